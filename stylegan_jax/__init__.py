@@ -1,0 +1,1 @@
+"""Style-based GANs in JAX and Flax: StyleGAN, StyleGAN2 and what follows."""

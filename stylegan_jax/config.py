@@ -1,0 +1,361 @@
+"""The typed schema of an experiment, and the one place where it is checked.
+
+A file in `configs/` returns `config.base()` with some fields changed; the command
+line may change more (`--config.training.total_kimg=100`). `config.parse` turns the
+result into a frozen, validated `Experiment`, which is all the rest of the code sees.
+"""
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict, config_dict
+
+BY_RESOLUTION_HELP = "pairs (resolution, value), e.g. ((8, 256), (16, 128))"
+ByResolution = tuple[tuple[int, float], ...]
+
+DATA_SOURCES = ("builtin", "tfds", "folder")
+FITS = ("exact", "crop")
+FAMILIES = ("stylegan1",)
+LOSSES = ("logistic", "wgan", "hinge")
+NONLINEARITIES = ("lrelu", "relu")
+DTYPES = ("float32", "bfloat16")
+
+
+class ConfigError(ValueError):
+    """The configuration is not usable; the message lists every problem at once."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Where the real images come from."""
+
+    source: str = "builtin"  # builtin | tfds | folder
+    path: str | None = None  # folder: directory of images, searched recursively
+    tfds_name: str | None = None  # tfds: e.g. "cifar10" or "lsun/bedroom"
+    tfds_split: str = "train"
+    tfds_data_dir: str | None = None  # tfds: None means ~/tensorflow_datasets
+    tfds_download: bool = True  # False: use only what is already prepared
+    resolution: int = 1024  # pixels; also the full resolution of the networks
+    channels: int = 3  # 1 grayscale, 3 RGB, 4 RGBA
+    fit: str = "exact"  # other sizes: "exact" refuses, "crop" crops and resizes
+    conditional: bool = False  # feed class labels to the networks
+    mirror: bool = False  # flip half of the real images left-right
+    prefetch_batches: int = 4  # batches decoded ahead of the step
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Generator and discriminator; the defaults are StyleGAN's for FFHQ."""
+
+    family: str = "stylegan1"
+    z_dim: int = 512
+    w_dim: int = 512
+    mapping_layers: int = 8  # 0 passes the normalised z on as w
+    mapping_features: int = 512
+    mapping_lr_multiplier: float = 0.01
+    channel_base: int = 8192  # channels at resolution R: 2 * base / R ...
+    channel_max: int = 512  # ... but at most this
+    nonlinearity: str = "lrelu"
+    blur_filter: tuple[int, ...] = (1, 2, 1)  # () turns blurring off
+    # The steps of the StyleGAN paper's Table 1 (B = all off, pixel_norm on).
+    styles: bool = True
+    const_input: bool = True
+    noise: bool = True
+    instance_norm: bool = True
+    pixel_norm: bool = False
+    mbstd_group_size: int = 4  # samples; 1 turns minibatch stddev off
+    mbstd_features: int = 1
+    dtype: str = "float32"  # activations only; parameters stay float32
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Objective, optimizer and growth schedule; counted in images, globally."""
+
+    total_kimg: float = 25000.0  # thousands of real images shown
+    initial_resolution: int = 8
+    stage_kimg: float = 600.0  # at full strength, per resolution
+    fade_kimg: float = 600.0  # fading a resolution in
+    batch_size: int = 32  # global, over all devices
+    batch_size_by_resolution: ByResolution = ()
+    learning_rate: float = 0.001
+    learning_rate_by_resolution: ByResolution = ()
+    learning_rate_rampup_kimg: float = 0.0
+    steps_per_round: int = 4  # steps between two looks at the schedule
+    adam_beta1: float = 0.0
+    adam_beta2: float = 0.99
+    adam_epsilon: float = 1e-8
+    loss: str = "logistic"  # logistic | wgan | hinge
+    r1_gamma: float = 10.0  # weight of the gradient penalty on reals; logistic only
+    r2_gamma: float = 0.0  # the same on fakes
+    gp_weight: float = 10.0  # gradient penalty between reals and fakes; wgan, hinge
+    gp_target: float = 1.0  # gradient norm that the penalty pulls to
+    drift_weight: float = 0.001  # on squared scores of reals; wgan only
+    style_mixing_probability: float = 0.9
+    w_avg_beta: float = 0.995  # decay of the moving average of w, per generator call
+    ema_half_life_kimg: float = 10.0  # of the averaged generator
+    nonfinite_limit: int = 20  # skipped updates in a row before the run stops
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Seed, cadence and outputs; nothing here changes what is learned but `seed`."""
+
+    seed: int = 0
+    tick_kimg: float = 40.0  # one line, one image grid
+    tick_kimg_by_resolution: ByResolution = ()
+    checkpoint_every_ticks: int = 5
+    keep_checkpoints: int = 3
+    grid_rows: int = 4
+    grid_columns: int = 8
+    grid_truncation_psi: float = 1.0
+    compilation_cache: str | None = "~/.cache/stylegan_jax/xla"  # None: no cache
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Everything that defines one run."""
+
+    data: Data = Data()
+    model: Model = Model()
+    training: Training = Training()
+    run: Run = Run()
+
+
+def base() -> ConfigDict:
+    """The default experiment as a ConfigDict, for a config file to change."""
+    return _to_config_dict(Experiment())
+
+
+def parse(config: ConfigDict | dict[str, Any]) -> Experiment:
+    """Turns a configuration into a validated, read-only experiment.
+
+    Args:
+      config: what `get_config()` returned, or a dict read from `config.json`.
+
+    Returns:
+      The experiment.
+
+    Raises:
+      ConfigError: unknown keys, wrong types or values that do not fit together;
+        the message lists all of them.
+    """
+    if isinstance(config, ConfigDict):
+        config = config.to_dict()
+    problems: list[str] = []
+    experiment = _build(Experiment, config, "", problems)
+    if not problems:
+        problems = validate(experiment)
+    if problems:
+        raise ConfigError("The configuration cannot be used:\n  " + "\n  ".join(problems))
+    return experiment
+
+
+def to_dict(experiment: Experiment) -> dict[str, Any]:
+    """The experiment as nested plain dicts, tuples as lists (as JSON has them)."""
+    return json.loads(json.dumps(dataclasses.asdict(experiment)))
+
+
+def load(path: str | Path) -> Experiment:
+    """Reads and validates a `config.json` written by a run."""
+    return parse(json.loads(Path(path).read_text()))
+
+
+def unknown_key(name: str, allowed: typing.Iterable[str]) -> str:
+    """An error text for an unknown config key that names the closest valid ones."""
+    *parents, leaf = name.split(".")
+    allowed = list(allowed)
+    close = difflib.get_close_matches(leaf, allowed, n=1, cutoff=0.5)
+    guess = f"; did you mean `{'.'.join([*parents, close[0]])}`?" if close else ""
+    return f"unknown config key `{name}`{guess} (allowed here: {', '.join(allowed)})"
+
+
+def validate(e: Experiment) -> list[str]:
+    """All problems of an experiment whose types are right; empty when it is fine."""
+    problems: list[str] = []
+
+    def check(ok: bool, message: str) -> None:
+        if not ok:
+            problems.append(message)
+
+    def choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+        check(value in allowed, f"`{name}` (={value!r}) must be one of {allowed}")
+
+    d, m, t, r = e.data, e.model, e.training, e.run
+    choice("data.source", d.source, DATA_SOURCES)
+    choice("data.fit", d.fit, FITS)
+    choice("model.family", m.family, FAMILIES)
+    choice("model.nonlinearity", m.nonlinearity, NONLINEARITIES)
+    choice("model.dtype", m.dtype, DTYPES)
+    choice("training.loss", t.loss, LOSSES)
+    check(
+        is_resolution(d.resolution),
+        f"`data.resolution` (={d.resolution}) must be a power of two from 4 to 1024",
+    )
+    check(d.channels in (1, 3, 4), f"`data.channels` (={d.channels}) must be 1, 3 or 4")
+    check(
+        d.source != "folder" or d.path is not None,
+        "`data.path` must name the image directory when `data.source` is 'folder'",
+    )
+    check(
+        d.source != "tfds" or d.tfds_name is not None,
+        "`data.tfds_name` must name a data set when `data.source` is 'tfds'",
+    )
+    check(
+        is_resolution(t.initial_resolution) and t.initial_resolution <= d.resolution,
+        f"`training.initial_resolution` (={t.initial_resolution}) must be a power of "
+        f"two from 4 to `data.resolution` (={d.resolution})",
+    )
+    for name in (
+        "training.batch_size_by_resolution",
+        "training.learning_rate_by_resolution",
+        "run.tick_kimg_by_resolution",
+    ):
+        for resolution, value in _get(e, name):
+            check(
+                is_resolution(int(resolution)) and value > 0,
+                f"`{name}` has ({resolution}, {value}); it takes {BY_RESOLUTION_HELP} "
+                "with resolutions from 4 to 1024 and positive values",
+            )
+    check(
+        m.styles or not m.const_input,
+        "`model.styles`=False with a constant input leaves the images without any "
+        "dependence on w; set `model.const_input`=False too",
+    )
+    for name in _POSITIVE:
+        value = _get(e, name)
+        check(value > 0, f"`{name}` (={value}) must be positive")
+    for name in _NON_NEGATIVE:
+        value = _get(e, name)
+        check(value >= 0, f"`{name}` (={value}) must not be negative")
+    for name in _FRACTIONS:
+        value = _get(e, name)
+        check(0 <= value <= 1, f"`{name}` (={value}) must lie in [0, 1]")
+    check(
+        r.grid_rows * r.grid_columns <= 4096,
+        f"`run.grid_rows` x `run.grid_columns` (={r.grid_rows * r.grid_columns}) must "
+        "be at most 4096 images",
+    )
+    return problems
+
+
+_POSITIVE = (
+    "data.prefetch_batches",
+    "model.z_dim",
+    "model.w_dim",
+    "model.mapping_features",
+    "model.mapping_lr_multiplier",
+    "model.channel_base",
+    "model.channel_max",
+    "model.mbstd_group_size",
+    "model.mbstd_features",
+    "training.total_kimg",
+    "training.stage_kimg",
+    "training.batch_size",
+    "training.learning_rate",
+    "training.steps_per_round",
+    "training.adam_epsilon",
+    "training.gp_target",
+    "training.ema_half_life_kimg",
+    "training.nonfinite_limit",
+    "run.tick_kimg",
+    "run.checkpoint_every_ticks",
+    "run.keep_checkpoints",
+    "run.grid_rows",
+    "run.grid_columns",
+)
+_NON_NEGATIVE = (
+    "model.mapping_layers",
+    "training.fade_kimg",
+    "training.learning_rate_rampup_kimg",
+    "training.r1_gamma",
+    "training.r2_gamma",
+    "training.gp_weight",
+    "training.drift_weight",
+    "run.seed",
+)
+_FRACTIONS = (
+    "training.adam_beta1",
+    "training.adam_beta2",
+    "training.style_mixing_probability",
+    "training.w_avg_beta",
+)
+
+
+def is_resolution(value: int) -> bool:
+    """Whether `value` is a side length that the networks can have."""
+    return 4 <= value <= 1024 and value & (value - 1) == 0
+
+
+def by_resolution(pairs: ByResolution, resolution: int, default: float) -> float:
+    """The value that holds at `resolution`: its own entry, else `default`."""
+    return dict(pairs).get(resolution, default)
+
+
+def _get(e: Experiment, name: str) -> Any:
+    section, field = name.split(".")
+    return getattr(getattr(e, section), field)
+
+
+def _to_config_dict(section: Any) -> ConfigDict:
+    out = ConfigDict()
+    hints = typing.get_type_hints(type(section))
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        if dataclasses.is_dataclass(value):
+            out[field.name] = _to_config_dict(value)
+        elif isinstance(hints[field.name], types.UnionType):
+            kind = typing.get_args(hints[field.name])[0]
+            out[field.name] = config_dict.placeholder(kind)
+            out[field.name] = value
+        else:
+            out[field.name] = value
+    return out.lock()
+
+
+def _build(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
+    """An instance of the dataclass `cls`; appends to `problems` what does not fit."""
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    if not isinstance(values, dict):
+        problems.append(f"`{prefix[:-1]}` must be a section with keys {list(fields)}")
+        return cls()
+    hints = typing.get_type_hints(cls)
+    kwargs = {}
+    for name, value in values.items():
+        if name not in fields:
+            problems.append(unknown_key(prefix + name, fields))
+        elif dataclasses.is_dataclass(hints[name]):
+            kwargs[name] = _build(hints[name], value, f"{prefix}{name}.", problems)
+        else:
+            kwargs[name] = _coerce(hints[name], value, prefix + name, problems)
+    return cls(**kwargs)
+
+
+def _coerce(hint: Any, value: Any, name: str, problems: list[str]) -> Any:
+    """`value` as the field's type; ints serve as floats and lists as tuples."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if isinstance(hint, types.UnionType):
+        return None if value is None else _coerce(args[0], value, name, problems)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        if args[-1] is Ellipsis:
+            return tuple(_coerce(args[0], v, name, problems) for v in value)
+        if len(value) == len(args):
+            return tuple(
+                _coerce(a, v, name, problems) for a, v in zip(args, value, strict=True)
+            )
+    elif isinstance(value, origin or hint) and not (
+        hint is int and isinstance(value, bool)
+    ):
+        return value
+    wanted = getattr(hint, "__name__", str(hint))
+    if hint == ByResolution or hint == tuple[int, float]:
+        wanted = BY_RESOLUTION_HELP
+    problems.append(f"`{name}` (={value!r}) must be {wanted}")
+    return value

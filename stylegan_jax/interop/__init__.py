@@ -1,0 +1,60 @@
+"""Official weights in, official weights out.
+
+    model, variables = from_official(arrays, source="stylegan1", network="generator",
+                                     resolution=1024)
+    images = model.apply(variables, z, truncation_psi=0.7)
+    arrays = to_official(model, variables)
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import numpy as np
+
+from stylegan_jax.interop import stylegan1
+from stylegan_jax.models import Variables
+
+SOURCES = {"stylegan1": stylegan1}
+NETWORKS = ("generator", "discriminator")
+
+
+def from_official(
+    arrays: Mapping[str, np.ndarray], source: str, network: str, **kwargs: Any
+) -> tuple[nn.Module, Variables]:
+    """Builds a network of ours from official weights.
+
+    Args:
+      arrays: official variable name -> float32 array in the official layout.
+      source: which code the weights come from, one of SOURCES.
+      network: "generator" or "discriminator".
+      **kwargs: the official constructor's arguments; what is left out has the
+        official default.
+
+    Returns:
+      The module and its variables; see `models.interface` for how to call it.
+
+    Raises:
+      ValueError: unknown source, network or argument; arrays that are missing, left
+        over or of the wrong shape.
+    """
+    return _source(source).from_official(arrays, _network(network), kwargs)
+
+
+def to_official(
+    model: nn.Module, variables: Variables, source: str = "stylegan1"
+) -> dict[str, np.ndarray]:
+    """The inverse of `from_official`: official name -> array in official layout."""
+    return _source(source).to_official(model, variables)
+
+
+def _source(source: str):
+    if source not in SOURCES:
+        raise ValueError(f"source (={source!r}) must be one of {sorted(SOURCES)}")
+    return SOURCES[source]
+
+
+def _network(network: str) -> str:
+    if network not in NETWORKS:
+        raise ValueError(f"network (={network!r}) must be one of {NETWORKS}")
+    return network

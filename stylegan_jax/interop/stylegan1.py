@@ -1,0 +1,261 @@
+"""The official StyleGAN (2019) networks: their arguments, names and layouts."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import flax.traverse_util
+import jax
+import numpy as np
+
+from stylegan_jax.interop.arguments import Arguments
+from stylegan_jax.models import Variables
+from stylegan_jax.models.stylegan1 import (
+    Channels,
+    Discriminator,
+    Generator,
+    LayerOptions,
+)
+
+# Arguments that only steer the official training graph or set the defaults of a
+# call; ours takes them where the network is called or trained.
+_IGNORED = frozenset(
+    "truncation_psi truncation_cutoff truncation_psi_val truncation_cutoff_val "
+    "dlatent_avg_beta style_mixing_prob randomize_noise is_training is_validation "
+    "is_template_graph force_clean_graph structure dlatent_broadcast func_name".split()
+)
+
+
+def from_official(
+    arrays: Mapping[str, np.ndarray], network: str, kwargs: Mapping[str, Any]
+) -> tuple[nn.Module, Variables]:
+    """See `interop.from_official`."""
+    model = _generator(kwargs) if network == "generator" else _discriminator(kwargs)
+    entries = _entries(model)
+    missing = sorted(e.name for e in entries if e.name not in arrays)
+    extra = sorted(set(arrays) - {e.name for e in entries})
+    if missing or extra:
+        raise ValueError(
+            f"The arrays do not fit an official StyleGAN {network} with these arguments"
+            f" ({dict(kwargs)}): missing {missing}, left over {extra}. Check "
+            "`resolution`, `label_size` and the switches that add or remove layers."
+        )
+    flat = {}
+    for entry in entries:
+        array = np.asarray(arrays[entry.name], np.float32)
+        if array.shape != entry.shape:
+            raise ValueError(
+                f"{entry.name} has shape {array.shape}; these arguments give "
+                f"{entry.shape}. Check `fmap_base`, `fmap_max` and the latent sizes."
+            )
+        flat[entry.path] = entry.layout.load(array)
+    return model, jax.tree.map(jax.numpy.asarray, flax.traverse_util.unflatten_dict(flat))
+
+
+def to_official(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
+    """See `interop.to_official`."""
+    flat = flax.traverse_util.flatten_dict(variables)
+    arrays = {}
+    for entry in _entries(model):
+        value = flat.get(entry.path)
+        if value is None and entry.path[0] == "official":
+            value = np.zeros(entry.shape, np.float32)  # never grown: level of detail 0
+        arrays[entry.name] = entry.layout.save(np.asarray(value))
+    return arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+    """How an official array becomes ours and back."""
+
+    load: Callable[[np.ndarray], np.ndarray] = lambda a: a
+    save: Callable[[np.ndarray], np.ndarray] = lambda a: a
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """One official variable: its name and shape, and where it lives in ours."""
+
+    name: str
+    shape: tuple[int, ...]
+    path: tuple[str, ...]
+    layout: _Layout = _Layout()
+
+
+_SAME = _Layout()
+_CONST = _Layout(  # [1,C,4,4] <-> [4,4,C]
+    lambda a: a[0].transpose(1, 2, 0), lambda a: a.transpose(2, 0, 1)[None]
+)
+_NOISE = _Layout(  # [1,1,H,W] <-> [1,H,W,1]
+    lambda a: a.transpose(0, 2, 3, 1), lambda a: a.transpose(0, 3, 1, 2)
+)
+_CHW_OUTPUTS = _Layout(  # [I, C*4*4] <-> [I, 4*4*C]
+    lambda a: a.reshape(len(a), -1, 4, 4).transpose(0, 2, 3, 1).reshape(a.shape),
+    lambda a: a.reshape(len(a), 4, 4, -1).transpose(0, 3, 1, 2).reshape(a.shape),
+)
+_CHW_INPUTS = _Layout(  # [C*4*4, O] <-> [4*4*C, O]
+    lambda a: _CHW_OUTPUTS.load(a.T).T, lambda a: _CHW_OUTPUTS.save(a.T).T
+)
+
+
+def _entries(model: nn.Module) -> list[_Entry]:
+    if isinstance(model, Generator):
+        return _generator_entries(model)
+    if isinstance(model, Discriminator):
+        return _discriminator_entries(model)
+    raise ValueError(f"{type(model).__name__} is not a network of StyleGAN (2019)")
+
+
+def _weights(
+    name: str, shape: tuple[int, ...], *path: str, layout: _Layout = _SAME
+) -> list[_Entry]:
+    """Weight and bias of a `Dense` or `Conv` at `path`."""
+    return [
+        _Entry(f"{name}/weight", shape, ("params", *path, "kernel", "weight"), layout),
+        _Entry(f"{name}/bias", shape[-1:], ("params", *path, "bias", "bias")),
+    ]
+
+
+def _generator_entries(g: Generator) -> list[_Entry]:
+    entries = [
+        _Entry("lod", (), ("official", "lod")),
+        _Entry("G_synthesis/lod", (), ("official", "synthesis_lod")),
+        _Entry("dlatent_avg", (g.w_dim,), ("stats", "w_avg")),
+    ]
+    inputs = g.z_dim
+    if g.label_size:
+        name, shape = "G_mapping/LabelConcat/weight", (g.label_size, g.z_dim)
+        entries.append(_Entry(name, shape, ("params", "mapping", "label_embedding")))
+        inputs = 2 * g.z_dim
+    for i in range(g.mapping_layers):
+        outputs = g.w_dim if i == g.mapping_layers - 1 else g.mapping_features
+        path = ("mapping", f"dense{i}")
+        entries += _weights(f"G_mapping/Dense{i}", (inputs, outputs), *path)
+        inputs = outputs
+    w_dim = inputs
+    features = g.channels(4)
+    if g.const_input:
+        path = ("params", "input", "const")
+        name, shape = "G_synthesis/4x4/Const/const", (1, features, 4, 4)
+        entries.append(_Entry(name, shape, path, _CONST))
+    else:
+        path = ("params", "input", "kernel", "weight")
+        name, shape = "G_synthesis/4x4/Dense/weight", (w_dim, 16 * features)
+        entries.append(_Entry(name, shape, path, _CHW_OUTPUTS))
+    for i in range(2 * len(g.resolutions)):
+        inputs, features = features, g.channels(4 << i // 2)
+        entries += _layer_entries(g, i, inputs, features, w_dim)
+    for i, r in enumerate(g.resolutions):
+        name = f"G_synthesis/ToRGB_lod{len(g.resolutions) - 1 - i}"
+        shape = (1, 1, g.channels(r), g.image_channels)
+        entries += _weights(name, shape, f"to_rgb_{i}")
+    return entries
+
+
+def _layer_entries(
+    g: Generator, i: int, inputs: int, features: int, w_dim: int
+) -> list[_Entry]:
+    r = 4 << i // 2
+    names = ("Const" if g.const_input else "Dense", "Conv") if r == 4 else (
+        "Conv0_up",
+        "Conv1",
+    )
+    name, layer = f"G_synthesis/{r}x{r}/{names[i % 2]}", f"layers_{i}"
+    entries = [_Entry(f"{name}/bias", (features,), ("params", layer, "bias", "bias"))]
+    if i:
+        shape, path = (3, 3, inputs, features), ("params", layer, "kernel", "weight")
+        entries.append(_Entry(f"{name}/weight", shape, path))
+    if g.options.noise:
+        path = ("params", layer, "noise", "strength")
+        entries.append(_Entry(f"{name}/Noise/weight", (features,), path))
+        path = ("noise", layer, "noise", "const")
+        entries.append(_Entry(f"G_synthesis/noise{i}", (1, 1, r, r), path, _NOISE))
+    if g.options.styles:
+        path = (layer, "style", "affine")
+        entries += _weights(f"{name}/StyleMod", (w_dim, 2 * features), *path)
+    return entries
+
+
+def _discriminator_entries(d: Discriminator) -> list[_Entry]:
+    entries = [_Entry("lod", (), ("official", "lod"))]
+    for i, r in enumerate(d.resolutions):
+        name = f"FromRGB_lod{len(d.resolutions) - 1 - i}"
+        shape = (1, 1, d.image_channels, d.channels(r))
+        entries += _weights(name, shape, f"from_rgb_{i}")
+    for i, r in enumerate(d.resolutions[1:]):
+        block, c, c_down = f"blocks_{i}", d.channels(r), d.channels(r // 2)
+        entries += _weights(f"{r}x{r}/Conv0", (3, 3, c, c), block, "conv")
+        name, path = f"{r}x{r}/Conv1_down", ("params", block)
+        entries += [
+            _Entry(f"{name}/weight", (3, 3, c, c_down), (*path, "down_kernel", "weight")),
+            _Entry(f"{name}/bias", (c_down,), (*path, "down_bias", "bias")),
+        ]
+    c4, c2 = d.channels(4), d.channels(2)
+    extra = d.mbstd_features if d.mbstd_group_size > 1 else 0
+    entries += _weights("4x4/Conv", (3, 3, c4 + extra, c4), "conv")
+    entries += _weights("4x4/Dense0", (16 * c4, c2), "dense0", layout=_CHW_INPUTS)
+    entries += _weights("4x4/Dense1", (c2, max(d.label_size, 1)), "dense1")
+    return entries
+
+
+def _generator(kwargs: Mapping[str, Any]) -> Generator:
+    a = Arguments(kwargs, "stylegan1 generator", ignored=_IGNORED)
+    model = Generator(
+        resolution=a.take("resolution", 1024),
+        image_channels=a.take("num_channels", 3),
+        z_dim=a.take("latent_size", 512),
+        w_dim=a.take("dlatent_size", 512),
+        label_size=a.take("label_size", 0),
+        mapping_layers=a.take("mapping_layers", 8),
+        mapping_features=a.take("mapping_fmaps", 512),
+        mapping_lr_multiplier=a.take("mapping_lrmul", 0.01),
+        mapping_nonlinearity=a.take("mapping_nonlinearity", "lrelu", ("lrelu", "relu")),
+        normalize_z=a.take("normalize_latents", True),
+        channels=_channels(a),
+        const_input=a.take("const_input_layer", True),
+        options=LayerOptions(
+            styles=a.take("use_styles", True),
+            noise=a.take("use_noise", True),
+            pixel_norm=a.take("use_pixel_norm", False),
+            instance_norm=a.take("use_instance_norm", True),
+            nonlinearity=a.take("nonlinearity", "lrelu", ("lrelu", "relu")),
+            blur_filter=_blur_filter(a),
+        ),
+        fused_scale=a.take("fused_scale", "auto", ("auto", True, False)),
+    )
+    return _finish(a, model)
+
+
+def _discriminator(kwargs: Mapping[str, Any]) -> Discriminator:
+    a = Arguments(kwargs, "stylegan1 discriminator", ignored=_IGNORED)
+    a.take("fused_scale", "auto", ("auto", True, False))  # the same function here
+    model = Discriminator(
+        resolution=a.take("resolution", 32),
+        image_channels=a.take("num_channels", 1),
+        label_size=a.take("label_size", 0),
+        channels=_channels(a),
+        nonlinearity=a.take("nonlinearity", "lrelu", ("lrelu", "relu")),
+        blur_filter=_blur_filter(a),
+        mbstd_group_size=a.take("mbstd_group_size", 4),
+        mbstd_features=a.take("mbstd_num_features", 1),
+    )
+    return _finish(a, model)
+
+
+def _finish(a: Arguments, model):
+    a.take("use_wscale", True, (True,))
+    a.take("dtype", "float32", ("float32",))
+    a.done()
+    return model
+
+
+def _channels(a: Arguments) -> Channels:
+    return Channels(
+        a.take("fmap_base", 8192), a.take("fmap_max", 512), a.take("fmap_decay", 1.0)
+    )
+
+
+def _blur_filter(a: Arguments) -> tuple[int, ...]:
+    taps = a.take("blur_filter", (1, 2, 1))
+    return () if taps is None else tuple(taps)

@@ -1,0 +1,1 @@
+"""The equations that the papers share."""

@@ -1,0 +1,120 @@
+"""Dense and convolution layers with an equalized learning rate.
+
+    y = x * (w * gain / sqrt(fan_in) * lr_multiplier) + b * lr_multiplier
+
+Weights are stored as N(0, 1) / lr_multiplier and scaled by He's constant at run
+time, so that Adam moves every layer at the same relative speed.
+
+Reference: Karras et al. 2018, "Progressive Growing of GANs", section 4.1.
+"""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+GAIN_LRELU = math.sqrt(2.0)  # of every layer that a (leaky) ReLU follows
+
+
+def conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Convolution (cross-correlation) with zero padding that keeps the size.
+
+    Args:
+      x: [B,H,W,I].
+      kernel: [k,k,I,O], odd k.
+
+    Returns:
+      [B,H,W,O].
+    """
+    kernel = kernel.astype(x.dtype)
+    if kernel.shape[:2] == (1, 1):
+        return x @ kernel[0, 0]
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def leaky_relu(x: jax.Array) -> jax.Array:
+    """Leaky ReLU of slope 0.2, without a gain of its own."""
+    return jnp.where(x >= 0, x, 0.2 * x)
+
+
+ACTIVATIONS = {"lrelu": leaky_relu, "relu": nn.relu}
+
+
+class EqualizedKernel(nn.Module):
+    """A weight that is stored at unit variance and scaled when it is used.
+
+    Attributes:
+      shape: of the weight; the last axis is the output's.
+      gain: of the layer's input-output standard deviation.
+      lr_multiplier: scales the learning rate of the weight.
+    """
+
+    shape: tuple[int, ...]
+    gain: float = GAIN_LRELU
+    lr_multiplier: float = 1.0
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        """The weight in float32, ready to multiply with."""
+        stored = self.param(
+            "weight", nn.initializers.normal(1.0 / self.lr_multiplier), self.shape
+        )
+        scale = self.gain / math.sqrt(math.prod(self.shape[:-1])) * self.lr_multiplier
+        return stored * scale
+
+
+class Bias(nn.Module):
+    """Adds a learned value per channel (the last axis), initially zero."""
+
+    lr_multiplier: float = 1.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Adds the bias to x [..., C]."""
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+        return x + (bias * self.lr_multiplier).astype(x.dtype)
+
+
+class Dense(nn.Module):
+    """Fully connected layer with bias.
+
+    Attributes:
+      features: O, the number of outputs.
+      gain: see EqualizedKernel.
+      lr_multiplier: of both weight and bias.
+    """
+
+    features: int
+    gain: float = GAIN_LRELU
+    lr_multiplier: float = 1.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [..., I] to [..., O]."""
+        shape = (x.shape[-1], self.features)
+        kernel = EqualizedKernel(shape, self.gain, self.lr_multiplier, name="kernel")
+        return Bias(self.lr_multiplier, name="bias")(x @ kernel().astype(x.dtype))
+
+
+class Conv(nn.Module):
+    """Convolution of stride one with zero padding and bias.
+
+    Attributes:
+      features: O, the number of output channels.
+      kernel_size: k, odd.
+      gain: see EqualizedKernel.
+    """
+
+    features: int
+    kernel_size: int
+    gain: float = GAIN_LRELU
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [B,H,W,I] to [B,H,W,O]."""
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        kernel = EqualizedKernel(shape, self.gain, name="kernel")
+        return Bias(name="bias")(conv2d(x, kernel()))

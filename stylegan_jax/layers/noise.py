@@ -1,0 +1,43 @@
+"""Per-pixel noise with a learned strength per channel.
+
+Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
+section 2 ("explicit noise inputs").
+"""
+
+import flax.linen as nn
+import jax
+
+NOISE_MODES = ("const", "random", "none")
+
+
+class NoiseInjection(nn.Module):
+    """Adds one map of Gaussian noise to all channels, each with its own strength.
+
+    The strength starts at zero. The constant map lives in the collection "noise";
+    random maps are drawn per image from the stream "noise".
+    """
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: str) -> jax.Array:
+        """Adds noise to x [B,H,W,C].
+
+        Args:
+          x: activations.
+          mode: "const" takes the stored map for all images, "random" a new one for
+            each image, "none" leaves x as it is.
+        """
+        strength = self.param("strength", nn.initializers.zeros, x.shape[-1:])
+        const = self.variable(
+            "noise",
+            "const",
+            lambda: jax.random.normal(
+                jax.random.fold_in(self.make_rng("params"), 1), (1, *x.shape[1:3], 1)
+            ),
+        )
+        if mode == "none":
+            return x
+        if mode == "random":
+            noise = jax.random.normal(self.make_rng("noise"), (*x.shape[:3], 1))
+        else:
+            noise = const.value
+        return x + noise.astype(x.dtype) * strength.astype(x.dtype)

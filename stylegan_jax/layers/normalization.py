@@ -1,0 +1,45 @@
+"""Pixel norm, instance norm and adaptive instance normalisation (AdaIN).
+
+Statistics are taken in float32 whatever the activations' dtype.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from stylegan_jax.layers.linear import Dense
+
+EPSILON = 1e-8
+
+
+def pixel_norm(x: jax.Array) -> jax.Array:
+    """Scales the last axis of x to unit mean square.
+
+    Reference: Karras et al. 2018, "Progressive Growing of GANs", section 4.2.
+    """
+    x32 = x.astype(jnp.float32)
+    mean_square = jnp.mean(jnp.square(x32), axis=-1, keepdims=True)
+    return (x32 * jax.lax.rsqrt(mean_square + EPSILON)).astype(x.dtype)
+
+
+def instance_norm(x: jax.Array) -> jax.Array:
+    """Gives every channel of every image in x [B,H,W,C] zero mean, unit variance."""
+    x32 = x.astype(jnp.float32)
+    x32 = x32 - jnp.mean(x32, axis=(1, 2), keepdims=True)
+    variance = jnp.mean(jnp.square(x32), axis=(1, 2), keepdims=True)
+    return (x32 * jax.lax.rsqrt(variance + EPSILON)).astype(x.dtype)
+
+
+class StyleModulation(nn.Module):
+    """y = x * (scale + 1) + shift, with (scale, shift) a learned affine of w.
+
+    Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
+    equation 1 (after `instance_norm`).
+    """
+
+    @nn.compact
+    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
+        """Modulates x [B,H,W,C] with the style of w [B,W]."""
+        style = Dense(2 * x.shape[-1], gain=1.0, name="affine")(w.astype(jnp.float32))
+        scale, shift = jnp.split(style[:, None, None, :].astype(x.dtype), 2, axis=-1)
+        return x * (scale + 1) + shift

@@ -1,0 +1,43 @@
+"""Minibatch standard deviation, by which the discriminator sees variety."""
+
+import jax
+import jax.numpy as jnp
+
+EPSILON = 1e-8
+
+
+def minibatch_stddev(x: jax.Array, group_size: int, num_features: int) -> jax.Array:
+    """Appends the standard deviation over groups of images as extra channels.
+
+    Groups are strided: of N images in groups of G, image n belongs to group
+    n mod (N/G).
+
+    Args:
+      x: [B,H,W,C].
+      group_size: G; a batch smaller than G forms one group. B must be a multiple.
+      num_features: F; the C channels are averaged in F contiguous runs.
+
+    Returns:
+      [B,H,W,C+F], the statistics (float32 inside) last.
+
+    Raises:
+      ValueError: B is not a multiple of G or C not of F.
+
+    Reference: Karras et al. 2018, "Progressive Growing of GANs", section 3.
+    """
+    b, h, w, c = x.shape
+    group = min(group_size, b)
+    if b % group or c % num_features:
+        raise ValueError(
+            f"minibatch stddev got {b} images and {c} channels; they must be multiples "
+            f"of the group size {group} and of the {num_features} features. Change the "
+            "batch size, `model.mbstd_group_size` or `model.mbstd_features`."
+        )
+    y = x.astype(jnp.float32).reshape(group, b // group, h, w, num_features, -1)
+    y = y - jnp.mean(y, axis=0, keepdims=True)
+    y = jnp.sqrt(jnp.mean(jnp.square(y), axis=0) + EPSILON)
+    y = jnp.mean(y, axis=(1, 2, 4))  # [B/G, F]
+    y = jnp.tile(y, (group, 1))[:, None, None, :].astype(x.dtype)
+    return jnp.concatenate(
+        [x, jnp.broadcast_to(y, (b, h, w, num_features))], axis=-1
+    )

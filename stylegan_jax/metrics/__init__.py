@@ -1,0 +1,1 @@
+"""Measures of generated images, each a pure function of features or images."""

@@ -1,0 +1,96 @@
+"""From z and labels to one w per style layer, and what one does with ws."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from stylegan_jax.layers import linear
+from stylegan_jax.layers.normalization import pixel_norm
+
+
+class MappingNetwork(nn.Module):
+    """z (and labels) -> w by pixel norm and a chain of dense layers.
+
+    Attributes:
+      w_dim: W, features of the last layer.
+      num_layers: 0 returns the (normalised) input.
+      features: of the layers between.
+      lr_multiplier: of all layers.
+      label_size: 0 for none; else labels are embedded in as many features as z has
+        and concatenated to it before normalisation.
+      normalize: apply pixel norm to the input.
+      nonlinearity: "lrelu" or "relu".
+
+    Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
+    section 2 and appendix C.
+    """
+
+    w_dim: int
+    num_layers: int = 8
+    features: int = 512
+    lr_multiplier: float = 0.01
+    label_size: int = 0
+    normalize: bool = True
+    nonlinearity: str = "lrelu"
+
+    @nn.compact
+    def __call__(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
+        """Z [B,Z], labels [B,label_size] -> w [B,W], float32."""
+        x = z.astype(jnp.float32)
+        if self.label_size:
+            embedding = self.param(
+                "label_embedding",
+                nn.initializers.normal(1.0),
+                (self.label_size, z.shape[-1]),
+            )
+            x = jnp.concatenate([x, labels.astype(jnp.float32) @ embedding], axis=-1)
+        if self.normalize:
+            x = pixel_norm(x)
+        activation = linear.ACTIVATIONS[self.nonlinearity]
+        for i in range(self.num_layers):
+            features = self.w_dim if i == self.num_layers - 1 else self.features
+            dense = linear.Dense(
+                features, lr_multiplier=self.lr_multiplier, name=f"dense{i}"
+            )
+            x = activation(dense(x))
+        return x
+
+
+def truncate(
+    ws: jax.Array, w_avg: jax.Array, psi: jax.Array | float, cutoff: int | None = None
+) -> jax.Array:
+    """Pulls ws [B,L,W] towards w_avg [W]: psi 1 keeps them, 0 gives the average.
+
+    Args:
+      ws: one w per style layer.
+      w_avg: the moving average of w.
+      psi: how much of the distance to the average remains.
+      cutoff: only layers below it are pulled; None means all.
+
+    Reference: Karras et al. 2019, section 4.1 ("truncation trick") and appendix B.
+    """
+    if isinstance(psi, (int, float)) and psi == 1:
+        return ws
+    layers = jnp.arange(ws.shape[1])[None, :, None]
+    psi = psi if cutoff is None else jnp.where(layers < cutoff, psi, 1.0)
+    return w_avg + (ws - w_avg) * psi
+
+
+def mix_styles(ws: jax.Array, other: jax.Array, cutoff: jax.Array) -> jax.Array:
+    """The layers below `cutoff` from ws [B,L,W], the others from `other` [B,L,W].
+
+    Args:
+      ws: styles of the coarse layers.
+      other: styles of the fine layers.
+      cutoff: integer, one for all images or one for each [B].
+
+    Reference: Karras et al. 2019, section 3.1 ("style mixing").
+    """
+    layers = jnp.arange(ws.shape[1])[None, :, None]
+    return jnp.where(layers < jnp.reshape(cutoff, (-1, 1, 1)), ws, other)
+
+
+def update_w_avg(w_avg: jax.Array, ws: jax.Array, beta: float) -> jax.Array:
+    """Moves the average w_avg [W] towards the batch mean of ws [B,L,W]."""
+    batch_mean = jnp.mean(ws[:, 0], axis=0)
+    return batch_mean + (w_avg - batch_mean) * beta

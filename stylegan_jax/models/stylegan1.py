@@ -1,0 +1,390 @@
+"""StyleGAN (2019): AdaIN synthesis and the growing discriminator.
+
+The options of the generator also spell the steps B to F of the paper's Table 1, of
+which B is the generator of Progressive GAN with bilinear sampling.
+
+Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
+figure 1, section 2 and appendix C.
+"""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from stylegan_jax.layers import linear, resample
+from stylegan_jax.layers.linear import GAIN_LRELU, Bias, Conv, Dense, EqualizedKernel
+from stylegan_jax.layers.noise import NOISE_MODES, NoiseInjection
+from stylegan_jax.layers.normalization import (
+    StyleModulation,
+    instance_norm,
+    pixel_norm,
+)
+from stylegan_jax.layers.statistics import minibatch_stddev
+from stylegan_jax.models import mapping
+from stylegan_jax.models.interface import check_labels, check_resolution
+
+
+@dataclasses.dataclass(frozen=True)
+class Channels:
+    """Number of feature maps by resolution: 2 * base / R, at most `maximum`."""
+
+    base: int = 8192
+    maximum: int = 512
+    decay: float = 1.0
+
+    def __call__(self, resolution: int) -> int:
+        """The feature maps at `resolution`."""
+        stage = resolution.bit_length() - 2
+        return min(int(self.base / 2.0 ** (stage * self.decay)), self.maximum)
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerOptions:
+    """What the synthesis layers of one generator have in common."""
+
+    styles: bool = True
+    noise: bool = True
+    pixel_norm: bool = False
+    instance_norm: bool = True
+    nonlinearity: str = "lrelu"
+    blur_filter: tuple[int, ...] = (1, 2, 1)
+
+
+class SynthesisLayer(nn.Module):
+    """[conv [up, blur]] -> noise -> bias -> activation -> norm -> style.
+
+    Attributes:
+      features: output channels of the convolution.
+      kind: "input" has no convolution, "conv" keeps the size, "up" doubles it.
+      options: shared by all layers.
+      flip_kernel: the stored kernel is mirrored in height and width.
+    """
+
+    features: int
+    kind: str
+    options: LayerOptions
+    flip_kernel: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array, w: jax.Array, noise: str) -> jax.Array:
+        """X [B,H,W,I] and w [B,W] -> [B,H,W,features] ("up": twice H and W)."""
+        if self.kind != "input":
+            shape = (3, 3, x.shape[-1], self.features)
+            kernel = EqualizedKernel(shape, name="kernel")()
+            if self.flip_kernel:
+                kernel = kernel[::-1, ::-1]
+            if self.kind == "up":
+                x = resample.upscale_conv2d(x, kernel)
+                x = resample.blur2d(x, self.options.blur_filter)
+            else:
+                x = linear.conv2d(x, kernel)
+        self.sow("intermediates", "before_noise", x)
+        if self.options.noise:
+            x = NoiseInjection(name="noise")(x, noise)
+        x = Bias(name="bias")(x)
+        x = linear.ACTIVATIONS[self.options.nonlinearity](x)
+        if self.options.pixel_norm:
+            x = pixel_norm(x)
+        if self.options.instance_norm:
+            x = instance_norm(x)
+        self.sow("intermediates", "normalized", x)
+        if self.options.styles:
+            x = StyleModulation(name="style")(x, w)
+        self.sow("intermediates", "styled", x)
+        return x
+
+
+class ConstInput(nn.Module):
+    """The learned 4x4 constant that the synthesis starts from."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, w: jax.Array) -> jax.Array:
+        """[B,4,4,features], the same for every w [B,W]."""
+        const = self.param("const", nn.initializers.ones, (4, 4, self.features))
+        return jnp.broadcast_to(const, (w.shape[0], 4, 4, self.features))
+
+
+class DenseInput(nn.Module):
+    """The traditional input: a dense layer from the latent to 4x4 pixels."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, w: jax.Array) -> jax.Array:
+        """W [B,W] -> [B,4,4,features]; the bias follows in the layer after it."""
+        shape = (w.shape[-1], 16 * self.features)
+        kernel = EqualizedKernel(shape, GAIN_LRELU / 4, name="kernel")()
+        return (w @ kernel).reshape(-1, 4, 4, self.features)
+
+
+class Generator(nn.Module):
+    """The style-based generator; see `interface.Generator`.
+
+    Attributes:
+      fused_scale: which up-convolutions hold their kernels mirrored, as the official
+        code does where it fuses them: "auto" (output of 128 and more), True, False.
+        It matters for official weights only.
+      dtype: of the activations of the synthesis.
+    """
+
+    resolution: int = 1024
+    image_channels: int = 3
+    z_dim: int = 512
+    w_dim: int = 512
+    label_size: int = 0
+    mapping_layers: int = 8
+    mapping_features: int = 512
+    mapping_lr_multiplier: float = 0.01
+    mapping_nonlinearity: str = "lrelu"
+    normalize_z: bool = True
+    channels: Channels = Channels()
+    const_input: bool = True
+    options: LayerOptions = LayerOptions()
+    fused_scale: bool | str = "auto"
+    dtype: jnp.dtype = jnp.float32
+
+    @property
+    def resolutions(self) -> list[int]:
+        """All stages, from 4 up."""
+        return [4 << i for i in range(self.resolution.bit_length() - 2)]
+
+    @property
+    def num_ws(self) -> int:
+        """Style inputs: two a resolution; one for a generator without styles."""
+        return 2 * len(self.resolutions) if self.options.styles else 1
+
+    def setup(self):
+        """Creates the layers of all resolutions."""
+        self.mapping = mapping.MappingNetwork(
+            self.w_dim,
+            self.mapping_layers,
+            self.mapping_features,
+            self.mapping_lr_multiplier,
+            self.label_size,
+            self.normalize_z,
+            self.mapping_nonlinearity,
+        )
+        input_type = ConstInput if self.const_input else DenseInput
+        self.input = input_type(self.channels(4))
+        self.layers = [
+            SynthesisLayer(
+                self.channels(r), kind, self.options, kind == "up" and self._flipped(r)
+            )
+            for r in self.resolutions
+            for kind in (("input" if r == 4 else "up"), "conv")
+        ]
+        self.to_rgb = [
+            Conv(self.image_channels, kernel_size=1, gain=1.0) for _ in self.resolutions
+        ]
+        self.w_avg = self.variable("stats", "w_avg", jnp.zeros, (self.w_dim,))
+
+    def __call__(
+        self,
+        z: jax.Array,
+        labels: jax.Array | None = None,
+        *,
+        resolution: int | None = None,
+        fade: jax.Array | float = 1.0,
+        truncation_psi: jax.Array | float = 1.0,
+        truncation_cutoff: int | None = None,
+        noise: str = "const",
+    ) -> jax.Array:
+        """Generates images.
+
+        Args:
+          z: [B,Z], standard normal.
+          labels: [B,label_size], for conditional networks.
+          resolution: R, the stage; None is the full one. Official level of detail l
+            is resolution = full >> floor(l), fade = 1 - (l - floor(l)).
+          fade: in [0,1], the share of this resolution against the one below; not
+            used at 4x4.
+          truncation_psi: see `truncate`.
+          truncation_cutoff: see `truncate`.
+          noise: "const", "random" (from the stream "noise") or "none".
+
+        Returns:
+          Images [B,R,R,C], float32, about [-1,1], not clipped.
+        """
+        ws = self.truncate(self.map(z, labels), truncation_psi, truncation_cutoff)
+        return self.synthesize(ws, resolution=resolution, fade=fade, noise=noise)
+
+    def map(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
+        """z [B,Z], labels [B,label_size] -> ws [B,L,W], not truncated."""
+        if z.ndim != 2 or z.shape[1] != self.z_dim:
+            raise ValueError(f"z is {z.shape}; this network takes [B, {self.z_dim}]")
+        check_labels(labels, self.label_size, len(z))
+        w = self.mapping(z, labels)
+        return jnp.broadcast_to(w[:, None], (len(w), self.num_ws, w.shape[-1]))
+
+    def truncate(
+        self,
+        ws: jax.Array,
+        psi: jax.Array | float = 1.0,
+        cutoff: int | None = None,
+    ) -> jax.Array:
+        """Pulls the layers of ws [B,L,W] below `cutoff` (None: all) to w_avg."""
+        return mapping.truncate(ws, self.w_avg.value, psi, cutoff)
+
+    def synthesize(
+        self,
+        ws: jax.Array,
+        *,
+        resolution: int | None = None,
+        fade: jax.Array | float = 1.0,
+        noise: str = "const",
+    ) -> jax.Array:
+        """Images from ws [B,L,W]; arguments and result as for the whole network.
+
+        For a lower resolution ws may have as few layers as it needs.
+        """
+        resolution = self.resolution if resolution is None else resolution
+        check_resolution(resolution, self.resolution)
+        if noise not in NOISE_MODES:
+            raise ValueError(f"noise (={noise!r}) must be one of {NOISE_MODES}")
+        needed = 2 * (resolution.bit_length() - 2) if self.options.styles else 1
+        if ws.ndim != 3 or not needed <= ws.shape[1] <= self.num_ws:
+            raise ValueError(
+                f"ws is {ws.shape}; {resolution}x{resolution} takes [B, L, {self.w_dim}]"
+                f" with L from {needed} to {self.num_ws}"
+            )
+        x = self.input(ws[:, 0]).astype(self.dtype)
+        image = None
+        for i, r in enumerate(self.resolutions):
+            if r > resolution:
+                break
+            for j in (2 * i, 2 * i + 1):
+                x = self.layers[j](x, ws[:, min(j, ws.shape[1] - 1)], noise)
+            below, image = image, None
+            if r >= resolution // 2 or self.is_initializing():
+                image = self.to_rgb[i](x).astype(jnp.float32)
+                self.sow("intermediates", f"rgb{r}", image)
+            if r == resolution and r > 4 and not _is_one(fade):
+                below = resample.upscale2d(below)
+                image = image + (below - image) * (1 - fade)
+        return image
+
+    def _flipped(self, resolution: int) -> bool:
+        if self.fused_scale == "auto":
+            return resolution >= 128
+        return bool(self.fused_scale)
+
+
+class DiscriminatorBlock(nn.Module):
+    """conv -> blur -> conv that halves the size, each with bias and activation."""
+
+    features: int
+    features_down: int
+    nonlinearity: str
+    blur_filter: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B,R,R,features] -> [B,R/2,R/2,features_down]."""
+        activation = linear.ACTIVATIONS[self.nonlinearity]
+        x = activation(Conv(self.features, 3, name="conv")(x))
+        x = resample.blur2d(x, self.blur_filter)
+        shape = (3, 3, self.features, self.features_down)
+        kernel = EqualizedKernel(shape, name="down_kernel")()
+        x = resample.conv_downscale2d(x, kernel)
+        return activation(Bias(name="down_bias")(x))
+
+
+class Discriminator(nn.Module):
+    """The growing discriminator; see `interface.Discriminator`.
+
+    Attributes:
+      mbstd_group_size: 1 turns minibatch standard deviation off.
+      dtype: of the activations down to 4x4; the head is float32.
+
+    Reference: Karras et al. 2018, "Progressive Growing of GANs", table 2, with the
+    blur of Karras et al. 2019.
+    """
+
+    resolution: int = 1024
+    image_channels: int = 3
+    label_size: int = 0
+    channels: Channels = Channels()
+    nonlinearity: str = "lrelu"
+    blur_filter: tuple[int, ...] = (1, 2, 1)
+    mbstd_group_size: int = 4
+    mbstd_features: int = 1
+    dtype: jnp.dtype = jnp.float32
+
+    @property
+    def resolutions(self) -> list[int]:
+        """All stages, from 4 up."""
+        return [4 << i for i in range(self.resolution.bit_length() - 2)]
+
+    def setup(self):
+        """Creates the layers of all resolutions."""
+        self.from_rgb = [Conv(self.channels(r), 1) for r in self.resolutions]
+        self.blocks = [
+            DiscriminatorBlock(
+                self.channels(r),
+                self.channels(r // 2),
+                self.nonlinearity,
+                self.blur_filter,
+            )
+            for r in self.resolutions[1:]
+        ]
+        self.conv = Conv(self.channels(4), 3)
+        self.dense0 = Dense(self.channels(2))
+        self.dense1 = Dense(max(self.label_size, 1), gain=1.0)
+
+    def __call__(
+        self,
+        images: jax.Array,
+        labels: jax.Array | None = None,
+        *,
+        fade: jax.Array | float = 1.0,
+    ) -> jax.Array:
+        """Judges images.
+
+        Args:
+          images: [B,R,R,C], about [-1,1]; R says the stage.
+          labels: [B,label_size], for conditional networks.
+          fade: in [0,1], the share of this resolution against the one below; not
+            used at 4x4.
+
+        Returns:
+          Logits [B], float32, high for real.
+        """
+        self._check(images, labels)
+        activation = linear.ACTIVATIONS[self.nonlinearity]
+        images = images.astype(self.dtype)
+        start = self.resolutions.index(images.shape[1])
+        x = activation(self.from_rgb[start](images))
+        for i in range(start, 0, -1):
+            x = self.blocks[i - 1](x)
+            fading = i == start and not _is_one(fade)
+            if fading or self.is_initializing():
+                images = resample.downscale2d(images)
+                below = activation(self.from_rgb[i - 1](images))
+                if fading:
+                    x = x + (below - x) * (1 - jnp.asarray(fade, x.dtype))
+        x = x.astype(jnp.float32)
+        if self.mbstd_group_size > 1:
+            x = minibatch_stddev(x, self.mbstd_group_size, self.mbstd_features)
+        x = activation(self.conv(x))
+        x = activation(self.dense0(x.reshape(len(x), -1)))
+        logits = self.dense1(x)
+        return jnp.sum(logits * labels, axis=1) if self.label_size else logits[:, 0]
+
+    def _check(self, images: jax.Array, labels: jax.Array | None) -> None:
+        b, h, w, c = images.shape
+        if h != w or c != self.image_channels:
+            raise ValueError(
+                f"images are {images.shape}; this network takes square images "
+                f"[B,R,R,{self.image_channels}]"
+            )
+        check_resolution(h, self.resolution)
+        check_labels(labels, self.label_size, b)
+
+
+def _is_one(fade: jax.Array | float) -> bool:
+    """Whether the resolution is known at trace time to stand at full strength."""
+    return isinstance(fade, (int, float)) and fade == 1

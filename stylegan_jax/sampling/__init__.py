@@ -1,0 +1,1 @@
+"""Seeds, truncation, mixing, interpolation: arrays in, arrays out."""

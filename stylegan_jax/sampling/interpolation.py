@@ -1,0 +1,81 @@
+"""Ways from one latent to another: along the sphere in z, along a line in w."""
+
+import jax
+import jax.numpy as jnp
+
+# The least normal float32: dividing by it keeps a zero vector zero, not NaN.
+_TINY = 1.1754944e-38
+
+
+def normalize(v: jax.Array) -> jax.Array:
+    """Scales vectors to length one; a zero vector stays zero.
+
+    Args:
+        v: [..., N] float, vectors on the last axis.
+
+    Returns:
+        [..., N], of unit length on the last axis.
+    """
+    return v / jnp.maximum(_length(v), _TINY)
+
+
+def slerp(a: jax.Array, b: jax.Array, t: jax.Array | float) -> jax.Array:
+    """Walks the great circle from a to b, both projected to the unit sphere.
+
+        a sin((1 - t) theta) / sin(theta) + b sin(t theta) / sin(theta)
+
+    written as a cos(t theta) + c sin(t theta), where c is b's direction at a right
+    angle to a: this neither divides by sin(theta) nor loses a small theta. Between
+    opposite vectors there is no one great circle; the result is then some unit vector.
+
+    The latents of z are normalised by the mapping network, so only their direction
+    counts; a straight line between them would cross the improbable middle.
+
+    Args:
+        a: [..., Z] float, start.
+        b: [..., Z] float, end.
+        t: position, 0 at a and 1 at b; a scalar, or the leading axes of a.
+
+    Returns:
+        [..., Z], of unit length.
+
+    Reference: Shoemake, "Animating Rotation with Quaternion Curves" (1985), section
+        3.3; Karras et al., StyleGAN (2019), section 4.1, perceptual path length in Z.
+    """
+    a, b = normalize(jnp.asarray(a)), normalize(jnp.asarray(b))
+    cosine = jnp.sum(a * b, axis=-1, keepdims=True)
+    across = b - cosine * a
+    theta = _per_vector(t, a) * jnp.arctan2(_length(across), cosine)
+    return normalize(a * jnp.cos(theta) + normalize(across) * jnp.sin(theta))
+
+
+def lerp(a: jax.Array, b: jax.Array, t: jax.Array | float) -> jax.Array:
+    """Walks the straight line from a to b: a + (b - a) t.
+
+    Args:
+        a: [..., W] or [..., L, W] float, start.
+        b: like a, end.
+        t: position, 0 at a and 1 at b; a scalar, or the leading axes of a.
+
+    Returns:
+        Like a.
+
+    Reference: Karras et al., StyleGAN (2019), section 4.1, perceptual path length in W.
+    """
+    a, b = jnp.asarray(a), jnp.asarray(b)
+    return a + (b - a) * _per_vector(t, a)
+
+
+def _length(v: jax.Array) -> jax.Array:
+    return jnp.sqrt(jnp.sum(jnp.square(v), axis=-1, keepdims=True))
+
+
+def _per_vector(t: jax.Array | float, a: jax.Array) -> jax.Array:
+    """Gives t the rank of a, so that its axes meet the leading ones of a."""
+    t = jnp.asarray(t, a.dtype)
+    if t.ndim >= a.ndim or t.shape != a.shape[: t.ndim]:
+        raise ValueError(
+            f"t has shape {t.shape}; allowed is a scalar or the leading axes of the "
+            f"latents, which have shape {a.shape}"
+        )
+    return t.reshape(t.shape + (1,) * (a.ndim - t.ndim))
