@@ -152,7 +152,9 @@ def parse(config: ConfigDict | dict[str, Any]) -> Experiment:
     if not problems:
         problems = validate(experiment)
     if problems:
-        raise ConfigError("The configuration cannot be used:\n  " + "\n  ".join(problems))
+        raise ConfigError(
+            "The configuration cannot be used:\n  " + "\n  ".join(problems)
+        )
     return experiment
 
 

@@ -1,9 +1,9 @@
 """Official weights in, official weights out.
 
-    model, variables = from_official(arrays, source="stylegan1", network="generator",
-                                     resolution=1024)
-    images = model.apply(variables, z, truncation_psi=0.7)
-    arrays = to_official(model, variables)
+model, variables = from_official(arrays, source="stylegan1", network="generator",
+                                 resolution=1024)
+images = model.apply(variables, z, truncation_psi=0.7)
+arrays = to_official(model, variables)
 """
 
 from collections.abc import Mapping

@@ -50,7 +50,9 @@ def from_official(
                 f"{entry.shape}. Check `fmap_base`, `fmap_max` and the latent sizes."
             )
         flat[entry.path] = entry.layout.load(array)
-    return model, jax.tree.map(jax.numpy.asarray, flax.traverse_util.unflatten_dict(flat))
+    return model, jax.tree.map(
+        jax.numpy.asarray, flax.traverse_util.unflatten_dict(flat)
+    )
 
 
 def to_official(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
@@ -157,9 +159,13 @@ def _layer_entries(
     g: Generator, i: int, inputs: int, features: int, w_dim: int
 ) -> list[_Entry]:
     r = 4 << i // 2
-    names = ("Const" if g.const_input else "Dense", "Conv") if r == 4 else (
-        "Conv0_up",
-        "Conv1",
+    names = (
+        ("Const" if g.const_input else "Dense", "Conv")
+        if r == 4
+        else (
+            "Conv0_up",
+            "Conv1",
+        )
     )
     name, layer = f"G_synthesis/{r}x{r}/{names[i % 2]}", f"layers_{i}"
     entries = [_Entry(f"{name}/bias", (features,), ("params", layer, "bias", "bias"))]
@@ -188,7 +194,9 @@ def _discriminator_entries(d: Discriminator) -> list[_Entry]:
         entries += _weights(f"{r}x{r}/Conv0", (3, 3, c, c), block, "conv")
         name, path = f"{r}x{r}/Conv1_down", ("params", block)
         entries += [
-            _Entry(f"{name}/weight", (3, 3, c, c_down), (*path, "down_kernel", "weight")),
+            _Entry(
+                f"{name}/weight", (3, 3, c, c_down), (*path, "down_kernel", "weight")
+            ),
             _Entry(f"{name}/bias", (c_down,), (*path, "down_bias", "bias")),
         ]
     c4, c2 = d.channels(4), d.channels(2)

@@ -89,9 +89,7 @@ def conv_downscale2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
     )
     kernel = kernel.reshape(4, 4 * inputs, outputs).astype(x.dtype)
     blocks = _space_to_depth(_pad_one(x))
-    return sum(
-        shifted @ k for shifted, k in zip(_shifts(blocks), kernel, strict=True)
-    )
+    return sum(shifted @ k for shifted, k in zip(_shifts(blocks), kernel, strict=True))
 
 
 # _UP[r, s, u] = 1 where tap u of the kernel meets row r of a window of two low
@@ -100,7 +98,10 @@ _UP = np.array([[[1, 1, 0], [1, 0, 0]], [[0, 0, 1], [0, 1, 1]]], np.float32)
 # _DOWN[r, s, u]: the average of two neighbouring outputs takes tap u at row 2r + s
 # of the four input rows that they see: rows u and u + 1, half each.
 _DOWN = np.array(
-    [[[(2 * r + s - u in (0, 1)) / 2 for u in range(3)] for s in (0, 1)] for r in (0, 1)],
+    [
+        [[(2 * r + s - u in (0, 1)) / 2 for u in range(3)] for s in (0, 1)]
+        for r in (0, 1)
+    ],
     np.float32,
 )
 

@@ -38,6 +38,4 @@ def minibatch_stddev(x: jax.Array, group_size: int, num_features: int) -> jax.Ar
     y = jnp.sqrt(jnp.mean(jnp.square(y), axis=0) + EPSILON)
     y = jnp.mean(y, axis=(1, 2, 4))  # [B/G, F]
     y = jnp.tile(y, (group, 1))[:, None, None, :].astype(x.dtype)
-    return jnp.concatenate(
-        [x, jnp.broadcast_to(y, (b, h, w, num_features))], axis=-1
-    )
+    return jnp.concatenate([x, jnp.broadcast_to(y, (b, h, w, num_features))], axis=-1)

@@ -9,9 +9,7 @@ from stylegan_jax.models.interface import Discriminator, Generator, Variables
 __all__ = ["Discriminator", "Generator", "Variables", "build"]
 
 
-def build(
-    model: Model, data: Data, label_size: int
-) -> tuple[Generator, Discriminator]:
+def build(model: Model, data: Data, label_size: int) -> tuple[Generator, Discriminator]:
     """The networks of an experiment.
 
     Args:

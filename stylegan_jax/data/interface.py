@@ -1,0 +1,38 @@
+"""What a data source offers to the pipeline: random access to uint8 images."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A fixed, ordered set of labelled images, all of one size.
+
+    Attributes:
+      name: what messages call it.
+      num_images: how many there are.
+      classes: class names, in the order of the labels; () without labels.
+      resolution: R, the side of what `load` yields, in pixels.
+      channels: C of what `load` yields; 1 grayscale, 3 RGB, 4 RGBA.
+      fingerprint: hex digest that identifies the content wherever it is stored.
+      load: int64 tensor [], an index in [0, num_images) -> (uint8 tensor [R, R, C],
+        int32 tensor [], the class or 0 without classes). Runs inside `tf.data`.
+      describe: the file or record that an index stands for, for messages.
+      check: why the image at an index can't be used; None when it can. Slow.
+    """
+
+    name: str
+    num_images: int
+    classes: tuple[str, ...]
+    resolution: int
+    channels: int
+    fingerprint: str
+    load: Callable[[Any], tuple[Any, Any]]
+    describe: Callable[[int], str]
+    check: Callable[[int], str | None]
+
+    @property
+    def label_size(self) -> int:
+        """The number of classes, 0 without labels."""
+        return len(self.classes)

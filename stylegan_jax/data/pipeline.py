@@ -1,0 +1,170 @@
+"""Endless batches of real images in an order that is a function of the position.
+
+Image number g of a run, counted over all processes and from its very beginning, is
+image `shuffle_epoch(g mod N)` of the source in epoch g // N. No iterator state needs
+to be saved: a run resumes from the number of images it has consumed.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from stylegan_jax.data.images import box_average, tensorflow
+from stylegan_jax.data.interface import Source
+
+Batch = tuple[np.ndarray, np.ndarray]
+
+
+def batches(
+    source: Source,
+    *,
+    resolution: int,
+    batch_size: int,
+    start_images: int,
+    seed: int,
+    process_index: int,
+    process_count: int,
+    prefetch_batches: int,
+) -> Iterator[Batch]:
+    """This process's share of each batch, endlessly.
+
+    Concatenated in the order of the processes, the shares are the batch that a single
+    process would get, whatever `process_count` is.
+
+    Args:
+      source: the images.
+      resolution: r, in pixels, a power of two up to the source's; each image is
+        averaged down from the source's resolution.
+      batch_size: images per batch over all processes.
+      start_images: images consumed so far, over all processes.
+      seed: of the order, not negative.
+      process_index: which process this is.
+      process_count: how many there are.
+      prefetch_batches: batches that are made ahead.
+
+    Returns:
+      Iterator over (images uint8 [b, r, r, C], labels float32 [b, label_size]) with
+      b = batch_size / process_count; labels are one-hot.
+
+    Raises:
+      ValueError: at once for unusable arguments; while iterating for an image that
+        can't be decoded, naming it.
+    """
+    _check_resolution(source, resolution)
+    if batch_size < 1 or batch_size % process_count:
+        raise ValueError(
+            f"`batch_size` (={batch_size}) must be a positive multiple of the "
+            f"{process_count} processes"
+        )
+    if not 0 <= process_index < process_count:
+        raise ValueError(
+            f"`process_index` (={process_index}) must be in [0, {process_count})"
+        )
+    for name, value in (("start_images", start_images), ("seed", seed)):
+        if value < 0:
+            raise ValueError(f"`{name}` (={value}) must not be negative")
+    if source.num_images < 1:
+        raise ValueError(f"{source.name} has no images")
+    tf = tensorflow()
+    share = batch_size // process_count
+    first = start_images + process_index * share
+
+    def load(row: Any) -> tuple[Any, Any]:
+        position = first + row // share * batch_size + row % share
+        image, label = source.load(_shuffled(position, source.num_images, seed))
+        image = tf.ensure_shape(
+            image, [source.resolution, source.resolution, source.channels]
+        )
+        return box_average(image, resolution), tf.one_hot(label, source.label_size)
+
+    dataset = (
+        tf.data.Dataset.counter()
+        .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .batch(share, drop_remainder=True)
+        .prefetch(prefetch_batches)
+    )
+
+    def positions(batch: int) -> range:
+        begin = first + batch * batch_size
+        return range(begin, begin + share)
+
+    return _iterate(dataset, source, positions, seed)
+
+
+def first_images(source: Source, *, resolution: int, count: int, seed: int) -> Batch:
+    """The first images of the shuffled order, e.g. for a grid of reals.
+
+    Returns:
+      (uint8 [count, r, r, C], float32 [count, label_size]).
+    """
+    iterator = batches(
+        source,
+        resolution=resolution,
+        batch_size=count,
+        start_images=0,
+        seed=seed,
+        process_index=0,
+        process_count=1,
+        prefetch_batches=1,
+    )
+    return next(iterator)
+
+
+def image_index(position: int, num_images: int, seed: int) -> int:
+    """Which image of the source has a position (see the top of this file)."""
+    position = tensorflow().constant(position, "int64")
+    return int(_shuffled(position, num_images, seed))
+
+
+def _shuffled(position: Any, num_images: int, seed: int) -> Any:
+    """Tensor version of `image_index`, int64 [] -> int64 []."""
+    tf = tensorflow()
+    epoch = position // num_images
+    # The shuffle sees 31 bits of a seed; hashing first lets larger ones differ too.
+    hashed = int(np.random.SeedSequence(seed).generate_state(1)[0]) & 0x7FFFFFFF
+    return tf.random.experimental.index_shuffle(
+        position % num_images,
+        seed=tf.stack([tf.constant(hashed, tf.int64), epoch]),
+        max_index=tf.constant(num_images - 1, tf.int64),
+    )
+
+
+def _iterate(
+    dataset: Any, source: Source, positions: Any, seed: int
+) -> Iterator[Batch]:
+    tf = tensorflow()
+    iterator = dataset.as_numpy_iterator()
+    batch = 0
+    while True:
+        try:
+            images, labels = next(iterator)
+        except tf.errors.OpError as error:
+            raise _explained(source, positions(batch), seed) from error
+        yield images, labels
+        batch += 1
+
+
+def _explained(source: Source, positions: range, seed: int) -> Exception:
+    """The error of a failed batch, with the image that is to blame."""
+    for position in positions:
+        index = image_index(position, source.num_images, seed)
+        reason = source.check(index)
+        if reason:
+            return ValueError(
+                f"{source.describe(index)} {reason}; repair, replace or remove it. "
+                "Removing it changes the order of the images of a resumed run"
+            )
+    return RuntimeError(
+        f"Reading images {positions.start} to {positions.stop - 1} of {source.name} "
+        f"failed, yet each of them can be read now; start again to resume"
+    )
+
+
+def _check_resolution(source: Source, resolution: int) -> None:
+    factor, rest = divmod(source.resolution, max(resolution, 1))
+    if resolution < 1 or not factor or rest or factor & (factor - 1):
+        raise ValueError(
+            f"`resolution` (={resolution}) must be the {source.resolution} of "
+            f"{source.name} or half of it, a quarter, an eighth..."
+        )

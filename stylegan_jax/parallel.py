@@ -1,0 +1,125 @@
+"""Devices and processes: the only file that knows mesh, sharding and process index.
+
+Training is data parallel: batches are split over all devices of all hosts, the state
+is replicated. Written as one program over global arrays, so the numbers do not depend
+on how many devices run it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+
+def initialize(
+    coordinator: str | None, num_processes: int | None, process_id: int | None
+) -> None:
+    """Joins the processes of one run; call it before anything else touches JAX.
+
+    Args:
+      coordinator: "host:port" of process 0; None lets JAX find out from the
+        environment (TPU pods, SLURM, Open MPI).
+      num_processes: how many there are, with `coordinator`.
+      process_id: which one this is, with `coordinator`.
+    """
+    jax.distributed.initialize(
+        coordinator,
+        num_processes,
+        process_id,
+        heartbeat_timeout_seconds=60,
+        shutdown_timeout_seconds=60,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Parallel:
+    """The devices of a run in one row, and how arrays lie on them."""
+
+    mesh: Mesh
+
+    @property
+    def replicated(self) -> NamedSharding:
+        """Whole arrays on every device."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    @property
+    def batched(self) -> NamedSharding:
+        """Arrays split along their first axis."""
+        return NamedSharding(self.mesh, PartitionSpec(self.mesh.axis_names[0]))
+
+    @property
+    def num_devices(self) -> int:
+        """Devices over all hosts."""
+        return self.mesh.size
+
+    @property
+    def process_index(self) -> int:
+        """Which process this is."""
+        return jax.process_index()
+
+    @property
+    def process_count(self) -> int:
+        """How many processes there are."""
+        return jax.process_count()
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes logs and images."""
+        return self.process_index == 0
+
+    def check_batch(self, name: str, batch_size: int) -> None:
+        """Raises ValueError unless `batch_size` divides evenly over the devices."""
+        n = self.num_devices
+        if batch_size % n:
+            lower = batch_size // n * n
+            options = " or ".join(str(b) for b in (lower, lower + n) if b > 0)
+            raise ValueError(
+                f"`{name}` (={batch_size}) must be divisible by the {n} devices; try "
+                f"{options}."
+            )
+
+    def put_batch(self, local: Any) -> Any:
+        """This process's rows [b, ...] of a batch -> the global array [B, ...]."""
+        return jax.tree.map(
+            lambda x: jax.make_array_from_process_local_data(self.batched, x), local
+        )
+
+    def replicate(self, tree: Any) -> Any:
+        """Copies host arrays, equal on all processes, to every device."""
+        return jax.tree.map(
+            lambda x: jax.make_array_from_callback(
+                np.shape(x), self.replicated, lambda index, x=x: np.asarray(x)[index]
+            ),
+            tree,
+        )
+
+    def split(self, x: jax.Array) -> jax.Array:
+        """Inside jit: asks for x [B, ...] to be split along its first axis."""
+        return jax.lax.with_sharding_constraint(x, self.batched)
+
+    def jit_replicated(self, f: Callable, **kwargs: Any) -> Callable:
+        """`jax.jit(f)` with results whole on every device."""
+        return jax.jit(f, out_shardings=self.replicated, **kwargs)
+
+    def any_process(self, flag: bool) -> bool:
+        """Whether `flag` is set on any process; all have to call it."""
+        if self.process_count == 1:
+            return flag
+        return bool(np.any(multihost_utils.process_allgather(np.array([flag]))))
+
+    def broadcast(self, values: np.ndarray) -> np.ndarray:
+        """The main process's `values` on all processes; all have to call it."""
+        if self.process_count == 1:
+            return values
+        return np.asarray(multihost_utils.broadcast_one_to_all(values))
+
+
+def data_parallel() -> Parallel:
+    """All devices of all processes along one axis."""
+    return Parallel(
+        jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    )

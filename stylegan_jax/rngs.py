@@ -1,0 +1,35 @@
+"""Named random streams, each a pure function of (seed, step, phase)."""
+
+import enum
+
+import jax
+
+
+class Stream(enum.IntEnum):
+    """What a key is used for; the numbers are part of every run, never reorder."""
+
+    LATENT = 0
+    MIXING_LATENT = 1
+    MIXING_CUTOFF = 2
+    NOISE = 3
+    MIRROR = 4
+    INTERPOLATION = 5  # between reals and fakes, for gradient penalties
+    INIT_GENERATOR = 6
+    INIT_DISCRIMINATOR = 7
+    GRID = 8
+
+
+def key(seed: int, stream: Stream, step: jax.Array | int = 0, phase: int = 0):
+    """The key of a stream.
+
+    Args:
+      seed: of the run.
+      stream: what the key is for.
+      step: training step, may be traced.
+      phase: position of the phase in its recipe.
+
+    Returns:
+      A typed PRNG key.
+    """
+    base = jax.random.fold_in(jax.random.key(seed), step)
+    return jax.random.fold_in(jax.random.fold_in(base, phase), int(stream))

@@ -1,0 +1,273 @@
+"""Trains the networks of an experiment, or goes on where the run stopped.
+
+    python -m stylegan_jax.train --config=configs/emoji.py --workdir=runs/emoji
+
+Every setting can be changed on the command line:
+`--config.training.total_kimg=100`. The same command resumes an interrupted run.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import app, flags
+from ml_collections import config_flags
+
+from stylegan_jax import config, models, parallel, rngs, workdir
+from stylegan_jax.checkpoint import CheckpointError
+from stylegan_jax.config import Experiment
+from stylegan_jax.data import pipeline, sources
+from stylegan_jax.data.interface import Source
+from stylegan_jax.front_door import reporting_errors
+from stylegan_jax.models import Generator
+from stylegan_jax.parallel import Parallel
+from stylegan_jax.reporting import Reporter, format_duration, to_uint8
+from stylegan_jax.sampling import images as sampling
+from stylegan_jax.training import growth, loop, recipes, step
+from stylegan_jax.training import state as train_state
+from stylegan_jax.training.growth import Stage
+from stylegan_jax.training.programs import ProgramCache
+from stylegan_jax.training.state import TrainState
+
+FLAGS = flags.FLAGS
+config_flags.DEFINE_config_file("config", None, "The experiment, e.g. configs/emoji.py")
+flags.DEFINE_string("workdir", None, "Directory of the run; created, or resumed.")
+flags.DEFINE_bool("distributed", False, "One of several processes (TPU pod, SLURM).")
+flags.DEFINE_string("coordinator", None, "host:port of process 0; default: found out.")
+flags.DEFINE_integer("num_processes", None, "With --coordinator: how many there are.")
+flags.DEFINE_integer("process_id", None, "With --coordinator: which one this is.")
+
+GRID_PIXELS = 64  # small images are enlarged to this in the grids
+
+
+def main(argv: list[str]) -> None:
+    """Reads the flags and trains."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments {argv[1:]}")
+    e = config.parse(FLAGS.config)
+    if FLAGS.distributed or FLAGS.coordinator:
+        parallel.initialize(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
+    train(e, Path(FLAGS.workdir))
+
+
+def train(e: Experiment, directory: Path) -> TrainState:
+    """Trains an experiment in a directory, to the end or to a signal.
+
+    Args:
+      e: the experiment.
+      directory: where the run lives; a run of the same experiment is resumed.
+
+    Returns:
+      The last state.
+
+    Raises:
+      ValueError: the experiment does not fit the data, the devices or the directory.
+      training.loop.Diverged: too many updates in a row were not finite.
+      CheckpointError: no checkpoint can be read, or the last one not be written.
+    """
+    devices = parallel.data_parallel()
+    stages = growth.stages(e)
+    for stage in stages:
+        name = f"training.batch_size at {stage.resolution}x{stage.resolution}"
+        devices.check_batch(name, stage.batch_size)
+    source = sources.open_source(e.data)
+    info = workdir.DataInfo(
+        source.name, source.num_images, source.classes, source.fingerprint
+    )
+    labels = workdir.label_size(e, info)
+    workdir.check(directory, e, info)
+    if devices.is_main:
+        workdir.write(directory, e, info)
+    use_compilation_cache(e.run.compilation_cache)
+
+    generator, discriminator = models.build(e.model, e.data, labels)
+    phases = recipes.build(e, generator, discriminator)
+    optimizer = step.build_optimizer(e)
+    create = devices.jit_replicated(
+        lambda: train_state.create(
+            generator, discriminator, optimizer, [p.name for p in phases], e.run.seed
+        )
+    )
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=devices.replicated),
+        jax.eval_shape(create),
+    )
+    reporter = Reporter(directory, devices.is_main)
+    programs = ProgramCache(
+        e,
+        phases,
+        devices,
+        abstract,
+        labels,
+        lambda stage, seconds: reporter.event(
+            "compiled", stage=stage.name, seconds=seconds
+        ),
+    )
+    checkpoints = workdir.open_checkpoints(
+        directory, e.run.keep_checkpoints, reporter.line
+    )
+    describe(reporter, e, source, abstract, devices, len(stages))
+    if checkpoints.latest_step() is None:
+        state, progress = create(), loop.Progress()
+    else:
+        state, progress = loop.restore(checkpoints, abstract)
+        reporter.line(f"resuming at {progress.images_seen / 1000:g} kimg")
+    reporter.event("start", images_seen=progress.images_seen)
+    current = next(
+        (s for s in stages if progress.images_seen < s.end_images), stages[-1]
+    )
+    programs.prepare(current)
+    grid = Grid(e, generator, source, labels, reporter)
+    if progress.images_seen == 0:
+        grid.draw_reals()
+        grid.draw(state, stages[0], 0)
+    hooks = loop.Hooks(
+        batches=lambda stage, start: batches(e, source, labels, devices, stage, start),
+        on_tick=grid.draw,
+        stage_cost=lambda resolution: stage_cost(generator, resolution),
+    )
+    stop = loop.StopSignal()
+    trainer = loop.Loop(
+        e,
+        phases=phases,
+        stages=stages,
+        programs=programs,
+        hooks=hooks,
+        parallel=devices,
+        checkpoints=checkpoints,
+        reporter=reporter,
+        stop=stop,
+    )
+    try:
+        with stop.installed():
+            state = trainer.run(state, progress)
+    finally:
+        checkpoints.close()
+        reporter.event("end", images_seen=progress.images_seen)
+    how = "stopped by a signal" if stop.requested else "finished"
+    reporter.line(
+        f"{how} at {progress.images_seen / 1000:g} kimg after "
+        f"{format_duration(progress.training_seconds)} of training; saved in "
+        f"{directory / 'checkpoints'}"
+    )
+    reporter.close()
+    return state
+
+
+def batches(
+    e: Experiment,
+    source: Source,
+    label_size: int,
+    devices: Parallel,
+    stage: Stage,
+    start_images: int,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """This process's batches of a stage from a position on."""
+    iterator = pipeline.batches(
+        source,
+        resolution=stage.resolution,
+        batch_size=stage.batch_size,
+        start_images=start_images,
+        seed=e.run.seed,
+        process_index=devices.process_index,
+        process_count=devices.process_count,
+        prefetch_batches=e.data.prefetch_batches,
+    )
+    return ((images, labels[:, :label_size]) for images, labels in iterator)
+
+
+class Grid:
+    """Draws the same latents with the averaged generator, again and again."""
+
+    def __init__(
+        self,
+        e: Experiment,
+        generator: Generator,
+        source: Source,
+        label_size: int,
+        reporter: Reporter,
+    ):
+        """Chooses latents, and labels from the data."""
+        self._e, self._generator, self._source = e, generator, source
+        self._reporter = reporter
+        count = e.run.grid_rows * e.run.grid_columns
+        key = rngs.key(e.run.seed, rngs.Stream.GRID)
+        self._z = np.asarray(jax.random.normal(key, (count, e.model.z_dim)))
+        self._reals, labels = pipeline.first_images(
+            source, resolution=source.resolution, count=count, seed=e.run.seed
+        )
+        self._labels = labels[:, :label_size] if label_size else None
+
+    def draw_reals(self) -> None:
+        """Writes a grid of real images."""
+        self._write("reals", 0, self._reals)
+
+    def draw(self, state: TrainState, stage: Stage, images_seen: int) -> None:
+        """Writes a grid of generated images; all processes have to call it."""
+        ws = sampling.styles(
+            self._generator,
+            state.ema,
+            self._z,
+            self._labels,
+            truncation_psi=self._e.run.grid_truncation_psi,
+        )
+        images = sampling.synthesize(
+            self._generator,
+            state.ema,
+            ws,
+            resolution=stage.resolution,
+            fade=stage.fade(images_seen) if stage.fading else 1.0,
+        )
+        self._write("fakes", images_seen, to_uint8(images))
+
+    def _write(self, name: str, images_seen: int, images_uint8: np.ndarray) -> None:
+        columns = self._e.run.grid_columns
+        self._reporter.images(name, images_seen, images_uint8, columns, GRID_PIXELS)
+
+
+def stage_cost(generator: Generator, resolution: int) -> float:
+    """Relative cost of an image: pixels times squared channels of all its layers."""
+    sizes = [r for r in generator.resolutions if r <= resolution]
+    return float(sum((r * generator.channels(r)) ** 2 for r in sizes))
+
+
+def use_compilation_cache(directory: str | None) -> None:
+    """Keeps compiled programs on disk, where a resumed run finds them."""
+    if directory is None:
+        return
+    path = os.path.expanduser(directory)
+    jax.config.update("jax_compilation_cache_dir", path)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def describe(
+    reporter: Reporter,
+    e: Experiment,
+    source: Source,
+    state: TrainState,
+    devices: Parallel,
+    num_stages: int,
+) -> None:
+    """Prints what is about to be trained on what."""
+    counts = {
+        name: sum(x.size for x in jax.tree.leaves(params))
+        for name, params in state.params.items()
+    }
+    kind = jax.devices()[0].device_kind
+    reporter.line(
+        f"{e.model.family}, {e.data.resolution}x{e.data.resolution}, "
+        + ", ".join(f"{name} {count:,} parameters" for name, count in counts.items())
+    )
+    reporter.line(
+        f"{source.num_images:,} images from {source.name}; {num_stages} stages, "
+        f"{e.training.total_kimg:g} kimg, on {devices.num_devices} x {kind} in "
+        f"{devices.process_count} process(es)"
+    )
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "workdir"])
+    with reporting_errors(ValueError, loop.Diverged, CheckpointError):
+        app.run(main)

@@ -1,0 +1,1 @@
+"""Growth schedule, objectives, the step and the loop."""

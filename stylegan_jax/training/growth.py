@@ -1,0 +1,130 @@
+"""Progressive growing: which resolution is trained when, as a list of stages.
+
+The level of detail (lod) counts down from log2(full / initial) to 0; its whole part
+says the resolution, its fraction how far that resolution is still faded out.
+
+Reference: Karras et al. 2018, "Progressive Growing of GANs", section 2 and
+appendix A; Karras et al. 2019, appendix C.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+from stylegan_jax.config import Experiment, by_resolution
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stretch of training with one compiled program; a StyleGAN2 run has one.
+
+    Attributes:
+      index: position in the run.
+      resolution: R of the images.
+      fading: whether the resolution is being faded in.
+      batch_size: images per step, over all devices.
+      steps_per_round: steps between two looks at the schedule.
+      start_images: clock at which it begins ...
+      end_images: ... and ends; whole rounds, so a little past the nominal values.
+      lod: level of detail as a function of the clock.
+    """
+
+    index: int
+    resolution: int
+    fading: bool
+    batch_size: int
+    steps_per_round: int
+    start_images: int
+    end_images: int
+    lod: Callable[[int], float] = dataclasses.field(repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """E.g. "16x16 fading in"."""
+        return f"{self.resolution}x{self.resolution}" + " fading in" * self.fading
+
+    def fade(self, images_seen: int) -> float:
+        """Share of this resolution, in [0,1], at the beginning of a round."""
+        lod = self.lod(images_seen)
+        return 1.0 - (lod - math.floor(lod))
+
+
+def level_of_detail(e: Experiment, images_seen: int) -> float:
+    """The official lod after `images_seen` images."""
+    kimg, t = images_seen / 1000.0, e.training
+    phase_kimg = t.stage_kimg + t.fade_kimg
+    phase = math.floor(kimg / phase_kimg)
+    lod = math.log2(e.data.resolution // t.initial_resolution) - phase
+    if t.fade_kimg > 0:
+        lod -= max(kimg - phase * phase_kimg - t.stage_kimg, 0.0) / t.fade_kimg
+    return max(lod, 0.0)
+
+
+def stages(e: Experiment) -> list[Stage]:
+    """All stages of a run, in order.
+
+    Schedule and resolution are looked at once a round, as officially: a stage lasts
+    whole rounds, and the resolution switches when the fade begins.
+    """
+
+    def lod(images_seen: int) -> float:
+        return level_of_detail(e, images_seen)
+
+    total = round(e.training.total_kimg * 1000)
+    out: list[Stage] = []
+    start = 0
+    while start < total:
+        here = _bracket(lod(start))
+        resolution = e.data.resolution >> here[0]
+        batch_size = int(
+            by_resolution(
+                e.training.batch_size_by_resolution, resolution, e.training.batch_size
+            )
+        )
+        images = batch_size * e.training.steps_per_round
+        rounds = _first(
+            lambda n, s=start, i=images, h=here: _bracket(lod(s + n * i)) != h,
+            limit=math.ceil((total - start) / images),
+        )
+        end = start + rounds * images
+        out.append(
+            Stage(
+                index=len(out),
+                resolution=resolution,
+                fading=here[0] != here[1],
+                batch_size=batch_size,
+                steps_per_round=e.training.steps_per_round,
+                start_images=start,
+                end_images=end,
+                lod=lod,
+            )
+        )
+        start = end
+    return out
+
+
+def learning_rate(e: Experiment, stage: Stage, images_seen: int) -> float:
+    """The learning rate of both networks for the next round."""
+    t = e.training
+    rate = by_resolution(
+        t.learning_rate_by_resolution, stage.resolution, t.learning_rate
+    )
+    if t.learning_rate_rampup_kimg > 0:
+        rate *= min(images_seen / 1000.0 / t.learning_rate_rampup_kimg, 1.0)
+    return rate
+
+
+def _bracket(lod: float) -> tuple[int, int]:
+    return math.floor(lod), math.ceil(lod)
+
+
+def _first(condition: Callable[[int], bool], limit: int) -> int:
+    """The smallest n from 1 to `limit` with condition(n), which never turns false."""
+    low, high = 1, limit
+    while low < high:
+        middle = (low + high) // 2
+        if condition(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return high

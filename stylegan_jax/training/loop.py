@@ -1,0 +1,338 @@
+"""The only training loop: stages, cadence, saving, reporting, stopping.
+
+What it trains, on what data and how it is looked at are handed to it.
+"""
+
+import contextlib
+import dataclasses
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylegan_jax.checkpoint import CheckpointError, Checkpoints
+from stylegan_jax.config import Experiment, by_resolution
+from stylegan_jax.parallel import Parallel
+from stylegan_jax.reporting import Reporter, format_duration
+from stylegan_jax.training import growth
+from stylegan_jax.training.growth import Stage
+from stylegan_jax.training.programs import ProgramCache, Programs
+from stylegan_jax.training.recipes import Phase
+from stylegan_jax.training.state import TrainState, reset_optimizers
+from stylegan_jax.training.step import build_optimizer
+
+Batches = Iterator[tuple[np.ndarray, np.ndarray]]  # this process's images and labels
+
+
+class Diverged(RuntimeError):
+    """Too many updates in a row were not finite."""
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where the run stands on the host; saved with every checkpoint."""
+
+    step: int = 0
+    images_seen: int = 0
+    tick: int = 0
+    tick_start_images: int = 0
+    training_seconds: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Hooks:
+    """What the loop calls.
+
+    Attributes:
+      batches: (stage, clock) -> endless batches of real images from there on.
+      on_tick: (state, stage, clock) after every tick, e.g. to draw images.
+      stage_cost: (resolution) -> relative cost of an image, for the time left.
+    """
+
+    batches: Callable[[Stage, int], Batches]
+    on_tick: Callable[[TrainState, Stage, int], None]
+    stage_cost: Callable[[int], float]
+
+
+class StopSignal:
+    """Notes SIGINT and SIGTERM, so that the loop can end in order.
+
+    A second SIGINT interrupts at once.
+    """
+
+    def __init__(self):
+        self.requested = False
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator["StopSignal"]:
+        """Handles the signals within the block."""
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = {s: signal.signal(s, self._handle) for s in signals}
+        try:
+            yield self
+        finally:
+            for s, handler in before.items():
+                signal.signal(s, handler)
+
+    def _handle(self, number: int, frame: Any) -> None:
+        del frame
+        self.requested = True
+        signal.signal(number, signal.default_int_handler)
+
+
+class Loop:
+    """Trains from a state to the end of the schedule, or until it is told to stop."""
+
+    def __init__(
+        self,
+        e: Experiment,
+        *,
+        phases: tuple[Phase, ...],
+        stages: list[Stage],
+        programs: ProgramCache,
+        hooks: Hooks,
+        parallel: Parallel,
+        checkpoints: Checkpoints,
+        reporter: Reporter,
+        stop: StopSignal,
+    ):
+        """Puts the parts together; `run` starts."""
+        self._e, self._phases, self._stages = e, phases, stages
+        self._programs, self._hooks, self._parallel = programs, hooks, parallel
+        self._checkpoints, self._reporter, self._stop = checkpoints, reporter, stop
+        optimizer = build_optimizer(e)
+        self._reset = parallel.jit_replicated(
+            lambda state: reset_optimizers(state, optimizer), donate_argnums=0
+        )
+        self._sums: dict[str, tuple[Any, int]] = {}  # phase -> scalars' sums, count
+        self._add = jax.jit(lambda a, b: jax.tree.map(jnp.add, a, b))
+        self._queue: list[Any] = []
+
+    def run(self, state: TrainState, progress: Progress) -> TrainState:
+        """Trains; `state` is donated, `progress` is updated in place.
+
+        Returns:
+          The state at the end, or at the stop that was asked for.
+
+        Raises:
+          Diverged: too many skipped updates in a row.
+          CheckpointError: the last checkpoint could not be written.
+        """
+        self._tick_start_seconds = time.monotonic()
+        try:
+            for stage in self._stages:
+                if progress.images_seen < stage.end_images:
+                    state = self._run_stage(state, stage, progress)
+                if self._stopping:
+                    break
+        finally:
+            self._programs.close()
+        self._save(state, progress)
+        self._checkpoints.wait()
+        return state
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stop.requested
+
+    def _run_stage(
+        self, state: TrainState, stage: Stage, progress: Progress
+    ) -> TrainState:
+        programs = self._enter(stage)
+        if progress.images_seen == stage.start_images:
+            state = self._reset(state)
+        batches = self._hooks.batches(stage, progress.images_seen)
+        while progress.images_seen < stage.end_images:
+            state = self._round(state, stage, programs, batches, progress)
+            self._stop.requested = self._parallel.any_process(self._stop.requested)
+            last = (
+                stage is self._stages[-1] and progress.images_seen >= stage.end_images
+            )
+            if last or self._stopping or self._tick_is_due(stage, progress):
+                self._tick(state, stage, progress)
+                due = progress.tick % self._e.run.checkpoint_every_ticks == 0
+                if due and not last and not self._stopping:
+                    self._save_or_warn(state, progress)
+            if self._stopping:
+                break
+        self._programs.forget(stage)
+        return state
+
+    def _enter(self, stage: Stage) -> Programs:
+        """The stage's programs; begins to compile the next stage's."""
+        start = time.monotonic()
+        programs = self._programs.get(stage)
+        waited = time.monotonic() - start
+        self._reporter.line(
+            f"stage {stage.index + 1}/{len(self._stages)}: {stage.name}, "
+            f"{stage.start_images / 1000:g} to {stage.end_images / 1000:g} kimg, "
+            f"batch {stage.batch_size}; waited {waited:.1f} s for its program"
+        )
+        self._reporter.event("stage", stage=stage.name, waited_seconds=waited)
+        if stage.index + 1 < len(self._stages):
+            self._programs.prepare(self._stages[stage.index + 1])
+        return programs
+
+    def _round(
+        self,
+        state: TrainState,
+        stage: Stage,
+        programs: Programs,
+        batches: Batches,
+        progress: Progress,
+    ) -> TrainState:
+        """A few steps at one fade and learning rate."""
+        fade, rate = self._parallel.replicate(
+            (
+                np.float32(stage.fade(progress.images_seen)),
+                np.float32(growth.learning_rate(self._e, stage, progress.images_seen)),
+            )
+        )
+        for _ in range(stage.steps_per_round):
+            images, labels = self._parallel.put_batch(next(batches))
+            for phase in self._phases:
+                if progress.step % phase.interval == 0:
+                    state, scalars = programs[phase.name](
+                        state, images, labels, fade, rate
+                    )
+                    self._accumulate(phase, scalars)
+            progress.step += 1
+            progress.images_seen += stage.batch_size
+        # Stay at most two rounds ahead of the device.
+        self._queue.append(scalars)
+        if len(self._queue) > 2:
+            jax.block_until_ready(self._queue.pop(0))
+        self._show_progress(stage, progress)
+        return state
+
+    def _accumulate(self, phase: Phase, scalars: Any) -> None:
+        if phase.name in self._sums:
+            sums, count = self._sums[phase.name]
+            self._sums[phase.name] = self._add(sums, scalars), count + 1
+        else:
+            self._sums[phase.name] = scalars, 1
+
+    def _tick_is_due(self, stage: Stage, progress: Progress) -> bool:
+        run = self._e.run
+        kimg = by_resolution(
+            run.tick_kimg_by_resolution, stage.resolution, run.tick_kimg
+        )
+        return progress.images_seen - progress.tick_start_images >= kimg * 1000
+
+    def _tick(self, state: TrainState, stage: Stage, progress: Progress) -> None:
+        """Reports; the one place where the host waits for the device."""
+        sums, skipped, total = jax.device_get(
+            (self._sums, state.skipped, state.skipped_total)
+        )
+        means = {
+            name: float(value / count)
+            for scalars, count in sums.values()
+            for name, value in scalars.items()
+        }
+        seconds = time.monotonic() - self._tick_start_seconds
+        images = progress.images_seen - progress.tick_start_images
+        progress.tick += 1
+        progress.tick_start_images = progress.images_seen
+        progress.training_seconds += seconds
+        self._sums = {}
+        rate = images / seconds
+        fade = stage.fade(progress.images_seen) if stage.fading else 1.0
+        values = means | {
+            "progress/fade": fade,
+            "progress/learning_rate": growth.learning_rate(
+                self._e, stage, progress.images_seen
+            ),
+            "progress/images_per_second": rate,
+            "progress/training_seconds": progress.training_seconds,
+            **{f"{name}/skipped_total": int(n) for name, n in total.items()},
+        }
+        self._reporter.scalars(
+            progress.images_seen,
+            values,
+            stage=stage.name,
+            tick=progress.tick,
+            step=progress.step,
+        )
+        dropped = sum(int(n) for n in total.values())
+        self._reporter.line(
+            f"tick {progress.tick:<4d} kimg {progress.images_seen / 1000:<8.1f} "
+            f"{stage.name:<18s} {rate:7.1f} img/s  "
+            f"time {format_duration(progress.training_seconds):<8s} "
+            + "  ".join(
+                f"{name} {means[name]:.3f}" for name in means if name.endswith("/loss")
+            )
+            + (f"  skipped {dropped}" if dropped else "")
+        )
+        self._check_divergence(skipped, progress)
+        self._hooks.on_tick(state, stage, progress.images_seen)
+        self._tick_start_seconds = time.monotonic()
+
+    def _check_divergence(self, skipped: dict[str, Any], progress: Progress) -> None:
+        for name, streak in skipped.items():
+            if streak >= self._e.training.nonfinite_limit:
+                newest = self._checkpoints.latest_step()
+                raise Diverged(
+                    f"phase {name} had {int(streak)} updates in a row with a gradient "
+                    f"that is not finite, up to step {progress.step} "
+                    f"({progress.images_seen / 1000:g} kimg); allowed are fewer than "
+                    f"`training.nonfinite_limit` (="
+                    f"{self._e.training.nonfinite_limit}). They were all skipped and "
+                    f"nothing was saved since; the last checkpoint is {newest}. Try a "
+                    "lower learning rate or a stronger penalty."
+                )
+
+    def _save(self, state: TrainState, progress: Progress) -> None:
+        self._checkpoints.save(
+            progress.images_seen,
+            {"ema": state.ema, "training": state.replace(ema={})},
+            dataclasses.asdict(progress),
+        )
+
+    def _save_or_warn(self, state: TrainState, progress: Progress) -> None:
+        """Saves; a full disk, say, must not end the run while there is time."""
+        try:
+            self._save(state, progress)
+        except CheckpointError as error:
+            self._reporter.line(f"WARNING: {error} The run goes on and tries again.")
+            self._reporter.event("checkpoint_failed", message=str(error))
+
+    def _show_progress(self, stage: Stage, progress: Progress) -> None:
+        """The live line; estimates the time left from this tick's speed."""
+        seconds = time.monotonic() - self._tick_start_seconds
+        rate = (progress.images_seen - progress.tick_start_images) / max(seconds, 1e-6)
+        if rate <= 0:
+            return
+        cost = self._hooks.stage_cost
+        stage_left = (stage.end_images - progress.images_seen) / rate
+        later = sum(
+            (s.end_images - s.start_images)
+            * cost(s.resolution)
+            / cost(stage.resolution)
+            for s in self._stages[stage.index + 1 :]
+        )
+        fading = f" {stage.fade(progress.images_seen):4.0%}" if stage.fading else ""
+        self._reporter.progress(
+            f"{stage.name}{fading} | {progress.images_seen / 1000:.1f} of "
+            f"{self._stages[-1].end_images / 1000:g} kimg | {rate:.0f} img/s | stage "
+            f"{format_duration(stage_left)} left | total about "
+            f"{format_duration(stage_left + later / rate)} left"
+        )
+
+
+def restore(
+    checkpoints: Checkpoints, abstract_state: TrainState
+) -> tuple[TrainState, Progress]:
+    """The newest intact state and where it stood.
+
+    Args:
+      checkpoints: of the run.
+      abstract_state: shapes, dtypes and shardings of the state.
+    """
+    _, items, meta = checkpoints.restore(
+        {"ema": abstract_state.ema, "training": abstract_state.replace(ema={})}
+    )
+    return items["training"].replace(ema=items["ema"]), Progress(**meta)

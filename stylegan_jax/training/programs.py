@@ -1,0 +1,105 @@
+"""Compiles the programs of a stage, and those of the next one ahead of time."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
+
+from stylegan_jax.config import Experiment
+from stylegan_jax.parallel import Parallel
+from stylegan_jax.training.growth import Stage
+from stylegan_jax.training.recipes import Phase
+from stylegan_jax.training.state import TrainState
+from stylegan_jax.training.step import Update, build_update
+
+Programs = dict[str, Update]  # phase name -> compiled update
+
+
+class ProgramCache:
+    """The compiled updates of each stage; states given to them are donated."""
+
+    def __init__(
+        self,
+        e: Experiment,
+        phases: tuple[Phase, ...],
+        parallel: Parallel,
+        abstract_state: TrainState,
+        label_size: int,
+        on_compiled: Callable[[Stage, float], None],
+    ):
+        """Remembers what compiling needs.
+
+        Args:
+          e: the experiment.
+          phases: its recipe.
+          parallel: where the arrays lie.
+          abstract_state: shapes, dtypes and shardings of the state.
+          label_size: length of a label vector.
+          on_compiled: told of each stage that is ready, and the seconds it took.
+        """
+        self._e, self._phases, self._parallel = e, phases, parallel
+        self._state, self._label_size = abstract_state, label_size
+        self._on_compiled = on_compiled
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
+        self._futures: dict[int, Future[Programs]] = {}
+
+    def prepare(self, stage: Stage) -> None:
+        """Begins to compile a stage in the background."""
+        if stage.index not in self._futures:
+            future = self._pool.submit(self._compile, stage)
+            self._futures[stage.index] = future
+
+    def get(self, stage: Stage) -> Programs:
+        """The programs of a stage; waits where they are not ready."""
+        self.prepare(stage)
+        return self._futures[stage.index].result()
+
+    def forget(self, stage: Stage) -> None:
+        """Frees the programs of a stage that is over."""
+        self._futures.pop(stage.index, None)
+
+    def close(self) -> None:
+        """Stops after what is being compiled now."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def lower(self, stage: Stage, index: int) -> jax.stages.Lowered:
+        """Phase number `index` of the recipe at `stage`, traced and lowered."""
+        update = build_update(self._e, self._phases, index, stage, self._parallel)
+        jitted = jax.jit(
+            update,
+            donate_argnums=0,
+            out_shardings=(
+                jax.tree.map(lambda _: self._parallel.replicated, self._state),
+                self._parallel.replicated,
+            ),
+        )
+        return jitted.lower(*self._arguments(stage))
+
+    def _arguments(self, stage: Stage) -> tuple:
+        def batch(shape: tuple[int, ...], dtype) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(
+                (stage.batch_size, *shape), dtype, sharding=self._parallel.batched
+            )
+
+        size, channels = stage.resolution, self._e.data.channels
+        scalar = jax.ShapeDtypeStruct(
+            (), jnp.float32, sharding=self._parallel.replicated
+        )
+        return (
+            self._state,
+            batch((size, size, channels), jnp.uint8),
+            batch((self._label_size,), jnp.float32),
+            scalar,
+            scalar,
+        )
+
+    def _compile(self, stage: Stage) -> Programs:
+        start = time.monotonic()
+        programs = {
+            phase.name: self.lower(stage, i).compile()
+            for i, phase in enumerate(self._phases)
+        }
+        self._on_compiled(stage, time.monotonic() - start)
+        return programs
