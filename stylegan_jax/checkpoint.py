@@ -199,8 +199,8 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             preservation_policy=preservation_policy.LatestN(self._keep),
             create=self._writing,
-            # A reader must leave alone what another process is just writing.
-            cleanup_tmp_directories=self._writing,
+            # We do it: theirs runs in a thread and tells its errors to a later save.
+            cleanup_tmp_directories=False,
         )
         return ocp.CheckpointManager(self.directory, options=options)
 
@@ -211,7 +211,9 @@ class Checkpoints:
         if ocp.utils.is_primary_host(0):
             for step in self._damaged:
                 _set_aside(self.directory / str(step))
-        multihost_utils.sync_global_devices("checkpoint: damaged ones set aside")
+            # Not when reading, for another program may just be writing there.
+            _remove_unfinished(self.directory)
+        multihost_utils.sync_global_devices("checkpoint: directory tidied")
         self._damaged = set()
         self._writing = True
         self._manager.close()
@@ -348,19 +350,20 @@ def _close_after_failure(manager: ocp.CheckpointManager) -> None:
     deadline = time.monotonic() + 30
     for thread in threading.enumerate():
         if type(thread).__module__.startswith("orbax."):
-            thread.join(max(0.0, deadline - time.monotonic()))
+            # Their own join would raise the failure once more.
+            threading.Thread.join(thread, max(0.0, deadline - time.monotonic()))
 
 
 def _remove_unfinished(directory: epath.Path) -> None:
-    """Removes what a failed save left, so that it does not go on filling the disk."""
+    """Removes what failed or killed saves left, so that it does not fill the disk."""
     for _ in range(50):
-        left = list(directory.glob("*.orbax-checkpoint-tmp"))
-        for path in left:
-            # It raises while a last write is under way; hence several times.
-            with contextlib.suppress(OSError):
+        # It raises while a last write is under way; hence several times.
+        with contextlib.suppress(OSError):
+            left = list(directory.glob("*.orbax-checkpoint-tmp"))
+            for path in left:
                 path.rmtree()
-        if not left:
-            return
+            if not left:
+                return
         time.sleep(0.02)
 
 

@@ -32,12 +32,6 @@ from stylegan_jax.training.programs import ProgramCache
 from stylegan_jax.training.state import TrainState
 
 FLAGS = flags.FLAGS
-config_flags.DEFINE_config_file("config", None, "The experiment, e.g. configs/emoji.py")
-flags.DEFINE_string("workdir", None, "Directory of the run; created, or resumed.")
-flags.DEFINE_bool("distributed", False, "One of several processes (TPU pod, SLURM).")
-flags.DEFINE_string("coordinator", None, "host:port of process 0; default: found out.")
-flags.DEFINE_integer("num_processes", None, "With --coordinator: how many there are.")
-flags.DEFINE_integer("process_id", None, "With --coordinator: which one this is.")
 
 GRID_PIXELS = 64  # small images are enlarged to this in the grids
 
@@ -110,7 +104,7 @@ def train(e: Experiment, directory: Path) -> TrainState:
     )
     describe(reporter, e, source, abstract, devices, len(stages))
     if checkpoints.latest_step() is None:
-        state, progress = create(), loop.Progress()
+        state, progress = create(), loop.Progress(stages[0].resolution)
     else:
         state, progress = loop.restore(checkpoints, abstract)
         reporter.line(f"resuming at {progress.images_seen / 1000:g} kimg")
@@ -122,7 +116,7 @@ def train(e: Experiment, directory: Path) -> TrainState:
     grid = Grid(e, generator, source, labels, reporter)
     if progress.images_seen == 0:
         grid.draw_reals()
-        grid.draw(state, stages[0], 0)
+        grid.draw(state, progress)
     hooks = loop.Hooks(
         batches=lambda stage, start: batches(e, source, labels, devices, stage, start),
         on_tick=grid.draw,
@@ -204,7 +198,7 @@ class Grid:
         """Writes a grid of real images."""
         self._write("reals", 0, self._reals)
 
-    def draw(self, state: TrainState, stage: Stage, images_seen: int) -> None:
+    def draw(self, state: TrainState, progress: loop.Progress) -> None:
         """Writes a grid of generated images; all processes have to call it."""
         ws = sampling.styles(
             self._generator,
@@ -217,10 +211,10 @@ class Grid:
             self._generator,
             state.ema,
             ws,
-            resolution=stage.resolution,
-            fade=stage.fade(images_seen) if stage.fading else 1.0,
+            resolution=progress.resolution,
+            fade=progress.fade,
         )
-        self._write("fakes", images_seen, to_uint8(images))
+        self._write("fakes", progress.images_seen, to_uint8(images))
 
     def _write(self, name: str, images_seen: int, images_uint8: np.ndarray) -> None:
         columns = self._e.run.grid_columns
@@ -267,7 +261,26 @@ def describe(
     )
 
 
-if __name__ == "__main__":
+def define_flags() -> None:
+    """Declares the command line."""
+    config_flags.DEFINE_config_file(
+        "config", None, "The experiment, e.g. configs/emoji.py"
+    )
+    flags.DEFINE_string("workdir", None, "Directory of the run; created, or resumed.")
+    flags.DEFINE_bool(
+        "distributed", False, "One of several processes (TPU pod, SLURM)."
+    )
+    flags.DEFINE_string(
+        "coordinator", None, "host:port of process 0; default: found out."
+    )
+    flags.DEFINE_integer(
+        "num_processes", None, "With --coordinator: how many there are."
+    )
+    flags.DEFINE_integer("process_id", None, "With --coordinator: which one this is.")
     flags.mark_flags_as_required(["config", "workdir"])
+
+
+if __name__ == "__main__":
+    define_flags()
     with reporting_errors(ValueError, loop.Diverged, CheckpointError):
         app.run(main)

@@ -50,7 +50,8 @@ class Trained:
     generator: Generator
     variables: Variables
     experiment: Experiment
-    images_seen: int
+    resolution: int  # of the stage that training had reached ...
+    fade: float  # ... and how far it was faded in
     classes: tuple[str, ...]  # empty for unconditional networks
 
 
@@ -82,7 +83,7 @@ def check(workdir: Path, e: Experiment, data: DataInfo) -> None:
         )
     if problems:
         raise ValueError(
-            f"{workdir} holds a run with other settings, which resuming would break:\n  "
+            f"{workdir} holds a run with other settings; resuming would break it:\n  "
             + "\n  ".join(problems)
             + "\nUse these settings again, or choose another --workdir."
         )
@@ -115,8 +116,8 @@ def label_size(e: Experiment, data: DataInfo) -> int:
     """
     if e.data.conditional and not data.classes:
         raise ValueError(
-            f"`data.conditional` is set, but {data.name} has no classes; sort the images"
-            " into one folder per class, or set --config.data.conditional=False"
+            f"`data.conditional` is set, but {data.name} has no classes; sort the "
+            "images into one folder per class, or set --config.data.conditional=False"
         )
     return len(data.classes) if e.data.conditional else 0
 

@@ -5,6 +5,7 @@ image `shuffle_epoch(g mod N)` of the source in epoch g // N. No iterator state 
 to be saved: a run resumes from the number of images it has consumed.
 """
 
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,7 +90,12 @@ def batches(
         begin = first + batch * batch_size
         return range(begin, begin + share)
 
-    return _iterate(dataset, source, positions, seed)
+    iterators = [dataset.as_numpy_iterator()]
+    shares = _iterate(iterators, source, positions, seed)
+    # Its threads may run Python (tfds reads records so) and would then wait for ever
+    # for an interpreter that is exiting; this drops, and so stops, them before.
+    weakref.finalize(shares, iterators.clear)
+    return shares
 
 
 def first_images(source: Source, *, resolution: int, count: int, seed: int) -> Batch:
@@ -131,14 +137,14 @@ def _shuffled(position: Any, num_images: int, seed: int) -> Any:
 
 
 def _iterate(
-    dataset: Any, source: Source, positions: Any, seed: int
+    iterators: list[Any], source: Source, positions: Any, seed: int
 ) -> Iterator[Batch]:
+    """Yields from `iterators[0]`, to which it keeps no reference of its own."""
     tf = tensorflow()
-    iterator = dataset.as_numpy_iterator()
     batch = 0
     while True:
         try:
-            images, labels = next(iterator)
+            images, labels = next(iterators[0])
         except tf.errors.OpError as error:
             raise _explained(source, positions(batch), seed) from error
         yield images, labels

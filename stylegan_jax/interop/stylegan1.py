@@ -21,9 +21,22 @@ from stylegan_jax.models.stylegan1 import (
 # Arguments that only steer the official training graph or set the defaults of a
 # call; ours takes them where the network is called or trained.
 _IGNORED = frozenset(
-    "truncation_psi truncation_cutoff truncation_psi_val truncation_cutoff_val "
-    "dlatent_avg_beta style_mixing_prob randomize_noise is_training is_validation "
-    "is_template_graph force_clean_graph structure dlatent_broadcast func_name".split()
+    {
+        "truncation_psi",
+        "truncation_cutoff",
+        "truncation_psi_val",
+        "truncation_cutoff_val",
+        "dlatent_avg_beta",
+        "style_mixing_prob",
+        "randomize_noise",
+        "is_training",
+        "is_validation",
+        "is_template_graph",
+        "force_clean_graph",
+        "structure",
+        "dlatent_broadcast",
+        "func_name",
+    }
 )
 
 

@@ -32,10 +32,10 @@ class Generator(Protocol):
         truncation_cutoff: int | None = None,
         noise: str = "const",
     ) -> jax.Array:
-        """z [B,Z], labels [B,label_size] -> images [B,R,R,C] float32, about [-1,1]."""
+        """Z [B,Z], labels [B,label_size] -> images [B,R,R,C] float32, about [-1,1]."""
 
     def map(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
-        """z [B,Z], labels [B,label_size] -> ws [B,L,W], not truncated."""
+        """Z [B,Z], labels [B,label_size] -> ws [B,L,W], not truncated."""
 
     def truncate(
         self, ws: jax.Array, psi: float = 1.0, cutoff: int | None = None
@@ -50,7 +50,7 @@ class Generator(Protocol):
         fade: jax.Array | float = 1.0,
         noise: str = "const",
     ) -> jax.Array:
-        """ws [B,L,W] -> images [B,R,R,C]."""
+        """Ws [B,L,W] -> images [B,R,R,C]."""
 
 
 class Discriminator(Protocol):

@@ -213,7 +213,7 @@ class Generator(nn.Module):
         return self.synthesize(ws, resolution=resolution, fade=fade, noise=noise)
 
     def map(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
-        """z [B,Z], labels [B,label_size] -> ws [B,L,W], not truncated."""
+        """Z [B,Z], labels [B,label_size] -> ws [B,L,W], not truncated."""
         if z.ndim != 2 or z.shape[1] != self.z_dim:
             raise ValueError(f"z is {z.shape}; this network takes [B, {self.z_dim}]")
         check_labels(labels, self.label_size, len(z))
@@ -248,8 +248,8 @@ class Generator(nn.Module):
         needed = 2 * (resolution.bit_length() - 2) if self.options.styles else 1
         if ws.ndim != 3 or not needed <= ws.shape[1] <= self.num_ws:
             raise ValueError(
-                f"ws is {ws.shape}; {resolution}x{resolution} takes [B, L, {self.w_dim}]"
-                f" with L from {needed} to {self.num_ws}"
+                f"ws is {ws.shape}; {resolution}x{resolution} takes "
+                f"[B, L, {self.w_dim}] with L from {needed} to {self.num_ws}"
             )
         x = self.input(ws[:, 0]).astype(self.dtype)
         image = None

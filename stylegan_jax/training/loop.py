@@ -34,8 +34,13 @@ class Diverged(RuntimeError):
 
 @dataclasses.dataclass
 class Progress:
-    """Where the run stands on the host; saved with every checkpoint."""
+    """Where the run stands on the host; saved with every checkpoint.
 
+    `resolution` and `fade` say at which stage the generator is to be used.
+    """
+
+    resolution: int
+    fade: float = 1.0
     step: int = 0
     images_seen: int = 0
     tick: int = 0
@@ -49,12 +54,12 @@ class Hooks:
 
     Attributes:
       batches: (stage, clock) -> endless batches of real images from there on.
-      on_tick: (state, stage, clock) after every tick, e.g. to draw images.
+      on_tick: (state, progress) after every tick, e.g. to draw images.
       stage_cost: (resolution) -> relative cost of an image, for the time left.
     """
 
     batches: Callable[[Stage, int], Batches]
-    on_tick: Callable[[TrainState, Stage, int], None]
+    on_tick: Callable[[TrainState, Progress], None]
     stage_cost: Callable[[int], float]
 
 
@@ -239,10 +244,11 @@ class Loop:
         progress.tick_start_images = progress.images_seen
         progress.training_seconds += seconds
         self._sums = {}
+        progress.resolution = stage.resolution
+        progress.fade = stage.fade(progress.images_seen) if stage.fading else 1.0
         rate = images / seconds
-        fade = stage.fade(progress.images_seen) if stage.fading else 1.0
         values = means | {
-            "progress/fade": fade,
+            "progress/fade": progress.fade,
             "progress/learning_rate": growth.learning_rate(
                 self._e, stage, progress.images_seen
             ),
@@ -268,7 +274,7 @@ class Loop:
             + (f"  skipped {dropped}" if dropped else "")
         )
         self._check_divergence(skipped, progress)
-        self._hooks.on_tick(state, stage, progress.images_seen)
+        self._hooks.on_tick(state, progress)
         self._tick_start_seconds = time.monotonic()
 
     def _check_divergence(self, skipped: dict[str, Any], progress: Progress) -> None:

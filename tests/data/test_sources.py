@@ -1,5 +1,7 @@
 import dataclasses
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -333,6 +335,20 @@ def test_tfds_is_batched(tfds_root, file_format):
     assert pixels.shape == (12, 8, 8, 3)
     assert labels.sum(0).tolist() == [6, 6]
     assert len(np.unique(pixels, axis=0)) == 12
+
+
+def test_tfds_does_not_keep_the_process_from_exiting(tfds_root):
+    # So far ahead of what is used that records are being read when it exits.
+    program = f"""
+from stylegan_jax import config
+from stylegan_jax.data import pipeline, sources
+source = sources.open_source({tiny(tfds_root, "tfrecord")!r})
+batches = pipeline.batches(source, resolution=16, batch_size=32, start_images=0, seed=0,
+    process_index=0, process_count=1, prefetch_batches=100000)
+for _ in range(20):
+    next(batches)
+""".replace("Data(", "config.Data(")
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_tfds_fingerprint_is_of_the_content(tfds_root, tmp_path):

@@ -1,0 +1,71 @@
+"""Draws the paper's style-mixing figure with a trained or converted generator.
+
+python -m stylegan_jax.mix --workdir=runs/emoji --out=mixing.png
+"""
+
+from pathlib import Path
+
+from absl import app, flags
+
+from stylegan_jax import workdir
+from stylegan_jax.checkpoint import CheckpointError
+from stylegan_jax.front_door import reporting_errors
+from stylegan_jax.reporting import save_png
+from stylegan_jax.sampling import images, seeds
+from stylegan_jax.sampling.mixing import mixing_figure
+
+FLAGS = flags.FLAGS
+
+
+def main(argv: list[str]) -> None:
+    """Writes the figure."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments {argv[1:]}")
+    trained = workdir.load_generator(Path(FLAGS.workdir), FLAGS.step)
+
+    def styles(text: str):
+        chosen = seeds.parse_seeds(text)
+        return images.styles(
+            trained.generator,
+            trained.variables,
+            images.latents(chosen, trained.generator.z_dim),
+            seeds.one_hot(FLAGS["class"].value, trained.classes, len(chosen)),
+            truncation_psi=FLAGS.truncation_psi,
+        )
+
+    figure = mixing_figure(
+        trained.generator,
+        trained.variables,
+        styles(FLAGS.source_seeds),
+        {
+            "coarse": styles(FLAGS.coarse_seeds),
+            "middle": styles(FLAGS.middle_seeds),
+            "fine": styles(FLAGS.fine_seeds),
+        },
+        resolution=trained.resolution,
+        fade=trained.fade,
+    )
+    out = Path(FLAGS.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_png(out, figure)
+    print(f"wrote {out}")
+
+
+def define_flags() -> None:
+    """Declares the command line."""
+    flags.DEFINE_string("workdir", None, "Directory of a run or of a conversion.")
+    flags.DEFINE_string("out", None, "The PNG to write.")
+    flags.DEFINE_string("source_seeds", "0-5", "On top: their styles are copied.")
+    flags.DEFINE_string("coarse_seeds", "10-12", "Rows that take the coarse styles.")
+    flags.DEFINE_string("middle_seeds", "13-14", "Rows that take the middle styles.")
+    flags.DEFINE_string("fine_seeds", "15", "Rows that take the fine styles.")
+    flags.DEFINE_float("truncation_psi", 0.7, "1 is all variety, 0 the average image.")
+    flags.DEFINE_string("class", None, "Class name or index, for conditional networks.")
+    flags.DEFINE_integer("step", None, "Number of the checkpoint; default: the newest.")
+    flags.mark_flags_as_required(["workdir", "out"])
+
+
+if __name__ == "__main__":
+    define_flags()
+    with reporting_errors(ValueError, CheckpointError):
+        app.run(main)

@@ -1,0 +1,98 @@
+"""The style-mixing figure: whose styles decide what, coarse to fine.
+
+Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
+section 3.1 and figure 3.
+"""
+
+import jax
+import numpy as np
+from PIL import Image, ImageDraw
+
+from stylegan_jax.models import Generator, Variables
+from stylegan_jax.reporting import to_uint8
+from stylegan_jax.sampling.images import style_mixing, synthesize
+
+GAP = 2  # white pixels between images
+LABEL_PIXELS = 52  # width of the column that names the rows
+
+
+def style_ranges(resolution: int) -> dict[str, range]:
+    """Which style layers are coarse, middle and fine at `resolution`.
+
+    As in the paper 4-8, 16-32 and 64 and above; one resolution each at 16x16 and 32x32,
+    where the fine ones take the rest.
+
+    Raises:
+      ValueError: below 16x16 there are not three kinds.
+    """
+    count = resolution.bit_length() - 2
+    if count < 3:
+        raise ValueError(
+            f"style mixing needs a generator of at least 16x16, this one has reached "
+            f"{resolution}x{resolution}; train it further"
+        )
+    a, b = (2, 4) if count >= 5 else (1, 2)
+    return {
+        "coarse": range(0, 2 * a),
+        "middle": range(2 * a, 2 * b),
+        "fine": range(2 * b, 2 * count),
+    }
+
+
+def mixing_figure(
+    generator: Generator,
+    variables: Variables,
+    source_ws: jax.Array,
+    destination_ws: dict[str, jax.Array],
+    *,
+    resolution: int,
+    fade: float = 1.0,
+) -> np.ndarray:
+    """Draws the figure.
+
+    Args:
+      generator: the network.
+      variables: its variables.
+      source_ws: [N,L,W], the images on top, whose styles are copied.
+      destination_ws: "coarse", "middle" and "fine" -> [M,L,W], the images on the left,
+        which keep all other styles.
+      resolution: R, the stage.
+      fade: share of the stage's resolution.
+
+    Returns:
+      The figure as uint8 [H,W,3]: a row per destination.
+    """
+    options = {"resolution": resolution, "fade": fade}
+    top = synthesize(generator, variables, source_ws, **options)
+    rows = [[None, *to_uint8(top)]]
+    names = [""]
+    for name, layers in style_ranges(resolution).items():
+        ws = destination_ws[name]
+        left = synthesize(generator, variables, ws, **options)
+        mixed = style_mixing(
+            generator, variables, source_ws, ws, layers, **options
+        ).swapaxes(0, 1)
+        for first, others in zip(to_uint8(left), to_uint8(mixed), strict=True):
+            rows.append([first, *others])
+            names.append(name)
+    return _compose(rows, names, max(1, 64 // resolution))
+
+
+def _compose(
+    rows: list[list[np.ndarray | None]], names: list[str], scale: int
+) -> np.ndarray:
+    side = rows[0][1].shape[0] * scale
+    pitch = side + GAP
+    size = (LABEL_PIXELS + pitch * len(rows[0]), pitch * len(rows))
+    figure = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(figure)
+    for y, (name, row) in enumerate(zip(names, rows, strict=True)):
+        draw.text((4, y * pitch + side // 2 - 6), name, fill="black")
+        for x, image in enumerate(row):
+            if image is not None:
+                mode = {1: "L", 3: "RGB", 4: "RGBA"}[image.shape[2]]
+                pixels = np.squeeze(image, 2) if mode == "L" else image
+                tile = Image.fromarray(pixels, mode).convert("RGBA")
+                tile = tile.resize((side, side), Image.Resampling.NEAREST)
+                figure.paste(tile, (LABEL_PIXELS + x * pitch, y * pitch), tile)
+    return np.asarray(figure)

@@ -1,0 +1,256 @@
+"""The networks against the official ones, and what they promise beyond."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax import config, interop, models
+from stylegan_jax.models.mapping import mix_styles, truncate, update_w_avg
+from stylegan_jax.models.stylegan1 import Channels, Discriminator, Generator
+from tests import goldens
+
+# The goldens' noise floor is at most 3.4e-5 (images) and 2e-6 (scores) of the rms.
+IMAGES, SCORES, ACTIVATIONS = 3e-4, 1e-4, 3e-4
+GENERATORS = ["g_32_linear", "g_64_recursive", "g_128_auto", "g_cond_16"]
+GENERATORS += ["g_traditional_32"]
+
+
+def official_generator(arrays, settings, fused="auto"):
+    kwargs = settings["G_kwargs"] | {
+        "fused_scale": fused,
+        "label_size": settings["label_size"],
+    }
+    return interop.from_official(
+        goldens.below(arrays, "vars/G/"), "stylegan1", "generator", **kwargs
+    )
+
+
+def enlarge(images, size):
+    k = size // images.shape[1]
+    return np.repeat(np.repeat(np.asarray(images), k, 1), k, 2)
+
+
+def stage(lod, full):
+    """Our arguments for an official level of detail."""
+    return {"resolution": full >> int(lod), "fade": 1 - (lod - int(lod))}
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_generator(name):
+    file = f"stylegan1/{name}.npz"
+    arrays, settings = goldens.arrays(file), goldens.settings(file)
+    full = settings["G_kwargs"]["resolution"]
+    keys = [k for k in arrays if "images_lod" in k]
+    assert keys
+    for key in keys:
+        fused = {"fused_True": True, "fused_False": False}.get(key.split("/")[1])
+        fused = "auto" if fused is None else fused
+        model, variables = official_generator(arrays, settings, fused)
+        images = model.apply(
+            variables,
+            arrays["in/z"],
+            arrays.get("in/labels"),
+            **stage(float(key.split("lod")[1]), full),
+        )
+        wanted = goldens.nhwc(arrays[key])
+        goldens.assert_close(enlarge(images, full), wanted, IMAGES, key)
+    ws = model.apply(variables, arrays["in/z"], arrays.get("in/labels"), method="map")
+    goldens.assert_close(ws, arrays["out/w"], ACTIVATIONS, "w")
+
+
+@pytest.mark.parametrize("fused", ["auto", True, False])
+def test_activations(fused):
+    arrays = goldens.arrays("stylegan1/g_32_linear.npz")
+    settings = goldens.settings("stylegan1/g_32_linear.npz")
+    model, variables = official_generator(arrays, settings, fused)
+    _, sown = model.apply(variables, arrays["in/z"][:2], mutable=["intermediates"])
+    sown = sown["intermediates"]
+    names = {"epilogue": "styled", "before_noise": "before_noise"}
+    names["instance_norm"] = "normalized"
+    prefix = f"out/fused_{fused}/acts/"
+    for key, wanted in goldens.below(arrays, prefix).items():
+        layer, _, what = key.partition("_")
+        if layer == "torgb":
+            got = sown[f"rgb{32 >> int(what[3:])}"][0]
+        else:
+            got = sown[f"layers_{layer[5:]}"][names[what]][0]
+        goldens.assert_close(got, goldens.nhwc(wanted), ACTIVATIONS, key)
+
+
+def test_truncation_and_mixing():
+    arrays = goldens.arrays("stylegan1/g_32_linear.npz")
+    settings = goldens.settings("stylegan1/g_32_linear.npz")
+    model, variables = official_generator(arrays, settings)
+    for name, cutoff in (
+        ("trunc_default_call", 8),
+        ("trunc_psi0.7_cutoff4", 4),
+        ("trunc_validation_psi_val0.7_cutoff_val8", 8),
+    ):
+        options = {"truncation_psi": 0.7, "truncation_cutoff": cutoff}
+        images = model.apply(variables, arrays["in/z"], **options)
+        wanted = goldens.nhwc(arrays[f"out/{name}"])
+        goldens.assert_close(images, wanted, IMAGES, name)
+        ws = model.apply(variables, arrays["in/z"], method="map")
+        ws = model.apply(variables, ws, 0.7, cutoff, method="truncate")
+        goldens.assert_close(ws, arrays[f"out/{name}_w"], ACTIVATIONS, name)
+    images = model.apply(variables, arrays["in/w_mix"], method="synthesize")
+    wanted = goldens.nhwc(arrays["out/images_from_w_mix_lod0.0"])
+    goldens.assert_close(images, wanted, IMAGES)
+    w = arrays["out/w"]
+    mixed = mix_styles(w[[0, 1]], w[[1, 0]], jnp.array([3, 3]))
+    np.testing.assert_array_equal(mixed, arrays["in/w_mix"])
+
+
+@pytest.mark.parametrize("name", ["d_32", "d_128_auto"])
+def test_discriminator(name):
+    file = f"stylegan1/{name}.npz"
+    arrays, settings = goldens.arrays(file), goldens.settings(file)
+    keys = [k for k in arrays if "scores_lod" in k]
+    assert keys
+    for key in keys:
+        network, structure = key.split("/")[1], key.split("/")[3]
+        label_size = int(network.removeprefix("D_label"))
+        model, variables = interop.from_official(
+            goldens.below(arrays, f"vars/{network}/"),
+            "stylegan1",
+            "discriminator",
+            label_size=label_size,
+            fused_scale=True if structure.endswith("True") else "auto",
+            **settings["D_kwargs"],
+        )
+        images = goldens.nhwc(arrays[f"in/images_batch{settings['batches'][0]}"])
+        labels = arrays["in/labels10_batch8"] if label_size else None
+        lod = float(key.split("lod")[1])
+        options = stage(lod, images.shape[1])
+        size, block = options.pop("resolution"), 1 << int(lod)
+        images = images.reshape(-1, size, block, size, block, 3).mean((2, 4))
+        scores = model.apply(variables, images, labels, **options)
+        goldens.assert_close(scores, arrays[key][:, 0], SCORES, key)
+
+
+def test_parameter_counts_at_1024():
+    """Nothing is computed: the shapes alone, as in the official printout."""
+    g, d = models.build(config.Model(), config.Data(), 0)
+    variables = jax.eval_shape(g.init, jax.random.key(0), jnp.zeros((1, 512)))
+    count = lambda tree: sum(x.size for x in jax.tree.leaves(tree))  # noqa: E731
+    assert count(variables["params"]) == 26_219_627
+    assert count(variables["params"]["mapping"]) == 2_101_248
+    assert g.num_ws == 18
+    images = jnp.zeros((1, 1024, 1024, 3))
+    assert count(jax.eval_shape(d.init, jax.random.key(0), images)) == 23_087_249
+    baseline = config.Model(
+        mapping_layers=0,
+        styles=False,
+        const_input=False,
+        noise=False,
+        instance_norm=False,
+        pixel_norm=True,
+    )
+    g, _ = models.build(baseline, config.Data(), 0)
+    variables = jax.eval_shape(g.init, jax.random.key(0), jnp.zeros((1, 512)))
+    assert count(variables["params"]) == 23_079_115
+
+
+def small(**options):
+    shape = {"resolution": 16, "channels": Channels(64, 16)}
+    g = Generator(z_dim=8, w_dim=8, mapping_features=8, **shape, **options)
+    options.pop("dtype", None)
+    return g, Discriminator(**shape, **options)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_image_channels(channels):
+    g, d = small(image_channels=channels)
+    z = jax.random.normal(jax.random.key(0), (4, 8))
+    images, _ = g.init_with_output(jax.random.key(1), z)
+    chex.assert_shape(images, (4, 16, 16, channels))
+    logits, _ = d.init_with_output(jax.random.key(2), images)
+    chex.assert_shape(logits, (4,))
+    chex.assert_tree_all_finite((images, logits))
+
+
+def test_fade_goes_from_the_stage_below_to_this_one():
+    g, d = small()
+    z = jax.random.normal(jax.random.key(0), (4, 8))
+    variables = g.init(jax.random.key(1), z)
+    low = g.apply(variables, z, resolution=8)
+    faded_out = g.apply(variables, z, resolution=16, fade=jnp.float32(0))
+    chex.assert_trees_all_close(enlarge(low, 16), np.asarray(faded_out), atol=1e-6)
+    faded_in = g.apply(variables, z, resolution=16, fade=jnp.float32(1))
+    full = g.apply(variables, z)
+    chex.assert_trees_all_close(faded_in, full, atol=1e-6)
+    assert float(jnp.abs(full - faded_out).max()) > 0.01
+    params = d.init(jax.random.key(2), full)
+    for size, fade in ((8, 1.0), (16, jnp.float32(0))):
+        images = faded_out[:, :: 16 // size, :: 16 // size]
+        scores = d.apply(params, images, fade=fade)
+        if size == 8:
+            wanted = scores
+    chex.assert_trees_all_close(scores, wanted, atol=1e-5)
+
+
+def test_noise_modes():
+    g, _ = small()
+    z = jnp.tile(jax.random.normal(jax.random.key(0), (1, 8)), (2, 1))
+    variables = g.init(jax.random.key(1), z)
+    ones = jax.tree_util.tree_map_with_path(
+        lambda path, x: x + ("strength" in str(path)), variables
+    )
+    draw = lambda noise, seed=0: np.asarray(  # noqa: E731
+        g.apply(ones, z, noise=noise, rngs={"noise": jax.random.key(seed)})
+    )
+    const, random, none = draw("const"), draw("random"), draw("none")
+    np.testing.assert_array_equal(const[0], const[1])
+    np.testing.assert_array_equal(const, draw("const", 1))
+    assert np.abs(random[0] - random[1]).max() > 0.01  # one map per image
+    assert np.abs(random - draw("random", 1)).max() > 0.01
+    assert np.abs(const - none).max() > 0.01
+    silent = g.apply(variables, z, noise="none")  # strengths start at zero
+    np.testing.assert_array_equal(silent, g.apply(variables, z, noise="const"))
+    with pytest.raises(ValueError, match="must be one of"):
+        draw("constant")
+
+
+def test_bfloat16_differs_by_rounding_only():
+    g, _ = small()
+    z = jax.random.normal(jax.random.key(0), (4, 8))
+    variables = g.init(jax.random.key(1), z)
+    full = g.apply(variables, z)
+    g16, _ = small(dtype=jnp.bfloat16)
+    half = g16.apply(variables, z)
+    assert half.dtype == jnp.float32
+    assert float(jnp.abs(half - full).max()) < 0.1 * float(jnp.std(full))
+    assert float(jnp.abs(half - full).max()) > 0
+
+
+def test_truncation_closed_form():
+    ws = jax.random.normal(jax.random.key(0), (2, 6, 3))
+    avg = jnp.arange(3.0)
+    chex.assert_trees_all_equal(truncate(ws, avg, 1.0), ws)
+    zero = truncate(ws, avg, 0.0)
+    chex.assert_trees_all_close(zero, jnp.broadcast_to(avg, ws.shape), atol=1e-6)
+    cut = truncate(ws, avg, 0.0, cutoff=2)
+    chex.assert_trees_all_close(cut[:, 2:], ws[:, 2:], atol=1e-6)
+    chex.assert_trees_all_close(cut[:, :2], zero[:, :2])
+    moved = update_w_avg(avg, ws, 0.995)
+    wanted = 0.995 * avg + 0.005 * ws[:, 0].mean(0)
+    chex.assert_trees_all_close(moved, wanted, atol=1e-6)
+
+
+def test_user_mistakes_are_named():
+    g, d = small(label_size=3)
+    z, labels = jnp.zeros((2, 8)), jnp.zeros((2, 3))
+    variables = g.init(jax.random.key(0), z, labels)
+    with pytest.raises(ValueError, match=r"takes one row of 3 numbers"):
+        g.apply(variables, z)
+    with pytest.raises(ValueError, match=r"takes \[B, 8\]"):
+        g.apply(variables, jnp.zeros((2, 9)), labels)
+    with pytest.raises(ValueError, match=r"not a stage .* it has \[4, 8, 16\]"):
+        g.apply(variables, z, labels, resolution=32)
+    with pytest.raises(ValueError, match="takes square images"):
+        d.init(jax.random.key(0), jnp.zeros((2, 16, 8, 3)), labels)
+    unconditional, _ = small()
+    with pytest.raises(ValueError, match="network without labels"):
+        unconditional.init(jax.random.key(0), z, labels)

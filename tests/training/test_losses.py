@@ -1,0 +1,171 @@
+"""Official losses, penalties and their gradients, at whole and broken stages."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax import interop
+from stylegan_jax.layers.resample import downscale2d
+from stylegan_jax.models.mapping import mix_styles, update_w_avg
+from stylegan_jax.training import losses
+from tests import goldens
+
+IMAGES, SCORES, LOSS, GRADIENTS = 3e-4, 1e-4, 1e-4, 5e-4  # of the rms
+
+
+class Official:
+    """The networks of a golden file at one level of detail."""
+
+    def __init__(self, file, lod):
+        self.arrays = goldens.arrays(f"stylegan1/{file}.npz")
+        settings = goldens.settings(f"stylegan1/{file}.npz")
+        common = settings["common_kwargs"]
+        labels = {"label_size": settings["label_size"]}
+        load = lambda net, name: interop.from_official(  # noqa: E731
+            goldens.below(self.arrays, f"vars/{net}/"),
+            "stylegan1",
+            name,
+            **common,
+            **settings[f"{net}_kwargs"],
+            **labels,
+        )
+        self.g, self.g_vars = load("G", "generator")
+        self.d, self.d_vars = load("D", "discriminator")
+        self.full = common["resolution"]
+        self.resolution, self.fade = self.full >> int(lod), 1 - (lod - int(lod))
+        self.shrink = (self.resolution / self.full) ** 2
+        self.labels = self.arrays.get("in/labels")
+        self.z2 = self.arrays.get("in/z2_style_mixing")
+        self.cutoff = (settings["train_random"] or {}).get("cutoff")
+        if "in/noise_layer0" in self.arrays:  # one map per image
+            for i in range(2 * (self.full.bit_length() - 2)):
+                noise = goldens.nhwc(self.arrays[f"in/noise_layer{i}"])
+                self.g_vars["noise"][f"layers_{i}"]["noise"]["const"] = noise
+        self.reals = jnp.asarray(goldens.nhwc(self.arrays["in/reals"]))
+        for _ in range(int(lod)):
+            self.reals = downscale2d(self.reals)
+
+    def ws(self, params, z):
+        variables = self.g_vars | {"params": params}
+        return self.g.apply(variables, z, self.labels, method="map")
+
+    def fakes(self, params):
+        ws = self.ws(params, self.arrays["in/z"])
+        if self.z2 is not None:
+            ws = mix_styles(ws, self.ws(params, self.z2), self.cutoff)
+        return self.g.apply(
+            self.g_vars | {"params": params},
+            ws,
+            resolution=self.resolution,
+            fade=self.fade,
+            method="synthesize",
+        )
+
+    def score(self, params):
+        return lambda images: self.d.apply(
+            {"params": params}, images, self.labels, fade=self.fade
+        )
+
+    def d_loss(self, params, name):
+        fakes = self.fakes(self.g_vars["params"])
+        score = self.score(params)
+        real, fake = score(self.reals), score(fakes)
+        if name == "D_logistic_simplegp":
+            _, gradients = losses.scores_and_gradients(score, self.reals)
+            penalty = losses.squared_norm_penalty(gradients, self.shrink)
+            return losses.d_logistic(real, fake) + 10.0 / 2 * penalty
+        plain = {
+            "D_logistic": losses.d_logistic,
+            "D_wgan": losses.d_wgan,
+            "D_hinge": losses.d_hinge,
+        }[name.removesuffix("_gp")]
+        out = plain(real, fake)
+        if name.endswith("_gp"):
+            factors = self.arrays["in/wgan_mixing_factors"].reshape(-1)
+            between = losses.interpolate(self.reals, fakes, factors)
+            _, gradients = losses.scores_and_gradients(score, between)
+            out = out + 10.0 * losses.unit_norm_penalty(gradients, self.shrink)
+        return out
+
+    def g_loss(self, params, name):
+        score = self.score(self.d_vars["params"])
+        return {
+            "G_logistic_nonsaturating": losses.g_logistic_nonsaturating,
+            "G_logistic_saturating": losses.g_logistic_saturating,
+            "G_wgan": losses.g_wgan,
+        }[name](score(self.fakes(params)))
+
+
+CASES = [("loss_32", 0.0), ("loss_32", 1.4), ("loss_trainmode_16", 0.6)]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda c: f"{c[0]}-lod{c[1]}")
+def case(request):
+    file, lod = request.param
+    official = Official(file, lod)
+    return official, goldens.below(official.arrays, f"out/lod{lod}/"), lod
+
+
+def test_images_scores_and_penalty(case):
+    official, out, _ = case
+    k = official.full // official.resolution
+    fakes = official.fakes(official.g_vars["params"])
+    enlarged = np.repeat(np.repeat(fakes, k, 1), k, 2)
+    goldens.assert_close(enlarged, goldens.nhwc(out["fake_images"]), IMAGES)
+    score = official.score(official.d_vars["params"])
+    goldens.assert_close(score(fakes), out["fake_scores"][:, 0], SCORES)
+    scores, gradients = losses.scores_and_gradients(score, official.reals)
+    goldens.assert_close(scores, out["real_scores"][:, 0], SCORES)
+    spread = np.repeat(np.repeat(gradients / k**2, k, 1), k, 2)
+    goldens.assert_close(spread, goldens.nhwc(out["real_grads"]), GRADIENTS)
+    penalty = losses.squared_norm_penalty(gradients, official.shrink)
+    goldens.assert_close(penalty, out["r1_penalty"], LOSS)
+
+
+def test_w_average(case):
+    official, out, _ = case
+    ws = official.ws(official.g_vars["params"], official.arrays["in/z"])
+    w_avg = update_w_avg(official.g_vars["stats"]["w_avg"], ws, 0.995)
+    goldens.assert_close(w_avg, out["dlatent_avg_after_one_eval"], 1e-5)
+
+
+def test_losses(case):
+    official, out, _ = case
+    names = [k.removeprefix("loss_mean/") for k in out if k.startswith("loss_mean/")]
+    assert len(names) == 9
+    for name in names:
+        network = official.g_vars if name.startswith("G") else official.d_vars
+        f = official.g_loss if name.startswith("G") else official.d_loss
+        per_image = f(network["params"], name)
+        wanted = out[f"loss_mean/{name}"]
+        np.testing.assert_allclose(jnp.mean(per_image), wanted, LOSS, 1e-5, name)
+        raw = out[f"loss/{name}"]
+        if raw.shape == (len(per_image), 1):
+            goldens.assert_close(per_image, raw[:, 0], LOSS, name)
+
+
+def test_gradients_by_every_variable(case):
+    official, _, lod = case
+    prefix = f"grad/lod{lod}/"
+    grads = goldens.below(official.arrays, prefix)
+    names = sorted({k.split("/")[0] for k in grads})
+    assert names
+    for name in names:
+        is_g = name.startswith("G")
+        model, variables = (
+            (official.g, official.g_vars) if is_g else (official.d, official.d_vars)
+        )
+        f = official.g_loss if is_g else official.d_loss
+        mean_loss = lambda p, f=f, name=name: jnp.mean(f(p, name))  # noqa: E731
+        gradient = jax.jit(jax.grad(mean_loss))(variables["params"])
+        ours = interop.to_official(model, variables | {"params": gradient})
+        wanted = goldens.below(grads, f"{name}/")
+        assert len(wanted) > 10
+        for variable, value in wanted.items():
+            if not np.any(value):
+                np.testing.assert_array_equal(ours[variable], 0, variable)
+            else:
+                goldens.assert_close(
+                    ours[variable], value, GRADIENTS, f"{name} by {variable}"
+                )
