@@ -62,6 +62,10 @@ def convert(source: Path, out: Path) -> None:
 
     loaded = {name: load(name) for name in sorted(needed)}
     generator, discriminator = loaded["generator_ema"][0], loaded["discriminator"][0]
+    generator = generator.clone(
+        options=dataclasses.replace(generator.options, plain_resampling=False)
+    )
+    discriminator = discriminator.clone(plain_resampling=False)
     e = experiment_of(generator, discriminator)
     classes = tuple(str(i) for i in range(generator.label_size))
     info = workdir.DataInfo(source.name, 0, classes, "")
@@ -105,7 +109,12 @@ def experiment_of(generator: Any, discriminator: Any) -> config.Experiment:
             const_input=generator.const_input,
             mbstd_group_size=discriminator.mbstd_group_size,
             mbstd_features=discriminator.mbstd_features,
-            **dataclasses.asdict(options),
+            styles=options.styles,
+            noise=options.noise,
+            instance_norm=options.instance_norm,
+            pixel_norm=options.pixel_norm,
+            nonlinearity=options.nonlinearity,
+            blur_filter=options.blur_filter,
         ),
         training=dataclasses.replace(
             base.training, initial_resolution=min(8, generator.resolution)

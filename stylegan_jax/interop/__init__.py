@@ -32,7 +32,8 @@ def from_official(
         official default.
 
     Returns:
-      The module and its variables; see `models.interface` for how to call it.
+      The module and its variables; see `models.interface` for how to call it. It
+      resamples in the official order of operations (`plain_resampling`).
 
     Raises:
       ValueError: unknown source, network or argument; arrays that are missing, left

@@ -242,6 +242,7 @@ def _generator(kwargs: Mapping[str, Any]) -> Generator:
             instance_norm=a.take("use_instance_norm", True),
             nonlinearity=a.take("nonlinearity", "lrelu", ("lrelu", "relu")),
             blur_filter=_blur_filter(a),
+            plain_resampling=True,
         ),
         fused_scale=a.take("fused_scale", "auto", ("auto", True, False)),
     )
@@ -260,6 +261,7 @@ def _discriminator(kwargs: Mapping[str, Any]) -> Discriminator:
         blur_filter=_blur_filter(a),
         mbstd_group_size=a.take("mbstd_group_size", 4),
         mbstd_features=a.take("mbstd_num_features", 1),
+        plain_resampling=True,
     )
     return _finish(a, model)
 

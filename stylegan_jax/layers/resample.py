@@ -4,11 +4,15 @@ The fused forms work on blocks of 2x2 pixels moved into the channels: four shift
 matrix products with exactly the arithmetic that is needed (16 taps a low-resolution
 pixel instead of 36), no dilation or stride in any order of gradient, and matrix
 products wide enough for the vector units of a CPU and the matrix unit of a TPU.
+The plain forms keep the official order of operations, down to its rounding; where an
+activation lies on the kink of a leaky ReLU, rounding decides its gradient.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from stylegan_jax.layers.linear import conv2d
 
 
 def upscale2d(x: jax.Array) -> jax.Array:
@@ -53,7 +57,9 @@ def blur2d(x: jax.Array, taps: tuple[int, ...]) -> jax.Array:
     return x
 
 
-def upscale_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def upscale_conv2d(
+    x: jax.Array, kernel: jax.Array, plain: bool = False
+) -> jax.Array:
     """The same as `conv2d(upscale2d(x), kernel)` for a 3x3 kernel.
 
     A window of 2x2 low-resolution pixels determines the 2x2 output pixels around
@@ -62,10 +68,13 @@ def upscale_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Args:
       x: [B,H,W,I].
       kernel: [3,3,I,O].
+      plain: compute it in these two steps.
 
     Returns:
       [B,2H,2W,O].
     """
+    if plain:
+        return conv2d(upscale2d(x), kernel)
     inputs, outputs = kernel.shape[2:]
     kernel = jnp.einsum("rsu,ctv,uvio->rcisto", _UP, _UP, kernel, precision="highest")
     kernel = kernel.reshape(4 * inputs, 4 * outputs).astype(x.dtype)
@@ -73,16 +82,21 @@ def upscale_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return _depth_to_space(windows @ kernel)[:, 1:-1, 1:-1]
 
 
-def conv_downscale2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def conv_downscale2d(
+    x: jax.Array, kernel: jax.Array, plain: bool = False
+) -> jax.Array:
     """The same as `downscale2d(conv2d(x, kernel))` for a 3x3 kernel.
 
     Args:
       x: [B,2H,2W,I].
       kernel: [3,3,I,O].
+      plain: compute it in these two steps.
 
     Returns:
       [B,H,W,O].
     """
+    if plain:
+        return downscale2d(conv2d(x, kernel))
     inputs, outputs = kernel.shape[2:]
     kernel = jnp.einsum(
         "rsu,ctv,uvio->rcstio", _DOWN, _DOWN, kernel, precision="highest"

@@ -42,7 +42,11 @@ class Channels:
 
 @dataclasses.dataclass(frozen=True)
 class LayerOptions:
-    """What the synthesis layers of one generator have in common."""
+    """What the synthesis layers of one generator have in common.
+
+    `plain_resampling` convolves at the higher resolution, in the official order of
+    operations, instead of the faster fused form; they differ by rounding only.
+    """
 
     styles: bool = True
     noise: bool = True
@@ -50,6 +54,7 @@ class LayerOptions:
     instance_norm: bool = True
     nonlinearity: str = "lrelu"
     blur_filter: tuple[int, ...] = (1, 2, 1)
+    plain_resampling: bool = False
 
 
 class SynthesisLayer(nn.Module):
@@ -76,7 +81,7 @@ class SynthesisLayer(nn.Module):
             if self.flip_kernel:
                 kernel = kernel[::-1, ::-1]
             if self.kind == "up":
-                x = resample.upscale_conv2d(x, kernel)
+                x = resample.upscale_conv2d(x, kernel, self.options.plain_resampling)
                 x = resample.blur2d(x, self.options.blur_filter)
             else:
                 x = linear.conv2d(x, kernel)
@@ -261,7 +266,6 @@ class Generator(nn.Module):
             below, image = image, None
             if r >= resolution // 2 or self.is_initializing():
                 image = self.to_rgb[i](x).astype(jnp.float32)
-                self.sow("intermediates", f"rgb{r}", image)
             if r == resolution and r > 4 and not _is_one(fade):
                 below = resample.upscale2d(below)
                 image = image + (below - image) * (1 - fade)
@@ -280,6 +284,7 @@ class DiscriminatorBlock(nn.Module):
     features_down: int
     nonlinearity: str
     blur_filter: tuple[int, ...]
+    plain_resampling: bool
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -289,7 +294,7 @@ class DiscriminatorBlock(nn.Module):
         x = resample.blur2d(x, self.blur_filter)
         shape = (3, 3, self.features, self.features_down)
         kernel = EqualizedKernel(shape, name="down_kernel")()
-        x = resample.conv_downscale2d(x, kernel)
+        x = resample.conv_downscale2d(x, kernel, self.plain_resampling)
         return activation(Bias(name="down_bias")(x))
 
 
@@ -298,6 +303,7 @@ class Discriminator(nn.Module):
 
     Attributes:
       mbstd_group_size: 1 turns minibatch standard deviation off.
+      plain_resampling: see `LayerOptions`.
       dtype: of the activations down to 4x4; the head is float32.
 
     Reference: Karras et al. 2018, "Progressive Growing of GANs", table 2, with the
@@ -312,6 +318,7 @@ class Discriminator(nn.Module):
     blur_filter: tuple[int, ...] = (1, 2, 1)
     mbstd_group_size: int = 4
     mbstd_features: int = 1
+    plain_resampling: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @property
@@ -328,6 +335,7 @@ class Discriminator(nn.Module):
                 self.channels(r // 2),
                 self.nonlinearity,
                 self.blur_filter,
+                self.plain_resampling,
             )
             for r in self.resolutions[1:]
         ]

@@ -18,7 +18,7 @@ def ops():
     return goldens.arrays("stylegan1/ops.npz")
 
 
-def _kernel(w, gain=np.sqrt(2)):
+def _kernel(w, gain=linear.GAIN_LRELU):
     return w * (gain / np.sqrt(np.prod(w.shape[:-1])))
 
 

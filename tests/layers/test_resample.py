@@ -1,0 +1,59 @@
+"""The fused forms against the plain ones, in every order of gradient."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax.layers import resample
+from tests import goldens
+
+
+@pytest.mark.parametrize("f", [resample.upscale_conv2d, resample.conv_downscale2d])
+@pytest.mark.parametrize("shape", [(2, 4, 4, 3), (1, 2, 6, 5)])
+def test_fused_equals_plain(f, shape):
+    key_x, key_w, key_y = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(key_x, shape)
+    w = jax.random.normal(key_w, (3, 3, shape[-1], 4))
+
+    def orders(plain):
+        y, pull_back = jax.vjp(lambda x, w: f(x, w, plain), x, w)
+        dy = jax.random.normal(key_y, y.shape)
+        penalty = lambda w: jnp.sum(  # noqa: E731
+            jax.grad(lambda x: jnp.sum(jnp.sin(f(x, w, plain))))(x) ** 2
+        )
+        return y, pull_back(dy), jax.grad(penalty)(w)
+
+    for fused, wanted in zip(
+        jax.tree.leaves(orders(False)), jax.tree.leaves(orders(True)), strict=True
+    ):
+        goldens.assert_close(fused, wanted, 1e-5)
+
+
+def test_no_dilation_or_stride_in_any_order():
+    """What makes XLA's CPU convolutions slow; see jax-facts 7."""
+
+    def penalty(w, x):
+        y = lambda x: resample.conv_downscale2d(resample.upscale_conv2d(x, w), w)  # noqa: E731
+        return jnp.sum(jax.grad(lambda x: jnp.sum(jnp.tanh(y(x))))(x) ** 2)
+
+    x, w = jnp.zeros((2, 4, 4, 3)), jnp.zeros((3, 3, 3, 3))
+    text = jax.jit(jax.grad(penalty)).lower(w, x).as_text()
+    assert "dot_general" in text
+    assert "convolution" not in text
+
+
+@pytest.mark.parametrize("taps", [(1, 2, 1), (1, 3, 3, 1), (1,), (1, 4, 6, 4, 1)])
+def test_blur_against_numpy(taps):
+    x = np.random.RandomState(0).randn(2, 5, 7, 3).astype(np.float32)
+    weights = np.asarray(taps) / sum(taps)
+    before = (len(taps) - 1) // 2
+    pad = (before, len(taps) - 1 - before)
+    padded = np.pad(x, ((0, 0), pad, pad, (0, 0)))
+    wanted = sum(
+        a * b * padded[:, i : i + 5, j : j + 7]
+        for i, a in enumerate(weights)
+        for j, b in enumerate(weights)
+    )
+    np.testing.assert_allclose(resample.blur2d(x, taps), wanted, atol=1e-6)
+    np.testing.assert_array_equal(resample.blur2d(x, ()), x)

@@ -1,0 +1,226 @@
+"""The compiled phases against the same step written out by hand."""
+
+import dataclasses
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax import config, models, parallel, rngs
+from stylegan_jax.models.mapping import mix_styles
+from stylegan_jax.rngs import Stream
+from stylegan_jax.training import growth, losses, recipes, state, step
+from stylegan_jax.training.reals import process_reals
+
+BATCH, SEED = 8, 3
+
+
+def experiment(**training) -> config.Experiment:
+    return config.parse(
+        {
+            "data": {"resolution": 16, "mirror": True, "conditional": True},
+            "model": {
+                "z_dim": 6,
+                "w_dim": 6,
+                "mapping_features": 6,
+                "mapping_layers": 2,
+                "channel_base": 64,
+                "channel_max": 8,
+            },
+            "training": {
+                "initial_resolution": 4,
+                "batch_size": BATCH,
+                "stage_kimg": 1.0,
+                "fade_kimg": 1.0,
+                "total_kimg": 2.0,
+            }
+            | training,
+            "run": {"seed": SEED},
+        }
+    )
+
+
+@dataclasses.dataclass
+class Setup:
+    e: config.Experiment
+    generator: models.Generator
+    discriminator: models.Discriminator
+    stage: growth.Stage
+    update: dict
+    state: state.TrainState
+    images: jax.Array
+    labels: jax.Array
+    fade: float = 0.25
+    rate: float = 0.01
+
+
+def build(**training) -> Setup:
+    e = experiment(**training)
+    g, d = models.build(e.model, e.data, 3)
+    phases = recipes.build(e, g, d)
+    stage = growth.stages(e)[1]
+    assert (stage.resolution, stage.fading) == (8, True)
+    devices = parallel.data_parallel()
+    optimizer = step.build_optimizer(e)
+    names = [p.name for p in phases]
+    assert names == ["d_main", "g_main"]
+    start = jax.jit(lambda: state.create(g, d, optimizer, names, SEED))()
+    start = start.replace(step=jnp.int32(5), images_seen=jnp.int32(1000))
+    update = {
+        name: jax.jit(step.build_update(e, phases, i, stage, devices))
+        for i, name in enumerate(names)
+    }
+    random = np.random.RandomState(0)
+    images = jnp.asarray(random.randint(0, 256, (BATCH, 8, 8, 3)), jnp.uint8)
+    labels = jnp.eye(3)[random.randint(0, 3, BATCH)]
+    return Setup(e, g, d, stage, update, start, images, labels)
+
+
+def fakes(s: Setup, params, w_avg, phase: int):
+    """Training images and the new w average, by hand."""
+    key = lambda stream: rngs.key(SEED, stream, 5, phase)  # noqa: E731
+    variables = {
+        "params": params,
+        "stats": {"w_avg": w_avg},
+        "noise": s.state.ema["noise"],
+    }
+    first, second = (
+        s.generator.apply(
+            variables,
+            jax.random.normal(key(stream), (BATCH, 6)),
+            s.labels,
+            method="map",
+        )
+        for stream in (Stream.LATENT, Stream.MIXING_LATENT)
+    )
+    cutoff = recipes.mixing_cutoff(key(Stream.MIXING_CUTOFF), BATCH, 4, 0.9)
+    images = s.generator.apply(
+        variables,
+        mix_styles(first, second, cutoff),
+        resolution=8,
+        fade=s.fade,
+        noise="random",
+        method="synthesize",
+        rngs={"noise": key(Stream.NOISE)},
+    )
+    return images, 0.995 * w_avg + 0.005 * first[:, 0].mean(0)
+
+
+def adam(params, gradients, rate):
+    """The first step of Adam with beta1 = 0."""
+    scale = np.sqrt(1 - 0.99)
+    return jax.tree.map(
+        lambda p, g: p - rate * scale * g / (jnp.sqrt(0.01 * g**2) + 1e-8),
+        params,
+        gradients,
+    )
+
+
+@pytest.mark.parametrize("loss", ["logistic", "wgan", "hinge"])
+def test_discriminator_phase(loss):
+    s = build(loss=loss, r1_gamma=3.0, r2_gamma=0.7, gp_weight=5.0, gp_target=2.0)
+    flip = jax.random.uniform(rngs.key(SEED, Stream.MIRROR, 5), (BATCH,)) >= 0.5
+    reals = process_reals(s.images, flip, s.fade)
+    made, w_avg = fakes(s, s.state.params["generator"], s.state.w_avg, 0)
+    shrink = (8 / 16) ** 2
+
+    def objective(params):
+        def score(images):
+            variables = {"params": params}
+            return s.discriminator.apply(variables, images, s.labels, fade=s.fade)
+
+        real, by_real = losses.scores_and_gradients(score, reals)
+        fake, by_fake = losses.scores_and_gradients(score, made)
+        if loss == "logistic":
+            r1 = losses.squared_norm_penalty(by_real, shrink)
+            r2 = losses.squared_norm_penalty(by_fake, shrink)
+            return jnp.mean(losses.d_logistic(real, fake) + 1.5 * r1 + 0.35 * r2)
+        factors = jax.random.uniform(
+            rngs.key(SEED, Stream.INTERPOLATION, 5, 0), (BATCH,)
+        )
+        between = losses.interpolate(reals, made, factors)
+        _, by_between = losses.scores_and_gradients(score, between)
+        penalty = 5.0 / 4.0 * losses.unit_norm_penalty(by_between, shrink, 2.0)
+        plain = losses.d_wgan if loss == "wgan" else losses.d_hinge
+        return jnp.mean(plain(real, fake) + penalty)
+
+    before = s.state.params["discriminator"]
+    value, gradients = jax.jit(jax.value_and_grad(objective))(before)
+    after, scalars = s.update["d_main"](s.state, s.images, s.labels, s.fade, s.rate)
+    np.testing.assert_allclose(scalars["d_main/loss"], value, rtol=1e-5)
+    moments = jax.tree.map(lambda g: 0.01 * g**2, gradients)
+    chex.assert_trees_all_close(
+        after.optimizer["discriminator"].second, moments, rtol=1e-2, atol=1e-9
+    )
+    chex.assert_trees_all_close(
+        after.params["discriminator"], adam(before, gradients, s.rate), atol=2e-3
+    )
+    chex.assert_trees_all_equal(after.params["generator"], s.state.params["generator"])
+    chex.assert_trees_all_close(after.w_avg, w_avg, atol=1e-6)
+    assert int(after.step) == 5  # the clock moves with the last phase
+
+
+def test_generator_phase_and_average():
+    s = build()
+    params = s.state.params["generator"]
+    # Make the averaged generator differ, so that averaging shows.
+    s.state = s.state.replace(
+        ema=s.state.ema | {"params": jax.tree.map(lambda x: x + 1, params)}
+    )
+    d_after, _ = s.update["d_main"](s.state, s.images, s.labels, s.fade, s.rate)
+    beta = 0.5 ** (BATCH / 10_000)
+    chex.assert_trees_all_close(
+        d_after.ema["params"], jax.tree.map(lambda x: x + beta, params), atol=1e-5
+    )
+    chex.assert_trees_all_equal(d_after.ema["stats"]["w_avg"], d_after.w_avg)
+
+    def objective(params):
+        images, w_avg = fakes(s, params, d_after.w_avg, 1)
+        scores = s.discriminator.apply(
+            {"params": d_after.params["discriminator"]}, images, s.labels, fade=s.fade
+        )
+        return jnp.mean(jax.nn.softplus(-scores)), w_avg
+
+    (value, w_avg), gradients = jax.jit(jax.value_and_grad(objective, has_aux=True))(
+        params
+    )
+    after, scalars = s.update["g_main"](d_after, s.images, s.labels, s.fade, s.rate)
+    np.testing.assert_allclose(scalars["g_main/loss"], value, rtol=1e-5)
+    moments = jax.tree.map(lambda g: 0.01 * g**2, gradients)
+    chex.assert_trees_all_close(
+        after.optimizer["generator"].second, moments, rtol=1e-2, atol=1e-9
+    )
+    chex.assert_trees_all_close(after.w_avg, w_avg, atol=1e-6)
+    chex.assert_trees_all_equal(after.ema, d_after.ema)
+    assert (int(after.step), int(after.images_seen)) == (6, 1000 + BATCH)
+
+
+def test_a_gradient_that_is_not_finite_skips_the_update():
+    s = build()
+    params = s.state.params["discriminator"]
+    broken = s.state.replace(
+        params=s.state.params
+        | {"discriminator": jax.tree.map(lambda x: x * jnp.nan, params)}
+    )
+    once, _ = s.update["g_main"](broken, s.images, s.labels, s.fade, s.rate)
+    twice, _ = s.update["g_main"](once, s.images, s.labels, s.fade, s.rate)
+    chex.assert_trees_all_equal(twice.params["generator"], s.state.params["generator"])
+    chex.assert_trees_all_equal(
+        twice.optimizer["generator"], s.state.optimizer["generator"]
+    )
+    assert (int(twice.skipped["g_main"]), int(twice.skipped_total["g_main"])) == (2, 2)
+    assert int(twice.images_seen) == 1000 + 2 * BATCH
+    mended = twice.replace(params=s.state.params)
+    fine, _ = s.update["g_main"](mended, s.images, s.labels, s.fade, s.rate)
+    assert (int(fine.skipped["g_main"]), int(fine.skipped_total["g_main"])) == (0, 2)
+
+
+def test_mixing_cutoffs():
+    draw = lambda p: np.asarray(  # noqa: E731
+        recipes.mixing_cutoff(jax.random.key(0), 4000, 6, p)
+    )
+    assert set(draw(1.0)) == {1, 2, 3, 4, 5}
+    assert set(draw(0.0)) == {6}
+    assert np.mean(draw(0.9) == 6) == pytest.approx(0.1, abs=0.02)
