@@ -43,9 +43,37 @@ def from_official(
 
 
 def to_official(
-    model: nn.Module, variables: Variables, source: str = "stylegan1"
+    model: nn.Module,
+    variables: Variables,
+    source: str = "stylegan1",
+    network: str | None = None,
+    **kwargs: Any,
 ) -> dict[str, np.ndarray]:
-    """The inverse of `from_official`: official name -> array in official layout."""
+    """The inverse of `from_official`.
+
+    Args:
+      model: the module.
+      variables: its variables.
+      source: which code the weights go to, one of SOURCES.
+      network: if given, "generator" or "discriminator"; with `kwargs` the official
+        network that `model` has to be.
+      **kwargs: the official constructor's arguments, to be checked with `network`.
+
+    Returns:
+      Official variable name -> float32 array in the official layout.
+
+    Raises:
+      ValueError: the module is not the official network that was named.
+    """
+    if network is None and kwargs:
+        raise ValueError(
+            f"arguments {sorted(kwargs)} were given without `network`; say which of "
+            f"{NETWORKS} they belong to"
+        )
+    if network is not None:
+        wanted = _source(source).build(_network(network), kwargs)
+        if model != wanted:
+            raise ValueError(f"these arguments describe\n{wanted}\nnot\n{model}")
     return _source(source).to_official(model, variables)
 
 

@@ -40,11 +40,16 @@ _IGNORED = frozenset(
 )
 
 
+def build(network: str, kwargs: Mapping[str, Any]) -> nn.Module:
+    """The module that the official arguments of a network describe."""
+    return _generator(kwargs) if network == "generator" else _discriminator(kwargs)
+
+
 def from_official(
     arrays: Mapping[str, np.ndarray], network: str, kwargs: Mapping[str, Any]
 ) -> tuple[nn.Module, Variables]:
     """See `interop.from_official`."""
-    model = _generator(kwargs) if network == "generator" else _discriminator(kwargs)
+    model = build(network, kwargs)
     entries = _entries(model)
     missing = sorted(e.name for e in entries if e.name not in arrays)
     extra = sorted(set(arrays) - {e.name for e in entries})
