@@ -114,7 +114,8 @@ class Run:
     grid_rows: int = 4
     grid_columns: int = 8
     grid_truncation_psi: float = 1.0
-    compilation_cache: str | None = "~/.cache/stylegan_jax/xla"  # None: no cache
+    # Compiled programs; JAX_ENABLE_COMPILATION_CACHE=0 turns it off.
+    compilation_cache: str = "~/.cache/stylegan_jax/xla"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,10 +1,16 @@
 """What the command-line programs share: quiet libraries, errors without traceback."""
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 
-from absl import logging
+from absl import app, flags, logging
+from ml_collections import ConfigDict
+
+from stylegan_jax import config
+
+FLAGS = flags.FLAGS
 
 
 @contextlib.contextmanager
@@ -17,3 +23,47 @@ def reporting_errors(*expected: type[Exception]) -> Iterator[None]:
         sys.stdout.flush()
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def parse_flags(argv: list[str]) -> list[str]:
+    """The command line of a program with a `--config`; for `app.run(flags_parser=)`.
+
+    Args:
+      argv: the program's name and its arguments.
+
+    Returns:
+      What is no flag.
+
+    Raises:
+      config.ConfigError: an override names no config key, or there is no config file.
+    """
+    arguments = FLAGS.read_flags_from_files(argv[1:], force_gnu=False)
+    problems = unknown_overrides(arguments)
+    if problems:
+        raise config.ConfigError("\n  ".join(["The command line is wrong:", *problems]))
+    try:
+        rest = app.parse_flags_with_usage(argv)
+        FLAGS.config.lock()  # ml_collections reports a missing file at the first use
+    except BrokenPipeError:  # of `--help | head`
+        raise
+    except OSError as error:
+        raise config.ConfigError(f"The config file cannot be read: {error}") from error
+    return rest
+
+
+def unknown_overrides(arguments: list[str]) -> list[str]:
+    """What is wrong with the names in `--config.section.key=value` arguments."""
+    matches = [re.match(r"--?(?:no)?config\.([^=]+)", a) for a in arguments]
+    names = [match[1] for match in matches if match]
+    return [text for text in map(_unknown_key, names) if text]
+
+
+def _unknown_key(name: str) -> str | None:
+    section, parts = config.base(), name.split(".")
+    for depth, part in enumerate(parts):
+        if not isinstance(section, ConfigDict):
+            return f"`{'.'.join(parts[:depth])}` is a value; it has no key `{part}`"
+        if part not in section:
+            return config.unknown_key(".".join(parts[: depth + 1]), section)
+        section = section[part]
+    return None

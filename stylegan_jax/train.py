@@ -20,7 +20,7 @@ from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.config import Experiment
 from stylegan_jax.data import pipeline, sources
 from stylegan_jax.data.interface import Source
-from stylegan_jax.front_door import reporting_errors
+from stylegan_jax.front_door import parse_flags, reporting_errors
 from stylegan_jax.models import Generator
 from stylegan_jax.parallel import Parallel
 from stylegan_jax.reporting import Reporter, format_duration, to_uint8
@@ -227,10 +227,8 @@ def stage_cost(generator: Generator, resolution: int) -> float:
     return float(sum((r * generator.channels(r)) ** 2 for r in sizes))
 
 
-def use_compilation_cache(directory: str | None) -> None:
+def use_compilation_cache(directory: str) -> None:
     """Keeps compiled programs on disk, where a resumed run finds them."""
-    if directory is None:
-        return
     path = os.path.expanduser(directory)
     jax.config.update("jax_compilation_cache_dir", path)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
@@ -283,4 +281,4 @@ def define_flags() -> None:
 if __name__ == "__main__":
     define_flags()
     with reporting_errors(ValueError, loop.Diverged, CheckpointError):
-        app.run(main)
+        app.run(main, flags_parser=parse_flags)

@@ -1,0 +1,42 @@
+"""The package; see pyproject.toml for the tools' settings."""
+
+from setuptools import find_packages, setup
+
+TF_CPU = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+NO_TF_CPU = "sys_platform != 'linux' or platform_machine != 'x86_64'"
+
+setup(
+    name="stylegan_jax",
+    version="0.1.0",
+    description="Style-based GANs in JAX and Flax",
+    license="Apache-2.0",
+    license_files=["LICENSE", "NOTICE"],
+    python_requires=">=3.11",
+    packages=find_packages(include=["stylegan_jax", "stylegan_jax.*"]),
+    package_data={"stylegan_jax.data": ["assets/emoji64.zip", "assets/NOTICE"]},
+    install_requires=[
+        "absl-py",
+        "array_record; sys_platform == 'linux'",  # random access into TFDS files
+        "chex",
+        "etils[epath]",
+        "flax>=0.12",
+        "importlib_resources",  # tensorflow-datasets needs it and does not say so
+        "jax>=0.10",
+        "ml-collections>=1.0",
+        "numpy",
+        "optax>=0.2.5",
+        "orbax-checkpoint>=0.12,<1.0",
+        "pillow",
+        "scipy",
+        "tensorboardX",
+        f"tensorflow-cpu; {TF_CPU}",  # reads and decodes images, nothing else
+        f"tensorflow; {NO_TF_CPU}",
+        "tensorflow-datasets>=4.9.9",
+    ],
+    extras_require={
+        "dev": ["pytest", "ruff"],
+        "gpu": ["jax[cuda13]"],
+        "gpu12": ["jax[cuda12]"],  # for drivers that are too old for CUDA 13
+        "tpu": ["jax[tpu]"],
+    },
+)
