@@ -114,8 +114,9 @@ class Run:
     grid_rows: int = 4
     grid_columns: int = 8
     grid_truncation_psi: float = 1.0
-    # Compiled programs; JAX_ENABLE_COMPILATION_CACHE=0 turns it off.
-    compilation_cache: str = "~/.cache/stylegan_jax/xla"
+    # Directory of compiled programs; None leaves it to JAX's own settings, of which
+    # JAX_ENABLE_COMPILATION_CACHE=0 turns any cache off.
+    compilation_cache: str | None = "~/.cache/stylegan_jax/xla"
 
 
 @dataclasses.dataclass(frozen=True)

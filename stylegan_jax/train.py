@@ -227,8 +227,10 @@ def stage_cost(generator: Generator, resolution: int) -> float:
     return float(sum((r * generator.channels(r)) ** 2 for r in sizes))
 
 
-def use_compilation_cache(directory: str) -> None:
+def use_compilation_cache(directory: str | None) -> None:
     """Keeps compiled programs on disk, where a resumed run finds them."""
+    if directory is None:
+        return
     path = os.path.expanduser(directory)
     jax.config.update("jax_compilation_cache_dir", path)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

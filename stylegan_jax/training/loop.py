@@ -116,6 +116,7 @@ class Loop:
         self._sums: dict[str, tuple[Any, int]] = {}  # phase -> scalars' sums, count
         self._add = jax.jit(lambda a, b: jax.tree.map(jnp.add, a, b))
         self._queue: list[Any] = []
+        self._save_is_due = False
 
     def run(self, state: TrainState, progress: Progress) -> TrainState:
         """Trains; `state` is donated, `progress` is updated in place.
@@ -158,9 +159,12 @@ class Loop:
                 stage is self._stages[-1] and progress.images_seen >= stage.end_images
             )
             if last or self._stopping or self._tick_is_due(stage, progress):
-                self._tick(state, stage, progress)
-                due = progress.tick % self._e.run.checkpoint_every_ticks == 0
-                if due and not last and not self._stopping:
+                diverging = self._tick(state, stage, progress)
+                if progress.tick % self._e.run.checkpoint_every_ticks == 0:
+                    self._save_is_due = True
+                # While updates are skipped, the checkpoints from before are the good
+                # ones; none may crowd them out.
+                if self._save_is_due and not (diverging or last or self._stopping):
                     self._save_or_warn(state, progress)
             if self._stopping:
                 break
@@ -228,8 +232,12 @@ class Loop:
         )
         return progress.images_seen - progress.tick_start_images >= kimg * 1000
 
-    def _tick(self, state: TrainState, stage: Stage, progress: Progress) -> None:
-        """Reports; the one place where the host waits for the device."""
+    def _tick(self, state: TrainState, stage: Stage, progress: Progress) -> bool:
+        """Reports; the one place where the host waits for the device.
+
+        Returns:
+          Whether the latest update of some phase was skipped.
+        """
         sums, skipped, total = jax.device_get(
             (self._sums, state.skipped, state.skipped_total)
         )
@@ -276,6 +284,7 @@ class Loop:
         self._check_divergence(skipped, progress)
         self._hooks.on_tick(state, progress)
         self._tick_start_seconds = time.monotonic()
+        return any(streak > 0 for streak in skipped.values())
 
     def _check_divergence(self, skipped: dict[str, Any], progress: Progress) -> None:
         for name, streak in skipped.items():
@@ -302,6 +311,7 @@ class Loop:
         """Saves; a full disk, say, must not end the run while there is time."""
         try:
             self._save(state, progress)
+            self._save_is_due = False
         except CheckpointError as error:
             self._reporter.line(f"WARNING: {error} The run goes on and tries again.")
             self._reporter.event("checkpoint_failed", message=str(error))

@@ -64,8 +64,17 @@ class ProgramCache:
         """Stops after what is being compiled now."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def lower(self, stage: Stage, index: int) -> jax.stages.Lowered:
-        """Phase number `index` of the recipe at `stage`, traced and lowered."""
+    def lower(
+        self, stage: Stage, index: int, platform: str | None = None
+    ) -> jax.stages.Lowered:
+        """Phase number `index` of the recipe at `stage`, traced and lowered.
+
+        Args:
+          stage: of the run.
+          index: of the phase.
+          platform: "tpu", "cuda", ...; it need not be there. None for the one of the
+            devices.
+        """
         update = build_update(self._e, self._phases, index, stage, self._parallel)
         jitted = jax.jit(
             update,
@@ -75,9 +84,12 @@ class ProgramCache:
                 self._parallel.replicated,
             ),
         )
-        return jitted.lower(*self._arguments(stage))
+        platforms = None if platform is None else (platform,)
+        return jitted.trace(*self.arguments(stage)).lower(lowering_platforms=platforms)
 
-    def _arguments(self, stage: Stage) -> tuple:
+    def arguments(self, stage: Stage) -> tuple:
+        """Shapes, dtypes and shardings of what the updates of a stage take."""
+
         def batch(shape: tuple[int, ...], dtype) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct(
                 (stage.batch_size, *shape), dtype, sharding=self._parallel.batched
