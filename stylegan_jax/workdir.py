@@ -157,9 +157,16 @@ def load_generator(workdir: Path, step: int | None = None) -> Trained:
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract
     )
     checkpoints = open_checkpoints(workdir, 1, print)
-    found, items, _ = checkpoints.restore({"ema": abstract}, step)
+    _, items, meta = checkpoints.restore({"ema": abstract}, step)
     checkpoints.close()
-    return Trained(generator, items["ema"], e, found, data.classes if size else ())
+    return Trained(
+        generator=generator,
+        variables=items["ema"],
+        experiment=e,
+        resolution=meta["resolution"],
+        fade=meta["fade"],
+        classes=data.classes if size else (),
+    )
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
