@@ -282,5 +282,5 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    with reporting_errors(ValueError, loop.Diverged, CheckpointError):
+    with reporting_errors(ValueError, loop.Diverged, CheckpointError, OSError):
         app.run(main, flags_parser=parse_flags)

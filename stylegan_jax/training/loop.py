@@ -116,6 +116,7 @@ class Loop:
         self._sums: dict[str, tuple[Any, int]] = {}  # phase -> scalars' sums, count
         self._add = jax.jit(lambda a, b: jax.tree.map(jnp.add, a, b))
         self._queue: list[Any] = []
+        self._stopping = False  # agreed on by all processes
         self._save_is_due = False
 
     def run(self, state: TrainState, progress: Progress) -> TrainState:
@@ -141,10 +142,6 @@ class Loop:
         self._checkpoints.wait()
         return state
 
-    @property
-    def _stopping(self) -> bool:
-        return self._stop.requested
-
     def _run_stage(
         self, state: TrainState, stage: Stage, progress: Progress
     ) -> TrainState:
@@ -154,7 +151,11 @@ class Loop:
         batches = self._hooks.batches(stage, progress.images_seen)
         while progress.images_seen < stage.end_images:
             state = self._round(state, stage, programs, batches, progress)
-            self._stop.requested = self._parallel.any_process(self._stop.requested)
+            # A signal that comes after this waits for the next round: all processes
+            # have to see the same answer until then.
+            self._stopping = self._parallel.any_process(self._stop.requested)
+            if self._stopping:
+                self._stop.requested = True
             last = (
                 stage is self._stages[-1] and progress.images_seen >= stage.end_images
             )
@@ -301,6 +302,11 @@ class Loop:
                 )
 
     def _save(self, state: TrainState, progress: Progress) -> None:
+        """Saves; that the save before failed is no reason not to."""
+        try:
+            self._checkpoints.wait()
+        except CheckpointError as error:
+            self._warn(error)
         self._checkpoints.save(
             progress.images_seen,
             {"ema": state.ema, "training": state.replace(ema={})},
@@ -313,8 +319,11 @@ class Loop:
             self._save(state, progress)
             self._save_is_due = False
         except CheckpointError as error:
-            self._reporter.line(f"WARNING: {error} The run goes on and tries again.")
-            self._reporter.event("checkpoint_failed", message=str(error))
+            self._warn(error)
+
+    def _warn(self, error: CheckpointError) -> None:
+        self._reporter.line(f"WARNING: {error}. The run goes on and tries again.")
+        self._reporter.event("checkpoint_failed", message=str(error))
 
     def _show_progress(self, stage: Stage, progress: Progress) -> None:
         """The live line; estimates the time left from this tick's speed."""

@@ -1,0 +1,228 @@
+"""generate, mix and convert as a user starts them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylegan_jax import convert, train, workdir
+from stylegan_jax.sampling import images
+from tests import goldens, tiny
+from tests.interop import official_pickle
+
+# Orbax leaves coroutines of a failed read or write behind.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    with tiny.quick_compilation():
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return tiny.finished_run(tmp_path_factory)
+
+
+def generate(run, out, *more):
+    return tiny.start(
+        "stylegan_jax.generate", f"--workdir={run}", f"--out={out}", *more
+    )
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_generate(finished, tmp_path):
+    first = generate(finished, tmp_path / "a", "--seeds=0-4,77", "--columns=4")
+    second = generate(finished, tmp_path / "b", "--seeds=77,3", "--batch_size=2")
+    out, _ = tiny.finish(first)
+    assert f"wrote 6 images of 16x16 and grid.png to {tmp_path / 'a'}" in out
+    tiny.finish(second)
+    files = {p.name: p for p in (tmp_path / "a").iterdir()}
+    seeds = [0, 1, 2, 3, 4, 77]
+    assert sorted(files) == ["grid.png", *(f"seed{seed:04d}.png" for seed in seeds)]
+    grid = pixels(files["grid.png"])
+    assert grid.shape == (32, 64, 3)
+    for place, seed in enumerate(seeds):
+        image = pixels(files[f"seed{seed:04d}.png"])
+        y, x = place // 4 * 16, place % 4 * 16
+        np.testing.assert_array_equal(image, grid[y : y + 16, x : x + 16])
+    # A seed's image is its own, whoever else is in the batch.
+    for seed in (77, 3):
+        name = f"seed{seed:04d}.png"
+        difference = pixels(tmp_path / "b" / name).astype(int) - pixels(files[name])
+        assert abs(difference).max() <= 1
+
+    trained = workdir.load_generator(finished)
+    ours = images.latents([77], 8)
+    np.testing.assert_array_equal(
+        ours, np.random.RandomState(77).randn(1, 8).astype("f")
+    )
+    direct = trained.generator.apply(trained.variables, ours, truncation_psi=0.7)
+    expected = np.clip(np.asarray(direct[0]) * 127.5 + 127.5, 0, 255)
+    assert abs(pixels(files["seed0077.png"]) - expected).max() <= 1
+
+
+def test_same_seeds_same_bytes_and_no_psi_no_variety(finished, tmp_path):
+    arguments = ("--seeds=5-7", "--truncation_psi=0")
+    processes = [generate(finished, tmp_path / n, *arguments) for n in "ab"]
+    for process in processes:
+        tiny.finish(process)
+    contents = [
+        {p.name: p.read_bytes() for p in (tmp_path / n).iterdir()} for n in "ab"
+    ]
+    assert contents[0] == contents[1] and len(contents[0]) == 4
+    assert len({v for k, v in contents[0].items() if k != "grid.png"}) == 1
+
+
+def test_mix(finished, tmp_path):
+    out = tmp_path / "figures" / "mixing.png"
+    arguments = (f"--workdir={finished}", f"--out={out}", "--source_seeds=0-3")
+    said, _ = tiny.finish(tiny.start("stylegan_jax.mix", *arguments))
+    assert f"wrote {out}" in said
+    # The sources and six rows; the destinations and four columns.
+    assert pixels(out).shape == (7 * 66, 52 + 5 * 66, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--seeds=9-3",), "seeds (='9-3') must be numbers or rising ranges"),
+        (("--class=cat",), "class (='cat') was given to a network without labels"),
+        (("--step=17",), "no checkpoint of step 17 in"),
+    ],
+)
+def test_generate_explains_what_is_wrong(finished, tmp_path, arguments, message):
+    said = tiny.failure(generate(finished, tmp_path / "out", *arguments))
+    assert message in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_generate_needs_a_run(tmp_path):
+    with pytest.raises(ValueError, match="is not the directory of a run: config.json"):
+        workdir.load_generator(tmp_path)
+
+
+def test_a_conditional_run(tmp_path):
+    changes = {"data.conditional": True, "training.total_kimg": 0.032}
+    state = train.train(tiny.experiment(tiny.SMALLEST | changes), tmp_path / "run")
+    trained = workdir.load_generator(tmp_path / "run")
+    classes, label_size = trained.classes, trained.generator.label_size
+    assert len(classes) == label_size > 5
+    assert state.params["generator"]["mapping"]["label_embedding"].shape == (
+        label_size,
+        8,
+    )
+    by_name = generate(
+        tmp_path / "run", tmp_path / "a", "--seeds=0-1", f"--class={classes[2]}"
+    )
+    by_index = generate(tmp_path / "run", tmp_path / "b", "--seeds=0-1", "--class=2")
+    none = generate(tmp_path / "run", tmp_path / "c", "--seeds=0-1")
+    tiny.finish(by_name)
+    tiny.finish(by_index)
+    for name in ("seed0000.png", "seed0001.png", "grid.png"):
+        a, b = (pixels(tmp_path / n / name) for n in "ab")
+        np.testing.assert_array_equal(a, b)
+    message = tiny.failure(none)
+    assert "class (=None) must be one of" in message and classes[0] in message
+
+
+# Official files
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory):
+    """A file as NVIDIA published them, with the arguments that theirs have."""
+    g = goldens.arrays("stylegan1/g_32_linear.npz")
+    d = goldens.arrays("stylegan1/d_32.npz")
+    training = {
+        "func_name": "training.networks_stylegan.G_style",
+        "truncation_psi": 0.7,
+        "truncation_cutoff": 8,
+        "dlatent_avg_beta": 0.995,
+        "style_mixing_prob": 0.9,
+        "label_size": 0,
+    }
+    g_vars = goldens.below(g, "vars/G/")
+    return official_pickle.write_official_pickle(
+        tmp_path_factory.mktemp("official") / "network.pkl",
+        {name: value * 2 for name, value in g_vars.items()},
+        goldens.settings("stylegan1/g_32_linear.npz")["G_kwargs"] | training,
+        goldens.below(d, "vars/D_label0/"),
+        goldens.settings("stylegan1/d_32.npz")["D_kwargs"]
+        | {"func_name": "training.networks_stylegan.D_basic", "label_size": 0},
+        gs_vars=g_vars,
+    )
+
+
+def start_convert(source, out):
+    return tiny.start("stylegan_jax.convert", f"--source={source}", f"--out={out}")
+
+
+def test_convert_and_generate(official, tmp_path):
+    """The average's numbers, not those of the trained generator, are the official."""
+    out = tmp_path / "converted"
+    said, _ = tiny.finish(start_convert(official, out))
+    assert f"--workdir={out}" in said
+    trained = workdir.load_generator(out)
+    assert (trained.resolution, trained.fade, trained.classes) == (32, 1.0, ())
+    golden = goldens.arrays("stylegan1/g_32_linear.npz")
+    ws = images.styles(
+        trained.generator,
+        trained.variables,
+        golden["in/z"],
+        truncation_psi=0.7,
+        truncation_cutoff=4,
+    )
+    drawn = images.synthesize(trained.generator, trained.variables, ws)
+    expected = goldens.nhwc(golden["out/trunc_psi0.7_cutoff4"])
+    # Ten times the official code's own float32 rounding, as its README suggests.
+    goldens.assert_close(drawn, expected, 3e-4)
+    applied = trained.generator.apply(
+        trained.variables, golden["in/z"], truncation_psi=0.7, truncation_cutoff=4
+    )
+    goldens.assert_close(applied, expected, 3e-4)
+    tiny.finish(generate(out, tmp_path / "images", "--seeds=0-1"))
+    assert pixels(tmp_path / "images" / "grid.png").shape == (32, 256, 3)
+
+
+def test_a_taken_directory_is_refused(official, finished):
+    before = (finished / "config.json").read_bytes()
+    with pytest.raises(ValueError, match="already holds a run; choose another --out"):
+        convert.convert(official, finished)
+    assert (finished / "config.json").read_bytes() == before
+
+
+class Hostile:
+    """Would create a file if the pickle were carried out."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_hostile_file_is_refused(tmp_path):
+    source, sentinel = tmp_path / "network.pkl", tmp_path / "sentinel"
+    source.write_bytes(official_pickle.dumps((Hostile(sentinel), 0, 0)))
+    message = tiny.failure(start_convert(source, tmp_path / "out"))
+    assert str(source) in message and "open" in message and "\n" not in message
+    assert not sentinel.exists() and not (tmp_path / "out").exists()
+
+
+def test_a_missing_file_is_explained(tmp_path):
+    message = tiny.failure(start_convert(tmp_path / "x.pkl", tmp_path / "out"))
+    assert str(tmp_path / "x.pkl") in message
+
+
+def test_other_networks_are_refused(official, tmp_path):
+    d = official_pickle.network("D", {"lod": np.float32(0)}, {"resolution": 8}, "D")
+    (tmp_path / "x.pkl").write_bytes(official_pickle.dumps(d))
+    with pytest.raises(ValueError, match="a StyleGAN file has"):
+        convert.convert(tmp_path / "x.pkl", tmp_path / "out")

@@ -1,0 +1,496 @@
+"""Nothing that is learned depends on the number of devices or processes.
+
+Run as a program (`python -m tests.test_parallel <devices> <directory>`) it is the
+worker of its own tests, for the number of devices is fixed when JAX starts.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from stylegan_jax import config, models, parallel, rngs, workdir
+from stylegan_jax.training import growth, recipes, step
+from stylegan_jax.training import state as train_state
+from stylegan_jax.training.programs import ProgramCache
+from tests.goldens import below
+
+ROOT = Path(__file__).resolve().parent.parent
+DEVICES = 8
+BATCH_SIZE = 16
+LABEL_SIZE = 3
+ROUNDS, STEPS_PER_ROUND = 2, 2  # of each of the two stages
+TIMEOUT_SECONDS = 300  # a hang must fail the test; a loaded machine must not
+
+CONFIG = """
+from stylegan_jax import config
+
+
+def get_config():
+    c = config.base()
+    c.data.resolution = 8
+    c.data.mirror = True
+    c.data.conditional = True
+    c.model.z_dim = c.model.w_dim = c.model.mapping_features = 8
+    c.model.mapping_layers = 2
+    c.model.channel_base = 64
+    c.model.channel_max = 16
+    c.training.initial_resolution = 4
+    c.training.stage_kimg = 0.048
+    c.training.fade_kimg = 0.096
+    c.training.total_kimg = 0.112
+    c.training.batch_size = 8
+    c.training.steps_per_round = 2
+    c.run.tick_kimg = 0.032
+    c.run.checkpoint_every_ticks = 1
+    c.run.keep_checkpoints = 10
+    c.run.grid_rows = c.run.grid_columns = 2
+    c.run.compilation_cache = None
+    return c
+"""
+
+
+def experiment(**training) -> config.Experiment:
+    scope: dict = {}
+    exec(CONFIG, scope)
+    c = scope["get_config"]()
+    c.training.update(training)
+    return config.parse(c)
+
+
+# --- 1 device against 8 ---------------------------------------------------------
+
+
+def worker(devices: int, out: Path) -> None:
+    """Trains a few steps of two stages; writes all numbers, and the programs."""
+    jax.config.update("jax_num_cpu_devices", devices)
+    e = experiment(batch_size=BATCH_SIZE, steps_per_round=STEPS_PER_ROUND)
+    here = parallel.data_parallel()
+    generator, discriminator = models.build(e.model, e.data, LABEL_SIZE)
+    phases = recipes.build(e, generator, discriminator)
+    optimizer = step.build_optimizer(e)
+    names = [p.name for p in phases]
+    state = here.jit_replicated(
+        lambda: off_the_start(
+            train_state.create(generator, discriminator, optimizer, names, e.run.seed)
+        )
+    )()
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here.replicated),
+        state,
+    )
+    programs = ProgramCache(e, phases, here, abstract, LABEL_SIZE, lambda *_: None)
+    numbers: dict[str, np.ndarray] = flat("start", state.params)
+    numbers |= flat("draws", draws(here))
+    random = np.random.RandomState(0)
+    for stage in growth.stages(e)[:2]:
+        state = here.jit_replicated(
+            lambda s: train_state.reset_optimizers(s, optimizer)
+        )(state)
+        compiled = programs.get(stage)
+        for name in names:
+            flops = compiled[name].cost_analysis()["flops"]
+            numbers[f"flops/{stage.index}/{name}"] = np.asarray(flops)
+            path = out.with_name(f"{out.name}-{stage.index}-{name}.hlo")
+            path.write_text(compiled[name].as_text())
+        for i in range(ROUNDS * STEPS_PER_ROUND):
+            fade = np.float32(0.2 + 0.4 * (i // STEPS_PER_ROUND))
+            rate = np.float32(e.training.learning_rate)
+            fade, rate = here.replicate((fade, rate))
+            size = (BATCH_SIZE, stage.resolution, stage.resolution, 3)
+            images = random.randint(0, 256, size).astype(np.uint8)
+            labels = np.eye(LABEL_SIZE, dtype=np.float32)[
+                random.randint(0, LABEL_SIZE, BATCH_SIZE)
+            ]
+            batch = here.put_batch((images, labels))
+            for name in names:
+                state, scalars = compiled[name](state, *batch, fade, rate)
+                numbers |= flat(f"scalars/{stage.index}/{i}", scalars)
+        numbers |= flat(f"state/{stage.index}", state)
+    programs.close()
+    np.savez(out.with_name(f"{out.name}.npz"), **numbers)
+
+
+def off_the_start(state: train_state.TrainState) -> train_state.TrainState:
+    """Moves the parameters to where no gradient is zero by construction.
+
+    At the very start the generator's input is constant in space, so the instance norm
+    after it removes the first bias: its gradient is zero but for rounding, and Adam
+    makes a full step of any gradient, however small. (The 1 / sqrt(1e-8) of that
+    instance norm also magnifies rounding ten thousand times.)
+    """
+    key = jax.random.key(1)
+    leaves, tree = jax.tree.flatten(state.params)
+    leaves = [
+        x + 0.5 * jax.random.normal(jax.random.fold_in(key, i), x.shape)
+        for i, x in enumerate(leaves)
+    ]
+    params = jax.tree.unflatten(tree, leaves)
+    const = params["generator"]["input"]["const"]
+    params["generator"]["input"]["const"] = 2 * (const - 1)
+    return state.replace(params=params)
+
+
+def draws(here: parallel.Parallel) -> dict[str, jax.Array]:
+    """Random numbers as the training step draws them, split over the devices."""
+
+    def draw():
+        def key(stream):
+            return rngs.key(0, stream, 5, 1)
+
+        return {
+            "z": jax.random.normal(key(rngs.Stream.LATENT), (BATCH_SIZE, 8)),
+            "noise": jax.random.normal(key(rngs.Stream.NOISE), (BATCH_SIZE, 8, 8, 1)),
+            "mirror": jax.random.uniform(key(rngs.Stream.MIRROR), (BATCH_SIZE,)),
+            "cutoff": recipes.mixing_cutoff(
+                key(rngs.Stream.MIXING_CUTOFF), BATCH_SIZE, 4, 0.9
+            ),
+        }
+
+    return jax.jit(draw, out_shardings=here.batched)()
+
+
+@pytest.fixture(scope="module")
+def one_and_eight(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
+    """The worker's numbers by device count."""
+    folder = tmp_path_factory.mktemp("devices")
+    command = [sys.executable, "-m", "tests.test_parallel"]
+    running = [
+        start([*command, str(n), str(folder / str(n))], folder / f"{n}.log")
+        for n in (1, DEVICES)
+    ]
+    finish(running)
+    out = {}
+    for n in (1, DEVICES):
+        with np.load(folder / f"{n}.npz") as data:
+            out[n] = dict(data)
+        for path in folder.glob(f"{n}-*.hlo"):
+            out[n][path.stem.replace("-", "/")] = path.read_text()
+    return out
+
+
+def test_random_draws_do_not_depend_on_the_devices(one_and_eight):
+    one, eight = one_and_eight[1], one_and_eight[DEVICES]
+    names = [name for name in one if name.startswith("draws/")]
+    assert len(names) == 4
+    for name in names:
+        np.testing.assert_array_equal(one[name], eight[name], err_msg=name)
+        assert len(np.unique(one[name])) > 2, name
+
+
+def test_training_does_not_depend_on_the_devices(one_and_eight):
+    one, eight = one_and_eight[1], one_and_eight[DEVICES]
+    worst: dict[str, tuple[float, str]] = {}
+
+    def check(kind: str, name: str, relative: float, allowed: float) -> None:
+        worst[kind] = max(worst.get(kind, (0.0, "")), (relative, name))
+        assert relative <= allowed, (name, relative)
+
+    for name, value in one.items():
+        if not name.startswith(("scalars/", "state/")):
+            continue
+        difference = eight[name] - value
+        if name.startswith("scalars/"):
+            # Mean scores may be near zero by cancellation; single ones are about 1.
+            size = 1.0 if "score" in name else abs(value)
+            check("scalars", name, abs(difference) / size, 1e-5)
+        elif np.any(difference):
+            if ".optimizer" in name:  # squares, of which few hold most of the sum
+                check("optimizer", name, rms(difference) / rms(value), 1e-5)
+            else:
+                check("params", name, np.max(np.abs(difference)) / rms(value), 1e-5)
+    # A step is small beside a parameter, so hold the way gone to account too.
+    for name, before in below(one, "start/").items():
+        end = f"state/1/.params{name}"
+        moved = rms(one[end] - before)
+        assert moved > 1e-3, name  # the learning rate: one full step of Adam
+        check("way", name, rms(eight[end] - one[end]) / moved, 1e-4)
+    print("largest relative differences, 1 to 8 devices:", worst)
+
+
+def test_work_is_split_and_only_sums_are_exchanged(one_and_eight):
+    """Gradients and the minibatch's statistics are summed; no activation travels."""
+    one, eight = one_and_eight[1], one_and_eight[DEVICES]
+    for stage in (0, 1):
+        for phase, network in (("d_main", "discriminator"), ("g_main", "generator")):
+            split = eight[f"flops/{stage}/{phase}"] / one[f"flops/{stage}/{phase}"]
+            assert split < 1.5 / DEVICES, (stage, phase, split)
+
+            exchanged = collectives(eight[f"{DEVICES}/{stage}/{phase}"])
+            assert {kind for kind, _ in exchanged} == {"all-reduce"}, exchanged
+            sizes = [size for _, size in exchanged]
+            params = [
+                x.size
+                for name, x in one.items()
+                if name.startswith(f"start/['{network}']")
+            ]
+            # Kernels that resample are summed as the 4x4 taps that they unfold to.
+            assert max(sizes) <= 16 / 9 * max(params), exchanged
+            if stage == 1:  # where every parameter is in use
+                assert sum(sizes) >= sum(params)
+
+
+def collectives(hlo: str) -> list[tuple[str, int]]:
+    """(kind, elements) of everything that the devices of a program exchange."""
+    kinds = "all-reduce|all-gather|all-to-all|collective-[a-z]+|reduce-scatter|send"
+    out = []
+    for result, kind in re.findall(rf"= (.*?) ({kinds})(?:-start)?\(", hlo):
+        for dimensions in re.findall(r"\w\[([\d,]*)\]", result):
+            sizes = [int(d) for d in dimensions.split(",") if d]
+            out.append((kind, int(np.prod(sizes))))
+    return out
+
+
+def test_collectives_are_found():
+    hlo = """
+      %a = f32[2,4]{1,0} all-reduce(%b), channel_id=6
+      %c = (f32[3]{0}, f32[]) all-reduce(%d, %e), channel_id=7
+      ROOT %f = f32[16,8]{1,0} all-gather(%a), dimensions={0}
+      %g = f32[2,4]{1,0} add(%all-gather.1, %all-reduce.2)
+    """
+    assert collectives(hlo) == [
+        ("all-reduce", 8),
+        ("all-reduce", 3),
+        ("all-reduce", 1),
+        ("all-gather", 128),
+    ]
+
+
+# --- 1 process against 2 --------------------------------------------------------
+
+
+class Runs:
+    """Starts trainings through the front door, all of one configuration.
+
+    A single process gets two devices: then it runs the very program that two processes
+    with a device each run, and the results must be equal to the last bit.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.config = folder / "tiny.py"
+        self.config.write_text(CONFIG)
+
+    def one(self, name: str) -> list[subprocess.Popen]:
+        devices = "--xla_force_host_platform_device_count=2"
+        log = self.folder / f"{name}-one.log"
+        return [start(self.command(name), log, XLA_FLAGS=devices)]
+
+    def two(self, name: str) -> list[subprocess.Popen]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+        flags = [f"--coordinator={coordinator}", "--num_processes=2"]
+        return [
+            start([*self.command(name), *flags, f"--process_id={i}"], self.log(name, i))
+            for i in (0, 1)
+        ]
+
+    def command(self, name: str) -> list[str]:
+        program = [sys.executable, "-m", "stylegan_jax.train"]
+        return [*program, f"--config={self.config}", f"--workdir={self.folder / name}"]
+
+    def log(self, name: str, process: int) -> Path:
+        return self.folder / f"{name}-process{process}.log"
+
+    def rows(self, name: str) -> list[dict]:
+        """The rows of the log that are complete."""
+        path = self.folder / name / "log.jsonl"
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def checkpoints(self, name: str) -> list[int]:
+        found = (self.folder / name / "checkpoints").iterdir()
+        return sorted(int(p.name) for p in found if p.name.isdigit())
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Runs:
+    """With "one", a whole run by one process."""
+    out = Runs(tmp_path_factory.mktemp("processes"))
+    finish(out.one("one"))
+    return out
+
+
+def test_two_processes_go_on_from_one(runs):
+    """The same run to the same numbers, over the change of the stage, to its end."""
+    stages = growth.stages(experiment())
+    assert [s.end_images for s in stages] == [64, 112]
+    first, last = runs.checkpoints("one")[0], stages[-1].end_images
+    assert first < stages[0].end_images and runs.checkpoints("one")[-1] == last
+    shutil.copytree(runs.folder / "one", runs.folder / "resumed")
+    (runs.folder / "resumed" / "log.jsonl").unlink()
+    for later in runs.checkpoints("one")[1:]:
+        shutil.rmtree(runs.folder / "resumed" / "checkpoints" / str(later))
+
+    finish(runs.two("resumed"))
+
+    assert runs.rows("resumed")[0]["images_seen"] == first
+    assert runs.checkpoints("resumed") == runs.checkpoints("one")
+    assert_equal_runs(runs, "one", "resumed")
+    only_the_main_process_reported(runs, "resumed")
+
+
+def test_one_process_goes_on_from_two_that_a_signal_stopped(runs):
+    """From the start by two; one is told to stop: both save, and end in order."""
+    both = runs.two("stopped")
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not any("tick" in row for row in runs.rows("stopped")):
+        ended = any(p.poll() is not None for p in both)
+        if ended or time.monotonic() > deadline:
+            finish(both, seconds=1)
+            pytest.fail("the run ended before its first tick")
+        time.sleep(0.01)
+    both[1].send_signal(signal.SIGTERM)
+    finish(both)
+
+    stopped_at = runs.checkpoints("stopped")[-1]
+    assert 32 <= stopped_at < 112
+    assert "stopped by a signal at" in runs.log("stopped", 0).read_text()
+    only_the_main_process_reported(runs, "stopped")
+    rows = [row for row in runs.rows("stopped") if "tick" in row]
+    assert rows[-1]["images_seen"] == stopped_at  # nothing was trained in vain
+
+    finish(runs.one("stopped"))
+    assert runs.checkpoints("stopped")[-1] == 112
+    assert_equal_runs(runs, "one", "stopped")
+
+
+def test_the_generator_of_two_processes_is_used_by_one(runs):
+    trained = workdir.load_generator(runs.folder / "resumed")
+    assert trained.resolution == 8 and 0 < trained.fade < 1
+    assert len(trained.classes) == trained.generator.label_size > 0
+
+
+def only_the_main_process_reported(runs: Runs, name: str) -> None:
+    printed = [runs.log(name, i).read_text() for i in (0, 1)]
+    assert "tick" in printed[0] and "2 process(es)" in printed[0]
+    assert not re.search("tick|stage|images|saved|checkpoint", printed[1]), printed[1]
+    rows = runs.rows(name)
+    ticks = [row["tick"] for row in rows if "tick" in row]
+    assert ticks == sorted(set(ticks)) and ticks
+    events = [row["event"] for row in rows if "event" in row]
+    assert events.count("start") == events.count("end") == 1
+
+
+def assert_equal_runs(runs: Runs, name: str, other: str) -> None:
+    """The last checkpoints hold the same bits; ticks said the same where both are."""
+    (state, meta), (other_state, other_meta) = (
+        last_state(runs.folder / n) for n in (name, other)
+    )
+    assert state.keys() == other_state.keys() and len(state) > 100
+    for key, value in state.items():
+        np.testing.assert_array_equal(value, other_state[key], err_msg=key)
+    for clock in ("step", "images_seen", "resolution", "fade"):
+        assert meta[clock] == other_meta[clock]
+    assert meta["step"] == state["['training'].step"]
+
+
+def last_state(directory: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """Everything in the newest checkpoint of a run."""
+    e = config.load(directory / "config.json")
+    size = workdir.label_size(e, workdir.load_data_info(directory))
+    generator, discriminator = models.build(e.model, e.data, size)
+    names = [p.name for p in recipes.build(e, generator, discriminator)]
+    state = jax.eval_shape(
+        lambda: train_state.create(
+            generator, discriminator, step.build_optimizer(e), names, 0
+        )
+    )
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    state = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), state
+    )
+    checkpoints = workdir.open_checkpoints(directory, 10, pytest.fail)
+    items = {"ema": state.ema, "training": state.replace(ema={})}
+    _, items, meta = checkpoints.restore(items)
+    checkpoints.close()
+    return flat("", items), meta
+
+
+# --- the rest -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "batch_size, remedy", [(30, "24 or 32"), (5, "8"), (12, "8 or 16")]
+)
+def test_batch_that_does_not_divide_is_refused(batch_size, remedy):
+    eight = parallel.Parallel(jax.sharding.AbstractMesh((8,), ("data",)))
+    eight.check_batch("training.batch_size", 16)
+    with pytest.raises(ValueError) as error:
+        eight.check_batch("training.batch_size", batch_size)
+    assert str(error.value) == (
+        f"`training.batch_size` (={batch_size}) must be divisible by the 8 devices; "
+        f"try {remedy}."
+    )
+
+
+def test_host_values_reach_the_devices():
+    here = parallel.data_parallel()
+    tree = {"a": np.float32(0.5), "b": np.arange(6, dtype=np.int32).reshape(2, 3)}
+    for put in (here.replicate, lambda t: here.put_batch({"b": t["b"]})):
+        for name, x in put(tree).items():
+            np.testing.assert_array_equal(np.asarray(x), tree[name])
+            assert x.dtype == tree[name].dtype
+    assert here.any_process(True) and not here.any_process(False)
+    assert here.broadcast(tree["b"]) is tree["b"]
+
+
+def start(command: list[str], log: Path, **environment: str) -> subprocess.Popen:
+    inherited = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    # Small programs run once: what XLA saves by optimising is less than it costs.
+    fast = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "PYTHONPATH": str(ROOT)}
+    with log.open("w") as output:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=inherited | fast | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def finish(running: list[subprocess.Popen], seconds: float = TIMEOUT_SECONDS) -> None:
+    """Waits until all have ended well; kills them if one does not."""
+    deadline = time.monotonic() + seconds
+    try:
+        for process in running:
+            process.wait(max(deadline - time.monotonic(), 0.1))
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        codes = [process.poll() for process in running]
+        for process in running:
+            process.kill()
+            process.wait()
+    commands = [" ".join(process.args[1:]) for process in running]
+    assert codes == [0] * len(running), (
+        f"exit codes {codes} (None: still running after {seconds} s) of {commands}"
+    )
+
+
+def flat(prefix: str, tree) -> dict[str, np.ndarray]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    separator = "/" if prefix else ""
+    return {
+        prefix + separator + jax.tree_util.keystr(path): np.asarray(x)
+        for path, x in leaves
+    }
+
+
+def rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
+
+
+if __name__ == "__main__":
+    worker(int(sys.argv[1]), Path(sys.argv[2]))
