@@ -8,6 +8,7 @@ result into a frozen, validated `Experiment`, which is all the rest of the code 
 import dataclasses
 import difflib
 import json
+import math
 import types
 import typing
 from pathlib import Path
@@ -220,7 +221,12 @@ def validate(e: Experiment) -> list[str]:
         "training.learning_rate_by_resolution",
         "run.tick_kimg_by_resolution",
     ):
-        for resolution, value in _get(e, name):
+        pairs = _get(e, name)
+        check(
+            len(dict(pairs)) == len(pairs),
+            f"`{name}` (={pairs}) names a resolution twice",
+        )
+        for resolution, value in pairs:
             check(
                 is_resolution(int(resolution)) and value > 0,
                 f"`{name}` has ({resolution}, {value}); it takes {BY_RESOLUTION_HELP} "
@@ -240,6 +246,48 @@ def validate(e: Experiment) -> list[str]:
     for name in _FRACTIONS:
         value = _get(e, name)
         check(0 <= value <= 1, f"`{name}` (={value}) must lie in [0, 1]")
+    for batch_size in _batch_sizes(e):
+        group = min(m.mbstd_group_size, batch_size)
+        check(
+            batch_size >= 1 and batch_size == int(batch_size),
+            f"`training.batch_size...` (={batch_size}) must be a whole number from 1",
+        )
+        check(
+            batch_size % max(group, 1) == 0,
+            f"a batch of {batch_size} does not split into groups of "
+            f"`model.mbstd_group_size` (={group}); change one of them",
+        )
+    least = 2 * m.channel_base // d.resolution
+    check(
+        least >= 1,
+        f"`model.channel_base` (={m.channel_base}) leaves {least} channels at "
+        f"{d.resolution}x{d.resolution}; use at least {d.resolution // 2}",
+    )
+    check(
+        min(m.channel_max, m.channel_base // 2) % m.mbstd_features == 0,
+        f"`model.mbstd_features` (={m.mbstd_features}) must divide the channels at 4x4",
+    )
+    check(
+        not m.blur_filter or sum(m.blur_filter) > 0,
+        f"`model.blur_filter` (={m.blur_filter}) must have a positive sum, or be ()",
+    )
+    inputs = m.z_dim * (2 if d.conditional else 1)
+    check(
+        m.mapping_layers > 0 or m.w_dim == inputs,
+        f"`model.w_dim` (={m.w_dim}) must be {inputs} when `model.mapping_layers` is 0",
+    )
+    check(t.total_kimg * 1000 >= 1, f"`training.total_kimg` (={t.total_kimg}) is 0")
+    check(r.seed < 2**32, f"`run.seed` (={r.seed}) must be below 2^32")
+    for name in ("training.adam_beta1", "training.adam_beta2"):
+        check(_get(e, name) < 1, f"`{name}` (={_get(e, name)}) must be below 1")
+    for section in (d, m, t, r):
+        for field in dataclasses.fields(section):
+            value = getattr(section, field.name)
+            check(
+                not isinstance(value, float) or math.isfinite(value),
+                f"`{type(section).__name__.lower()}.{field.name}` (={value}) must be "
+                "finite",
+            )
     check(
         r.grid_rows * r.grid_columns <= 4096,
         f"`run.grid_rows` x `run.grid_columns` (={r.grid_rows * r.grid_columns}) must "
@@ -299,6 +347,17 @@ def is_resolution(value: int) -> bool:
 def by_resolution(pairs: ByResolution, resolution: int, default: float) -> float:
     """The value that holds at `resolution`: its own entry, else `default`."""
     return dict(pairs).get(resolution, default)
+
+
+def _batch_sizes(e: Experiment) -> list[float]:
+    """The batch size of every resolution that the run may reach."""
+    t = e.training
+    sizes, resolution = [], t.initial_resolution
+    while 4 <= resolution <= e.data.resolution:
+        value = by_resolution(t.batch_size_by_resolution, resolution, t.batch_size)
+        sizes.append(value)
+        resolution *= 2
+    return sizes
 
 
 def _get(e: Experiment, name: str) -> Any:

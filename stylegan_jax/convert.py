@@ -41,7 +41,7 @@ def convert(source: Path, out: Path) -> None:
       ValueError: the file, or an argument of its networks, is not supported, or the
         directory is taken.
     """
-    if (out / "config.json").exists() or (out / "checkpoints").exists():
+    if (out / "config.json").exists():
         raise ValueError(f"{out} already holds a run; choose another --out")
     networks = pickles.read_networks(source)
     needed = {"generator", "discriminator", "generator_ema"}
@@ -69,7 +69,6 @@ def convert(source: Path, out: Path) -> None:
     e = experiment_of(generator, discriminator)
     classes = tuple(str(i) for i in range(generator.label_size))
     info = workdir.DataInfo(source.name, 0, classes, "")
-    workdir.write(out, e, info)
     names = {"ema": "generator_ema"} | {n: n for n in ("generator", "discriminator")}
     items = {
         item: {k: v for k, v in loaded[name][1].items() if k != "official"}
@@ -79,6 +78,7 @@ def convert(source: Path, out: Path) -> None:
     meta = {"source": source.name, "resolution": generator.resolution, "fade": 1.0}
     checkpoints.save(0, items, meta)
     checkpoints.close()
+    workdir.write(out, e, info)  # last: it marks the directory as complete
 
 
 def experiment_of(generator: Any, discriminator: Any) -> config.Experiment:

@@ -1,6 +1,7 @@
 """What the command-line programs share: quiet libraries, errors without traceback."""
 
 import contextlib
+import logging as standard_logging
 import re
 import sys
 from collections.abc import Iterator
@@ -17,12 +18,32 @@ FLAGS = flags.FLAGS
 def reporting_errors(*expected: type[Exception]) -> Iterator[None]:
     """Runs a program; its expected errors become one message and exit code 1."""
     logging.set_verbosity(logging.WARNING)
+    _silence_abandoned_tasks()
     try:
         yield
     except expected as error:
         sys.stdout.flush()
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _silence_abandoned_tasks() -> None:
+    """Orbax leaves the tasks of a failed save or read to die with a traceback each.
+
+    `checkpoint` has told the error once; hundreds of lines would bury it.
+    """
+    standard_logging.getLogger("asyncio").addFilter(
+        lambda record: "exception was never retrieved" not in record.msg
+    )
+    report = sys.unraisablehook
+
+    def hook(unraisable) -> None:
+        code = getattr(unraisable.object, "cr_code", None)
+        of_orbax = code is not None and "orbax" in code.co_filename
+        if not of_orbax and str(unraisable.exc_value) != "Event loop is closed":
+            report(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def parse_flags(argv: list[str]) -> list[str]:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 
@@ -105,21 +105,24 @@ class Parallel:
         """`jax.jit(f)` with results whole on every device."""
         return jax.jit(f, out_shardings=self.replicated, **kwargs)
 
-    def any_process(self, flag: bool) -> bool:
-        """Whether `flag` is set on any process; all have to call it."""
-        if self.process_count == 1:
-            return flag
-        return bool(np.any(multihost_utils.process_allgather(np.array([flag]))))
+    def any_process(self, flag: bool) -> Callable[[], bool]:
+        """Starts to ask whether `flag` is set on any process; all have to call it.
 
-    def broadcast(self, values: np.ndarray) -> np.ndarray:
-        """The main process's `values` on all processes; all have to call it."""
+        Returns:
+          A function that waits for the answer, which is the same on all processes.
+        """
         if self.process_count == 1:
-            return values
-        return np.asarray(multihost_utils.broadcast_one_to_all(values))
+            return lambda: flag
+        flags = self.put_batch(np.full(jax.local_device_count(), flag))
+        answer = self.jit_replicated(jnp.any)(flags)
+        return lambda: bool(np.asarray(answer))
 
 
 def data_parallel() -> Parallel:
-    """All devices of all processes along one axis."""
-    return Parallel(
-        jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
-    )
+    """All devices along one axis, in the order of the processes.
+
+    Not in the order of the interconnect, as `jax.make_mesh` has it: the rows of a batch
+    must not depend on how hosts are wired.
+    """
+    devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+    return Parallel(Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,)))

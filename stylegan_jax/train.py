@@ -43,6 +43,11 @@ def main(argv: list[str]) -> None:
     e = config.parse(FLAGS.config)
     if FLAGS.distributed or FLAGS.coordinator:
         parallel.initialize(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
+    if "://" in FLAGS.workdir:
+        raise ValueError(
+            f"--workdir (={FLAGS.workdir}) must be a directory of a file system; mount "
+            "the bucket, or use a shared disk"
+        )
     train(e, Path(FLAGS.workdir))
 
 
@@ -109,10 +114,9 @@ def train(e: Experiment, directory: Path) -> TrainState:
         state, progress = loop.restore(checkpoints, abstract)
         reporter.line(f"resuming at {progress.images_seen / 1000:g} kimg")
     reporter.event("start", images_seen=progress.images_seen)
-    current = next(
-        (s for s in stages if progress.images_seen < s.end_images), stages[-1]
-    )
-    programs.prepare(current)
+    ahead = [s for s in stages if progress.images_seen < s.end_images]
+    if ahead:
+        programs.prepare(ahead[0])
     grid = Grid(e, generator, source, labels, reporter)
     if progress.images_seen == 0:
         grid.draw_reals()
@@ -189,14 +193,11 @@ class Grid:
         count = e.run.grid_rows * e.run.grid_columns
         key = rngs.key(e.run.seed, rngs.Stream.GRID)
         self._z = np.asarray(jax.random.normal(key, (count, e.model.z_dim)))
-        self._reals, labels = pipeline.first_images(
-            source, resolution=source.resolution, count=count, seed=e.run.seed
-        )
-        self._labels = labels[:, :label_size] if label_size else None
+        self._labels = self._first_reals()[1] if label_size else None
 
     def draw_reals(self) -> None:
         """Writes a grid of real images."""
-        self._write("reals", 0, self._reals)
+        self._write("reals", 0, self._first_reals()[0])
 
     def draw(self, state: TrainState, progress: loop.Progress) -> None:
         """Writes a grid of generated images; all processes have to call it."""
@@ -215,6 +216,14 @@ class Grid:
             fade=progress.fade,
         )
         self._write("fakes", progress.images_seen, to_uint8(images))
+
+    def _first_reals(self) -> tuple[np.ndarray, np.ndarray]:
+        return pipeline.first_images(
+            self._source,
+            resolution=self._source.resolution,
+            count=self._e.run.grid_rows * self._e.run.grid_columns,
+            seed=self._e.run.seed,
+        )
 
     def _write(self, name: str, images_seen: int, images_uint8: np.ndarray) -> None:
         columns = self._e.run.grid_columns

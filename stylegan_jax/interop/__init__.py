@@ -72,7 +72,7 @@ def to_official(
         )
     if network is not None:
         wanted = _source(source).build(_network(network), kwargs)
-        if model != wanted:
+        if not _source(source).same_network(model, wanted):
             raise ValueError(f"these arguments describe\n{wanted}\nnot\n{model}")
     return _source(source).to_official(model, variables)
 

@@ -38,6 +38,13 @@ class Arguments:
             )
         return value
 
+    def count(self, name: str, default: int) -> int:
+        """`take` for a size; any kind of whole number serves."""
+        value = self.take(name, default)
+        if isinstance(value, bool) or int(value) != value:
+            raise ValueError(f"{self._owner}: {name}={value!r} must be a whole number")
+        return int(value)
+
     def done(self) -> None:
         """Raises ValueError naming the arguments that nobody took."""
         if self._left:

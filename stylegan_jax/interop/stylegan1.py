@@ -9,6 +9,7 @@ import flax.traverse_util
 import jax
 import numpy as np
 
+from stylegan_jax.config import is_resolution
 from stylegan_jax.interop.arguments import Arguments
 from stylegan_jax.models import Variables
 from stylegan_jax.models.stylegan1 import (
@@ -33,7 +34,6 @@ _IGNORED = frozenset(
         "is_validation",
         "is_template_graph",
         "force_clean_graph",
-        "structure",
         "dlatent_broadcast",
         "func_name",
     }
@@ -81,8 +81,23 @@ def to_official(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]
         value = flat.get(entry.path)
         if value is None and entry.path[0] == "official":
             value = np.zeros(entry.shape, np.float32)  # never grown: level of detail 0
+        if value is None:
+            raise ValueError(f"the variables lack {'/'.join(entry.path)}")
         arrays[entry.name] = entry.layout.save(np.asarray(value))
     return arrays
+
+
+def same_network(a: nn.Module, b: nn.Module) -> bool:
+    """Whether two modules are one network, however they compute it."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, Discriminator):
+        return a == b.clone(dtype=a.dtype, plain_resampling=a.plain_resampling)
+    plain = {"plain_resampling": a.options.plain_resampling}
+    options = dataclasses.replace(b.options, **plain)
+    flips = [[g.flips_kernel(r) for r in g.resolutions] for g in (a, b)]
+    alike = b.clone(dtype=a.dtype, fused_scale=a.fused_scale, options=options)
+    return a == alike and flips[0] == flips[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,13 +243,13 @@ def _discriminator_entries(d: Discriminator) -> list[_Entry]:
 def _generator(kwargs: Mapping[str, Any]) -> Generator:
     a = Arguments(kwargs, "stylegan1 generator", ignored=_IGNORED)
     model = Generator(
-        resolution=a.take("resolution", 1024),
-        image_channels=a.take("num_channels", 3),
-        z_dim=a.take("latent_size", 512),
-        w_dim=a.take("dlatent_size", 512),
-        label_size=a.take("label_size", 0),
-        mapping_layers=a.take("mapping_layers", 8),
-        mapping_features=a.take("mapping_fmaps", 512),
+        resolution=a.count("resolution", 1024),
+        image_channels=a.count("num_channels", 3),
+        z_dim=a.count("latent_size", 512),
+        w_dim=a.count("dlatent_size", 512),
+        label_size=a.count("label_size", 0),
+        mapping_layers=a.count("mapping_layers", 8),
+        mapping_features=a.count("mapping_fmaps", 512),
         mapping_lr_multiplier=a.take("mapping_lrmul", 0.01),
         mapping_nonlinearity=a.take("mapping_nonlinearity", "lrelu", ("lrelu", "relu")),
         normalize_z=a.take("normalize_latents", True),
@@ -258,14 +273,14 @@ def _discriminator(kwargs: Mapping[str, Any]) -> Discriminator:
     a = Arguments(kwargs, "stylegan1 discriminator", ignored=_IGNORED)
     a.take("fused_scale", "auto", ("auto", True, False))  # the same function here
     model = Discriminator(
-        resolution=a.take("resolution", 32),
-        image_channels=a.take("num_channels", 1),
-        label_size=a.take("label_size", 0),
+        resolution=a.count("resolution", 32),
+        image_channels=a.count("num_channels", 1),
+        label_size=a.count("label_size", 0),
         channels=_channels(a),
         nonlinearity=a.take("nonlinearity", "lrelu", ("lrelu", "relu")),
         blur_filter=_blur_filter(a),
-        mbstd_group_size=a.take("mbstd_group_size", 4),
-        mbstd_features=a.take("mbstd_num_features", 1),
+        mbstd_group_size=a.count("mbstd_group_size", 4),
+        mbstd_features=a.count("mbstd_num_features", 1),
         plain_resampling=True,
     )
     return _finish(a, model)
@@ -274,6 +289,11 @@ def _discriminator(kwargs: Mapping[str, Any]) -> Discriminator:
 def _finish(a: Arguments, model):
     a.take("use_wscale", True, (True,))
     a.take("dtype", "float32", ("float32",))
+    a.take("structure", "auto", ("auto", "linear", "recursive"))
+    if not is_resolution(model.resolution):
+        raise ValueError(
+            f"resolution={model.resolution} must be a power of two from 4 to 1024"
+        )
     a.done()
     return model
 
@@ -286,4 +306,8 @@ def _channels(a: Arguments) -> Channels:
 
 def _blur_filter(a: Arguments) -> tuple[int, ...]:
     taps = a.take("blur_filter", (1, 2, 1))
-    return () if taps is None else tuple(taps)
+    if taps is None:
+        return ()
+    if np.ndim(taps) != 1:
+        raise ValueError(f"blur_filter={taps!r} must be a list of numbers or None")
+    return tuple(np.asarray(taps).tolist())

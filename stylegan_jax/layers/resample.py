@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers.linear import conv2d
+from stylegan_jax.layers.linear import conv2d, matmul
 
 
 def upscale2d(x: jax.Array) -> jax.Array:
@@ -57,9 +57,7 @@ def blur2d(x: jax.Array, taps: tuple[int, ...]) -> jax.Array:
     return x
 
 
-def upscale_conv2d(
-    x: jax.Array, kernel: jax.Array, plain: bool = False
-) -> jax.Array:
+def upscale_conv2d(x: jax.Array, kernel: jax.Array, plain: bool = False) -> jax.Array:
     """The same as `conv2d(upscale2d(x), kernel)` for a 3x3 kernel.
 
     A window of 2x2 low-resolution pixels determines the 2x2 output pixels around
@@ -77,14 +75,12 @@ def upscale_conv2d(
         return conv2d(upscale2d(x), kernel)
     inputs, outputs = kernel.shape[2:]
     kernel = jnp.einsum("rsu,ctv,uvio->rcisto", _UP, _UP, kernel, precision="highest")
-    kernel = kernel.reshape(4 * inputs, 4 * outputs).astype(x.dtype)
+    kernel = kernel.reshape(4 * inputs, 4 * outputs)
     windows = jnp.concatenate(_shifts(_pad_one(x)), axis=-1)
-    return _depth_to_space(windows @ kernel)[:, 1:-1, 1:-1]
+    return _depth_to_space(matmul(windows, kernel))[:, 1:-1, 1:-1]
 
 
-def conv_downscale2d(
-    x: jax.Array, kernel: jax.Array, plain: bool = False
-) -> jax.Array:
+def conv_downscale2d(x: jax.Array, kernel: jax.Array, plain: bool = False) -> jax.Array:
     """The same as `downscale2d(conv2d(x, kernel))` for a 3x3 kernel.
 
     Args:
@@ -101,9 +97,11 @@ def conv_downscale2d(
     kernel = jnp.einsum(
         "rsu,ctv,uvio->rcstio", _DOWN, _DOWN, kernel, precision="highest"
     )
-    kernel = kernel.reshape(4, 4 * inputs, outputs).astype(x.dtype)
+    kernel = kernel.reshape(4, 4 * inputs, outputs)
     blocks = _space_to_depth(_pad_one(x))
-    return sum(shifted @ k for shifted, k in zip(_shifts(blocks), kernel, strict=True))
+    return sum(
+        matmul(shifted, k) for shifted, k in zip(_shifts(blocks), kernel, strict=True)
+    )
 
 
 # _UP[r, s, u] = 1 where tap u of the kernel meets row r of a window of two low

@@ -1,5 +1,6 @@
 """What every family of networks offers to training, sampling and interop."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import jax
@@ -20,12 +21,13 @@ class Generator(Protocol):
     w_dim: int
     label_size: int  # 0 when unconditional
     num_ws: int  # L, style inputs of the full network
+    resolutions: list[int]  # of all stages, rising
+    channels: Callable[[int], int]  # feature maps at a resolution
 
     def __call__(
         self,
         z: jax.Array,
         labels: jax.Array | None = None,
-        *,
         resolution: int | None = None,
         fade: jax.Array | float = 1.0,
         truncation_psi: float = 1.0,
@@ -45,7 +47,6 @@ class Generator(Protocol):
     def synthesize(
         self,
         ws: jax.Array,
-        *,
         resolution: int | None = None,
         fade: jax.Array | float = 1.0,
         noise: str = "const",
@@ -64,7 +65,6 @@ class Discriminator(Protocol):
         self,
         images: jax.Array,
         labels: jax.Array | None = None,
-        *,
         fade: jax.Array | float = 1.0,
     ) -> jax.Array:
         """Images [B,R,R,C], labels [B,label_size] -> logits [B] float32.

@@ -43,7 +43,8 @@ class MappingNetwork(nn.Module):
                 nn.initializers.normal(1.0),
                 (self.label_size, z.shape[-1]),
             )
-            x = jnp.concatenate([x, labels.astype(jnp.float32) @ embedding], axis=-1)
+            embedded = linear.matmul(labels.astype(jnp.float32), embedding)
+            x = jnp.concatenate([x, embedded], axis=-1)
         if self.normalize:
             x = pixel_norm(x)
         activation = linear.ACTIVATIONS[self.nonlinearity]
@@ -57,19 +58,22 @@ class MappingNetwork(nn.Module):
 
 
 def truncate(
-    ws: jax.Array, w_avg: jax.Array, psi: jax.Array | float, cutoff: int | None = None
+    ws: jax.Array,
+    w_avg: jax.Array,
+    psi: jax.Array | float | None,
+    cutoff: int | None = None,
 ) -> jax.Array:
     """Pulls ws [B,L,W] towards w_avg [W]: psi 1 keeps them, 0 gives the average.
 
     Args:
       ws: one w per style layer.
       w_avg: the moving average of w.
-      psi: how much of the distance to the average remains.
+      psi: how much of the distance to the average remains; None is 1.
       cutoff: only layers below it are pulled; None means all.
 
     Reference: Karras et al. 2019, section 4.1 ("truncation trick") and appendix B.
     """
-    if isinstance(psi, (int, float)) and psi == 1:
+    if psi is None or (isinstance(psi, (int, float)) and psi == 1):
         return ws
     layers = jnp.arange(ws.shape[1])[None, :, None]
     psi = psi if cutoff is None else jnp.where(layers < cutoff, psi, 1.0)

@@ -123,7 +123,7 @@ class DenseInput(nn.Module):
         """W [B,W] -> [B,4,4,features]; the bias follows in the layer after it."""
         shape = (w.shape[-1], 16 * self.features)
         kernel = EqualizedKernel(shape, GAIN_LRELU / 4, name="kernel")()
-        return (w @ kernel).reshape(-1, 4, 4, self.features)
+        return linear.matmul(w, kernel).reshape(-1, 4, 4, self.features)
 
 
 class Generator(nn.Module):
@@ -177,7 +177,10 @@ class Generator(nn.Module):
         self.input = input_type(self.channels(4))
         self.layers = [
             SynthesisLayer(
-                self.channels(r), kind, self.options, kind == "up" and self._flipped(r)
+                self.channels(r),
+                kind,
+                self.options,
+                kind == "up" and self.flips_kernel(r),
             )
             for r in self.resolutions
             for kind in (("input" if r == 4 else "up"), "conv")
@@ -191,10 +194,9 @@ class Generator(nn.Module):
         self,
         z: jax.Array,
         labels: jax.Array | None = None,
-        *,
         resolution: int | None = None,
         fade: jax.Array | float = 1.0,
-        truncation_psi: jax.Array | float = 1.0,
+        truncation_psi: jax.Array | float | None = 1.0,
         truncation_cutoff: int | None = None,
         noise: str = "const",
     ) -> jax.Array:
@@ -209,7 +211,8 @@ class Generator(nn.Module):
             used at 4x4.
           truncation_psi: see `truncate`.
           truncation_cutoff: see `truncate`.
-          noise: "const", "random" (from the stream "noise") or "none".
+          noise: "const", "none", or "random", which takes the call's
+            `rngs={"noise": key}`.
 
         Returns:
           Images [B,R,R,C], float32, about [-1,1], not clipped.
@@ -228,7 +231,7 @@ class Generator(nn.Module):
     def truncate(
         self,
         ws: jax.Array,
-        psi: jax.Array | float = 1.0,
+        psi: jax.Array | float | None = 1.0,
         cutoff: int | None = None,
     ) -> jax.Array:
         """Pulls the layers of ws [B,L,W] below `cutoff` (None: all) to w_avg."""
@@ -237,7 +240,6 @@ class Generator(nn.Module):
     def synthesize(
         self,
         ws: jax.Array,
-        *,
         resolution: int | None = None,
         fade: jax.Array | float = 1.0,
         noise: str = "const",
@@ -271,7 +273,8 @@ class Generator(nn.Module):
                 image = image + (below - image) * (1 - fade)
         return image
 
-    def _flipped(self, resolution: int) -> bool:
+    def flips_kernel(self, resolution: int) -> bool:
+        """Whether the up-convolution to `resolution` holds its kernel mirrored."""
         if self.fused_scale == "auto":
             return resolution >= 128
         return bool(self.fused_scale)
@@ -347,7 +350,6 @@ class Discriminator(nn.Module):
         self,
         images: jax.Array,
         labels: jax.Array | None = None,
-        *,
         fade: jax.Array | float = 1.0,
     ) -> jax.Array:
         """Judges images.
@@ -373,7 +375,7 @@ class Discriminator(nn.Module):
                 images = resample.downscale2d(images)
                 below = activation(self.from_rgb[i - 1](images))
                 if fading:
-                    x = x + (below - x) * (1 - jnp.asarray(fade, x.dtype))
+                    x = x + (below - x) * jnp.asarray(1 - fade, x.dtype)
         x = x.astype(jnp.float32)
         if self.mbstd_group_size > 1:
             x = minibatch_stddev(x, self.mbstd_group_size, self.mbstd_features)

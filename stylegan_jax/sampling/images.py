@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax.models import Generator, Variables
-from stylegan_jax.models.mapping import mix_styles
 
 
 def latents(seeds: list[int], z_dim: int) -> np.ndarray:
@@ -53,7 +52,7 @@ def synthesize(
       resolution: the stage; None is the full one.
       fade: share of the stage's resolution.
       noise: "const", "random" or "none".
-      noise_seed: of the random noise.
+      noise_seed: of the random noise, which also depends on `batch_size`.
       batch_size: images at once; bounds the memory.
 
     Returns:
@@ -71,35 +70,6 @@ def synthesize(
         )
         out.append(np.asarray(images)[: len(batch)])
     return np.concatenate(out)
-
-
-def style_mixing(
-    generator: Generator,
-    variables: Variables,
-    row_ws: jax.Array,
-    column_ws: jax.Array,
-    layers: range,
-    **kwargs,
-) -> np.ndarray:
-    """The paper's figure 3: columns' images with the styles of `layers` from a row.
-
-    Args:
-      generator: the network.
-      variables: its variables.
-      row_ws: [N,L,W], whose styles are copied.
-      column_ws: [M,L,W], which receive them.
-      layers: which style layers are copied, contiguous.
-      **kwargs: for `synthesize`.
-
-    Returns:
-      Images [N,M,R,R,C].
-    """
-    n, m = len(row_ws), len(column_ws)
-    source = jnp.repeat(jnp.asarray(row_ws), m, axis=0)
-    target = jnp.tile(jnp.asarray(column_ws), (n, 1, 1))
-    mixed = mix_styles(target, mix_styles(source, target, layers.stop), layers.start)
-    images = synthesize(generator, variables, mixed, **kwargs)
-    return images.reshape(n, m, *images.shape[1:])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4, 6))

@@ -5,12 +5,14 @@ section 3.1 and figure 3.
 """
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw
 
 from stylegan_jax.models import Generator, Variables
+from stylegan_jax.models.mapping import mix_styles
 from stylegan_jax.reporting import to_uint8
-from stylegan_jax.sampling.images import style_mixing, synthesize
+from stylegan_jax.sampling.images import synthesize
 
 GAP = 2  # white pixels between images
 LABEL_PIXELS = 52  # width of the column that names the rows
@@ -37,6 +39,35 @@ def style_ranges(resolution: int) -> dict[str, range]:
         "middle": range(2 * a, 2 * b),
         "fine": range(2 * b, 2 * count),
     }
+
+
+def style_mixing(
+    generator: Generator,
+    variables: Variables,
+    row_ws: jax.Array,
+    column_ws: jax.Array,
+    layers: range,
+    **kwargs,
+) -> np.ndarray:
+    """The paper's figure 3: columns' images with the styles of `layers` from a row.
+
+    Args:
+      generator: the network.
+      variables: its variables.
+      row_ws: [N,L,W], whose styles are copied.
+      column_ws: [M,L,W], which receive them.
+      layers: which style layers are copied, contiguous.
+      **kwargs: for `synthesize`.
+
+    Returns:
+      Images [N,M,R,R,C].
+    """
+    n, m = len(row_ws), len(column_ws)
+    source = jnp.repeat(jnp.asarray(row_ws), m, axis=0)
+    target = jnp.tile(jnp.asarray(column_ws), (n, 1, 1))
+    mixed = mix_styles(target, mix_styles(source, target, layers.stop), layers.start)
+    images = synthesize(generator, variables, mixed, **kwargs)
+    return images.reshape(n, m, *images.shape[1:])
 
 
 def mixing_figure(

@@ -44,9 +44,11 @@ class Stage:
         return f"{self.resolution}x{self.resolution}" + " fading in" * self.fading
 
     def fade(self, images_seen: int) -> float:
-        """Share of this resolution, in [0,1], at the beginning of a round."""
-        lod = self.lod(images_seen)
-        return 1.0 - (lod - math.floor(lod))
+        """Share of this resolution, in [0,1]; 1 unless it is still fading in."""
+        lod, own = self.lod(images_seen), math.floor(self.lod(self.start_images))
+        if not self.fading or lod <= own:
+            return 1.0
+        return 1.0 - (lod - own)
 
 
 def level_of_detail(e: Experiment, images_seen: int) -> float:

@@ -86,7 +86,8 @@ class StopSignal:
     def _handle(self, number: int, frame: Any) -> None:
         del frame
         self.requested = True
-        signal.signal(number, signal.default_int_handler)
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
 
 
 class Loop:
@@ -116,6 +117,7 @@ class Loop:
         self._sums: dict[str, tuple[Any, int]] = {}  # phase -> scalars' sums, count
         self._add = jax.jit(lambda a, b: jax.tree.map(jnp.add, a, b))
         self._queue: list[Any] = []
+        self._votes: list[Callable[[], bool]] = []
         self._stopping = False  # agreed on by all processes
         self._save_is_due = False
 
@@ -136,10 +138,10 @@ class Loop:
                     state = self._run_stage(state, stage, progress)
                 if self._stopping:
                     break
-        finally:
+            self._save(state, progress)
+            self._checkpoints.wait()
+        finally:  # may wait for a compilation, so only when all is saved
             self._programs.close()
-        self._save(state, progress)
-        self._checkpoints.wait()
         return state
 
     def _run_stage(
@@ -151,11 +153,7 @@ class Loop:
         batches = self._hooks.batches(stage, progress.images_seen)
         while progress.images_seen < stage.end_images:
             state = self._round(state, stage, programs, batches, progress)
-            # A signal that comes after this waits for the next round: all processes
-            # have to see the same answer until then.
-            self._stopping = self._parallel.any_process(self._stop.requested)
-            if self._stopping:
-                self._stop.requested = True
+            self._stopping = self._agree_to_stop()
             last = (
                 stage is self._stages[-1] and progress.images_seen >= stage.end_images
             )
@@ -171,6 +169,18 @@ class Loop:
                 break
         self._programs.forget(stage)
         return state
+
+    def _agree_to_stop(self) -> bool:
+        """Whether a signal has reached any process, the same answer on all of them.
+
+        With several processes the answer is that of the round before: waiting for this
+        round's would keep the host from running ahead of the device.
+        """
+        self._votes.append(self._parallel.any_process(self._stop.requested))
+        waiting = int(self._parallel.process_count > 1)
+        stopping = len(self._votes) > waiting and self._votes.pop(0)()
+        self._stop.requested |= stopping
+        return stopping
 
     def _enter(self, stage: Stage) -> Programs:
         """The stage's programs; begins to compile the next stage's."""
@@ -254,7 +264,7 @@ class Loop:
         progress.training_seconds += seconds
         self._sums = {}
         progress.resolution = stage.resolution
-        progress.fade = stage.fade(progress.images_seen) if stage.fading else 1.0
+        progress.fade = stage.fade(progress.images_seen)
         rate = images / seconds
         values = means | {
             "progress/fade": progress.fade,
@@ -297,8 +307,9 @@ class Loop:
                     f"({progress.images_seen / 1000:g} kimg); allowed are fewer than "
                     f"`training.nonfinite_limit` (="
                     f"{self._e.training.nonfinite_limit}). They were all skipped and "
-                    f"nothing was saved since; the last checkpoint is {newest}. Try a "
-                    "lower learning rate or a stronger penalty."
+                    f"nothing was saved since; the last checkpoint is "
+                    f"{'none' if newest is None else newest}. Try a lower learning "
+                    "rate or a stronger penalty, in another --workdir."
                 )
 
     def _save(self, state: TrainState, progress: Progress) -> None:

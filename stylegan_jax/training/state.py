@@ -19,7 +19,7 @@ class TrainState:
 
     Attributes:
       step: int32 [], steps taken.
-      images_seen: int32 [], real images shown; the clock of all schedules.
+      images_seen: int32 [], real images shown, as the host counts them for schedules.
       params: trained parameters, float32.
       optimizer: the optimizers' states.
       w_avg: [W], moving average of w.
