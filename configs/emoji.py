@@ -13,6 +13,7 @@ def get_config():
     c.model.w_dim = 128
     c.model.mapping_features = 128
     c.model.mapping_layers = 4
+    c.model.noise = False
     c.model.channel_base = 512
     c.model.channel_max = 64
 
@@ -23,8 +24,8 @@ def get_config():
     c.training.batch_size = 16
     c.training.learning_rate = 0.003
     c.training.learning_rate_by_resolution = ((32, 0.002),)
-    c.training.r1_gamma = 0.05
-    c.training.style_mixing_probability = 0.5
+    c.training.r1_gamma = 0.1
+    c.training.style_mixing_probability = 0.3
     c.training.ema_half_life_kimg = 2.0
 
     c.run.tick_kimg = 8.0

@@ -11,6 +11,7 @@ import json
 import math
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,6 @@ from ml_collections import ConfigDict, config_dict
 
 BY_RESOLUTION_HELP = "pairs (resolution, value), e.g. ((8, 256), (16, 128))"
 ByResolution = tuple[tuple[int, float], ...]
-
-DATA_SOURCES = ("builtin", "tfds", "folder")
-FITS = ("exact", "crop")
-FAMILIES = ("stylegan1",)
-LOSSES = ("logistic", "wgan", "hinge")
-NONLINEARITIES = ("lrelu", "relu")
-DTYPES = ("float32", "bfloat16")
 
 
 class ConfigError(ValueError):
@@ -181,121 +175,112 @@ def unknown_key(name: str, allowed: typing.Iterable[str]) -> str:
 
 
 def validate(e: Experiment) -> list[str]:
-    """All problems of an experiment whose types are right; empty when it is fine."""
-    problems: list[str] = []
+    """All problems of an experiment whose types are right; empty when it is fine.
 
-    def check(ok: bool, message: str) -> None:
-        if not ok:
-            problems.append(message)
+    Values that are wrong by themselves are reported first, then, when there are none,
+    those that do not fit together.
+    """
+    return list(_wrong_values(e)) or list(_misfits(e))
 
-    def choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-        check(value in allowed, f"`{name}` (={value!r}) must be one of {allowed}")
 
-    d, m, t, r = e.data, e.model, e.training, e.run
-    choice("data.source", d.source, DATA_SOURCES)
-    choice("data.fit", d.fit, FITS)
-    choice("model.family", m.family, FAMILIES)
-    choice("model.nonlinearity", m.nonlinearity, NONLINEARITIES)
-    choice("model.dtype", m.dtype, DTYPES)
-    choice("training.loss", t.loss, LOSSES)
-    check(
-        is_resolution(d.resolution),
-        f"`data.resolution` (={d.resolution}) must be a power of two from 4 to 1024",
-    )
-    check(d.channels in (1, 3, 4), f"`data.channels` (={d.channels}) must be 1, 3 or 4")
-    check(
-        d.source != "folder" or d.path is not None,
-        "`data.path` must name the image directory when `data.source` is 'folder'",
-    )
-    check(
-        d.source != "tfds" or d.tfds_name is not None,
-        "`data.tfds_name` must name a data set when `data.source` is 'tfds'",
-    )
-    check(
-        is_resolution(t.initial_resolution) and t.initial_resolution <= d.resolution,
-        f"`training.initial_resolution` (={t.initial_resolution}) must be a power of "
-        f"two from 4 to `data.resolution` (={d.resolution})",
-    )
-    for name in (
-        "training.batch_size_by_resolution",
-        "training.learning_rate_by_resolution",
-        "run.tick_kimg_by_resolution",
-    ):
-        pairs = _get(e, name)
-        check(
-            len(dict(pairs)) == len(pairs),
-            f"`{name}` (={pairs}) names a resolution twice",
-        )
-        for resolution, value in pairs:
-            check(
-                is_resolution(int(resolution)) and value > 0,
+def _wrong_values(e: Experiment) -> Iterator[str]:
+    """What is wrong with single settings."""
+    for name, value in _settings(e):
+        if name in _CHOICES and value not in _CHOICES[name]:
+            yield f"`{name}` (={value!r}) must be one of {_CHOICES[name]}"
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"`{name}` (={value}) must be finite"
+        elif name in _POSITIVE and value <= 0:
+            yield f"`{name}` (={value}) must be positive"
+        elif name in _NON_NEGATIVE and value < 0:
+            yield f"`{name}` (={value}) must not be negative"
+        elif name in _FRACTIONS and not 0 <= value <= 1:
+            yield f"`{name}` (={value}) must lie in [0, 1]"
+        elif name in _BELOW_ONE and not 0 <= value < 1:
+            yield f"`{name}` (={value}) must be at least 0 and below 1"
+        if name.endswith("_by_resolution"):
+            yield from _wrong_pairs(name, value)
+    for name in ("data.resolution", "training.initial_resolution"):
+        value = dict(_settings(e))[name]
+        if not is_resolution(value):
+            yield f"`{name}` (={value}) must be a power of two from 4 to 1024"
+    if e.run.seed >= 2**32:
+        yield f"`run.seed` (={e.run.seed}) must be below 2^32"
+    if e.training.total_kimg * 1000 < 1:
+        yield f"`training.total_kimg` (={e.training.total_kimg}) is less than an image"
+    taps = e.model.blur_filter
+    if taps and sum(taps) <= 0:
+        yield f"`model.blur_filter` (={taps}) must have a positive sum, or be ()"
+
+
+def _wrong_pairs(name: str, pairs: ByResolution) -> Iterator[str]:
+    if len(dict(pairs)) != len(pairs):
+        yield f"`{name}` (={pairs}) names a resolution twice"
+    for resolution, value in pairs:
+        whole = "batch_size" not in name or value == int(value)
+        if not (is_resolution(resolution) and value > 0 and whole):
+            yield (
                 f"`{name}` has ({resolution}, {value}); it takes {BY_RESOLUTION_HELP} "
-                "with resolutions from 4 to 1024 and positive values",
+                "with resolutions from 4 to 1024 and positive values, whole ones for "
+                "batches"
             )
-    check(
-        m.styles or not m.const_input,
-        "`model.styles`=False with a constant input leaves the images without any "
-        "dependence on w; set `model.const_input`=False too",
-    )
-    for name in _POSITIVE:
-        value = _get(e, name)
-        check(value > 0, f"`{name}` (={value}) must be positive")
-    for name in _NON_NEGATIVE:
-        value = _get(e, name)
-        check(value >= 0, f"`{name}` (={value}) must not be negative")
-    for name in _FRACTIONS:
-        value = _get(e, name)
-        check(0 <= value <= 1, f"`{name}` (={value}) must lie in [0, 1]")
-    for batch_size in _batch_sizes(e):
-        group = min(m.mbstd_group_size, batch_size)
-        check(
-            batch_size >= 1 and batch_size == int(batch_size),
-            f"`training.batch_size...` (={batch_size}) must be a whole number from 1",
+
+
+def _misfits(e: Experiment) -> Iterator[str]:
+    """What is wrong between settings that are fine by themselves."""
+    d, m, t, r = e.data, e.model, e.training, e.run
+    if d.source == "folder" and d.path is None:
+        yield "`data.path` must name the image directory when `data.source` is 'folder'"
+    if d.source == "tfds" and d.tfds_name is None:
+        yield "`data.tfds_name` must name a data set when `data.source` is 'tfds'"
+    if t.initial_resolution > d.resolution:
+        yield (
+            f"`training.initial_resolution` (={t.initial_resolution}) must be at most "
+            f"`data.resolution` (={d.resolution})"
         )
-        check(
-            batch_size % max(group, 1) == 0,
-            f"a batch of {batch_size} does not split into groups of "
-            f"`model.mbstd_group_size` (={group}); change one of them",
+    if m.const_input and not m.styles:
+        yield (
+            "`model.styles`=False with a constant input leaves the images without any "
+            "dependence on w; set `model.const_input`=False too"
         )
-    least = 2 * m.channel_base // d.resolution
-    check(
-        least >= 1,
-        f"`model.channel_base` (={m.channel_base}) leaves {least} channels at "
-        f"{d.resolution}x{d.resolution}; use at least {d.resolution // 2}",
-    )
-    check(
-        min(m.channel_max, m.channel_base // 2) % m.mbstd_features == 0,
-        f"`model.mbstd_features` (={m.mbstd_features}) must divide the channels at 4x4",
-    )
-    check(
-        not m.blur_filter or sum(m.blur_filter) > 0,
-        f"`model.blur_filter` (={m.blur_filter}) must have a positive sum, or be ()",
-    )
+    for batch_size in sorted(set(_batch_sizes(e))):
+        if batch_size % min(m.mbstd_group_size, batch_size):
+            yield (
+                f"a batch of {batch_size:g} does not split into groups of "
+                f"`model.mbstd_group_size` (={m.mbstd_group_size}); change one of them"
+            )
+    if 2 * m.channel_base < d.resolution:
+        yield (
+            f"`model.channel_base` (={m.channel_base}) leaves no channels at "
+            f"{d.resolution}x{d.resolution}; use at least {d.resolution // 2}"
+        )
+    if min(m.channel_max, m.channel_base // 2) % m.mbstd_features:
+        yield (
+            f"`model.mbstd_features` (={m.mbstd_features}) must divide the number of "
+            "channels at 4x4"
+        )
     inputs = m.z_dim * (2 if d.conditional else 1)
-    check(
-        m.mapping_layers > 0 or m.w_dim == inputs,
-        f"`model.w_dim` (={m.w_dim}) must be {inputs} when `model.mapping_layers` is 0",
-    )
-    check(t.total_kimg * 1000 >= 1, f"`training.total_kimg` (={t.total_kimg}) is 0")
-    check(r.seed < 2**32, f"`run.seed` (={r.seed}) must be below 2^32")
-    for name in ("training.adam_beta1", "training.adam_beta2"):
-        check(_get(e, name) < 1, f"`{name}` (={_get(e, name)}) must be below 1")
-    for section in (d, m, t, r):
-        for field in dataclasses.fields(section):
-            value = getattr(section, field.name)
-            check(
-                not isinstance(value, float) or math.isfinite(value),
-                f"`{type(section).__name__.lower()}.{field.name}` (={value}) must be "
-                "finite",
-            )
-    check(
-        r.grid_rows * r.grid_columns <= 4096,
-        f"`run.grid_rows` x `run.grid_columns` (={r.grid_rows * r.grid_columns}) must "
-        "be at most 4096 images",
-    )
-    return problems
+    if m.mapping_layers == 0 and m.w_dim != inputs:
+        yield (
+            f"`model.w_dim` (={m.w_dim}) must be {inputs} when `model.mapping_layers` "
+            "is 0"
+        )
+    if r.grid_rows * r.grid_columns > 4096:
+        yield (
+            f"`run.grid_rows` x `run.grid_columns` (={r.grid_rows * r.grid_columns}) "
+            "must be at most 4096 images"
+        )
 
 
+_CHOICES = {
+    "data.source": ("builtin", "tfds", "folder"),
+    "data.channels": (1, 3, 4),
+    "data.fit": ("exact", "crop"),
+    "model.family": ("stylegan1",),
+    "model.nonlinearity": ("lrelu", "relu"),
+    "model.dtype": ("float32", "bfloat16"),
+    "training.loss": ("logistic", "wgan", "hinge"),
+}
 _POSITIVE = (
     "data.prefetch_batches",
     "model.z_dim",
@@ -331,9 +316,8 @@ _NON_NEGATIVE = (
     "training.drift_weight",
     "run.seed",
 )
+_BELOW_ONE = ("training.adam_beta1", "training.adam_beta2")
 _FRACTIONS = (
-    "training.adam_beta1",
-    "training.adam_beta2",
     "training.style_mixing_probability",
     "training.w_avg_beta",
 )
@@ -360,9 +344,13 @@ def _batch_sizes(e: Experiment) -> list[float]:
     return sizes
 
 
-def _get(e: Experiment, name: str) -> Any:
-    section, field = name.split(".")
-    return getattr(getattr(e, section), field)
+def _settings(e: Experiment) -> list[tuple[str, Any]]:
+    """All settings as ("section.field", value)."""
+    return [
+        (f"{section.name}.{field.name}", getattr(getattr(e, section.name), field.name))
+        for section in dataclasses.fields(e)
+        for field in dataclasses.fields(getattr(e, section.name))
+    ]
 
 
 def _to_config_dict(section: Any) -> ConfigDict:

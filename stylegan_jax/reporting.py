@@ -4,6 +4,7 @@ Only the main process reports. The log is append-only and survives kill -9: a ro
 flushed when written, and a half-written one never spoils the next.
 """
 
+import contextlib
 import datetime
 import importlib.metadata
 import io
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -133,20 +135,22 @@ class Reporter:
         grid = image_grid(enlarge(images_uint8, scale_to), columns)
         kimg, images = divmod(int(images_seen), 1000)
         path = self._workdir / "images" / f"{name}-{kimg:06d}.{images:03d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_png(path, grid)
-        self._tensorboard.add_image(
-            name, _rgb(grid), global_step=images_seen, dataformats="HWC"
-        )
+        with self._going_on(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_png(path, grid)
+            self._tensorboard.add_image(
+                name, _rgb(grid), global_step=images_seen, dataformats="HWC"
+            )
 
     def close(self) -> None:
         """Clears the live line and closes the files; may be called twice."""
         if not self._enabled:
             return
         self._clear_live_line()
-        self._log.close()
-        self._tensorboard.close()
         self._enabled = False
+        with self._going_on(self._workdir):
+            self._log.close()
+            self._tensorboard.close()
 
     def _clear_live_line(self) -> None:
         if self._live:
@@ -156,8 +160,17 @@ class Reporter:
 
     def _row(self, fields: dict[str, Any]) -> None:
         row = {"time": round(time.time(), 3)} | fields
-        self._log.write(json.dumps(_jsonable(row), allow_nan=False) + "\n")
-        self._log.flush()
+        with self._going_on(self._workdir / "log.jsonl"):
+            self._log.write(json.dumps(_jsonable(row), allow_nan=False) + "\n")
+            self._log.flush()
+
+    @contextlib.contextmanager
+    def _going_on(self, path: Path) -> Iterator[None]:
+        """A record that a full disk refuses must not end the run that it is about."""
+        try:
+            yield
+        except OSError as error:
+            self._stream.write(f"WARNING: {path} could not be written: {error}\n")
 
 
 def image_grid(images_uint8: np.ndarray, columns: int) -> np.ndarray:

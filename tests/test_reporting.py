@@ -1,5 +1,6 @@
 """What a run reports can be read back, whatever happened to it."""
 
+import errno
 import io
 import json
 import math
@@ -256,3 +257,19 @@ def test_environment_without_package_or_git(monkeypatch):
     found = reporting.environment()
     assert found["git_commit"] is None
     assert found["versions"] == {"no-such-package": None}
+
+
+def test_a_full_disk_does_not_end_the_run(tmp_path, monkeypatch):
+    stream = io.StringIO()
+    reporter = reporting.Reporter(tmp_path, enabled=True, stream=stream)
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(reporting, "_write_atomically", full)
+    reporter.images("fakes", 1000, np.zeros((1, 4, 4, 3), np.uint8), 1)
+    assert "fakes-000001.000.png could not be written" in stream.getvalue()
+    monkeypatch.undo()
+    reporter.images("fakes", 2000, np.zeros((1, 4, 4, 3), np.uint8), 1)
+    reporter.close()
+    assert (tmp_path / "images" / "fakes-000002.000.png").exists()

@@ -496,12 +496,12 @@ def test_an_unknown_key_names_the_closest_one(tmp_path):
 
 
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):
-    path = tiny.config_file(tmp_path, {"training.batch_size": 30})
+    path = tiny.config_file(tmp_path, {"training.batch_size": 36})
     devices = {"JAX_NUM_CPU_DEVICES": "8"}
     message = tiny.failure(tiny.start_training(tmp_path / "run", path, **devices))
     assert message == (
-        "error: `training.batch_size at 8x8` (=30) must be divisible by the 8 devices; "
-        "try 24 or 32."
+        "error: `training.batch_size at 8x8` (=36) must be divisible by the 8 devices; "
+        "try 32 or 40."
     )
     assert not (tmp_path / "run").exists()
 
