@@ -152,7 +152,7 @@ def test_discriminator_phase(loss):
     np.testing.assert_allclose(scalars["d_main/loss"], value, rtol=1e-5)
     moments = jax.tree.map(lambda g: 0.01 * g**2, gradients)
     chex.assert_trees_all_close(
-        after.optimizer["discriminator"].second, moments, rtol=1e-2, atol=1e-9
+        after.optimizer["discriminator"].second, moments, rtol=1e-2, atol=1e-7
     )
     chex.assert_trees_all_close(
         after.params["discriminator"], adam(before, gradients, s.rate), atol=2e-3
@@ -189,8 +189,9 @@ def test_generator_phase_and_average():
     after, scalars = s.update["g_main"](d_after, s.images, s.labels, s.fade, s.rate)
     np.testing.assert_allclose(scalars["g_main/loss"], value, rtol=1e-5)
     moments = jax.tree.map(lambda g: 0.01 * g**2, gradients)
+    # The first bias is cancelled by the instance norm: its gradient is rounding only.
     chex.assert_trees_all_close(
-        after.optimizer["generator"].second, moments, rtol=1e-2, atol=1e-9
+        after.optimizer["generator"].second, moments, rtol=1e-2, atol=1e-7
     )
     chex.assert_trees_all_close(after.w_avg, w_avg, atol=1e-6)
     chex.assert_trees_all_equal(after.ema, d_after.ema)
