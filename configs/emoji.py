@@ -3,10 +3,11 @@
 Command (also `make quickstart`):
   python -m stylegan_jax.train --config=configs/emoji.py --workdir=runs/emoji
 
-Cost: about a quarter of an hour on two CPU cores; the networks are far narrower than
-  the paper's, so that growing from 4x4 to 32x32 fits into it.
-Expected: emoji-like shapes and colours, see README.md. Longer is better: the same
-  command with --config.training.total_kimg=1000 goes on where it stopped.
+Cost: 16 minutes on two CPU cores (measured: 1,180 images/s at 4x4, 500 at 8x8, 210 at
+  16x16, 53 at 32x32); the networks are far narrower than the paper's.
+Expected: the pictures in README.md. Shapes and colours are there at 16x16; 32x32 has
+  only begun to settle at the end. Longer is better: the same command with
+  --config.training.total_kimg=1000 goes on where it stopped.
 """
 
 from stylegan_jax import config
