@@ -67,5 +67,5 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    with reporting_errors(ValueError, CheckpointError):
+    with reporting_errors(ValueError, CheckpointError, OSError):
         app.run(main)

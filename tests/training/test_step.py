@@ -3,6 +3,7 @@
 import dataclasses
 
 import chex
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -108,6 +109,19 @@ def fakes(s: Setup, params, w_avg, phase: int):
     return images, 0.995 * w_avg + 0.005 * first[:, 0].mean(0)
 
 
+def assert_moments(actual, wanted):
+    """Equal, array by array, to 1e-3 of the largest entry."""
+    flat = flax.traverse_util.flatten_dict(actual)
+    compared = 0
+    for path, value in flax.traverse_util.flatten_dict(wanted).items():
+        if path == ("layers_0", "bias", "bias"):
+            continue  # the instance norm cancels it: its gradient is rounding only
+        largest = float(jnp.max(jnp.abs(value)))
+        np.testing.assert_allclose(flat[path], value, 0, 1e-3 * largest, str(path))
+        compared += largest > 0
+    assert compared > 10
+
+
 def adam(params, gradients, rate):
     """The first step of Adam with beta1 = 0."""
     scale = np.sqrt(1 - 0.99)
@@ -151,9 +165,7 @@ def test_discriminator_phase(loss):
     after, scalars = s.update["d_main"](s.state, s.images, s.labels, s.fade, s.rate)
     np.testing.assert_allclose(scalars["d_main/loss"], value, rtol=1e-5)
     moments = jax.tree.map(lambda g: 0.01 * g**2, gradients)
-    chex.assert_trees_all_close(
-        after.optimizer["discriminator"].second, moments, rtol=1e-2, atol=1e-7
-    )
+    assert_moments(after.optimizer["discriminator"].second, moments)
     chex.assert_trees_all_close(
         after.params["discriminator"], adam(before, gradients, s.rate), atol=2e-3
     )
@@ -189,10 +201,7 @@ def test_generator_phase_and_average():
     after, scalars = s.update["g_main"](d_after, s.images, s.labels, s.fade, s.rate)
     np.testing.assert_allclose(scalars["g_main/loss"], value, rtol=1e-5)
     moments = jax.tree.map(lambda g: 0.01 * g**2, gradients)
-    # The first bias is cancelled by the instance norm: its gradient is rounding only.
-    chex.assert_trees_all_close(
-        after.optimizer["generator"].second, moments, rtol=1e-2, atol=1e-7
-    )
+    assert_moments(after.optimizer["generator"].second, moments)
     chex.assert_trees_all_close(after.w_avg, w_avg, atol=1e-6)
     chex.assert_trees_all_equal(after.ema, d_after.ema)
     assert (int(after.step), int(after.images_seen)) == (6, 1000 + BATCH)
