@@ -36,6 +36,9 @@ class Data:
     tfds_data_dir: str | None = None  # tfds: None means ~/tensorflow_datasets
     tfds_download: bool = True  # False: use only what is already prepared
     resolution: int = 1024  # pixels; also the full resolution of the networks
+    # Height and width at resolution 4, stylegan2 only: with (4, 8), resolution 512
+    # means images of 512 x 1024.
+    base_size: tuple[int, int] = (4, 4)
     channels: int = 3  # 1 grayscale, 3 RGB, 4 RGBA
     fit: str = "exact"  # other sizes: "exact" refuses, "crop" crops and resizes
     conditional: bool = False  # feed class labels to the networks
@@ -47,25 +50,41 @@ class Data:
 class Model:
     """Generator and discriminator; the defaults are StyleGAN's for FFHQ."""
 
-    family: str = "stylegan1"
+    family: str = "stylegan1"  # stylegan1 | stylegan2
     z_dim: int = 512
     w_dim: int = 512
     mapping_layers: int = 8  # 0 passes the normalised z on as w
     mapping_features: int = 512
     mapping_lr_multiplier: float = 0.01
-    channel_base: int = 8192  # channels at resolution R: 2 * base / R ...
+    # Channels at resolution R, as officially: stylegan1 2 * base / R, stylegan2
+    # base / R ...
+    channel_base: int = 8192
     channel_max: int = 512  # ... but at most this
     nonlinearity: str = "lrelu"
+    noise: bool = True
+    mbstd_group_size: int = 4  # samples; 1 turns minibatch stddev off
+    mbstd_features: int = 1
+    dtype: str = "float32"  # activations only; parameters stay float32
+    # Growing networks.
     blur_filter: tuple[int, ...] = (1, 2, 1)  # () turns blurring off
     # The steps of the StyleGAN paper's Table 1 (B = all off, pixel_norm on).
     styles: bool = True
     const_input: bool = True
-    noise: bool = True
     instance_norm: bool = True
     pixel_norm: bool = False
-    mbstd_group_size: int = 4  # samples; 1 turns minibatch stddev off
-    mbstd_features: int = 1
-    dtype: str = "float32"  # activations only; parameters stay float32
+    # StyleGAN2. "growing" generators grow with StyleGAN's discriminator.
+    g_architecture: str = "growing"  # growing | skip | resnet | orig
+    d_architecture: str = "growing"  # growing | resnet | skip | orig
+    resample_filter: tuple[int, ...] = (1, 3, 3, 1)
+    conv_clamp: float | None = None  # bound of activations; 256 for low precision
+    low_precision_resolutions: int = 4  # as many of the highest are in `dtype`
+    d_mapping_layers: int = 8  # of the discriminator's labels
+    freeze_layers: int = 0  # of the discriminator, from its input on (FreezeD)
+
+    @property
+    def growing(self) -> bool:
+        """Whether training starts small and adds resolutions."""
+        return self.g_architecture == "growing"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +92,7 @@ class Training:
     """Objective, optimizer and growth schedule; counted in images, globally."""
 
     total_kimg: float = 25000.0  # thousands of real images shown
-    initial_resolution: int = 8
+    initial_resolution: int = 8  # growing networks only, as the next two
     stage_kimg: float = 600.0  # at full strength, per resolution
     fade_kimg: float = 600.0  # fading a resolution in
     batch_size: int = 32  # global, over all devices
@@ -81,6 +100,8 @@ class Training:
     learning_rate: float = 0.001
     learning_rate_by_resolution: ByResolution = ()
     learning_rate_rampup_kimg: float = 0.0
+    discriminator_learning_rate: float | None = None  # None: the generator's
+    accumulation_rounds: int = 1  # parts of a batch, one after the other
     steps_per_round: int = 4  # steps between two looks at the schedule
     adam_beta1: float = 0.0
     adam_beta2: float = 0.99
@@ -88,12 +109,18 @@ class Training:
     loss: str = "logistic"  # logistic | wgan | hinge
     r1_gamma: float = 10.0  # weight of the gradient penalty on reals; logistic only
     r2_gamma: float = 0.0  # the same on fakes
+    d_reg_interval: int = 0  # 0: R1 in every update of D; k: lazily, every k-th step
+    path_length_weight: float = 0.0  # 2 in StyleGAN2; needs g_reg_interval
+    path_length_decay: float = 0.01  # of the moving average of lengths
+    path_length_batch_shrink: int = 2  # it takes this fraction of the batch
+    g_reg_interval: int = 0  # path length is regularised every k-th step
     gp_weight: float = 10.0  # gradient penalty between reals and fakes; wgan, hinge
     gp_target: float = 1.0  # gradient norm that the penalty pulls to
     drift_weight: float = 0.001  # on squared scores of reals; wgan only
     style_mixing_probability: float = 0.9
     w_avg_beta: float = 0.995  # decay of the moving average of w, per generator call
-    ema_half_life_kimg: float = 10.0  # of the averaged generator
+    ema_half_life_kimg: float = 10.0  # of the averaged generator ...
+    ema_rampup: float = 0.0  # ... at most this share of the images seen; 0: no limit
     nonfinite_limit: int = 20  # skipped updates in a row before the run stops
 
 
@@ -165,6 +192,11 @@ def load(path: str | Path) -> Experiment:
     return parse(json.loads(Path(path).read_text()))
 
 
+def image_size(base_size: tuple[int, int], resolution: int) -> tuple[int, int]:
+    """Height and width in pixels at a resolution; `base_size` is that at 4."""
+    return base_size[0] * resolution // 4, base_size[1] * resolution // 4
+
+
 def unknown_key(name: str, allowed: typing.Iterable[str]) -> str:
     """An error text for an unknown config key that names the closest valid ones."""
     *parents, leaf = name.split(".")
@@ -186,6 +218,8 @@ def validate(e: Experiment) -> list[str]:
 def _wrong_values(e: Experiment) -> Iterator[str]:
     """What is wrong with single settings."""
     for name, value in _settings(e):
+        if value is None:
+            continue
         if name in _CHOICES and value not in _CHOICES[name]:
             yield f"`{name}` (={value!r}) must be one of {_CHOICES[name]}"
         if isinstance(value, float) and not math.isfinite(value):
@@ -211,6 +245,14 @@ def _wrong_values(e: Experiment) -> Iterator[str]:
     taps = e.model.blur_filter
     if taps and sum(taps) <= 0:
         yield f"`model.blur_filter` (={taps}) must have a positive sum, or be ()"
+    taps = e.model.resample_filter
+    if len(taps) < 2 or sum(taps) <= 0:
+        yield (
+            f"`model.resample_filter` (={taps}) must have two taps or more and a "
+            "positive sum"
+        )
+    if not all(1 <= n <= 64 for n in e.data.base_size):
+        yield f"`data.base_size` (={e.data.base_size}) must lie in 1 to 64"
 
 
 def _wrong_pairs(name: str, pairs: ByResolution) -> Iterator[str]:
@@ -233,28 +275,59 @@ def _misfits(e: Experiment) -> Iterator[str]:
         yield "`data.path` must name the image directory when `data.source` is 'folder'"
     if d.source == "tfds" and d.tfds_name is None:
         yield "`data.tfds_name` must name a data set when `data.source` is 'tfds'"
-    if t.initial_resolution > d.resolution:
+    if m.growing and t.initial_resolution > d.resolution:
         yield (
             f"`training.initial_resolution` (={t.initial_resolution}) must be at most "
             f"`data.resolution` (={d.resolution})"
+        )
+    if m.growing != (m.d_architecture == "growing"):
+        yield (
+            f"`model.g_architecture` (={m.g_architecture!r}) and "
+            f"`model.d_architecture` (={m.d_architecture!r}) must both be 'growing', "
+            "or neither"
+        )
+    if m.family == "stylegan1" and not m.growing:
+        yield "`model.g_architecture` must be 'growing' for the family stylegan1"
+    if m.growing and d.base_size != (4, 4):
+        yield (
+            f"`data.base_size` (={d.base_size}) must be (4, 4) for growing networks; "
+            "rectangles need `model.g_architecture` 'skip', 'resnet' or 'orig'"
+        )
+    if t.path_length_weight and not t.g_reg_interval:
+        yield (
+            "`training.path_length_weight` needs `training.g_reg_interval` (4 in "
+            "StyleGAN2), the steps from one path length regularisation to the next"
+        )
+    if t.d_reg_interval and (t.loss != "logistic" or t.r2_gamma):
+        yield (
+            "`training.d_reg_interval` makes R1 lazy; it goes with `training.loss` "
+            "'logistic' and `training.r2_gamma` 0 only"
         )
     if m.const_input and not m.styles:
         yield (
             "`model.styles`=False with a constant input leaves the images without any "
             "dependence on w; set `model.const_input`=False too"
         )
-    for batch_size in sorted(set(_batch_sizes(e))):
-        if batch_size % min(m.mbstd_group_size, batch_size):
+    for total in sorted(set(_batch_sizes(e))):
+        batch_size = total / t.accumulation_rounds
+        if batch_size != int(batch_size):
+            yield (
+                f"a batch of {total:g} does not split into "
+                f"`training.accumulation_rounds` (={t.accumulation_rounds}) parts"
+            )
+        elif batch_size % min(m.mbstd_group_size, batch_size):
             yield (
                 f"a batch of {batch_size:g} does not split into groups of "
                 f"`model.mbstd_group_size` (={m.mbstd_group_size}); change one of them"
             )
-    if 2 * m.channel_base < d.resolution:
+    smallest_base = d.resolution // (2 if m.family == "stylegan1" else 1)
+    if m.channel_base < smallest_base:
         yield (
             f"`model.channel_base` (={m.channel_base}) leaves no channels at "
-            f"{d.resolution}x{d.resolution}; use at least {d.resolution // 2}"
+            f"{d.resolution}x{d.resolution}; use at least {smallest_base}"
         )
-    if min(m.channel_max, m.channel_base // 2) % m.mbstd_features:
+    channels = m.channel_base // (2 if m.family == "stylegan1" else 4)
+    if min(m.channel_max, channels) % m.mbstd_features:
         yield (
             f"`model.mbstd_features` (={m.mbstd_features}) must divide the number of "
             "channels at 4x4"
@@ -276,8 +349,10 @@ _CHOICES = {
     "data.source": ("builtin", "tfds", "folder"),
     "data.channels": (1, 3, 4),
     "data.fit": ("exact", "crop"),
-    "model.family": ("stylegan1",),
+    "model.family": ("stylegan1", "stylegan2"),
     "model.nonlinearity": ("lrelu", "relu"),
+    "model.g_architecture": ("growing", "skip", "resnet", "orig"),
+    "model.d_architecture": ("growing", "resnet", "skip", "orig"),
     "model.dtype": ("float32", "bfloat16"),
     "training.loss": ("logistic", "wgan", "hinge"),
 }
@@ -295,6 +370,9 @@ _POSITIVE = (
     "training.stage_kimg",
     "training.batch_size",
     "training.learning_rate",
+    "training.discriminator_learning_rate",
+    "training.accumulation_rounds",
+    "training.path_length_batch_shrink",
     "training.steps_per_round",
     "training.adam_epsilon",
     "training.gp_target",
@@ -308,10 +386,18 @@ _POSITIVE = (
 )
 _NON_NEGATIVE = (
     "model.mapping_layers",
+    "model.conv_clamp",
+    "model.low_precision_resolutions",
+    "model.d_mapping_layers",
+    "model.freeze_layers",
     "training.fade_kimg",
     "training.learning_rate_rampup_kimg",
     "training.r1_gamma",
     "training.r2_gamma",
+    "training.d_reg_interval",
+    "training.g_reg_interval",
+    "training.path_length_weight",
+    "training.ema_rampup",
     "training.gp_weight",
     "training.drift_weight",
     "run.seed",
@@ -320,6 +406,7 @@ _BELOW_ONE = ("training.adam_beta1", "training.adam_beta2")
 _FRACTIONS = (
     "training.style_mixing_probability",
     "training.w_avg_beta",
+    "training.path_length_decay",
 )
 
 
@@ -336,7 +423,8 @@ def by_resolution(pairs: ByResolution, resolution: int, default: float) -> float
 def _batch_sizes(e: Experiment) -> list[float]:
     """The batch size of every resolution that the run may reach."""
     t = e.training
-    sizes, resolution = [], t.initial_resolution
+    sizes = []
+    resolution = t.initial_resolution if e.model.growing else e.data.resolution
     while 4 <= resolution <= e.data.resolution:
         value = by_resolution(t.batch_size_by_resolution, resolution, t.batch_size)
         sizes.append(value)

@@ -71,15 +71,17 @@ class Parallel:
         """Whether this process writes logs and images."""
         return self.process_index == 0
 
-    def check_batch(self, name: str, batch_size: int) -> None:
-        """Raises ValueError unless `batch_size` divides evenly over the devices."""
-        n = self.num_devices
+    def check_batch(self, name: str, batch_size: int, rounds: int = 1) -> None:
+        """Raises ValueError unless the devices get equal shares in every round."""
+        n = self.num_devices * rounds
+        each = f"the {self.num_devices} devices"
+        if rounds > 1:
+            each += f" times {rounds} rounds of accumulation"
         if batch_size % n:
             lower = batch_size // n * n
             options = " or ".join(str(b) for b in (lower, lower + n) if b > 0)
             raise ValueError(
-                f"`{name}` (={batch_size}) must be divisible by the {n} devices; try "
-                f"{options}."
+                f"`{name}` (={batch_size}) must be divisible by {each}; try {options}."
             )
 
     def put_batch(self, local: Any) -> Any:

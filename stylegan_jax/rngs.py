@@ -17,9 +17,16 @@ class Stream(enum.IntEnum):
     INIT_GENERATOR = 6
     INIT_DISCRIMINATOR = 7
     GRID = 8
+    PATH_NOISE = 9  # image noise of the path length regulariser
 
 
-def key(seed: int, stream: Stream, step: jax.Array | int = 0, phase: int = 0):
+def key(
+    seed: int,
+    stream: Stream,
+    step: jax.Array | int = 0,
+    phase: int = 0,
+    round_index: jax.Array | int = 0,
+):
     """The key of a stream.
 
     Args:
@@ -27,9 +34,12 @@ def key(seed: int, stream: Stream, step: jax.Array | int = 0, phase: int = 0):
       stream: what the key is for.
       step: training step, may be traced.
       phase: position of the phase in its recipe.
+      round_index: of gradient accumulation, may be traced.
 
     Returns:
       A typed PRNG key.
     """
-    base = jax.random.fold_in(jax.random.key(seed), step)
-    return jax.random.fold_in(jax.random.fold_in(base, phase), int(stream))
+    out = jax.random.key(seed)
+    for part in (step, phase, round_index, int(stream)):
+        out = jax.random.fold_in(out, part)
+    return out

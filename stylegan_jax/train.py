@@ -70,7 +70,7 @@ def train(e: Experiment, directory: Path) -> TrainState:
     stages = growth.stages(e)
     for stage in stages:
         name = f"training.batch_size at {stage.resolution}x{stage.resolution}"
-        devices.check_batch(name, stage.batch_size)
+        devices.check_batch(name, stage.batch_size, e.training.accumulation_rounds)
     source = sources.open_source(e.data)
     info = workdir.DataInfo(
         source.name, source.num_images, source.classes, source.fingerprint
@@ -83,10 +83,10 @@ def train(e: Experiment, directory: Path) -> TrainState:
 
     generator, discriminator = models.build(e.model, e.data, labels)
     phases = recipes.build(e, generator, discriminator)
-    optimizer = step.build_optimizer(e)
+    optimizers = step.build_optimizers(e)
     create = devices.jit_replicated(
         lambda: train_state.create(
-            generator, discriminator, optimizer, [p.name for p in phases], e.run.seed
+            generator, discriminator, optimizers, [p.name for p in phases], e.run.seed
         )
     )
     abstract = jax.tree.map(

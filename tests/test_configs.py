@@ -118,7 +118,7 @@ def shapes(name: str, *arguments: str):
     label_size = 10 if e.data.conditional else 0
     networks = models.build(e.model, e.data, label_size)
     phases = tuple(phase.name for phase in recipes.build(e, *networks))
-    optimizer = step.build_optimizer(e)
+    optimizer = step.build_optimizers(e)
     return jax.eval_shape(
         lambda: train_state.create(*networks, optimizer, phases, e.run.seed)
     )

@@ -52,7 +52,7 @@ def programs(e: config.Experiment, devices: Parallel) -> ProgramCache:
     assert tuple(p.name for p in phases) == PHASES
     state = jax.eval_shape(
         lambda: train_state.create(
-            generator, discriminator, step.build_optimizer(e), PHASES, e.run.seed
+            generator, discriminator, step.build_optimizers(e), PHASES, e.run.seed
         )
     )
     state = jax.tree.map(

@@ -78,7 +78,7 @@ def worker(devices: int, out: Path) -> None:
     here = parallel.data_parallel()
     generator, discriminator = models.build(e.model, e.data, LABEL_SIZE)
     phases = recipes.build(e, generator, discriminator)
-    optimizer = step.build_optimizer(e)
+    optimizer = step.build_optimizers(e)
     names = [p.name for p in phases]
     state = here.jit_replicated(
         lambda: off_the_start(
@@ -404,7 +404,7 @@ def last_state(directory: Path) -> tuple[dict[str, np.ndarray], dict]:
     names = [p.name for p in recipes.build(e, generator, discriminator)]
     state = jax.eval_shape(
         lambda: train_state.create(
-            generator, discriminator, step.build_optimizer(e), names, 0
+            generator, discriminator, step.build_optimizers(e), names, 0
         )
     )
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])

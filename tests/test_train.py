@@ -276,7 +276,7 @@ class Step:
         (self.stage,) = growth.stages(e)
         networks = train.models.build(e.model, e.data, 0)
         self.phases = train.recipes.build(e, *networks)
-        optimizer = train.step.build_optimizer(e)
+        optimizer = train.step.build_optimizers(e)
         names = [phase.name for phase in self.phases]
         self.create = devices.jit_replicated(
             lambda: train.train_state.create(*networks, optimizer, names, e.run.seed)

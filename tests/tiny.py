@@ -179,7 +179,7 @@ def restored(directory: Path, images_seen: int | None = None) -> dict:
     labels = workdir.label_size(e, workdir.load_data_info(directory))
     networks = models.build(e.model, e.data, labels)
     phases = [phase.name for phase in recipes.build(e, *networks)]
-    optimizer = step.build_optimizer(e)
+    optimizer = step.build_optimizers(e)
     abstract = jax.eval_shape(
         lambda: train_state.create(*networks, optimizer, phases, e.run.seed)
     )

@@ -12,12 +12,8 @@ import numpy as np
 from stylegan_jax.config import is_resolution
 from stylegan_jax.interop.arguments import Arguments
 from stylegan_jax.models import Variables
-from stylegan_jax.models.stylegan1 import (
-    Channels,
-    Discriminator,
-    Generator,
-    LayerOptions,
-)
+from stylegan_jax.models.interface import Channels
+from stylegan_jax.models.stylegan1 import Discriminator, Generator, LayerOptions
 
 # Arguments that only steer the official training graph or set the defaults of a
 # call; ours takes them where the network is called or trained.

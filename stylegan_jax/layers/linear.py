@@ -55,14 +55,6 @@ def conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
     )
 
 
-def leaky_relu(x: jax.Array) -> jax.Array:
-    """Leaky ReLU of slope 0.2, without a gain of its own."""
-    return jnp.where(x >= 0, x, 0.2 * x)
-
-
-ACTIVATIONS = {"lrelu": leaky_relu, "relu": nn.relu}
-
-
 class EqualizedKernel(nn.Module):
     """A weight that is stored at unit variance and scaled when it is used.
 
@@ -70,11 +62,13 @@ class EqualizedKernel(nn.Module):
       shape: of the weight; the last axis is the output's.
       gain: of the layer's input-output standard deviation.
       lr_multiplier: scales the learning rate of the weight.
+      frozen: keep it from being trained.
     """
 
     shape: tuple[int, ...]
     gain: float = GAIN_LRELU
     lr_multiplier: float = 1.0
+    frozen: bool = False
 
     @nn.compact
     def __call__(self) -> jax.Array:
@@ -82,19 +76,25 @@ class EqualizedKernel(nn.Module):
         stored = self.param(
             "weight", nn.initializers.normal(1.0 / self.lr_multiplier), self.shape
         )
+        if self.frozen:
+            stored = jax.lax.stop_gradient(stored)
         scale = self.gain / math.sqrt(math.prod(self.shape[:-1])) * self.lr_multiplier
         return stored * scale
 
 
 class Bias(nn.Module):
-    """Adds a learned value per channel (the last axis), initially zero."""
+    """Adds a learned value per channel (the last axis), initially `initial`."""
 
     lr_multiplier: float = 1.0
+    initial: float = 0.0
+    frozen: bool = False  # kept from being trained
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Adds the bias to x [..., C]."""
-        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+        bias = self.param("bias", nn.initializers.constant(self.initial), x.shape[-1:])
+        if self.frozen:
+            bias = jax.lax.stop_gradient(bias)
         return x + (bias * self.lr_multiplier).astype(x.dtype)
 
 
@@ -105,18 +105,21 @@ class Dense(nn.Module):
       features: O, the number of outputs.
       gain: see EqualizedKernel.
       lr_multiplier: of both weight and bias.
+      bias_init: stored value of the bias at the beginning.
     """
 
     features: int
     gain: float = GAIN_LRELU
     lr_multiplier: float = 1.0
+    bias_init: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps x [..., I] to [..., O]."""
         shape = (x.shape[-1], self.features)
         kernel = EqualizedKernel(shape, self.gain, self.lr_multiplier, name="kernel")
-        return Bias(self.lr_multiplier, name="bias")(matmul(x, kernel()))
+        bias = Bias(self.lr_multiplier, self.bias_init, name="bias")
+        return bias(matmul(x, kernel()))
 
 
 class Conv(nn.Module):

@@ -11,11 +11,17 @@ NOISE_MODES = ("const", "random", "none")
 
 
 class NoiseInjection(nn.Module):
-    """Adds one map of Gaussian noise to all channels, each with its own strength.
+    """Adds one map of Gaussian noise to all channels, with a learned strength.
 
     The strength starts at zero. The constant map lives in the collection "noise";
     random maps are drawn per image from the stream "noise".
+
+    Attributes:
+      per_channel: each channel has its own strength (StyleGAN), or they share one
+        (StyleGAN2).
     """
+
+    per_channel: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: str) -> jax.Array:
@@ -26,7 +32,9 @@ class NoiseInjection(nn.Module):
           mode: "const" takes the stored map for all images, "random" a new one for
             each image, "none" leaves x as it is.
         """
-        strength = self.param("strength", nn.initializers.zeros, x.shape[-1:])
+        strength = self.param(
+            "strength", nn.initializers.zeros, x.shape[-1:] if self.per_channel else ()
+        )
         const = self.variable(
             "noise",
             "const",

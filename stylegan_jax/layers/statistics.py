@@ -6,7 +6,9 @@ import jax.numpy as jnp
 EPSILON = 1e-8
 
 
-def minibatch_stddev(x: jax.Array, group_size: int, num_features: int) -> jax.Array:
+def minibatch_stddev(
+    x: jax.Array, group_size: int | None, num_features: int
+) -> jax.Array:
     """Appends the standard deviation over groups of images as extra channels.
 
     Groups are strided: of N images in groups of G, image n belongs to group
@@ -14,7 +16,8 @@ def minibatch_stddev(x: jax.Array, group_size: int, num_features: int) -> jax.Ar
 
     Args:
       x: [B,H,W,C].
-      group_size: G; a batch smaller than G forms one group. B must be a multiple.
+      group_size: G; a batch smaller than G forms one group, None is the whole batch.
+        B must be a multiple.
       num_features: F; the C channels are averaged in F contiguous runs.
 
     Returns:
@@ -26,7 +29,7 @@ def minibatch_stddev(x: jax.Array, group_size: int, num_features: int) -> jax.Ar
     Reference: Karras et al. 2018, "Progressive Growing of GANs", section 3.
     """
     b, h, w, c = x.shape
-    group = min(group_size, b)
+    group = b if group_size is None else min(group_size, b)
     if b % group or c % num_features:
         raise ValueError(
             f"minibatch stddev got {b} images and {c} channels; they must be multiples "

@@ -1,5 +1,6 @@
 """What every family of networks offers to training, sampling and interop."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Protocol
 
@@ -73,6 +74,20 @@ class Discriminator(Protocol):
         """
 
 
+@dataclasses.dataclass(frozen=True)
+class Channels:
+    """Number of feature maps by resolution R: 2 * base / R, at most `maximum`."""
+
+    base: int = 8192
+    maximum: int = 512
+    decay: float = 1.0
+
+    def __call__(self, resolution: int) -> int:
+        """The feature maps at `resolution`."""
+        stage = resolution.bit_length() - 2
+        return min(int(self.base / 2.0 ** (stage * self.decay)), self.maximum)
+
+
 def check_labels(labels: jax.Array | None, label_size: int, batch: int) -> None:
     """Raises ValueError unless `labels` are what a network of `label_size` takes."""
     got = None if labels is None else tuple(labels.shape)
@@ -96,3 +111,8 @@ def check_resolution(resolution: int, full: int) -> None:
             f"resolution {resolution} is not a stage of this {full}x{full} network; "
             f"it has {allowed}"
         )
+
+
+def is_one(fade: jax.Array | float) -> bool:
+    """Whether the resolution is known at trace time to stand at full strength."""
+    return isinstance(fade, (int, float)) and fade == 1

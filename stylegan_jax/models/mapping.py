@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.layers import linear
+from stylegan_jax.layers.activations import ACTIVATIONS, activate
 from stylegan_jax.layers.normalization import pixel_norm
 
 
@@ -47,13 +48,62 @@ class MappingNetwork(nn.Module):
             x = jnp.concatenate([x, embedded], axis=-1)
         if self.normalize:
             x = pixel_norm(x)
-        activation = linear.ACTIVATIONS[self.nonlinearity]
+        activation = ACTIVATIONS[self.nonlinearity].function
         for i in range(self.num_layers):
             features = self.w_dim if i == self.num_layers - 1 else self.features
             dense = linear.Dense(
                 features, lr_multiplier=self.lr_multiplier, name=f"dense{i}"
             )
             x = activation(dense(x))
+        return x
+
+
+class StyleGAN2Mapping(nn.Module):
+    """z and labels, each by itself normalised -> w by a chain of dense layers.
+
+    Attributes:
+      w_dim: W, features of the last layer.
+      z_dim: Z; 0 for a network of labels only.
+      label_size: 0 for none.
+      num_layers: 0 returns the (normalised) inputs.
+      features: of the layers between; None is W.
+      embedding_features: of the labels' embedding; None is W.
+      lr_multiplier: of all layers but the embedding.
+      activation: of all layers but the embedding.
+
+    Reference: Karras et al. 2020, "Training Generative Adversarial Networks with
+    Limited Data", appendix D; Karras et al. 2019, section 2.
+    """
+
+    w_dim: int
+    z_dim: int
+    label_size: int = 0
+    num_layers: int = 8
+    features: int | None = None
+    embedding_features: int | None = None
+    lr_multiplier: float = 0.01
+    activation: str = "lrelu"
+
+    @nn.compact
+    def __call__(
+        self, z: jax.Array | None, labels: jax.Array | None = None
+    ) -> jax.Array:
+        """Z [B,Z], labels [B,label_size] -> w [B,W], float32."""
+        inputs = []
+        if self.z_dim:
+            inputs.append(pixel_norm(z.astype(jnp.float32)))
+        if self.label_size:
+            features = self.embedding_features or self.w_dim
+            embed = linear.Dense(features, gain=1.0, name="label_embedding")
+            inputs.append(pixel_norm(embed(labels.astype(jnp.float32))))
+        x = jnp.concatenate(inputs, axis=-1)
+        for i in range(self.num_layers):
+            last = i == self.num_layers - 1
+            features = self.w_dim if last else self.features or self.w_dim
+            dense = linear.Dense(
+                features, gain=1.0, lr_multiplier=self.lr_multiplier, name=f"dense{i}"
+            )
+            x = activate(dense(x), self.activation)
         return x
 
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.layers import linear, resample
+from stylegan_jax.layers.activations import ACTIVATIONS
 from stylegan_jax.layers.linear import GAIN_LRELU, Bias, Conv, Dense, EqualizedKernel
 from stylegan_jax.layers.noise import NOISE_MODES, NoiseInjection
 from stylegan_jax.layers.normalization import (
@@ -23,21 +24,12 @@ from stylegan_jax.layers.normalization import (
 )
 from stylegan_jax.layers.statistics import minibatch_stddev
 from stylegan_jax.models import mapping
-from stylegan_jax.models.interface import check_labels, check_resolution
-
-
-@dataclasses.dataclass(frozen=True)
-class Channels:
-    """Number of feature maps by resolution: 2 * base / R, at most `maximum`."""
-
-    base: int = 8192
-    maximum: int = 512
-    decay: float = 1.0
-
-    def __call__(self, resolution: int) -> int:
-        """The feature maps at `resolution`."""
-        stage = resolution.bit_length() - 2
-        return min(int(self.base / 2.0 ** (stage * self.decay)), self.maximum)
+from stylegan_jax.models.interface import (
+    Channels,
+    check_labels,
+    check_resolution,
+    is_one,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +81,7 @@ class SynthesisLayer(nn.Module):
         if self.options.noise:
             x = NoiseInjection(name="noise")(x, noise)
         x = Bias(name="bias")(x)
-        x = linear.ACTIVATIONS[self.options.nonlinearity](x)
+        x = ACTIVATIONS[self.options.nonlinearity].function(x)
         if self.options.pixel_norm:
             x = pixel_norm(x)
         if self.options.instance_norm:
@@ -268,7 +260,7 @@ class Generator(nn.Module):
             below, image = image, None
             if r >= resolution // 2 or self.is_initializing():
                 image = self.to_rgb[i](x).astype(jnp.float32)
-            if r == resolution and r > 4 and not _is_one(fade):
+            if r == resolution and r > 4 and not is_one(fade):
                 below = resample.upscale2d(below)
                 image = image + (below - image) * (1 - fade)
         return image
@@ -292,7 +284,7 @@ class DiscriminatorBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B,R,R,features] -> [B,R/2,R/2,features_down]."""
-        activation = linear.ACTIVATIONS[self.nonlinearity]
+        activation = ACTIVATIONS[self.nonlinearity].function
         x = activation(Conv(self.features, 3, name="conv")(x))
         x = resample.blur2d(x, self.blur_filter)
         shape = (3, 3, self.features, self.features_down)
@@ -364,13 +356,13 @@ class Discriminator(nn.Module):
           Logits [B], float32, high for real.
         """
         self._check(images, labels)
-        activation = linear.ACTIVATIONS[self.nonlinearity]
+        activation = ACTIVATIONS[self.nonlinearity].function
         images = images.astype(self.dtype)
         start = self.resolutions.index(images.shape[1])
         x = activation(self.from_rgb[start](images))
         for i in range(start, 0, -1):
             x = self.blocks[i - 1](x)
-            fading = i == start and not _is_one(fade)
+            fading = i == start and not is_one(fade)
             if fading or self.is_initializing():
                 images = resample.downscale2d(images)
                 below = activation(self.from_rgb[i - 1](images))
@@ -393,8 +385,3 @@ class Discriminator(nn.Module):
             )
         check_resolution(h, self.resolution)
         check_labels(labels, self.label_size, b)
-
-
-def _is_one(fade: jax.Array | float) -> bool:
-    """Whether the resolution is known at trace time to stand at full strength."""
-    return isinstance(fade, (int, float)) and fade == 1

@@ -53,6 +53,8 @@ class Stage:
 
 def level_of_detail(e: Experiment, images_seen: int) -> float:
     """The official lod after `images_seen` images."""
+    if not e.model.growing:
+        return 0.0
     kimg, t = images_seen / 1000.0, e.training
     phase_kimg = t.stage_kimg + t.fade_kimg
     phase = math.floor(kimg / phase_kimg)

@@ -23,7 +23,7 @@ from stylegan_jax.training.growth import Stage
 from stylegan_jax.training.programs import ProgramCache, Programs
 from stylegan_jax.training.recipes import Phase
 from stylegan_jax.training.state import TrainState, reset_optimizers
-from stylegan_jax.training.step import build_optimizer
+from stylegan_jax.training.step import build_optimizers
 
 Batches = Iterator[tuple[np.ndarray, np.ndarray]]  # this process's images and labels
 
@@ -110,9 +110,9 @@ class Loop:
         self._e, self._phases, self._stages = e, phases, stages
         self._programs, self._hooks, self._parallel = programs, hooks, parallel
         self._checkpoints, self._reporter, self._stop = checkpoints, reporter, stop
-        optimizer = build_optimizer(e)
+        optimizers = build_optimizers(e)
         self._reset = parallel.jit_replicated(
-            lambda state: reset_optimizers(state, optimizer), donate_argnums=0
+            lambda state: reset_optimizers(state, optimizers), donate_argnums=0
         )
         self._sums: dict[str, tuple[Any, int]] = {}  # phase -> scalars' sums, count
         self._add = jax.jit(lambda a, b: jax.tree.map(jnp.add, a, b))

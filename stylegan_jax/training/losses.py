@@ -8,6 +8,7 @@ images blown up to the full resolution, which makes the squared gradient norm sm
 (stage / full)^2 than that by the images themselves; `shrink` is that factor.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -91,3 +92,37 @@ def unit_norm_penalty(
 def interpolate(reals: jax.Array, fakes: jax.Array, factors: jax.Array) -> jax.Array:
     """Images between reals and fakes [B,R,R,C]; factor [B] 0 is real, 1 is fake."""
     return reals + (fakes - reals) * factors[:, None, None, None]
+
+
+def path_noise(noise: jax.Array) -> jax.Array:
+    """Scales standard normal image noise [B,H,W,C] to unit length per channel."""
+    return noise / math.sqrt(noise.shape[1] * noise.shape[2])
+
+
+def path_lengths(gradients: jax.Array) -> jax.Array:
+    """How far images move per unit step in w, along a random direction: [B].
+
+    Args:
+      gradients: [B,L,W], of sum(images * `path_noise`) by the styles of all layers.
+    """
+    return jnp.sqrt(jnp.mean(jnp.sum(jnp.square(gradients), axis=2), axis=1))
+
+
+def path_length_penalty(
+    lengths: jax.Array, mean: jax.Array, decay: float = 0.01
+) -> tuple[jax.Array, jax.Array]:
+    """Squared distance [B] of path lengths from their moving average.
+
+    Args:
+      lengths: [B], see `path_lengths`.
+      mean: the moving average [] so far.
+      decay: how far the average moves to this batch before it is used.
+
+    Returns:
+      The penalty [B], and the moved average [], through which gradients flow.
+
+    Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of
+    StyleGAN", section 3.2 and appendix B.
+    """
+    mean = mean + decay * (jnp.mean(lengths) - mean)
+    return jnp.square(lengths - mean), mean

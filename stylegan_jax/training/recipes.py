@@ -24,7 +24,7 @@ class Inputs:
     """What an objective may use beside the parameters that it is differentiated by.
 
     Attributes:
-      state: before the phase.
+      state: before the phase; its averages as the rounds before left them.
       reals: [B,R,R,C] in [-1,1], processed.
       labels: [B,label_size], or None for unconditional networks.
       fade: share of the stage's resolution.
@@ -44,10 +44,15 @@ class Inputs:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What an objective reports beside its value."""
+    """What an objective reports beside its value.
+
+    Attributes:
+      scalars: for the log.
+      averages: moving averages of the state that it moved, by field.
+    """
 
     scalars: dict[str, jax.Array]
-    w_avg: jax.Array
+    averages: dict[str, jax.Array]
 
 
 Objective = Callable[[Any, Inputs], tuple[jax.Array, Outcome]]
@@ -76,20 +81,34 @@ def build(
     e: Experiment, generator: Generator, discriminator: Discriminator
 ) -> tuple[Phase, ...]:
     """The recipe of the experiment's family, in the paper's update order."""
-    game = Game(generator, discriminator, e.training)
+    t, game = e.training, Game(generator, discriminator, e.training)
+    d_main = (Phase("d_main", DISCRIMINATOR, game.discriminator_objective, ema=True),)
+    d_r1 = g_path = ()
+    if t.d_reg_interval:
+        objective = game.gradient_penalty_objective
+        d_r1 = (Phase("d_r1", DISCRIMINATOR, objective, t.d_reg_interval),)
+    g_main = (Phase("g_main", GENERATOR, game.generator_objective),)
+    if t.path_length_weight:
+        objective = game.path_length_objective
+        g_path = (Phase("g_path", GENERATOR, objective, t.g_reg_interval),)
     match e.model.family:
         case "stylegan1":
-            return (
-                Phase("d_main", DISCRIMINATOR, game.discriminator_objective, ema=True),
-                Phase("g_main", GENERATOR, game.generator_objective),
-            )
+            return d_main + d_r1 + g_main + g_path
+        case "stylegan2":
+            return g_main + g_path + d_main + d_r1
         case _:
             raise ValueError(f"unknown `model.family` {e.model.family!r}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Game:
-    """The two players' objectives as StyleGAN (2019) has them."""
+    """The two players' objectives.
+
+    Regularisers that run only every k-th step (lazily) count k-fold.
+
+    Reference: Karras et al. 2019, appendix C; Karras et al. 2020, "Analyzing and
+    Improving the Image Quality of StyleGAN", section 3 and appendix B.
+    """
 
     generator: Generator
     discriminator: Discriminator
@@ -99,7 +118,8 @@ class Game:
         self, params: Any, inputs: Inputs
     ) -> tuple[jax.Array, Outcome]:
         """Fakes should be taken for real."""
-        fakes, w_avg = self._fakes(params, inputs)
+        ws, averages = self._styles(params, inputs, len(inputs.reals))
+        fakes = self._synthesize(params, ws, inputs)
         scores = self._score(inputs.state.params[DISCRIMINATOR], inputs)(fakes)
         per_image = {
             "logistic": losses.g_logistic_nonsaturating,
@@ -107,17 +127,44 @@ class Game:
             "hinge": losses.g_wgan,
         }[self.training.loss](scores)
         loss = jnp.mean(per_image)
-        return loss, Outcome({"loss": loss, "score_fake": jnp.mean(scores)}, w_avg)
+        return loss, Outcome({"loss": loss, "score_fake": jnp.mean(scores)}, averages)
+
+    def path_length_objective(
+        self, params: Any, inputs: Inputs
+    ) -> tuple[jax.Array, Outcome]:
+        """A step in w should change the image by the same amount everywhere."""
+        t = self.training
+        # Every k-th row, so that each device keeps to its own.
+        batch = len(inputs.reals) // t.path_length_batch_shrink
+        if inputs.labels is not None:
+            labels = inputs.labels[:: t.path_length_batch_shrink][:batch]
+            inputs = dataclasses.replace(inputs, labels=labels)
+        ws, averages = self._styles(params, inputs, batch)
+        images, pull_back = jax.vjp(lambda ws: self._synthesize(params, ws, inputs), ws)
+        noise = jax.random.normal(inputs.key(Stream.PATH_NOISE), images.shape)
+        (gradients,) = pull_back(losses.path_noise(noise))
+        lengths = losses.path_lengths(gradients)
+        penalty, mean = losses.path_length_penalty(
+            lengths, inputs.state.path_length_mean, t.path_length_decay
+        )
+        averages |= {"path_length_mean": jax.lax.stop_gradient(mean)}
+        scalars = {
+            "penalty": jnp.mean(penalty),
+            "length": jnp.mean(lengths),
+            "length_mean": mean,
+        }
+        loss = t.g_reg_interval * t.path_length_weight * jnp.mean(penalty)
+        return loss, Outcome(scalars, averages)
 
     def discriminator_objective(
         self, params: Any, inputs: Inputs
     ) -> tuple[jax.Array, Outcome]:
         """Reals and fakes should be told apart, with a smooth score."""
         t = self.training
-        fakes, w_avg = self._fakes(inputs.state.params[GENERATOR], inputs)
-        fakes = jax.lax.stop_gradient(fakes)
+        made = inputs.state.params[GENERATOR]
+        ws, averages = self._styles(made, inputs, len(inputs.reals))
+        fakes = jax.lax.stop_gradient(self._synthesize(made, ws, inputs))
         score = self._score(params, inputs)
-        shrink = (inputs.resolution / self.discriminator.resolution) ** 2
         scalars = {}
 
         def judged(images: jax.Array, gamma: float, name: str) -> tuple:
@@ -125,18 +172,19 @@ class Game:
             if t.loss != "logistic" or gamma == 0:
                 return score(images), 0.0
             scores, gradients = losses.scores_and_gradients(score, images)
-            penalty = losses.squared_norm_penalty(gradients, shrink)
+            penalty = losses.squared_norm_penalty(gradients, self._shrink(inputs))
             scalars[name] = jnp.mean(penalty)
             return scores, gamma / 2 * penalty
 
-        real, r1 = judged(inputs.reals, t.r1_gamma, "r1_penalty")
-        fake, r2 = judged(fakes, t.r2_gamma, "r2_penalty")
+        now = not t.d_reg_interval
+        real, r1 = judged(inputs.reals, now * t.r1_gamma, "r1_penalty")
+        fake, r2 = judged(fakes, now * t.r2_gamma, "r2_penalty")
         penalty = r1 + r2
         if t.loss != "logistic" and t.gp_weight > 0:
             factors = jax.random.uniform(inputs.key(Stream.INTERPOLATION), real.shape)
             between = losses.interpolate(inputs.reals, fakes, factors)
             _, gradients = losses.scores_and_gradients(score, between)
-            raw = losses.unit_norm_penalty(gradients, shrink, t.gp_target)
+            raw = losses.unit_norm_penalty(gradients, self._shrink(inputs), t.gp_target)
             scalars["gradient_penalty"] = jnp.mean(raw)
             penalty = t.gp_weight / t.gp_target**2 * raw
         match t.loss:
@@ -154,15 +202,32 @@ class Game:
             "score_real": jnp.mean(real),
             "score_fake": jnp.mean(fake),
         }
-        return loss, Outcome(scalars, w_avg)
+        return loss, Outcome(scalars, averages)
 
-    def _fakes(self, params: Any, inputs: Inputs) -> tuple[jax.Array, jax.Array]:
-        """Training images [B,R,R,C] with mixed styles and noise; the new w average.
+    def gradient_penalty_objective(
+        self, params: Any, inputs: Inputs
+    ) -> tuple[jax.Array, Outcome]:
+        """The score should be smooth around reals: R1 by itself."""
+        t = self.training
+        _, gradients = losses.scores_and_gradients(
+            self._score(params, inputs), inputs.reals
+        )
+        penalty = jnp.mean(losses.squared_norm_penalty(gradients, self._shrink(inputs)))
+        loss = t.d_reg_interval * t.r1_gamma / 2 * penalty
+        return loss, Outcome({"r1_penalty": penalty}, {})
+
+    def _shrink(self, inputs: Inputs) -> float:
+        return (inputs.resolution / self.discriminator.resolution) ** 2
+
+    def _styles(
+        self, params: Any, inputs: Inputs, batch: int
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Mixed styles [B,L,W] of new latents, and the w average moved by them.
 
         The cutoff of style mixing is drawn per image (officially once per device), so
         that the numbers do not depend on the number of devices.
         """
-        batch, g = len(inputs.reals), self.generator
+        t, g = self.training, self.generator
         variables = inputs.state.generator_variables(params)
 
         def styles(stream: Stream) -> jax.Array:
@@ -170,18 +235,18 @@ class Game:
             return g.apply(variables, inputs.split(z), inputs.labels, method="map")
 
         ws = styles(Stream.LATENT)
-        w_avg = update_w_avg(inputs.state.w_avg, ws, self.training.w_avg_beta)
+        w_avg = update_w_avg(inputs.state.w_avg, ws, t.w_avg_beta)
         layers = min(g.num_ws, 2 * (inputs.resolution.bit_length() - 2))
-        if self.training.style_mixing_probability > 0 and layers > 1:
-            cutoff = mixing_cutoff(
-                inputs.key(Stream.MIXING_CUTOFF),
-                batch,
-                layers,
-                self.training.style_mixing_probability,
-            )
+        if t.style_mixing_probability > 0 and layers > 1:
+            key = inputs.key(Stream.MIXING_CUTOFF)
+            cutoff = mixing_cutoff(key, batch, layers, t.style_mixing_probability)
             ws = mix_styles(ws, styles(Stream.MIXING_LATENT), cutoff)
-        fakes = g.apply(
-            variables,
+        return ws, {"w_avg": jax.lax.stop_gradient(w_avg)}
+
+    def _synthesize(self, params: Any, ws: jax.Array, inputs: Inputs) -> jax.Array:
+        """Training images [B,H,W,C] of ws [B,L,W], with random noise."""
+        return self.generator.apply(
+            inputs.state.generator_variables(params),
             ws,
             resolution=inputs.resolution,
             fade=inputs.fade,
@@ -189,7 +254,6 @@ class Game:
             method="synthesize",
             rngs={"noise": inputs.key(Stream.NOISE)},
         )
-        return fakes, jax.lax.stop_gradient(w_avg)
 
     def _score(self, params: Any, inputs: Inputs) -> losses.Score:
         def score(images: jax.Array) -> jax.Array:

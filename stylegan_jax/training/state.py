@@ -23,6 +23,7 @@ class TrainState:
       params: trained parameters, float32.
       optimizer: the optimizers' states.
       w_avg: [W], moving average of w.
+      path_length_mean: [], moving average of the path length.
       ema: the averaged generator as Flax variables, ready for `apply`: "params",
         "stats" with its own `w_avg`, "noise" with the constant noise maps.
       skipped: int32 [], updates in a row that were not finite and were left out.
@@ -34,6 +35,7 @@ class TrainState:
     params: dict[str, Any]
     optimizer: dict[str, optax.OptState]
     w_avg: jax.Array
+    path_length_mean: jax.Array
     ema: Variables
     skipped: dict[str, jax.Array]
     skipped_total: dict[str, jax.Array]
@@ -50,7 +52,7 @@ class TrainState:
 def create(
     generator: Generator,
     discriminator: Discriminator,
-    optimizer: optax.GradientTransformation,
+    optimizers: dict[str, optax.GradientTransformation],
     phases: tuple[str, ...],
     seed: int,
 ) -> TrainState:
@@ -59,7 +61,7 @@ def create(
     Args:
       generator: the generator.
       discriminator: the discriminator.
-      optimizer: of both networks.
+      optimizers: by network.
       phases: names of the recipe's phases.
       seed: of the run.
     """
@@ -79,8 +81,9 @@ def create(
         step=zero,
         images_seen=zero,
         params=params,
-        optimizer={name: optimizer.init(p) for name, p in params.items()},
+        optimizer={name: optimizers[name].init(p) for name, p in params.items()},
         w_avg=variables["stats"]["w_avg"],
+        path_length_mean=jnp.zeros(()),
         ema=variables,
         skipped=dict.fromkeys(phases, zero),
         skipped_total=dict.fromkeys(phases, zero),
@@ -88,9 +91,9 @@ def create(
 
 
 def reset_optimizers(
-    state: TrainState, optimizer: optax.GradientTransformation
+    state: TrainState, optimizers: dict[str, optax.GradientTransformation]
 ) -> TrainState:
     """The state with fresh optimizers, as at the beginning of every stage."""
     return state.replace(
-        optimizer={name: optimizer.init(p) for name, p in state.params.items()}
+        optimizer={name: optimizers[name].init(p) for name, p in state.params.items()}
     )

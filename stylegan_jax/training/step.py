@@ -15,16 +15,47 @@ from stylegan_jax.training.growth import Stage
 from stylegan_jax.training.optimizer import scale_by_official_adam
 from stylegan_jax.training.reals import process_reals
 from stylegan_jax.training.recipes import Inputs, Phase
-from stylegan_jax.training.state import GENERATOR, TrainState
+from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 
 Scalars = dict[str, jax.Array]
+Averages = dict[str, jax.Array]  # moving averages of the state, by field
 Update = Callable[..., tuple[TrainState, Scalars]]
 
 
-def build_optimizer(e: Experiment) -> optax.GradientTransformation:
-    """The optimizer of both networks; its updates lack the learning rate."""
+def build_optimizers(e: Experiment) -> dict[str, optax.GradientTransformation]:
+    """The optimizer of each network; their updates lack the learning rate.
+
+    Lazy regularisation makes more updates than there are steps: the decays are taken
+    to the power `lazy_ratio`, to forget as fast as without it.
+    """
     t = e.training
-    return scale_by_official_adam(t.adam_beta1, t.adam_beta2, t.adam_epsilon)
+    return {
+        network: scale_by_official_adam(
+            t.adam_beta1 ** lazy_ratio(e, network),
+            t.adam_beta2 ** lazy_ratio(e, network),
+            t.adam_epsilon,
+        )
+        for network in (GENERATOR, DISCRIMINATOR)
+    }
+
+
+def lazy_ratio(e: Experiment, network: str) -> float:
+    """Steps per update of a network: k/(k+1) if regularised every k-th step, else 1.
+
+    Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of
+    StyleGAN", appendix B ("Lazy regularization").
+    """
+    t = e.training
+    k = t.g_reg_interval if network == GENERATOR else t.d_reg_interval
+    return k / (k + 1) if k else 1.0
+
+
+def relative_rate(e: Experiment, network: str) -> float:
+    """A network's learning rate as a multiple of the schedule's."""
+    t, ratio = e.training, lazy_ratio(e, network)
+    if network == DISCRIMINATOR and t.discriminator_learning_rate is not None:
+        ratio *= t.discriminator_learning_rate / t.learning_rate
+    return ratio
 
 
 def build_update(
@@ -37,10 +68,14 @@ def build_update(
     """The update of phase number `index` at `stage`.
 
     Returns:
-      A pure function (state, images_uint8 [B,R,R,C], labels [B,label_size], fade [],
+      A pure function (state, images_uint8 [B,H,W,C], labels [B,label_size], fade [],
       learning_rate []) -> (state, scalars named "<phase>/<scalar>").
     """
-    phase, optimizer = phases[index], build_optimizer(e)
+    phase = phases[index]
+    optimizer = build_optimizers(e)[phase.network]
+    rounds = e.training.accumulation_rounds
+    # The clock moves with the last of the phases that run at every step.
+    clock = max(i for i, p in enumerate(phases) if p.interval == 1)
 
     def update(
         state: TrainState,
@@ -49,36 +84,54 @@ def build_update(
         fade: jax.Array,
         learning_rate: jax.Array,
     ) -> tuple[TrainState, Scalars]:
+        step = state.step - int(index > clock)
         stage_fade = fade if stage.fading else 1.0
         flip = None
         if e.data.mirror:  # the same for all phases of a step
-            mirror = rngs.key(e.run.seed, rngs.Stream.MIRROR, state.step)
+            mirror = rngs.key(e.run.seed, rngs.Stream.MIRROR, step)
             flip = jax.random.uniform(mirror, (stage.batch_size,)) >= 0.5
-        inputs = Inputs(
-            state=state,
-            reals=process_reals(images_uint8, flip, stage_fade),
-            labels=labels if labels.shape[1] else None,
-            fade=stage_fade,
-            resolution=stage.resolution,
-            key=lambda stream: rngs.key(e.run.seed, stream, state.step, index),
-            split=parallel.split,
-        )
-
-        def objective(params: Any):
-            loss, outcome = phase.objective(params, inputs)
-            return loss, (outcome.scalars, outcome.w_avg)
-
         params = state.params[phase.network]
-        (_, (scalars, w_avg)), gradients = jax.value_and_grad(objective, has_aux=True)(
-            params
+
+        def one_round(averages: Averages, part: tuple) -> tuple:
+            """From (round, reals, labels) to (gradients, scalars)."""
+            round_index, reals, labels = part
+            inputs = Inputs(
+                state=state.replace(**averages),
+                reals=reals,
+                labels=labels if labels.shape[1] else None,
+                fade=stage_fade,
+                resolution=stage.resolution,
+                key=lambda stream: rngs.key(
+                    e.run.seed, stream, step, index, round_index
+                ),
+                split=parallel.split,
+            )
+
+            def objective(params: Any):
+                loss, outcome = phase.objective(params, inputs)
+                return loss, (averages | outcome.averages, outcome.scalars)
+
+            (_, (after, scalars)), gradients = jax.value_and_grad(
+                objective, has_aux=True
+            )(params)
+            return after, (gradients, scalars)
+
+        averages, (gradients, scalars) = accumulate(
+            one_round,
+            {"w_avg": state.w_avg, "path_length_mean": state.path_length_mean},
+            process_reals(images_uint8, flip, stage_fade),
+            labels,
+            rounds,
         )
         direction, moments = optimizer.update(
             gradients, state.optimizer[phase.network], params
         )
+        rate = learning_rate * relative_rate(e, phase.network)
         updated = optax.apply_updates(
-            params, jax.tree.map(lambda d: -learning_rate * d, direction)
+            params, jax.tree.map(lambda d: -rate * d, direction)
         )
-        # As officially, a gradient that is not finite skips the whole update.
+        # A gradient that is not finite skips the whole update, as in StyleGAN;
+        # StyleGAN2 would replace the entries by zero or 1e5 and go on.
         finite = all_finite(gradients)
         keep = functools.partial(jax.tree.map, lambda a, b: jnp.where(finite, a, b))
         skipped = jnp.where(finite, 0, state.skipped[phase.name] + 1)
@@ -87,14 +140,14 @@ def build_update(
             params=state.params | {phase.network: keep(updated, params)},
             optimizer=state.optimizer
             | {phase.network: keep(moments, state.optimizer[phase.network])},
-            w_avg=keep(w_avg, state.w_avg),
             skipped=state.skipped | {phase.name: skipped},
             skipped_total=state.skipped_total | {phase.name: total},
+            **{k: keep(v, getattr(state, k)) for k, v in averages.items()},
         )
         if phase.ema:
-            half_life = e.training.ema_half_life_kimg * 1000
-            new = new.replace(ema=average(new, 0.5 ** (stage.batch_size / half_life)))
-        if index == len(phases) - 1:
+            beta = ema_beta(e, stage.batch_size, state.images_seen)
+            new = new.replace(ema=average(new, beta))
+        if index == clock:
             new = new.replace(
                 step=state.step + 1, images_seen=state.images_seen + stage.batch_size
             )
@@ -104,7 +157,57 @@ def build_update(
     return update
 
 
-def average(state: TrainState, beta: float) -> Any:
+def accumulate(
+    one_round: Callable[[Averages, tuple], tuple[Averages, Any]],
+    averages: Averages,
+    reals: jax.Array,
+    labels: jax.Array,
+    rounds: int,
+) -> tuple[Averages, Any]:
+    """Runs `one_round` over the parts of a batch; the mean of its results.
+
+    Officially the rounds' gradients are added up, which Adam cannot tell but by its
+    epsilon. Round r takes every rounds-th row from r on, so that each device keeps to
+    its own.
+    """
+    if rounds == 1:
+        return one_round(averages, (0, reals, labels))
+
+    def parts(x: jax.Array) -> jax.Array:
+        return x.reshape(-1, rounds, *x.shape[1:]).swapaxes(0, 1)
+
+    def body(carry: tuple, part: tuple) -> tuple:
+        averages, sums = carry
+        averages, results = one_round(averages, part)
+        return (averages, jax.tree.map(jnp.add, sums, results)), None
+
+    xs = (jnp.arange(rounds), parts(reals), parts(labels))
+    first = jax.tree.map(lambda x: x[0], xs)
+    _, shapes = jax.eval_shape(one_round, averages, first)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    (averages, sums), _ = jax.lax.scan(body, (averages, zeros), xs)
+    return averages, jax.tree.map(lambda x: x / rounds, sums)
+
+
+def ema_beta(
+    e: Experiment, batch_size: int, images_seen: jax.Array
+) -> jax.Array | float:
+    """Decay per step of the averaged generator.
+
+    `ema_rampup` bounds the half-life to a share of the images seen before the step, so
+    that the random start is soon forgotten; the first step copies.
+
+    Reference: Karras et al. 2020, "Training Generative Adversarial Networks with
+    Limited Data", appendix C.
+    """
+    half_life = e.training.ema_half_life_kimg * 1000
+    if e.training.ema_rampup:
+        half_life = jnp.minimum(half_life, images_seen * e.training.ema_rampup)
+        half_life = jnp.maximum(half_life, 1e-8)
+    return 0.5 ** (batch_size / half_life)
+
+
+def average(state: TrainState, beta: jax.Array | float) -> Any:
     """The averaged generator after one step; what is not trained is copied."""
     params = jax.tree.map(
         lambda old, new: new + (old - new) * beta,

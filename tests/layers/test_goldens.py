@@ -46,7 +46,7 @@ IMAGE_OPS = {
     "blur2d": (lambda x: resample.blur2d(x, (1, 2, 1)), "same"),
     "upscale2d": (resample.upscale2d, "up"),
     "downscale2d": (resample.downscale2d, "down"),
-    "leaky_relu": (linear.leaky_relu, "same"),
+    "leaky_relu": (activations.leaky_relu, "same"),
     "pixel_norm_4d": (normalization.pixel_norm, "same"),
     "instance_norm": (normalization.instance_norm, "same"),
 }

@@ -64,7 +64,7 @@ def build(**training) -> Setup:
     stage = growth.stages(e)[1]
     assert (stage.resolution, stage.fading) == (8, True)
     devices = parallel.data_parallel()
-    optimizer = step.build_optimizer(e)
+    optimizer = step.build_optimizers(e)
     names = [p.name for p in phases]
     assert names == ["d_main", "g_main"]
     start = jax.jit(lambda: state.create(g, d, optimizer, names, SEED))()

@@ -1,0 +1,260 @@
+"""Resampling with FIR filters: upfirdn, and convolutions that change the resolution.
+
+Everything is shifts, additions and matrix products of contiguous arrays: no dilated or
+strided convolution in any order of gradient, which XLA runs slowly on CPU.
+
+Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
+appendix B ("Filtering"); Karras et al. 2019, appendix C.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylegan_jax.layers.linear import matmul
+
+Pair = tuple[int, int]
+
+
+def setup_filter(
+    taps, normalize: bool = True, flip: bool = False, gain: float = 1.0
+) -> np.ndarray:
+    """A filter as `upfirdn2d` takes it.
+
+    Args:
+      taps: numbers [k], or [h,w] for a filter that is not separable; a single number
+        too.
+      normalize: make them sum to one.
+      flip: reverse them.
+      gain: of a signal's amplitude; shared evenly between two passes over [k].
+
+    Returns:
+      float32 [k] or [h,w].
+    """
+    f = np.atleast_1d(np.asarray(taps, np.float64))
+    if f.ndim > 2 or f.size == 0:
+        raise ValueError(f"filter of shape {f.shape}; it must be [k] or [h,w]")
+    if normalize:
+        f = f / f.sum()
+    if flip:
+        f = np.flip(f)
+    return (f * gain ** (f.ndim / 2)).astype(np.float32)
+
+
+def upfirdn2d(
+    x: jax.Array,
+    taps: np.ndarray,
+    up: int | Pair = 1,
+    down: int | Pair = 1,
+    padding: tuple[Pair, Pair] = ((0, 0), (0, 0)),
+    flip: bool = False,
+    gain: float = 1.0,
+) -> jax.Array:
+    """Inserts zeros, pads or crops, filters, and keeps every down-th pixel.
+
+    Args:
+      x: [B,H,W,C].
+      taps: [k] for both axes in turn, or [h,w].
+      up: pixels per pixel after insertion, zeros behind each; of (height, width).
+      down: the first of each `down` pixels is kept; of (height, width).
+      padding: zeros ((top, bottom), (left, right)); negative crops.
+      flip: correlate instead of convolve.
+      gain: of the amplitude.
+
+    Returns:
+      [B,H',W',C], H' = (H * up + top + bottom - taps) // down + 1.
+    """
+    ups, downs = (np.broadcast_to(v, 2).tolist() for v in (up, down))
+    f = np.asarray(taps, np.float64)
+    f = f if flip else np.flip(f)
+    f = f * gain ** (f.ndim / 2)
+    sizes = [f.shape[0], f.shape[-1]]
+    lengths = [
+        (n * u + sum(p) - k) // d + 1
+        for n, u, d, p, k in zip(x.shape[1:3], ups, downs, padding, sizes, strict=True)
+    ]
+    if min(lengths) < 1:
+        raise ValueError(
+            f"upfirdn2d of {x.shape} by {up} / {down} with {f.shape} taps and padding "
+            f"{padding} leaves nothing"
+        )
+    for axis in (0, 1):
+        if f.ndim == 1:
+            x = _resample_axis(
+                x, f, axis + 1, ups[axis], downs[axis], padding[axis], lengths[axis]
+            )
+    if f.ndim == 2:  # rows of the filter, one after the other
+        rows = [
+            _resample_axis(x, row, 2, ups[1], downs[1], padding[1], lengths[1])
+            for row in f
+        ]
+        x = _combine(
+            rows, np.ones(len(rows)), 1, ups[0], downs[0], padding[0], lengths[0]
+        )
+    return x
+
+
+def upsample2d(x: jax.Array, taps: np.ndarray, factor: int = 2) -> jax.Array:
+    """Enlarges x [B,H,W,C] by `factor`, centred, keeping its amplitude."""
+    padding = tuple(
+        ((k + factor - 1) // 2, (k - factor) // 2)
+        for k in (taps.shape[0], taps.shape[-1])
+    )
+    return upfirdn2d(x, taps, up=factor, padding=padding, gain=factor**2)
+
+
+def downsample2d(x: jax.Array, taps: np.ndarray, factor: int = 2) -> jax.Array:
+    """Reduces x [B,H,W,C] by `factor`, centred."""
+    padding = tuple(
+        ((k - factor + 1) // 2, (k - factor) // 2)
+        for k in (taps.shape[0], taps.shape[-1])
+    )
+    return upfirdn2d(x, taps, down=factor, padding=padding)
+
+
+def filter2d(x: jax.Array, taps: np.ndarray) -> jax.Array:
+    """Filters x [B,H,W,C] with zero padding that keeps its size."""
+    padding = tuple((k // 2, (k - 1) // 2) for k in (taps.shape[0], taps.shape[-1]))
+    return upfirdn2d(x, taps, padding=padding)
+
+
+def up_conv2d(x: jax.Array, kernel: jax.Array, taps: np.ndarray) -> jax.Array:
+    """Doubles the resolution and convolves: zeros inserted, kernel, filter.
+
+    Args:
+      x: [B,H,W,I].
+      kernel: [k,k,I,O], k 1 or 3; its tap (u,v) sends pixel (i,j) to (2i+u, 2j+v).
+      taps: the filter.
+
+    Returns:
+      [B,2H,2W,O].
+    """
+    if kernel.shape[0] == 1:
+        return upsample2d(matmul(x, kernel[0, 0]), taps)
+    padding = tuple(
+        ((k + 1) // 2 - 1, (k - 2) // 2) for k in (taps.shape[0], taps.shape[-1])
+    )
+    return upfirdn2d(_transposed_conv(x, kernel), taps, padding=padding, gain=4.0)
+
+
+def down_conv2d(x: jax.Array, kernel: jax.Array, taps: np.ndarray) -> jax.Array:
+    """Filters, convolves, and halves the resolution.
+
+    Args:
+      x: [B,2H,2W,I].
+      kernel: [k,k,I,O], k 1 or 3.
+      taps: the filter.
+
+    Returns:
+      [B,H,W,O].
+    """
+    if kernel.shape[0] == 1:
+        return matmul(downsample2d(x, taps), kernel[0, 0])
+    # One more row and column than the convolution needs makes whole 2x2 blocks.
+    padding = tuple(
+        ((k - 1) // 2 + 1, (k - 2) // 2 + 2) for k in (taps.shape[0], taps.shape[-1])
+    )
+    return _strided_conv(upfirdn2d(x, taps, padding=padding), kernel)
+
+
+def _transposed_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """[B,H,W,I] -> [B,2H+1,2W+1,O] of stride two, an output phase at a time.
+
+    Even rows gather taps 0 (same row) and 2 (row above), odd rows tap 1; likewise
+    columns: 9 products per pixel, as many as there are.
+    """
+    b, h, w, _ = x.shape
+    o = kernel.shape[-1]
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    meets = (((0, 1), (2, 0)), ((1, 1),))  # by parity: (tap, first row of `padded`)
+    phases = []
+    for row in meets:
+        for column in meets:
+            windows = [
+                padded[:, i : i + h + 1, j : j + w + 1]
+                for _, i in row
+                for _, j in column
+            ]
+            k = [kernel[u, v] for u, _ in row for v, _ in column]
+            phases.append(matmul(jnp.concatenate(windows, -1), jnp.concatenate(k)))
+    y = jnp.stack(phases, axis=3).reshape(b, h + 1, w + 1, 2, 2, o)
+    y = y.transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h + 2, 2 * w + 2, o)
+    return y[:, :-1, :-1]
+
+
+def _strided_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """[B,2H+2,2W+2,I] -> [B,H,W,O] of stride two; the last row and column go unused."""
+    b, h, w, c = x.shape
+    h, w = h // 2 - 1, w // 2 - 1
+    blocks = x.reshape(b, h + 1, 2, w + 1, 2, c).transpose(2, 4, 0, 1, 3, 5)
+    windows = [
+        blocks[u % 2, v % 2, :, u // 2 : u // 2 + h, v // 2 : v // 2 + w]
+        for u in range(3)
+        for v in range(3)
+    ]
+    return matmul(jnp.concatenate(windows, -1), kernel.reshape(9 * c, -1))
+
+
+def _resample_axis(
+    x: jax.Array, taps: np.ndarray, axis: int, up: int, down: int, padding: Pair, length
+) -> jax.Array:
+    """`upfirdn2d` along one axis; taps as they meet the pixels."""
+    return _combine([x] * len(taps), taps, axis, up, down, padding, length)
+
+
+def _combine(
+    terms: list[jax.Array],
+    taps: np.ndarray,
+    axis: int,
+    up: int,
+    down: int,
+    padding: Pair,
+    length: int,
+) -> jax.Array:
+    """Sum of taps[t] times terms[t] zero-inserted, shifted by t, every down-th pixel.
+
+    Output pixel up * q + r takes pixel q * down + s of term t where
+    r * down + t - padding[0] = up * s: each r is a sum of plain strided slices.
+    """
+    size = terms[0].shape[axis]
+    count = -(-length // up)  # outputs of each remainder r
+    meets = [
+        [
+            (t, (r * down + t - padding[0]) // up)
+            for t in range(len(taps))
+            if (r * down + t - padding[0]) % up == 0
+        ]
+        for r in range(up)
+    ]
+    shifts = [s for pairs in meets for _, s in pairs]
+    before = max(0, -min(shifts, default=0))
+    after = max(0, max(shifts, default=0) + (count - 1) * down + 1 - size)
+    widths = [(0, 0)] * terms[0].ndim
+    widths[axis] = (before, after)
+    padded = {id(t): jnp.pad(t, widths) for t in terms}
+    phases = []
+    for pairs in meets:
+        total = None
+        for t, s in pairs:
+            start = s + before
+            part = jax.lax.slice_in_dim(
+                padded[id(terms[t])],
+                start,
+                start + (count - 1) * down + 1,
+                down,
+                axis,
+            )
+            if taps[t] != 1:
+                part = part * np.asarray(taps[t], part.dtype)
+            total = part if total is None else total + part
+        if total is None:
+            shape = list(terms[0].shape)
+            shape[axis] = count
+            total = jnp.zeros(shape, terms[0].dtype)
+        phases.append(total)
+    if up == 1:
+        return phases[0]
+    y = jnp.stack(phases, axis=axis + 1)
+    shape = list(terms[0].shape)
+    shape[axis] = count * up
+    return jax.lax.slice_in_dim(y.reshape(shape), 0, length, axis=axis)

@@ -1,0 +1,49 @@
+"""Convolution modulated by styles: scale the inputs, convolve, normalise the outputs.
+
+Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
+section 2.2 and equations 1 to 3. The paper scales the kernel for each image; scaling
+the activations instead is the same product and needs one kernel for all images.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+EPSILON = 1e-8
+
+Convolution = Callable[[jax.Array, jax.Array], jax.Array]  # (x, kernel) -> y
+
+
+def modulated_conv2d(
+    x: jax.Array,
+    kernel: jax.Array,
+    style: jax.Array,
+    convolution: Convolution,
+    demodulate: bool = True,
+) -> jax.Array:
+    """Convolves every image with the kernel scaled by its style.
+
+    Args:
+      x: [B,H,W,I], of any floating dtype, which the convolution has too.
+      kernel: [k,k,I,O] float32.
+      style: [B,I] float32, a factor for every input channel.
+      convolution: from x and the kernel to y; may change the resolution.
+      demodulate: scale every output channel of every image to unit variance, assuming
+        independent inputs of unit variance.
+
+    Returns:
+      [B,H',W',O], in the dtype of x.
+    """
+    y = convolution(x * style[:, None, None, :].astype(x.dtype), kernel)
+    if demodulate:
+        scale = demodulation(kernel, style)
+        y = y * scale[:, None, None, :].astype(y.dtype)
+    return y
+
+
+def demodulation(kernel: jax.Array, style: jax.Array) -> jax.Array:
+    """1 / norm of the modulated kernel for every output channel: [B,O], float32."""
+    energy = jnp.sum(jnp.square(kernel), axis=(0, 1))
+    norm = jnp.matmul(jnp.square(style), energy, precision=jax.lax.Precision.HIGHEST)
+    return jax.lax.rsqrt(norm + EPSILON)
