@@ -122,6 +122,9 @@ class Training:
     ema_half_life_kimg: float = 10.0  # of the averaged generator ...
     ema_rampup: float = 0.0  # ... at most this share of the images seen; 0: no limit
     nonfinite_limit: int = 20  # skipped updates in a row before the run stops
+    # --workdir of a run, or --out of a conversion, whose networks a new run starts
+    # from; `.../checkpoints/NUMBER` takes that one and not the newest.
+    transfer: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -302,6 +305,12 @@ def _misfits(e: Experiment) -> Iterator[str]:
         yield (
             "`training.d_reg_interval` makes R1 lazy; it goes with `training.loss` "
             "'logistic' and `training.r2_gamma` 0 only"
+        )
+    if t.transfer is not None and t.ema_rampup:
+        yield (
+            f"`training.ema_rampup` (={t.ema_rampup}) must be 0 with "
+            "`training.transfer`: the first step would forget the averaged generator "
+            "that was transferred"
         )
     if m.const_input and not m.styles:
         yield (

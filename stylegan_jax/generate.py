@@ -46,8 +46,8 @@ def main(argv: list[str]) -> None:
     for seed, image in zip(chosen, generated, strict=True):
         save_png(out / f"seed{seed:04d}.png", image)
     save_png(out / "grid.png", image_grid(generated, FLAGS.columns))
-    size = trained.resolution
-    print(f"wrote {len(chosen)} images of {size}x{size} and grid.png to {out}")
+    height, width = generated.shape[1:3]
+    print(f"wrote {len(chosen)} images of {height}x{width} and grid.png to {out}")
 
 
 def define_flags() -> None:

@@ -6,6 +6,7 @@ Every setting can be changed on the command line:
 `--config.training.total_kimg=100`. The same command resumes an interrupted run.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from stylegan_jax.models import Generator
 from stylegan_jax.parallel import Parallel
 from stylegan_jax.reporting import Reporter, format_duration, to_uint8
 from stylegan_jax.sampling import images as sampling
-from stylegan_jax.training import growth, loop, recipes, step
+from stylegan_jax.training import growth, loop, recipes, step, transfer
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.growth import Stage
 from stylegan_jax.training.programs import ProgramCache
@@ -77,8 +78,6 @@ def train(e: Experiment, directory: Path) -> TrainState:
     )
     labels = workdir.label_size(e, info)
     workdir.check(directory, e, info)
-    if devices.is_main:
-        workdir.write(directory, e, info)
     use_compilation_cache(e.run.compilation_cache)
 
     generator, discriminator = models.build(e.model, e.data, labels)
@@ -93,6 +92,15 @@ def train(e: Experiment, directory: Path) -> TrainState:
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=devices.replicated),
         jax.eval_shape(create),
     )
+    checkpoints = workdir.open_checkpoints(
+        directory, e.run.keep_checkpoints, lambda text: reporter.line(text)
+    )
+    fresh = checkpoints.latest_step() is None
+    transferred = None
+    if fresh and e.training.transfer is not None:
+        transferred = transfer.plan(e.training.transfer, abstract)
+    if devices.is_main:
+        workdir.write(directory, e, info)
     reporter = Reporter(directory, devices.is_main)
     programs = ProgramCache(
         e,
@@ -104,12 +112,13 @@ def train(e: Experiment, directory: Path) -> TrainState:
             "compiled", stage=stage.name, seconds=seconds
         ),
     )
-    checkpoints = workdir.open_checkpoints(
-        directory, e.run.keep_checkpoints, reporter.line
-    )
     describe(reporter, e, source, abstract, devices, len(stages))
-    if checkpoints.latest_step() is None:
+    if fresh:
         state, progress = create(), loop.Progress(stages[0].resolution)
+        if transferred is not None:
+            state = transferred.load(state)
+            report_transfer(reporter, transferred)
+            transferred = None  # its arrays take memory
     else:
         state, progress = loop.restore(checkpoints, abstract)
         reporter.line(f"resuming at {progress.images_seen / 1000:g} kimg")
@@ -267,6 +276,18 @@ def describe(
         f"{source.num_images:,} images from {source.name}; {num_stages} stages, "
         f"{e.training.total_kimg:g} kimg, on {devices.num_devices} x {kind} in "
         f"{devices.process_count} process(es)"
+    )
+
+
+def report_transfer(reporter: Reporter, transferred: transfer.Transfer) -> None:
+    """Prints and logs what was loaded from where, and what was not."""
+    for line in transferred.table():
+        reporter.line(line)
+    reporter.event(
+        "transfer",
+        source=transferred.name,
+        notes=transferred.notes,
+        arrays=[dataclasses.asdict(row) for row in transferred.rows],
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from stylegan_jax import config, front_door, models
+from stylegan_jax import config, front_door, models, presets
 from stylegan_jax.training import growth, recipes, step
 from stylegan_jax.training import state as train_state
 
@@ -36,6 +36,21 @@ CONFIGS = {
     "table1:d": ((FOLDER,), 8),
     "table1:e": ((FOLDER,), 8),
     "table1:f": ((FOLDER,), 8),
+    "stylegan2_emoji": ((), 1),
+    "stylegan2_cifar10": ((), 2),
+    "stylegan2_cifar10:uncond": ((), 2),
+    "stylegan2_cifar10:small": ((), 1),
+    "stylegan2_ffhq": ((FOLDER,), 8),
+    "stylegan2_ffhq_e": ((FOLDER,), 8),
+    "stylegan2_paper256": ((FOLDER,), 8),
+    "stylegan2_auto": ((FOLDER,), 1),
+    "stylegan2_auto:1024x8": ((FOLDER,), 8),
+    "stylegan2_table1:a": ((FOLDER,), 8),
+    "stylegan2_table1:b": ((FOLDER,), 8),
+    "stylegan2_table1:c": ((FOLDER,), 8),
+    "stylegan2_table1:d": ((FOLDER,), 8),
+    "stylegan2_table1:e": ((FOLDER,), 8),
+    "stylegan2_table1:f": ((FOLDER,), 8),
 }
 
 
@@ -96,8 +111,10 @@ def test_loads_and_survives_json(name):
 def test_batches_fit_the_devices_and_the_last_stage_is_full(name):
     e, devices = experiment(name), CONFIGS[name][1]
     stages = growth.stages(e)
-    assert [s.batch_size % devices for s in stages] == [0] * len(stages)
-    assert stages[0].resolution == e.training.initial_resolution
+    rounds = e.training.accumulation_rounds
+    assert [s.batch_size % (devices * rounds) for s in stages] == [0] * len(stages)
+    first = e.training.initial_resolution if e.model.growing else e.data.resolution
+    assert stages[0].resolution == first
     assert stages[-1].resolution == e.data.resolution
     assert not stages[-1].fading
     assert stages[-1].end_images >= e.training.total_kimg * 1000
@@ -129,12 +146,15 @@ def parameters(tree) -> int:
 
 
 # Trainable parameters of generator and discriminator, where published: Karras et al.
-# 2019, Table 1 and the official code's printout.
+# 2019, Table 1, and the official codes' printouts.
 PUBLISHED = {
     "ffhq": (26_219_627, 23_087_249),
     "celebahq_wgangp": (26_219_627, 23_087_249),
     "table1:b": (23_079_115, 23_087_249),
     "table1:f": (26_219_627, 23_087_249),
+    "stylegan2_ffhq": (30_370_060, 29_012_513),
+    "stylegan2_table1:a": (26_219_627, 23_087_249),
+    "stylegan2_table1:f": (30_370_060, 29_012_513),
 }
 
 
@@ -192,17 +212,22 @@ def test_wgangp_differs_from_ffhq_in_loss_and_highest_rates_only():
     assert (wgan.gp_weight, wgan.gp_target, wgan.drift_weight) == (10.0, 1.0, 0.001)
 
 
-def test_table1_takes_one_step_at_a_time():
-    def flat(e):
-        sections = config.to_dict(e)
-        return {f"{s}.{k}": v for s in sections for k, v in sections[s].items()}
+def flat(e: config.Experiment) -> dict:
+    sections = config.to_dict(e)
+    return {f"{s}.{k}": v for s in sections for k, v in sections[s].items()}
 
-    steps = [flat(experiment(f"table1:{s}")) for s in "bcdef"]
-    differences = [
+
+def differences(steps: list[dict]) -> list[set[str]]:
+    """What changes from each experiment to the next."""
+    return [
         {key for key in before if before[key] != after[key]}
         for before, after in zip(steps, steps[1:], strict=False)
     ]
-    assert differences == [
+
+
+def test_table1_takes_one_step_at_a_time():
+    steps = [flat(experiment(f"table1:{s}")) for s in "bcdef"]
+    assert differences(steps) == [
         {
             "model.mapping_layers",
             "model.styles",
@@ -220,6 +245,55 @@ def test_table1_takes_one_step_at_a_time():
 def test_table1_asks_for_a_step(name):
     with pytest.raises(flags.IllegalFlagValueError, match="must be one of b, c, d, e"):
         read(name)
+
+
+def test_stylegan2_table1_takes_one_step_at_a_time():
+    a, b, c, d, e, f = (flat(experiment(f"stylegan2_table1:{s}")) for s in "abcdef")
+    assert a == flat(experiment("ffhq"))
+    assert e == flat(experiment("stylegan2_ffhq_e"))
+    assert f == flat(experiment("stylegan2_ffhq"))
+    assert differences([a, b, c, d]) == [
+        {"model.family", "model.channel_base"},
+        {"training.d_reg_interval", "training.g_reg_interval"},
+        {"training.path_length_weight"},
+    ]
+    assert differences([e, f]) == [{"model.channel_base", "training.r1_gamma"}]
+    # The growing networks keep the widths of StyleGAN.
+    networks = [
+        models.build(experiment(f"stylegan2_table1:{s}").model, config.Data(), 0)
+        for s in "abcde"
+    ]
+    for network in (n for pair in networks for n in pair):
+        widths = {r: network.channels(r) for r in networks[0][0].resolutions}
+        assert widths == {r: min(16384 // r, 512) for r in widths}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("stylegan2_table1", "must be one of a, b, c, d, e, f"),
+        ("stylegan2_cifar10:big", "must be one of cond, uncond, small"),
+        ("stylegan2_auto:256", "must be RESOLUTIONxDEVICES"),
+    ],
+)
+def test_stylegan2_configs_name_their_arguments(name, message):
+    with pytest.raises(flags.IllegalFlagValueError, match=message):
+        read(name)
+
+
+def test_stylegan2_emoji_is_auto_but_narrow():
+    auto, e = flat(config.parse(presets.auto(32))), flat(experiment("stylegan2_emoji"))
+    [changed_keys] = differences([auto, e])
+    assert {key for key in changed_keys if not key.startswith("run.")} == {
+        *("data.mirror", "model.z_dim", "model.w_dim", "model.mapping_features"),
+        *("model.channel_base", "model.channel_max", "training.total_kimg"),
+        *("training.batch_size", "training.r1_gamma", "training.ema_half_life_kimg"),
+    }
+    # Half of auto's batch: twice the penalty, half the memory.
+    assert e["training.batch_size"] == auto["training.batch_size"] / 2
+    assert e["training.r1_gamma"] == 2 * auto["training.r1_gamma"]
+    key = "training.ema_half_life_kimg"
+    assert e[key] == auto[key] / 2
 
 
 # --- every field is read -----------------------------------------------------------
@@ -449,7 +523,37 @@ PROBLEMS = {
     "`training.style_mixing_probability`": changed(
         training={"style_mixing_probability": 1.5}
     ),
+    "`training.ema_rampup`": changed(training={"transfer": "x", "ema_rampup": 0.05}),
     "`run.seed`": changed(run={"seed": -1}),
+    "`data.base_size` (=(0, 4)) must lie": changed(data={"base_size": (0, 4)}),
+    "`data.base_size` (=(4, 8)) must be (4, 4)": changed(data={"base_size": (4, 8)}),
+    "`model.g_architecture` (='skip') and": changed(
+        model={"family": "stylegan2", "g_architecture": "skip"}
+    ),
+    "`model.g_architecture` must be 'growing'": changed(
+        model={"g_architecture": "skip", "d_architecture": "resnet"}
+    ),
+    "`model.resample_filter`": changed(model={"resample_filter": (1,)}),
+    "`model.conv_clamp`": changed(model={"conv_clamp": -1.0}),
+    "`training.path_length_weight` needs": changed(
+        training={"path_length_weight": 2.0}
+    ),
+    "`training.d_reg_interval` makes R1 lazy": changed(
+        training={"d_reg_interval": 16, "loss": "wgan"}
+    ),
+    "`training.d_reg_interval` makes": changed(
+        training={"d_reg_interval": 16, "r2_gamma": 1.0}
+    ),
+    "`training.discriminator_learning_rate`": changed(
+        training={"discriminator_learning_rate": 0.0}
+    ),
+    "`training.accumulation_rounds`": changed(training={"accumulation_rounds": 0}),
+    "a batch of 32 does not split into `training.accumulation_rounds` (=3)": changed(
+        training={"accumulation_rounds": 3}
+    ),
+    "a batch of 6 does not split into groups": changed(
+        training={"batch_size": 48, "accumulation_rounds": 8}
+    ),
     "`run.grid_rows` x": changed(run={"grid_rows": 100, "grid_columns": 100}),
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import jax
 import pytest
 from jax.sharding import AbstractMesh, AxisType
+from ml_collections import ConfigDict
 
 from stylegan_jax import config, models, parallel
 from stylegan_jax.parallel import Parallel
@@ -19,13 +20,24 @@ from stylegan_jax.training import state as train_state
 from stylegan_jax.training.growth import Stage
 from stylegan_jax.training.programs import ProgramCache
 
-PHASES = ("d_main", "g_main")
+PHASES = {
+    "stylegan1": ("d_main", "g_main"),
+    "stylegan2": ("g_main", "g_path", "d_main", "d_r1"),
+}
+STAGES = [("stylegan1", False), ("stylegan1", True), ("stylegan2", False)]
+stages = pytest.mark.parametrize(
+    "family, fading", STAGES, ids=["stylegan1", "stylegan1-fading", "stylegan2"]
+)
+PARAMETERS_AT_1024 = {
+    "stylegan1": {"generator": 26_219_627, "discriminator": 23_087_249},
+    "stylegan2": {"generator": 30_370_060, "discriminator": 29_012_513},
+}
 EIGHT_DEVICES = Parallel(AbstractMesh((8,), ("data",), (AxisType.Auto,)))
 
 
-def small(dtype: str = "float32") -> config.Experiment:
+def small(family: str, dtype: str = "float32") -> config.Experiment:
     """All depths up to 64x64, few channels."""
-    c = config.base()
+    c = family_defaults(family)
     c.data.resolution = 64
     c.data.mirror = True
     c.model.z_dim = c.model.w_dim = c.model.mapping_features = 16
@@ -38,9 +50,21 @@ def small(dtype: str = "float32") -> config.Experiment:
     return config.parse(c)
 
 
-def ffhq() -> config.Experiment:
+def family_defaults(family: str) -> ConfigDict:
+    """The networks and phases of a family."""
+    c = config.base()
+    if family == "stylegan2":
+        c.model.family = family
+        c.model.g_architecture, c.model.d_architecture = "skip", "resnet"
+        c.training.path_length_weight = 2.0
+        c.training.g_reg_interval, c.training.d_reg_interval = 4, 16
+    return c
+
+
+def ffhq(family: str) -> config.Experiment:
     """The official setting for eight GPUs."""
-    file = runpy.run_path(str(Path(__file__).parent.parent / "configs" / "ffhq.py"))
+    name = {"stylegan1": "ffhq.py", "stylegan2": "stylegan2_ffhq.py"}[family]
+    file = runpy.run_path(str(Path(__file__).parent.parent / "configs" / name))
     c = file["get_config"]()
     c.data.path = "not read"
     return config.parse(c)
@@ -49,10 +73,11 @@ def ffhq() -> config.Experiment:
 def programs(e: config.Experiment, devices: Parallel) -> ProgramCache:
     generator, discriminator = models.build(e.model, e.data, 0)
     phases = recipes.build(e, generator, discriminator)
-    assert tuple(p.name for p in phases) == PHASES
+    names = PHASES[e.model.family]
+    assert tuple(p.name for p in phases) == names
     state = jax.eval_shape(
         lambda: train_state.create(
-            generator, discriminator, step.build_optimizers(e), PHASES, e.run.seed
+            generator, discriminator, step.build_optimizers(e), names, e.run.seed
         )
     )
     state = jax.tree.map(
@@ -85,10 +110,10 @@ def check_module(
     assert "mhlo.num_partitions = 8" in text and '"data"=8' in text
     size, channels = stage.resolution, e.data.channels
     reals = f"tensor<{stage.batch_size}x{size}x{size}x{channels}xui8>"
-    assert (reals in text) == (phase == "d_main")
+    assert (reals in text) == phase.startswith("d_")
     found = re.findall(r"tf\.aliasing_output|jax\.buffer_donor", text)
     assert len(found) == donated
-    assert text.count("stablehlo.convolution") >= 2 * 2 * (size.bit_length() - 2)
+    assert text.count("stablehlo.convolution") >= 2 * (size.bit_length() - 2)
     assert "stablehlo.dot_general" in text
     assert "callback" not in text and "stablehlo.infeed" not in text
     # Parameters are arguments, not constants; FIR taps and the like are small.
@@ -98,21 +123,22 @@ def check_module(
         assert set(dilated.split(", ")) == {"1"}
 
 
-@pytest.mark.parametrize("fading", [False, True], ids=["stable", "fading"])
+@stages
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
-def test_small_networks_lower(platform, fading):
-    e = small()
+def test_small_networks_lower(platform, family, fading):
+    e = small(family)
     cache, stage = programs(e, EIGHT_DEVICES), stage_at(e, 64, fading)
     state = cache.arguments(stage)[0]
-    for i, phase in enumerate(PHASES):
+    for i, phase in enumerate(PHASES[family]):
         text = cache.lower(stage, i, platform).as_text()
         check_module(text, e, stage, phase, len(reused(state, phase)))
 
 
-def test_bfloat16_reaches_the_convolutions():
-    e = small("bfloat16")
-    cache, stage = programs(e, EIGHT_DEVICES), stage_at(e, 64, True)
-    for i in range(len(PHASES)):
+@stages
+def test_bfloat16_reaches_the_convolutions(family, fading):
+    e = small(family, "bfloat16")
+    cache, stage = programs(e, EIGHT_DEVICES), stage_at(e, 64, fading)
+    for i in range(len(PHASES[family])):
         text = cache.lower(stage, i, "tpu").as_text()
         types = re.findall(r"stablehlo.convolution.*-> tensor<[\dx]*(\w+)>", text)
         assert types.count("bf16") > 10
@@ -124,9 +150,9 @@ def test_bfloat16_reaches_the_convolutions():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fading", [False, True], ids=["stable", "fading"])
-def test_ffhq_at_1024_lowers(fading):
-    e = ffhq()
+@stages
+def test_ffhq_at_1024_lowers(family, fading):
+    e = ffhq(family)
     cache, stage = programs(e, EIGHT_DEVICES), stage_at(e, 1024, fading)
     assert stage.batch_size == 32
     state = cache.arguments(stage)[0]
@@ -134,9 +160,9 @@ def test_ffhq_at_1024_lowers(fading):
         name: sum(x.size for x in jax.tree.leaves(params))
         for name, params in state.params.items()
     }
-    assert sizes == {"generator": 26_219_627, "discriminator": 23_087_249}
+    assert sizes == PARAMETERS_AT_1024[family]
     for platform in ("tpu", "cuda"):
-        for i, phase in enumerate(PHASES):
+        for i, phase in enumerate(PHASES[family]):
             start = time.monotonic()
             text = cache.lower(stage, i, platform).as_text()
             seconds = time.monotonic() - start
@@ -148,9 +174,10 @@ def test_ffhq_at_1024_lowers(fading):
             check_module(text, e, stage, phase, len(reused(state, phase)))
 
 
-def test_compiled_programs_overwrite_the_state_and_dilate_nothing():
+@stages
+def test_compiled_programs_overwrite_the_state_and_dilate_nothing(family, fading):
     """Dilated convolutions are 20-40 times slower in the gradient on CPUs."""
-    c = config.base()
+    c = family_defaults(family)
     c.data.resolution = 8
     c.model.z_dim = c.model.w_dim = c.model.mapping_features = 8
     c.model.mapping_layers = 1
@@ -159,9 +186,9 @@ def test_compiled_programs_overwrite_the_state_and_dilate_nothing():
     c.training.initial_resolution = 4
     c.training.batch_size = 4
     e = config.parse(c)
-    cache, stage = programs(e, parallel.data_parallel()), stage_at(e, 8, True)
+    cache, stage = programs(e, parallel.data_parallel()), stage_at(e, 8, fading)
     state = cache.arguments(stage)[0]
-    for i, phase in enumerate(PHASES):
+    for i, phase in enumerate(PHASES[family]):
         compiled = cache.lower(stage, i).compile(
             {"xla_backend_optimization_level": 0}  # of machine code, not of the HLO
         )

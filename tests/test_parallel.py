@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEVICES = 8
 BATCH_SIZE = 16
 LABEL_SIZE = 3
-ROUNDS, STEPS_PER_ROUND = 2, 2  # of each of the two stages
+ROUNDS, STEPS_PER_ROUND = 2, 2  # of each stage
 TIMEOUT_SECONDS = 300  # a hang must fail the test; a loaded machine must not
 
 CONFIG = """
@@ -68,14 +68,55 @@ def experiment(**training) -> config.Experiment:
     return config.parse(c)
 
 
+def stylegan2() -> config.Experiment:
+    """Every phase at every other step, in two rounds of accumulation."""
+    scope: dict = {}
+    exec(CONFIG, scope)
+    c = scope["get_config"]()
+    c.model.family = "stylegan2"
+    c.model.g_architecture, c.model.d_architecture = "skip", "resnet"
+    c.model.channel_base = 128
+    c.training.update(
+        batch_size=2 * BATCH_SIZE,
+        accumulation_rounds=2,
+        g_reg_interval=2,
+        d_reg_interval=2,
+        path_length_weight=2.0,
+        ema_rampup=0.05,
+    )
+    return config.parse(c)
+
+
 # --- 1 device against 8 ---------------------------------------------------------
+
+EXPERIMENTS = {
+    "stylegan1": experiment(batch_size=BATCH_SIZE, steps_per_round=STEPS_PER_ROUND),
+    "stylegan2": stylegan2(),
+}
+PHASES = {
+    "stylegan1": ("d_main", "g_main"),
+    "stylegan2": ("g_main", "g_path", "d_main", "d_r1"),
+}
+STAGES = {"stylegan1": (0, 1), "stylegan2": (0,)}
+NETWORKS = {"d": "discriminator", "g": "generator"}
 
 
 def worker(devices: int, out: Path) -> None:
-    """Trains a few steps of two stages; writes all numbers, and the programs."""
+    """Trains both families for a few steps; writes all numbers, and the programs."""
     jax.config.update("jax_num_cpu_devices", devices)
-    e = experiment(batch_size=BATCH_SIZE, steps_per_round=STEPS_PER_ROUND)
     here = parallel.data_parallel()
+    numbers = flat("draws", draws(here))
+    for family, e in EXPERIMENTS.items():
+        folder = out / family
+        folder.mkdir(parents=True)
+        results = train_a_little(e, here, folder)
+        numbers |= {f"{family}/{name}": value for name, value in results.items()}
+    np.savez(out / "numbers.npz", **numbers)
+
+
+def train_a_little(
+    e: config.Experiment, here: parallel.Parallel, folder: Path
+) -> dict[str, np.ndarray]:
     generator, discriminator = models.build(e.model, e.data, LABEL_SIZE)
     phases = recipes.build(e, generator, discriminator)
     optimizer = step.build_optimizers(e)
@@ -91,7 +132,6 @@ def worker(devices: int, out: Path) -> None:
     )
     programs = ProgramCache(e, phases, here, abstract, LABEL_SIZE, lambda *_: None)
     numbers: dict[str, np.ndarray] = flat("start", state.params)
-    numbers |= flat("draws", draws(here))
     random = np.random.RandomState(0)
     for stage in growth.stages(e)[:2]:
         state = here.jit_replicated(
@@ -101,24 +141,25 @@ def worker(devices: int, out: Path) -> None:
         for name in names:
             flops = compiled[name].cost_analysis()["flops"]
             numbers[f"flops/{stage.index}/{name}"] = np.asarray(flops)
-            path = out.with_name(f"{out.name}-{stage.index}-{name}.hlo")
+            path = folder / f"{stage.index}-{name}.hlo"
             path.write_text(compiled[name].as_text())
         for i in range(ROUNDS * STEPS_PER_ROUND):
             fade = np.float32(0.2 + 0.4 * (i // STEPS_PER_ROUND))
             rate = np.float32(e.training.learning_rate)
             fade, rate = here.replicate((fade, rate))
-            size = (BATCH_SIZE, stage.resolution, stage.resolution, 3)
+            size = (stage.batch_size, stage.resolution, stage.resolution, 3)
             images = random.randint(0, 256, size).astype(np.uint8)
             labels = np.eye(LABEL_SIZE, dtype=np.float32)[
-                random.randint(0, LABEL_SIZE, BATCH_SIZE)
+                random.randint(0, LABEL_SIZE, stage.batch_size)
             ]
             batch = here.put_batch((images, labels))
-            for name in names:
-                state, scalars = compiled[name](state, *batch, fade, rate)
-                numbers |= flat(f"scalars/{stage.index}/{i}", scalars)
+            for phase in phases:
+                if i % phase.interval == 0:
+                    state, scalars = compiled[phase.name](state, *batch, fade, rate)
+                    numbers |= flat(f"scalars/{stage.index}/{i}", scalars)
         numbers |= flat(f"state/{stage.index}", state)
     programs.close()
-    np.savez(out.with_name(f"{out.name}.npz"), **numbers)
+    return numbers
 
 
 def off_the_start(state: train_state.TrainState) -> train_state.TrainState:
@@ -136,8 +177,9 @@ def off_the_start(state: train_state.TrainState) -> train_state.TrainState:
         for i, x in enumerate(leaves)
     ]
     params = jax.tree.unflatten(tree, leaves)
-    const = params["generator"]["input"]["const"]
-    params["generator"]["input"]["const"] = 2 * (const - 1)
+    if "input" in params["generator"]:
+        const = params["generator"]["input"]["const"]
+        params["generator"]["input"]["const"] = 2 * (const - 1)
     return state.replace(params=params)
 
 
@@ -172,10 +214,11 @@ def one_and_eight(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
     finish(running)
     out = {}
     for n in (1, DEVICES):
-        with np.load(folder / f"{n}.npz") as data:
+        with np.load(folder / str(n) / "numbers.npz") as data:
             out[n] = dict(data)
-        for path in folder.glob(f"{n}-*.hlo"):
-            out[n][path.stem.replace("-", "/")] = path.read_text()
+        for path in (folder / str(n)).glob("*/*.hlo"):
+            name = f"{path.parent.name}/{path.stem.replace('-', '/')}"
+            out[n][name] = path.read_text()
     return out
 
 
@@ -188,8 +231,9 @@ def test_random_draws_do_not_depend_on_the_devices(one_and_eight):
         assert len(np.unique(one[name])) > 2, name
 
 
-def test_training_does_not_depend_on_the_devices(one_and_eight):
-    one, eight = one_and_eight[1], one_and_eight[DEVICES]
+@pytest.mark.parametrize("family", EXPERIMENTS)
+def test_training_does_not_depend_on_the_devices(one_and_eight, family):
+    one, eight = (below(one_and_eight[n], f"{family}/") for n in (1, DEVICES))
     worst: dict[str, tuple[float, str]] = {}
 
     def check(kind: str, name: str, relative: float, allowed: float) -> None:
@@ -211,22 +255,24 @@ def test_training_does_not_depend_on_the_devices(one_and_eight):
                 check("params", name, np.max(np.abs(difference)) / rms(value), 1e-5)
     # A step is small beside a parameter, so hold the way gone to account too.
     for name, before in below(one, "start/").items():
-        end = f"state/1/.params{name}"
+        end = f"state/{STAGES[family][-1]}/.params{name}"
         moved = rms(one[end] - before)
         assert moved > 1e-3, name  # the learning rate: one full step of Adam
         check("way", name, rms(eight[end] - one[end]) / moved, 1e-4)
     print("largest relative differences, 1 to 8 devices:", worst)
 
 
-def test_work_is_split_and_only_sums_are_exchanged(one_and_eight):
+@pytest.mark.parametrize("family", EXPERIMENTS)
+def test_work_is_split_and_only_sums_are_exchanged(one_and_eight, family):
     """Gradients and the minibatch's statistics are summed; no activation travels."""
-    one, eight = one_and_eight[1], one_and_eight[DEVICES]
-    for stage in (0, 1):
-        for phase, network in (("d_main", "discriminator"), ("g_main", "generator")):
+    one, eight = (below(one_and_eight[n], f"{family}/") for n in (1, DEVICES))
+    for stage in STAGES[family]:
+        for phase in PHASES[family]:
+            network = NETWORKS[phase[0]]
             split = eight[f"flops/{stage}/{phase}"] / one[f"flops/{stage}/{phase}"]
             assert split < 1.5 / DEVICES, (stage, phase, split)
 
-            exchanged = collectives(eight[f"{DEVICES}/{stage}/{phase}"])
+            exchanged = collectives(eight[f"{stage}/{phase}"])
             assert {kind for kind, _ in exchanged} == {"all-reduce"}, exchanged
             sizes = [size for _, size in exchanged]
             params = [

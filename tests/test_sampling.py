@@ -157,7 +157,7 @@ def test_what_is_coarse_and_fine(resolution, coarse, middle, fine):
 
 
 def test_too_small_for_mixing():
-    with pytest.raises(ValueError, match="at least 16x16, this one has reached 8x8"):
+    with pytest.raises(ValueError, match="resolution 16, this one has reached 8;"):
         mixing.style_ranges(8)
 
 

@@ -157,6 +157,21 @@ def test_a_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, capsys, a
     assert len(environment) == 2
 
 
+def test_a_resumed_run_of_stylegan2_equals_an_uninterrupted_one(tmp_path):
+    """In the middle of both intervals of lazy regularisation."""
+    e, whole = tiny.experiment(tiny.STYLEGAN2), tmp_path / "whole"
+    with tiny.recorded_batches() as everything:
+        train.train(e, whole)
+    assert [row["stage"] for row in tiny.ticks(whole)] == ["8x8"] * 4
+    end = tiny.restored(whole)
+    assert end["training/path_length_mean"] > 0
+    resumed = tiny.copy_up_to(whole, 32, tmp_path / "resumed")
+    with tiny.recorded_batches() as consumed:
+        train.train(e, resumed)
+    assert consumed == {k: v for k, v in everything.items() if int(k) >= 32}
+    tiny.assert_same(tiny.restored(resumed), end)
+
+
 def test_a_killed_run_resumes_to_the_same_numbers(finished, tmp_path):
     path, run = tiny.config_file(tmp_path), tmp_path / "run"
     process = tiny.start_training(run, path)

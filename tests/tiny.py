@@ -25,6 +25,19 @@ from stylegan_jax.training import state as train_state
 ROOT = Path(__file__).resolve().parent.parent
 BOUNDARY, END = 112, 192  # images: where 16x16 begins, and where the run ends
 SMALLEST = {"data.resolution": 4, "training.initial_resolution": 4}
+# One stage of eight steps; the regularisers run at every second and third.
+STYLEGAN2 = {
+    "data.resolution": 8,
+    "model.family": "stylegan2",
+    "model.g_architecture": "skip",
+    "model.d_architecture": "resnet",
+    "model.channel_base": 128,
+    "training.total_kimg": 0.064,
+    "training.path_length_weight": 2.0,
+    "training.g_reg_interval": 2,
+    "training.d_reg_interval": 3,
+    "training.ema_rampup": 0.5,
+}
 
 _BASE = {
     "data.resolution": 16,

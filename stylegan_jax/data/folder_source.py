@@ -31,7 +31,8 @@ def open_folder(data: config.Data) -> Source:
     classes = tuple(sorted(set(tops))) if in_folders else ()
     number = {name: label for label, name in enumerate(classes)}
     labels = [number.get(top, 0) for top in tops]
-    how = (data.resolution, data.channels, data.fit)
+    size = config.image_size(data.base_size, data.resolution)
+    how = (size, data.channels, data.fit)
 
     tf = images.tensorflow()
     path_table = tf.constant([os.fsencode(root / name) for name in names])
@@ -52,6 +53,7 @@ def open_folder(data: config.Data) -> Source:
         name=f"folder {root}",
         num_images=len(names),
         classes=classes,
+        base_size=data.base_size,
         resolution=data.resolution,
         channels=data.channels,
         fingerprint=_fingerprint(root, names),
@@ -100,15 +102,16 @@ def _check_headers(root: Path, names: list[str], data: config.Data) -> None:
     sample = [names[i * len(names) // count] for i in range(count)]
     with ThreadPoolExecutor(16) as pool:
         headers = list(pool.map(lambda name: images.header(root / name), sample))
-    damaged, unfit, sides = [], [], []
+    size = config.image_size(data.base_size, data.resolution)
+    damaged, unfit, unfit_sizes = [], [], []
     for name, header in zip(sample, headers, strict=True):
         if isinstance(header, str):
             damaged.append(f"{root / name} {header}")
             continue
-        problem = images.size_problem(*header, data.resolution, data.fit)
+        problem = images.size_problem(*header, size, data.fit)
         if problem:
             unfit.append(f"{root / name} {problem}")
-            sides.append(min(header))
+            unfit_sizes.append(header)
     what = f"of the {len(sample)} images looked at in `data.path` (={str(root)!r})"
     if damaged:
         raise ValueError(
@@ -116,10 +119,13 @@ def _check_headers(root: Path, names: list[str], data: config.Data) -> None:
             + _listing(damaged)
         )
     if unfit:
-        remedy = images.size_remedy(min(sides), data.resolution, data.fit)
+        rectangle = f" and `data.base_size` (={data.base_size})"
         raise ValueError(
             f"{len(unfit)} {what} have a size that does not fit `data.resolution` "
-            f"(={data.resolution}); {remedy}:" + _listing(unfit)
+            f"(={data.resolution})"
+            + rectangle * (data.base_size != (4, 4))
+            + f"; {images.size_remedy(unfit_sizes, data)}:"
+            + _listing(unfit)
         )
 
 

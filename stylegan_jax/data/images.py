@@ -2,6 +2,7 @@
 
 import functools
 import io
+import math
 import os
 import re
 import struct
@@ -10,7 +11,10 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from stylegan_jax import config
+
 Tensor = Any  # tf.Tensor, which is not imported until it is needed
+Size = tuple[int, int]  # height and width in pixels
 # What PIL raises on damaged files.
 PIL_ERRORS = (
     OSError,
@@ -76,125 +80,126 @@ def to_channels(image: Tensor, channels: int) -> Tensor:
     return tf.ensure_shape(gray, [None, None, 1])
 
 
-def box_average(image: Tensor, resolution: int) -> Tensor:
-    """Averages equal boxes of pixels, rounding the exact mean half to even.
+def box_average(image: Tensor, size: Size) -> Tensor:
+    """Averages equal square boxes of pixels, rounding the exact mean half to even.
 
     Args:
-      image: uint8 [H, W, C]; H = W, a multiple of `resolution`.
-      resolution: R, the side of the result in pixels.
+      image: uint8 [F * H, F * W, C] with F a power of two.
+      size: (H, W) of the result.
 
     Returns:
-      uint8 [R, R, C].
+      uint8 [H, W, C].
     """
     tf = tensorflow()
-    if image.shape[0] == image.shape[1] == resolution:
+    if tuple(image.shape[:2]) == size:
         return image
+    height, width = size
     channels = image.shape[-1]
-    side = tf.shape(image)[0]
-    factor = side // resolution
+    factor = tf.shape(image)[0] // height
 
     def average() -> Tensor:
-        boxes = tf.reshape(image, [resolution, factor, resolution, factor, channels])
+        boxes = tf.reshape(image, [height, factor, width, factor, channels])
         # Integer sums are exact, and so is the mean: the count is a power of two.
         total = tf.reduce_sum(tf.cast(boxes, tf.int32), [1, 3])
         mean = tf.cast(total, tf.float64) / tf.cast(factor * factor, tf.float64)
         return tf.cast(tf.round(mean), tf.uint8)
 
     out = tf.cond(tf.equal(factor, 1), lambda: image, average)
-    return tf.ensure_shape(out, [resolution, resolution, channels])
+    return tf.ensure_shape(out, [height, width, channels])
 
 
-def fit(image: Tensor, resolution: int, how: str) -> Tensor:
-    """Brings an image to the resolution of its source.
+def fit(image: Tensor, size: Size, how: str) -> Tensor:
+    """Brings an image to the size of its source.
 
     Args:
-      image: uint8 [H, W, C] with a static C.
-      resolution: R, in pixels.
-      how: "exact" averages square power-of-two multiples of R and fails on any other
-        size; "crop" cuts out the central square and resizes it, antialiased.
+      image: uint8 [any, any, C] with a static C.
+      size: (H, W) that is wanted.
+      how: "exact" averages power-of-two multiples of the size and fails on any other;
+        "crop" cuts the center out, as large as the ratio of H to W allows, and resizes
+        it, antialiased.
 
     Returns:
-      uint8 [R, R, C].
+      uint8 [H, W, C].
 
     Raises:
       tf.errors.InvalidArgumentError: when run on a size that `size_problem` rejects.
     """
     tf = tensorflow()
     height, width = tf.shape(image)[0], tf.shape(image)[1]
-    short = tf.minimum(height, width)
-    usable = short >= resolution
+    usable = (height >= size[0]) & (width >= size[1])
     if how == "exact":
-        factor = height // resolution
-        usable &= tf.equal(height, width) & tf.equal(factor * resolution, height)
+        factor = height // size[0]
+        usable &= tf.equal(factor * size[0], height) & tf.equal(factor * size[1], width)
         usable &= tf.equal(tf.bitwise.bitwise_and(factor, factor - 1), 0)
     with tf.control_dependencies([tf.debugging.Assert(usable, [height, width])]):
         image = tf.identity(image)
     if how == "exact":
-        return box_average(image, resolution)
-    top, left = (height - short) // 2, (width - short) // 2
-    square = image[top : top + short, left : left + short]
-    small = tf.image.resize(
-        square, [resolution, resolution], method="lanczos3", antialias=True
-    )
+        return box_average(image, size)
+    common = math.gcd(*size)
+    h, w = size[0] // common, size[1] // common
+    crop_height = tf.minimum(height, _rounded_ratio(width * h, w))
+    crop_width = tf.minimum(width, _rounded_ratio(height * w, h))
+    top, left = (height - crop_height) // 2, (width - crop_width) // 2
+    center = image[top : top + crop_height, left : left + crop_width]
+    small = tf.image.resize(center, size, method="lanczos3", antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(small, 0.0, 255.0)), tf.uint8)
 
 
-def size_problem(height: int, width: int, resolution: int, how: str) -> str | None:
-    """Why an image of this size can't be brought to `resolution`; None if it can."""
+def size_problem(height: int, width: int, size: Size, how: str) -> str | None:
+    """Why an image can't be brought to `size`; None if it can."""
+    wanted = f"{size[0]}x{size[1]}"
+    got = f"is {height}x{width} (height x width); `data.fit`={how!r}"
     if how == "crop":
-        if min(height, width) >= resolution:
+        if height >= size[0] and width >= size[1]:
             return None
-        return (
-            f"is {width}x{height}; `data.fit`='crop' takes images of at least "
-            f"{resolution}x{resolution}"
-        )
-    factor, rest = divmod(height, resolution)
-    if height == width and factor and not rest and factor & (factor - 1) == 0:
+        return f"{got} takes images of at least {wanted}"
+    factor = height // size[0]
+    whole = (height, width) == (factor * size[0], factor * size[1])
+    if whole and factor and factor & (factor - 1) == 0:
         return None
-    return (
-        f"is {width}x{height}; `data.fit`='exact' takes squares of "
-        f"{resolution} x 1, 2, 4, 8... pixels"
-    )
+    return f"{got} takes {wanted}, or 2, 4, 8... times that"
 
 
-def size_remedy(smallest: int, resolution: int, how: str) -> str:
-    """What to do about sizes that do not fit; `smallest` is the shortest side."""
-    if smallest >= resolution:
-        return "use `--config.data.fit=crop`, or another `--config.data.resolution`"
+def size_remedy(sizes: list[Size], data: config.Data) -> str:
+    """What to do about images whose sizes do not fit `data`."""
+    base_height, base_width = data.base_size
+    smallest = min(min(4 * h // base_height, 4 * w // base_width) for h, w in sizes)
+    if smallest >= data.resolution:
+        remedy = "use `--config.data.fit=crop`, or another `--config.data.resolution`"
+        other_shape = any(h * base_width != w * base_height for h, w in sizes)
+        return remedy + " or `--config.data.base_size`" * other_shape
     fitting = 2 ** (smallest.bit_length() - 1)
     if fitting < 4:
-        return "remove these images, the networks start at 4x4"
-    crop = "" if how == "crop" else " with `--config.data.fit=crop`"
+        return f"remove these images, the networks start at {base_height}x{base_width}"
+    crop = "" if data.fit == "crop" else " with `--config.data.fit=crop`"
     return f"use `--config.data.resolution={fitting}`{crop}, or remove these images"
 
 
-def load_encoded(encoded: Tensor, resolution: int, channels: int, how: str) -> Tensor:
-    """A file's content to the image that the source yields, uint8 [R, R, C]."""
-    return fit(to_channels(decode(encoded), channels), resolution, how)
+def load_encoded(encoded: Tensor, size: Size, channels: int, how: str) -> Tensor:
+    """A file's content to the image that the source yields, uint8 [H, W, C]."""
+    return fit(to_channels(decode(encoded), channels), size, how)
 
 
-def encoded_problem(
-    encoded: bytes, resolution: int, channels: int, how: str
-) -> str | None:
+def encoded_problem(encoded: bytes, size: Size, channels: int, how: str) -> str | None:
     """Why `load_encoded` fails on a file's content, for a person; None if it works."""
     tf = tensorflow()
     try:
-        load_encoded(encoded, resolution, channels, how)
+        load_encoded(encoded, size, channels, how)
         return None
     except tf.errors.OpError as error:
         problem = re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*", "", str(error.message))
-    size = header(encoded)
-    if isinstance(size, str):
-        return size
+    found = header(encoded)
+    if isinstance(found, str):
+        return found
     try:
         with Image.open(io.BytesIO(encoded)) as picture:
             picture.load()
     except PIL_ERRORS as error:
         return f"is damaged: {error}"
-    return size_problem(*size, resolution, how) or f"can't be decoded: {problem}"
+    return size_problem(*found, size, how) or f"can't be decoded: {problem}"
 
 
-def header(file: str | Path | bytes) -> tuple[int, int] | str:
+def header(file: str | Path | bytes) -> Size | str:
     """(height, width) from an image's header, or a text: why there is none."""
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
@@ -203,6 +208,11 @@ def header(file: str | Path | bytes) -> tuple[int, int] | str:
         return "is not an image, or its header is damaged"
     except PIL_ERRORS as error:
         return f"can't be opened: {error}"
+
+
+def _rounded_ratio(numerator: Tensor, denominator: int) -> Tensor:
+    """The quotient of whole numbers, rounded half up."""
+    return (2 * numerator + denominator) // (2 * denominator)
 
 
 def _on_white(color: Tensor, alpha: Tensor) -> Tensor:

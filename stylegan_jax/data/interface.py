@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from stylegan_jax.config import image_size
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -13,10 +15,11 @@ class Source:
       name: what messages call it.
       num_images: how many there are.
       classes: class names, in the order of the labels; () without labels.
-      resolution: R, the side of what `load` yields, in pixels.
+      base_size: height and width at resolution 4; (4, 4) for squares.
+      resolution: R; what `load` yields is R/4 times as large as `base_size`.
       channels: C of what `load` yields; 1 grayscale, 3 RGB, 4 RGBA.
       fingerprint: hex digest that identifies the content wherever it is stored.
-      load: int64 tensor [], an index in [0, num_images) -> (uint8 tensor [R, R, C],
+      load: int64 tensor [], an index in [0, num_images) -> (uint8 tensor [H, W, C],
         int32 tensor [], the class or 0 without classes). Runs inside `tf.data`.
       describe: the file or record that an index stands for, for messages.
       check: why the image at an index can't be used; None when it can. Slow.
@@ -25,12 +28,18 @@ class Source:
     name: str
     num_images: int
     classes: tuple[str, ...]
+    base_size: tuple[int, int]
     resolution: int
     channels: int
     fingerprint: str
     load: Callable[[Any], tuple[Any, Any]]
     describe: Callable[[int], str]
     check: Callable[[int], str | None]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of what `load` yields, in pixels."""
+        return image_size(self.base_size, self.resolution)
 
     @property
     def label_size(self) -> int:

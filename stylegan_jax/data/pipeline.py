@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from stylegan_jax.config import image_size
 from stylegan_jax.data.images import box_average, tensorflow
 from stylegan_jax.data.interface import Source
 
@@ -35,8 +36,8 @@ def batches(
 
     Args:
       source: the images.
-      resolution: r, in pixels, a power of two up to the source's; each image is
-        averaged down from the source's resolution.
+      resolution: the source's, or that divided by a power of two; each image is
+        averaged down from the source's size to the [h, w] of this resolution.
       batch_size: images per batch over all processes.
       start_images: images consumed so far, over all processes.
       seed: of the order, not negative.
@@ -45,7 +46,7 @@ def batches(
       prefetch_batches: batches that are made ahead.
 
     Returns:
-      Iterator over (images uint8 [b, r, r, C], labels float32 [b, label_size]) with
+      Iterator over (images uint8 [b, h, w, C], labels float32 [b, label_size]) with
       b = batch_size / process_count; labels are one-hot.
 
     Raises:
@@ -68,16 +69,15 @@ def batches(
     if source.num_images < 1:
         raise ValueError(f"{source.name} has no images")
     tf = tensorflow()
+    size = image_size(source.base_size, resolution)
     share = batch_size // process_count
     first = start_images + process_index * share
 
     def load(row: Any) -> tuple[Any, Any]:
         position = first + row // share * batch_size + row % share
         image, label = source.load(_shuffled(position, source.num_images, seed))
-        image = tf.ensure_shape(
-            image, [source.resolution, source.resolution, source.channels]
-        )
-        return box_average(image, resolution), tf.one_hot(label, source.label_size)
+        image = tf.ensure_shape(image, [*source.size, source.channels])
+        return box_average(image, size), tf.one_hot(label, source.label_size)
 
     dataset = (
         tf.data.Dataset.counter()
@@ -102,7 +102,7 @@ def first_images(source: Source, *, resolution: int, count: int, seed: int) -> B
     """The first images of the shuffled order, e.g. for a grid of reals.
 
     Returns:
-      (uint8 [count, r, r, C], float32 [count, label_size]).
+      (uint8 [count, h, w, C], float32 [count, label_size]).
     """
     iterator = batches(
         source,
@@ -169,7 +169,8 @@ def _explained(source: Source, positions: range, seed: int) -> Exception:
 
 def _check_resolution(source: Source, resolution: int) -> None:
     factor, rest = divmod(source.resolution, max(resolution, 1))
-    if resolution < 1 or not factor or rest or factor & (factor - 1):
+    usable = resolution >= 1 and factor and not rest and not factor & (factor - 1)
+    if not usable or any(side % factor for side in source.size):
         raise ValueError(
             f"`resolution` (={resolution}) must be the {source.resolution} of "
             f"{source.name} or half of it, a quarter, an eighth..."

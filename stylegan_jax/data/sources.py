@@ -41,13 +41,7 @@ def open_source(data: config.Data) -> Source:
 
 def open_builtin(data: config.Data) -> Source:
     """The emoji that come with the package; their groups are the classes."""
-    if data.resolution > EMOJI_RESOLUTION:
-        raise ValueError(
-            f"`data.resolution` (={data.resolution}) must be at most "
-            f"{EMOJI_RESOLUTION} for the built-in images; use "
-            f"`--config.data.resolution={EMOJI_RESOLUTION}`, or your own images with "
-            "`--config.data.source=folder --config.data.path=...`"
-        )
+    fit = _emoji_fit(data)
     digest = hashlib.sha256()
     with zipfile.ZipFile(EMOJI) as archive:
         entries = sorted(archive.infolist(), key=lambda entry: entry.filename)
@@ -56,7 +50,7 @@ def open_builtin(data: config.Data) -> Source:
         digest.update(f"{entry.filename}\0{entry.CRC}\n".encode())
     groups = [entry.filename.split("/")[0] for entry in entries]
     classes = tuple(sorted(set(groups)))
-    how = (data.resolution, data.channels, "exact")
+    how = (config.image_size(data.base_size, data.resolution), data.channels, fit)
 
     tf = images.tensorflow()
     file_table = tf.constant(encoded)
@@ -69,6 +63,7 @@ def open_builtin(data: config.Data) -> Source:
         name="the built-in emoji",
         num_images=len(entries),
         classes=classes,
+        base_size=data.base_size,
         resolution=data.resolution,
         channels=data.channels,
         fingerprint=digest.hexdigest(),
@@ -76,6 +71,29 @@ def open_builtin(data: config.Data) -> Source:
         describe=lambda index: f"{EMOJI}/{entries[index].filename}",
         check=lambda index: images.encoded_problem(encoded[index], *how),
     )
+
+
+def _emoji_fit(data: config.Data) -> str:
+    """How the emoji are brought to size: "exact" where it can be, else `data.fit`."""
+    side = EMOJI_RESOLUTION
+    base = max(data.base_size)
+    largest = 2 ** ((4 * side // base).bit_length() - 1)
+    if data.resolution > largest:
+        raise ValueError(
+            f"`data.resolution` (={data.resolution}) must be at most {largest} for the "
+            f"built-in images of {side}x{side}; use "
+            f"`--config.data.resolution={largest}`, or your own images with "
+            "`--config.data.source=folder --config.data.path=...`"
+        )
+    size = config.image_size(data.base_size, data.resolution)
+    if images.size_problem(side, side, size, "exact") is None:
+        return "exact"
+    problem = images.size_problem(side, side, size, data.fit)
+    if problem:
+        raise ValueError(
+            f"each of the built-in images {problem}; use `--config.data.fit=crop`"
+        )
+    return data.fit
 
 
 SOURCES = {"builtin": open_builtin, "folder": open_folder, "tfds": open_tfds}

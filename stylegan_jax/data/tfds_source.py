@@ -46,7 +46,8 @@ def open_tfds(data: config.Data) -> Source:
     features = tfds.decode.PartialDecoding(dict.fromkeys(keys, True)).extract_features(
         builder.info.features
     )
-    how = (data.resolution, data.channels, data.fit)
+    size = config.image_size(data.base_size, data.resolution)
+    how = (size, data.channels, data.fit)
     name = f"tfds {builder.info.full_name} {data.tfds_split}"
 
     def parse(record: Any) -> tuple[Any, Any]:
@@ -74,6 +75,7 @@ def open_tfds(data: config.Data) -> Source:
         name=name,
         num_images=records.count,
         classes=classes,
+        base_size=data.base_size,
         resolution=data.resolution,
         channels=data.channels,
         fingerprint=_fingerprint(builder, data, records.count),
@@ -295,9 +297,9 @@ def _check_sizes(
     for place, size in sizes.items():
         if isinstance(size, str):
             raise ValueError(f"{place} {size}; prepare the data set again")
-        problem = images.size_problem(*size, data.resolution, data.fit)
+        problem = images.size_problem(*size, source.size, data.fit)
         if problem:
-            remedy = images.size_remedy(min(size), data.resolution, data.fit)
+            remedy = images.size_remedy([size], data)
             raise ValueError(f"{place} {problem}; {remedy}")
 
 

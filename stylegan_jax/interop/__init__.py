@@ -12,10 +12,14 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from stylegan_jax.interop import stylegan1
+from stylegan_jax.interop import stylegan1, stylegan2_tf, stylegan2_torch
 from stylegan_jax.models import Variables
 
-SOURCES = {"stylegan1": stylegan1}
+SOURCES = {
+    "stylegan1": stylegan1,
+    "stylegan2-ada-pytorch": stylegan2_torch,
+    "stylegan2-tf": stylegan2_tf,
+}
 NETWORKS = ("generator", "discriminator")
 
 
@@ -28,12 +32,13 @@ def from_official(
       arrays: official variable name -> float32 array in the official layout.
       source: which code the weights come from, one of SOURCES.
       network: "generator" or "discriminator".
-      **kwargs: the official constructor's arguments; what is left out has the
-        official default.
+      **kwargs: the official constructor's arguments, nested as there; what is left out
+        has the official default.
 
     Returns:
       The module and its variables; see `models.interface` for how to call it. It
-      resamples in the official order of operations (`plain_resampling`).
+      computes in float32, and StyleGAN's resamples in the official order of operations
+      (`plain_resampling`).
 
     Raises:
       ValueError: unknown source, network or argument; arrays that are missing, left
@@ -45,7 +50,7 @@ def from_official(
 def to_official(
     model: nn.Module,
     variables: Variables,
-    source: str = "stylegan1",
+    source: str | None = None,
     network: str | None = None,
     **kwargs: Any,
 ) -> dict[str, np.ndarray]:
@@ -54,7 +59,8 @@ def to_official(
     Args:
       model: the module.
       variables: its variables.
-      source: which code the weights go to, one of SOURCES.
+      source: which code the weights go to, one of SOURCES; by default the first of
+        them that has such a network.
       network: if given, "generator" or "discriminator"; with `kwargs` the official
         network that `model` has to be.
       **kwargs: the official constructor's arguments, to be checked with `network`.
@@ -70,11 +76,21 @@ def to_official(
             f"arguments {sorted(kwargs)} were given without `network`; say which of "
             f"{NETWORKS} they belong to"
         )
+    code = _source_of(model) if source is None else _source(source)
     if network is not None:
-        wanted = _source(source).build(_network(network), kwargs)
-        if not _source(source).same_network(model, wanted):
+        wanted = code.build(_network(network), kwargs)
+        if not code.same_network(model, wanted):
             raise ValueError(f"these arguments describe\n{wanted}\nnot\n{model}")
-    return _source(source).to_official(model, variables)
+    return code.to_official(model, variables)
+
+
+def _source_of(model: nn.Module):
+    for code in SOURCES.values():
+        if isinstance(model, code.MODELS):
+            return code
+    raise ValueError(
+        f"{type(model).__name__} is not a network of any source {sorted(SOURCES)}"
+    )
 
 
 def _source(source: str):

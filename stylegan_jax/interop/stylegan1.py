@@ -1,16 +1,16 @@
 """The official StyleGAN (2019) networks: their arguments, names and layouts."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
-import flax.traverse_util
-import jax
 import numpy as np
 
 from stylegan_jax.config import is_resolution
+from stylegan_jax.interop import layout
 from stylegan_jax.interop.arguments import Arguments
+from stylegan_jax.interop.layout import Entry, Layout
 from stylegan_jax.models import Variables
 from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.stylegan1 import Discriminator, Generator, LayerOptions
@@ -35,6 +35,9 @@ _IGNORED = frozenset(
     }
 )
 
+MODELS = (Generator, Discriminator)
+FULLY_GROWN = np.zeros((), np.float32)  # level of detail
+
 
 def build(network: str, kwargs: Mapping[str, Any]) -> nn.Module:
     """The module that the official arguments of a network describe."""
@@ -46,41 +49,19 @@ def from_official(
 ) -> tuple[nn.Module, Variables]:
     """See `interop.from_official`."""
     model = build(network, kwargs)
-    entries = _entries(model)
-    missing = sorted(e.name for e in entries if e.name not in arrays)
-    extra = sorted(set(arrays) - {e.name for e in entries})
-    if missing or extra:
-        raise ValueError(
-            f"The arrays do not fit an official StyleGAN {network} with these arguments"
-            f" ({dict(kwargs)}): missing {missing}, left over {extra}. Check "
-            "`resolution`, `label_size` and the switches that add or remove layers."
-        )
-    flat = {}
-    for entry in entries:
-        array = np.asarray(arrays[entry.name], np.float32)
-        if array.shape != entry.shape:
-            raise ValueError(
-                f"{entry.name} has shape {array.shape}; these arguments give "
-                f"{entry.shape}. Check `fmap_base`, `fmap_max` and the latent sizes."
-            )
-        flat[entry.path] = entry.layout.load(array)
-    return model, jax.tree.map(
-        jax.numpy.asarray, flax.traverse_util.unflatten_dict(flat)
+    variables = layout.load(
+        _entries(model),
+        arrays,
+        f"StyleGAN {network} with these arguments ({dict(kwargs)})",
+        "`resolution`, `label_size` and the switches that add or remove layers",
+        "`fmap_base`, `fmap_max` and the latent sizes",
     )
+    return model, variables
 
 
 def to_official(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
     """See `interop.to_official`."""
-    flat = flax.traverse_util.flatten_dict(variables)
-    arrays = {}
-    for entry in _entries(model):
-        value = flat.get(entry.path)
-        if value is None and entry.path[0] == "official":
-            value = np.zeros(entry.shape, np.float32)  # never grown: level of detail 0
-        if value is None:
-            raise ValueError(f"the variables lack {'/'.join(entry.path)}")
-        arrays[entry.name] = entry.layout.save(np.asarray(value))
-    return arrays
+    return layout.save(_entries(model), variables)
 
 
 def same_network(a: nn.Module, b: nn.Module) -> bool:
@@ -96,41 +77,23 @@ def same_network(a: nn.Module, b: nn.Module) -> bool:
     return a == alike and flips[0] == flips[1]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Layout:
-    """How an official array becomes ours and back."""
-
-    load: Callable[[np.ndarray], np.ndarray] = lambda a: a
-    save: Callable[[np.ndarray], np.ndarray] = lambda a: a
-
-
-@dataclasses.dataclass(frozen=True)
-class _Entry:
-    """One official variable: its name and shape, and where it lives in ours."""
-
-    name: str
-    shape: tuple[int, ...]
-    path: tuple[str, ...]
-    layout: _Layout = _Layout()
-
-
-_SAME = _Layout()
-_CONST = _Layout(  # [1,C,4,4] <-> [4,4,C]
+_SAME = Layout()
+_CONST = Layout(  # [1,C,4,4] <-> [4,4,C]
     lambda a: a[0].transpose(1, 2, 0), lambda a: a.transpose(2, 0, 1)[None]
 )
-_NOISE = _Layout(  # [1,1,H,W] <-> [1,H,W,1]
+_NOISE = Layout(  # [1,1,H,W] <-> [1,H,W,1]
     lambda a: a.transpose(0, 2, 3, 1), lambda a: a.transpose(0, 3, 1, 2)
 )
-_CHW_OUTPUTS = _Layout(  # [I, C*4*4] <-> [I, 4*4*C]
+_CHW_OUTPUTS = Layout(  # [I, C*4*4] <-> [I, 4*4*C]
     lambda a: a.reshape(len(a), -1, 4, 4).transpose(0, 2, 3, 1).reshape(a.shape),
     lambda a: a.reshape(len(a), 4, 4, -1).transpose(0, 3, 1, 2).reshape(a.shape),
 )
-_CHW_INPUTS = _Layout(  # [C*4*4, O] <-> [4*4*C, O]
+_CHW_INPUTS = Layout(  # [C*4*4, O] <-> [4*4*C, O]
     lambda a: _CHW_OUTPUTS.load(a.T).T, lambda a: _CHW_OUTPUTS.save(a.T).T
 )
 
 
-def _entries(model: nn.Module) -> list[_Entry]:
+def _entries(model: nn.Module) -> list[Entry]:
     if isinstance(model, Generator):
         return _generator_entries(model)
     if isinstance(model, Discriminator):
@@ -139,25 +102,30 @@ def _entries(model: nn.Module) -> list[_Entry]:
 
 
 def _weights(
-    name: str, shape: tuple[int, ...], *path: str, layout: _Layout = _SAME
-) -> list[_Entry]:
+    name: str, shape: tuple[int, ...], *path: str, layout: Layout = _SAME
+) -> list[Entry]:
     """Weight and bias of a `Dense` or `Conv` at `path`."""
     return [
-        _Entry(f"{name}/weight", shape, ("params", *path, "kernel", "weight"), layout),
-        _Entry(f"{name}/bias", shape[-1:], ("params", *path, "bias", "bias")),
+        Entry(f"{name}/weight", shape, ("params", *path, "kernel", "weight"), layout),
+        Entry(f"{name}/bias", shape[-1:], ("params", *path, "bias", "bias")),
     ]
 
 
-def _generator_entries(g: Generator) -> list[_Entry]:
+def _generator_entries(g: Generator) -> list[Entry]:
     entries = [
-        _Entry("lod", (), ("official", "lod")),
-        _Entry("G_synthesis/lod", (), ("official", "synthesis_lod")),
-        _Entry("dlatent_avg", (g.w_dim,), ("stats", "w_avg")),
+        Entry("lod", (), ("official", "lod"), constant=FULLY_GROWN),
+        Entry(
+            "G_synthesis/lod",
+            (),
+            ("official", "synthesis_lod"),
+            constant=FULLY_GROWN,
+        ),
+        Entry("dlatent_avg", (g.w_dim,), ("stats", "w_avg")),
     ]
     inputs = g.z_dim
     if g.label_size:
         name, shape = "G_mapping/LabelConcat/weight", (g.label_size, g.z_dim)
-        entries.append(_Entry(name, shape, ("params", "mapping", "label_embedding")))
+        entries.append(Entry(name, shape, ("params", "mapping", "label_embedding")))
         inputs = 2 * g.z_dim
     for i in range(g.mapping_layers):
         outputs = g.w_dim if i == g.mapping_layers - 1 else g.mapping_features
@@ -169,11 +137,11 @@ def _generator_entries(g: Generator) -> list[_Entry]:
     if g.const_input:
         path = ("params", "input", "const")
         name, shape = "G_synthesis/4x4/Const/const", (1, features, 4, 4)
-        entries.append(_Entry(name, shape, path, _CONST))
+        entries.append(Entry(name, shape, path, _CONST))
     else:
         path = ("params", "input", "kernel", "weight")
         name, shape = "G_synthesis/4x4/Dense/weight", (w_dim, 16 * features)
-        entries.append(_Entry(name, shape, path, _CHW_OUTPUTS))
+        entries.append(Entry(name, shape, path, _CHW_OUTPUTS))
     for i in range(2 * len(g.resolutions)):
         inputs, features = features, g.channels(4 << i // 2)
         entries += _layer_entries(g, i, inputs, features, w_dim)
@@ -186,7 +154,7 @@ def _generator_entries(g: Generator) -> list[_Entry]:
 
 def _layer_entries(
     g: Generator, i: int, inputs: int, features: int, w_dim: int
-) -> list[_Entry]:
+) -> list[Entry]:
     r = 4 << i // 2
     names = (
         ("Const" if g.const_input else "Dense", "Conv")
@@ -197,23 +165,23 @@ def _layer_entries(
         )
     )
     name, layer = f"G_synthesis/{r}x{r}/{names[i % 2]}", f"layers_{i}"
-    entries = [_Entry(f"{name}/bias", (features,), ("params", layer, "bias", "bias"))]
+    entries = [Entry(f"{name}/bias", (features,), ("params", layer, "bias", "bias"))]
     if i:
         shape, path = (3, 3, inputs, features), ("params", layer, "kernel", "weight")
-        entries.append(_Entry(f"{name}/weight", shape, path))
+        entries.append(Entry(f"{name}/weight", shape, path))
     if g.options.noise:
         path = ("params", layer, "noise", "strength")
-        entries.append(_Entry(f"{name}/Noise/weight", (features,), path))
+        entries.append(Entry(f"{name}/Noise/weight", (features,), path))
         path = ("noise", layer, "noise", "const")
-        entries.append(_Entry(f"G_synthesis/noise{i}", (1, 1, r, r), path, _NOISE))
+        entries.append(Entry(f"G_synthesis/noise{i}", (1, 1, r, r), path, _NOISE))
     if g.options.styles:
         path = (layer, "style", "affine")
         entries += _weights(f"{name}/StyleMod", (w_dim, 2 * features), *path)
     return entries
 
 
-def _discriminator_entries(d: Discriminator) -> list[_Entry]:
-    entries = [_Entry("lod", (), ("official", "lod"))]
+def _discriminator_entries(d: Discriminator) -> list[Entry]:
+    entries = [Entry("lod", (), ("official", "lod"), constant=FULLY_GROWN)]
     for i, r in enumerate(d.resolutions):
         name = f"FromRGB_lod{len(d.resolutions) - 1 - i}"
         shape = (1, 1, d.image_channels, d.channels(r))
@@ -223,10 +191,10 @@ def _discriminator_entries(d: Discriminator) -> list[_Entry]:
         entries += _weights(f"{r}x{r}/Conv0", (3, 3, c, c), block, "conv")
         name, path = f"{r}x{r}/Conv1_down", ("params", block)
         entries += [
-            _Entry(
+            Entry(
                 f"{name}/weight", (3, 3, c, c_down), (*path, "down_kernel", "weight")
             ),
-            _Entry(f"{name}/bias", (c_down,), (*path, "down_bias", "bias")),
+            Entry(f"{name}/bias", (c_down,), (*path, "down_bias", "bias")),
         ]
     c4, c2 = d.channels(4), d.channels(2)
     extra = d.mbstd_features if d.mbstd_group_size > 1 else 0

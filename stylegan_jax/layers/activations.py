@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 
-def leaky_relu(x: jax.Array) -> jax.Array:
-    """Leaky ReLU of slope 0.2, without a gain of its own."""
-    return jnp.where(x >= 0, x, 0.2 * x)
+def leaky_relu(x: jax.Array, slope: float = 0.2) -> jax.Array:
+    """Leaky ReLU, without a gain of its own."""
+    return jnp.where(x >= 0, x, slope * x)
 
 
 @dataclasses.dataclass(frozen=True)

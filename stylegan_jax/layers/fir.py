@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers.linear import matmul
+from stylegan_jax.layers.linear import matmul, precision
 
 Pair = tuple[int, int]
+NO_PADDING = ((0, 0), (0, 0))
+IDENTITY = np.ones(1, np.float32)
 
 
 def setup_filter(
@@ -46,7 +48,7 @@ def upfirdn2d(
     taps: np.ndarray,
     up: int | Pair = 1,
     down: int | Pair = 1,
-    padding: tuple[Pair, Pair] = ((0, 0), (0, 0)),
+    padding: tuple[Pair, Pair] = NO_PADDING,
     flip: bool = False,
     gain: float = 1.0,
 ) -> jax.Array:
@@ -64,7 +66,7 @@ def upfirdn2d(
     Returns:
       [B,H',W',C], H' = (H * up + top + bottom - taps) // down + 1.
     """
-    ups, downs = (np.broadcast_to(v, 2).tolist() for v in (up, down))
+    ups, downs = _pair(up), _pair(down)
     f = np.asarray(taps, np.float64)
     f = f if flip else np.flip(f)
     f = f * gain ** (f.ndim / 2)
@@ -94,28 +96,89 @@ def upfirdn2d(
     return x
 
 
-def upsample2d(x: jax.Array, taps: np.ndarray, factor: int = 2) -> jax.Array:
-    """Enlarges x [B,H,W,C] by `factor`, centred, keeping its amplitude."""
-    padding = tuple(
-        ((k + factor - 1) // 2, (k - factor) // 2)
-        for k in (taps.shape[0], taps.shape[-1])
-    )
-    return upfirdn2d(x, taps, up=factor, padding=padding, gain=factor**2)
+def upsample2d(
+    x: jax.Array,
+    taps: np.ndarray,
+    factor: int | Pair = 2,
+    padding: tuple[Pair, Pair] = NO_PADDING,
+    flip: bool = False,
+    gain: float = 1.0,
+) -> jax.Array:
+    """Enlarges x [B,H,W,C] by `factor`, centred, keeping its amplitude.
+
+    `padding` is of the enlarged image; all arguments are as for `upfirdn2d`.
+    """
+    ups = _pair(factor)
+    padding = _plus_upsampling(padding, taps, ups)
+    return upfirdn2d(x, taps, ups, 1, padding, flip, gain * ups[0] * ups[1])
 
 
-def downsample2d(x: jax.Array, taps: np.ndarray, factor: int = 2) -> jax.Array:
-    """Reduces x [B,H,W,C] by `factor`, centred."""
-    padding = tuple(
-        ((k - factor + 1) // 2, (k - factor) // 2)
-        for k in (taps.shape[0], taps.shape[-1])
-    )
-    return upfirdn2d(x, taps, down=factor, padding=padding)
+def downsample2d(
+    x: jax.Array,
+    taps: np.ndarray,
+    factor: int | Pair = 2,
+    padding: tuple[Pair, Pair] = NO_PADDING,
+    flip: bool = False,
+    gain: float = 1.0,
+) -> jax.Array:
+    """Reduces x [B,H,W,C] by `factor`, centred; arguments as for `upfirdn2d`."""
+    downs = _pair(factor)
+    padding = _plus_downsampling(padding, taps, downs)
+    return upfirdn2d(x, taps, 1, downs, padding, flip, gain)
 
 
-def filter2d(x: jax.Array, taps: np.ndarray) -> jax.Array:
+def filter2d(
+    x: jax.Array,
+    taps: np.ndarray,
+    padding: tuple[Pair, Pair] = NO_PADDING,
+    flip: bool = False,
+    gain: float = 1.0,
+) -> jax.Array:
     """Filters x [B,H,W,C] with zero padding that keeps its size."""
-    padding = tuple((k // 2, (k - 1) // 2) for k in (taps.shape[0], taps.shape[-1]))
-    return upfirdn2d(x, taps, padding=padding)
+    return downsample2d(x, taps, 1, padding, flip, gain)
+
+
+def conv2d_resample(
+    x: jax.Array,
+    kernel: jax.Array,
+    taps: np.ndarray,
+    up: int = 1,
+    down: int = 1,
+    padding: tuple[Pair, Pair] = NO_PADDING,
+    flip_kernel: bool = False,
+    groups: int = 1,
+) -> jax.Array:
+    """Upsamples, convolves and downsamples: the plain form, for any arguments.
+
+    Args:
+      x: [B,H,W,I].
+      kernel: [h,w,I/groups,O].
+      taps: of the filter, used once for `up` and once for `down` if they are not 1.
+      up: inserts zeros and filters, keeping the amplitude.
+      down: filters and keeps every down-th pixel.
+      padding: zeros ((top, bottom), (left, right)) beside those that the filter takes,
+        around the upsampled image.
+      flip_kernel: convolve instead of correlate.
+      groups: the channels are convolved in so many parts.
+
+    Returns:
+      [B,H',W',O].
+    """
+    if down > 1:
+        padding = _plus_downsampling(padding, taps, _pair(down))
+    if up > 1:
+        padding = _plus_upsampling(padding, taps, _pair(up))
+    x = upfirdn2d(x, taps if up > 1 else IDENTITY, up, 1, padding, gain=up**2)
+    x = jax.lax.conv_general_dilated(
+        x,
+        (kernel[::-1, ::-1] if flip_kernel else kernel).astype(x.dtype),
+        (1, 1),
+        "VALID",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+        precision=precision(x),
+    )
+    return upfirdn2d(x, taps, down=down) if down > 1 else x
 
 
 def up_conv2d(x: jax.Array, kernel: jax.Array, taps: np.ndarray) -> jax.Array:
@@ -193,6 +256,32 @@ def _strided_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
         for v in range(3)
     ]
     return matmul(jnp.concatenate(windows, -1), kernel.reshape(9 * c, -1))
+
+
+def _pair(value: int | Pair) -> list[int]:
+    return np.broadcast_to(value, 2).tolist()
+
+
+def _plus_upsampling(
+    padding: tuple[Pair, Pair], taps: np.ndarray, ups: list[int]
+) -> tuple[Pair, ...]:
+    """With what centres the result of inserting zeros and filtering."""
+    sizes = (taps.shape[0], taps.shape[-1])
+    return tuple(
+        (before + (k + up - 1) // 2, after + (k - up) // 2)
+        for (before, after), k, up in zip(padding, sizes, ups, strict=True)
+    )
+
+
+def _plus_downsampling(
+    padding: tuple[Pair, Pair], taps: np.ndarray, downs: list[int]
+) -> tuple[Pair, ...]:
+    """With what centres the result of filtering and dropping pixels."""
+    sizes = (taps.shape[0], taps.shape[-1])
+    return tuple(
+        (before + (k - down + 1) // 2, after + (k - down) // 2)
+        for (before, after), k, down in zip(padding, sizes, downs, strict=True)
+    )
 
 
 def _resample_axis(

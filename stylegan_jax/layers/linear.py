@@ -22,6 +22,15 @@ def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return jnp.matmul(x, kernel.astype(x.dtype), precision=precision(x))
 
 
+def spread(values: jax.Array, x: jax.Array) -> jax.Array:
+    """Float32 values in the shape and dtype of x, to be added to it or multiplied.
+
+    Cast last, so that their gradient, a sum over pixels and images, adds up in float32:
+    in bfloat16, 256 + 1 is 256.
+    """
+    return jnp.broadcast_to(values, x.shape).astype(x.dtype)
+
+
 def precision(x: jax.Array) -> jax.lax.Precision:
     """Float32 means float32: TPUs and newer GPUs would multiply it in less.
 
@@ -95,7 +104,7 @@ class Bias(nn.Module):
         bias = self.param("bias", nn.initializers.constant(self.initial), x.shape[-1:])
         if self.frozen:
             bias = jax.lax.stop_gradient(bias)
-        return x + (bias * self.lr_multiplier).astype(x.dtype)
+        return x + spread(bias * self.lr_multiplier, x)
 
 
 class Dense(nn.Module):

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from stylegan_jax.layers.linear import spread
+
 EPSILON = 1e-8
 
 Convolution = Callable[[jax.Array, jax.Array], jax.Array]  # (x, kernel) -> y
@@ -35,10 +37,10 @@ def modulated_conv2d(
     Returns:
       [B,H',W',O], in the dtype of x.
     """
-    y = convolution(x * style[:, None, None, :].astype(x.dtype), kernel)
+    y = convolution(x * spread(style[:, None, None, :], x), kernel)
     if demodulate:
         scale = demodulation(kernel, style)
-        y = y * scale[:, None, None, :].astype(y.dtype)
+        y = y * spread(scale[:, None, None, :], y)
     return y
 
 

@@ -7,6 +7,8 @@ section 2 ("explicit noise inputs").
 import flax.linen as nn
 import jax
 
+from stylegan_jax.layers.linear import spread
+
 NOISE_MODES = ("const", "random", "none")
 
 
@@ -48,4 +50,4 @@ class NoiseInjection(nn.Module):
             noise = jax.random.normal(self.make_rng("noise"), (*x.shape[:3], 1))
         else:
             noise = const.value
-        return x + noise.astype(x.dtype) * strength.astype(x.dtype)
+        return x + spread(noise * strength, x)

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.layers.linear import Dense
+from stylegan_jax.layers.linear import Dense, spread
 
 EPSILON = 1e-8
 
@@ -41,5 +41,5 @@ class StyleModulation(nn.Module):
     def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
         """Modulates x [B,H,W,C] with the style of w [B,W]."""
         style = Dense(2 * x.shape[-1], gain=1.0, name="affine")(w.astype(jnp.float32))
-        scale, shift = jnp.split(style[:, None, None, :].astype(x.dtype), 2, axis=-1)
-        return x * (scale + 1) + shift
+        scale, shift = jnp.split(style[:, None, None, :], 2, axis=-1)
+        return x * spread(scale + 1, x) + spread(shift, x)

@@ -17,6 +17,7 @@ class Generator(Protocol):
     """
 
     resolution: int  # R of the full network
+    base_size: tuple[int, int]  # (H, W) at resolution 4; images are R/4 times as large
     image_channels: int
     z_dim: int
     w_dim: int
@@ -35,7 +36,7 @@ class Generator(Protocol):
         truncation_cutoff: int | None = None,
         noise: str = "const",
     ) -> jax.Array:
-        """Z [B,Z], labels [B,label_size] -> images [B,R,R,C] float32, about [-1,1]."""
+        """Z [B,Z], labels [B,label_size] -> images [B,H,W,C] float32, about [-1,1]."""
 
     def map(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
         """Z [B,Z], labels [B,label_size] -> ws [B,L,W], not truncated."""
@@ -52,7 +53,7 @@ class Generator(Protocol):
         fade: jax.Array | float = 1.0,
         noise: str = "const",
     ) -> jax.Array:
-        """Ws [B,L,W] -> images [B,R,R,C]."""
+        """Ws [B,L,W] -> images [B,H,W,C]."""
 
 
 class Discriminator(Protocol):
@@ -68,9 +69,10 @@ class Discriminator(Protocol):
         labels: jax.Array | None = None,
         fade: jax.Array | float = 1.0,
     ) -> jax.Array:
-        """Images [B,R,R,C], labels [B,label_size] -> logits [B] float32.
+        """Images [B,H,W,C], labels [B,label_size] -> logits [B] float32.
 
-        The images' size says the stage: any resolution from 4 to the full one.
+        The images' size says the stage: a growing network takes any resolution from 4
+        to the full one.
         """
 
 

@@ -145,6 +145,11 @@ class Generator(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @property
+    def base_size(self) -> tuple[int, int]:
+        """Height and width at resolution 4: growing networks make squares."""
+        return (4, 4)
+
+    @property
     def resolutions(self) -> list[int]:
         """All stages, from 4 up."""
         return [4 << i for i in range(self.resolution.bit_length() - 2)]

@@ -520,19 +520,16 @@ class Discriminator(nn.Module):
             x = block(x, images)
             if skip:
                 images = fir.downsample2d(images, self.options.taps)
-        o = self.options
-        if x is None:
-            x = ConvLayer(self.channels(4), 1, o, clamp=False, name="from_rgb")(images)
-        else:
+        head = dataclasses.replace(self.options, activation=self.head_activation)
+        if x is not None:
             x = x.astype(jnp.float32)
-            if skip:
-                from_rgb = ConvLayer(
-                    self.channels(4), 1, o, clamp=False, name="from_rgb"
-                )
-                x = x + from_rgb(images)
+        if x is None or skip:
+            y = ConvLayer(self.channels(4), 1, head, clamp=False, name="from_rgb")(
+                images
+            )
+            x = y if x is None else x + y
         if self.mbstd_features:
             x = minibatch_stddev(x, self.mbstd_group_size, self.mbstd_features)
-        head = dataclasses.replace(o, activation=self.head_activation)
         x = ConvLayer(self.channels(4), 3, head, name="conv")(x)
         x = Dense(self.channels(4), gain=1.0, name="dense0")(x.reshape(len(x), -1))
         x = activate(x, self.head_activation)

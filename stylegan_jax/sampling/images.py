@@ -56,7 +56,7 @@ def synthesize(
       batch_size: images at once; bounds the memory.
 
     Returns:
-      Images [N,R,R,C] float32, about [-1,1].
+      Images [N,H,W,C] float32, about [-1,1].
     """
     resolution = resolution or generator.resolution
     out = []

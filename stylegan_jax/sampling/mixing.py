@@ -25,13 +25,13 @@ def style_ranges(resolution: int) -> dict[str, range]:
     where the fine ones take the rest.
 
     Raises:
-      ValueError: below 16x16 there are not three kinds.
+      ValueError: below resolution 16 there are not three kinds.
     """
     count = resolution.bit_length() - 2
     if count < 3:
         raise ValueError(
-            f"style mixing needs a generator of at least 16x16, this one has reached "
-            f"{resolution}x{resolution}; train it further"
+            f"style mixing needs a generator of at least resolution 16, this one has "
+            f"reached {resolution}; train it further"
         )
     a, b = (2, 4) if count >= 5 else (1, 2)
     return {
@@ -60,7 +60,7 @@ def style_mixing(
       **kwargs: for `synthesize`.
 
     Returns:
-      Images [N,M,R,R,C].
+      Images [N,M,H,W,C].
     """
     n, m = len(row_ws), len(column_ws)
     source = jnp.repeat(jnp.asarray(row_ws), m, axis=0)
@@ -106,24 +106,24 @@ def mixing_figure(
         for first, others in zip(to_uint8(left), to_uint8(mixed), strict=True):
             rows.append([first, *others])
             names.append(name)
-    return _compose(rows, names, max(1, 64 // resolution))
+    return _compose(rows, names, max(1, 64 // min(top.shape[1:3])))
 
 
 def _compose(
     rows: list[list[np.ndarray | None]], names: list[str], scale: int
 ) -> np.ndarray:
-    side = rows[0][1].shape[0] * scale
-    pitch = side + GAP
-    size = (LABEL_PIXELS + pitch * len(rows[0]), pitch * len(rows))
+    height, width = (side * scale for side in rows[0][1].shape[:2])
+    down, right = height + GAP, width + GAP
+    size = (LABEL_PIXELS + right * len(rows[0]), down * len(rows))
     figure = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(figure)
     for y, (name, row) in enumerate(zip(names, rows, strict=True)):
-        draw.text((4, y * pitch + side // 2 - 6), name, fill="black")
+        draw.text((4, y * down + height // 2 - 6), name, fill="black")
         for x, image in enumerate(row):
             if image is not None:
                 mode = {1: "L", 3: "RGB", 4: "RGBA"}[image.shape[2]]
                 pixels = np.squeeze(image, 2) if mode == "L" else image
                 tile = Image.fromarray(pixels, mode).convert("RGBA")
-                tile = tile.resize((side, side), Image.Resampling.NEAREST)
-                figure.paste(tile, (LABEL_PIXELS + x * pitch, y * pitch), tile)
+                tile = tile.resize((width, height), Image.Resampling.NEAREST)
+                figure.paste(tile, (LABEL_PIXELS + x * right, y * down), tile)
     return np.asarray(figure)

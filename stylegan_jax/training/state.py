@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from stylegan_jax import rngs
+from stylegan_jax.config import image_size
 from stylegan_jax.models import Discriminator, Generator, Variables
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
@@ -67,8 +68,8 @@ def create(
     """
     z = jnp.zeros((1, generator.z_dim))
     labels = jnp.zeros((1, generator.label_size)) if generator.label_size else None
-    size = generator.resolution
-    images = jnp.zeros((1, size, size, generator.image_channels))
+    size = image_size(generator.base_size, generator.resolution)
+    images = jnp.zeros((1, *size, generator.image_channels))
     variables = generator.init(rngs.key(seed, rngs.Stream.INIT_GENERATOR), z, labels)
     params = {
         GENERATOR: variables["params"],

@@ -174,7 +174,7 @@ def accumulate(
         return one_round(averages, (0, reals, labels))
 
     def parts(x: jax.Array) -> jax.Array:
-        return x.reshape(-1, rounds, *x.shape[1:]).swapaxes(0, 1)
+        return x.reshape(len(x) // rounds, rounds, *x.shape[1:]).swapaxes(0, 1)
 
     def body(carry: tuple, part: tuple) -> tuple:
         averages, sums = carry

@@ -13,7 +13,7 @@ from tests.data.test_sources import write_images
 
 
 def array_source(pixels, labels=None, classes=()) -> Source:
-    """A source over arrays, uint8 [N, R, R, C]."""
+    """A source over square arrays, uint8 [N, R, R, C]."""
     tf = images.tensorflow()
     pixels, labels = (
         tf.constant(pixels),
@@ -23,6 +23,7 @@ def array_source(pixels, labels=None, classes=()) -> Source:
         name="arrays",
         num_images=len(pixels),
         classes=classes,
+        base_size=(4, 4),
         resolution=pixels.shape[1],
         channels=pixels.shape[3],
         fingerprint="00",
@@ -128,7 +129,7 @@ def test_levels_match_the_official_pyramid():
 def average(pixels) -> int:
     """The mean pixel of a single-channel square image, rounded by the pipeline."""
     image = images.tensorflow().constant(np.array(pixels, np.uint8)[..., None])
-    return images.box_average(image, 1).numpy().item()
+    return images.box_average(image, (1, 1)).numpy().item()
 
 
 def test_averages_round_half_to_even():

@@ -189,8 +189,8 @@ def test_exact_refuses_other_sizes(tmp_path, size):
     write_images(tmp_path, [f"bad{i}.png" for i in range(7)], size=size)
     message = failure(folder(tmp_path))
     assert message.startswith("7 of the 8 images looked at in `data.path`")
-    where = f"{tmp_path / 'bad0.png'} is {size[0]}x{size[1]}"
-    assert where + "; `data.fit`='exact' takes squares of 16 x 1, 2, 4" in message
+    where = f"{tmp_path / 'bad0.png'} is {size[1]}x{size[0]} (height x width)"
+    assert where + "; `data.fit`='exact' takes 16x16, or 2, 4, 8... times" in message
     assert message.count("'exact'") == 5 and "... and 2 more" in message
     assert "`--config.data.fit=crop`" in message
     assert ("`--config.data.resolution=8`" in message) == (size == (8, 8))
@@ -199,7 +199,8 @@ def test_exact_refuses_other_sizes(tmp_path, size):
 def test_crop_refuses_small_images(tmp_path):
     write_images(tmp_path, ["a.png"], size=(40, 12))
     message = failure(folder(tmp_path, fit="crop"))
-    assert "is 40x12; `data.fit`='crop' takes images of at least 16x16" in message
+    assert "is 12x40 (height x width); `data.fit`='crop' takes images of" in message
+    assert "of at least 16x16" in message
     assert "use `--config.data.resolution=8`, or remove these images" in message
 
 
@@ -210,7 +211,7 @@ def test_sizes_are_checked_again_when_decoding(tmp_path):
     tf = images.tensorflow()
     with pytest.raises(tf.errors.InvalidArgumentError):
         read(source)
-    assert source.check(0).startswith("is 64x4; `data.fit`='exact'")
+    assert source.check(0).startswith("is 4x64 (height x width); `data.fit`=")
 
 
 def test_files_that_are_no_images_are_named(tmp_path):
@@ -404,5 +405,5 @@ def test_tfds_unknown_name_and_split(tfds_root):
 def test_tfds_sizes_are_checked(tfds_root):
     message = failure(tiny(tfds_root, "tfrecord", resolution=64))
     assert "record 0 of" in message
-    assert "is 16x16; `data.fit`='exact' takes squares of 64" in message
+    assert "is 16x16 (height x width); `data.fit`='exact' takes 64x64" in message
     assert "use `--config.data.resolution=16`" in message

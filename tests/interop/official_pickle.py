@@ -1,4 +1,4 @@
-"""Writes network files as the official TensorFlow code did, names and layout alike.
+"""Writes network files as the official code did, names and layout alike.
 
 For the tests only: the modules that the files name are registered for the moment of
 writing, and are gone when the files are read.
@@ -41,6 +41,52 @@ for _function, _name in ((_reconstruct, "_reconstruct"), (_scalar, "scalar")):
     _function.__name__ = _function.__qualname__ = _name
 
 
+class _Called:
+    """Pickles to a call of one of PyTorch's functions, or StyleGAN2-ADA's."""
+
+    def __init__(self, *arguments):
+        self.arguments = arguments
+
+    def __reduce__(self):
+        return type(self).function, self.arguments
+
+
+def _named(module, name):
+    def function(*arguments):
+        raise AssertionError("only its name is used")
+
+    function.__module__, function.__name__ = module, name
+    function.__qualname__ = name
+    return function
+
+
+class Module(_Called):
+    """A module: `Module({"type": "class", ..., "state": ...})`; see `torch_module`."""
+
+    function = _named("torch_utils.persistence", "_reconstruct_persistent_obj")
+
+
+class Tensor(_Called):
+    """A tensor: storage, offset, shape, strides, whether it is trained, hooks."""
+
+    function = _named("torch._utils", "_rebuild_tensor_v2")
+
+
+class Parameter(_Called):
+    """A parameter: tensor, whether it is trained, hooks."""
+
+    function = _named("torch._utils", "_rebuild_parameter")
+
+
+class Storage(_Called):
+    """A storage: the bytes of an old torch.save, see `storage_bytes`."""
+
+    function = _named("torch.storage", "_load_from_bytes")
+
+
+_CALLED = (Module, Tensor, Parameter, Storage)
+
+
 class _Numpy1Pickler(pickle.Pickler):
     """Names numpy's functions as numpy 1 did."""
 
@@ -61,7 +107,12 @@ def _official_modules():
         "dnnlib.tflib": {},
         "dnnlib.tflib.network": {"Network": Network},
         "numpy.core.multiarray": {"_reconstruct": _reconstruct, "scalar": _scalar},
+        "torch": {},
+        "torch_utils": {},
     }
+    for called in _CALLED:
+        f = called.function
+        contents.setdefault(f.__module__, {})[f.__name__] = f
     saved = {name: sys.modules.get(name) for name in contents}
     for name, attributes in contents.items():
         module = types.ModuleType(name)
@@ -148,3 +199,57 @@ def write_official_pickle(
     path = Path(path)
     path.write_bytes(dumps(content, protocol))
     return path
+
+
+def storage_bytes(values, kind=b"Float", count=None, location="cpu") -> bytes:
+    """What torch.save of before 1.6 makes of a one-dimensional array."""
+    key = pickle.dumps("1", 2)[2:-1]
+    count = len(values) if count is None else count
+    reference = (
+        b"\x80\x02("
+        + pickle.dumps("storage", 2)[2:-1]
+        + b"ctorch\n"
+        + kind
+        + b"Storage\n"
+        + key
+        + pickle.dumps(location, 2)[2:-1]
+        + pickle.dumps(count, 2)[2:-1]
+        + b"NtQ."
+    )
+    system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
+    parts = [pickle.dumps(0x1950A86A20F9469CFC6C, 2), pickle.dumps(1001, 2)]
+    parts += [pickle.dumps(system, 2), reference, pickle.dumps(["1"], 2)]
+    return b"".join(parts) + np.int64(len(values)).tobytes() + values.tobytes()
+
+
+def tensor(array, strides=None, shape=None, offset=0) -> Tensor:
+    """An array as a float tensor; by default of its own shape and strides."""
+    strides = (
+        [s // array.itemsize for s in array.strides] if strides is None else strides
+    )
+    storage = Storage(storage_bytes(array.ravel(order="K")))
+    shape = array.shape if shape is None else shape
+    return Tensor(storage, offset, tuple(shape), tuple(strides), False, {})
+
+
+def torch_module(class_name, variables, kwargs=None, modules=None, **state) -> Module:
+    """A module with these tensors; state may be overruled."""
+    state = {
+        "_parameters": {"none": None},
+        "_buffers": variables,
+        "_non_persistent_buffers_set": set(),
+        "_modules": modules or {},
+        "_init_args": (),
+        "_init_kwargs": EasyDict(kwargs or {}),
+        **state,
+    }
+    source = f"raise SystemExit('{class_name} was compiled')"
+    return Module(
+        {
+            "type": "class",
+            "version": 6,
+            "module_src": source,
+            "class_name": class_name,
+            "state": state,
+        }
+    )

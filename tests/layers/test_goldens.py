@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.layers import linear, normalization, resample
+from stylegan_jax.layers import activations, linear, normalization, resample
 from stylegan_jax.layers.noise import NoiseInjection
 from stylegan_jax.layers.statistics import minibatch_stddev
 from tests import goldens

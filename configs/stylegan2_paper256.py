@@ -1,0 +1,26 @@
+r"""StyleGAN2 at 256x256, as the StyleGAN2-ADA paper trains its baseline.
+
+Command (8 devices; with fewer, `--config.training.accumulation_rounds=8` on one, say):
+  python -m stylegan_jax.train --config=configs/stylegan2_paper256.py \
+    --workdir=runs/stylegan2-256 --config.data.path=DIRECTORY_OF_IMAGES
+  Images of any larger size are resized while training; resizing them once beforehand
+  saves decoding the large ones again and again.
+
+Cost: not measured.
+Expected: FID 3.66 on FFHQ with mirrored images (StyleGAN2-ADA paper, the baseline on
+  140,000 images). Not trained by us.
+Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
+  Data"; the preset "paper256" (stylegan_jax/presets.py).
+"""
+
+from stylegan_jax import presets
+
+
+def get_config():
+    c = presets.stylegan2("paper256", resolution=256, devices=8)
+    c.data.source = "folder"
+    c.data.fit = "crop"
+    c.data.mirror = True
+
+    c.run.tick_kimg = 40.0
+    return c

@@ -1,0 +1,162 @@
+"""The TensorFlow networks of StyleGAN2 and StyleGAN2-ADA: arguments and names.
+
+Every argument has a counterpart in stylegan2-ada-pytorch, and so the modules are built
+there; what is left out has the default that the official converter gives it.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import numpy as np
+
+from stylegan_jax.interop import layout, stylegan2_torch
+from stylegan_jax.interop.arguments import Arguments
+from stylegan_jax.interop.stylegan2_torch import MODELS, same_network
+from stylegan_jax.interop.stylegan2_variables import DEFAULT_FILTER, entries
+from stylegan_jax.models import Variables
+
+__all__ = ["MODELS", "build", "from_official", "same_network", "to_official"]
+
+# Name, default, and which arguments of PyTorch's it is.
+_GENERATOR = (
+    ("latent_size", 512, "z_dim"),
+    ("label_size", 0, "c_dim"),
+    ("dlatent_size", 512, "w_dim"),
+    ("resolution", 1024, "img_resolution"),
+    ("num_channels", 3, "img_channels"),
+    ("mapping_layers", 8, "mapping_kwargs.num_layers"),
+    ("label_fmaps", None, "mapping_kwargs.embed_features"),
+    ("mapping_fmaps", None, "mapping_kwargs.layer_features"),
+    ("mapping_nonlinearity", "lrelu", "mapping_kwargs.activation"),
+    ("mapping_lrmul", 0.01, "mapping_kwargs.lr_multiplier"),
+    ("w_avg_beta", 0.995, "mapping_kwargs.w_avg_beta"),
+    ("fmap_base", 16384, "synthesis_kwargs.channel_base"),
+    ("fmap_max", 512, "synthesis_kwargs.channel_max"),
+    ("num_fp16_res", 0, "synthesis_kwargs.num_fp16_res"),
+    ("conv_clamp", None, "synthesis_kwargs.conv_clamp"),
+    ("architecture", "skip", "synthesis_kwargs.architecture"),
+    ("resample_kernel", DEFAULT_FILTER, "synthesis_kwargs.resample_filter"),
+    ("use_noise", True, "synthesis_kwargs.use_noise"),
+    ("nonlinearity", "lrelu", "synthesis_kwargs.activation"),
+)
+_DISCRIMINATOR = (
+    ("label_size", 0, "c_dim"),
+    ("resolution", 1024, "img_resolution"),
+    ("num_channels", 3, "img_channels"),
+    ("architecture", "resnet", "architecture"),
+    ("fmap_base", 16384, "channel_base"),
+    ("fmap_max", 512, "channel_max"),
+    ("num_fp16_res", 0, "num_fp16_res"),
+    ("conv_clamp", None, "conv_clamp"),
+    (
+        "mapping_fmaps",
+        None,
+        "cmap_dim mapping_kwargs.embed_features mapping_kwargs.layer_features",
+    ),
+    (
+        "nonlinearity",
+        "lrelu",
+        "block_kwargs.activation mapping_kwargs.activation epilogue_kwargs.activation",
+    ),
+    ("resample_kernel", DEFAULT_FILTER, "block_kwargs.resample_filter"),
+    ("freeze_layers", 0, "block_kwargs.freeze_layers"),
+    ("mapping_layers", 0, "mapping_kwargs.num_layers"),
+    ("mapping_lrmul", 0.1, "mapping_kwargs.lr_multiplier"),
+    ("mbstd_group_size", None, "epilogue_kwargs.mbstd_group_size"),
+    ("mbstd_num_features", 1, "epilogue_kwargs.mbstd_num_channels"),
+)
+_TABLES = {"generator": _GENERATOR, "discriminator": _DISCRIMINATOR}
+# Of the official training graph, or defaults of a call.
+_IGNORED = {
+    "generator": frozenset(
+        {
+            "truncation_psi",
+            "truncation_cutoff",
+            "style_mixing_prob",
+            "structure",
+            "conditioning",
+            "fused_modconv",
+        }
+    ),
+    "discriminator": frozenset({"structure", "conditioning"}),
+}
+_OF_A_COMPONENT = re.compile(r"G_((mapping|synthesis)/.*)")
+_OLD_NAME = re.compile(r"(?P<where>.*)(?P<layer>ToRGB|FromRGB)_lod(?P<lod>\d+)/.*")
+
+
+def build(network: str, kwargs: Mapping[str, Any]) -> nn.Module:
+    """The module that the official arguments of a network describe."""
+    return stylegan2_torch.build(network, torch_arguments(network, kwargs))
+
+
+def torch_arguments(network: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The same network's arguments in stylegan2-ada-pytorch.
+
+    Raises:
+      ValueError: an argument is unknown.
+    """
+    a = Arguments(kwargs, f"stylegan2-tf {network}", _IGNORED[network])
+    out: dict[str, Any] = {}
+    for name, default, targets in _TABLES[network]:
+        value = a.take(name, default)
+        if name == "fmap_base":
+            value = value * 2
+        if name == "w_avg_beta" and value is None:
+            value = 1.0  # the average never moves
+        for target in targets.split():
+            section, _, leaf = target.rpartition(".")
+            (out.setdefault(section, {}) if section else out)[leaf] = value
+    a.done()
+    return out
+
+
+def from_official(
+    arrays: Mapping[str, np.ndarray], network: str, kwargs: Mapping[str, Any]
+) -> tuple[nn.Module, Variables]:
+    """See `interop.from_official`.
+
+    Names of components may have TensorFlow's prefix: G_synthesis/... Those of the time
+    when networks could grow (ToRGB_lod0, FromRGB_lod0, ...) mean the architecture
+    "orig", as in the official converter: at the full resolution, where training ends,
+    the networks use lod0 only, and the others are not read.
+    """
+    arrays = {_OF_A_COMPONENT.sub(r"\1", k): v for k, v in arrays.items()}
+    if any(_OLD_NAME.match(name) for name in arrays):
+        model = build(network, {**kwargs, "architecture": "orig"})
+        arrays = _todays_names(arrays, model.resolution)
+    else:
+        model = build(network, kwargs)
+    variables = layout.load(
+        entries(model, "tf"),
+        arrays,
+        f"StyleGAN2 {network} with these arguments ({dict(kwargs)})",
+        "`architecture`, `resolution`, `label_size`, `use_noise` and `mapping_layers`",
+        "`fmap_base`, `fmap_max` and the sizes of z, w and labels",
+    )
+    return model, variables
+
+
+def to_official(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
+    """See `interop.to_official`.
+
+    All arrays come back bit for bit but the styles' biases: they are stored less 1, and
+    lose what float32 rounds away in that.
+    """
+    return layout.save(entries(model, "tf"), variables)
+
+
+def _todays_names(
+    arrays: Mapping[str, np.ndarray], resolution: int
+) -> dict[str, np.ndarray]:
+    renamed = {}
+    for name, value in arrays.items():
+        old = _OLD_NAME.fullmatch(name)
+        if old and int(old["lod"]) == 0:
+            old_layer, layer = f"{old['layer']}_lod0", old["layer"]
+            name = name.replace(old_layer, f"{resolution}x{resolution}/{layer}")
+        elif old or name.split("/")[-1] == "lod":
+            continue
+        renamed[name] = value
+    return renamed

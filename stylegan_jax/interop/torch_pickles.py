@@ -1,0 +1,311 @@
+"""Networks out of the snapshots of stylegan2-ada-pytorch.
+
+A snapshot is a pickled dict with G, D and G_ema, each a torch module. Modules are
+pickled with the text of the Python module that defines them, by `persistence` of the
+official code; tensors as calls of PyTorch's functions upon bytes that hold, in turn,
+pickles and then raw numbers: torch.save's format of before 1.6. Neither PyTorch nor
+that text is needed: the constructor's arguments and the tensors are all there.
+"""
+
+import dataclasses
+import math
+import struct
+from typing import Any
+
+import numpy as np
+
+from stylegan_jax.interop import pickles, stand_ins
+from stylegan_jax.interop.pickles import kind, require, short, shown
+from stylegan_jax.interop.stand_ins import Function, Named, text, typed
+
+ROLES = {"G": "generator", "D": "discriminator", "G_ema": "generator_ema"}
+MAX_MODULES = 10_000  # in one network; official: about 60
+MAX_DEPTH = 8  # modules within each other; official: 5
+
+_MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+_STORAGES = {
+    "Double": "f8",
+    "Float": "f4",
+    "Half": "f2",
+    "Long": "i8",
+    "Int": "i4",
+    "Short": "i2",
+    "Char": "i1",
+    "Byte": "u1",
+    "Bool": "b1",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What one pickled module holds.
+
+    Attributes:
+      class_name: of the module, e.g. "Generator".
+      kwargs: its constructor's arguments, plain Python values.
+      module_source: the text of the class's module; never compiled.
+      variables: parameters and buffers as `state_dict` names them.
+    """
+
+    class_name: str
+    kwargs: dict[str, Any]
+    module_source: str
+    variables: dict[str, np.ndarray]
+
+    @property
+    def source(self) -> str:
+        """Which code it is of, as `interop.SOURCES` names it."""
+        if any(name.startswith("synthesis.input.") for name in self.variables):
+            return "stylegan3"
+        return "stylegan2-ada-pytorch"
+
+    def all_variables(self) -> dict[str, np.ndarray]:
+        """The variables in float32."""
+        return {
+            name: value.astype(np.float32) for name, value in self.variables.items()
+        }
+
+
+class _Module:
+    """Stands for a module; keeps what its reconstruction was given."""
+
+    __slots__ = ("meta",)
+
+    def __init__(self, meta: Any) -> None:
+        require(type(meta) is dict, f"module is made of a {kind(meta)}, not a dict")
+        self.meta = meta
+
+    def __setstate__(self, state: Any) -> None:
+        require(False, "module with attributes of its own")
+
+
+class _Storage:
+    """Stands for a run of numbers; `raw` is a view of bytes that the file does hold."""
+
+    __slots__ = ("dtype", "count", "raw")
+
+    def __init__(self, dtype: np.dtype, count: int) -> None:
+        self.dtype, self.count, self.raw = dtype, count, None
+
+    def __setstate__(self, state: Any) -> None:
+        require(False, "storage with attributes of its own")
+
+
+class _Tensor:
+    """Stands for a tensor: a window on a storage."""
+
+    __slots__ = ("storage", "offset", "shape", "strides")
+
+    def __init__(self, storage: Any, offset: Any, shape: Any, strides: Any) -> None:
+        require(type(storage) is _Storage, f"tensor of a {kind(storage)}")
+        for sizes in (shape, strides, (offset,)):
+            require(
+                type(sizes) is tuple
+                and len(sizes) <= 32
+                and all(
+                    type(n) is int and 0 <= n <= stand_ins.MAX_BYTES for n in sizes
+                ),
+                "tensor shape, strides or offset are not sizes",
+            )
+        require(len(shape) == len(strides), "tensor with more strides than axes")
+        last = sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+        within = offset + last < storage.count and math.prod(shape) <= storage.count
+        require(
+            within or 0 in shape,
+            f"tensor of shape {shape} and strides {strides} goes beyond its "
+            f"{storage.count:,} numbers",
+        )
+        self.storage, self.offset = storage, offset
+        self.shape, self.strides = shape, strides
+
+    def __setstate__(self, state: Any) -> None:
+        require(False, "tensor with attributes of its own")
+
+    def numpy(self) -> np.ndarray:
+        if 0 in self.shape:
+            return np.zeros(self.shape, self.storage.dtype)
+        numbers = np.frombuffer(self.storage.raw, self.storage.dtype)[self.offset :]
+        steps = [s * self.storage.dtype.itemsize for s in self.strides]
+        view = np.lib.stride_tricks.as_strided(
+            numbers, self.shape, steps, writeable=False
+        )
+        return np.array(view, order="C")
+
+
+def names() -> dict[tuple[str, str], Any]:
+    """The stand-ins by the names that files give."""
+    known: dict[tuple[str, str], Any] = {
+        ("torch_utils.persistence", "_reconstruct_persistent_obj"): _Module,
+        ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+        ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+        ("torch.storage", "_load_from_bytes"): _load_from_bytes,
+        ("torch", "Size"): tuple,
+        ("builtins", "set"): set,
+        ("__builtin__", "set"): set,
+    }
+    known = {
+        (module, name): Function(f"{module}.{name}", ours)
+        for (module, name), ours in known.items()
+    }
+    for name in ("float16", "float32", "float64", "int32", "int64", "uint8", "bool"):
+        known["torch", name] = Named(f"torch.{name}")
+    return known
+
+
+def _rebuild_tensor(
+    storage: Any,
+    offset: Any,
+    shape: Any,
+    strides: Any,
+    requires_grad: Any,
+    hooks: Any,
+    metadata: Any = None,
+) -> _Tensor:
+    return _Tensor(storage, offset, shape, strides)
+
+
+def _rebuild_parameter(tensor: Any, requires_grad: Any, hooks: Any) -> _Tensor:
+    require(type(tensor) is _Tensor, f"parameter of a {kind(tensor)}")
+    return tensor
+
+
+class _StorageReader(pickles.Reader):
+    """Reads the reference to a storage."""
+
+    def __init__(self, data: bytes) -> None:
+        storages = {
+            ("torch", f"{name}Storage"): Named(code) for name, code in _STORAGES.items()
+        }
+        super().__init__(data, storages)
+        self.keys: list[Any] = []
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        """The storage, as yet without content."""
+        require(
+            type(pid) is tuple
+            and len(pid) == 6
+            and pid[0] == "storage"
+            and type(pid[1]) is Named
+            and type(pid[2]) is str
+            and type(pid[4]) is int
+            and 0 <= pid[4] <= stand_ins.MAX_BYTES
+            and pid[5] is None,
+            "reference to tensor data of unknown layout",
+        )
+        self.keys.append(pid[2])
+        return _Storage(np.dtype(pid[1].name).newbyteorder("<"), pid[4])
+
+
+def _load_from_bytes(data: Any) -> _Storage:
+    """The storage in the bytes of an old torch.save."""
+    require(type(data) is bytes, f"tensor data is a {kind(data)}")
+    position = 0
+
+    def following(reader: type[pickles.Reader] = pickles.Reader, *arguments) -> Any:
+        nonlocal position
+        start, position = position, pickles.program_end(data, position)
+        return reader(data[start:position], *arguments)
+
+    magic, protocol = following(pickles.Reader, {}).load(), None
+    if magic == _MAGIC:
+        protocol = following(pickles.Reader, {}).load()
+    require(
+        magic == _MAGIC and protocol == _PROTOCOL,
+        "tensor data is not of torch.save's older format",
+    )
+    system = following(pickles.Reader, {}).load()
+    require(
+        type(system) is dict and system.get("little_endian") is True,
+        "tensor data is not little-endian",
+    )
+    reader = following(_StorageReader)
+    storage = reader.load()
+    keys = following(pickles.Reader, {}).load()
+    require(
+        type(storage) is _Storage and type(keys) is list and keys == reader.keys[:1],
+        "tensor data holds something else than one storage",
+    )
+    expected = storage.count * storage.dtype.itemsize
+    rest = memoryview(data)[position:]
+    require(
+        len(rest) == 8 + expected and struct.unpack("<q", rest[:8])[0] == storage.count,
+        f"tensor data of {storage.count:,} numbers needs {8 + expected:,} bytes, the "
+        f"file has {len(rest):,}",
+    )
+    storage.raw = rest[8:]
+    return storage
+
+
+def networks(content: dict) -> dict[str, Network]:
+    """The networks of a snapshot by their ROLES."""
+    keys = [key for key in content if type(key) is str]
+    parts = {role: content[key] for key, role in ROLES.items() if key in content}
+    require(
+        bool(parts) and all(type(part) is _Module for part in parts.values()),
+        f"holds a dict with {shown(', '.join(keys))}; expected the networks "
+        f"{', '.join(ROLES)}",
+    )
+    conversion = _Conversion()
+    return {role: conversion.network(part, role) for role, part in parts.items()}
+
+
+class _Conversion(stand_ins.Conversion):
+    """Checks what was read and makes networks of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._modules_left = 0
+
+    def network(self, module: _Module, where: str) -> Network:
+        """The network of the outermost module."""
+        self._modules_left = MAX_MODULES
+        variables: dict[str, np.ndarray] = {}
+        self._collect(module, "", where, variables, 0)
+        state = typed(module.meta, "state", where, dict)
+        require(
+            not typed(state, "_init_args", where, tuple, ()),
+            f"{where} was made with arguments that have no names",
+        )
+        kwargs = typed(state, "_init_kwargs", where, dict)
+        return Network(
+            class_name=typed(module.meta, "class_name", where, str),
+            kwargs=self.settings(kwargs, f"{where}._init_kwargs"),
+            module_source=typed(module.meta, "module_src", where, str),
+            variables=variables,
+        )
+
+    def _collect(
+        self,
+        module: Any,
+        prefix: str,
+        where: str,
+        variables: dict[str, np.ndarray],
+        depth: int,
+    ) -> None:
+        """Adds the tensors of a module and of those in it, in PyTorch's order."""
+        require(type(module) is _Module, f"{where} has a {kind(module)} for a module")
+        self._modules_left -= 1
+        require(
+            depth <= MAX_DEPTH and self._modules_left >= 0,
+            f"{where} has too many modules",
+        )
+        what = typed(module.meta, "type", where, str)
+        require(what == "class", f"{where} is a persistent {short(what)}, not a class")
+        state = typed(module.meta, "state", where, dict)
+        temporary = typed(state, "_non_persistent_buffers_set", where, set, set())
+        for part in ("_parameters", "_buffers"):
+            for key, tensor in typed(state, part, where, dict).items():
+                name = prefix + text(key, f"{where}: tensor name")
+                if tensor is None or (part == "_buffers" and key in temporary):
+                    continue
+                require(
+                    type(tensor) is _Tensor,
+                    f"{where}: {short(name)} is a {kind(tensor)}, not a tensor",
+                )
+                require(name not in variables, f"{where}: two tensors {short(name)}")
+                self.spend(math.prod(tensor.shape), tensor.storage.dtype)
+                variables[name] = tensor.numpy()
+        for key, child in typed(state, "_modules", where, dict).items():
+            name = f"{prefix}{text(key, f'{where}: module name')}."
+            if child is not None:
+                self._collect(child, name, where, variables, depth + 1)

@@ -1,0 +1,99 @@
+"""Modulated convolutions against the official ones, and in low precision."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax.layers import fir, linear
+from stylegan_jax.layers.modulation import demodulation, modulated_conv2d
+from tests import goldens
+from tests.layers import official
+
+TOLERANCE = 1e-5  # of the rms; the official float32 itself is off by up to 3e-7
+# Against float16, of the rms: a few roundings (2^-11) of values up to 4 rms; bfloat16
+# rounds eight times as coarsely.
+HALF = {"float32": 5e-3, "float16": 1e-2, "bfloat16": 4e-2}
+
+
+def convolution(case, taps):
+    return functools.partial(
+        fir.conv2d_resample,
+        taps=taps,
+        up=case["up"],
+        down=case["down"],
+        padding=official.padding(case["padding"]),
+        flip_kernel=not case["flip_weight"],
+    )
+
+
+def in_networks(case, taps):
+    """The form that the networks use of this convolution, or None."""
+    mirrored = case["w"] != "k1" and case["flip_weight"] != (case["up"] == 1)
+    if mirrored:
+        return None
+    if case["up"] == 2:
+        return functools.partial(fir.up_conv2d, taps=taps)
+    if case["down"] == 2:
+        return functools.partial(fir.down_conv2d, taps=taps)
+    return linear.conv2d
+
+
+@pytest.fixture(scope="module")
+def calls():
+    calls = official.Calls("C_modulated_conv2d")
+    assert len(calls.cases) == 28
+    return calls
+
+
+@pytest.mark.parametrize("form", [convolution, in_networks])
+def test_modulated_conv2d(calls, form):
+    """Officially in two ways (fused_modconv), which are one to us."""
+    functions = {}
+    for case in calls.cases:
+        convolve = form(case, calls.taps(case["f"]))
+        if case.get("half") or convolve is None:
+            continue
+
+        def f(x, styles, w, noise=0.0, convolve=convolve, case=case):
+            y = modulated_conv2d(x, w, styles, convolve, case["demodulate"])
+            return y + noise
+
+        inputs = {name: calls.inputs(name) for name in ("x", "styles")}
+        inputs["w"] = calls.kernel(case["w"])
+        if case["noise"]:
+            noise = calls.inputs(case["noise"])
+            f = functools.partial(f, noise=noise)
+        functions[case["id"]] = f, inputs
+    assert len(functions) == (26 if form is convolution else 21)
+    calls.check(functions, TOLERANCE)
+
+
+@pytest.mark.parametrize("dtype", HALF)
+def test_half_precision(calls, dtype):
+    cases = [case for case in calls.cases if case.get("half")]
+    assert len(cases) == 2
+    for case in cases:
+        x = calls.inputs("x").astype(dtype)
+        convolve = convolution(case, calls.taps(case["f"]))
+        y = modulated_conv2d(
+            x, calls.kernel(case["w"]), calls.inputs("styles"), convolve
+        )
+        assert y.dtype == dtype
+        wanted = goldens.nhwc(calls.arrays[f"out/{case['id']}"])
+        goldens.assert_close(y.astype(np.float32), wanted, HALF[dtype], case["id"])
+
+
+def test_unit_variance_whatever_the_style():
+    """Of independent inputs with unit variance: what demodulation is for."""
+    key = jax.random.split(jax.random.key(0), 3)
+    style = jnp.exp(2 * jax.random.normal(key[0], (3, 64)))
+    kernel = 7 * jax.random.normal(key[1], (3, 3, 64, 16))
+    x = jax.random.normal(key[2], (3, 32, 32, 64))
+    y = modulated_conv2d(x, kernel, style, linear.conv2d)[:, 1:-1, 1:-1]
+    np.testing.assert_allclose(jnp.std(y, axis=(1, 2)), 1, atol=0.12)
+    modulated = kernel * style[:, None, None, :, None]
+    norm = jnp.sqrt(jnp.sum(jnp.square(modulated), axis=(1, 2, 3)))
+    np.testing.assert_allclose(demodulation(kernel, style) * norm, 1, rtol=1e-5)

@@ -1,0 +1,276 @@
+"""The StyleGAN2 networks against the official ones, and what they promise beyond.
+
+Tolerances are of the largest official value: 1e-5, or 4 times what the official code's
+own float32 arithmetic is off by where that is more (B2, B6: up to 4.2e-6).
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax.layers import fir
+from stylegan_jax.layers.activations import activate
+from stylegan_jax.layers.statistics import minibatch_stddev
+from stylegan_jax.models.interface import Channels
+from stylegan_jax.models.mapping import mix_styles, update_w_avg
+from stylegan_jax.models.stylegan2 import Discriminator, Generator
+from tests import goldens, tiny
+from tests.interop import stylegan2_goldens
+from tests.interop.stylegan2_goldens import DISCRIMINATORS, GENERATORS
+
+FORWARD, ROUNDING = 1e-5, 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    with tiny.quick_compilation():
+        yield
+
+
+def compare(results, arrays, settings):
+    """Every `out/` and `layer/` of a file has to be among the results, and close."""
+    wanted = {k for k in arrays if k.startswith(("out/", "layer/"))}
+    assert wanted == set(results)
+    for key, got in results.items():
+        got, official = np.asarray(got), arrays[key]
+        assert got.dtype == np.float32
+        if got.ndim == 4:
+            got = got.transpose(0, 3, 1, 2)
+        if key.startswith("layer/") and got.ndim == 4:  # not of all is kept
+            got = got[: len(official), : official.shape[1]]
+        assert got.shape == official.shape, key
+        noise = settings["fp32_noise"][key][1]
+        tolerance = max(FORWARD, ROUNDING * noise) * np.abs(official).max()
+        worst = np.abs(got - official).max()
+        assert worst <= tolerance, f"{key}: {worst} of {tolerance}"
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def synthesize(model, variables, ws):
+    """Images with the stored noise and without, and what the layers of the former say.
+
+    Without noise only the first image is made.
+    """
+    images, captured = model.apply(
+        variables, ws, method="synthesize", capture_intermediates=True, mutable=True
+    )
+    silent = model.apply(variables, ws[:1], noise="none", method="synthesize")
+    return images, silent, captured["intermediates"]
+
+
+def output(captured, *path):
+    for name in (*path, "__call__"):
+        captured = captured[name]
+    return captured[0]
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_generator(name):
+    model, variables, arrays, settings = stylegan2_goldens.network(name)
+    z, z2, c = arrays["in/z"], arrays["in/z2"], arrays.get("in/c")
+    n, cut = len(z), settings["truncation_cutoff"]
+    ws, ws2 = (model.apply(variables, x, c, method="map") for x in (z, z2))
+    pull = functools.partial(model.apply, variables, ws, 0.5, method="truncate")
+    assert model.num_ws == settings["num_ws"] == ws.shape[1]
+    rows = [ws, pull(cut), pull(), mix_styles(ws, ws2, settings["mix_cutoff"]), ws]
+    # The stored noise, for the last rows replaced by that of the "random" case.
+    random = settings["noise_case"]
+    given = variables["noise"]
+    for i, r in enumerate(model.resolutions):
+        for layer in ("conv0", "conv1")[r == 4 :]:
+            const = given[f"blocks_{i}"][layer]["noise"]["const"]
+            maps = [jnp.repeat(const, 4 * n, 0)]
+            drawn = arrays.get(f"in/noise/b{r}.{layer}")
+            maps.append(goldens.nhwc(drawn) if random else maps[0][:n])
+            given = _replaced(given, jnp.concatenate(maps), f"blocks_{i}", layer)
+    images, silent, captured = synthesize(
+        model, variables | {"noise": given}, jnp.concatenate(rows)
+    )
+    images, cut_, psi, mixed, drawn = jnp.split(images, 5)
+    w_avg = update_w_avg(variables["stats"]["w_avg"], ws, 0.995)
+    results = {
+        "w": ws[:, 0],
+        "w2": ws2[:, 0],
+        "w_psi0.5": rows[2][:, 0],
+        "ws_psi0.5_cut": rows[1],
+        "img_const": images,
+        "img_const_nofuse_0": images[:1],
+        "img_none_0": silent,
+        "img_psi0.5_cut_const_0": cut_[:1],
+        "img_psi0.5_const_0": psi[:1],
+        "img_mix_const_0": mixed[:1],
+        "w_avg_after_z": w_avg,
+        "w_avg_after_z_z2": update_w_avg(w_avg, ws2, 0.995),
+    } | ({"img_random": drawn} if random else {})
+    results = {f"out/{k}": v for k, v in results.items() if f"out/{k}" in arrays}
+    if settings["layers"]:
+        results |= _generator_layers(model, captured)
+    compare(results, arrays, settings)
+
+
+def _replaced(tree, value, *path):
+    if not path:
+        return {"noise": {"const": value}}
+    return {**tree, path[0]: _replaced(tree[path[0]], value, *path[1:])}
+
+
+def _generator_layers(model, captured):
+    layers, image = {}, None
+    for i, r in enumerate(model.resolutions):
+        block = f"blocks_{i}"
+        layers[f"b{r}:x"] = output(captured, block)
+        if model.architecture == "resnet" and r > 4:
+            layers[f"b{r}.skip"] = output(captured, block, "skip")
+        for name in ("conv0", "conv1")[r == 4 :]:
+            layers[f"b{r}.{name}"] = output(captured, block, name)
+            layers[f"b{r}.{name}.affine"] = output(captured, block, name, "affine")
+        if r in model.to_rgb_resolutions:
+            rgb = layers[f"b{r}.torgb"] = output(captured, f"to_rgb_{r}")
+            layers[f"b{r}.torgb.affine"] = output(captured, f"to_rgb_{r}", "affine")
+            skip = image is not None and fir.upsample2d(image, model.options.taps)
+            image = layers[f"b{r}:img"] = rgb + skip
+    return {f"layer/{k}": v[:1] for k, v in layers.items()}
+
+
+def test_the_whole_generator():
+    model, variables, arrays, settings = stylegan2_goldens.network(GENERATORS[7])
+    cut = settings["truncation_cutoff"]
+    images = jax.jit(functools.partial(model.apply, truncation_psi=0.5))(
+        variables, arrays["in/z"][:1], truncation_cutoff=cut
+    )
+    key = "out/img_psi0.5_cut_const_0"
+    compare({key: images}, {key: arrays[key]}, settings)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def judge(model, variables, images, labels):
+    logits, captured = model.apply(
+        variables, images, labels, capture_intermediates=True, mutable=True
+    )
+    return logits, captured["intermediates"]
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_discriminator(name):
+    model, variables, arrays, settings = stylegan2_goldens.network(name)
+    images = goldens.nhwc(arrays["in/img_u8"].astype(np.float32) / 127.5 - 1)
+    results = {}
+    for n in settings["batches"]:
+        labels = arrays["in/c"][:n] if model.label_size else None
+        logits, captured = judge(model, variables, images[:n], labels)
+        results[f"out/logits_n{n}"] = logits[:, None]
+        statistics = _statistics(model, captured)
+        results[f"out/mbstd_n{n}"] = statistics[:, 0, 0]
+        if model.label_size:
+            results.setdefault("out/cmap", output(captured, "mapping"))
+    if settings["layers"]:
+        assert n == 2
+        layers = _discriminator_layers(model, captured, images[:n])
+        layers |= {"b4": logits[:, None], "b4.mbstd_last_channels": statistics}
+        results |= {f"layer/{k}": v for k, v in layers.items()}
+    compare(results, arrays, settings)
+
+
+def _statistics(model, captured):
+    x = output(captured, "blocks_1")
+    if model.architecture == "skip":
+        x = x + output(captured, "from_rgb")
+    x = minibatch_stddev(x, model.mbstd_group_size, model.mbstd_features)
+    return x[..., -model.mbstd_features :]
+
+
+def _discriminator_layers(model, captured, images):
+    layers = {}
+    for i, r in reversed(list(enumerate(model.resolutions))[1:]):
+        block = f"blocks_{i}"
+        for ours, official in (
+            ("from_rgb", "fromrgb"),
+            ("conv0", "conv0"),
+            ("conv1", "conv1"),
+            ("skip", "skip"),
+        ):
+            if ours in captured[block]:
+                layers[f"b{r}.{official}"] = output(captured, block, ours)
+        layers[f"b{r}:x"] = output(captured, block)
+        if model.architecture == "skip":
+            images = fir.downsample2d(images, model.options.taps)
+            layers[f"b{r}:img"] = images
+    if model.architecture == "skip":
+        layers["b4.fromrgb"] = output(captured, "from_rgb")
+    layers["b4.conv"] = output(captured, "conv")
+    layers["b4.fc"] = activate(output(captured, "dense0"), "lrelu")
+    layers["b4.out"] = output(captured, "dense1")
+    return layers
+
+
+def small(resolution=16, **options):
+    shape = {"resolution": resolution, "channels": Channels(64, 8)}
+    return (
+        Generator(z_dim=8, w_dim=8, mapping_layers=2, **shape, **options),
+        Discriminator(mapping_layers=2, **shape, **options),
+    )
+
+
+def _shapes(g, d):
+    z = jnp.zeros((4, g.z_dim))
+    labels = jnp.zeros((4, g.label_size)) if g.label_size else None
+    key = jax.random.key(0)
+    images, _ = jax.eval_shape(g.init_with_output, key, z, labels)
+    logits, _ = jax.eval_shape(d.init_with_output, key, images, labels)
+    assert (images.dtype, logits.dtype) == (jnp.float32, jnp.float32)
+    return images.shape, logits.shape
+
+
+@pytest.mark.parametrize("g_architecture", ["skip", "resnet", "orig"])
+@pytest.mark.parametrize("d_architecture", ["skip", "resnet", "orig"])
+def test_shapes_and_types(g_architecture, d_architecture):
+    for options, shape in (
+        ({"image_channels": 1}, (4, 16, 16, 1)),
+        ({"image_channels": 4, "label_size": 3}, (4, 16, 16, 4)),
+        ({"base_size": (4, 6), "resolution": 32}, (4, 32, 48, 3)),
+        ({"resolution": 4}, (4, 4, 4, 3)),
+        ({"dtype": jnp.bfloat16, "low_precision_resolutions": 2}, (4, 16, 16, 3)),
+    ):
+        g, d = small(**options)
+        g = g.clone(architecture=g_architecture)
+        d = d.clone(architecture=d_architecture)
+        assert _shapes(g, d) == (shape, (4,))
+
+
+def test_noise_modes():
+    g, _ = small(8)
+    z = jnp.tile(jax.random.normal(jax.random.key(0), (1, 8)), (2, 1))
+    variables = jax.jit(g.init)(jax.random.key(1), z)
+    ones = jax.tree_util.tree_map_with_path(
+        lambda path, x: x + ("strength" in str(path)), variables
+    )
+    apply = jax.jit(g.apply, static_argnames="noise")
+    draw = lambda noise, seed=0: np.asarray(  # noqa: E731
+        apply(ones, z, noise=noise, rngs={"noise": jax.random.key(seed)})
+    )
+    const, random, none = draw("const"), draw("random"), draw("none")
+    np.testing.assert_array_equal(const[0], const[1])
+    np.testing.assert_array_equal(const, draw("const", 1))
+    assert np.abs(random[0] - random[1]).max() > 0.01  # one map per image
+    assert np.abs(random - draw("random", 1)).max() > 0.01
+    assert np.abs(const - none).max() > 0.01
+    silent = apply(variables, z, noise="none")  # strengths start at zero
+    np.testing.assert_array_equal(silent, apply(variables, z, noise="const"))
+
+
+@pytest.mark.parametrize("freeze", [0, 1, 5])
+def test_frozen_layers_have_no_gradient(freeze):
+    d = Discriminator(16, channels=Channels(64, 8), freeze_layers=freeze)
+    images = jax.random.normal(jax.random.key(0), (4, 16, 16, 3))
+    variables = jax.jit(d.init)(jax.random.key(1), images)
+    loss = lambda v: jnp.sum(d.apply(v, images))  # noqa: E731
+    gradients = jax.jit(jax.grad(loss))(variables)["params"]
+    layers = [("blocks_2", n) for n in ("from_rgb", "conv0", "conv1", "skip")]
+    layers += [("blocks_1", n) for n in ("conv0", "conv1", "skip")]
+    for i, (block, layer) in enumerate(layers):
+        weight = gradients[block][layer]["kernel"]["weight"]
+        assert bool(jnp.any(weight != 0)) == (i >= freeze), (block, layer)
+    assert jnp.any(gradients["conv"]["kernel"]["weight"] != 0)

@@ -1,0 +1,213 @@
+"""Official random numbers in the place of our own, without a change to the program.
+
+Every number that a round of a phase draws rides along with the labels, a row an image,
+through `step.build_update` and its accumulation. Where `recipes.Game` meets the
+networks and `losses`, a `Tape` takes them out again and puts them in, and keeps what
+comes by there.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax import config, interop, models
+from stylegan_jax.training import losses, recipes, state
+from tests import goldens
+
+SOURCE = "stylegan2-ada-pytorch"
+PHASES = {"Gmain": "g_main", "Greg": "g_path", "Dmain": "d_main", "Dreg": "d_r1"}
+
+
+class Recording:
+    """A golden file: an official loss or training."""
+
+    def __init__(self, name: str):
+        self.arrays = goldens.arrays(f"stylegan2_and_3/{name}.npz")
+        path = goldens.path(f"stylegan2_and_3/{name}.json")
+        self.settings = json.loads(path.read_text())
+        self.batch = self.settings["batch"]
+        self.label_size = self.settings["G_kwargs"]["c_dim"]
+        self.num_ws = 2 * self.settings["G_kwargs"]["img_resolution"].bit_length() - 4
+
+    def experiment(self, **training: Any) -> config.Experiment:
+        """Our configuration of it."""
+        g, d = self.settings["G_kwargs"], self.settings["D_kwargs"]
+        synthesis, loss = g["synthesis_kwargs"], self.settings["loss_kwargs"]
+        return config.parse(
+            {
+                "data": {"resolution": g["img_resolution"]},
+                "model": {
+                    "family": "stylegan2",
+                    "z_dim": g["z_dim"],
+                    "w_dim": g["w_dim"],
+                    "mapping_layers": g["mapping_kwargs"]["num_layers"],
+                    "mapping_features": g["w_dim"],
+                    "channel_base": synthesis["channel_base"],
+                    "channel_max": synthesis["channel_max"],
+                    "g_architecture": synthesis["architecture"],
+                    "d_architecture": d["architecture"],
+                    "conv_clamp": synthesis["conv_clamp"],
+                    "d_mapping_layers": d["mapping_kwargs"]["num_layers"],
+                    "mbstd_group_size": d["epilogue_kwargs"]["mbstd_group_size"],
+                },
+                "training": {
+                    "total_kimg": 1.0,
+                    "batch_size": self.batch,
+                    "r1_gamma": loss["r1_gamma"],
+                    "path_length_weight": float(loss["pl_weight"]),
+                    "path_length_decay": loss["pl_decay"],
+                    "path_length_batch_shrink": loss["pl_batch_shrink"],
+                    "style_mixing_probability": loss["style_mixing_prob"],
+                }
+                | training,
+            }
+        )
+
+    def networks(self, e: config.Experiment) -> tuple[tuple, tuple]:
+        """Generator and discriminator, each with the official variables."""
+        g, d = models.build(e.model, e.data, self.label_size)
+        loaded = []
+        for model, letter, name in ((g, "G", "generator"), (d, "D", "discriminator")):
+            kwargs = self.settings[f"{letter}_kwargs"]
+            arrays = goldens.below(self.arrays, f"param{letter}/")
+            _, variables = interop.from_official(arrays, SOURCE, name, **kwargs)
+            # Raises if our configuration is of another network.
+            interop.to_official(model, variables, SOURCE, name, **kwargs)
+            loaded.append((model, variables))
+        return tuple(loaded)
+
+    def state(self, networks: tuple, optimizers: dict, names: list) -> state.TrainState:
+        """The state before the first update."""
+        (_, g), (_, d) = networks
+        params = {state.GENERATOR: g["params"], state.DISCRIMINATOR: d["params"]}
+        zero = jnp.zeros((), jnp.int32)
+        return state.TrainState(
+            step=zero,
+            images_seen=zero,
+            params=params,
+            optimizer={name: optimizers[name].init(params[name]) for name in params},
+            w_avg=jnp.asarray(g["stats"]["w_avg"]),
+            path_length_mean=jnp.float32(self.settings["pl_mean_init"]),
+            ema=g,
+            skipped=dict.fromkeys(names, zero),
+            skipped_total=dict.fromkeys(names, zero),
+        )
+
+    def images(self, prefix: str = "in/") -> np.ndarray:
+        """Real images, uint8 NHWC."""
+        return goldens.nhwc(self.arrays[f"{prefix}real_img_u8"])
+
+
+class Tape:
+    """Numbers for one trace of an objective, and what was computed with them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **widths: int):
+        """Takes columns of the labels: name -> how many."""
+        self._widths = widths
+        self.seen: dict[str, tuple] = {}  # function of `losses` -> (arguments, result)
+        self.scores: list[tuple[bool, jax.Array]] = []  # (of reals, scores)
+        monkeypatch.setattr(recipes, "losses", self)
+        monkeypatch.setattr(recipes, "mixing_cutoff", self._mixing_cutoff)
+
+    def pack(self, rows: int, **columns: np.ndarray) -> np.ndarray:
+        """The columns [at most `rows`, ...] side by side, zeros for what is missing."""
+        parts = []
+        for name, width in self._widths.items():
+            part = np.zeros((rows, width), np.float32)
+            if name in columns:
+                values = np.asarray(columns[name])
+                part[: len(values)] = values.reshape(len(values), width)
+            parts.append(part)
+        return np.concatenate(parts, axis=1)
+
+    def replay(self, phase: recipes.Phase) -> recipes.Phase:
+        """The phase with labels that are from `pack`."""
+
+        def objective(params: Any, inputs: recipes.Inputs):
+            edges = np.cumsum(list(self._widths.values()))[:-1]
+            columns = jnp.split(inputs.labels, edges, axis=1)
+            self._columns = dict(zip(self._widths, columns, strict=True))
+            self._latents = [self._columns["z"], self._columns["mix_z"]]
+            self._reals, self._only_reals = inputs.reals, phase.name == "d_r1"
+            self.seen, self.scores = {}, []
+            labels = self._columns["real_c"]
+            inputs = dataclasses.replace(
+                inputs, labels=labels if labels.shape[1] else None
+            )
+            return phase.objective(params, inputs)
+
+        return dataclasses.replace(phase, objective=objective)
+
+    def networks(self, generator: Any, discriminator: Any) -> tuple[Any, Any]:
+        """The networks as `recipes.Game` shall see them."""
+        return Substitute(generator, self._generate), Substitute(
+            discriminator, self._judge
+        )
+
+    def _labels(self, name: str, rows: int) -> jax.Array | None:
+        labels = self._columns[name][:rows]
+        return labels if labels.shape[1] else None
+
+    def _generate(self, model: Any, variables: Any, x: jax.Array, *labels, **kwargs):
+        if kwargs["method"] == "map":
+            z = self._latents.pop(0)[: len(x)]
+            return model.apply(variables, z, self._labels("gen_c", len(x)), **kwargs)
+        assert kwargs["noise"] == "random"
+        return model.apply(variables, x, **(kwargs | {"noise": "const"}))
+
+    def _judge(self, model: Any, variables: Any, images: jax.Array, labels, **kwargs):
+        real = self._only_reals or images is self._reals
+        labels = self._labels("real_c" if real else "gen_c", len(images))
+        scores = model.apply(variables, images, labels, **kwargs)
+        self.scores.append((real, scores))
+        return scores
+
+    def _mixing_cutoff(self, key, batch: int, layers: int, probability: float):
+        return self._columns["cutoff"][:batch, 0].astype(jnp.int32)
+
+    def __getattr__(self, name: str) -> Callable:
+        """A function of `losses` that is watched."""
+        function = getattr(losses, name)
+
+        def watched(*args):
+            if name == "path_noise":
+                shape = args[0].shape
+                args = (self._columns["noise"][: shape[0]].reshape(shape),)
+            result = function(*args)
+            self.seen[name] = args, result
+            return result
+
+        return watched
+
+
+class Substitute:
+    """A network whose `apply` goes through `function`."""
+
+    def __init__(self, model: Any, function: Callable):
+        self._model, self._function = model, function
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def apply(self, *args, **kwargs) -> Any:
+        return self._function(self._model, *args, **kwargs)
+
+
+def tape_for(monkeypatch: pytest.MonkeyPatch, recording: Recording) -> Tape:
+    """A tape with a column for every kind of number in the file."""
+    g = recording.settings["G_kwargs"]
+    return Tape(
+        monkeypatch,
+        real_c=recording.label_size,
+        gen_c=recording.label_size,
+        z=g["z_dim"],
+        mix_z=g["z_dim"],
+        cutoff=1,
+        noise=g["img_channels"] * g["img_resolution"] ** 2,
+    )

@@ -1,0 +1,121 @@
+"""StyleGAN2 with bfloat16 activations: as close to float32 as their rounding allows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylegan_jax.models.interface import Channels
+from stylegan_jax.models.stylegan2 import (
+    Discriminator,
+    Generator,
+    LayerOptions,
+    block_dtype,
+)
+from tests import tiny
+
+UNIT_ROUNDOFF = 2.0**-9  # of bfloat16: the largest relative error of one rounding
+# Roundings that a value meets in a layer: kernel, style, product, eight additions of
+# the filter, demodulation, noise (two), bias, activation, gain.
+ROUNDINGS = 16
+SIZE, LOW = 32, 2  # the two highest resolutions, with two convolutions each
+COMMON = {
+    "resolution": SIZE,
+    "channels": Channels(256, 16),
+    "options": LayerOptions(conv_clamp=256.0),
+}
+
+
+def pair(cls, **kwargs):
+    """A network in float32 and in bfloat16."""
+    low = {"dtype": jnp.bfloat16, "low_precision_resolutions": LOW}
+    return cls(**COMMON, **kwargs), cls(**COMMON, **kwargs, **low)
+
+
+def bound(layers: int) -> float:
+    """Independent errors add up as squares; relative to the rms."""
+    return UNIT_ROUNDOFF * np.sqrt(ROUNDINGS * layers)
+
+
+def error(actual, desired) -> float:
+    rms = lambda x: float(jnp.sqrt(jnp.mean(jnp.square(x))))  # noqa: E731
+    return rms(actual - desired) / rms(desired)
+
+
+def check_gradients(low, high, layers: int) -> None:
+    """Gradients are off by more: they jump where leaky ReLUs change sides.
+
+    An error e, relative to the rms, makes a share 0.3 e do so, by 0.8 of a gradient of
+    rms 0.72.
+    """
+    jumps = np.sqrt(0.3 * bound(layers) * (0.8 / 0.72) ** 2 * layers)
+    flat = lambda tree: jnp.concatenate(  # noqa: E731
+        [x.ravel() for x in jax.tree.leaves(tree)]
+    )
+    assert 1e-4 < error(flat(low), flat(high)) < jumps / 2
+    for (path, a), b in zip(
+        jax.tree_util.tree_leaves_with_path(low), jax.tree.leaves(high), strict=True
+    ):
+        assert a.dtype == jnp.float32
+        if a.size > 1:  # a single number may be the rest of sums that cancel
+            assert error(a, b) < jumps, jax.tree_util.keystr(path)
+
+
+def test_generator():
+    high, low = pair(Generator, z_dim=16, w_dim=16, mapping_layers=2)
+    z = jax.random.normal(jax.random.key(1), (4, 16))
+    variables = jax.jit(low.init)(jax.random.key(0), z)
+    for x in jax.tree.leaves(variables):
+        assert x.dtype == jnp.float32
+    direction = jax.random.normal(jax.random.key(2), (4, SIZE, SIZE, 3))
+
+    def results(model):
+        def f(params):
+            images = model.apply(variables | {"params": params}, z)
+            return jnp.sum(images * direction), images
+
+        (_, images), gradient = jax.value_and_grad(f, has_aux=True)(variables["params"])
+        return images, gradient
+
+    with tiny.quick_compilation():
+        (a, by_a), (b, by_b) = (jax.jit(lambda m=m: results(m))() for m in (high, low))
+    assert b.dtype == jnp.float32
+    assert 1e-4 < error(b, a) < bound(2 * LOW)
+    check_gradients(by_b, by_a, 2 * LOW)
+
+
+def test_discriminator():
+    high, low = pair(Discriminator)
+    images = jax.random.normal(jax.random.key(1), (8, SIZE, SIZE, 3))
+    variables = jax.jit(low.init)(jax.random.key(0), images)
+    for x in jax.tree.leaves(variables):
+        assert x.dtype == jnp.float32
+
+    def results(model):
+        f = lambda v: (lambda s: (jnp.sum(s), s))(model.apply(v, images))  # noqa: E731
+        (_, scores), gradient = jax.value_and_grad(f, has_aux=True)(variables)
+        return scores, gradient
+
+    with tiny.quick_compilation():
+        (a, by_a), (b, by_b) = (jax.jit(lambda m=m: results(m))() for m in (high, low))
+    assert b.dtype == jnp.float32
+    assert 1e-5 < error(b, a) < bound(2 * LOW + 1)  # from_rgb, too
+    check_gradients(by_b, by_a, 2 * LOW + 1)
+
+
+def test_which_resolutions_are_low():
+    """Officially those of at least max(2^(log2(R) + 1 - N), 8)."""
+    for n, lowest in ((0, None), (1, 32), (2, 16), (3, 8), (4, 8), (9, 8)):
+        model = Generator(
+            resolution=SIZE, low_precision_resolutions=n, dtype=jnp.bfloat16
+        )
+        low = [r for r in (4, 8, 16, 32) if block_dtype(r, model) == jnp.bfloat16]
+        assert low == [r for r in (8, 16, 32) if lowest and r >= lowest]
+
+
+def test_no_low_resolutions_is_float32_to_the_bit():
+    images = jax.random.normal(jax.random.key(1), (4, SIZE, SIZE, 3))
+    high = Discriminator(**COMMON)
+    none = Discriminator(**COMMON, dtype=jnp.bfloat16, low_precision_resolutions=0)
+    variables = jax.jit(high.init)(jax.random.key(0), images)
+    scores = [jax.jit(m.apply)(variables, images) for m in (high, none)]
+    np.testing.assert_array_equal(*scores)

@@ -1,0 +1,301 @@
+"""Starting from networks that were trained before: what is loaded, and what is not."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax import config, convert, models, train, workdir
+from stylegan_jax.training import recipes, step, transfer
+from stylegan_jax.training import state as train_state
+from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR
+from stylegan_jax.training.transfer import EMA, INITIALISED, LEFT_OVER, LOADED
+from tests import tiny
+
+NETWORKS = (GENERATOR, DISCRIMINATOR, EMA)
+STYLEGAN2 = {
+    "model.family": "stylegan2",
+    "model.g_architecture": "skip",
+    "model.d_architecture": "resnet",
+    "model.channel_base": 128,  # 16 channels at 4x4 and 8x8, 8 at 16x16
+    "training.d_reg_interval": 2,
+    "training.path_length_weight": 2.0,
+    "training.g_reg_interval": 2,
+}
+
+
+OFFICIAL = Path(__file__).parents[1] / "golden/stylegan2_and_3/I5_torch_snapshot.pkl"
+
+
+def experiment(**changes) -> config.Experiment:
+    """E.g. `resolution=8` for "data.resolution"."""
+    section = {
+        field.name: part.name
+        for part in dataclasses.fields(config.Experiment)
+        for field in dataclasses.fields(part.type)
+    }
+    named = {f"{section[k]}.{k}": v for k, v in changes.items()}
+    return tiny.experiment(STYLEGAN2 | named)
+
+
+def new_state(e: config.Experiment, seed: int, labels: int = 0):
+    """A state of the right shapes in which every number is another."""
+    networks = models.build(e.model, e.data, labels)
+    phases = [phase.name for phase in recipes.build(e, *networks)]
+    optimizers = step.build_optimizers(e)
+    abstract = jax.eval_shape(
+        lambda: train_state.create(*networks, optimizers, phases, e.run.seed)
+    )
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda x: jnp.asarray(rng.uniform(-1, 1, x.shape).astype(x.dtype)), abstract
+    )
+
+
+def save(directory, e: config.Experiment, items: dict, number=32, classes=()) -> str:
+    """A directory as `train` or `convert` leaves it."""
+    checkpoints = workdir.open_checkpoints(directory, 5, print)
+    checkpoints.save(number, items, {"resolution": 16, "fade": 1.0})
+    checkpoints.close()
+    workdir.write(directory, e, workdir.DataInfo("test", 0, classes, ""))
+    return str(directory)
+
+
+def run_items(state) -> dict:
+    return {"ema": state.ema, "training": state.replace(ema={})}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A run at 16x16: its directory and its state."""
+    e = experiment()
+    state = new_state(e, seed=1)
+    return save(tmp_path_factory.mktemp("source"), e, run_items(state)), state
+
+
+def arrays(state) -> dict:
+    """Everything that is transferred, by (network, name)."""
+    parts = transfer._parts(state)
+    return {(net, n): np.asarray(x) for net in parts for n, x in parts[net].items()}
+
+
+def outcomes(plan, network: str, outcome: str) -> set[str]:
+    return {
+        row.array
+        for row in plan.rows
+        if row.network == network and row.outcome == outcome
+    }
+
+
+def check_loaded(plan, before, after, there) -> None:
+    """The state holds what the table says, and nothing else has changed."""
+    old, new, source = arrays(before), arrays(after), arrays(there)
+    assert new.keys() == old.keys()
+    for row in plan.rows:
+        key = (row.network, row.array)
+        if row.outcome != LEFT_OVER:
+            expected = source if row.outcome == LOADED else old
+            assert new[key].tobytes() == expected[key].tobytes(), key
+        else:
+            assert key not in new
+    changed = ("params", "w_avg", "ema")
+    for field in dataclasses.fields(before):
+        if field.name not in changed:
+            assert getattr(after, field.name) is getattr(before, field.name)
+
+
+def test_the_same_networks_are_loaded_whole(source):
+    path, there = source
+    here = new_state(experiment(), seed=2)
+    plan = transfer.plan(path, here)
+    assert {row.outcome for row in plan.rows} == {LOADED}
+    after = plan.load(here)
+    check_loaded(plan, here, after, there)
+    assert np.array_equal(after.w_avg, there.w_avg)
+    leaves = jax.tree.leaves((after.params, after.w_avg, after.ema))
+    pointers = {leaf.unsafe_buffer_pointer() for leaf in leaves}
+    assert len(pointers) == len(leaves)  # or the step could not donate them
+
+
+def test_higher_resolution_adds_layers(source):
+    path, there = source
+    here = new_state(experiment(resolution=32), seed=2)
+    plan = transfer.plan(path, here)
+    check_loaded(plan, here, plan.load(here), there)
+    for network in (GENERATOR, EMA):
+        assert not outcomes(plan, network, LEFT_OVER)
+        fresh = outcomes(plan, network, INITIALISED)
+        assert fresh and all("blocks_3/" in n or "to_rgb_32/" in n for n in fresh)
+    # The image comes in at the new top, so the old entrance is of no use.
+    fresh = outcomes(plan, DISCRIMINATOR, INITIALISED)
+    assert fresh and all(n.startswith("params/blocks_3/") for n in fresh)
+    left = outcomes(plan, DISCRIMINATOR, LEFT_OVER)
+    assert left and all(n.startswith("params/blocks_2/from_rgb/") for n in left)
+
+
+def test_fewer_channels_keep_what_has_the_same_shape(source):
+    path, there = source
+    here = new_state(experiment(channel_max=8), seed=2)
+    plan = transfer.plan(path, here)
+    check_loaded(plan, here, plan.load(here), there)
+    loaded = outcomes(plan, GENERATOR, LOADED)
+    assert {"params/mapping/dense0/kernel/weight", "stats/w_avg"} <= loaded
+    assert "params/blocks_2/conv1/weight" in loaded  # 8 channels here and there
+    assert "params/blocks_1/conv1/weight" in outcomes(plan, GENERATOR, INITIALISED)
+
+
+def test_other_labels_renew_what_takes_them(source):
+    path, there = source
+    e = experiment(conditional=True)
+    here = new_state(e, seed=2, labels=5)
+    plan = transfer.plan(path, here)
+    check_loaded(plan, here, plan.load(here), there)
+    assert outcomes(plan, GENERATOR, INITIALISED) == {
+        "params/mapping/label_embedding/kernel/weight",
+        "params/mapping/label_embedding/bias/bias",
+        "params/mapping/dense0/kernel/weight",
+    }
+    fresh = outcomes(plan, DISCRIMINATOR, INITIALISED)
+    assert all("/mapping/" in n or "/dense1/" in n for n in fresh)
+
+
+def test_a_conditional_source_knows_its_labels(tmp_path):
+    e = experiment(conditional=True)
+    there = new_state(e, seed=1, labels=3)
+    path = save(tmp_path, e, run_items(there), classes=("a", "b", "c"))
+    here = new_state(e, seed=2, labels=3)
+    plan = transfer.plan(path, here)
+    assert {row.outcome for row in plan.rows} == {LOADED}
+
+
+def test_an_official_file(tmp_path):
+    """What `convert` makes of one: averaged and trained generator differ."""
+    convert.convert(OFFICIAL, tmp_path / "converted")
+    e = config.load(tmp_path / "converted" / "config.json")
+    here = new_state(e, seed=2)
+    plan = transfer.plan(str(tmp_path / "converted"), here)
+    assert ({row.outcome for row in plan.rows}, plan.notes) == ({LOADED}, ())
+    after = plan.load(here)
+    average = workdir.load_generator(tmp_path / "converted").variables
+    jax.tree.map(np.testing.assert_array_equal, after.ema, average)
+    trained, average = (
+        tree["blocks_0"]["conv1"]["weight"]
+        for tree in (after.params[GENERATOR], average["params"])
+    )
+    assert not np.array_equal(trained, average)
+
+
+def test_a_converted_generator_alone_serves_twice(tmp_path):
+    e = experiment()
+    average = new_state(e, seed=1).ema
+    here = new_state(e, seed=2)
+    plan = transfer.plan(save(tmp_path, e, {"ema": average}, number=0), here)
+    after = plan.load(here)
+    jax.tree.map(np.testing.assert_array_equal, after.ema, average)
+    jax.tree.map(
+        np.testing.assert_array_equal, after.params[GENERATOR], average["params"]
+    )
+    assert np.array_equal(after.w_avg, average["stats"]["w_avg"])
+    assert not outcomes(plan, DISCRIMINATOR, LOADED)
+    text = "\n".join(plan.table())
+    assert "it has no discriminator: this run's starts as initialised" in text
+    assert "it has only the averaged generator, which serves for both" in text
+    generator, ema = after.params[GENERATOR], after.ema["params"]
+    for a, b in zip(jax.tree.leaves(generator), jax.tree.leaves(ema), strict=True):
+        assert a.unsafe_buffer_pointer() != b.unsafe_buffer_pointer()
+
+
+def test_a_checkpoint_can_be_named(source, tmp_path):
+    path, there = source
+    e = experiment()
+    newer = new_state(e, seed=3)
+    run = save(tmp_path, e, run_items(there), number=32)
+    save(tmp_path, e, run_items(newer), number=64)
+    here = new_state(e, seed=2)
+    for name, state, number in (
+        (run, newer, 64),
+        (f"{run}/checkpoints/32", there, 32),
+        (f"{run}/checkpoints/64", newer, 64),
+    ):
+        plan = transfer.plan(name, here)
+        assert plan.name.endswith(f"checkpoint {number}")
+        assert np.array_equal(plan.load(here).w_avg, state.w_avg)
+    with pytest.raises(ValueError, match="no checkpoint of step 5"):
+        transfer.plan(f"{run}/checkpoints/5", here)
+
+
+def test_the_table_shows_every_array_once(source):
+    path, _ = source
+    here = new_state(experiment(resolution=32), seed=2)
+    plan = transfer.plan(path, here)
+    table = plan.table()
+    assert table[0].split("  ")[0] == "network"
+    lines = {tuple(line.split()) for line in table}
+    for line in (
+        "generator params/blocks_0/const loaded 4x4x16 4x4x16",
+        "generator params/blocks_1/conv0/noise/strength loaded scalar scalar",
+        "generator params/to_rgb_32/weight initialised 1x1x4x3 -",
+        "discriminator params/blocks_2/from_rgb/bias/bias left over - 8",
+        "ema noise/blocks_2/conv0/noise/const loaded 1x16x16x1 1x16x16x1",
+    ):
+        assert tuple(line.split()) in lines
+    summary = table[len(plan.rows) + 1 :]
+    assert summary[0] == f"transfer from {plan.name}"
+    assert len(summary) == 1 + len(NETWORKS)
+    for network, line in zip(NETWORKS, summary[1:], strict=True):
+        numbers = [len(outcomes(plan, network, o)) for o in transfer.OUTCOMES]
+        loaded, fresh, left = numbers
+        assert line == (
+            f"  {network}: {loaded} arrays loaded, {fresh} arrays initialised, "
+            f"{left} arrays left over"
+        )
+        assert sum(numbers) == sum(row.network == network for row in plan.rows)
+
+
+def test_nothing_that_fits_is_an_error(source):
+    path, _ = source
+    sizes = {"z_dim": 4, "w_dim": 4, "mapping_features": 4, "channel_max": 4}
+    here = new_state(experiment(**sizes), seed=2)
+    with pytest.raises(ValueError, match="no weight in .* has the name and shape"):
+        transfer.plan(path, here)
+
+
+@pytest.mark.parametrize("path", ["missing", "empty", "empty/checkpoints/3"])
+def test_a_directory_without_a_run_is_an_error(tmp_path, path):
+    (tmp_path / "empty").mkdir()
+    here = new_state(experiment(), seed=2)
+    with pytest.raises(ValueError, match="must be the --workdir of a training"):
+        transfer.plan(str(tmp_path / path), here)
+
+
+def test_a_run_starts_from_another_once(tmp_path, capsys):
+    small = {"resolution": 8}
+    there = new_state(experiment(**small), seed=1)
+    path = save(tmp_path / "source", experiment(**small), run_items(there))
+    small |= {"transfer": path, "total_kimg": 0.016}
+    run = tmp_path / "run"
+    with tiny.quick_compilation():
+        bad = experiment(**small | {"transfer": str(tmp_path / "nowhere")})
+        with pytest.raises(ValueError, match="must be the --workdir of a training"):
+            train.train(bad, run)
+        assert not run.exists()
+        first = train.train(experiment(**small), run)
+        [event] = tiny.events(run, "transfer")
+        assert event["source"] == f"{path}, checkpoint 32"
+        assert {row["outcome"] for row in event["arrays"]} == {LOADED}
+        assert f"transfer from {path}, checkpoint 32\n" in capsys.readouterr().out
+        # Two steps move weights of about one by a few thousandths.
+        assert int(first.images_seen) == 16
+        const = first.params[GENERATOR]["blocks_0"]["const"]
+        transferred = there.params[GENERATOR]["blocks_0"]["const"]
+        np.testing.assert_allclose(const, transferred, atol=0.02)
+        assert not np.array_equal(const, transferred)
+        again = train.train(experiment(**small | {"total_kimg": 0.032}), run)
+    assert int(again.images_seen) == 32
+    assert not any(int(n) for n in again.skipped_total.values())
+    assert len(tiny.events(run, "transfer")) == 1
+    assert "transfer from" not in capsys.readouterr().out
+    assert config.load(run / "config.json").training.transfer == path
