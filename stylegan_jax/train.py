@@ -70,7 +70,7 @@ def train(e: Experiment, directory: Path) -> TrainState:
     devices = parallel.data_parallel()
     stages = growth.stages(e)
     for stage in stages:
-        name = f"training.batch_size at {stage.resolution}x{stage.resolution}"
+        name = "training.batch_size at {}x{}".format(*stage.size)
         devices.check_batch(name, stage.batch_size, e.training.accumulation_rounds)
     source = sources.open_source(e.data)
     info = workdir.DataInfo(
@@ -112,7 +112,7 @@ def train(e: Experiment, directory: Path) -> TrainState:
             "compiled", stage=stage.name, seconds=seconds
         ),
     )
-    describe(reporter, e, source, abstract, devices, len(stages))
+    describe(reporter, e, source, abstract, devices, stages)
     if fresh:
         state, progress = create(), loop.Progress(stages[0].resolution)
         if transferred is not None:
@@ -260,7 +260,7 @@ def describe(
     source: Source,
     state: TrainState,
     devices: Parallel,
-    num_stages: int,
+    stages: list[Stage],
 ) -> None:
     """Prints what is about to be trained on what."""
     counts = {
@@ -269,11 +269,11 @@ def describe(
     }
     kind = jax.devices()[0].device_kind
     reporter.line(
-        f"{e.model.family}, {e.data.resolution}x{e.data.resolution}, "
+        "{}, {}x{}, ".format(e.model.family, *stages[-1].size)
         + ", ".join(f"{name} {count:,} parameters" for name, count in counts.items())
     )
     reporter.line(
-        f"{source.num_images:,} images from {source.name}; {num_stages} stages, "
+        f"{source.num_images:,} images from {source.name}; {len(stages)} stage(s), "
         f"{e.training.total_kimg:g} kimg, on {devices.num_devices} x {kind} in "
         f"{devices.process_count} process(es)"
     )

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from stylegan_jax.config import Experiment, by_resolution
+from stylegan_jax.config import Experiment, by_resolution, image_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Stage:
 
     Attributes:
       index: position in the run.
-      resolution: R of the images.
+      resolution: R of the networks.
+      size: (H, W) of the images, in pixels.
       fading: whether the resolution is being faded in.
       batch_size: images per step, over all devices.
       steps_per_round: steps between two looks at the schedule.
@@ -31,6 +32,7 @@ class Stage:
 
     index: int
     resolution: int
+    size: tuple[int, int]
     fading: bool
     batch_size: int
     steps_per_round: int
@@ -40,8 +42,8 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """E.g. "16x16 fading in"."""
-        return f"{self.resolution}x{self.resolution}" + " fading in" * self.fading
+        """E.g. "16x16 fading in": height by width."""
+        return "{}x{}".format(*self.size) + " fading in" * self.fading
 
     def fade(self, images_seen: int) -> float:
         """Share of this resolution, in [0,1]; 1 unless it is still fading in."""
@@ -95,6 +97,7 @@ def stages(e: Experiment) -> list[Stage]:
             Stage(
                 index=len(out),
                 resolution=resolution,
+                size=image_size(e.data.base_size, resolution),
                 fading=here[0] != here[1],
                 batch_size=batch_size,
                 steps_per_round=e.training.steps_per_round,

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.config import Experiment, image_size
+from stylegan_jax.config import Experiment
 from stylegan_jax.parallel import Parallel
 from stylegan_jax.training.growth import Stage
 from stylegan_jax.training.recipes import Phase
@@ -95,14 +95,12 @@ class ProgramCache:
                 (stage.batch_size, *shape), dtype, sharding=self._parallel.batched
             )
 
-        data = self._e.data
-        size = image_size(data.base_size, stage.resolution)
         scalar = jax.ShapeDtypeStruct(
             (), jnp.float32, sharding=self._parallel.replicated
         )
         return (
             self._state,
-            batch((*size, data.channels), jnp.uint8),
+            batch((*stage.size, self._e.data.channels), jnp.uint8),
             batch((self._label_size,), jnp.float32),
             scalar,
             scalar,
