@@ -175,14 +175,14 @@ class Checkpoints:
         self._manager.reload()
         return max(self._manager.all_steps(), default=None)
 
-    def meta(self, step: int | None = None) -> dict:
-        """The metadata of `step`, or of the newest checkpoint where it is readable.
+    def items(self, step: int | None = None) -> tuple[str, ...]:
+        """What `step` holds, or the newest checkpoint whose list of items is readable.
 
         Raises:
           CheckpointError: if there is none.
         """
-        _, (meta, _), _ = self._first_intact(step, self._read_json)
-        return meta
+        _, (_, items), _ = self._first_intact(step, self._read_json)
+        return tuple(items)
 
     def close(self) -> None:
         """Waits for the last save and ends the background threads.

@@ -118,6 +118,11 @@ class Training:
     gp_target: float = 1.0  # gradient norm that the penalty pulls to
     drift_weight: float = 0.001  # on squared scores of reals; wgan only
     style_mixing_probability: float = 0.9
+    # What the discriminator sees is augmented at random, each letter a group: b pixel
+    # blitting, g geometry, c colour, f filters, n noise, c cutout.
+    augment: str = "none"  # none | b | bg | bgc | bgcf | bgcfn | bgcfnc
+    # Of each transform; fixed. StyleGAN2-ADA's control of it is not there yet.
+    augment_probability: float = 0.0
     w_avg_beta: float = 0.995  # decay of the moving average of w, per generator call
     ema_half_life_kimg: float = 10.0  # of the averaged generator ...
     ema_rampup: float = 0.0  # ... at most this share of the images seen; 0: no limit
@@ -289,6 +294,7 @@ def _misfits(e: Experiment) -> Iterator[str]:
             f"`model.d_architecture` (={m.d_architecture!r}) must both be 'growing', "
             "or neither"
         )
+    yield from _unread(m)
     if m.family == "stylegan1" and not m.growing:
         yield "`model.g_architecture` must be 'growing' for the family stylegan1"
     if m.growing and d.base_size != (4, 4):
@@ -305,6 +311,21 @@ def _misfits(e: Experiment) -> Iterator[str]:
         yield (
             "`training.d_reg_interval` makes R1 lazy; it goes with `training.loss` "
             "'logistic' and `training.r2_gamma` 0 only"
+        )
+    if (t.augment != "none") != (t.augment_probability > 0):
+        yield (
+            f"`training.augment` (={t.augment!r}) and `training.augment_probability` "
+            f"(={t.augment_probability}) must both be set, or 'none' and 0"
+        )
+    if t.augment != "none" and m.growing:
+        yield (
+            f"`training.augment` (={t.augment!r}) must be 'none' for growing networks"
+        )
+    smallest = min(image_size(d.base_size, d.resolution))
+    if t.augment.startswith("bgcf") and smallest < 22:
+        yield (
+            f"`training.augment` (={t.augment!r}) filters images of at least 22 "
+            f"pixels; these have {smallest}; try 'bgc'"
         )
     if t.transfer is not None and t.ema_rampup:
         yield (
@@ -324,6 +345,13 @@ def _misfits(e: Experiment) -> Iterator[str]:
                 f"a batch of {total:g} does not split into "
                 f"`training.accumulation_rounds` (={t.accumulation_rounds}) parts"
             )
+        elif t.path_length_weight and batch_size < t.path_length_batch_shrink:
+            yield (
+                f"a batch of {total:g} in `training.accumulation_rounds` "
+                f"(={t.accumulation_rounds}) leaves no image for the path length, "
+                "which takes one in `training.path_length_batch_shrink` "
+                f"(={t.path_length_batch_shrink}); use fewer rounds or shrink less"
+            )
         elif batch_size % min(m.mbstd_group_size, batch_size):
             yield (
                 f"a batch of {batch_size:g} does not split into groups of "
@@ -341,8 +369,12 @@ def _misfits(e: Experiment) -> Iterator[str]:
             f"`model.mbstd_features` (={m.mbstd_features}) must divide the number of "
             "channels at 4x4"
         )
-    inputs = m.z_dim * (2 if d.conditional else 1)
-    if m.mapping_layers == 0 and m.w_dim != inputs:
+    inputs = m.z_dim
+    if d.conditional:  # the labels' embedding has as many features as z, or as w
+        inputs += m.z_dim if m.family == "stylegan1" else m.w_dim
+    if m.mapping_layers == 0 and inputs > m.w_dim and m.family == "stylegan2":
+        yield "`model.mapping_layers` must be positive for a conditional stylegan2"
+    elif m.mapping_layers == 0 and m.w_dim != inputs:
         yield (
             f"`model.w_dim` (={m.w_dim}) must be {inputs} when `model.mapping_layers` "
             "is 0"
@@ -352,6 +384,26 @@ def _misfits(e: Experiment) -> Iterator[str]:
             f"`run.grid_rows` x `run.grid_columns` (={r.grid_rows * r.grid_columns}) "
             "must be at most 4096 images"
         )
+
+
+def _unread(m: Model) -> Iterator[str]:
+    """Settings that were changed though these networks do not read them."""
+    readers = (
+        ("styles const_input instance_norm pixel_norm", m.family == "stylegan1"),
+        ("resample_filter conv_clamp", m.family == "stylegan2"),
+        ("low_precision_resolutions", m.family == "stylegan2"),
+        ("blur_filter", m.growing),
+        ("d_mapping_layers freeze_layers", not m.growing),
+    )
+    for names, read in readers:
+        for name in names.split():
+            value, default = getattr(m, name), getattr(Model(), name)
+            if not read and value != default:
+                yield (
+                    f"`model.{name}` (={value!r}) has no meaning for {m.family} with "
+                    f"`model.g_architecture` {m.g_architecture!r}; leave it at "
+                    f"{default!r}"
+                )
 
 
 _CHOICES = {
@@ -364,6 +416,7 @@ _CHOICES = {
     "model.d_architecture": ("growing", "resnet", "skip", "orig"),
     "model.dtype": ("float32", "bfloat16"),
     "training.loss": ("logistic", "wgan", "hinge"),
+    "training.augment": ("none", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"),
 }
 _POSITIVE = (
     "data.prefetch_batches",
@@ -413,6 +466,7 @@ _NON_NEGATIVE = (
 )
 _BELOW_ONE = ("training.adam_beta1", "training.adam_beta2")
 _FRACTIONS = (
+    "training.augment_probability",
     "training.style_mixing_probability",
     "training.w_avg_beta",
     "training.path_length_decay",

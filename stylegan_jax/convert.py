@@ -17,8 +17,8 @@ from stylegan_jax import config, interop, models, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.front_door import reporting_errors
 from stylegan_jax.interop import network_files
-from stylegan_jax.interop.stylegan2_torch import same_network
-from stylegan_jax.models import stylegan2
+from stylegan_jax.interop.stylegan2_torch import differences
+from stylegan_jax.models import stylegan1, stylegan2
 
 FLAGS = flags.FLAGS
 # Networks of a file -> items of a checkpoint.
@@ -60,14 +60,14 @@ def convert(source: Path, out: Path) -> None:
         )
     loaded = {name: _load(name, network) for name, network in networks.items()}
     generator, discriminator = loaded["generator_ema"][0], loaded["discriminator"][0]
-    if isinstance(generator, stylegan2.Generator):
-        e, keeps_discriminator = _stylegan2_experiment(generator, discriminator)
-    else:
-        e, keeps_discriminator = _stylegan1_experiment(generator, discriminator), True
-    if not keeps_discriminator:
+    try:
+        e, obstacle = _experiment_of(generator, discriminator)
+    except config.ConfigError as error:
+        raise _inexpressible(error) from None
+    if obstacle:
         print(
             "left out the discriminator, for a configuration cannot express its "
-            f"options:\n  {discriminator}\nUse `interop.from_official` from Python."
+            f"options:\n  {obstacle}\nUse `interop.from_official` from Python."
         )
         del loaded["discriminator"]
     classes = tuple(str(i) for i in range(generator.label_size))
@@ -91,7 +91,21 @@ def _load(name: str, network: network_files.Network) -> tuple[Any, Any]:
     )
 
 
-def _stylegan1_experiment(generator: Any, discriminator: Any) -> config.Experiment:
+def _experiment_of(
+    generator: Any, discriminator: Any
+) -> tuple[config.Experiment, str | None]:
+    """The experiment of these networks; what keeps it from the discriminator."""
+    match generator, discriminator:
+        case stylegan2.Generator(), stylegan2.Discriminator():
+            return _stylegan2_experiment(generator, discriminator)
+        case stylegan1.Generator(), stylegan1.Discriminator():
+            return _stylegan1_experiment(generator, discriminator), None
+    raise _inexpressible("generator and discriminator are of different families")
+
+
+def _stylegan1_experiment(
+    generator: stylegan1.Generator, discriminator: stylegan1.Discriminator
+) -> config.Experiment:
     """The experiment whose networks are these, but for their order of operations.
 
     Raises:
@@ -106,7 +120,7 @@ def _stylegan1_experiment(generator: Any, discriminator: Any) -> config.Experime
         generator,
         {
             "mapping_features": generator.mapping_features,
-            "channel_base": channels.base,
+            "channel_base": int(channels.base),
             "const_input": generator.const_input,
             "mbstd_group_size": discriminator.mbstd_group_size,
             "mbstd_features": discriminator.mbstd_features,
@@ -117,25 +131,32 @@ def _stylegan1_experiment(generator: Any, discriminator: Any) -> config.Experime
             "nonlinearity": options.nonlinearity,
             "blur_filter": options.blur_filter,
         },
-        {"initial_resolution": min(8, generator.resolution)},
+        {
+            "initial_resolution": min(8, generator.resolution),
+            "batch_size": _batch_size(discriminator.mbstd_group_size),
+        },
     )
-    if models.build(e.model, e.data, generator.label_size) != (
-        generator,
-        discriminator,
-    ):
-        raise _inexpressible(generator, discriminator)
+    built = models.build(e.model, e.data, generator.label_size)
+    differing = {
+        field.name: getattr(official, field.name)
+        for ours, official in zip(built, (generator, discriminator), strict=True)
+        for field in dataclasses.fields(official)
+        if getattr(official, field.name) != getattr(ours, field.name)
+    }
+    if differing:
+        raise _inexpressible(_listed(differing))
     return e
 
 
 def _stylegan2_experiment(
     generator: stylegan2.Generator, discriminator: stylegan2.Discriminator
-) -> tuple[config.Experiment, bool]:
-    """The experiment whose generator is this one; whether its discriminator is too.
+) -> tuple[config.Experiment, str | None]:
+    """The experiment whose generator is this one; what keeps it from the discriminator.
 
     Raises:
       ValueError: no configuration of ours gives this generator.
     """
-    options, group_size = generator.options, discriminator.mbstd_group_size
+    options = generator.options
     model = {
         "family": "stylegan2",
         "mapping_features": generator.mapping_features or generator.w_dim,
@@ -150,30 +171,33 @@ def _stylegan2_experiment(
     of_discriminator = {
         "d_architecture": discriminator.architecture,
         "d_mapping_layers": discriminator.mapping_layers,
-        "mbstd_group_size": group_size,
+        "mbstd_group_size": discriminator.mbstd_group_size,
         "mbstd_features": discriminator.mbstd_features,
         "freeze_layers": discriminator.freeze_layers,
     }
-    size = group_size or 1
-    training = {"batch_size": size * max(config.Training().batch_size // size, 1)}
+    training = {"batch_size": _batch_size(discriminator.mbstd_group_size or 1)}
     try:
         e = _experiment(generator, model | of_discriminator, training)
-        built = models.build(e.model, e.data, generator.label_size)
-        if same_network(built[1], discriminator):
-            return _checked(e, generator, discriminator), True
-    except config.ConfigError:
-        pass  # of the generator's options, if they are to blame, we hear again below
-    e = _experiment(generator, model | {"d_architecture": "resnet"}, {})
-    return _checked(e, generator, discriminator), False
-
-
-def _checked(
-    e: config.Experiment, generator: Any, discriminator: Any
-) -> config.Experiment:
+        _, built = models.build(e.model, e.data, generator.label_size)
+        obstacle = _listed(differences(discriminator, built))
+    except config.ConfigError as error:
+        obstacle = str(error)  # of the generator's, if they are to blame, see below
+    if obstacle:
+        e = _experiment(generator, model | {"d_architecture": "resnet"}, {})
     built, _ = models.build(e.model, e.data, generator.label_size)
-    if not same_network(built, generator):
-        raise _inexpressible(generator, discriminator)
-    return e
+    differing = differences(generator, built)
+    if differing:
+        raise _inexpressible(_listed(differing))
+    return e, obstacle or None
+
+
+def _batch_size(group_size: int) -> int:
+    """The default, or what is next to it and splits into groups."""
+    return group_size * max(config.Training().batch_size // group_size, 1)
+
+
+def _listed(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in settings.items())
 
 
 def _experiment(
@@ -203,10 +227,10 @@ def _experiment(
     return config.parse(config.to_dict(e))
 
 
-def _inexpressible(generator: Any, discriminator: Any) -> ValueError:
+def _inexpressible(obstacle: object) -> ValueError:
     return ValueError(
         "These networks use options that a configuration cannot express:\n  "
-        f"{generator}\n  {discriminator}\nUse `interop.from_official` from Python."
+        f"{obstacle}\nUse `interop.from_official` from Python."
     )
 
 

@@ -18,6 +18,9 @@ class Stream(enum.IntEnum):
     INIT_DISCRIMINATOR = 7
     GRID = 8
     PATH_NOISE = 9  # image noise of the path length regulariser
+    AUGMENT_REALS = 10  # for each batch that the discriminator sees its own
+    AUGMENT_FAKES = 11
+    AUGMENT_BETWEEN = 12  # points between reals and fakes
 
 
 def key(

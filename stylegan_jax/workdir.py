@@ -28,6 +28,7 @@ CHANGEABLE = frozenset(
         "data.prefetch_batches",
         "training.total_kimg",
         "training.nonfinite_limit",
+        "training.transfer",  # of a new run only
     }
     | {f"run.{f.name}" for f in dataclasses.fields(config.Run) if f.name != "seed"}
 )

@@ -493,6 +493,7 @@ def test_parse_does_not_share_with_its_argument():
         e.training.total_kimg = 1.0
 
 
+SKIP = {"family": "stylegan2", "g_architecture": "skip", "d_architecture": "resnet"}
 PROBLEMS = {
     "`data.source`": changed(data={"source": "zip"}),
     "`data.fit`": changed(data={"fit": "stretch"}),
@@ -534,7 +535,27 @@ PROBLEMS = {
         model={"g_architecture": "skip", "d_architecture": "resnet"}
     ),
     "`model.resample_filter`": changed(model={"resample_filter": (1,)}),
-    "`model.conv_clamp`": changed(model={"conv_clamp": -1.0}),
+    "`model.conv_clamp` (=-1.0) must not": changed(model={"conv_clamp": -1.0}),
+    "`model.conv_clamp` (=256.0) has no meaning for stylegan1": changed(
+        model={"conv_clamp": 256.0}
+    ),
+    "`model.freeze_layers` (=3) has no meaning": changed(model={"freeze_layers": 3}),
+    "`model.blur_filter` (=()) has no meaning for stylegan2": changed(
+        model=SKIP | {"blur_filter": ()}
+    ),
+    "`model.pixel_norm` (=True) has no meaning for stylegan2": changed(
+        model={"family": "stylegan2", "pixel_norm": True}
+    ),
+    "`model.mapping_layers` must be positive": changed(
+        data={"conditional": True}, model=SKIP | {"mapping_layers": 0}
+    ),
+    "a batch of 32 in `training.accumulation_rounds` (=32) leaves no image": changed(
+        training={
+            "accumulation_rounds": 32,
+            "path_length_weight": 2.0,
+            "g_reg_interval": 4,
+        }
+    ),
     "`training.path_length_weight` needs": changed(
         training={"path_length_weight": 2.0}
     ),

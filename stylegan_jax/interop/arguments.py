@@ -1,6 +1,6 @@
 """Reads the keyword arguments of an official constructor, leaving none unread."""
 
-import math
+import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -44,7 +44,9 @@ class Arguments:
             raise ValueError(
                 f"{self._owner}: {name} is missing; it has no official default"
             )
-        if supported is not None and value not in supported:
+        # Arrays have no truth value, and lists no hash.
+        known = supported is None or (np.isscalar(value) and value in supported)
+        if not known:
             raise ValueError(
                 f"{self._owner}: {name}={value!r} is not supported; supported are "
                 f"{list(supported)}"
@@ -58,7 +60,7 @@ class Arguments:
         value = self.take(name, default)
         if value is None and optional:
             return None
-        if not _is_number(value) or int(value) != value or value < 0:
+        if not is_number(value) or int(value) != value or value < 0:
             raise ValueError(
                 f"{self._owner}: {name}={value!r} must be a whole number"
                 + (" or None" if optional else "")
@@ -72,7 +74,7 @@ class Arguments:
         value = self.take(name, default)
         if value is None and optional:
             return None
-        if not _is_number(value) or value < 0:
+        if not is_number(value) or value < 0:
             raise ValueError(
                 f"{self._owner}: {name}={value!r} must be a number from 0 up"
                 + (" or None" if optional else "")
@@ -103,10 +105,10 @@ class Arguments:
             )
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """Whether it is a finite number of Python's or numpy's."""
     return (
         isinstance(value, (int, float, np.integer, np.floating))
         and not isinstance(value, bool)
-        and math.isfinite(value)
+        and abs(value) <= sys.float_info.max
     )

@@ -25,7 +25,16 @@ _FOREIGN = (
     (b"\x1f\x8b", "gzip-compressed; decompress it first"),
 )
 
+_PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+_GETS = ("GET", "BINGET", "LONG_BINGET")
+# What these leave on the stack cannot be a key.
+_OF_CONTAINERS = frozenset(
+    ("LIST", "APPEND", "APPENDS", "DICT", "SETITEM", "SETITEMS", "ADDITEMS")
+)
+
 Names = Mapping[tuple[str, str], Any]  # (module, name) -> its stand-in
+MAX_OPCODES = 1_000_000  # of a program; official: below 100,000
+MAX_TUPLE = 1_000  # values in a tuple and those within it; official: about 20
 
 
 class PickleError(ValueError):
@@ -67,20 +76,63 @@ def refuse_foreign(data: bytes) -> None:
             )
 
 
-def program_end(data: bytes, start: int = 0) -> int:
-    """Where the program that begins at `start` ends; carries out none of it."""
+def program_end(data: bytes, start: int = 0, limit: int = MAX_OPCODES) -> int:
+    """Where the program that begins at `start` ends; carries out none of it.
+
+    Raises:
+      PickleError: it is longer than `limit` instructions, or no network needs them.
+    """
     file = io.BytesIO(data)
     file.seek(start)
-    for opcode, argument, position in pickletools.genops(file):
+    tuples = _Tuples()
+    for step, (opcode, argument, position) in enumerate(pickletools.genops(file)):
         # These are looked up in a registry of the process, not by find_class.
         require(
             opcode.name not in ("EXT1", "EXT2", "EXT4"),
             f"uses the extension registry ({opcode.name}), which network files do not",
         )
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
+        if opcode.name in _PUTS:
             # A memo slot far out makes the unpickler allocate all before it.
             require(argument <= position, f"claims memo slot {argument:,}")
+        require(step < limit, f"has more than {limit:,} instructions")
+        tuples.follow(opcode, argument)
     return file.tell()
+
+
+class _Tuples:
+    """Follows a program for the sizes of its tuples, shared parts counted each time.
+
+    Python hashes a key by walking it: of 40 tuples, each of twice the one before, that
+    is 2^40 steps, and a deep one exhausts the stack of the process.
+    """
+
+    def __init__(self) -> None:
+        self._stack: list[int] = []  # sizes; 0 is a mark
+        self._memo: dict[int, int] = {}
+
+    def follow(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
+        """Raises PickleError if a tuple becomes too large."""
+        name, stack = opcode.name, self._stack
+        if name in _PUTS:
+            self._memo[argument] = stack[-1]
+            return
+        if name == "MEMOIZE":
+            self._memo[len(self._memo)] = stack[-1]
+            return
+        if name in _GETS:
+            stack.append(self._memo[argument])
+            return
+        taken = 0
+        if pickletools.markobject in opcode.stack_before:
+            while size := stack.pop():
+                taken += size
+        for part in opcode.stack_before:
+            if part is pickletools.markobject:
+                break
+            taken += stack.pop()
+        size = 1 if name in _OF_CONTAINERS else 1 + taken
+        require(size <= MAX_TUPLE, f"has a tuple of more than {MAX_TUPLE:,} values")
+        stack.extend([0 if name == "MARK" else size] * len(opcode.stack_after))
 
 
 class Reader(pickle.Unpickler):

@@ -12,8 +12,10 @@ import numpy as np
 from stylegan_jax.interop.pickles import kind, require, shown
 
 MAX_BYTES = 4 * 2**30  # of a file, and of all variables in it; official: 0.4 GB
-MAX_SETTINGS = 10_000  # values in one network's arguments; official: about 20
+MAX_ARRAYS = 100_000  # in a file; official: about 800
+MAX_SETTINGS = 10_000  # values in a file's arguments; official: about 200
 MAX_DEPTH = 8  # lists and dicts within each other in arguments; official: 2
+MAX_NAME = 200  # characters; official: about 40
 NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 
 _DICT_NAMES = (
@@ -183,16 +185,19 @@ def names() -> dict[tuple[str, str], Any]:
 class Conversion:
     """Makes plain values of stand-ins, within budgets.
 
-    A pickle may refer to one large array, or one list, from many places; the budgets
-    keep such a file from growing without bound.
+    A pickle may refer to one array, or one list, from many places; the budgets, which
+    are one file's, keep it from growing without bound.
     """
 
     def __init__(self) -> None:
         self._bytes_left = MAX_BYTES
-        self._settings_left = 0
+        self._arrays_left = MAX_ARRAYS
+        self._settings_left = MAX_SETTINGS
 
     def spend(self, count: int, dtype: np.dtype) -> None:
-        """Raises PickleError if there is no room for `count` more numbers."""
+        """Raises PickleError if there is no room for an array of `count` numbers."""
+        self._arrays_left -= 1
+        require(self._arrays_left >= 0, f"there are more than {MAX_ARRAYS:,} arrays")
         # At least the size in float32, which `all_variables` makes of it.
         self._bytes_left -= count * max(dtype.itemsize, 4)
         require(self._bytes_left >= 0, f"the arrays exceed {MAX_BYTES:,} bytes")
@@ -204,7 +209,6 @@ class Conversion:
 
     def settings(self, value: Any, where: str) -> Any:
         """Arguments as plain Python values; numpy scalars become numbers."""
-        self._settings_left = MAX_SETTINGS
         return self._plain(value, where)
 
     def _plain(self, value: Any, where: str, depth: int = 0) -> Any:
@@ -230,21 +234,27 @@ _REQUIRED = object()
 
 
 def typed(
-    state: dict, key: str, where: str, wanted: type, default: Any = _REQUIRED
+    state: dict,
+    key: str,
+    where: str,
+    wanted: type | tuple[type, ...],
+    default: Any = _REQUIRED,
 ) -> Any:
     """`state[key]`, which must be of that kind; absent, the default if there is one."""
+    first = wanted[0] if isinstance(wanted, tuple) else wanted
     if key not in state and default is not _REQUIRED:
         return default
     require(key in state, f"{where} has no `{key}`")
     value = state[key]
     require(
         isinstance(value, wanted),
-        f"{where}: `{key}` is a {kind(value)}, expected a {wanted.__name__}",
+        f"{where}: `{key}` is a {kind(value)}, expected a {first.__name__}",
     )
     return value
 
 
 def text(value: Any, where: str) -> str:
-    """The value, which must be a str."""
+    """The value, which must be a name: a str, and not endless."""
     require(type(value) is str, f"{where} is a {kind(value)}, expected a str")
+    require(len(value) <= MAX_NAME, f"{where} has more than {MAX_NAME} characters")
     return value

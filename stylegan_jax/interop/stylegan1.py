@@ -9,7 +9,7 @@ import numpy as np
 
 from stylegan_jax.config import is_resolution
 from stylegan_jax.interop import layout
-from stylegan_jax.interop.arguments import Arguments
+from stylegan_jax.interop.arguments import Arguments, is_number
 from stylegan_jax.interop.layout import Entry, Layout
 from stylegan_jax.models import Variables
 from stylegan_jax.models.interface import Channels
@@ -214,16 +214,16 @@ def _generator(kwargs: Mapping[str, Any]) -> Generator:
         label_size=a.count("label_size", 0),
         mapping_layers=a.count("mapping_layers", 8),
         mapping_features=a.count("mapping_fmaps", 512),
-        mapping_lr_multiplier=a.take("mapping_lrmul", 0.01),
+        mapping_lr_multiplier=a.number("mapping_lrmul", 0.01),
         mapping_nonlinearity=a.take("mapping_nonlinearity", "lrelu", ("lrelu", "relu")),
-        normalize_z=a.take("normalize_latents", True),
+        normalize_z=a.take("normalize_latents", True, (True, False)),
         channels=_channels(a),
-        const_input=a.take("const_input_layer", True),
+        const_input=a.take("const_input_layer", True, (True, False)),
         options=LayerOptions(
-            styles=a.take("use_styles", True),
-            noise=a.take("use_noise", True),
-            pixel_norm=a.take("use_pixel_norm", False),
-            instance_norm=a.take("use_instance_norm", True),
+            styles=a.take("use_styles", True, (True, False)),
+            noise=a.take("use_noise", True, (True, False)),
+            pixel_norm=a.take("use_pixel_norm", False, (True, False)),
+            instance_norm=a.take("use_instance_norm", True, (True, False)),
             nonlinearity=a.take("nonlinearity", "lrelu", ("lrelu", "relu")),
             blur_filter=_blur_filter(a),
             plain_resampling=True,
@@ -243,7 +243,7 @@ def _discriminator(kwargs: Mapping[str, Any]) -> Discriminator:
         channels=_channels(a),
         nonlinearity=a.take("nonlinearity", "lrelu", ("lrelu", "relu")),
         blur_filter=_blur_filter(a),
-        mbstd_group_size=a.count("mbstd_group_size", 4),
+        mbstd_group_size=max(a.count("mbstd_group_size", 4), 1),  # 0 means the same
         mbstd_features=a.count("mbstd_num_features", 1),
         plain_resampling=True,
     )
@@ -264,7 +264,9 @@ def _finish(a: Arguments, model):
 
 def _channels(a: Arguments) -> Channels:
     return Channels(
-        a.take("fmap_base", 8192), a.take("fmap_max", 512), a.take("fmap_decay", 1.0)
+        a.number("fmap_base", 8192),
+        a.count("fmap_max", 512),
+        a.number("fmap_decay", 1.0),
     )
 
 
@@ -272,6 +274,6 @@ def _blur_filter(a: Arguments) -> tuple[int, ...]:
     taps = a.take("blur_filter", (1, 2, 1))
     if taps is None:
         return ()
-    if np.ndim(taps) != 1:
+    if not isinstance(taps, (list, tuple, np.ndarray)) or not all(map(is_number, taps)):
         raise ValueError(f"blur_filter={taps!r} must be a list of numbers or None")
     return tuple(np.asarray(taps).tolist())

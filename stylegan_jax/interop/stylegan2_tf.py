@@ -95,14 +95,15 @@ def torch_arguments(network: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The same network's arguments in stylegan2-ada-pytorch.
 
     Raises:
-      ValueError: an argument is unknown.
+      ValueError: an argument is unknown, or `fmap_base` not a number.
     """
     a = Arguments(kwargs, f"stylegan2-tf {network}", _IGNORED[network])
     out: dict[str, Any] = {}
     for name, default, targets in _TABLES[network]:
-        value = a.take(name, default)
         if name == "fmap_base":
-            value = value * 2
+            value = a.number(name, default) * 2
+        else:
+            value = a.take(name, default)
         if name == "w_avg_beta" and value is None:
             value = 1.0  # the average never moves
         for target in targets.split():

@@ -54,7 +54,17 @@ def to_official(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]
 
 def same_network(a: nn.Module, b: nn.Module) -> bool:
     """Whether two modules are one network, at whatever precision."""
-    return type(a) is type(b) and _spelt_out(a) == _spelt_out(b)
+    return type(a) is type(b) and not differences(a, b)
+
+
+def differences(a: nn.Module, b: nn.Module) -> dict[str, Any]:
+    """The settings of `a` that make it another network than `b`, of the same kind."""
+    ours, theirs = _spelt_out(a), _spelt_out(b)
+    return {
+        name: value
+        for name, value in ours.items()
+        if name not in theirs or theirs[name] != value
+    }
 
 
 def _spelt_out(model: nn.Module) -> dict[str, Any]:
@@ -65,10 +75,12 @@ def _spelt_out(model: nn.Module) -> dict[str, Any]:
         for f in dataclasses.fields(model)
         if f.name not in alike
     }
+    settings |= dataclasses.asdict(settings.pop("options"))
     settings["channels"] = [model.channels(r) for r in model.resolutions]
     if isinstance(model, Generator):
         w_dim, mapped = model.w_dim, True
     else:
+        del settings["noise"]
         settings["embedding"] = w_dim = model.embedding_size
         mapped = model.label_size > 0
     for name in ("mapping_features", "embedding_features"):
@@ -128,7 +140,7 @@ def _discriminator(kwargs: Mapping[str, Any]) -> Discriminator:
         embedding=a.count("cmap_dim", None, optional=True),
         **_mapping(mapping),
         head_activation=head.take("activation", "lrelu", ACTIVATIONS),
-        mbstd_group_size=head.count("mbstd_group_size", 4, optional=True),
+        mbstd_group_size=_group_size(head),
         mbstd_features=head.count("mbstd_num_channels", 1),
         freeze_layers=block.count("freeze_layers", 0),
         low_precision_resolutions=a.count("num_fp16_res", 0),
@@ -138,6 +150,16 @@ def _discriminator(kwargs: Mapping[str, Any]) -> Discriminator:
         size = model.embedding_size
         _check_mapping(model, model.embedding_features or size, size, "cmap_dim")
     return model
+
+
+def _group_size(a: Arguments) -> int | None:
+    size = a.count("mbstd_group_size", 4, optional=True)
+    if size == 0:
+        raise ValueError(
+            "mbstd_group_size=0 must be positive, or None for the whole batch; without "
+            "the statistics, make their number of channels 0"
+        )
+    return size
 
 
 def _channels(a: Arguments) -> Channels:

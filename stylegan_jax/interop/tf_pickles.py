@@ -12,9 +12,13 @@ from stylegan_jax.interop import stand_ins
 from stylegan_jax.interop.pickles import PickleError, kind, require, short, shown
 from stylegan_jax.interop.stand_ins import Array, text, typed
 
+MAX_COMPONENTS = 8  # of one network; official: 2
 VERSIONS = range(2, 6)  # 2 ProGAN, 3 StyleGAN, 4 and 5 StyleGAN2
 ROLES = ("generator", "discriminator", "generator_ema")  # the order in the file
 
+# The discriminators of StyleGAN2. They and StyleGAN2-ADA's `D_main` disagree in what a
+# file, which lists only what was passed, leaves open.
+_BEFORE_ADA = ("D_stylegan", "D_stylegan2")
 _NETWORK_NAMES = (
     ("dnnlib.tflib.network", "Network"),
     ("dnnlib.tflib", "Network"),
@@ -53,8 +57,16 @@ class Network:
 
     @property
     def kwargs(self) -> dict[str, Any]:
-        """The arguments to build it with."""
-        return self.static_kwargs
+        """The arguments to build it with, in the meaning they have in StyleGAN2-ADA."""
+        if self.func_name not in _BEFORE_ADA:
+            return self.static_kwargs
+        defaults = {"mbstd_group_size": 4, "mbstd_num_features": 1}
+        kwargs = defaults | self.static_kwargs
+        group_size = kwargs["mbstd_group_size"]
+        if type(group_size) in (int, float) and group_size <= 1:
+            # It left the statistics out; ADA would append them, a constant.
+            kwargs |= {"mbstd_group_size": None, "mbstd_num_features": 0}
+        return kwargs
 
     def all_variables(self) -> dict[str, np.ndarray]:
         """Own and components' variables by full official name, in float32.
@@ -132,6 +144,10 @@ class _Conversion(stand_ins.Conversion):
         # The official networks nest once; deeper, a small file could unfold to any
         # size, or without end.
         require(not (nested and components), f"{where} is a component with components")
+        require(
+            len(components) <= MAX_COMPONENTS,
+            f"{where} has more than {MAX_COMPONENTS} components",
+        )
         variables = self._variables(state, where)
         static_kwargs = typed(state, "static_kwargs", where, dict, {})
         func_key = "build_func_name" if "build_func_name" in state else "func_name"

@@ -21,6 +21,8 @@ from stylegan_jax.interop.stand_ins import Function, Named, text, typed
 ROLES = {"G": "generator", "D": "discriminator", "G_ema": "generator_ema"}
 MAX_MODULES = 10_000  # in one network; official: about 60
 MAX_DEPTH = 8  # modules within each other; official: 5
+MAX_NAMES = 100  # in a set; official: none
+MAX_STORAGE_OPCODES = 1_000  # of each program in a storage; official: about 30
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _STORAGES = {
@@ -132,6 +134,24 @@ class _Tensor:
         return np.array(view, order="C")
 
 
+class _Set:
+    """Stands for a set of names, where the file calls for it."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: Any = ()) -> None:
+        require(
+            type(items) in (list, tuple)
+            and len(items) <= MAX_NAMES
+            and all(type(item) is str for item in items),
+            f"set of something else than at most {MAX_NAMES} names",
+        )
+        self.items = items
+
+    def __setstate__(self, state: Any) -> None:
+        require(False, "set with attributes of its own")
+
+
 def names() -> dict[tuple[str, str], Any]:
     """The stand-ins by the names that files give."""
     known: dict[tuple[str, str], Any] = {
@@ -139,9 +159,9 @@ def names() -> dict[tuple[str, str], Any]:
         ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
         ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
         ("torch.storage", "_load_from_bytes"): _load_from_bytes,
-        ("torch", "Size"): tuple,
-        ("builtins", "set"): set,
-        ("__builtin__", "set"): set,
+        ("torch", "Size"): _size,
+        ("builtins", "set"): _Set,
+        ("__builtin__", "set"): _Set,
     }
     known = {
         (module, name): Function(f"{module}.{name}", ours)
@@ -150,6 +170,14 @@ def names() -> dict[tuple[str, str], Any]:
     for name in ("float16", "float32", "float64", "int32", "int64", "uint8", "bool"):
         known["torch", name] = Named(f"torch.{name}")
     return known
+
+
+# A call costs a file some five bytes: none may copy what it is given.
+
+
+def _size(items: Any = ()) -> tuple:
+    require(type(items) is tuple, f"size is a {kind(items)}, not a tuple")
+    return items
 
 
 def _rebuild_tensor(
@@ -203,7 +231,8 @@ def _load_from_bytes(data: Any) -> _Storage:
 
     def following(reader: type[pickles.Reader] = pickles.Reader, *arguments) -> Any:
         nonlocal position
-        start, position = position, pickles.program_end(data, position)
+        start = position
+        position = pickles.program_end(data, start, MAX_STORAGE_OPCODES)
         return reader(data[start:position], *arguments)
 
     magic, protocol = following(pickles.Reader, {}).load(), None
@@ -292,7 +321,11 @@ class _Conversion(stand_ins.Conversion):
         what = typed(module.meta, "type", where, str)
         require(what == "class", f"{where} is a persistent {short(what)}, not a class")
         state = typed(module.meta, "state", where, dict)
-        temporary = typed(state, "_non_persistent_buffers_set", where, set, set())
+        temporary = typed(
+            state, "_non_persistent_buffers_set", where, (set, _Set), set()
+        )
+        if type(temporary) is _Set:
+            temporary = set(temporary.items)
         for part in ("_parameters", "_buffers"):
             for key, tensor in typed(state, part, where, dict).items():
                 name = prefix + text(key, f"{where}: tensor name")

@@ -226,6 +226,7 @@ def _transposed_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Even rows gather taps 0 (same row) and 2 (row above), odd rows tap 1; likewise
     columns: 9 products per pixel, as many as there are.
     """
+    assert kernel.shape[:2] == (3, 3), kernel.shape
     b, h, w, _ = x.shape
     o = kernel.shape[-1]
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -247,6 +248,7 @@ def _transposed_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def _strided_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """[B,2H+2,2W+2,I] -> [B,H,W,O] of stride two; the last row and column go unused."""
+    assert kernel.shape[:2] == (3, 3), kernel.shape
     b, h, w, c = x.shape
     h, w = h // 2 - 1, w // 2 - 1
     blocks = x.reshape(b, h + 1, 2, w + 1, 2, c).transpose(2, 4, 0, 1, 3, 5)

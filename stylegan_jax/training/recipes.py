@@ -15,7 +15,7 @@ from stylegan_jax.config import Experiment, Training
 from stylegan_jax.models import Discriminator, Generator
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
 from stylegan_jax.rngs import Stream
-from stylegan_jax.training import losses
+from stylegan_jax.training import augment, losses
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 
 
@@ -120,7 +120,8 @@ class Game:
         """Fakes should be taken for real."""
         ws, averages = self._styles(params, inputs, len(inputs.reals))
         fakes = self._synthesize(params, ws, inputs)
-        scores = self._score(inputs.state.params[DISCRIMINATOR], inputs)(fakes)
+        judge = inputs.state.params[DISCRIMINATOR]
+        scores = self._score(judge, inputs, Stream.AUGMENT_FAKES)(fakes)
         per_image = {
             "logistic": losses.g_logistic_nonsaturating,
             "wgan": losses.g_wgan,
@@ -164,11 +165,13 @@ class Game:
         made = inputs.state.params[GENERATOR]
         ws, averages = self._styles(made, inputs, len(inputs.reals))
         fakes = jax.lax.stop_gradient(self._synthesize(made, ws, inputs))
-        score = self._score(params, inputs)
         scalars = {}
 
-        def judged(images: jax.Array, gamma: float, name: str) -> tuple:
+        def judged(
+            images: jax.Array, stream: Stream, gamma: float, name: str
+        ) -> tuple[jax.Array, jax.Array | float]:
             """Scores, and the weighted penalty on their gradient where it counts."""
+            score = self._score(params, inputs, stream)
             if t.loss != "logistic" or gamma == 0:
                 return score(images), 0.0
             scores, gradients = losses.scores_and_gradients(score, images)
@@ -177,12 +180,17 @@ class Game:
             return scores, gamma / 2 * penalty
 
         now = not t.d_reg_interval
-        real, r1 = judged(inputs.reals, now * t.r1_gamma, "r1_penalty")
-        fake, r2 = judged(fakes, now * t.r2_gamma, "r2_penalty")
+        real, r1 = judged(
+            inputs.reals, Stream.AUGMENT_REALS, now * t.r1_gamma, "r1_penalty"
+        )
+        fake, r2 = judged(
+            fakes, Stream.AUGMENT_FAKES, now * t.r2_gamma, "r2_penalty"
+        )
         penalty = r1 + r2
         if t.loss != "logistic" and t.gp_weight > 0:
             factors = jax.random.uniform(inputs.key(Stream.INTERPOLATION), real.shape)
             between = losses.interpolate(inputs.reals, fakes, factors)
+            score = self._score(params, inputs, Stream.AUGMENT_BETWEEN)
             _, gradients = losses.scores_and_gradients(score, between)
             raw = losses.unit_norm_penalty(gradients, self._shrink(inputs), t.gp_target)
             scalars["gradient_penalty"] = jnp.mean(raw)
@@ -210,7 +218,7 @@ class Game:
         """The score should be smooth around reals: R1 by itself."""
         t = self.training
         _, gradients = losses.scores_and_gradients(
-            self._score(params, inputs), inputs.reals
+            self._score(params, inputs, Stream.AUGMENT_REALS), inputs.reals
         )
         penalty = jnp.mean(losses.squared_norm_penalty(gradients, self._shrink(inputs)))
         loss = t.d_reg_interval * t.r1_gamma / 2 * penalty
@@ -255,8 +263,18 @@ class Game:
             rngs={"noise": inputs.key(Stream.NOISE)},
         )
 
-    def _score(self, params: Any, inputs: Inputs) -> losses.Score:
+    def _score(self, params: Any, inputs: Inputs, stream: Stream) -> losses.Score:
+        """What the discriminator makes of images; it sees them augmented only.
+
+        Penalties are on gradients by the images before that.
+        """
+        t = self.training
+
         def score(images: jax.Array) -> jax.Array:
+            pipeline = augment.PIPELINES[t.augment]
+            images = augment.augment(
+                inputs.key(stream), images, t.augment_probability, pipeline
+            )
             return self.discriminator.apply(
                 {"params": params}, images, inputs.labels, fade=inputs.fade
             )

@@ -130,9 +130,9 @@ def build_update(
         updated = optax.apply_updates(
             params, jax.tree.map(lambda d: -rate * d, direction)
         )
-        # A gradient that is not finite skips the whole update, as in StyleGAN;
-        # StyleGAN2 would replace the entries by zero or 1e5 and go on.
-        finite = all_finite(gradients)
+        # What is not finite skips the whole update, as a gradient does in StyleGAN;
+        # StyleGAN2 would replace its entries by zero or 1e5 and go on.
+        finite = all_finite((gradients, averages))
         keep = functools.partial(jax.tree.map, lambda a, b: jnp.where(finite, a, b))
         skipped = jnp.where(finite, 0, state.skipped[phase.name] + 1)
         total = state.skipped_total[phase.name] + ~finite

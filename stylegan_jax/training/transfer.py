@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax import config, models, workdir
-from stylegan_jax.checkpoint import CheckpointError, Checkpoints
+from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.training import recipes, step
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
@@ -151,9 +151,9 @@ def _read(path: str, sharding: jax.sharding.Sharding) -> tuple[str, dict[str, An
     )
     checkpoints = workdir.open_checkpoints(directory, 1, print)
     try:
-        number, _, _ = checkpoints.restore({}, number)
-        there = {k: v for k, v in templates.items() if _has(checkpoints, number, k)}
-        _, items, _ = checkpoints.restore(there, number)
+        items = checkpoints.items(number)
+        there = {k: v for k, v in templates.items() if k in items}
+        number, items, _ = checkpoints.restore(there, number)
     except CheckpointError as error:
         raise ValueError(f"`training.transfer` (={path!r}): {error}") from error
     finally:
@@ -167,10 +167,6 @@ def _split(path: str) -> tuple[Path, int | None]:
     if directory.parent.name == "checkpoints" and directory.name.isdigit():
         return directory.parent.parent, int(directory.name)
     return directory, None
-
-
-def _has(checkpoints: Checkpoints, number: int, item: str) -> bool:
-    return (checkpoints.directory / str(number) / item).exists()
 
 
 def _templates(e: config.Experiment, label_size: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -370,6 +371,39 @@ MISUSES = {
         b"cnumpy.core.multiarray\nscalar\n" + F4 + b"C\x03abc\x86R",
         "needs 4 bytes, the file has 3",
     ),
+    "list for a size": (
+        b"ctorch\nSize\n](K\x01e\x85R",
+        "size is a list",
+    ),
+    "numbers in a set": (
+        b"cbuiltins\nset\n](K\x01e\x85R",
+        "something else than at most 100 names",
+    ),
+    "large set": (
+        b"c__builtin__\nset\n](" + b"X\x01\x00\x00\x00a" * 101 + b"e\x85R",
+        "something else than at most 100 names",
+    ),
+    "state of a set": (
+        b"cbuiltins\nset\n)R}b",
+        "set with attributes of its own",
+    ),
+    # Keys: hashing walks a tuple once for each way to each of its parts, and as deep.
+    "key of shared tuples": (
+        b"})" + b"q\x00h\x00\x86" * 40 + b"K\x00s",
+        "tuple of more than 1,000 values",
+    ),
+    "key of doubled tuples": (
+        b"}(" + b")" + b"2\x86" * 40 + b"K\x00u",
+        "tuple of more than 1,000 values",
+    ),
+    "key of a deep tuple": (
+        b"})" + b"\x85" * 100_000 + b"K\x00s",
+        "tuple of more than 1,000 values",
+    ),
+    "long program": (
+        b"N0" * 500_000 + b"N",
+        "more than 1,000,000 instructions",
+    ),
     "extension registry": (
         b"\x82\x01",
         "extension registry",
@@ -428,6 +462,42 @@ def test_one_array_repeated_cannot_exceed_the_limit(tmp_path, monkeypatch):
     refuse(tmp_path, bytes(10_001), "has 10,001 bytes")
 
 
+def test_settings_have_one_budget_for_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(stand_ins, "MAX_SETTINGS", 36)
+    three = [small(static_kwargs={"a": [0] * 10}) for _ in range(3)]  # 12 values each
+    assert len(read(tmp_path, dumps(tuple(three)))) == 3
+    three[0] = small(static_kwargs={"a": [0] * 11})
+    refuse(tmp_path, dumps(tuple(three)), "generator_ema.static_kwargs is too large")
+
+
+def test_small_arrays_are_counted(tmp_path, monkeypatch):
+    empty = np.zeros(0, np.float32)
+    module = torch_module("G", {f"w{i}": tensor(empty) for i in range(4)})
+    for _ in range(3):  # modules that share their tensors: 4^4 names of 4 arrays
+        module = torch_module("G", {}, modules={f"m{i}": module for i in range(4)})
+    files = (
+        ("generator", dumps({"G": module})),
+        ("network", dumps(small([(f"w{i}", empty) for i in range(256)]))),
+    )
+    for role, data in files:
+        monkeypatch.setattr(stand_ins, "MAX_ARRAYS", 256)
+        assert len(read(tmp_path, data)[role].variables) == 256
+        monkeypatch.setattr(stand_ins, "MAX_ARRAYS", 255)
+        refuse(tmp_path, data, "more than 255 arrays")
+
+
+def test_calls_copy_nothing(tmp_path):
+    """A call costs a file five bytes; a copy of the names would take 8 kB."""
+    names = b"](" + b"".join(b"X\x01\x00\x00\x00%c" % (65 + i) for i in range(60))
+    calls = b"h\x00h\x01R" * 20_000
+    data = b"\x80\x02cbuiltins\nset\nq\x00" + names + b"e\x85q\x01](" + calls + b"e."
+    tracemalloc.start()
+    refuse(tmp_path, data, "holds a list")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 * len(data)
+
+
 @pytest.mark.parametrize(
     ("content", "match"),
     [
@@ -446,6 +516,8 @@ def test_one_array_repeated_cannot_exceed_the_limit(tmp_path, monkeypatch):
         (small([(1, np.zeros(1))]), "variable name is a int"),
         (small(static_kwargs={"a": {1: 2}}), "key is a int"),
         (small(components={"mapping": 3}), "network.mapping is a int"),
+        (small(components={f"part{i}": 3 for i in range(9)}), "more than 8 components"),
+        (small([("w" * 201, np.zeros(1))]), "variable name has more than 200 char"),
         (Network({"version": 3, "name": "G"}), "has no `variables`"),
     ],
 )
@@ -512,6 +584,8 @@ def test_reads_tensors_as_pytorch_lays_them_out(tmp_path):
     for name, value in variables.items():
         assert value.dtype == np.float32 and value.shape == wanted[name].shape
         np.testing.assert_array_equal(value, wanted[name], err_msg=name)
+    older = read(tmp_path, dumps(snapshot(outer), 3))["generator"]  # calls for the set
+    assert list(older.variables) == list(wanted)
 
 
 # Where in a snapshot an attack is put.
@@ -576,6 +650,7 @@ DATA = official_pickle.storage_bytes(NUMBERS)
         (of_data(DATA[:-1]), "needs 32 bytes, the file has 31"),
         (of_data(DATA + b"x"), "needs 32 bytes, the file has 33"),
         (of_data(DATA[15:]), "not of torch.save's older format"),
+        (of_data(DATA[:2] + b"N0" * 500 + DATA[2:]), "more than 1,000 instructions"),
         (of_data(official_pickle.storage_bytes(NUMBERS, count=7)), "needs 36 bytes"),
         (of_data(official_pickle.storage_bytes(NUMBERS, b"Q")), r"torch\.QStorage"),
         (of_data(b""), "damaged"),

@@ -4,9 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from stylegan_jax import interop
+from stylegan_jax import config, convert, interop, workdir
 from stylegan_jax.models.stylegan1 import Channels, Generator
 from tests import goldens
+from tests.interop import official_pickle
 
 FILES = {
     "g_32_linear": "G",
@@ -62,6 +63,58 @@ def test_a_network_of_ours_goes_to_official_and_back():
     model, back = interop.from_official(arrays, "stylegan1", "generator", **kwargs)
     z = np.random.RandomState(0).randn(2, 4).astype(np.float32)
     goldens.assert_close(model.apply(back, z), g.apply(variables, z), 1e-5)
+
+
+def write(path, **changes):
+    """A file of these networks; changes of G's arguments, or of D's as `d_...`."""
+    g_vars, _, g_kwargs = official("g_32_linear")
+    _, _, d_kwargs = official("d_32")
+    labels = {"label_size": 0}
+    d_vars = goldens.below(goldens.arrays("stylegan1/d_32.npz"), "vars/D_label0/")
+    of_d = {k.removeprefix("d_"): v for k, v in changes.items() if k[:2] == "d_"}
+    of_g = {k: v for k, v in changes.items() if k[:2] != "d_"}
+    if of_d.get("mbstd_group_size", 4) <= 1:
+        name = "4x4/Conv/weight"
+        d_vars[name] = d_vars[name][:, :, :-1]
+    return official_pickle.write_official_pickle(
+        path, g_vars, g_kwargs | labels | of_g, d_vars, d_kwargs | labels | of_d
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "group_size", "batch_size"),
+    [(4, 4, 32), (3, 3, 30), (1, 1, 32), (0, 1, 32)],
+)
+def test_convert(tmp_path, capsys, given, group_size, batch_size):
+    """Any groups; and what StyleGAN does not read is left at the defaults."""
+    path = write(tmp_path / "G.pkl", d_mbstd_group_size=given)
+    convert.convert(path, tmp_path / "out")
+    e = workdir.load_generator(tmp_path / "out").experiment
+    assert e.model.mbstd_group_size == group_size
+    assert e.training.batch_size == batch_size
+    defaults = config.Model()
+    for name in ("resample_filter", "conv_clamp", "d_mapping_layers", "freeze_layers"):
+        assert getattr(e.model, name) == getattr(defaults, name)
+    assert capsys.readouterr().out == ""  # all is kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fmap_base": None}, "fmap_base=None must be a number"),
+        ({"mapping_lrmul": "x"}, "mapping_lrmul='x' must be a number"),
+        ({"use_styles": np.ones(2)}, "use_styles=array.* is not supported"),
+        ({"blur_filter": ["a", "b"]}, "blur_filter=.* must be a list of numbers"),
+        ({"normalize_latents": False}, "cannot express:\n  normalize_z=False"),
+        ({"d_nonlinearity": "relu"}, "cannot express:\n  nonlinearity='relu'"),
+        ({"blur_filter": [1.5, 2, 1]}, "(?s)cannot express.*`model.blur_filter`"),
+        ({"mapping_lrmul": 0}, "(?s)cannot express.*`model.mapping_lr_multiplier`"),
+    ],
+)
+def test_convert_refuses_in_one_message(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        convert.convert(write(tmp_path / "G.pkl", **changes), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_refusals():

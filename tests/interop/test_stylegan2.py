@@ -1,5 +1,6 @@
 """Official StyleGAN2 arrays in and out again, files, and what is refused."""
 
+import dataclasses
 import json
 import re
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax import convert, interop, workdir
+from stylegan_jax import config, convert, interop, workdir
 from stylegan_jax.interop import stylegan2_tf, stylegan2_torch, stylegan2_variables
 from stylegan_jax.interop.network_files import read_networks
 from stylegan_jax.models import stylegan1
@@ -17,7 +18,7 @@ from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
 from stylegan_jax.sampling import images
 from tests import goldens, tiny
-from tests.interop import stylegan2_goldens
+from tests.interop import official_pickle, stylegan2_goldens
 from tests.interop.stylegan2_goldens import DISCRIMINATORS, FOLDER, GENERATORS, TORCH
 
 TF = "stylegan2-tf"
@@ -139,6 +140,10 @@ def test_convert(name, tmp_path, capsys):
     trained = workdir.load_generator(out)
     assert (trained.resolution, trained.fade) == (16, 1.0)
     assert trained.classes == (("0", "1", "2") if conditional else ())
+    model, defaults = trained.experiment.model, config.Model()
+    for unread in ("styles", "const_input", "instance_norm", "pixel_norm"):
+        assert getattr(model, unread) == getattr(defaults, unread)
+    assert model.blur_filter == defaults.blur_filter
     networks, arrays, _ = file_networks(name)
     ours = interop.to_official(trained.generator, trained.variables)
     assert_same(ours, goldens.below(arrays, "G_ema/"))
@@ -153,6 +158,119 @@ def test_convert(name, tmp_path, capsys):
             drawn = images.synthesize(trained.generator, trained.variables, ws)
         wanted = goldens.nhwc(arrays["out/img_G_ema_psi0.7_const"])
         assert np.abs(drawn - wanted).max() <= IMAGES * np.abs(wanted).max()
+
+
+def tf_file(path, generator=None, discriminator=None, func_name="D_main", arrays=None):
+    """Writes I3 anew: arguments changed, or left out (...), arrays of D replaced."""
+    parts = []
+    for role, network in file_networks("I3_legacy_tf_skip_resnet")[0].items():
+        of_d = role == "discriminator"
+        changes = (discriminator if of_d else generator) or {}
+        kwargs = network.static_kwargs | changes
+        kwargs = {k: v for k, v in kwargs.items() if v is not ...}
+        components = {
+            key: official_pickle.network(c.name, c.variables, {}, c.func_name)
+            for key, c in network.components.items()
+        }
+        variables = network.variables | ((arrays if of_d else None) or {})
+        name = func_name if of_d else network.func_name
+        made = official_pickle.network(network.name, variables, kwargs, name)
+        made.state |= {"version": 5, "components": components}
+        for component in components.values():
+            component.state["version"] = 5
+        parts.append(made)
+    path.write_bytes(official_pickle.dumps(tuple(parts)))
+    return path
+
+
+NO_GROUPS = {"mbstd_group_size": ..., "mbstd_num_features": ...}
+
+
+@pytest.mark.parametrize(
+    ("func_name", "changes", "expected"),
+    [
+        ("D_main", NO_GROUPS, (None, 1)),
+        ("D_stylegan2", NO_GROUPS, (4, 1)),
+        ("D_stylegan", NO_GROUPS, (4, 1)),
+        ("D_stylegan2", {"mbstd_group_size": 8}, (8, 1)),
+        # StyleGAN2-ADA appends the (constant) statistics of groups of one.
+        ("D_main", {"mbstd_group_size": 1}, (1, 1)),
+        ("D_stylegan2", {"mbstd_group_size": 1}, (None, 0)),
+        ("D_stylegan2", {"mbstd_group_size": 0}, (None, 0)),
+    ],
+)
+def test_minibatch_statistics_of_both_tensorflow_codes(
+    tmp_path, func_name, changes, expected
+):
+    """StyleGAN2's and StyleGAN2-ADA's defaults, and what groups of one mean, differ."""
+    arrays, name = {}, "4x4/Conv/weight"
+    if not expected[1]:
+        network = file_networks("I3_legacy_tf_skip_resnet")[0]["discriminator"]
+        arrays[name] = network.variables[name][:, :, :-1]
+    path = tf_file(tmp_path / "D.pkl", None, changes, func_name, arrays)
+    network = read_networks(path)["discriminator"]
+    model, _ = load("discriminator", network)
+    assert (model.mbstd_group_size, model.mbstd_features) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "option"),
+    [
+        (NO_GROUPS, "mbstd_group_size` .=None"),
+        ({"resample_kernel": [1, 2, 1]}, r"resample_filter=\(1, 2, 1\)"),
+        ({"nonlinearity": "relu"}, "activation='relu'"),
+        ({"conv_clamp": 3}, "conv_clamp=3.0"),
+    ],
+)
+def test_convert_names_what_it_leaves_out(tmp_path, capsys, changes, option):
+    convert.convert(tf_file(tmp_path / "G.pkl", None, changes), tmp_path / "out")
+    shown = capsys.readouterr().out
+    assert re.search(f"left out the discriminator.*\n.*\n?.*{option}", shown)
+    assert "latent" not in shown and "architecture" not in shown
+    assert workdir.load_generator(tmp_path / "out").resolution == 16
+
+
+def test_convert_keeps_the_discriminator_of_a_generator_without_noise():
+    networks = file_networks("I3_legacy_tf_skip_resnet")[0]
+    pairs = {role: load(role, network) for role, network in networks.items()}
+    quiet = pairs["generator_ema"][0]
+    quiet = quiet.clone(options=dataclasses.replace(quiet.options, noise=False))
+    e, obstacle = convert._experiment_of(quiet, pairs["discriminator"][0])
+    assert obstacle is None and not e.model.noise
+    with pytest.raises(ValueError, match="different families"):
+        convert._experiment_of(quiet, stylegan1.Discriminator())
+
+
+@pytest.mark.parametrize(
+    ("generator", "message"),
+    [
+        ({"fmap_base": None}, "fmap_base=None must be a number"),
+        ({"fmap_base": [1]}, r"fmap_base=\[1\] must be a number"),
+        ({"fmap_max": 10**400}, "channel_max=1000.* must be a whole number"),
+        ({"architecture": np.zeros(3)}, "architecture=array.* is not supported"),
+        ({"nonlinearity": ["lrelu"]}, r"activation=\['lrelu'\] is not supported"),
+        ({"use_noise": np.ones(2, bool)}, "use_noise=array.* is not supported"),
+        ({"resample_kernel": [[1, 2], [3, 4]]}, "(?s)cannot express.*resample_filter"),
+        ({"resample_kernel": [1]}, "(?s)cannot express.*resample_filter.*two taps"),
+        ({"mapping_nonlinearity": "relu"}, "cannot express:\n  mapping_activation='re"),
+        ({"min_h": 4, "min_w": 8}, r"unknown or unsupported .*\['min_h', 'min_w'\]"),
+        ({"resolution": 8}, "left over"),
+    ],
+)
+def test_convert_refuses_in_one_message(tmp_path, generator, message):
+    path, out = tf_file(tmp_path / "G.pkl", generator), tmp_path / "out"
+    with pytest.raises(ValueError, match=message):
+        convert.convert(path, out)
+    assert not out.exists()
+
+
+def test_convert_refuses_rectangles(tmp_path):
+    name = "4x4/Dense0/weight"
+    network = file_networks("I3_legacy_tf_skip_resnet")[0]["discriminator"]
+    arrays = {name: np.concatenate([network.variables[name]] * 2)}
+    path = tf_file(tmp_path / "G.pkl", arrays=arrays)
+    with pytest.raises(ValueError, match="has shape .* these arguments give"):
+        convert.convert(path, tmp_path / "out")
 
 
 def test_the_commands(tmp_path):
@@ -361,6 +479,11 @@ def test_tensorflow_names_of_growing_networks():
         ("discriminator", {"mapping_kwargs": {"w_avg_beta": 0.9}}, "unknown"),
         ("discriminator", {"cmap_dim": 0}, "cmap_dim=0 must be positive"),
         ("discriminator", {"epilogue_kwargs": {"bogus": 1}}, "epilogue_kwargs: unkn"),
+        (
+            "discriminator",
+            {"epilogue_kwargs": {"mbstd_group_size": 0}},
+            "mbstd_group_size=0 must be positive, or None",
+        ),
     ],
 )
 def test_arguments_that_are_refused(network, changes, message):

@@ -8,7 +8,7 @@ comes by there.
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config, interop, models
-from stylegan_jax.training import losses, recipes, state
+from stylegan_jax.training import augment, losses, recipes, state
 from tests import goldens
 
 SOURCE = "stylegan2-ada-pytorch"
@@ -64,6 +64,8 @@ class Recording:
                     "path_length_decay": loss["pl_decay"],
                     "path_length_batch_shrink": loss["pl_batch_shrink"],
                     "style_mixing_probability": loss["style_mixing_prob"],
+                    "augment": "bgc" if self.settings.get("aug") else "none",
+                    "augment_probability": float(bool(self.settings.get("aug"))),
                 }
                 | training,
             }
@@ -114,6 +116,8 @@ class Tape:
         self.scores: list[tuple[bool, jax.Array]] = []  # (of reals, scores)
         monkeypatch.setattr(recipes, "losses", self)
         monkeypatch.setattr(recipes, "mixing_cutoff", self._mixing_cutoff)
+        self._really_augment = augment.augment
+        monkeypatch.setattr(augment, "augment", self._augment)
 
     def pack(self, rows: int, **columns: np.ndarray) -> np.ndarray:
         """The columns [at most `rows`, ...] side by side, zeros for what is missing."""
@@ -168,6 +172,12 @@ class Tape:
         self.scores.append((real, scores))
         return scores
 
+    def _augment(self, key, images: jax.Array, *args) -> jax.Array:
+        augmented = self._really_augment(key, images, *args)
+        if images is self._reals:
+            self._reals = augmented
+        return augmented
+
     def _mixing_cutoff(self, key, batch: int, layers: int, probability: float):
         return self._columns["cutoff"][:batch, 0].astype(jnp.int32)
 
@@ -211,3 +221,28 @@ def tape_for(monkeypatch: pytest.MonkeyPatch, recording: Recording) -> Tape:
         cutoff=1,
         noise=g["img_channels"] * g["img_resolution"] ** 2,
     )
+
+
+def percentile_numbers(
+    shape: tuple[int, ...],
+    names: Iterable[str],
+    percentile: float,
+    noise: np.ndarray | None = None,
+) -> augment.Numbers:
+    """What the official pipeline's `debug_percentile` stands for.
+
+    Every transform takes place at that percentile of its strength, but for the second
+    rotation; the official normal percentile lacks a factor sqrt(2), and the noise's is
+    of another argument.
+    """
+    values, gates = {}, {}
+    for name in names:
+        value = percentile
+        if name == "noise":
+            value = jax.scipy.special.erfinv(percentile)
+        elif name not in augment.UNIFORM:
+            value = jax.scipy.special.erfinv(2 * percentile - 1)
+        values[name] = jnp.full(shape[:1] + augment.WIDTHS.get(name, ()), value)
+        bands = (4,) if name == "imgfilter" else ()
+        gates[name] = jnp.full(shape[:1] + bands, float(name == "rotate_post"))
+    return augment.Numbers(values, gates, noise)

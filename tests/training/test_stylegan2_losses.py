@@ -1,7 +1,4 @@
-"""The objectives of StyleGAN2 against the official ones, run from the same state.
-
-Not here: the loss with augmented images (golden D3), as there is no augmentation yet.
-"""
+"""The objectives of StyleGAN2 against the official ones, run from the same state."""
 
 import jax
 import jax.numpy as jnp
@@ -9,15 +6,23 @@ import numpy as np
 import pytest
 
 from stylegan_jax import interop
-from stylegan_jax.training import recipes, step
+from stylegan_jax.training import augment, recipes, step
 from tests import goldens, tiny
-from tests.training.replay import PHASES, SOURCE, Recording, tape_for
+from tests.training.replay import (
+    PHASES,
+    SOURCE,
+    Recording,
+    percentile_numbers,
+    tape_for,
+)
 
 # Of the rms. The official float32 itself is off by up to 2e-6 and 5e-6 of the maximum.
 VALUES, GRADIENTS = 1e-5, 1e-4
 
 
-@pytest.mark.parametrize("name", ["D1_loss_uncond_nomix", "D2_loss_cond_mix"])
+@pytest.mark.parametrize(
+    "name", ["D1_loss_uncond_nomix", "D2_loss_cond_mix", "D3_loss_aug_bgc"]
+)
 def test_objectives(name, monkeypatch):
     """Everything that the official code reports, and all gradients."""
     recording = Recording(name)
@@ -26,6 +31,13 @@ def test_objectives(name, monkeypatch):
     e = recording.experiment(d_reg_interval=1, g_reg_interval=1)
     (g, g_vars), (d, d_vars) = networks = recording.networks(e)
     tape = tape_for(monkeypatch, recording)
+    if augmented := recording.settings["aug"]:
+
+        def draw(key, shape, pipeline):
+            percentile = augmented["debug_percentile"]
+            return percentile_numbers(shape, augmented["kwargs"], percentile)
+
+        monkeypatch.setattr(augment, "draw", draw)
     phases = {p.name: tape.replay(p) for p in recipes.build(e, *tape.networks(g, d))}
     assert set(phases) == set(PHASES.values())
     state = recording.state(networks, step.build_optimizers(e), list(phases))
