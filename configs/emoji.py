@@ -23,19 +23,21 @@ def get_config():
     c.model.w_dim = 128
     c.model.mapping_features = 128
     c.model.mapping_layers = 4
-    c.model.channel_base = 1024  # 64 channels at 32x32 ...
-    c.model.channel_max = 64  # ... and everywhere below
+    c.model.channel_base = 512  # 32 channels at 32x32 ...
+    c.model.channel_max = 64  # ... and 64 everywhere below
 
     c.training.initial_resolution = 4
-    c.training.stage_kimg = 24.0
-    c.training.fade_kimg = 16.0
-    c.training.total_kimg = 132.0
+    # Resolutions fade in slowly: in a hurry the discriminator gets ahead, and stays.
+    c.training.stage_kimg = 12.0
+    c.training.fade_kimg = 28.0
+    c.training.total_kimg = 180.0
     c.training.batch_size = 16
-    c.training.learning_rate = 0.003
-    c.training.learning_rate_by_resolution = ((32, 0.002),)
-    c.training.r1_gamma = 0.1
+    c.training.learning_rate = 0.002
+    c.training.learning_rate_by_resolution = ((32, 0.0015),)
+    c.training.r1_gamma = 1.0
+    c.training.d_reg_interval = 8  # a third of the work, if it were in every step
     c.training.style_mixing_probability = 0.3
-    c.training.ema_half_life_kimg = 2.0
+    c.training.ema_half_life_kimg = 4.0
 
     c.run.tick_kimg = 8.0
     c.run.grid_rows = 6
