@@ -37,11 +37,11 @@ def get_config(variant="cond"):
     c.run.grid_rows = 10
     c.run.grid_columns = 10
     if variant == "small":
-        c.model.z_dim = 256
-        c.model.w_dim = 256
-        c.model.mapping_features = 256
-        c.model.channel_base = 4096  # 128 channels at 32x32 ...
-        c.model.channel_max = 128  # ... and everywhere below
+        c.model.z_dim = 128
+        c.model.w_dim = 128
+        c.model.mapping_features = 128
+        c.model.channel_base = 2048  # 64 channels at 32x32 ...
+        c.model.channel_max = 64  # ... and everywhere below
 
         c.training.total_kimg = 1000.0
         c.training.batch_size = 32

@@ -3,7 +3,7 @@ r"""StyleGAN2 on the emoji that come with the package, 32x32, cut for two CPU co
 Command:
   python -m stylegan_jax.train --config=configs/stylegan2_emoji.py \
     --workdir=runs/stylegan2-emoji
-  At 64x64: `--config.data.resolution=64 --config.training.r1_gamma=0.0512`.
+  At 64x64: `--config.data.resolution=64 --config.training.r1_gamma=0.4`.
 
 Cost: not measured. Everything is trained at full resolution from the first step on.
 Expected: no figure published or measured; emoji as those of configs/emoji.py.
@@ -21,13 +21,13 @@ def get_config():
     c.model.z_dim = 128
     c.model.w_dim = 128
     c.model.mapping_features = 128
-    c.model.channel_base = 4096  # 128 channels at 32x32 ...
-    c.model.channel_max = 128  # ... and everywhere below
+    c.model.channel_base = 2048  # 64 channels at 32x32 ...
+    c.model.channel_max = 64  # ... and everywhere below
 
     c.training.total_kimg = 1000.0
-    c.training.batch_size = 16
-    c.training.r1_gamma = 0.0128  # 0.0002 * 32^2 / 16, the rule of "auto"
-    c.training.ema_half_life_kimg = 5.0  # 16 * 10 / 32, likewise
+    c.training.batch_size = 32
+    c.training.r1_gamma = 0.1  # well above the rule of "auto" (0.0064): few images
+    c.training.ema_half_life_kimg = 10.0  # batch_size * 10 / 32, the rule of "auto"
 
     c.run.tick_kimg = 8.0
     c.run.grid_rows = 6

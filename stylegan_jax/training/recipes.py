@@ -183,9 +183,7 @@ class Game:
         real, r1 = judged(
             inputs.reals, Stream.AUGMENT_REALS, now * t.r1_gamma, "r1_penalty"
         )
-        fake, r2 = judged(
-            fakes, Stream.AUGMENT_FAKES, now * t.r2_gamma, "r2_penalty"
-        )
+        fake, r2 = judged(fakes, Stream.AUGMENT_FAKES, now * t.r2_gamma, "r2_penalty")
         penalty = r1 + r2
         if t.loss != "logistic" and t.gp_weight > 0:
             factors = jax.random.uniform(inputs.key(Stream.INTERPOLATION), real.shape)
