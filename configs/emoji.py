@@ -4,7 +4,7 @@ Command (also `make quickstart`):
   python -m stylegan_jax.train --config=configs/emoji.py --workdir=runs/emoji
 
 Cost: 18 minutes on two CPU cores (measured: 840 images/s at 4x4, 430-860 at 8x8,
-  210-280 at 16x16, 112-125 at 32x32, less while the next stage's programs are compiled);
+  210-280 at 16x16, 112-125 at 32x32, less while the next stage is compiled);
   the networks are far narrower than the paper's.
 Expected: the pictures in README.md: yellow faces, standing figures, round and square
   signs. Longer is better: the same command with --config.training.total_kimg=1000 goes
