@@ -25,9 +25,7 @@ def get_config():
     c.model.channel_max = 64  # ... and everywhere below
 
     c.training.total_kimg = 1000.0
-    c.training.batch_size = 32
     c.training.r1_gamma = 0.1  # well above the rule of "auto" (0.0064): few images
-    c.training.ema_half_life_kimg = 10.0  # batch_size * 10 / 32, the rule of "auto"
 
     c.run.tick_kimg = 8.0
     c.run.grid_rows = 6

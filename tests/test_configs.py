@@ -287,13 +287,9 @@ def test_stylegan2_emoji_is_auto_but_narrow():
     assert {key for key in changed_keys if not key.startswith("run.")} == {
         *("data.mirror", "model.z_dim", "model.w_dim", "model.mapping_features"),
         *("model.channel_base", "model.channel_max", "training.total_kimg"),
-        *("training.batch_size", "training.r1_gamma", "training.ema_half_life_kimg"),
+        "training.r1_gamma",
     }
-    # Half of auto's batch: twice the penalty, half the memory.
-    assert e["training.batch_size"] == auto["training.batch_size"] / 2
-    assert e["training.r1_gamma"] == 2 * auto["training.r1_gamma"]
-    key = "training.ema_half_life_kimg"
-    assert e[key] == auto[key] / 2
+    assert e["training.r1_gamma"] == 0.1 > 10 * auto["training.r1_gamma"]
 
 
 # --- every field is read -----------------------------------------------------------
