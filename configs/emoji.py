@@ -36,7 +36,7 @@ def get_config():
     c.training.learning_rate = 0.002
     c.training.learning_rate_by_resolution = ((32, 0.0015),)
     c.training.r1_gamma = 1.0
-    c.training.d_reg_interval = 8  # 13% faster at 32x32 than in every step
+    c.training.d_reg_interval = 8  # 13% faster than in every step (64 channels)
     c.training.style_mixing_probability = 0.3
     c.training.ema_half_life_kimg = 4.0
 
