@@ -21,8 +21,8 @@ def get_config():
     c.model.z_dim = 128
     c.model.w_dim = 128
     c.model.mapping_features = 128
-    c.model.channel_base = 2048  # 64 channels at 32x32 ...
-    c.model.channel_max = 64  # ... and everywhere below
+    c.model.channel_base = 1024  # 32 channels at 32x32 ...
+    c.model.channel_max = 64  # ... and 64 everywhere below
 
     c.training.total_kimg = 1000.0
     c.training.r1_gamma = 0.1  # well above the rule of "auto" (0.0064): few images

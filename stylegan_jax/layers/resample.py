@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers.linear import conv2d, matmul
+from stylegan_jax.layers.convolution import conv2d, matmul
 
 
 def upscale2d(x: jax.Array) -> jax.Array:

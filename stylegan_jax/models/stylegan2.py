@@ -20,7 +20,8 @@ import numpy as np
 from stylegan_jax.config import image_size
 from stylegan_jax.layers import fir, resample
 from stylegan_jax.layers.activations import activate
-from stylegan_jax.layers.linear import Bias, Dense, EqualizedKernel, conv2d
+from stylegan_jax.layers.convolution import conv2d
+from stylegan_jax.layers.linear import Bias, Dense, EqualizedKernel
 from stylegan_jax.layers.modulation import modulated_conv2d
 from stylegan_jax.layers.noise import NOISE_MODES, NoiseInjection
 from stylegan_jax.layers.statistics import minibatch_stddev
