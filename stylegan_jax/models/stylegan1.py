@@ -250,7 +250,7 @@ class Generator(nn.Module):
 
         For a lower resolution ws may have as few layers as it needs.
         """
-        resolution = self.resolution if resolution is None else resolution
+        resolution = self.resolution if resolution is None else int(resolution)
         check_resolution(resolution, self.resolution)
         if not (self.growing or (resolution == self.resolution and is_one(fade))):
             raise ValueError(
@@ -265,6 +265,7 @@ class Generator(nn.Module):
                 f"ws is {ws.shape}; {resolution}x{resolution} takes "
                 f"[B, L, {self.w_dim}] with L from {needed} to {self.num_ws}"
             )
+        ws = ws.astype(jnp.float32)
         x = self.input(ws[:, 0]).astype(self.dtype)
         image = None
         for i, r in enumerate(self.resolutions):
@@ -278,7 +279,7 @@ class Generator(nn.Module):
                 image = self.to_rgb[i](x).astype(jnp.float32)
             if r == resolution and r > 4 and not is_one(fade):
                 below = resample.upscale2d(below)
-                image = image + (below - image) * (1 - fade)
+                image = image + (below - image) * jnp.float32(1 - fade)
         return image
 
     def flips_kernel(self, resolution: int) -> bool:
@@ -395,7 +396,9 @@ class Discriminator(nn.Module):
         x = activation(self.conv(x))
         x = activation(self.dense0(x.reshape(len(x), -1)))
         logits = self.dense1(x)
-        return jnp.sum(logits * labels, axis=1) if self.label_size else logits[:, 0]
+        if not self.label_size:
+            return logits[:, 0]
+        return jnp.sum(logits * labels.astype(jnp.float32), axis=1)
 
     def _check(
         self, images: jax.Array, labels: jax.Array | None, fade: jax.Array | float
