@@ -174,9 +174,9 @@ def table(figures: dict[str, Any]) -> str:
     ]
     for name, p in figures["phases"].items():
         rows.append(
-            f"{name:9s} {p['interval']:5d} {p['seconds']:8.3f} {p['useful_gflop']:13.1f}"
-            f" {p['xla_over_useful']:11.2f} {p['utilisation']:12.2f}"
-            f" {p['compile_seconds']:10.1f}"
+            f"{name:9s} {p['interval']:5d} {p['seconds']:8.3f}"
+            f" {p['useful_gflop']:13.1f} {p['xla_over_useful']:11.2f}"
+            f" {p['utilisation']:12.2f} {p['compile_seconds']:10.1f}"
         )
     rows.append(
         f"in all: {figures['images_per_second']:.1f} images/s, utilisation "

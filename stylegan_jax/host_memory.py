@@ -14,10 +14,11 @@ def keep_freed() -> bool:
 
     XLA's CPU programs allocate their temporary memory, often hundreds of megabytes, at
     every call. By default glibc maps it afresh each time, and every page is faulted in
-    again: a third of a training step on the machine of docs/performance.md. The memory
-    of the process then stays at its peak, where it would come back to anyway.
+    again. With this the memory of the process stays at its peak, where it would come
+    back to anyway.
 
-    Call it before threads allocate. Without glibc (macOS, Windows, musl) nothing changes.
+    Call it before threads allocate. Without glibc (macOS, Windows, musl) nothing
+    changes.
 
     Returns:
       Whether the C library took the settings.

@@ -159,13 +159,10 @@ def _kernel_gradient_backward(residuals: tuple, kernel: jax.Array) -> tuple:
     return shrink(big, _swapped(kernel)), grow(small, kernel)
 
 
-shrink.defvjp(
-    lambda big, kernel: (shrink(big, kernel), (big, kernel)), _shrink_backward
-)
-grow.defvjp(
-    lambda small, kernel: (grow(small, kernel), (small, kernel)), _grow_backward
-)
-_kernel_gradient.defvjp(
-    lambda small, big: (_kernel_gradient(small, big), (small, big)),
-    _kernel_gradient_backward,
-)
+def _with_arguments(function):
+    return lambda a, b: (function(a, b), (a, b))
+
+
+shrink.defvjp(_with_arguments(shrink), _shrink_backward)
+grow.defvjp(_with_arguments(grow), _grow_backward)
+_kernel_gradient.defvjp(_with_arguments(_kernel_gradient), _kernel_gradient_backward)
