@@ -9,6 +9,8 @@ from stylegan_jax import presets
 
 def get_config(name="S"):
     """The setting of a name: S, M, S1 or M1."""
+    if name not in ("S", "M", "S1", "M1"):
+        raise ValueError(f"the setting (={name!r}) must be S, M, S1 or M1")
     resolution, layers, batch = {"S": (32, 2, 16), "M": (64, 8, 8)}[name[0]]
     c = presets.auto(resolution)
     c.model.channel_base = 4096

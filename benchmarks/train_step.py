@@ -41,16 +41,18 @@ _JSON = flags.DEFINE_string("json", None, "File for the figures.")
 def main(argv: list[str]) -> None:
     """Measures what the flags ask for."""
     del argv
-    host_memory.keep_freed()
+    host_memory.keep_freed_on_cpu()  # as `stylegan_jax.train` does
     if _CACHE.value:
         jax.config.update("jax_compilation_cache_dir", _CACHE.value)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     e = config.parse(_CONFIG.value)
-    stage = next(
-        s
-        for s in reversed(growth.stages(e))
-        if _RESOLUTION.value in (None, s.resolution)
-    )
+    stages = {s.resolution: s for s in growth.stages(e)}  # the last of each
+    resolution = _RESOLUTION.value or max(stages)
+    if resolution not in stages:
+        raise app.UsageError(
+            f"--resolution (={resolution}) must be a stage of the config: {[*stages]}"
+        )
+    stage = stages[resolution]
     figures = measure(e, stage, _LABELS.value, _ROUNDS.value, _SECONDS.value)
     print(table(figures))
     if _JSON.value:
