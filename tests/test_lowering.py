@@ -14,6 +14,7 @@ from jax.sharding import AbstractMesh, AxisType
 from ml_collections import ConfigDict
 
 from stylegan_jax import config, models, parallel
+from stylegan_jax.layers.convolution import WIDE
 from stylegan_jax.parallel import Parallel
 from stylegan_jax.training import growth, recipes, step
 from stylegan_jax.training import state as train_state
@@ -184,8 +185,9 @@ def test_compiled_programs_overwrite_the_state_and_dilate_nothing(family, fading
     c.data.resolution = 8
     c.model.z_dim = c.model.w_dim = c.model.mapping_features = 8
     c.model.mapping_layers = 1
-    c.model.channel_base = 64
-    c.model.channel_max = 8
+    # So wide that CPUs convolve: narrower ones have products of matrices only.
+    c.model.channel_base = 8 * WIDE
+    c.model.channel_max = WIDE
     c.training.initial_resolution = 4
     c.training.batch_size = 4
     e = config.parse(c)
