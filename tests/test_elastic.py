@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType
@@ -147,12 +148,14 @@ def done(tmp_path_factory) -> Path:
     return folder
 
 
-def difference(path: Path, expected: Path) -> float:
+def difference(path: Path, expected: Path, part: str = "") -> float:
     """The largest difference of two states, over the size of the arrays."""
     worst = 0.0
     with np.load(path) as actual, np.load(expected) as desired:
-        assert set(actual) == set(desired) and len(set(actual)) > 100
-        for name in actual:
+        assert set(actual) == set(desired)
+        names = [name for name in actual if part in name]
+        assert len(names) > 20
+        for name in names:
             gap = actual[name] - desired[name]
             if np.any(gap):
                 # Of squares few hold most of the sum; see tests/test_parallel.py.
@@ -167,8 +170,8 @@ def test_resumes_on_other_devices_to_the_same_numbers(done, count, divided, sour
     found = difference(done / f"{count}-{source}.npz", done / "expected.npz")
     print(f"largest relative difference, {SAVED_BY} to {count} devices: {found:.1e}")
     assert found <= 1e-5
-    moved = difference(done / "saved-whole.npz", done / "expected.npz")
-    assert moved > 1e-2  # what the steps after the checkpoint change
+    moved = difference(done / "saved-whole.npz", done / "expected.npz", ".params")
+    assert moved > 1e-3  # what the steps after the checkpoint change
 
 
 def test_a_divided_optimizer_takes_its_share_of_memory_and_changes_no_number(done):
@@ -258,7 +261,7 @@ def test_fewer_rows_than_devices_can_be_split():
     for rows in (1, 3):
         x = jax.ShapeDtypeStruct((rows, 8), np.float32)
         assert jax.eval_shape(one.split, x).shape == (rows, 8)
-    np.testing.assert_array_equal(here.split(np.ones((3, 2))), np.ones((3, 2)))
+    np.testing.assert_array_equal(here.split(jnp.ones((3, 2))), np.ones((3, 2)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,5 @@
-"""Processes that differ, are killed, or hang: the others notice, and say which.
+"""Processes that differ, are killed, or hang: the others notice, and say which."""
 
-Run as a program (`python -m tests.test_processes MODE PORT PROCESS`) it is the worker
-of its own tests.
-"""
-
-import os
 import signal
 import socket
 import subprocess
@@ -15,34 +10,10 @@ from pathlib import Path
 import pytest
 
 from stylegan_jax import parallel, workdir
-from stylegan_jax.front_door import reporting_errors
-from stylegan_jax.training.watchdog import Watchdog
 from tests import tiny
+from tests.collective_worker import HEARTBEAT_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
-HEARTBEAT_SECONDS = 10
-HANG_SECONDS = 1.0
-
-
-def worker(mode: str, port: str, process: int) -> None:
-    with reporting_errors(ValueError, parallel.ProcessLost):
-        parallel.initialize(f"127.0.0.1:{port}", 2, process, HEARTBEAT_SECONDS)
-        here = parallel.data_parallel()
-        facts = {"jax": "1.2.3", "training.r1_gamma": "10.0", "data": "seven images"}
-        here.check_agreement(facts)
-        print("agreed", flush=True)
-        if mode == "differ":
-            facts["data"] += f" and {process}"
-            if process == 1:
-                facts["jax"] = "a much longer version, of other bytes: \u00e4\u00f6"
-            here.check_agreement(facts)
-        elif mode == "forever":
-            dog = Watchdog(HANG_SECONDS, f"process {process} of 2")
-            with parallel.explaining_lost_processes(HEARTBEAT_SECONDS):
-                while True:
-                    dog.watch("the round from step 8 on")
-                    here.any_process(False)()
-                    time.sleep(0.02)
 
 
 class Pair:
@@ -56,7 +27,7 @@ class Pair:
         self.processes = []
         for i in (0, 1):
             with self._logs[i].open("w") as log:
-                command = ["-m", "tests.test_processes", mode, port, str(i)]
+                command = ["-m", "tests.collective_worker", mode, port, str(i)]
                 process = subprocess.Popen(
                     [sys.executable, *command], cwd=ROOT, stdout=log, stderr=log
                 )
@@ -153,8 +124,3 @@ def test_facts_hold_versions_settings_and_data_but_not_places():
     assert parallel.differences([facts, workdir.facts(other, data)]) == [
         "training.r1_gamma: '10.0' in process 0; '1.0' in process 1"
     ]
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    worker(sys.argv[1], sys.argv[2], int(sys.argv[3]))
