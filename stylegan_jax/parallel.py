@@ -219,6 +219,10 @@ class Parallel:
             return x
         return jax.lax.with_sharding_constraint(x, self.batched)
 
+    def whole(self, tree: Any) -> Any:
+        """Inside jit: asks for the arrays of a tree to be whole on every device."""
+        return jax.lax.with_sharding_constraint(tree, self.replicated)
+
     def split_height(self, x: jax.Array) -> jax.Array:
         """Inside jit: asks for x [B,H,W,C] to be split along B, and along H.
 

@@ -46,6 +46,7 @@ def experiment(changes: dict | None = None) -> config.Experiment:
             "training.path_length_weight": 0.0,
             "training.g_reg_interval": 0,
             "training.d_reg_interval": 0,
+            "training.r1_gamma": 0.0,
             "training.ema_rampup": 0.0,
         }
     )
@@ -55,7 +56,7 @@ class Training:
     """The experiment on the first of the devices."""
 
     def __init__(self, count: int, divided: bool, changes: dict | None = None):
-        e = experiment(changes)
+        e = experiment((changes or {}) | {"run.shard_optimizer": divided})
         here = parallel.grid(jax.devices()[:count], e.run.height_devices)
         self.here, networks = here, models.build(e.model, e.data, 0)
         self.phases = recipes.build(e, *networks)

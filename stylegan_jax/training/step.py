@@ -126,9 +126,13 @@ def build_update(
             labels,
             rounds,
         )
+        if e.run.shard_optimizer:  # only what the optimizer does is split
+            gradients = parallel.whole(gradients)
         direction, moments = optimizer.update(
             gradients, state.optimizer[phase.network], params
         )
+        if e.run.shard_optimizer:
+            direction = parallel.whole(direction)
         rate = learning_rate * relative_rate(e, phase.network)
         updated = optax.apply_updates(
             params, jax.tree.map(lambda d: -rate * d, direction)
