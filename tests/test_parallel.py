@@ -412,6 +412,7 @@ def test_one_process_goes_on_from_two_that_a_signal_stopped(runs):
     assert_equal_runs(runs, "one", "stopped")
 
 
+@pytest.mark.slow
 def test_two_processes_killed_twice_are_brought_back(runs):
     """By launch/local.sh, from the last checkpoint, with nothing lost."""
     log = runs.folder / "killed.log"
