@@ -8,10 +8,12 @@ Command (1 or 2 devices), with one of cond, uncond, small after the colon:
   The small one is cut for two CPU cores and conditional, too, unless told otherwise by
   `--config.data.conditional=False`.
 
-Cost: not measured.
-Expected: with these settings and adaptive augmentation, which this config lacks, the
-  StyleGAN2-ADA paper has FID 2.92 unconditional and 2.42 conditional; without either
-  8.32 and 6.96 (its table of CIFAR-10). Not trained by us.
+Cost: `small` 77 minutes for 212 kimg on two CPU cores that another run shared (50 to
+  52 images/s); the others were not measured.
+Expected: `small` docs/stylegan2_cifar10.png (212 kimg). The others, with adaptive
+  augmentation, which this config lacks: the StyleGAN2-ADA paper has FID 2.92
+  unconditional and 2.42 conditional; without either 8.32 and 6.96 (its table of
+  CIFAR-10). Not trained by us.
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
   Data"; the preset "cifar" (stylegan_jax/presets.py).
 """
@@ -40,8 +42,8 @@ def get_config(variant="cond"):
         c.model.z_dim = 128
         c.model.w_dim = 128
         c.model.mapping_features = 128
-        c.model.channel_base = 2048  # 64 channels at 32x32 ...
-        c.model.channel_max = 64  # ... and everywhere below
+        c.model.channel_base = 1024  # 32 channels at 32x32 ...
+        c.model.channel_max = 64  # ... and 64 everywhere below
 
         c.training.total_kimg = 1000.0
         c.training.batch_size = 32

@@ -16,7 +16,7 @@ from absl import app, flags
 from etils import epath
 from ml_collections import config_flags
 
-from stylegan_jax import config, models, parallel, paths, rngs, workdir
+from stylegan_jax import config, host_memory, models, parallel, paths, rngs, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.config import Experiment
 from stylegan_jax.data import pipeline, sources
@@ -42,6 +42,7 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
     e = config.parse(FLAGS.config)
+    host_memory.keep_freed_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
         parallel.initialize(
             FLAGS.coordinator,

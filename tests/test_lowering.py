@@ -119,8 +119,11 @@ def check_module(
     # Parameters are arguments, not constants; FIR taps and the like are small.
     assert max(map(len, text.splitlines())) < 1_000_000
     assert not re.search(r"tensor<[^>]*f64>", text)
+    # StyleGAN2's convolutions of stride two are XLA's own there; on a CPU none is
+    # dilated (tests/layers/test_convolution.py).
+    allowed = {"1"} if e.model.family == "stylegan1" else {"1", "2"}
     for dilated in re.findall(r"(?:lhs|rhs)_dilat\w* = \[([^\]]*)\]", text):
-        assert set(dilated.split(", ")) == {"1"}
+        assert set(dilated.split(", ")) <= allowed
 
 
 @stages

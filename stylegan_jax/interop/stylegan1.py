@@ -146,6 +146,8 @@ def _generator_entries(g: Generator) -> list[Entry]:
         inputs, features = features, g.channels(4 << i // 2)
         entries += _layer_entries(g, i, inputs, features, w_dim)
     for i, r in enumerate(g.resolutions):
+        if not g.growing and r < g.resolution:
+            continue
         name = f"G_synthesis/ToRGB_lod{len(g.resolutions) - 1 - i}"
         shape = (1, 1, g.channels(r), g.image_channels)
         entries += _weights(name, shape, f"to_rgb_{i}")
@@ -183,6 +185,8 @@ def _layer_entries(
 def _discriminator_entries(d: Discriminator) -> list[Entry]:
     entries = [Entry("lod", (), ("official", "lod"), constant=FULLY_GROWN)]
     for i, r in enumerate(d.resolutions):
+        if not d.growing and r < d.resolution:
+            continue
         name = f"FromRGB_lod{len(d.resolutions) - 1 - i}"
         shape = (1, 1, d.image_channels, d.channels(r))
         entries += _weights(name, shape, f"from_rgb_{i}")
@@ -229,6 +233,7 @@ def _generator(kwargs: Mapping[str, Any]) -> Generator:
             plain_resampling=True,
         ),
         fused_scale=a.take("fused_scale", "auto", ("auto", True, False)),
+        growing=_growing(a),
     )
     return _finish(a, model)
 
@@ -246,14 +251,20 @@ def _discriminator(kwargs: Mapping[str, Any]) -> Discriminator:
         mbstd_group_size=max(a.count("mbstd_group_size", 4), 1),  # 0 means the same
         mbstd_features=a.count("mbstd_num_features", 1),
         plain_resampling=True,
+        growing=_growing(a),
     )
     return _finish(a, model)
+
+
+def _growing(a: Arguments) -> bool:
+    """Whether there are images of all resolutions; how they are made is the same."""
+    structures = ("auto", "linear", "recursive", "fixed")
+    return a.take("structure", "auto", structures) != "fixed"
 
 
 def _finish(a: Arguments, model):
     a.take("use_wscale", True, (True,))
     a.take("dtype", "float32", ("float32",))
-    a.take("structure", "auto", ("auto", "linear", "recursive"))
     if not is_resolution(model.resolution):
         raise ValueError(
             f"resolution={model.resolution} must be a power of two from 4 to 1024"

@@ -54,5 +54,7 @@ def activate(
     if activation.gain * gain != 1:
         x = x * jnp.asarray(activation.gain * gain, x.dtype)
     if clamp is not None:
-        x = jnp.clip(x, -clamp * gain, clamp * gain)
+        bound = jnp.asarray(clamp * gain, x.dtype)
+        # Not jnp.clip: its gradient divides, in case of ties.
+        x = jnp.where(x > bound, bound, jnp.where(x < -bound, -bound, x))
     return x

@@ -1,19 +1,22 @@
 """Resampling with FIR filters: upfirdn, and convolutions that change the resolution.
 
-Everything is shifts, additions and matrix products of contiguous arrays: no dilated or
-strided convolution in any order of gradient, which XLA runs slowly on CPU. It costs
-memory: nine shifted copies of the input of `up_conv2d` or `down_conv2d`. What is best
-on GPU and TPU has not been measured.
+Filters are shifts and additions, which XLA fuses on every backend, and so are their
+gradients, for the adjoint of `upfirdn2d` is another `upfirdn2d`: no dilated or strided
+convolution in any order, which XLA runs slowly on CPU.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
 appendix B ("Filtering"); Karras et al. 2019, appendix C.
 """
 
+import dataclasses
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers.linear import matmul, precision
+from stylegan_jax.layers import strided_convolution
+from stylegan_jax.layers.convolution import matmul, precision
 
 Pair = tuple[int, int]
 NO_PADDING = ((0, 0), (0, 0))
@@ -68,34 +71,23 @@ def upfirdn2d(
     Returns:
       [B,H',W',C], H' = (H * up + top + bottom - taps) // down + 1.
     """
-    ups, downs = _pair(up), _pair(down)
     f = np.asarray(taps, np.float64)
     f = f if flip else np.flip(f)
     f = f * gain ** (f.ndim / 2)
-    sizes = [f.shape[0], f.shape[-1]]
-    lengths = [
+    sizes = (f.shape[0], f.shape[-1])
+    lengths = tuple(
         (n * u + sum(p) - k) // d + 1
-        for n, u, d, p, k in zip(x.shape[1:3], ups, downs, padding, sizes, strict=True)
-    ]
+        for n, u, d, p, k in zip(
+            x.shape[1:3], _pair(up), _pair(down), padding, sizes, strict=True
+        )
+    )
     if min(lengths) < 1:
         raise ValueError(
             f"upfirdn2d of {x.shape} by {up} / {down} with {f.shape} taps and padding "
             f"{padding} leaves nothing"
         )
-    for axis in (0, 1):
-        if f.ndim == 1:
-            x = _resample_axis(
-                x, f, axis + 1, ups[axis], downs[axis], padding[axis], lengths[axis]
-            )
-    if f.ndim == 2:  # rows of the filter, one after the other
-        rows = [
-            _resample_axis(x, row, 2, ups[1], downs[1], padding[1], lengths[1])
-            for row in f
-        ]
-        x = _combine(
-            rows, np.ones(len(rows)), 1, ups[0], downs[0], padding[0], lengths[0]
-        )
-    return x
+    begins = tuple(before for before, _ in padding)
+    return _upfirdn(x, _Geometry(f, _pair(up), _pair(down), begins, lengths))
 
 
 def upsample2d(
@@ -199,7 +191,8 @@ def up_conv2d(x: jax.Array, kernel: jax.Array, taps: np.ndarray) -> jax.Array:
     padding = tuple(
         ((k + 1) // 2 - 1, (k - 2) // 2) for k in (taps.shape[0], taps.shape[-1])
     )
-    return upfirdn2d(_transposed_conv(x, kernel), taps, padding=padding, gain=4.0)
+    x = strided_convolution.grow(x, kernel.astype(x.dtype))
+    return upfirdn2d(x, taps, padding=padding, gain=4.0)
 
 
 def down_conv2d(x: jax.Array, kernel: jax.Array, taps: np.ndarray) -> jax.Array:
@@ -215,51 +208,53 @@ def down_conv2d(x: jax.Array, kernel: jax.Array, taps: np.ndarray) -> jax.Array:
     """
     if kernel.shape[0] == 1:
         return matmul(downsample2d(x, taps), kernel[0, 0])
-    # One more row and column than the convolution needs makes whole 2x2 blocks.
     padding = tuple(
-        ((k - 1) // 2 + 1, (k - 2) // 2 + 2) for k in (taps.shape[0], taps.shape[-1])
+        ((k - 1) // 2 + 1, (k - 2) // 2 + 1) for k in (taps.shape[0], taps.shape[-1])
     )
-    return _strided_conv(upfirdn2d(x, taps, padding=padding), kernel)
+    x = upfirdn2d(x, taps, padding=padding)
+    return strided_convolution.shrink(x, kernel.astype(x.dtype))
 
 
-def _transposed_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """[B,H,W,I] -> [B,2H+1,2W+1,O] of stride two, an output phase at a time.
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Geometry:
+    """What `upfirdn2d` does along each axis.
 
-    Even rows gather taps 0 (same row) and 2 (row above), odd rows tap 1; likewise
-    columns: 9 products per pixel, as many as there are.
+    Output n is the sum of taps[up * s + begin - n * down] times input s.
     """
-    assert kernel.shape[:2] == (3, 3), kernel.shape
-    b, h, w, _ = x.shape
-    o = kernel.shape[-1]
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    meets = (((0, 1), (2, 0)), ((1, 1),))  # by parity: (tap, first row of `padded`)
-    phases = []
-    for row in meets:
-        for column in meets:
-            windows = [
-                padded[:, i : i + h + 1, j : j + w + 1]
-                for _, i in row
-                for _, j in column
-            ]
-            k = [kernel[u, v] for u, _ in row for v, _ in column]
-            phases.append(matmul(jnp.concatenate(windows, -1), jnp.concatenate(k)))
-    y = jnp.stack(phases, axis=3).reshape(b, h + 1, w + 1, 2, 2, o)
-    y = y.transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h + 2, 2 * w + 2, o)
-    return y[:, :-1, :-1]
+
+    taps: np.ndarray
+    ups: list[int]
+    downs: list[int]
+    begins: tuple[int, int]
+    lengths: tuple[int, int]
+
+    def adjoint(self, lengths: tuple[int, int]) -> "_Geometry":
+        """The same sum by input, given as many inputs: again an `upfirdn2d`."""
+        sizes = (self.taps.shape[0], self.taps.shape[-1])
+        begins = tuple(k - 1 - b for k, b in zip(sizes, self.begins, strict=True))
+        return _Geometry(np.flip(self.taps), self.downs, self.ups, begins, lengths)
 
 
-def _strided_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """[B,2H+2,2W+2,I] -> [B,H,W,O] of stride two; the last row and column go unused."""
-    assert kernel.shape[:2] == (3, 3), kernel.shape
-    b, h, w, c = x.shape
-    h, w = h // 2 - 1, w // 2 - 1
-    blocks = x.reshape(b, h + 1, 2, w + 1, 2, c).transpose(2, 4, 0, 1, 3, 5)
-    windows = [
-        blocks[u % 2, v % 2, :, u // 2 : u // 2 + h, v // 2 : v // 2 + w]
-        for u in range(3)
-        for v in range(3)
-    ]
-    return matmul(jnp.concatenate(windows, -1), kernel.reshape(9 * c, -1))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _upfirdn(x: jax.Array, g: _Geometry) -> jax.Array:
+    if g.taps.ndim == 1:
+        for axis in (0, 1):
+            x = _combine([x] * len(g.taps), g.taps, axis, g)
+        return x
+    # Rows of the filter, one after the other.
+    rows = [_combine([x] * len(row), row, 1, g) for row in g.taps]
+    return _combine(rows, np.ones(len(rows)), 0, g)
+
+
+def _upfirdn_forward(x: jax.Array, g: _Geometry) -> tuple[jax.Array, tuple]:
+    return _upfirdn(x, g), x.shape[1:3]
+
+
+def _upfirdn_backward(g: _Geometry, lengths: tuple, y: jax.Array) -> tuple[jax.Array]:
+    return (_upfirdn(y, g.adjoint(lengths)),)
+
+
+_upfirdn.defvjp(_upfirdn_forward, _upfirdn_backward)
 
 
 def _pair(value: int | Pair) -> list[int]:
@@ -288,34 +283,27 @@ def _plus_downsampling(
     )
 
 
-def _resample_axis(
-    x: jax.Array, taps: np.ndarray, axis: int, up: int, down: int, padding: Pair, length
-) -> jax.Array:
-    """`upfirdn2d` along one axis; taps as they meet the pixels."""
-    return _combine([x] * len(taps), taps, axis, up, down, padding, length)
-
-
 def _combine(
     terms: list[jax.Array],
     taps: np.ndarray,
     axis: int,
-    up: int,
-    down: int,
-    padding: Pair,
-    length: int,
+    g: _Geometry,
 ) -> jax.Array:
     """Sum of taps[t] times terms[t] zero-inserted, shifted by t, every down-th pixel.
 
     Output pixel up * q + r takes pixel q * down + s of term t where
-    r * down + t - padding[0] = up * s: each r is a sum of plain strided slices.
+    r * down + t - begin = up * s: each r is a sum of plain strided slices.
     """
+    up, down, begin = g.ups[axis], g.downs[axis], g.begins[axis]
+    length = g.lengths[axis]
+    axis += 1
     size = terms[0].shape[axis]
     count = -(-length // up)  # outputs of each remainder r
     meets = [
         [
-            (t, (r * down + t - padding[0]) // up)
+            (t, (r * down + t - begin) // up)
             for t in range(len(taps))
-            if (r * down + t - padding[0]) % up == 0
+            if (r * down + t - begin) % up == 0
         ]
         for r in range(up)
     ]

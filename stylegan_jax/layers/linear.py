@@ -14,12 +14,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from stylegan_jax.layers.convolution import conv2d, matmul
+
 GAIN_LRELU = math.sqrt(2.0)  # of every layer that a (leaky) ReLU follows
-
-
-def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """X [..., I] times kernel [I,O], in the dtype of x; see `precision`."""
-    return jnp.matmul(x, kernel.astype(x.dtype), precision=precision(x))
 
 
 def spread(values: jax.Array, x: jax.Array) -> jax.Array:
@@ -29,39 +26,6 @@ def spread(values: jax.Array, x: jax.Array) -> jax.Array:
     in bfloat16, 256 + 1 is 256.
     """
     return jnp.broadcast_to(values, x.shape).astype(x.dtype)
-
-
-def precision(x: jax.Array) -> jax.lax.Precision:
-    """Float32 means float32: TPUs and newer GPUs would multiply it in less.
-
-    Who wants speed there chooses bfloat16 activations.
-    """
-    if x.dtype == jnp.float32:
-        return jax.lax.Precision.HIGHEST
-    return jax.lax.Precision.DEFAULT
-
-
-def conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Convolution (cross-correlation) with zero padding that keeps the size.
-
-    Args:
-      x: [B,H,W,I].
-      kernel: [k,k,I,O], odd k.
-
-    Returns:
-      [B,H,W,O].
-    """
-    kernel = kernel.astype(x.dtype)
-    if kernel.shape[:2] == (1, 1):
-        return matmul(x, kernel[0, 0])
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        (1, 1),
-        "SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        precision=precision(x),
-    )
 
 
 class EqualizedKernel(nn.Module):

@@ -1,9 +1,9 @@
 """Changing resolution: box up and down, blur, and convolutions fused with both.
 
-The fused forms work on blocks of 2x2 pixels moved into the channels: four shifted
-matrix products with exactly the arithmetic that is needed (16 taps a low-resolution
-pixel instead of 36), no dilation or stride in any order of gradient, and matrix
-products wide enough for the vector units of a CPU and the matrix unit of a TPU.
+The fused forms work on blocks of 2x2 pixels moved into the channels: a convolution of
+2x2 blocks with exactly the arithmetic that is needed (16 taps a low-resolution pixel
+instead of 36), no dilation or stride in any order of gradient, and channels enough for
+the vector units of a CPU and the matrix unit of a TPU.
 The plain forms keep the official order of operations, down to its rounding; where an
 activation lies on the kink of a leaky ReLU, rounding decides its gradient.
 """
@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers.linear import conv2d, matmul
+from stylegan_jax.layers import fir
+from stylegan_jax.layers.convolution import conv2d, conv2d_padded
 
 
 def upscale2d(x: jax.Array) -> jax.Array:
@@ -31,8 +32,7 @@ def downscale2d(x: jax.Array) -> jax.Array:
 def blur2d(x: jax.Array, taps: tuple[int, ...]) -> jax.Array:
     """Separable low-pass filter with zero padding that keeps the size.
 
-    Written as shifts and additions, which XLA fuses on every backend and in every
-    order of gradient. Zero padding darkens the borders, as officially.
+    Zero padding darkens the borders, as officially.
 
     Args:
       x: [B,H,W,C].
@@ -43,18 +43,9 @@ def blur2d(x: jax.Array, taps: tuple[int, ...]) -> jax.Array:
     """
     if not taps:
         return x
-    weights = np.asarray(taps, np.float64) / np.sum(taps)
     before = (len(taps) - 1) // 2
-    for axis in (1, 2):
-        padding = [(0, 0)] * 4
-        padding[axis] = (before, len(taps) - 1 - before)
-        padded, size = jnp.pad(x, padding), x.shape[axis]
-        x = sum(
-            jax.lax.slice_in_dim(padded, i, i + size, axis=axis)
-            * np.asarray(weight, x.dtype)
-            for i, weight in enumerate(weights)
-        )
-    return x
+    padding = (before, len(taps) - 1 - before)
+    return fir.upfirdn2d(x, fir.setup_filter(taps), padding=(padding,) * 2, flip=True)
 
 
 def upscale_conv2d(x: jax.Array, kernel: jax.Array, plain: bool = False) -> jax.Array:
@@ -75,9 +66,8 @@ def upscale_conv2d(x: jax.Array, kernel: jax.Array, plain: bool = False) -> jax.
         return conv2d(upscale2d(x), kernel)
     inputs, outputs = kernel.shape[2:]
     kernel = jnp.einsum("rsu,ctv,uvio->rcisto", _UP, _UP, kernel, precision="highest")
-    kernel = kernel.reshape(4 * inputs, 4 * outputs)
-    windows = jnp.concatenate(_shifts(_pad_one(x)), axis=-1)
-    return _depth_to_space(matmul(windows, kernel))[:, 1:-1, 1:-1]
+    kernel = kernel.reshape(2, 2, inputs, 4 * outputs).astype(x.dtype)
+    return _depth_to_space(conv2d_padded(x, kernel, 1))[:, 1:-1, 1:-1]
 
 
 def conv_downscale2d(x: jax.Array, kernel: jax.Array, plain: bool = False) -> jax.Array:
@@ -97,11 +87,9 @@ def conv_downscale2d(x: jax.Array, kernel: jax.Array, plain: bool = False) -> ja
     kernel = jnp.einsum(
         "rsu,ctv,uvio->rcstio", _DOWN, _DOWN, kernel, precision="highest"
     )
-    kernel = kernel.reshape(4, 4 * inputs, outputs)
-    blocks = _space_to_depth(_pad_one(x))
-    return sum(
-        matmul(shifted, k) for shifted, k in zip(_shifts(blocks), kernel, strict=True)
-    )
+    kernel = kernel.reshape(2, 2, 4 * inputs, outputs).astype(x.dtype)
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return conv2d_padded(_space_to_depth(padded), kernel, 0)
 
 
 # _UP[r, s, u] = 1 where tap u of the kernel meets row r of a window of two low
@@ -116,15 +104,6 @@ _DOWN = np.array(
     ],
     np.float32,
 )
-
-
-def _pad_one(x: jax.Array) -> jax.Array:
-    return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-
-
-def _shifts(x: jax.Array) -> list[jax.Array]:
-    """The four corners of all 2x2 windows of x [B,H+1,W+1,C], each [B,H,W,C]."""
-    return [x[:, :-1, :-1], x[:, :-1, 1:], x[:, 1:, :-1], x[:, 1:, 1:]]
 
 
 def _depth_to_space(x: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import jax
+import numpy as np
 
 Variables = dict  # collection name -> nested dict of arrays, as Flax has them
 
@@ -117,4 +118,4 @@ def check_resolution(resolution: int, full: int) -> None:
 
 def is_one(fade: jax.Array | float) -> bool:
     """Whether the resolution is known at trace time to stand at full strength."""
-    return isinstance(fade, (int, float)) and fade == 1
+    return not isinstance(fade, jax.core.Tracer) and np.array_equal(fade, 1)

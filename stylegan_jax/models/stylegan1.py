@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.layers import linear, resample
+from stylegan_jax.layers import convolution, resample
 from stylegan_jax.layers.activations import ACTIVATIONS
 from stylegan_jax.layers.linear import GAIN_LRELU, Bias, Conv, Dense, EqualizedKernel
 from stylegan_jax.layers.noise import NOISE_MODES, NoiseInjection
@@ -76,7 +76,7 @@ class SynthesisLayer(nn.Module):
                 x = resample.upscale_conv2d(x, kernel, self.options.plain_resampling)
                 x = resample.blur2d(x, self.options.blur_filter)
             else:
-                x = linear.conv2d(x, kernel)
+                x = convolution.conv2d(x, kernel)
         self.sow("intermediates", "before_noise", x)
         if self.options.noise:
             x = NoiseInjection(name="noise")(x, noise)
@@ -115,7 +115,7 @@ class DenseInput(nn.Module):
         """W [B,W] -> [B,4,4,features]; the bias follows in the layer after it."""
         shape = (w.shape[-1], 16 * self.features)
         kernel = EqualizedKernel(shape, GAIN_LRELU / 4, name="kernel")()
-        return linear.matmul(w, kernel).reshape(-1, 4, 4, self.features)
+        return convolution.matmul(w, kernel).reshape(-1, 4, 4, self.features)
 
 
 class Generator(nn.Module):
@@ -125,6 +125,7 @@ class Generator(nn.Module):
       fused_scale: which up-convolutions hold their kernels mirrored, as the official
         code does where it fuses them: "auto" (output of 128 and more), True, False.
         It matters for official weights only.
+      growing: images at every resolution; else only the full one has a ToRGB.
       dtype: of the activations of the synthesis.
     """
 
@@ -142,6 +143,7 @@ class Generator(nn.Module):
     const_input: bool = True
     options: LayerOptions = LayerOptions()
     fused_scale: bool | str = "auto"
+    growing: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @property
@@ -183,7 +185,10 @@ class Generator(nn.Module):
             for kind in (("input" if r == 4 else "up"), "conv")
         ]
         self.to_rgb = [
-            Conv(self.image_channels, kernel_size=1, gain=1.0) for _ in self.resolutions
+            Conv(self.image_channels, kernel_size=1, gain=1.0)
+            if self.growing or r == self.resolution
+            else None
+            for r in self.resolutions
         ]
         self.w_avg = self.variable("stats", "w_avg", jnp.zeros, (self.w_dim,))
 
@@ -245,8 +250,13 @@ class Generator(nn.Module):
 
         For a lower resolution ws may have as few layers as it needs.
         """
-        resolution = self.resolution if resolution is None else resolution
+        resolution = self.resolution if resolution is None else int(resolution)
         check_resolution(resolution, self.resolution)
+        if not (self.growing or (resolution == self.resolution and is_one(fade))):
+            raise ValueError(
+                f"resolution {resolution} and fade {fade} were asked of a generator "
+                f"that does not grow; it has {self.resolution} only"
+            )
         if noise not in NOISE_MODES:
             raise ValueError(f"noise (={noise!r}) must be one of {NOISE_MODES}")
         needed = 2 * (resolution.bit_length() - 2) if self.options.styles else 1
@@ -255,6 +265,7 @@ class Generator(nn.Module):
                 f"ws is {ws.shape}; {resolution}x{resolution} takes "
                 f"[B, L, {self.w_dim}] with L from {needed} to {self.num_ws}"
             )
+        ws = ws.astype(jnp.float32)
         x = self.input(ws[:, 0]).astype(self.dtype)
         image = None
         for i, r in enumerate(self.resolutions):
@@ -263,11 +274,12 @@ class Generator(nn.Module):
             for j in (2 * i, 2 * i + 1):
                 x = self.layers[j](x, ws[:, min(j, ws.shape[1] - 1)], noise)
             below, image = image, None
-            if r >= resolution // 2 or self.is_initializing():
+            shown = r >= resolution // 2 or self.is_initializing()
+            if shown and self.to_rgb[i] is not None:
                 image = self.to_rgb[i](x).astype(jnp.float32)
             if r == resolution and r > 4 and not is_one(fade):
                 below = resample.upscale2d(below)
-                image = image + (below - image) * (1 - fade)
+                image = image + (below - image) * jnp.float32(1 - fade)
         return image
 
     def flips_kernel(self, resolution: int) -> bool:
@@ -304,6 +316,7 @@ class Discriminator(nn.Module):
     Attributes:
       mbstd_group_size: 1 turns minibatch standard deviation off.
       plain_resampling: see `LayerOptions`.
+      growing: takes images of every resolution; else only the full one has a FromRGB.
       dtype: of the activations down to 4x4; the head is float32.
 
     Reference: Karras et al. 2018, "Progressive Growing of GANs", table 2, with the
@@ -319,6 +332,7 @@ class Discriminator(nn.Module):
     mbstd_group_size: int = 4
     mbstd_features: int = 1
     plain_resampling: bool = False
+    growing: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @property
@@ -328,7 +342,10 @@ class Discriminator(nn.Module):
 
     def setup(self):
         """Creates the layers of all resolutions."""
-        self.from_rgb = [Conv(self.channels(r), 1) for r in self.resolutions]
+        self.from_rgb = [
+            Conv(self.channels(r), 1) if self.growing or r == self.resolution else None
+            for r in self.resolutions
+        ]
         self.blocks = [
             DiscriminatorBlock(
                 self.channels(r),
@@ -360,7 +377,7 @@ class Discriminator(nn.Module):
         Returns:
           Logits [B], float32, high for real.
         """
-        self._check(images, labels)
+        self._check(images, labels, fade)
         activation = ACTIVATIONS[self.nonlinearity].function
         images = images.astype(self.dtype)
         start = self.resolutions.index(images.shape[1])
@@ -368,7 +385,7 @@ class Discriminator(nn.Module):
         for i in range(start, 0, -1):
             x = self.blocks[i - 1](x)
             fading = i == start and not is_one(fade)
-            if fading or self.is_initializing():
+            if fading or (self.growing and self.is_initializing()):
                 images = resample.downscale2d(images)
                 below = activation(self.from_rgb[i - 1](images))
                 if fading:
@@ -379,9 +396,13 @@ class Discriminator(nn.Module):
         x = activation(self.conv(x))
         x = activation(self.dense0(x.reshape(len(x), -1)))
         logits = self.dense1(x)
-        return jnp.sum(logits * labels, axis=1) if self.label_size else logits[:, 0]
+        if not self.label_size:
+            return logits[:, 0]
+        return jnp.sum(logits * labels.astype(jnp.float32), axis=1)
 
-    def _check(self, images: jax.Array, labels: jax.Array | None) -> None:
+    def _check(
+        self, images: jax.Array, labels: jax.Array | None, fade: jax.Array | float
+    ) -> None:
         b, h, w, c = images.shape
         if h != w or c != self.image_channels:
             raise ValueError(
@@ -389,4 +410,9 @@ class Discriminator(nn.Module):
                 f"[B,R,R,{self.image_channels}]"
             )
         check_resolution(h, self.resolution)
+        if not (self.growing or (h == self.resolution and is_one(fade))):
+            raise ValueError(
+                f"images of {h}x{h} with fade {fade} were given to a discriminator "
+                f"that does not grow; it takes {self.resolution}x{self.resolution} only"
+            )
         check_labels(labels, self.label_size, b)

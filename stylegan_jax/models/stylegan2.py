@@ -20,7 +20,8 @@ import numpy as np
 from stylegan_jax.config import image_size
 from stylegan_jax.layers import fir, resample
 from stylegan_jax.layers.activations import activate
-from stylegan_jax.layers.linear import Bias, Dense, EqualizedKernel, conv2d
+from stylegan_jax.layers.convolution import conv2d
+from stylegan_jax.layers.linear import Bias, Dense, EqualizedKernel
 from stylegan_jax.layers.modulation import modulated_conv2d
 from stylegan_jax.layers.noise import NOISE_MODES, NoiseInjection
 from stylegan_jax.layers.statistics import minibatch_stddev
@@ -351,7 +352,7 @@ class Generator(nn.Module):
         For a lower resolution ws may have as few layers as it needs. A ToRGB shares
         its w with the layer that follows it.
         """
-        resolution = self.resolution if resolution is None else resolution
+        resolution = self.resolution if resolution is None else int(resolution)
         check_resolution(resolution, self.resolution)
         growing = self.architecture == "growing"
         if not growing and not (resolution == self.resolution and is_one(fade)):
@@ -382,7 +383,8 @@ class Generator(nn.Module):
             if self.architecture == "skip" and r > 4:
                 image = image + fir.upsample2d(below, self.options.taps)
             if growing and r == resolution and r > 4 and not is_one(fade):
-                image = image + (resample.upscale2d(below) - image) * (1 - fade)
+                below = resample.upscale2d(below)
+                image = image + (below - image) * jnp.float32(1 - fade)
         return image
 
 
@@ -502,6 +504,7 @@ class Discriminator(nn.Module):
           Logits [B], float32, high for real.
         """
         self._check(images, labels, fade)
+        images = images.astype(jnp.float32)
         skip, residual = self.architecture == "skip", self.architecture == "resnet"
         x, freeze = None, self.freeze_layers
         for i in range(len(self.resolutions) - 1, 0, -1):

@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylegan_jax.layers.convolution import precision
 from stylegan_jax.layers.fir import downsample2d, setup_filter, upsample2d
-from stylegan_jax.layers.linear import precision
 
 # Orthogonal wavelet (symlet, 6 vanishing moments): enlarging and reducing by it is
 # the identity.

@@ -1,4 +1,4 @@
-"""Adam as TensorFlow 1 has it, which the official networks were trained with."""
+"""Adam as TensorFlow 1 and PyTorch have it, which trained the official networks."""
 
 from typing import NamedTuple
 
@@ -16,16 +16,22 @@ class OfficialAdamState(NamedTuple):
 
 
 def scale_by_official_adam(
-    beta1: float, beta2: float, epsilon: float
+    beta1: float, beta2: float, epsilon: float, epsilon_corrected: bool = False
 ) -> optax.GradientTransformation:
-    """Adam with epsilon outside the bias correction.
+    """Adam with epsilon outside the bias correction or, if asked for, inside.
 
         update = sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon)
 
-    `optax.scale_by_adam` adds epsilon to the corrected root instead, and so differs by
-    up to the whole step where gradients are tiny. Multiply by -learning_rate.
+    PyTorch and `optax.scale_by_adam` add epsilon to the corrected root instead, and so
+    differ by up to the whole step where gradients are tiny. Multiply by -learning_rate.
 
-    Reference: Kingma and Ba 2015, "Adam", end of section 2.
+    Args:
+      beta1: decay of the first moment; 0 keeps none.
+      beta2: decay of the second moment.
+      epsilon: keeps the division from zero.
+      epsilon_corrected: correct epsilon like the root that it is added to: PyTorch's.
+
+    Reference: Kingma and Ba 2015, "Adam", algorithm 1 (corrected) and end of section 2.
     """
 
     def init(params: optax.Params) -> OfficialAdamState:
@@ -41,7 +47,9 @@ def scale_by_official_adam(
         del params
         count = state.count + 1
         t = count.astype(jnp.float32)
-        correction = jnp.sqrt(1 - beta2**t) / (1 - beta1**t)
+        of_root = jnp.sqrt(1 - beta2**t)
+        correction = of_root / (1 - beta1**t)
+        floor = epsilon * of_root if epsilon_corrected else epsilon
         first = state.first
         if first is not None:
             first = jax.tree.map(
@@ -53,7 +61,7 @@ def scale_by_official_adam(
             gradients,
         )
         updates = jax.tree.map(
-            lambda m, v: correction * m / (jnp.sqrt(v) + epsilon),
+            lambda m, v: correction * m / (jnp.sqrt(v) + floor),
             gradients if first is None else first,
             second,
         )

@@ -27,7 +27,9 @@ def build_optimizers(e: Experiment) -> dict[str, optax.GradientTransformation]:
     """The optimizer of each network; their updates lack the learning rate.
 
     Lazy regularisation makes more updates than there are steps: the decays are taken
-    to the power `lazy_ratio`, to forget as fast as without it.
+    to the power `lazy_ratio`, to forget as fast as without it. Epsilon is where each
+    paper's official code has it: StyleGAN's is in TensorFlow, StyleGAN2-ADA's in
+    PyTorch.
     """
     t = e.training
     return {
@@ -35,6 +37,7 @@ def build_optimizers(e: Experiment) -> dict[str, optax.GradientTransformation]:
             t.adam_beta1 ** lazy_ratio(e, network),
             t.adam_beta2 ** lazy_ratio(e, network),
             t.adam_epsilon,
+            epsilon_corrected=e.model.family == "stylegan2",
         )
         for network in (GENERATOR, DISCRIMINATOR)
     }

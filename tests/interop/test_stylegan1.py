@@ -65,6 +65,41 @@ def test_a_network_of_ours_goes_to_official_and_back():
     goldens.assert_close(model.apply(back, z), g.apply(variables, z), 1e-5)
 
 
+@pytest.mark.parametrize("name", ["g_32_linear", "d_32"])
+def test_a_network_of_fixed_structure_cannot_grow(name):
+    """It has the last ToRGB or the first FromRGB only, and gives the same."""
+    arrays, network, kwargs = official(name)
+    growing, all_variables = interop.from_official(
+        arrays, "stylegan1", network, **kwargs
+    )
+    fewer = {k: v for k, v in arrays.items() if "RGB_lod" not in k or "lod0/" in k}
+    assert len(fewer) == len(arrays) - 6
+    kwargs["structure"] = "fixed"
+    with pytest.raises(ValueError, match="left over .*RGB_lod1"):
+        interop.from_official(arrays, "stylegan1", network, **kwargs)
+    model, variables = interop.from_official(fewer, "stylegan1", network, **kwargs)
+    again = interop.to_official(model, variables, "stylegan1", network, **kwargs)
+    assert set(again) == set(fewer)
+    rng = np.random.default_rng(0)
+    if network == "generator":
+        inputs = (rng.normal(size=(2, 32)),)
+        smaller = lambda: model.apply(variables, *inputs, resolution=16)  # noqa: E731
+    else:
+        inputs = images, labels = rng.normal(size=(2, 32, 32, 3)), np.eye(10)[:2]
+        smaller = lambda: model.apply(variables, images[:, ::2, ::2], labels)  # noqa: E731
+    shapes = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+    assert jax.tree.map(np.shape, shapes["params"]) == jax.tree.map(
+        np.shape, variables["params"]
+    )
+    np.testing.assert_array_equal(
+        model.apply(variables, *inputs), growing.apply(all_variables, *inputs)
+    )
+    with pytest.raises(ValueError, match="does not grow"):
+        model.apply(variables, *inputs, fade=0.5)
+    with pytest.raises(ValueError, match="does not grow"):
+        smaller()
+
+
 def write(path, **changes):
     """A file of these networks; changes of G's arguments, or of D's as `d_...`."""
     g_vars, _, g_kwargs = official("g_32_linear")
@@ -106,6 +141,7 @@ def test_convert(tmp_path, capsys, given, group_size, batch_size):
         ({"use_styles": np.ones(2)}, "use_styles=array.* is not supported"),
         ({"blur_filter": ["a", "b"]}, "blur_filter=.* must be a list of numbers"),
         ({"normalize_latents": False}, "cannot express:\n  normalize_z=False"),
+        ({"structure": "flat"}, "structure='flat' is not supported"),
         ({"d_nonlinearity": "relu"}, "cannot express:\n  nonlinearity='relu'"),
         ({"blur_filter": [1.5, 2, 1]}, "(?s)cannot express.*`model.blur_filter`"),
         ({"mapping_lrmul": 0}, "(?s)cannot express.*`model.mapping_lr_multiplier`"),

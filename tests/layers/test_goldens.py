@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.layers import activations, linear, normalization, resample
+from stylegan_jax.layers import (
+    activations,
+    convolution,
+    linear,
+    normalization,
+    resample,
+)
 from stylegan_jax.layers.noise import NoiseInjection
 from stylegan_jax.layers.statistics import minibatch_stddev
 from tests import goldens
@@ -88,8 +94,8 @@ CONV_OPS = {  # official op -> (ours, cotangent, gain)
         "down_co",
         np.sqrt(2),
     ),
-    "conv2d_3x3": (linear.conv2d, None, np.sqrt(2)),
-    "conv2d_1x1_gain1": (linear.conv2d, None, 1.0),
+    "conv2d_3x3": (convolution.conv2d, None, np.sqrt(2)),
+    "conv2d_1x1_gain1": (convolution.conv2d, None, 1.0),
 }
 
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.layers import fir, linear
+from stylegan_jax.layers import convolution as plain
+from stylegan_jax.layers import fir
 from stylegan_jax.layers.modulation import demodulation, modulated_conv2d
 from tests import goldens
 from tests.layers import official
@@ -38,7 +39,7 @@ def in_networks(case, taps):
         return functools.partial(fir.up_conv2d, taps=taps)
     if case["down"] == 2:
         return functools.partial(fir.down_conv2d, taps=taps)
-    return linear.conv2d
+    return plain.conv2d
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_unit_variance_whatever_the_style():
     style = jnp.exp(2 * jax.random.normal(key[0], (3, 64)))
     kernel = 7 * jax.random.normal(key[1], (3, 3, 64, 16))
     x = jax.random.normal(key[2], (3, 32, 32, 64))
-    y = modulated_conv2d(x, kernel, style, linear.conv2d)[:, 1:-1, 1:-1]
+    y = modulated_conv2d(x, kernel, style, plain.conv2d)[:, 1:-1, 1:-1]
     np.testing.assert_allclose(jnp.std(y, axis=(1, 2)), 1, atol=0.12)
     modulated = kernel * style[:, None, None, :, None]
     norm = jnp.sqrt(jnp.sum(jnp.square(modulated), axis=(1, 2, 3)))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.layers import linear
+from stylegan_jax.layers import convolution, linear
 from stylegan_jax.layers.activations import activate
 from stylegan_jax.layers.modulation import modulated_conv2d
 from stylegan_jax.layers.noise import NoiseInjection
@@ -82,7 +82,7 @@ def test_layer(layer):
 
 
 def _modulated(x, p):
-    return modulated_conv2d(x, p["kernel"], p["style"], linear.conv2d, False)
+    return modulated_conv2d(x, p["kernel"], p["style"], convolution.conv2d, False)
 
 
 ONES = jnp.ones((4, 32, 32, 2), jnp.bfloat16)

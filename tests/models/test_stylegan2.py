@@ -240,6 +240,20 @@ def test_shapes_and_types(g_architecture, d_architecture):
         assert _shapes(g, d) == (shape, (4,))
 
 
+@pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
+def test_images_of_whole_numbers(architecture):
+    """They are numbers like others; a filter's taps are none in their type."""
+    d = small()[1].clone(architecture=architecture)
+    images = np.random.default_rng(0).integers(0, 3, (4, 16, 16, 3), np.uint8)
+    variables = jax.jit(d.init)(jax.random.key(0), images)
+    logits = d.apply(variables, images, fade=np.float32(1))
+    wanted = d.apply(variables, np.float32(images), fade=jnp.ones(()))
+    assert logits.dtype == jnp.float32
+    np.testing.assert_array_equal(logits, wanted)
+    with pytest.raises(ValueError, match="does not grow"):
+        d.apply(variables, images, fade=np.float32(0.9))
+
+
 def test_noise_modes():
     g, _ = small(8)
     z = jnp.tile(jax.random.normal(jax.random.key(0), (1, 8)), (2, 1))

@@ -6,9 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from stylegan_jax import interop
+from stylegan_jax import config, interop
 from stylegan_jax.models.mapping import update_w_avg
-from stylegan_jax.training import losses
+from stylegan_jax.training import losses, step
 from stylegan_jax.training.optimizer import scale_by_official_adam
 from tests import goldens
 
@@ -54,6 +54,28 @@ def test_it_is_not_optax_adam_for_tiny_gradients():
     a, _ = ours.update(gradient, ours.init(gradient))
     b, _ = theirs.update(gradient, theirs.init(gradient))
     assert abs(float(a[0]) - float(b[0])) > 0.04
+
+
+@pytest.mark.parametrize("beta1", [0.0, 0.5])
+def test_pytorch_adds_epsilon_to_the_corrected_root(beta1):
+    """As StyleGAN2-ADA's optimizer does: gradients of the size of epsilon count."""
+    beta2, epsilon = 0.99, 1e-8
+    e = config.Experiment(
+        model=config.Model(family="stylegan2"),
+        training=config.Training(adam_beta1=beta1, adam_beta2=beta2),
+    )
+    adam = step.build_optimizers(e)["discriminator"]
+    rng = np.random.RandomState(0)
+    scale = 10.0 ** -np.arange(4, 11)
+    state = adam.init(jnp.zeros(len(scale)))
+    m = v = np.zeros(len(scale))
+    for t in range(1, 6):
+        g = rng.randn(len(scale)) * scale
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
+        root = np.sqrt(v / (1 - beta2**t))
+        wanted = m / (1 - beta1**t) / (root + epsilon)
+        direction, state = adam.update(jnp.asarray(g, jnp.float32), state)
+        np.testing.assert_allclose(direction, wanted, rtol=1e-4)
 
 
 @pytest.mark.parametrize("file", ["adam_16", "adam_32_fade"])

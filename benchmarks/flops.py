@@ -1,0 +1,105 @@
+"""Useful floating point operations of the networks, counted from their layers.
+
+Two for every multiply-add of convolutions and dense layers, each in the form that needs
+the fewest: a StyleGAN2 convolution that changes the resolution has 9 taps a pixel of
+the lower resolution, a StyleGAN one (box filter and 3x3 kernel in one) 16. Activations,
+noise, blur and statistics count nothing.
+"""
+
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from stylegan_jax.config import Experiment
+from stylegan_jax.layers import linear
+from stylegan_jax.models import Discriminator, Generator, stylegan1, stylegan2
+from stylegan_jax.training.growth import Stage
+
+
+def _multiply_adds(module: nn.Module, x: jax.Array, y: jax.Array) -> int:
+    """Of one layer itself, without its sub-modules."""
+    pixels = min(math.prod(x.shape[:-1]), math.prod(y.shape[:-1]))
+    products = pixels * x.shape[-1] * y.shape[-1]
+    match module:
+        case linear.Dense():
+            return products
+        case linear.Conv() | stylegan2.ConvLayer():
+            return products * module.kernel_size**2
+        case stylegan2.SynthesisLayer():
+            return products * 9
+        case stylegan2.ToRGB():
+            return products
+        case stylegan1.SynthesisLayer():
+            return products * {"input": 0, "conv": 9, "up": 16}[module.kind]
+        case stylegan1.DiscriminatorBlock():  # its first convolution is a Conv
+            return products * 16
+        case stylegan1.DenseInput():
+            return math.prod(x.shape) * math.prod(y.shape[1:])
+    return 0
+
+
+def count(module: nn.Module, variables: Any, *args: Any, **kwargs: Any) -> int:
+    """Floating point operations of `module.apply(variables, *args, **kwargs)`."""
+    total = 0
+
+    def listen(call, args, kwargs, context):
+        nonlocal total
+        result = call(*args, **kwargs)
+        if context.method_name == "__call__" and isinstance(result, jax.Array):
+            arrays = [a for a in args if isinstance(a, jax.Array)]
+            if arrays:
+                total += 2 * _multiply_adds(context.module, arrays[0], result)
+        return result
+
+    def forward(variables, *args):
+        with nn.intercept_methods(listen):
+            return module.apply(variables, *args, **kwargs)
+
+    jax.eval_shape(forward, variables, *args)
+    return total
+
+
+def per_image(
+    generator: Generator, discriminator: Discriminator, resolution: int
+) -> tuple[float, float]:
+    """Of one forward pass of G and of D for an image at a resolution."""
+    z = jnp.zeros((1, generator.z_dim))
+    labels = jnp.zeros((1, generator.label_size)) if generator.label_size else None
+    key = jax.random.key(0)
+    full = [n * generator.resolution // 4 for n in generator.base_size]
+    images = jnp.zeros((1, *full, generator.image_channels))
+    g = jax.eval_shape(generator.init, key, z, labels)
+    d = jax.eval_shape(discriminator.init, key, images, labels)
+    size = [n * resolution // 4 for n in generator.base_size]
+    images = jax.ShapeDtypeStruct((1, *size, generator.image_channels), jnp.float32)
+    return (
+        count(generator, g, z, labels, resolution=resolution, noise="none"),
+        count(discriminator, d, images, labels),
+    )
+
+
+def per_phase(e: Experiment, stage: Stage, g: float, d: float) -> dict[str, float]:
+    """Useful operations of one execution of each phase.
+
+    A gradient by parameters and input costs two forward passes, one by the input only
+    (frozen discriminator) one; a gradient of a gradient twice as much as a gradient.
+
+    Args:
+      e: the experiment.
+      stage: of its schedule.
+      g: see `per_image`.
+      d: likewise.
+    """
+    t, batch = e.training, stage.batch_size
+    penalised = (t.r1_gamma > 0) + (t.r2_gamma > 0) if t.loss == "logistic" else 1
+    # A penalty in the same phase shares its forward pass.
+    extra = 0 if t.d_reg_interval else 3 * penalised
+    return {
+        "g_main": batch * (3 * g + 2 * d),
+        "g_path": batch / t.path_length_batch_shrink * 6 * g,
+        "d_main": batch * (g + (6 + extra) * d),
+        "d_r1": batch * 6 * d,
+    }

@@ -1,0 +1,25 @@
+"""The two sizes at which speed is compared with the official PyTorch code on a CPU.
+
+`--config=benchmarks/settings.py:S` (or M; S1 and M1 are StyleGAN's networks with the
+same channels, stage by stage with `--resolution`).
+"""
+
+from stylegan_jax import presets
+
+
+def get_config(name="S"):
+    """The setting of a name: S, M, S1 or M1."""
+    resolution, layers, batch = {"S": (32, 2, 16), "M": (64, 8, 8)}[name[0]]
+    c = presets.auto(resolution)
+    c.model.channel_base = 4096
+    c.model.channel_max = 128
+    c.model.mapping_layers = layers
+    c.training.batch_size = batch
+    if name[1:] == "1":
+        c.model.family = "stylegan1"
+        c.model.g_architecture = c.model.d_architecture = "growing"
+        c.model.channel_base = 2048
+        c.model.conv_clamp = None
+        c.training.initial_resolution = 4
+        c.training.path_length_weight = 0.0
+    return c

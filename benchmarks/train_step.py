@@ -1,0 +1,191 @@
+"""Speed of the training step of any config, as a share of what the machine can do.
+
+    python -m benchmarks.train_step --config=configs/stylegan2_emoji.py
+    python -m benchmarks.train_step --config=benchmarks/settings.py:S --json=s.json
+
+Prints a table; `--json` keeps the figures. Utilisation is useful operations (see
+`benchmarks.flops`) per second over those of a matrix product timed in between.
+"""
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+from ml_collections import config_flags
+
+from benchmarks import flops
+from stylegan_jax import config, host_memory, models, parallel
+from stylegan_jax.config import Experiment
+from stylegan_jax.training import growth, recipes, step
+from stylegan_jax.training import state as train_state
+from stylegan_jax.training.growth import Stage
+from stylegan_jax.training.programs import ProgramCache
+
+MATMUL_SIZE = 2048
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.")
+_RESOLUTION = flags.DEFINE_integer("resolution", None, "Of the stage; default: last.")
+_LABELS = flags.DEFINE_integer("labels", 0, "Classes, for a conditional experiment.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements, of which the median counts.")
+_SECONDS = flags.DEFINE_float("seconds", 2.0, "Of one measurement of one phase.")
+_CACHE = flags.DEFINE_string("cache", None, "Directory of compiled programs.")
+_JSON = flags.DEFINE_string("json", None, "File for the figures.")
+
+
+def main(argv: list[str]) -> None:
+    """Measures what the flags ask for."""
+    del argv
+    host_memory.keep_freed()
+    if _CACHE.value:
+        jax.config.update("jax_compilation_cache_dir", _CACHE.value)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    e = config.parse(_CONFIG.value)
+    stage = next(
+        s
+        for s in reversed(growth.stages(e))
+        if _RESOLUTION.value in (None, s.resolution)
+    )
+    figures = measure(e, stage, _LABELS.value, _ROUNDS.value, _SECONDS.value)
+    print(table(figures))
+    if _JSON.value:
+        Path(_JSON.value).write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def measure(
+    e: Experiment, stage: Stage, labels: int, rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Times every phase of a stage, and the matrix product, in turn."""
+    devices = parallel.data_parallel()
+    generator, discriminator = models.build(e.model, e.data, labels)
+    phases = recipes.build(e, generator, discriminator)
+    optimizers = step.build_optimizers(e)
+    names = [p.name for p in phases]
+    create = devices.jit_replicated(
+        lambda: train_state.create(generator, discriminator, optimizers, names, 0)
+    )
+    state = create()
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=devices.replicated),
+        state,
+    )
+    programs = ProgramCache(e, phases, devices, abstract, labels, lambda *_: None)
+    compiled, compile_seconds = {}, {}
+    for i, name in enumerate(names):
+        start = time.perf_counter()
+        compiled[name] = programs.lower(stage, i).compile()
+        compile_seconds[name] = time.perf_counter() - start
+    images, batch_labels, fade, rate = arguments(e, stage, labels, devices)
+
+    def run(name: str, count: int) -> float:
+        nonlocal state
+        start = time.perf_counter()
+        for _ in range(count):
+            state, _ = compiled[name](state, images, batch_labels, fade, rate)
+        jax.block_until_ready(state)
+        return (time.perf_counter() - start) / count
+
+    counts = {}
+    for name in names:
+        run(name, 1)
+        counts[name] = max(1, round(seconds / run(name, 1)))
+    samples = {name: [] for name in names}
+    rates = [matmul_rate()]
+    for _ in range(rounds):
+        for name in names:
+            samples[name].append(run(name, counts[name]))
+        rates.append(matmul_rate())
+    matmul = statistics.median(rates)
+    g, d = flops.per_image(generator, discriminator, stage.resolution)
+    useful = flops.per_phase(e, stage, g, d)
+    intervals = {p.name: p.interval for p in phases}
+    figures = {
+        "config": {"resolution": stage.resolution, "batch_size": stage.batch_size},
+        "device": jax.devices()[0].device_kind,
+        "devices": devices.num_devices,
+        "jax": jax.__version__,
+        "matmul_gflops": matmul / 1e9,
+        "forward_gflop_per_image": {"generator": g / 1e9, "discriminator": d / 1e9},
+        "phases": {},
+    }
+    total_seconds = total_useful = total_xla = 0.0
+    for name in names:
+        median = statistics.median(samples[name])
+        memory = compiled[name].memory_analysis()
+        xla = compiled[name].cost_analysis()["flops"]
+        figures["phases"][name] = {
+            "seconds": median,
+            "interval": intervals[name],
+            "useful_gflop": useful[name] / 1e9,
+            "xla_over_useful": xla / useful[name],
+            "utilisation": useful[name] / median / matmul,
+            "compile_seconds": compile_seconds[name],
+            "temporary_mib": memory.temp_size_in_bytes / 2**20,
+            "state_mib": memory.argument_size_in_bytes / 2**20,
+        }
+        total_seconds += median / intervals[name]
+        total_useful += useful[name] / intervals[name]
+        total_xla += xla / intervals[name]
+    figures |= {
+        "seconds_per_image": total_seconds / stage.batch_size,
+        "images_per_second": stage.batch_size / total_seconds,
+        "utilisation": total_useful / total_seconds / matmul,
+        "xla_over_useful": total_xla / total_useful,
+        "compile_seconds": sum(compile_seconds.values()),
+    }
+    return figures
+
+
+def arguments(
+    e: Experiment, stage: Stage, labels: int, devices: parallel.Parallel
+) -> tuple:
+    """A batch of noise and what else an update takes."""
+    rng = np.random.default_rng(0)
+    shape = (stage.batch_size, *stage.size, e.data.channels)
+    images = rng.integers(0, 256, shape, dtype=np.uint8)
+    classes = rng.integers(0, max(labels, 1), stage.batch_size)
+    one_hot = np.eye(max(labels, 1), dtype=np.float32)[classes][:, :labels]
+    batch = devices.put_batch((images, one_hot))
+    return *batch, *devices.replicate((np.float32(0.5), np.float32(1e-4)))
+
+
+def matmul_rate(size: int = MATMUL_SIZE, seconds: float = 0.5) -> float:
+    """Operations per second of a square float32 matrix product."""
+    x = jnp.ones((size, size))
+    product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
+    product(x).block_until_ready()
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        product(x).block_until_ready()
+        times.append(time.perf_counter() - start)
+    return 2 * size**3 / statistics.median(times)
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures to read."""
+    rows = [
+        "phase     every  seconds  useful GFLOP  XLA/useful  utilisation  compile s"
+    ]
+    for name, p in figures["phases"].items():
+        rows.append(
+            f"{name:9s} {p['interval']:5d} {p['seconds']:8.3f}"
+            f" {p['useful_gflop']:13.1f} {p['xla_over_useful']:11.2f}"
+            f" {p['utilisation']:12.2f} {p['compile_seconds']:10.1f}"
+        )
+    rows.append(
+        f"in all: {figures['images_per_second']:.1f} images/s, utilisation "
+        f"{figures['utilisation']:.3f} of {figures['matmul_gflops']:.0f} GFLOP/s, "
+        f"XLA/useful {figures['xla_over_useful']:.2f}"
+    )
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("config")
+    app.run(main)

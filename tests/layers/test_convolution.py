@@ -1,0 +1,119 @@
+"""The forms of the convolutions, and their gradients, against XLA's own."""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax.layers import convolution, strided_convolution
+from stylegan_jax.layers.convolution import WIDE
+
+DILATED = re.compile(r"window=\{[^}]*[lr]hs_dilate")
+TOLERANCE = 1e-5  # of the rms: sums of up to 9 * WIDE products in another order
+
+
+def normal(seed, *shape):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def orders(f, x, kernel):
+    """Value, gradient, and gradient of a function of the gradient."""
+    y, pull_back = jax.vjp(f, x, kernel)
+    first = pull_back(jnp.cos(jnp.arange(y.size).reshape(y.shape)))
+
+    def of_gradients(x, kernel):
+        y, pull_back = jax.vjp(f, x, kernel)
+        by_x, by_kernel = pull_back(jnp.sin(y))
+        return jnp.sum(by_x**2) + jnp.sum(jnp.cos(by_kernel))
+
+    return y, *first, *jax.grad(of_gradients, (0, 1))(x, kernel)
+
+
+def assert_same(f, reference, x, kernel):
+    for got, expected in zip(
+        orders(f, x, kernel), orders(reference, x, kernel), strict=True
+    ):
+        rms = float(jnp.sqrt(jnp.mean(jnp.square(expected))))
+        assert rms > 0
+        np.testing.assert_allclose(got, expected, atol=TOLERANCE * rms, rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("outputs", [5, WIDE])  # by matrix products, by convolution
+@pytest.mark.parametrize(("size", "padding"), [(3, 1), (2, 1), (2, 0), (5, 2)])
+def test_convolution(size, padding, outputs):
+    x, kernel = normal(0, 2, 6, 5, 4), normal(1, size, size, 4, outputs)
+    assert_same(
+        functools.partial(convolution.conv2d_padded, padding=padding),
+        functools.partial(convolution._plain_conv, padding=padding),
+        x,
+        kernel / size,
+    )
+
+
+@pytest.mark.parametrize("outputs", [5, WIDE])
+def test_convolution_that_shrinks(outputs):
+    assert_same(
+        strided_convolution.shrink,
+        strided_convolution._plain_shrink,
+        normal(0, 2, 9, 7, 4),
+        normal(1, 3, 3, 4, outputs) / 3,
+    )
+
+
+@pytest.mark.parametrize("outputs", [5, WIDE])
+def test_convolution_that_grows(outputs):
+    assert_same(
+        strided_convolution.grow,
+        strided_convolution._plain_grow,
+        normal(0, 2, 4, 3, 4),
+        normal(1, 3, 3, 4, outputs) / 3,
+    )
+
+
+def test_the_forms_of_other_platforms_agree():
+    """What GPU and TPU run, run here: the gradients by the kernel."""
+    x, y = normal(0, 2, 6, 5, 4), normal(1, 2, 6, 5, 3)
+    np.testing.assert_allclose(
+        convolution._plain_kernel_gradient(x, y, 3, 1),
+        convolution._kernel_gradient_by_matmul(x, y, 3, 1),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+    small, big = normal(0, 2, 4, 3, 4), normal(1, 2, 9, 7, 3)
+    np.testing.assert_allclose(
+        strided_convolution._plain_kernel_gradient(small, big),
+        strided_convolution._kernel_gradient_by_matmul(small, big),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def of_all_orders(f, *arguments):
+    """Compiled: what `orders` makes, as HLO of this platform."""
+    return jax.jit(functools.partial(orders, f)).lower(*arguments).compile().as_text()
+
+
+@pytest.mark.parametrize(
+    ("f", "height"),
+    [
+        (functools.partial(convolution.conv2d_padded, padding=1), 8),
+        (strided_convolution.shrink, 9),
+        (strided_convolution.grow, 8),
+    ],
+)
+@pytest.mark.parametrize("channels", [8, WIDE])
+def test_no_dilated_convolution_on_a_cpu(f, height, channels):
+    x, kernel = normal(0, 1, height, height, channels), normal(1, 3, 3, channels, 8)
+    text = of_all_orders(f, x, jnp.tile(kernel, (1, 1, 1, channels // 8)))
+    assert "window={" in text or "dot(" in text or "kind=kCustom" in text
+    assert not DILATED.search(text)
+
+
+def test_the_check_for_dilation_can_fail():
+    text = of_all_orders(
+        strided_convolution._plain_shrink, normal(0, 1, 9, 9, 8), normal(1, 3, 3, 8, 8)
+    )
+    assert DILATED.search(text)
