@@ -6,6 +6,9 @@ For each number of (fake CPU) devices, at a constant batch per device: the float
 point operations of each device, and the bytes that it exchanges, as the compiled
 program has them, against the bytes that the size of the gradients predicts. Each number
 of devices has a process of its own, for it is fixed when JAX starts.
+
+The gradients of the discriminator are summed over the devices once for the reals and
+once for the fakes: two passes, whose sums XLA's CPU compiler does not merge.
 """
 
 import json
@@ -25,6 +28,7 @@ from stylegan_jax.training.programs import ProgramCache
 
 FLAGS = flags.FLAGS
 PHASES = {"d_main": train_state.DISCRIMINATOR, "g_main": train_state.GENERATOR}
+PASSES = {"d_main": 2, "g_main": 1}  # backward passes whose gradients are summed
 COLLECTIVES = (
     "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute|"
     "collective-broadcast"
@@ -86,7 +90,7 @@ def measure(e: config.Experiment) -> dict[str, dict]:
         exchanged = collective_bytes(compiled.as_text())
         predicted = {}
         if here.num_devices > 1:
-            predicted["all-reduce"] = FLOAT32_BYTES * parameters
+            predicted["all-reduce"] = FLOAT32_BYTES * parameters * PASSES[phase]
             if e.run.shard_optimizer:
                 predicted["all-gather"] = FLOAT32_BYTES * parameters
         out[phase] = {
@@ -118,14 +122,16 @@ def in_a_process(devices: int) -> dict[str, dict]:
 
 def row(phase: str, devices: int, found: dict, first: dict) -> str:
     """A line of the table: FLOPs relative to `first`, bytes to the prediction."""
-    exchanged = sum(found["bytes_per_device"].values())
+    kinds = found["bytes_per_device"]
+    exchanged = sum(kinds.values())
     predicted = sum(found["predicted_bytes"].values())
-    kinds = ", ".join(f"{k} {v:,}" for k, v in found["bytes_per_device"].items())
+    texts = ", ".join(f"{kind} {size:,}" for kind, size in kinds.items())
     ratio = f"{exchanged / predicted:.3f}" if predicted else "-"
     return (
         f"| {phase} | {devices} | {found['flops_per_device'] / 1e6:,.1f} | "
         f"{found['flops_per_device'] / first['flops_per_device']:.4f} | "
-        f"{kinds or '0'} | {predicted:,} | {ratio} | {found['compile_seconds']} |"
+        f"{texts or '0'} | {predicted:,} | {ratio} | "
+        f"{found['compile_seconds']} |"
     )
 
 
