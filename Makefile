@@ -38,7 +38,7 @@ help:
 	@echo '                  make train CONFIG=configs/ffhq.py WORKDIR=runs/ffhq \'
 	@echo '                    ARGS="--config.data.path=/data/ffhq" EXTRAS=dev,gpu'
 	@echo 'make test         the tests;  make test-slow  the heavy ones'
-	@echo 'make lint         style of the code'
+	@echo 'make lint         style of the code and of the shell scripts'
 	@echo 'make clean        delete environments and caches; runs/ stays'
 	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) EXTRAS=$(EXTRAS) (dev, gpu, gpu12, tpu)'
 
@@ -63,6 +63,7 @@ test-slow: $(READY)
 lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(VENV)/bin/shellcheck launch/*.sh launch/*.sbatch
 
 setup: $(READY)
 

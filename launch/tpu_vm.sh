@@ -2,28 +2,41 @@
 # Trains on a Google Cloud TPU VM or a pod of them, with the gcloud command.
 #
 #   export NAME=stylegan ZONE=us-central2-b
-#   launch/tpu_vm.sh train --config=configs/ffhq.py --workdir=/mnt/shared/runs/ffhq
-#   launch/tpu_vm.sh log       follow what worker 0 prints
+#   launch/tpu_vm.sh train --config=configs/ffhq.py --workdir=gs://bucket/runs/ffhq
+#   launch/tpu_vm.sh logs      follow what worker 0 prints
 #   launch/tpu_vm.sh stop      let the run save and end
 #   launch/tpu_vm.sh delete    give the TPU back
 #
-# `train` creates the TPU unless it is there, copies this repository to all workers,
-# installs it, and starts the same command on all of them, detached. Every step may be
-# repeated: a run that is going on is left alone, one that has ended is resumed.
+# `train` is `create`, `setup` and `run`, which can be had one by one: create the TPU
+# unless it is there, copy this repository to all workers and install it, start the same
+# command on all of them, detached. Every step may be repeated: a run that is going on is
+# left alone, one that has ended is resumed.
+#
+#   launch/tpu_vm.sh keep FLAGS_OF_TRAIN    train, and stay: looks every POLL_SECONDS;
+#                      a TPU that was preempted is created anew, a run that failed is
+#                      started again (RESTARTS times), until it has finished
+#
+# --dry-run before the command prints what would be run, for a TPU that is not there yet.
 #
 # Settings, by environment:
 #   NAME   of the TPU (required)             ZONE     required
 #   TYPE   accelerator type (v4-8)           VERSION  of the image (tpu-ubuntu2204-base)
 #   SPOT   1 for a spot TPU (default 0)      PROJECT  default: the one gcloud is set to
+#   RESTARTS  of `keep` (default 100)        POLL_SECONDS  of `keep` (default 60)
 #
-# On a pod --workdir and the data have to lie on a file system that all workers see, such
-# as a mounted Filestore; on a single TPU VM any path will do.
+# On a pod --workdir and the data have to lie where all workers see them, such as a
+# mounted Filestore or a bucket; on a single TPU VM any path will do.
 set -euo pipefail
 
 usage() {
   sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$0"
 }
 
+dry_run=no
+if [[ ${1:-} == --dry-run ]]; then
+  dry_run=yes
+  shift
+fi
 command=${1:-help}
 if [[ $command == help || $command == -h || $command == --help ]]; then
   usage
@@ -35,34 +48,56 @@ name=${NAME:?set NAME to the name of the TPU}
 zone=${ZONE:?set ZONE to its zone}
 type=${TYPE:-v4-8}
 version=${VERSION:-tpu-ubuntu2204-base}
+restarts=${RESTARTS:-100}
+poll_seconds=${POLL_SECONDS:-60}
 where=(--zone="$zone")
 if [[ -n ${PROJECT:-} ]]; then
   where+=(--project="$PROJECT")
 fi
 repository=$(cd "$(dirname "$0")/.." && pwd)
 
+run() { # COMMAND...
+  if [[ $dry_run == yes ]]; then
+    printf '%q ' "$@"
+    echo
+  else
+    "$@"
+  fi
+}
+
 tpu() {
-  gcloud compute tpus tpu-vm "$@" "${where[@]}"
+  run gcloud compute tpus tpu-vm "$@" "${where[@]}"
 }
 
 on_workers() { # WORKERS COMMAND
   tpu ssh "$name" --worker="$1" --command="$2"
 }
 
+ask_worker() { # COMMAND: what worker 0 answers; nothing when it cannot be reached
+  if [[ $dry_run == no ]]; then
+    on_workers 0 "$1" 2>/dev/null || true
+  fi
+}
+
+state() { # of the TPU; nothing when there is none
+  if [[ $dry_run == no ]]; then
+    tpu describe "$name" --format='value(state)' 2>/dev/null || true
+  fi
+}
+
 create() {
-  local spot=()
-  local state
-  state=$(tpu describe "$name" --format='value(state)' 2>/dev/null || true)
-  case $state in
+  local spot=() found
+  found=$(state)
+  case $found in
     READY) return ;;
     PREEMPTED | TERMINATED | STOPPED)
-      echo "$name is $state; deleting it and creating it anew"
+      echo "$name is $found; deleting it and creating it anew"
       tpu delete "$name" --quiet
       ;;
     "") ;;
     *)
-      echo "$name is $state; try again later" >&2
-      exit 1
+      echo "$name is $found; try again later" >&2
+      return 1
       ;;
   esac
   if [[ ${SPOT:-0} == 1 ]]; then
@@ -72,58 +107,110 @@ create() {
     ${spot[@]+"${spot[@]}"}
 }
 
-copy() {
-  local archive
-  archive=$(mktemp -d)
-  tar -czf "$archive/stylegan_jax.tar.gz" -C "$repository" \
-    configs launch stylegan_jax setup.py LICENSE NOTICE
-  tpu scp "$archive/stylegan_jax.tar.gz" "$name:" --worker=all
-  rm -r "$archive"
-  on_workers all 'mkdir -p stylegan_jax && tar -xzf stylegan_jax.tar.gz -C stylegan_jax'
-}
-
 # The images come with a Python that is too old for JAX; uv brings a newer one.
-install() {
-  on_workers all 'set -e; cd stylegan_jax
-    python3 -m pip install --quiet --user uv
-    test -x .venv/bin/python || ~/.local/bin/uv venv --quiet --python 3.12 .venv
-    ~/.local/bin/uv pip install --quiet --python .venv/bin/python -e ".[tpu]"'
+setup() {
+  local archive=/tmp/stylegan_jax-$$.tar.gz
+  if [[ $dry_run == yes ]]; then
+    archive=/tmp/stylegan_jax.tar.gz
+  fi
+  run tar -czf "$archive" -C "$repository" \
+    configs launch stylegan_jax setup.py LICENSE NOTICE
+  tpu scp "$archive" "$name:stylegan_jax.tar.gz" --worker=all
+  run rm "$archive"
+  on_workers all 'mkdir -p stylegan_jax && tar -xzf stylegan_jax.tar.gz -C stylegan_jax'
+  on_workers all 'cd stylegan_jax && python3 -m pip install --quiet --user uv && (test -x .venv/bin/python || ~/.local/bin/uv venv --quiet --python 3.12 .venv) && ~/.local/bin/uv pip install --quiet --python .venv/bin/python -e ".[tpu]"'
 }
 
-running='test -f train.pid && kill -0 "$(cat train.pid)" 2>/dev/null'
+# shellcheck disable=SC2016  # the worker expands it
+running='test -f train.pid && kill -0 $(cat train.pid) 2>/dev/null'
 
-start() {
-  local arguments
-  arguments=$(printf '%q ' "$@")
-  on_workers all "cd stylegan_jax
-    if $running; then echo \"\$(hostname): is training already\"; exit 0; fi
-    nohup .venv/bin/python -m stylegan_jax.train --distributed $arguments \
-      >>train.log 2>&1 </dev/null &
-    echo \$! >train.pid
-    echo \"\$(hostname): started\""
+# train.status says how the last run on a worker ended.
+start() { # FLAGS_OF_TRAIN
+  local train
+  train=".venv/bin/python -m stylegan_jax.train --distributed $(printf '%q ' "$@")"
+  on_workers all "cd stylegan_jax; if $running; then echo is training already; exit 0; fi; rm -f train.status; nohup sh -c $(printf '%q' "$train& echo \$! >train.pid; wait \$!; echo \$? >train.status") >>train.log 2>&1 </dev/null & echo started"
+}
+
+# Prints absent, running, stopped (by a signal), died, or the status of the run's end.
+# shellcheck disable=SC2016  # the worker expands it
+look='cd stylegan_jax 2>/dev/null || { echo absent; exit; }; if test -f train.status; then if tail -n 3 train.log | grep -q "^stopped by a signal"; then echo stopped; else cat train.status; fi; elif '$running'; then echo running; else echo died; fi'
+
+keep() { # FLAGS_OF_TRAIN
+  local k=0 found answer before=
+  while :; do
+    answer=$(ask_worker "$look")
+    found=$(state)
+    case $found:$answer in
+      READY:0)
+        echo "$name: the run has finished"
+        return
+        ;;
+      READY:running | READY:) # or not to be reached just now
+        sleep "$poll_seconds"
+        continue
+        ;;
+      READY:stopped) # by a person, or because the TPU is about to be preempted
+        if [[ $before == stopped ]]; then
+          echo "$name: the run was stopped; the same command resumes it"
+          return
+        fi
+        before=stopped
+        sleep "$poll_seconds"
+        continue
+        ;;
+    esac
+    before=
+    if [[ $k -gt $restarts ]]; then
+      echo "$name: failed after $restarts restarts; see: launch/tpu_vm.sh logs" >&2
+      return 1
+    fi
+    if [[ $k -gt 0 ]]; then
+      echo "$name is ${found:-gone}, the run ${answer:-unknown}: restart $k of $restarts"
+    fi
+    k=$((k + 1))
+    # A part that fails, for want of free TPUs say, is tried again.
+    (create && setup && start "$@") || echo "that failed; trying again" >&2
+    if [[ $dry_run == yes ]]; then
+      return
+    fi
+    sleep "$poll_seconds"
+  done
+}
+
+need_flags() {
+  if [[ $# -eq 0 ]]; then
+    usage >&2
+    exit 2
+  fi
 }
 
 case $command in
+  create) create ;;
+  setup) setup ;;
+  run)
+    need_flags "$@"
+    start "$@"
+    ;;
   train)
-    if [[ $# -eq 0 ]]; then
-      usage >&2
-      exit 2
-    fi
+    need_flags "$@"
     create
-    if on_workers 0 "cd stylegan_jax 2>/dev/null && $running"; then
-      echo "$name is training already; see: launch/tpu_vm.sh log"
+    if [[ $(ask_worker "cd stylegan_jax 2>/dev/null && $running && echo yes") == *yes* ]]; then
+      echo "$name is training already; see: launch/tpu_vm.sh logs"
       exit 0
     fi
-    copy
-    install
+    setup
     start "$@"
-    echo "follow it with: NAME=$name ZONE=$zone launch/tpu_vm.sh log"
+    echo "follow it with: NAME=$name ZONE=$zone launch/tpu_vm.sh logs"
     ;;
-  log) on_workers 0 'tail -n 100 -F stylegan_jax/train.log' ;;
+  keep)
+    need_flags "$@"
+    keep "$@"
+    ;;
+  logs) on_workers 0 'tail -n 100 -F stylegan_jax/train.log' ;;
   stop) on_workers all "cd stylegan_jax && if $running; then kill -TERM \$(cat train.pid); fi" ;;
-  delete) tpu delete "$name" ;;
+  delete) tpu delete "$name" --quiet ;;
   *)
-    echo "unknown command '$command'; one of: train, log, stop, delete" >&2
+    echo "unknown command '$command'; one of: create, setup, run, train, keep, logs, stop, delete" >&2
     exit 2
     ;;
 esac

@@ -12,9 +12,9 @@ import math
 import types
 import typing
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from etils import epath
 from ml_collections import ConfigDict, config_dict
 
 BY_RESOLUTION_HELP = "pairs (resolution, value), e.g. ((8, 256), (16, 128))"
@@ -147,6 +147,14 @@ class Run:
     # Directory of compiled programs; None leaves it to JAX's own settings, of which
     # JAX_ENABLE_COMPILATION_CACHE=0 turns any cache off.
     compilation_cache: str | None = "~/.cache/stylegan_jax/xla"
+    # Many devices and processes.
+    shard_optimizer: bool = False  # moments and averaged generator, over all devices
+    # Devices that share the rows of an image, from this resolution of the layers on;
+    # for batches that are smaller than the number of devices.
+    height_devices: int = 1
+    height_min_resolution: int = 256
+    heartbeat_seconds: int = 60  # a process silent for so long is taken for dead
+    hang_report_seconds: float = 300.0  # a round, compilation... as long is reported
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,9 +203,9 @@ def to_dict(experiment: Experiment) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(experiment)))
 
 
-def load(path: str | Path) -> Experiment:
+def load(path: epath.PathLike) -> Experiment:
     """Reads and validates a `config.json` written by a run."""
-    return parse(json.loads(Path(path).read_text()))
+    return parse(json.loads(epath.Path(path).read_text()))
 
 
 def image_size(base_size: tuple[int, int], resolution: int) -> tuple[int, int]:
@@ -242,7 +250,11 @@ def _wrong_values(e: Experiment) -> Iterator[str]:
             yield f"`{name}` (={value}) must be at least 0 and below 1"
         if name.endswith("_by_resolution"):
             yield from _wrong_pairs(name, value)
-    for name in ("data.resolution", "training.initial_resolution"):
+    for name in (
+        "data.resolution",
+        "training.initial_resolution",
+        "run.height_min_resolution",
+    ):
         value = dict(_settings(e))[name]
         if not is_resolution(value):
             yield f"`{name}` (={value}) must be a power of two from 4 to 1024"
@@ -445,6 +457,9 @@ _POSITIVE = (
     "run.keep_checkpoints",
     "run.grid_rows",
     "run.grid_columns",
+    "run.height_devices",
+    "run.heartbeat_seconds",
+    "run.hang_report_seconds",
 )
 _NON_NEGATIVE = (
     "model.mapping_layers",

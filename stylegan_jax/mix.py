@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-from stylegan_jax import workdir
+from stylegan_jax import paths, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.front_door import reporting_errors
 from stylegan_jax.reporting import save_png
@@ -21,7 +21,7 @@ def main(argv: list[str]) -> None:
     """Writes the figure."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
-    trained = workdir.load_generator(Path(FLAGS.workdir), FLAGS.step)
+    trained = workdir.load_generator(paths.open_path(FLAGS.workdir), FLAGS.step)
 
     def styles(text: str):
         chosen = seeds.parse_seeds(text)

@@ -1,22 +1,30 @@
 """Devices and processes: the only file that knows mesh, sharding and process index.
 
 Training is data parallel: batches are split over all devices of all hosts, the state
-is replicated. Written as one program over global arrays, so the numbers do not depend
-on how many devices run it.
+is replicated, or in part split too; groups of devices may share the rows of an image.
+Written as one program over global arrays, so the numbers do not depend on how many
+devices run it.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 
 def initialize(
-    coordinator: str | None, num_processes: int | None, process_id: int | None
+    coordinator: str | None,
+    num_processes: int | None,
+    process_id: int | None,
+    heartbeat_seconds: int,
 ) -> None:
     """Joins the processes of one run; call it before anything else touches JAX.
 
@@ -25,19 +33,69 @@ def initialize(
         environment (TPU pods, SLURM, Open MPI).
       num_processes: how many there are, with `coordinator`.
       process_id: which one this is, with `coordinator`.
+      heartbeat_seconds: a process that is silent for so long is taken for dead: JAX
+        names it in all the others and aborts them (status 134).
     """
     jax.distributed.initialize(
         coordinator,
         num_processes,
         process_id,
-        heartbeat_timeout_seconds=60,
-        shutdown_timeout_seconds=60,
+        heartbeat_timeout_seconds=heartbeat_seconds,
+        shutdown_timeout_seconds=heartbeat_seconds,
     )
+
+
+class ProcessLost(RuntimeError):
+    """Another process of the run cannot be reached any more."""
+
+
+@contextlib.contextmanager
+def explaining_lost_processes(heartbeat_seconds: int) -> Iterator[None]:
+    """Says what it means, and what to do, when a collective finds nobody there.
+
+    Where a collective hangs instead of failing, JAX aborts the process at the heartbeat
+    without coming by here; it names the one that is gone all the same.
+
+    Args:
+      heartbeat_seconds: as given to `initialize`.
+
+    Raises:
+      ProcessLost: in the place of the error of a broken connection.
+    """
+    try:
+        yield
+    except Exception as error:
+        problem = _broken_connection(error)
+        if jax.process_count() == 1 or problem is None:
+            raise
+        raise ProcessLost(
+            f"process {jax.process_index()} of {jax.process_count()} has lost another "
+            f'process of the run: {problem}. JAX will name it below ("tasks are '
+            f'unhealthy") within `run.heartbeat_seconds` (={heartbeat_seconds}) and '
+            "abort this process, unless it was process 0, which is the one that JAX "
+            "asks. End what is left of the run and start the same command in all "
+            "processes: it resumes from the last checkpoint"
+        ) from error
+
+
+def _broken_connection(error: BaseException | None) -> str | None:
+    """The first line of the error of the network that is behind an error, if one is."""
+    while error is not None:
+        text = str(error).strip()
+        if re.search(r"\bgloo\b|\bNCCL\b|UNAVAILABLE|by peer", text, re.IGNORECASE):
+            return text.splitlines()[0][:300]
+        error = error.__cause__
+    return None
 
 
 @dataclasses.dataclass(frozen=True)
 class Parallel:
-    """The devices of a run in one row, and how arrays lie on them."""
+    """The devices of a run, and how arrays lie on them.
+
+    Attributes:
+      mesh: one axis, over which batches are split, or a second one, over which the
+        height of images is.
+    """
 
     mesh: Mesh
 
@@ -57,6 +115,11 @@ class Parallel:
         return self.mesh.size
 
     @property
+    def batch_shards(self) -> int:
+        """Parts into which a batch is split."""
+        return self.mesh.axis_sizes[0]
+
+    @property
     def process_index(self) -> int:
         """Which process this is."""
         return jax.process_index()
@@ -71,10 +134,53 @@ class Parallel:
         """Whether this process writes logs and images."""
         return self.process_index == 0
 
+    def divided(self, shape: tuple[int, ...]) -> NamedSharding:
+        """An array split over all devices along its longest axis that allows it.
+
+        Of axes that are equally long it is the last; an array that no axis allows to
+        split is whole on every device.
+        """
+        n = self.num_devices
+        candidates = [i for i, size in enumerate(shape) if size and size % n == 0]
+        if not candidates:
+            return self.replicated
+        axis = max(candidates, key=lambda i: (shape[i], i))
+        return NamedSharding(
+            self.mesh, PartitionSpec(*[None] * axis, self.mesh.axis_names)
+        )
+
+    def check_agreement(self, facts: dict[str, str]) -> None:
+        """Runs a collective over all devices, and compares the processes.
+
+        Args:
+          facts: what has to be the same in all of them, e.g. versions, by name.
+
+        Raises:
+          RuntimeError: the collective did not reach every device.
+          ValueError: they differ; names the facts, the processes and their values.
+        """
+        flags = self.put_batch(np.ones(jax.local_device_count(), np.float32))
+        reached = float(self.jit_replicated(jnp.sum)(flags))
+        if reached != len(flags):
+            raise RuntimeError(
+                f"a sum over {len(flags)} devices gave {reached:g}; one of them, or "
+                "the connection between two, computes wrongly: start again without it"
+            )
+        everywhere = _gather_texts(json.dumps(facts))
+        problems = differences([json.loads(text) for text in everywhere])
+        if problems:
+            raise ValueError(
+                "the processes of this run differ; install, configure and mount the "
+                "same everywhere:\n  " + "\n  ".join(problems)
+            )
+
     def check_batch(self, name: str, batch_size: int, rounds: int = 1) -> None:
         """Raises ValueError unless the devices get equal shares in every round."""
-        n = self.num_devices * rounds
+        n = self.batch_shards * rounds
         each = f"the {self.num_devices} devices"
+        if self.batch_shards < self.num_devices:
+            share = self.num_devices // self.batch_shards
+            each = f"the {self.batch_shards} groups of {share} devices"
         if rounds > 1:
             each += f" times {rounds} rounds of accumulation"
         if batch_size % n:
@@ -99,9 +205,36 @@ class Parallel:
             tree,
         )
 
+    def moved(self, tree: Any, shardings: Any) -> Any:
+        """The arrays of a tree with these shardings: one, or a tree of them."""
+        return jax.jit(lambda x: x, out_shardings=shardings)(tree)
+
     def split(self, x: jax.Array) -> jax.Array:
-        """Inside jit: asks for x [B, ...] to be split along its first axis."""
+        """Inside jit: asks for x [B, ...] to be split along its first axis.
+
+        Fewer rows than devices, as the path length has when it takes half of a batch
+        with one image a device, are left to the compiler.
+        """
+        if len(x) % self.batch_shards:
+            return x
         return jax.lax.with_sharding_constraint(x, self.batched)
+
+    def whole(self, tree: Any) -> Any:
+        """Inside jit: asks for the arrays of a tree to be whole on every device."""
+        return jax.lax.with_sharding_constraint(tree, self.replicated)
+
+    def split_height(self, x: jax.Array) -> jax.Array:
+        """Inside jit: asks for x [B,H,W,C] to be split along B, and along H.
+
+        Along H only if the devices have an axis for it. What does not divide is left
+        to the compiler.
+        """
+        axes = self.mesh.axis_names
+        sizes = zip(x.shape, self.mesh.axis_sizes, strict=False)
+        if len(axes) == 1 or any(size % parts for size, parts in sizes):
+            return x
+        sharding = NamedSharding(self.mesh, PartitionSpec(*axes))
+        return jax.lax.with_sharding_constraint(x, sharding)
 
     def jit_replicated(self, f: Callable, **kwargs: Any) -> Callable:
         """`jax.jit(f)` with results whole on every device."""
@@ -120,11 +253,66 @@ class Parallel:
         return lambda: bool(np.asarray(answer))
 
 
-def data_parallel() -> Parallel:
+def data_parallel(height_devices: int = 1) -> Parallel:
     """All devices along one axis, in the order of the processes.
 
     Not in the order of the interconnect, as `jax.make_mesh` has it: the rows of a batch
     must not depend on how hosts are wired.
+
+    Args:
+      height_devices: neighbours in that order that share the rows of each image.
+
+    Raises:
+      ValueError: the devices do not split into such groups within every process.
     """
     devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
-    return Parallel(Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,)))
+    if jax.local_device_count() % height_devices:
+        raise ValueError(
+            f"`run.height_devices` (={height_devices}) must divide the "
+            f"{jax.local_device_count()} devices of a process; 1 splits no image"
+        )
+    return grid(devices, height_devices)
+
+
+def grid(devices: list[Any], height_devices: int) -> Parallel:
+    """Devices in their order, `height_devices` neighbours to a group."""
+    if height_devices == 1:
+        return Parallel(Mesh(np.array(devices), ("data",), (AxisType.Auto,)))
+    rows = np.array(devices).reshape(-1, height_devices)
+    return Parallel(Mesh(rows, ("data", "height"), (AxisType.Auto,) * 2))
+
+
+def differences(everywhere: list[dict[str, str]]) -> list[str]:
+    """What is not the same in all processes, a line for each fact.
+
+    Args:
+      everywhere: the facts of every process, in order.
+
+    Returns:
+      E.g. "jax: '0.10.2' in processes 0, 1; '0.9.0' in process 2".
+    """
+    problems = []
+    for name in dict.fromkeys(name for facts in everywhere for name in facts):
+        holders: dict[str, list[int]] = {}
+        for process, facts in enumerate(everywhere):
+            holders.setdefault(facts.get(name, "nothing"), []).append(process)
+        if len(holders) > 1:
+            problems.append(
+                f"{name}: "
+                + "; ".join(
+                    f"{value!r} in process{'es' * (len(who) > 1)} "
+                    + ", ".join(map(str, who))
+                    for value, who in holders.items()
+                )
+            )
+    return problems
+
+
+def _gather_texts(text: str) -> list[str]:
+    """The text of every process, in order; all have to call it."""
+    content = np.frombuffer(text.encode(), np.uint8)
+    sizes = multihost_utils.process_allgather(np.int32(len(content)))
+    padded = np.zeros(int(np.max(sizes)), np.uint8)
+    padded[: len(content)] = content
+    rows = multihost_utils.process_allgather(padded)
+    return [bytes(row[:size]).decode() for row, size in zip(rows, sizes, strict=True)]

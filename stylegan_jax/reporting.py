@@ -1,7 +1,8 @@
 """Reports: console lines, JSONL, TensorBoard scalars and images, PNG grids.
 
 Only the main process reports. The log is append-only and survives kill -9: a row is
-flushed when written, and a half-written one never spoils the next.
+flushed when written, and a half-written one never spoils the next. In a bucket the log
+and the images are those of the last tick, and TensorBoard's file comes at the end.
 """
 
 import contextlib
@@ -23,8 +24,12 @@ from typing import Any, TextIO
 import jax
 import numpy as np
 import tensorboardX
+from etils import epath
 from PIL import Image
 
+from stylegan_jax.mirror import Mirror
+
+LOG = "log.jsonl"
 LIVE_LINE_SECONDS = 0.2
 _PACKAGES = (
     "stylegan-jax",
@@ -51,7 +56,7 @@ class Reporter:
         """Opens the log and TensorBoard; a resumed run appends to both.
 
         Args:
-          workdir: directory of the run; created if missing.
+          workdir: directory of the run, maybe in a bucket; created if missing.
           enabled: true in the main process; otherwise every method does nothing.
           stream: where lines go; None for `sys.stdout`.
         """
@@ -61,9 +66,13 @@ class Reporter:
         self._live_time_seconds = -math.inf
         if not enabled:
             return
+        self._mirror = None
+        if _is_in_bucket(workdir):
+            self._mirror = Mirror(epath.Path(workdir), (LOG,))
+            workdir = self._mirror.local
         self._workdir = Path(workdir)
         self._workdir.mkdir(parents=True, exist_ok=True)
-        self._log = _open_log(self._workdir / "log.jsonl")
+        self._log = _open_log(self._workdir / LOG)
         self._tensorboard = tensorboardX.SummaryWriter(
             str(self._workdir / "tensorboard"), flush_secs=20
         )
@@ -106,6 +115,7 @@ class Reporter:
         self._row(clock | fields | values)
         for name, value in values.items():
             self._tensorboard.add_scalar(name, value, global_step=images_seen)
+        self._upload(LOG)
 
     def event(self, kind: str, **fields) -> None:
         """Writes the JSONL row {"event": kind, ...}."""
@@ -141,6 +151,7 @@ class Reporter:
             self._tensorboard.add_image(
                 name, _rgb(grid), global_step=images_seen, dataformats="HWC"
             )
+        self._upload("images")
 
     def close(self) -> None:
         """Clears the live line and closes the files; may be called twice."""
@@ -151,6 +162,14 @@ class Reporter:
         with self._going_on(self._workdir):
             self._log.close()
             self._tensorboard.close()
+        if self._mirror is not None:
+            self._upload(LOG, "images", "tensorboard")
+            self._mirror.close()
+
+    def _upload(self, *names: str) -> None:
+        if self._mirror is not None:
+            with self._going_on(self._workdir):
+                self._mirror.upload(*names)
 
     def _clear_live_line(self) -> None:
         if self._live:
@@ -160,7 +179,7 @@ class Reporter:
 
     def _row(self, fields: dict[str, Any]) -> None:
         row = {"time": round(time.time(), 3)} | fields
-        with self._going_on(self._workdir / "log.jsonl"):
+        with self._going_on(self._workdir / LOG):
             self._log.write(json.dumps(_jsonable(row), allow_nan=False) + "\n")
             self._log.flush()
 
@@ -219,7 +238,7 @@ def save_png(path: str | os.PathLike, image_uint8: np.ndarray) -> None:
     buffer = io.BytesIO()
     pixels = image[:, :, 0] if image.shape[2] == 1 else image
     Image.fromarray(pixels).save(buffer, format="PNG")
-    _write_atomically(Path(path), buffer.getvalue())
+    _write_atomically(path, buffer.getvalue())
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
@@ -250,7 +269,12 @@ def format_duration(seconds: float) -> str:
 def write_json(path: str | os.PathLike, data: Any) -> None:
     """Writes indented JSON, whole or not at all; nan and inf become strings."""
     text = json.dumps(_jsonable(data), allow_nan=False, indent=2)
-    _write_atomically(Path(path), (text + "\n").encode())
+    _write_atomically(path, (text + "\n").encode())
+
+
+def versions() -> dict[str, str | None]:
+    """The versions of the packages that a run's numbers depend on."""
+    return {package: _version(package) for package in _PACKAGES}
 
 
 def environment() -> dict[str, Any]:
@@ -261,7 +285,7 @@ def environment() -> dict[str, Any]:
         "command": list(sys.argv),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "versions": {package: _version(package) for package in _PACKAGES},
+        "versions": versions(),
         "device_kind": devices[0].device_kind,
         "device_count": len(devices),
         "process_count": jax.process_count(),
@@ -303,7 +327,15 @@ def _jsonable(value: Any) -> Any:
     return value
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def _is_in_bucket(path: str | os.PathLike) -> bool:
+    return "://" in os.fspath(path)
+
+
+def _write_atomically(path: str | os.PathLike, content: bytes) -> None:
+    if _is_in_bucket(path):
+        epath.Path(path).write_bytes(content)  # an object appears when it is whole
+        return
+    path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -9,14 +9,14 @@ Every setting can be changed on the command line:
 import dataclasses
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import jax
 import numpy as np
 from absl import app, flags
+from etils import epath
 from ml_collections import config_flags
 
-from stylegan_jax import config, host_memory, models, parallel, rngs, workdir
+from stylegan_jax import config, host_memory, models, parallel, paths, rngs, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.config import Experiment
 from stylegan_jax.data import pipeline, sources
@@ -44,21 +44,23 @@ def main(argv: list[str]) -> None:
     e = config.parse(FLAGS.config)
     host_memory.keep_freed_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
-        parallel.initialize(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
-    if "://" in FLAGS.workdir:
-        raise ValueError(
-            f"--workdir (={FLAGS.workdir}) must be a directory of a file system; mount "
-            "the bucket, or use a shared disk"
+        parallel.initialize(
+            FLAGS.coordinator,
+            FLAGS.num_processes,
+            FLAGS.process_id,
+            e.run.heartbeat_seconds,
         )
-    train(e, Path(FLAGS.workdir))
+    with parallel.explaining_lost_processes(e.run.heartbeat_seconds):
+        train(e, paths.open_path(FLAGS.workdir))
 
 
-def train(e: Experiment, directory: Path) -> TrainState:
+def train(e: Experiment, directory: epath.Path) -> TrainState:
     """Trains an experiment in a directory, to the end or to a signal.
 
     Args:
       e: the experiment.
-      directory: where the run lives; a run of the same experiment is resumed.
+      directory: where the run lives, on disk or in a bucket; a run of the same
+        experiment is resumed.
 
     Returns:
       The last state.
@@ -68,7 +70,7 @@ def train(e: Experiment, directory: Path) -> TrainState:
       training.loop.Diverged: too many updates in a row were not finite.
       CheckpointError: no checkpoint can be read, or the last one not be written.
     """
-    devices = parallel.data_parallel()
+    devices = parallel.data_parallel(e.run.height_devices)
     stages = growth.stages(e)
     for stage in stages:
         name = "training.batch_size at {}x{}".format(*stage.size)
@@ -78,21 +80,24 @@ def train(e: Experiment, directory: Path) -> TrainState:
         source.name, source.num_images, source.classes, source.fingerprint
     )
     labels = workdir.label_size(e, info)
+    devices.check_agreement(workdir.facts(e, info))
     workdir.check(directory, e, info)
     use_compilation_cache(e.run.compilation_cache)
 
     generator, discriminator = models.build(e.model, e.data, labels)
     phases = recipes.build(e, generator, discriminator)
     optimizers = step.build_optimizers(e)
-    create = devices.jit_replicated(
-        lambda: train_state.create(
-            generator, discriminator, optimizers, [p.name for p in phases], e.run.seed
+
+    def create() -> TrainState:
+        names = [phase.name for phase in phases]
+        return train_state.create(
+            generator, discriminator, optimizers, names, e.run.seed
         )
+
+    abstract = train_state.placed(
+        jax.eval_shape(create), devices, e.run.shard_optimizer
     )
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=devices.replicated),
-        jax.eval_shape(create),
-    )
+    placement = train_state.shardings(abstract)
     checkpoints = workdir.open_checkpoints(
         directory, e.run.keep_checkpoints, lambda text: reporter.line(text)
     )
@@ -115,9 +120,10 @@ def train(e: Experiment, directory: Path) -> TrainState:
     )
     describe(reporter, e, source, abstract, devices, stages)
     if fresh:
-        state, progress = create(), loop.Progress(stages[0].resolution)
+        state = jax.jit(create, out_shardings=placement)()
+        progress = loop.Progress(stages[0].resolution)
         if transferred is not None:
-            state = transferred.load(state)
+            state = devices.moved(transferred.load(state), placement)
             report_transfer(reporter, transferred)
             transferred = None  # its arrays take memory
     else:
@@ -127,7 +133,7 @@ def train(e: Experiment, directory: Path) -> TrainState:
     ahead = [s for s in stages if progress.images_seen < s.end_images]
     if ahead:
         programs.prepare(ahead[0])
-    grid = Grid(e, generator, source, labels, reporter)
+    grid = Grid(e, generator, source, labels, devices, reporter)
     if progress.images_seen == 0:
         grid.draw_reals()
         grid.draw(state, progress)
@@ -195,11 +201,12 @@ class Grid:
         generator: Generator,
         source: Source,
         label_size: int,
+        devices: Parallel,
         reporter: Reporter,
     ):
         """Chooses latents, and labels from the data."""
         self._e, self._generator, self._source = e, generator, source
-        self._reporter = reporter
+        self._devices, self._reporter = devices, reporter
         count = e.run.grid_rows * e.run.grid_columns
         key = rngs.key(e.run.seed, rngs.Stream.GRID)
         self._z = np.asarray(jax.random.normal(key, (count, e.model.z_dim)))
@@ -211,16 +218,17 @@ class Grid:
 
     def draw(self, state: TrainState, progress: loop.Progress) -> None:
         """Writes a grid of generated images; all processes have to call it."""
+        ema = self._devices.moved(state.ema, self._devices.replicated)
         ws = sampling.styles(
             self._generator,
-            state.ema,
+            ema,
             self._z,
             self._labels,
             truncation_psi=self._e.run.grid_truncation_psi,
         )
         images = sampling.synthesize(
             self._generator,
-            state.ema,
+            ema,
             ws,
             resolution=progress.resolution,
             fade=progress.fade,
@@ -297,7 +305,9 @@ def define_flags() -> None:
     config_flags.DEFINE_config_file(
         "config", None, "The experiment, e.g. configs/emoji.py"
     )
-    flags.DEFINE_string("workdir", None, "Directory of the run; created, or resumed.")
+    flags.DEFINE_string(
+        "workdir", None, "Directory of the run, or gs://...; created, or resumed."
+    )
     flags.DEFINE_bool(
         "distributed", False, "One of several processes (TPU pod, SLURM)."
     )
@@ -313,5 +323,7 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    with reporting_errors(ValueError, loop.Diverged, CheckpointError, OSError):
+    with reporting_errors(
+        ValueError, loop.Diverged, CheckpointError, OSError, parallel.ProcessLost
+    ):
         app.run(main, flags_parser=parse_flags)

@@ -8,24 +8,31 @@ checkpoints/  images/  tensorboard/  log.jsonl
 
 import dataclasses
 import json
-from pathlib import Path
+import platform
 from typing import Any
 
 import jax
+from etils import epath
 
 from stylegan_jax import config, models
 from stylegan_jax.checkpoint import Checkpoints
 from stylegan_jax.config import Experiment
 from stylegan_jax.models import Generator, Variables
-from stylegan_jax.reporting import environment, write_json
+from stylegan_jax.reporting import environment, versions, write_json
 
-# What may change between two starts of a run without breaking it.
-CHANGEABLE = frozenset(
+# Where a host has its data and programs, and how it gets them.
+OF_ONE_HOST = frozenset(
     {
         "data.path",
         "data.tfds_data_dir",
         "data.tfds_download",
         "data.prefetch_batches",
+        "run.compilation_cache",
+    }
+)
+# What may change between two starts of a run without breaking it.
+CHANGEABLE = OF_ONE_HOST | (
+    {
         "training.total_kimg",
         "training.nonfinite_limit",
         "training.transfer",  # of a new run only
@@ -56,7 +63,18 @@ class Trained:
     classes: tuple[str, ...]  # empty for unconditional networks
 
 
-def check(workdir: Path, e: Experiment, data: DataInfo) -> None:
+def facts(e: Experiment, data: DataInfo) -> dict[str, str]:
+    """What all processes of a run must have in common, by name."""
+    settings = _flat(config.to_dict(e))
+    return (
+        {"python": platform.python_version()}
+        | {name: str(version) for name, version in versions().items()}
+        | {k: repr(v) for k, v in settings.items() if k not in OF_ONE_HOST}
+        | {"data": f"{data.num_images} images, fingerprint {data.fingerprint}"}
+    )
+
+
+def check(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
     """Raises ValueError if the directory holds a run that this one must not continue.
 
     The message shows every setting that differs.
@@ -90,7 +108,7 @@ def check(workdir: Path, e: Experiment, data: DataInfo) -> None:
         )
 
 
-def write(workdir: Path, e: Experiment, data: DataInfo) -> None:
+def write(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
     """Writes or updates the descriptions of a run."""
     workdir.mkdir(parents=True, exist_ok=True)
     write_json(workdir / "config.json", config.to_dict(e))
@@ -100,7 +118,7 @@ def write(workdir: Path, e: Experiment, data: DataInfo) -> None:
     write_json(path, [*starts, environment()])
 
 
-def load_data_info(workdir: Path) -> DataInfo | None:
+def load_data_info(workdir: epath.Path) -> DataInfo | None:
     """Reads `data.json`; None if there is none."""
     path = workdir / "data.json"
     if not path.exists():
@@ -123,12 +141,12 @@ def label_size(e: Experiment, data: DataInfo) -> int:
     return len(data.classes) if e.data.conditional else 0
 
 
-def open_checkpoints(workdir: Path, keep: int, on_warning: Any) -> Checkpoints:
+def open_checkpoints(workdir: epath.Path, keep: int, on_warning: Any) -> Checkpoints:
     """The checkpoints of a run."""
     return Checkpoints(workdir / "checkpoints", keep, on_warning)
 
 
-def load_generator(workdir: Path, step: int | None = None) -> Trained:
+def load_generator(workdir: epath.Path, step: int | None = None) -> Trained:
     """The averaged generator of a run, or of a converted network.
 
     Args:

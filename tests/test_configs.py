@@ -542,6 +542,12 @@ PROBLEMS = {
     "`model.pixel_norm` (=True) has no meaning for stylegan2": changed(
         model={"family": "stylegan2", "pixel_norm": True}
     ),
+    "`run.heartbeat_seconds` (=0) must be positive": changed(
+        run={"heartbeat_seconds": 0}
+    ),
+    "`run.height_min_resolution` (=48) must be a power of two": changed(
+        run={"height_min_resolution": 48}
+    ),
     "`model.mapping_layers` must be positive": changed(
         data={"conditional": True}, model=SKIP | {"mapping_layers": 0}
     ),

@@ -1,6 +1,7 @@
 """The launch scripts: sound shell, flags that exist, processes that end together."""
 
 import ast
+import math
 import os
 import re
 import signal
@@ -10,9 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
+
+from stylegan_jax import front_door
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = sorted((ROOT / "launch").glob("*.sh"))
+LAUNCH = ROOT / "launch"
+SCRIPTS = sorted([*LAUNCH.glob("*.sh"), *LAUNCH.glob("*.sbatch")])
+EXPECTED = Path(__file__).resolve().parent / "launch"
 
 
 def flags_of_train() -> set[str]:
@@ -38,7 +44,8 @@ def flags_used(script: str) -> set[str]:
 
 
 def test_the_scripts_are_found():
-    assert [path.name for path in SCRIPTS] == ["local.sh", "slurm.sh", "tpu_vm.sh"]
+    names = [path.name for path in SCRIPTS]
+    assert names == ["local.sh", "slurm.sbatch", "tpu_vm.sh"]
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
@@ -47,6 +54,48 @@ def test_is_sound_shell(path):
     assert (checked.returncode, checked.stderr) == (0, "")
     assert os.access(path, os.X_OK)
     assert "set -euo pipefail" in path.read_text()
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
+def test_passes_shellcheck(path):
+    checker = Path(sys.executable).parent / "shellcheck"  # of the extra "dev"
+    checked = subprocess.run([checker, path], capture_output=True, text=True)
+    assert (checked.returncode, checked.stdout) == (0, "")
+
+
+DRY_RUNS = {
+    "local": ("local.sh", ["--dry-run", "-d", "2", "-p", "5", "--restarts=3", "--"]),
+    "slurm": ("slurm.sbatch", ["--dry-run"]),
+    "tpu_vm-train": ("tpu_vm.sh", ["--dry-run", "train"]),
+    "tpu_vm-keep": ("tpu_vm.sh", ["--dry-run", "keep"]),
+    "tpu_vm-logs": ("tpu_vm.sh", ["--dry-run", "logs"]),
+    "tpu_vm-stop": ("tpu_vm.sh", ["--dry-run", "stop"]),
+    "tpu_vm-delete": ("tpu_vm.sh", ["--dry-run", "delete"]),
+}
+
+
+@pytest.mark.parametrize("name", DRY_RUNS)
+def test_a_dry_run_prints_every_command_and_runs_none(name, tmp_path):
+    """Compared with tests/launch/NAME.txt, where ROOT is the repository."""
+    script, arguments = DRY_RUNS[name]
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "bin" / "python").touch(mode=0o755)
+    settings = {
+        "local": {"PYTHON": "python"},
+        "slurm": {"VENV": "venv", "SLURM_GPUS_ON_NODE": "4", "SLURM_JOB_ID": "7"},
+        "tpu_vm": {"NAME": "pod", "ZONE": "here", "TYPE": "v5litepod-64", "SPOT": "1"},
+    }[name.partition("-")[0]]
+    done = subprocess.run(
+        [LAUNCH / script, *arguments, "--config=configs/ffhq.py", "--workdir=a b"],
+        cwd=tmp_path,
+        # What it should not run is not there to be run.
+        env={"PATH": "/usr/bin:/bin"} | settings,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = (EXPECTED / f"{name}.txt").read_text()
+    assert done.stdout.replace(str(ROOT), "ROOT") == expected
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
@@ -103,7 +152,10 @@ def test_local_fails_with_the_first_to_fail_and_ends_the_others(stand_in, tmp_pa
     )
     done = local(python, "-n", "2", "-p", "5", "--", "--workdir=x")
     assert done.wait(60) == 7
-    assert "process 1 failed with status 7" in done.stderr.read()
+    errors = done.stderr.read()
+    assert "process 1 of 2 failed with status 7; ending the others" in errors
+    again = f"{ROOT / 'launch' / 'local.sh'} -n 2 -p 5 -- --workdir=x"
+    assert f"to resume from the last checkpoint: {again}" in errors
     assert (tmp_path / "0.txt").read_text() == "ended\n"
 
 
@@ -134,6 +186,45 @@ def test_local_passes_a_signal_on_once(stand_in, tmp_path, number):
         assert (tmp_path / f"{i}.txt").read_text() == "TERM\n"
 
 
+def test_local_starts_all_again_as_often_as_told(stand_in, tmp_path):
+    """Killed twice, then well; and once more than is allowed."""
+    python = stand_in(
+        'echo x >>"$here/$process.txt"\n'
+        'starts=$(wc -l <"$here/$process.txt")\n'
+        "if [[ $process == 1 && $starts -le 2 ]]; then sleep 0.2; kill -9 $$; fi\n"
+        "if [[ $starts -le 2 ]]; then exec sleep 60; fi"
+    )
+    done = local(python, "-p", "5", "--restarts=3", "--", "--workdir=x")
+    assert done.wait(60) == 0
+    errors = done.stderr.read()
+    killed = "process 1 of 2 was killed by SIGKILL (status 137); ending the others"
+    assert errors.count(killed) == 2
+    assert "restart 2 of 3, from the last checkpoint" in errors
+    assert "restart 3 of 3" not in errors and "to resume" not in errors
+    for i in range(2):
+        assert (tmp_path / f"{i}.txt").read_text() == 3 * "x\n"
+
+    (tmp_path / "1.txt").unlink()
+    done = local(python, "-p", "5", "--restarts=1", "--", "--workdir=x")
+    assert done.wait(60) == 137
+    assert "to resume from the last checkpoint" in done.stderr.read()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--restart=3", "--", "--workdir=x"], "unknown option '--restart=3'"),
+        (["--restarts=many", "--", "--workdir=x"], "needs a number, got 'many'"),
+        (["-n", "two", "--", "--workdir=x"], "-n needs a number"),
+        (["--workdir=x"], "flags of train come after --"),
+    ],
+)
+def test_local_refuses_what_it_does_not_know(stand_in, arguments, message):
+    started = local(stand_in("exit 0"), *arguments)
+    assert started.wait(60) == 2
+    assert message in started.stderr.read()
+
+
 def test_local_explains_itself(stand_in):
     started = local(stand_in("exit 0"))
     assert started.wait(60) == 2
@@ -142,10 +233,134 @@ def test_local_explains_itself(stand_in):
 
 def test_slurm_refuses_to_run_outside_of_a_job():
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM")}
-    script = ROOT / "launch" / "slurm.sh"
+    script = LAUNCH / "slurm.sbatch"
     done = subprocess.run([script], env=environment, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "sbatch launch/slurm.sh" in done.stderr
+    assert "sbatch launch/slurm.sbatch" in done.stderr
+
+
+SRUN = """#!/usr/bin/env bash
+[[ $1 == --kill-on-bad-exit=1 ]] && exit 3
+"""
+SCONTROL = """#!/usr/bin/env bash
+echo "$@"
+"""
+
+
+@pytest.mark.parametrize("restarts, requeued", [("0", True), ("3", False)])
+def test_slurm_puts_a_failed_job_into_the_queue_again(tmp_path, restarts, requeued):
+    programs = {"srun": SRUN, "scontrol": SCONTROL, "venv/bin/python": ""}
+    for name, body in programs.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(body)
+        (tmp_path / name).chmod(0o755)
+    settings = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "VENV": "venv",
+        "SLURM_JOB_ID": "7",
+        "SLURM_SUBMIT_DIR": str(tmp_path),
+        "SLURM_RESTART_COUNT": restarts,
+    }
+    done = subprocess.run(
+        [LAUNCH / "slurm.sbatch", "--workdir=x"],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 3
+    assert (done.stdout == "requeue 7\n") is requeued
+    expected = "restart 1 of 3" if requeued else "submit the same command again"
+    assert expected in done.stderr
+
+
+# A TPU of one host: commands of `ssh` run here; the first run fails, then the TPU is
+# preempted in the second, and the third finishes.
+GCLOUD = """#!/usr/bin/env bash
+echo "$4" >>"$here/calls"
+case $4 in
+  describe) cat "$here/state" 2>/dev/null ;;
+  create) echo READY >"$here/state" ;;
+  delete) rm -rf "$here/state" "$here/stylegan_jax" ;;
+  ssh)
+    command=${7#--command=}
+    if [[ $command == *uv* ]]; then
+      mkdir -p "$here/stylegan_jax/.venv/bin"
+      cp "$here/python" "$here/stylegan_jax/.venv/bin/python"
+    else
+      cd "$here" && bash -c "$command"
+    fi
+    ;;
+  scp) cp "$5" "$here/stylegan_jax.tar.gz" ;;
+esac
+"""
+RUN_ON_TPU = """#!/usr/bin/env bash
+echo x >>"$here/runs"
+case $(wc -l <"$here/runs") in
+  1) exit 1 ;;
+  2) echo PREEMPTED >"$here/state" ;;
+  *) echo "finished at 1 kimg: $*" ;;
+esac
+"""
+
+
+def test_tpu_vm_keeps_a_run_going_until_it_has_finished(tmp_path):
+    for name, body in {"gcloud": GCLOUD, "python": RUN_ON_TPU}.items():
+        (tmp_path / name).write_text(body)
+        (tmp_path / name).chmod(0o755)
+    settings = {"NAME": "pod", "ZONE": "here", "POLL_SECONDS": "0.3"}
+    done = subprocess.run(
+        [LAUNCH / "tpu_vm.sh", "keep", "--workdir=a b"],
+        env=os.environ
+        | settings
+        | {"here": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "pod is READY, the run 1: restart 1 of 100" in done.stdout
+    assert "pod is PREEMPTED" in done.stdout and "restart 2 of 100" in done.stdout
+    assert done.stdout.endswith("pod: the run has finished\n")
+    calls = (tmp_path / "calls").read_text().split()
+    assert calls.count("create") == 2 and calls.count("delete") == 1
+    log = (tmp_path / "stylegan_jax" / "train.log").read_text()
+    arguments = "-m stylegan_jax.train --distributed --workdir=a b"
+    assert log == f"finished at 1 kimg: {arguments}\n"
+
+
+def test_the_jobset_fits_its_slice_and_train():
+    text = (LAUNCH / "gke_jobset.yaml").read_text()
+    jobset = yaml.safe_load(text)
+    [job] = jobset["spec"]["replicatedJobs"]
+    hosts = job["template"]["spec"]
+    pod = hosts["template"]["spec"]
+    [container] = pod["containers"]
+    topology = pod["nodeSelector"]["cloud.google.com/gke-tpu-topology"]
+    chips = container["resources"]["limits"]["google.com/tpu"] * hosts["parallelism"]
+    assert math.prod(map(int, topology.split("x"))) == chips == 64
+    assert hosts["completions"] == hosts["parallelism"]
+    command = container["command"]
+    assert command[:3] == ["python", "-m", "stylegan_jax.train"]
+    given = [flag[2:].partition("=") for flag in command[3:]]
+    flags, overrides = (
+        {name: value for name, _, value in given if ("." in name) is dotted}
+        for dotted in (False, True)
+    )
+    assert set(flags) <= flags_of_train()
+    assert (ROOT / flags["config"]).exists()
+    assert not front_door.unknown_overrides(command[3:])
+    assert int(overrides["config.training.batch_size"]) % chips == 0
+
+
+def test_the_dockerfile_installs_what_there_is():
+    text = (LAUNCH / "Dockerfile").read_text()
+    extras = set(re.findall(r"EXTRAS=(\w+)", text))
+    assert extras == {"gpu", "tpu"}
+    assert extras <= set(re.findall(r'"(\w+)": \[', (ROOT / "setup.py").read_text()))
+    sent = (LAUNCH / "Dockerfile.dockerignore").read_text()
+    for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE):
+        for name in line.split()[:-1]:
+            assert (ROOT / name).exists() and f"!{name}\n" in sent
 
 
 @pytest.mark.slow

@@ -412,6 +412,52 @@ def test_one_process_goes_on_from_two_that_a_signal_stopped(runs):
     assert_equal_runs(runs, "one", "stopped")
 
 
+@pytest.mark.slow
+def test_two_processes_killed_twice_are_brought_back(runs):
+    """By launch/local.sh, from the last checkpoint, with nothing lost."""
+    log = runs.folder / "killed.log"
+    command = [str(ROOT / "launch" / "local.sh"), "-n", "2", "-d", "1"]
+    flags = runs.command("killed")[3:]
+    supervisor = start(
+        [*command, "--restarts=3", "--", *flags], log, PYTHON=sys.executable
+    )
+    try:
+        for victim, checkpoint in ((1, 32), (0, 64)):
+            path = runs.folder / "killed" / "checkpoints" / str(checkpoint)
+            deadline = time.monotonic() + TIMEOUT_SECONDS
+            while not path.exists():
+                assert supervisor.poll() is None and time.monotonic() < deadline, (
+                    log.read_text()
+                )
+                time.sleep(0.01)
+            os.kill(child(supervisor, f"--process_id={victim}"), signal.SIGKILL)
+    except BaseException:
+        supervisor.terminate()
+        raise
+    finish([supervisor])
+    text = log.read_text()
+    for victim in (0, 1):
+        assert f"process {victim} of 2 was killed by SIGKILL (status 137)" in text
+    assert "restart 2 of 3" in text and "restart 3 of 3" not in text
+    starts = [
+        r["images_seen"] for r in runs.rows("killed") if r.get("event") == "start"
+    ]
+    assert starts[0] == 0 and starts[1] >= 32 and starts[2] >= 64
+    assert runs.checkpoints("killed") == runs.checkpoints("one")
+    assert_equal_runs(runs, "one", "killed")
+
+
+def child(parent: subprocess.Popen, argument: str) -> int:
+    """The running child of a process that has an argument."""
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text()
+    (found,) = (
+        int(pid)
+        for pid in children.split()
+        if argument in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    )
+    return found
+
+
 def test_the_generator_of_two_processes_is_used_by_one(runs):
     trained = workdir.load_generator(runs.folder / "resumed")
     assert trained.resolution == 8 and 0 < trained.fade < 1

@@ -1,17 +1,22 @@
-"""A directory of image files as a data source."""
+"""A directory of image files, on disk or in a bucket, as a data source."""
 
 import hashlib
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from stylegan_jax import config
+from etils import epath
+
+from stylegan_jax import config, paths
 from stylegan_jax.data import images
 from stylegan_jax.data.interface import Source
 
+Folder = Path | epath.Path  # on disk, in a bucket
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 MAX_HEADERS = 5000  # read at opening; of larger folders an even sample
+MAX_HEADERS_IN_BUCKET = 200
 MAX_LISTED = 5  # files named in one message
 
 
@@ -23,7 +28,10 @@ def open_folder(data: config.Data) -> Source:
     Raises:
       ValueError: no images, or images that are damaged or have an unusable size.
     """
-    root = Path(data.path).expanduser()
+    root: Folder = Path(data.path).expanduser()
+    in_bucket = paths.scheme_of(data.path) is not None
+    if in_bucket:
+        root = paths.open_path(data.path)
     names = _image_names(root)
     _check_headers(root, names, data)
     tops = [name.split("/", 1)[0] for name in names]
@@ -38,15 +46,21 @@ def open_folder(data: config.Data) -> Source:
     path_table = tf.constant([os.fsencode(root / name) for name in names])
     label_table = tf.constant(labels, tf.int32)
 
+    def read(index: Any) -> bytes:
+        return (root / names[index]).read_bytes()
+
     def load(index: Any) -> tuple[Any, Any]:
-        encoded = tf.io.read_file(path_table[index])
+        if in_bucket:
+            encoded = tf.ensure_shape(tf.numpy_function(read, [index], tf.string), [])
+        else:
+            encoded = tf.io.read_file(path_table[index])
         return images.load_encoded(encoded, *how), label_table[index]
 
     def check(index: int) -> str | None:
         try:
             encoded = (root / names[index]).read_bytes()
         except OSError as error:
-            return f"can't be read: {error.strerror}"
+            return f"can't be read: {error.strerror or error}"
         return images.encoded_problem(encoded, *how)
 
     return Source(
@@ -63,26 +77,19 @@ def open_folder(data: config.Data) -> Source:
     )
 
 
-def _image_names(root: Path) -> list[str]:
+def _image_names(root: Folder) -> list[str]:
     """Sorted posix paths, relative to `root`, of all image files below it."""
     if not root.is_dir():
         raise ValueError(
             f"`data.path` (={str(root)!r}) is not a directory; it must be one with "
             f"images ({', '.join(SUFFIXES)}), searched recursively"
         )
-    names = []
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if not name.startswith(".") and not _links_back(folder, name)
-        ]
-        relative = Path(folder).relative_to(root)
-        names += [
-            (relative / name).as_posix()
-            for name in files
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        ]
+    names = [
+        name
+        for name in (_on_disk(root) if isinstance(root, Path) else _in_bucket(root))
+        if name.lower().endswith(SUFFIXES)
+        and not any(part.startswith(".") for part in name.split("/"))
+    ]
     if not names:
         raise ValueError(
             f"`data.path` (={str(root)!r}) holds no images; files with the endings "
@@ -91,17 +98,40 @@ def _image_names(root: Path) -> list[str]:
     return sorted(names)
 
 
+def _on_disk(root: Path) -> Iterator[str]:
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        subfolders[:] = [
+            name
+            for name in subfolders
+            if not name.startswith(".") and not _links_back(folder, name)
+        ]
+        relative = Path(folder).relative_to(root)
+        yield from ((relative / name).as_posix() for name in files)
+
+
+def _in_bucket(root: epath.Path) -> Iterator[str]:
+    for folder, _, files in root.walk():
+        relative = folder.relative_to(root)
+        yield from ((relative / name).as_posix() for name in files)
+
+
 def _links_back(folder: str, name: str) -> bool:
     """Whether a sub-folder is a link to a folder that it lies in."""
     target = os.path.realpath(os.path.join(folder, name))
     return Path(os.path.realpath(folder)).is_relative_to(target)
 
 
-def _check_headers(root: Path, names: list[str], data: config.Data) -> None:
-    count = min(len(names), MAX_HEADERS)
+def _check_headers(root: Folder, names: list[str], data: config.Data) -> None:
+    on_disk = isinstance(root, Path)
+    count = min(len(names), MAX_HEADERS if on_disk else MAX_HEADERS_IN_BUCKET)
+
+    def header_of(name: str) -> images.Size | str:
+        path = root / name
+        return images.header(path if on_disk else path.read_bytes())
+
     sample = [names[i * len(names) // count] for i in range(count)]
     with ThreadPoolExecutor(16) as pool:
-        headers = list(pool.map(lambda name: images.header(root / name), sample))
+        headers = list(pool.map(header_of, sample))
     size = config.image_size(data.base_size, data.resolution)
     damaged, unfit, unfit_sizes = [], [], []
     for name, header in zip(sample, headers, strict=True):
@@ -136,10 +166,16 @@ def _listing(problems: list[str]) -> str:
     return "".join(f"\n  {line}" for line in lines)
 
 
-def _fingerprint(root: Path, names: list[str]) -> str:
+def _fingerprint(root: Folder, names: list[str]) -> str:
     """Digest of relative paths, hence labels, and file sizes."""
+
+    def size_of(name: str) -> int:
+        status = (root / name).stat()
+        return status.st_size if isinstance(root, Path) else status.length
+
+    with ThreadPoolExecutor(16) as pool:  # in a bucket each is a request
+        sizes = list(pool.map(size_of, names))
     digest = hashlib.sha256()
-    for name in names:
-        size = (root / name).stat().st_size
+    for name, size in zip(names, sizes, strict=True):
         digest.update(os.fsencode(f"{name}\0{size}\n"))
     return digest.hexdigest()

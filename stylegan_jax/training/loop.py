@@ -24,6 +24,7 @@ from stylegan_jax.training.programs import ProgramCache, Programs
 from stylegan_jax.training.recipes import Phase
 from stylegan_jax.training.state import TrainState, reset_optimizers
 from stylegan_jax.training.step import build_optimizers
+from stylegan_jax.training.watchdog import Watchdog
 
 Batches = Iterator[tuple[np.ndarray, np.ndarray]]  # this process's images and labels
 
@@ -111,8 +112,10 @@ class Loop:
         self._programs, self._hooks, self._parallel = programs, hooks, parallel
         self._checkpoints, self._reporter, self._stop = checkpoints, reporter, stop
         optimizers = build_optimizers(e)
-        self._reset = parallel.jit_replicated(
-            lambda state: reset_optimizers(state, optimizers), donate_argnums=0
+        self._reset = jax.jit(
+            lambda state: reset_optimizers(state, optimizers),
+            out_shardings=programs.state_shardings,
+            donate_argnums=0,
         )
         self._sums: dict[str, tuple[Any, int]] = {}  # phase -> scalars' sums, count
         self._add = jax.jit(lambda a, b: jax.tree.map(jnp.add, a, b))
@@ -132,6 +135,10 @@ class Loop:
           CheckpointError: the last checkpoint could not be written.
         """
         self._tick_start_seconds = time.monotonic()
+        who = (
+            f"process {self._parallel.process_index} of {self._parallel.process_count}"
+        )
+        self._watchdog = Watchdog(self._e.run.hang_report_seconds, who)
         try:
             for stage in self._stages:
                 if progress.images_seen < stage.end_images:
@@ -140,8 +147,9 @@ class Loop:
                     break
             self._save(state, progress)
             self._checkpoints.wait()
-        finally:  # may wait for a compilation, so only when all is saved
-            self._programs.close()
+        finally:
+            self._watchdog.close()
+            self._programs.close()  # may wait for a compilation: only when all is saved
         return state
 
     def _run_stage(
@@ -185,6 +193,7 @@ class Loop:
     def _enter(self, stage: Stage) -> Programs:
         """The stage's programs; begins to compile the next stage's."""
         start = time.monotonic()
+        self._watchdog.watch(f"the compilation of stage {stage.name}")
         programs = self._programs.get(stage)
         waited = time.monotonic() - start
         self._reporter.line(
@@ -206,6 +215,10 @@ class Loop:
         progress: Progress,
     ) -> TrainState:
         """A few steps at one fade and learning rate."""
+        self._watchdog.watch(
+            f"the round from step {progress.step} on ({progress.images_seen / 1000:g} "
+            f"kimg, stage {stage.name})"
+        )
         fade, rate = self._parallel.replicate(
             (
                 np.float32(stage.fade(progress.images_seen)),
@@ -249,6 +262,7 @@ class Loop:
         Returns:
           Whether the latest update of some phase was skipped.
         """
+        self._watchdog.watch(f"tick {progress.tick + 1} (step {progress.step})")
         sums, skipped, total = jax.device_get(
             (self._sums, state.skipped, state.skipped_total)
         )
@@ -314,6 +328,7 @@ class Loop:
 
     def _save(self, state: TrainState, progress: Progress) -> None:
         """Saves; that the save before failed is no reason not to."""
+        self._watchdog.watch(f"the checkpoint of step {progress.step}")
         try:
             self._checkpoints.wait()
         except CheckpointError as error:

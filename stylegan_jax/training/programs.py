@@ -11,7 +11,7 @@ from stylegan_jax.config import Experiment
 from stylegan_jax.parallel import Parallel
 from stylegan_jax.training.growth import Stage
 from stylegan_jax.training.recipes import Phase
-from stylegan_jax.training.state import TrainState
+from stylegan_jax.training.state import TrainState, shardings
 from stylegan_jax.training.step import Update, build_update
 
 Programs = dict[str, Update]  # phase name -> compiled update
@@ -44,6 +44,11 @@ class ProgramCache:
         self._on_compiled = on_compiled
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
         self._futures: dict[int, Future[Programs]] = {}
+
+    @property
+    def state_shardings(self) -> TrainState:
+        """How the arrays of the state lie on the devices, before and after."""
+        return shardings(self._state)
 
     def prepare(self, stage: Stage) -> None:
         """Begins to compile a stage in the background."""
@@ -79,10 +84,7 @@ class ProgramCache:
         jitted = jax.jit(
             update,
             donate_argnums=0,
-            out_shardings=(
-                jax.tree.map(lambda _: self._parallel.replicated, self._state),
-                self._parallel.replicated,
-            ),
+            out_shardings=(self.state_shardings, self._parallel.replicated),
         )
         platforms = None if platform is None else (platform,)
         return jitted.trace(*self.arguments(stage)).lower(lowering_platforms=platforms)

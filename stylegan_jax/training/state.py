@@ -10,6 +10,7 @@ import optax
 from stylegan_jax import rngs
 from stylegan_jax.config import image_size
 from stylegan_jax.models import Discriminator, Generator, Variables
+from stylegan_jax.parallel import Parallel
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 
@@ -89,6 +90,45 @@ def create(
         skipped=dict.fromkeys(phases, zero),
         skipped_total=dict.fromkeys(phases, zero),
     )
+
+
+def placed(state: TrainState, parallel: Parallel, shard_optimizer: bool) -> TrainState:
+    """Shapes, dtypes and shardings of a state.
+
+    Args:
+      state: arrays, or their shapes and dtypes.
+      parallel: the devices.
+      shard_optimizer: whether optimizers and averaged parameters are split over all
+        devices, each of which then updates its part; else all is replicated. Trained
+        parameters always are.
+
+    Returns:
+      The state as `jax.ShapeDtypeStruct`s with shardings.
+
+    Reference: Rajbhandari et al. 2020, "ZeRO: Memory Optimizations Toward Training
+    Trillion Parameter Models", section 5.1.
+    """
+
+    def whole(x: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.replicated)
+
+    def divided(x: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(
+            x.shape, x.dtype, sharding=parallel.divided(x.shape)
+        )
+
+    out = jax.tree.map(whole, state)
+    if not shard_optimizer:
+        return out
+    return out.replace(
+        optimizer=jax.tree.map(divided, state.optimizer),
+        ema=out.ema | {"params": jax.tree.map(divided, state.ema["params"])},
+    )
+
+
+def shardings(state: TrainState) -> TrainState:
+    """The sharding of each array of a state."""
+    return jax.tree.map(lambda x: x.sharding, state)
 
 
 def reset_optimizers(

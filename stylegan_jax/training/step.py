@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -77,6 +78,7 @@ def build_update(
     phase = phases[index]
     optimizer = build_optimizers(e)[phase.network]
     rounds = e.training.accumulation_rounds
+    by_height = height_splitter(parallel, e.run.height_min_resolution)
     # The clock moves with the last of the phases that run at every step.
     clock = max(i for i, p in enumerate(phases) if p.interval == 1)
 
@@ -114,9 +116,10 @@ def build_update(
                 loss, outcome = phase.objective(params, inputs)
                 return loss, (averages | outcome.averages, outcome.scalars)
 
-            (_, (after, scalars)), gradients = jax.value_and_grad(
-                objective, has_aux=True
-            )(params)
+            with nn.intercept_methods(by_height):
+                (_, (after, scalars)), gradients = jax.value_and_grad(
+                    objective, has_aux=True
+                )(params)
             return after, (gradients, scalars)
 
         averages, (gradients, scalars) = accumulate(
@@ -126,9 +129,13 @@ def build_update(
             labels,
             rounds,
         )
+        if e.run.shard_optimizer:  # only what the optimizer does is split
+            gradients = parallel.whole(gradients)
         direction, moments = optimizer.update(
             gradients, state.optimizer[phase.network], params
         )
+        if e.run.shard_optimizer:
+            direction = parallel.whole(direction)
         rate = learning_rate * relative_rate(e, phase.network)
         updated = optax.apply_updates(
             params, jax.tree.map(lambda d: -rate * d, direction)
@@ -158,6 +165,28 @@ def build_update(
         return new, {f"{phase.name}/{k}": v for k, v in scalars.items()}
 
     return update
+
+
+def height_splitter(parallel: Parallel, min_resolution: int) -> Callable[..., Any]:
+    """An interceptor of Flax that splits what large layers return by height.
+
+    The networks know nothing of it. Between two such results the compiler splits
+    likewise, and devices exchange the rows that a kernel reaches over their borders.
+
+    Args:
+      parallel: the devices.
+      min_resolution: layers with fewer rows are left to the compiler.
+    """
+
+    def split(x: Any) -> Any:
+        is_large = getattr(x, "ndim", 0) == 4 and x.shape[1] >= min_resolution
+        return parallel.split_height(x) if is_large else x
+
+    def intercept(call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
+        del context
+        return jax.tree.map(split, call(*args, **kwargs))
+
+    return intercept
 
 
 def accumulate(

@@ -6,13 +6,13 @@ as it was initialised. The optimizers and the clock always start afresh.
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from etils import epath
 
-from stylegan_jax import config, models, workdir
+from stylegan_jax import config, models, paths, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.training import recipes, step
 from stylegan_jax.training import state as train_state
@@ -161,9 +161,9 @@ def _read(path: str, sharding: jax.sharding.Sharding) -> tuple[str, dict[str, An
     return f"{directory}, checkpoint {number}", items
 
 
-def _split(path: str) -> tuple[Path, int | None]:
+def _split(path: str) -> tuple[epath.Path, int | None]:
     """A run's directory and the number of the checkpoint, if `path` names one."""
-    directory = Path(path).expanduser()
+    directory = paths.open_path(path)
     if directory.parent.name == "checkpoints" and directory.name.isdigit():
         return directory.parent.parent, int(directory.name)
     return directory, None

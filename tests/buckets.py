@@ -1,0 +1,66 @@
+"""A stand-in for buckets: gs:// of `etils.epath` served from a directory."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from etils import epath
+from etils.epath import backend, gpath
+
+from stylegan_jax import paths
+
+
+class Bucket(backend._OsPathBackend):
+    """gs://NAME/FILE is ROOT/NAME/FILE; counts nothing, hides nothing."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def local(self, path: epath.PathLike) -> str:
+        text = os.fspath(path)
+        if "://" not in text:
+            return text
+        return str(self.root / text.partition("://")[2])
+
+    def open(self, path, mode):
+        assert "a" not in mode, "buckets cannot append"
+        return super().open(self.local(path), mode)
+
+    def walk(self, top, **arguments):
+        for folder, folders, files in super().walk(self.local(top), **arguments):
+            relative = os.path.relpath(folder, self.root)
+            yield f"gs://{relative}", folders, files
+
+    def glob(self, path):
+        found = super().glob(self.local(path))
+        return [f"gs://{os.path.relpath(f, self.root)}" for f in found]
+
+
+def _mapped(name: str, count: int):
+    original = getattr(backend._OsPathBackend, name)
+
+    def method(self, *arguments, **others):
+        where = [self.local(path) for path in arguments[:count]]
+        return original(self, *where, *arguments[count:], **others)
+
+    return method
+
+
+_OF_ONE_PATH = ("exists", "isdir", "listdir", "makedirs", "mkdir", "rmtree")
+for _name in (*_OF_ONE_PATH, "remove", "stat"):
+    setattr(Bucket, _name, _mapped(_name, 1))
+for _name in ("rename", "replace", "copy"):
+    setattr(Bucket, _name, _mapped(_name, 2))
+
+
+@contextlib.contextmanager
+def served(root: Path) -> Iterator[None]:
+    """Within the block gs:// is the directory, and its packages seem installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(gpath._PREFIX_TO_BACKEND, "gs", Bucket(root))
+        patch.setattr(gpath, "_is_tf_installed", lambda: False)
+        patch.setattr(paths, "_etils_takes_tensorflow", lambda: False)
+        patch.setattr(paths, "_is_installed", lambda package: package == "gcsfs")
+        yield
