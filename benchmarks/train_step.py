@@ -14,20 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 from ml_collections import config_flags
 
-from benchmarks import flops
+from benchmarks import flops, matmul
 from stylegan_jax import config, host_memory, models, parallel
 from stylegan_jax.config import Experiment
 from stylegan_jax.training import growth, recipes, step
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.growth import Stage
 from stylegan_jax.training.programs import ProgramCache
-
-MATMUL_SIZE = 2048
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.")
 _RESOLUTION = flags.DEFINE_integer("resolution", None, "Of the stage; default: last.")
@@ -97,12 +94,12 @@ def measure(
         run(name, 1)
         counts[name] = max(1, round(seconds / run(name, 1)))
     samples = {name: [] for name in names}
-    rates = [matmul_rate()]
+    rates = [matmul.rate()]
     for _ in range(rounds):
         for name in names:
             samples[name].append(run(name, counts[name]))
-        rates.append(matmul_rate())
-    matmul = statistics.median(rates)
+        rates.append(matmul.rate())
+    matmul_rate = statistics.median(rates)
     g, d = flops.per_image(generator, discriminator, stage.resolution)
     useful = flops.per_phase(e, stage, g, d)
     intervals = {p.name: p.interval for p in phases}
@@ -111,7 +108,7 @@ def measure(
         "device": jax.devices()[0].device_kind,
         "devices": devices.num_devices,
         "jax": jax.__version__,
-        "matmul_gflops": matmul / 1e9,
+        "matmul_gflops": matmul_rate / 1e9,
         "forward_gflop_per_image": {"generator": g / 1e9, "discriminator": d / 1e9},
         "phases": {},
     }
@@ -125,7 +122,7 @@ def measure(
             "interval": intervals[name],
             "useful_gflop": useful[name] / 1e9,
             "xla_over_useful": xla / useful[name],
-            "utilisation": useful[name] / median / matmul,
+            "utilisation": useful[name] / median / matmul_rate,
             "compile_seconds": compile_seconds[name],
             "temporary_mib": memory.temp_size_in_bytes / 2**20,
             "state_mib": memory.argument_size_in_bytes / 2**20,
@@ -136,7 +133,7 @@ def measure(
     figures |= {
         "seconds_per_image": total_seconds / stage.batch_size,
         "images_per_second": stage.batch_size / total_seconds,
-        "utilisation": total_useful / total_seconds / matmul,
+        "utilisation": total_useful / total_seconds / matmul_rate,
         "xla_over_useful": total_xla / total_useful,
         "compile_seconds": sum(compile_seconds.values()),
     }
@@ -154,19 +151,6 @@ def arguments(
     one_hot = np.eye(max(labels, 1), dtype=np.float32)[classes][:, :labels]
     batch = devices.put_batch((images, one_hot))
     return *batch, *devices.replicate((np.float32(0.5), np.float32(1e-4)))
-
-
-def matmul_rate(size: int = MATMUL_SIZE, seconds: float = 0.5) -> float:
-    """Operations per second of a square float32 matrix product."""
-    x = jnp.ones((size, size))
-    product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
-    product(x).block_until_ready()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        product(x).block_until_ready()
-        times.append(time.perf_counter() - start)
-    return 2 * size**3 / statistics.median(times)
 
 
 def table(figures: dict[str, Any]) -> str:

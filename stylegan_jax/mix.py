@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-from stylegan_jax import paths, workdir
+from stylegan_jax import host_memory, paths, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.front_door import reporting_errors
 from stylegan_jax.reporting import save_png
@@ -21,6 +21,7 @@ def main(argv: list[str]) -> None:
     """Writes the figure."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
+    host_memory.keep_freed_on_cpu()
     trained = workdir.load_generator(paths.open_path(FLAGS.workdir), FLAGS.step)
 
     def styles(text: str):

@@ -170,6 +170,7 @@ def difference(path: Path, expected: Path, part: str = "") -> float:
     return worst
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count, divided, source", RESUMED)
 def test_resumes_on_other_devices_to_the_same_numbers(done, count, divided, source):
     found = difference(done / f"{count}-{source}.npz", done / "expected.npz")
@@ -179,6 +180,7 @@ def test_resumes_on_other_devices_to_the_same_numbers(done, count, divided, sour
     assert moved > 1e-3  # what the steps after the checkpoint change
 
 
+@pytest.mark.slow
 def test_a_divided_optimizer_takes_its_share_of_memory_and_changes_no_number(done):
     found = difference(done / "saved-divided.npz", done / "saved-whole.npz")
     print(f"largest relative difference, divided to whole: {found:.1e}")
@@ -191,6 +193,7 @@ def test_a_divided_optimizer_takes_its_share_of_memory_and_changes_no_number(don
         assert whole[name] / SAVED_BY <= divided[name] < 1.1 * whole[name] / SAVED_BY
 
 
+@pytest.mark.slow
 def test_a_divided_optimizer_exchanges_gradients_and_updated_parameters_only(done):
     facts = json.loads((done / "facts.json").read_text())
     both = facts["whole"]["params"] / 4  # elements of G and D
@@ -205,12 +208,14 @@ def test_a_divided_optimizer_exchanges_gradients_and_updated_parameters_only(don
         assert reduced <= 1.01 * sum(size for _, size in before)
 
 
+@pytest.mark.slow
 def test_images_split_by_height_change_no_number(done):
     found = difference(done / "height.npz", done / "expected.npz")
     print(f"largest relative difference, split by height: {found:.1e}")
     assert found <= 1e-5
 
 
+@pytest.mark.slow
 def test_devices_of_a_group_exchange_the_rows_at_their_border_only(done):
     """8x8 images over two devices: at 8x8 each has 4 rows, and asks for one more."""
     for phase in ("d_main", "g_main"):

@@ -108,6 +108,7 @@ def test_generate_needs_a_run(tmp_path):
         workdir.load_generator(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_conditional_run(tmp_path):
     changes = {"data.conditional": True, "training.total_kimg": 0.032}
     state = train.train(tiny.experiment(tiny.SMALLEST | changes), tmp_path / "run")

@@ -387,6 +387,7 @@ def test_two_processes_go_on_from_one(runs):
     only_the_main_process_reported(runs, "resumed")
 
 
+@pytest.mark.slow
 def test_one_process_goes_on_from_two_that_a_signal_stopped(runs):
     """From the start by two; one is told to stop: both save, and end in order."""
     both = runs.two("stopped")

@@ -145,7 +145,13 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "wide",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("gray", "transparent")),
+    ],
+)
 def test_a_run(tmp_path, name):
     """Trains, and draws with the programs that users start."""
     changes = STYLEGAN2 | {"data.path": str(tmp_path / "images")} | RUNS[name]

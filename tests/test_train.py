@@ -137,7 +137,8 @@ def test_one_compilation_a_stage_and_ahead_of_it(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "at", [96, tiny.BOUNDARY, pytest.param(128, marks=pytest.mark.slow)]
+    "at",
+    [tiny.BOUNDARY, *(pytest.param(at, marks=pytest.mark.slow) for at in (96, 128))],
 )
 def test_a_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, capsys, at):
     """From before the stage boundary, exactly at it, and while fading in."""
@@ -223,6 +224,7 @@ def test_a_signal_saves_and_ends_the_run(tmp_path, capsys, number):
     assert int(state.images_seen) == 8 * int(state.step) == start + 32
 
 
+@pytest.mark.slow
 def test_more_training_equals_training_on(finished, tmp_path):
     run = tmp_path / "run"
     train.train(tiny.experiment({"training.total_kimg": 0.128}), run)
@@ -554,6 +556,7 @@ def test_an_image_that_breaks_off_is_named(tmp_path):
 # Other kinds of images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (4, "RGBA")])
 def test_images_of_other_channels(tmp_path, channels, mode):
     changes = {"data.channels": channels, "training.total_kimg": 0.016}

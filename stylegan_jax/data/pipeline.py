@@ -73,6 +73,8 @@ def batches(
     share = batch_size // process_count
     first = start_images + process_index * share
 
+    # Its `if`s depend on no tensor; AutoGraph would look for some, for seconds.
+    @tf.autograph.experimental.do_not_convert
     def load(row: Any) -> tuple[Any, Any]:
         position = first + row // share * batch_size + row % share
         image, label = source.load(_shuffled(position, source.num_images, seed))

@@ -62,7 +62,13 @@ def labels_of_phase(recording, tape, iteration: int, phase: str) -> np.ndarray:
     return np.concatenate(packed)
 
 
-@pytest.mark.parametrize("name", ["D4_train_uncond", "D5_train_cond_mix_2rounds"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("D4_train_uncond", marks=pytest.mark.slow),
+        "D5_train_cond_mix_2rounds",
+    ],
+)
 def test_iterations(name, monkeypatch):
     recording = Recording(name)
     settings, arrays = recording.settings, recording.arrays

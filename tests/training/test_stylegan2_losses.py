@@ -21,7 +21,12 @@ VALUES, GRADIENTS = 1e-5, 1e-4
 
 
 @pytest.mark.parametrize(
-    "name", ["D1_loss_uncond_nomix", "D2_loss_cond_mix", "D3_loss_aug_bgc"]
+    "name",
+    [
+        pytest.param("D1_loss_uncond_nomix", marks=pytest.mark.slow),
+        "D2_loss_cond_mix",
+        "D3_loss_aug_bgc",
+    ],
 )
 def test_objectives(name, monkeypatch):
     """Everything that the official code reports, and all gradients."""

@@ -1,0 +1,113 @@
+"""Speed of generating images with the networks of any config, from z to NumPy arrays.
+
+    python -m benchmarks.generate --config=benchmarks/settings.py:S
+    python -m benchmarks.generate --config=configs/stylegan2_emoji.py --batch_sizes=1,16
+
+Prints a table, a row for every batch size; `--json` keeps the figures. Utilisation is
+operations of the generator (see `benchmarks.flops`) per second over those of a matrix
+product timed in between. Weights are random: they do not change the time.
+"""
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from absl import app, flags
+from ml_collections import config_flags
+
+from benchmarks import flops, matmul
+from stylegan_jax import config, host_memory, models
+from stylegan_jax.config import Experiment
+from stylegan_jax.sampling import images
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.")
+_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "16", "64"], "Images at once.")
+_COUNT = flags.DEFINE_integer("count", 128, "Images of one measurement, at least.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements, of which the median counts.")
+_NOISE = flags.DEFINE_enum("noise", "const", ["const", "random", "none"], "Its mode.")
+_JSON = flags.DEFINE_string("json", None, "File for the figures.")
+
+
+def main(argv: list[str]) -> None:
+    """Measures what the flags ask for."""
+    del argv
+    host_memory.keep_freed_on_cpu()  # as `stylegan_jax.generate` does
+    sizes = [int(size) for size in _BATCH_SIZES.value]
+    e = config.parse(_CONFIG.value)
+    figures = measure(e, sizes, _COUNT.value, _ROUNDS.value, _NOISE.value)
+    print(table(figures))
+    if _JSON.value:
+        Path(_JSON.value).write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def measure(
+    e: Experiment, batch_sizes: list[int], count: int, rounds: int, noise: str
+) -> dict[str, Any]:
+    """Times all batch sizes, and the matrix product, in turn."""
+    generator, discriminator = models.build(e.model, e.data, label_size=0)
+    z = images.latents(list(range(count)), generator.z_dim)
+    variables = jax.jit(generator.init)(jax.random.key(0), jnp.asarray(z[:1]))
+
+    def seconds(batch_size: int) -> float:
+        whole = z[: max(count // batch_size, 1) * batch_size]
+        start = time.perf_counter()
+        ws = images.styles(generator, variables, whole)
+        images.synthesize(generator, variables, ws, noise=noise, batch_size=batch_size)
+        return (time.perf_counter() - start) / len(whole)
+
+    compile_seconds = {}
+    for size in batch_sizes:
+        if size > count:
+            raise app.UsageError(f"--batch_sizes: {size} exceeds --count (={count})")
+        start = time.perf_counter()
+        seconds(size)
+        compile_seconds[size] = time.perf_counter() - start
+    samples = {size: [] for size in batch_sizes}
+    rates = [matmul.rate()]
+    for _ in range(rounds):
+        for size in batch_sizes:
+            samples[size].append(seconds(size))
+        rates.append(matmul.rate())
+    matmul_rate = statistics.median(rates)
+    g, _ = flops.per_image(generator, discriminator, generator.resolution)
+    medians = {size: statistics.median(samples[size]) for size in batch_sizes}
+    return {
+        "device": jax.devices()[0].device_kind,
+        "jax": jax.__version__,
+        "resolution": generator.resolution,
+        "noise": noise,
+        "matmul_gflops": matmul_rate / 1e9,
+        "gflop_per_image": g / 1e9,
+        "batch_sizes": {
+            size: {
+                "images_per_second": 1 / median,
+                "utilisation": g / median / matmul_rate,
+                "first_call_seconds": compile_seconds[size],
+            }
+            for size, median in medians.items()
+        },
+    }
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures to read."""
+    rows = ["batch size  images/s  utilisation  first call s"]
+    for size, row in figures["batch_sizes"].items():
+        rows.append(
+            f"{size:10d} {row['images_per_second']:9.1f} {row['utilisation']:12.3f}"
+            f" {row['first_call_seconds']:13.1f}"
+        )
+    rows.append(
+        f"{figures['resolution']} rows, {figures['gflop_per_image']:.3f} GFLOP an "
+        f"image; matrix product {figures['matmul_gflops']:.0f} GFLOP/s"
+    )
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("config")
+    app.run(main)

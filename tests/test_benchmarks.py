@@ -1,0 +1,62 @@
+"""What the benchmarks count and report."""
+
+import pytest
+
+from benchmarks import flops, generate, matmul, settings
+from stylegan_jax import config, models
+from stylegan_jax.training import growth
+
+
+def experiment(**model):
+    c = settings.get_config("S")
+    for name, value in model.items():
+        c.model[name] = value
+    return config.parse(c)
+
+
+def test_operations_of_both_networks():
+    """By hand: 32x32, 128 channels from 4x4 to 32x32, RGB, two mapping layers."""
+    e = experiment()
+    generator, discriminator = models.build(e.model, e.data, 0)
+    g, d = flops.per_image(generator, discriminator, 32)
+    same = {r: r**2 * 9 * 128**2 for r in (4, 8, 16, 32)}  # a 3x3 convolution
+    half = {r: (r // 2) ** 2 * 9 * 128**2 for r in (8, 16, 32)}  # one that resamples
+    to_rgb = sum(r**2 * 128 * 3 for r in same)
+    styles = (4 + 7) * 512 * 128  # an affine layer before each convolution and ToRGB
+    mapping = 2 * 512**2
+    convolutions = sum(same.values()) + sum(half.values())
+    assert g == 2 * (convolutions + to_rgb + styles + mapping)
+    past = sum((r // 2) ** 2 * 128**2 for r in half)  # past a residual block, 1x1
+    from_rgb = 32**2 * 3 * 128
+    end = 4**2 * 9 * 129 * 128 + 4**2 * 128 * 128 + 128  # 1 channel of statistics
+    blocks = sum(same[r] for r in half) + sum(half.values())
+    assert d == 2 * (blocks + past + from_rgb + end)
+
+
+def test_operations_of_an_iteration():
+    """With lazy regularisation averaged in: 4.75 G + 8.375 D."""
+    e = experiment()
+    stage = growth.stages(e)[-1]
+    phases = flops.per_phase(e, stage, g=1.0, d=100.0)
+    total = (
+        phases["g_main"]
+        + phases["g_path"] / e.training.g_reg_interval
+        + phases["d_main"]
+        + phases["d_r1"] / e.training.d_reg_interval
+    )
+    assert total / stage.batch_size == pytest.approx(4.75 + 837.5)
+
+
+def test_generation():
+    e = experiment(channel_base=128, channel_max=8)
+    figures = generate.measure(e, [1, 2], count=4, rounds=1, noise="const")
+    assert list(figures["batch_sizes"]) == [1, 2]
+    for row in figures["batch_sizes"].values():
+        wanted = row["images_per_second"] * figures["gflop_per_image"]
+        assert row["utilisation"] == pytest.approx(wanted / figures["matmul_gflops"])
+    lines = generate.table(figures).splitlines()
+    assert [line.split()[0] for line in lines] == ["batch", "1", "2", "32"]
+
+
+def test_the_matrix_product_is_counted():
+    assert matmul.rate(size=64, seconds=0.05) > 0
