@@ -29,9 +29,9 @@ def get_config():
 
     c.training.initial_resolution = 4
     # Resolutions fade in slowly: in a hurry the discriminator gets ahead, and stays.
-    c.training.stage_kimg = 12.0
-    c.training.fade_kimg = 28.0
-    c.training.total_kimg = 180.0
+    c.training.stage_kimg = 8.0
+    c.training.fade_kimg = 16.0
+    c.training.total_kimg = 96.0
     c.training.batch_size = 16
     c.training.learning_rate = 0.002
     c.training.learning_rate_by_resolution = ((32, 0.0015),)
