@@ -32,7 +32,7 @@ def open_folder(data: config.Data) -> Source:
     in_bucket = paths.scheme_of(data.path) is not None
     if in_bucket:
         root = paths.open_path(data.path)
-    names = _image_names(root)
+    names = image_names(root)
     _check_headers(root, names, data)
     tops = [name.split("/", 1)[0] for name in names]
     in_folders = all("/" in name for name in names)
@@ -77,23 +77,29 @@ def open_folder(data: config.Data) -> Source:
     )
 
 
-def _image_names(root: Folder) -> list[str]:
-    """Sorted posix paths, relative to `root`, of all image files below it."""
+def image_names(
+    root: Folder, setting: str = "data.path", suffixes: tuple[str, ...] = SUFFIXES
+) -> list[str]:
+    """Sorted posix paths, relative to `root`, of all image files below it.
+
+    Raises:
+      ValueError: no folder, or none in it; calls it by the name of its `setting`.
+    """
     if not root.is_dir():
         raise ValueError(
-            f"`data.path` (={str(root)!r}) is not a directory; it must be one with "
-            f"images ({', '.join(SUFFIXES)}), searched recursively"
+            f"`{setting}` (={str(root)!r}) is not a directory; it must be one with "
+            f"images ({', '.join(suffixes)}), searched recursively"
         )
     names = [
         name
         for name in (_on_disk(root) if isinstance(root, Path) else _in_bucket(root))
-        if name.lower().endswith(SUFFIXES)
+        if name.lower().endswith(suffixes)
         and not any(part.startswith(".") for part in name.split("/"))
     ]
     if not names:
         raise ValueError(
-            f"`data.path` (={str(root)!r}) holds no images; files with the endings "
-            f"{', '.join(SUFFIXES)} are looked for, in sub-folders too"
+            f"`{setting}` (={str(root)!r}) holds no images; files with the endings "
+            f"{', '.join(suffixes)} are looked for, in sub-folders too"
         )
     return sorted(names)
 

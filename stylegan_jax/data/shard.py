@@ -1,0 +1,167 @@
+"""One shard of a prepared data set: a range of images, worked on in parallel."""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stylegan_jax.data import tfrecords, transform
+from stylegan_jax.data.collection import Collection, Unusable
+from stylegan_jax.data.images import tensorflow
+from stylegan_jax.data.request import Geometry, Request
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """One finished image: its record for each resolution and what is counted."""
+
+    records: dict[int, bytes]
+    digest: int
+    animated: bool
+
+
+class Shard:
+    """Prepares a range of images and remembers what it met."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        numbers: tuple[int, ...] | None,
+        request: Request,
+        geometry: Geometry,
+        channels: int,
+    ):
+        self._collection = collection
+        self._numbers = numbers
+        self._request = request
+        self._geometry = geometry
+        self._channels = channels
+        self._skipped: list[tuple[str, str]] = []
+        self._digest = self._animated = self._count = 0
+        self._histogram: Counter[int] = Counter()
+
+    def write(self, folder: Path, stem: str, indices: range) -> None:
+        """Writes the shard's file, with multires one for each resolution."""
+        resolutions = self._geometry.levels(self._request.multires)
+        with contextlib.ExitStack() as stack:
+            writers = {
+                resolution: stack.enter_context(
+                    tfrecords.Writer(folder / f"r{resolution:04d}-{stem}")
+                )
+                for resolution in resolutions
+            }
+            for records in self._records(indices):
+                for resolution in resolutions:
+                    writers[resolution].write(records[resolution])
+
+    def note(self) -> dict:
+        """What `_info` sums up."""
+        return {
+            "count": self._count,
+            "skipped": self._skipped,
+            "animated": self._animated,
+            "digest": f"{self._digest % 2**256:064x}",
+            "histogram": sorted(self._histogram.items()),
+        }
+
+    def _records(self, indices: range) -> Iterator[dict[int, bytes]]:
+        ahead = 4 * self._request.workers
+        with ThreadPoolExecutor(self._request.workers) as pool:
+            for start in range(indices.start, indices.stop, ahead):
+                chunk = range(start, min(start + ahead, indices.stop))
+                contents = map(self._read, chunk)  # here: archives have one reader
+                for index, done in zip(
+                    chunk, pool.map(self._prepare, chunk, contents), strict=True
+                ):
+                    if isinstance(done, Unusable):
+                        self._skip(index, done)
+                        continue
+                    self._count += 1
+                    self._digest += done.digest
+                    self._animated += done.animated
+                    if self._numbers is not None:
+                        self._histogram[self._numbers[index]] += 1
+                    yield done.records
+
+    def _skip(self, index: int, problem: Unusable) -> None:
+        name = self._collection.names[index]
+        if self._request.strict:
+            raise ValueError(
+                f"{name} of {self._collection.name} {problem}; repair or remove it, "
+                "or leave out --strict to skip it"
+            )
+        self._skipped.append((name, str(problem)))
+
+    def _read(self, index: int) -> bytes | np.ndarray | Unusable:
+        try:
+            return self._collection.read(index)
+        except Unusable as problem:
+            return problem
+
+    def _prepare(
+        self, index: int, content: bytes | np.ndarray | Unusable
+    ) -> Prepared | Unusable:
+        if isinstance(content, Unusable):
+            return content
+        try:
+            return self._prepared(index, content)
+        except Unusable as problem:
+            return problem
+
+    def _prepared(self, index: int, content: bytes | np.ndarray) -> Prepared:
+        request, geometry = self._request, self._geometry
+        header = transform.header(content)
+        wanted = request.size or geometry.size
+        own = header.height, header.width
+        problem = transform.size_problem(own, wanted, request.crop)
+        if problem:
+            raise Unusable(problem)
+        image = transform.to_channels(transform.decode(content), self._channels)
+        image = transform.fit(image, wanted, request.crop, request.filter)
+        pixels = np.asarray(image).reshape(*geometry.size, self._channels)
+        label = -1 if self._numbers is None else self._numbers[index]
+        resolutions = geometry.levels(request.multires)
+        keep = (
+            own == geometry.size
+            and request.format == "tfrecord"
+            and transform.is_plain_jpeg(content, self._channels)
+        )
+        compress = 0 if request.format == "zip" else 6
+        records = {
+            resolution: _record(
+                content if keep and not halved else _png(smaller, compress), label
+            )
+            for halved, (resolution, smaller) in enumerate(
+                zip(
+                    resolutions,
+                    transform.halvings(pixels, len(resolutions) - 1),
+                    strict=True,
+                )
+            )
+        }
+        shape = f"{pixels.shape} {label}\n".encode()
+        digest = hashlib.sha256(shape + pixels.tobytes()).digest()
+        return Prepared(records, int.from_bytes(digest, "big"), header.animated)
+
+
+def _record(encoded: bytes, label: int) -> bytes:
+    train = tensorflow().train
+    feature = {"image": train.Feature(bytes_list=train.BytesList(value=[encoded]))}
+    if label >= 0:
+        feature["label"] = train.Feature(int64_list=train.Int64List(value=[label]))
+    example = train.Example(features=train.Features(feature=feature))
+    return example.SerializeToString(deterministic=True)
+
+
+def _png(pixels: np.ndarray, compress_level: int) -> bytes:
+    file = io.BytesIO()
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image.save(file, "PNG", compress_level=compress_level)
+    return file.getvalue()

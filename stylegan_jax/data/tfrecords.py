@@ -1,0 +1,94 @@
+"""TFRecord files: written whole or not at all, read at random."""
+
+import contextlib
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from stylegan_jax.data.images import tensorflow
+
+# Layout of a record: length u64, its crc u32, payload, its crc u32.
+HEADER_BYTES = 12
+FOOTER_BYTES = 4
+
+
+def offsets(path: str | os.PathLike, count: int | None = None) -> np.ndarray:
+    """Where the records of a file begin, and where the last one ends.
+
+    Args:
+      path: of the file.
+      count: how many records to look for; None for all.
+
+    Returns:
+      int64 [records + 1], in bytes.
+
+    Raises:
+      ValueError: the file ends before `count` records, or within one.
+    """
+    found, position = [0], 0
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        while position < size if count is None else len(found) <= count:
+            file.seek(position)
+            length = file.read(8)
+            if len(length) == 8:
+                position += struct.unpack("<Q", length)[0] + HEADER_BYTES + FOOTER_BYTES
+            if len(length) < 8 or position > size:
+                raise ValueError(f"{path} ends in record {len(found) - 1}")
+            found.append(position)
+    return np.array(found, np.int64)
+
+
+def read(path: str | os.PathLike, begin: int, end: int) -> bytes:
+    """The payload of the record between two offsets; its crc is not looked at."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        length = end - begin - HEADER_BYTES - FOOTER_BYTES
+        return os.pread(descriptor, length, begin + HEADER_BYTES)
+    finally:
+        os.close(descriptor)
+
+
+class Writer:
+    """A file that gets its name when it is complete; a context manager."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._temporary = path.with_name(path.name + ".tmp")
+
+    def __enter__(self) -> "Writer":
+        with self._explaining():
+            self._writer = tensorflow().io.TFRecordWriter(str(self._temporary))
+        return self
+
+    def write(self, payload: bytes) -> None:
+        """Appends a record.
+
+        Raises:
+          OSError: it can't be written, e.g. for a full disk.
+        """
+        with self._explaining():
+            self._writer.write(payload)
+
+    def __exit__(self, kind: type | None, *_) -> None:
+        with self._explaining():
+            self._writer.close()
+        if kind is None:
+            replace(self._temporary, self._path)
+
+    @contextlib.contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except tensorflow().errors.OpError as error:
+            raise OSError(f"{self._path} can't be written: {error.message}") from error
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Renames a file once its content is on the disk."""
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
