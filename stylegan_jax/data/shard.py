@@ -117,13 +117,14 @@ class Shard:
 
     def _prepared(self, index: int, content: bytes | np.ndarray) -> Prepared:
         request, geometry = self._request, self._geometry
-        header = transform.header(content)
         wanted = request.size or geometry.size
-        own = header.height, header.width
+        animated = transform.header(content).animated
+        image = transform.decode(content)
+        own = image.height, image.width
         problem = transform.size_problem(own, wanted, request.crop)
         if problem:
             raise Unusable(problem)
-        image = transform.to_channels(transform.decode(content), self._channels)
+        image = transform.to_channels(image, self._channels)
         image = transform.fit(image, wanted, request.crop, request.filter)
         pixels = np.asarray(image).reshape(*geometry.size, self._channels)
         label = -1 if self._numbers is None else self._numbers[index]
@@ -148,7 +149,7 @@ class Shard:
         }
         shape = f"{pixels.shape} {label}\n".encode()
         digest = hashlib.sha256(shape + pixels.tobytes()).digest()
-        return Prepared(records, int.from_bytes(digest, "big"), header.animated)
+        return Prepared(records, int.from_bytes(digest, "big"), animated)
 
 
 def _record(encoded: bytes, label: int) -> bytes:

@@ -48,7 +48,9 @@ def header(content: bytes | np.ndarray) -> Header:
     try:
         with _opened(content) as image:
             sides = image.size
-            if image.getexif().get(ORIENTATION, 1) >= 5:
+            # Asked for what it doesn't have at its beginning, a PNG is decoded whole.
+            has_exif = image.format == "TIFF" or "exif" in image.info
+            if has_exif and image.getexif().get(ORIENTATION, 1) >= 5:
                 sides = sides[::-1]
             gray = image.mode in _GRAY_MODES
             animated = getattr(image, "is_animated", False) and image.format != "MPO"
