@@ -29,8 +29,10 @@ class ConfigError(ValueError):
 class Data:
     """Where the real images come from."""
 
-    source: str = "builtin"  # builtin | tfds | folder
-    path: str | None = None  # folder: directory of images, searched recursively
+    source: str = "builtin"  # builtin | tfds | folder | zip | prepared
+    # folder: directory of images, searched recursively; zip: of images; prepared:
+    # directory that `python -m stylegan_jax.prepare` made
+    path: str | None = None
     tfds_name: str | None = None  # tfds: e.g. "cifar10" or "lsun/bedroom"
     tfds_split: str = "train"
     tfds_data_dir: str | None = None  # tfds: None means ~/tensorflow_datasets
@@ -291,8 +293,8 @@ def _wrong_pairs(name: str, pairs: ByResolution) -> Iterator[str]:
 def _misfits(e: Experiment) -> Iterator[str]:
     """What is wrong between settings that are fine by themselves."""
     d, m, t, r = e.data, e.model, e.training, e.run
-    if d.source == "folder" and d.path is None:
-        yield "`data.path` must name the image directory when `data.source` is 'folder'"
+    if d.source in ("folder", "zip", "prepared") and d.path is None:
+        yield f"`data.path` must name the images when `data.source` is {d.source!r}"
     if d.source == "tfds" and d.tfds_name is None:
         yield "`data.tfds_name` must name a data set when `data.source` is 'tfds'"
     if m.growing and t.initial_resolution > d.resolution:
@@ -419,7 +421,7 @@ def _unread(m: Model) -> Iterator[str]:
 
 
 _CHOICES = {
-    "data.source": ("builtin", "tfds", "folder"),
+    "data.source": ("builtin", "tfds", "folder", "zip", "prepared"),
     "data.channels": (1, 3, 4),
     "data.fit": ("exact", "crop"),
     "model.family": ("stylegan1", "stylegan2"),

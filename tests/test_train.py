@@ -481,7 +481,7 @@ def write_images(folder, names, size=8):
         ),
         (
             {"data.source": "folder"},
-            "`data.path` must name the image directory when",
+            "`data.path` must name the images when",
         ),
         (
             {"data.source": "folder", "data.path": "/nowhere"},

@@ -74,7 +74,7 @@ def open_collection(source: str) -> Collection:
         )
     name = path.name.lower()
     if name.endswith(".zip"):
-        return _open_zip(path)
+        return open_zip(path)
     if name.endswith(TAR_SUFFIXES):
         return _open_tar(path)
     raise ValueError(
@@ -119,18 +119,25 @@ def _open_folder(root: Path) -> Collection:
     )
 
 
-def _open_zip(path: Path) -> Collection:
+def open_zip(
+    path: Path, setting: str = "--source", suffixes: tuple[str, ...] = SUFFIXES
+) -> Collection:
+    """The images of a zip in the order of their names; may be read by many threads.
+
+    Raises:
+      ValueError: no zip, or no images; calls it by the name of its `setting`.
+    """
     try:
         archive = zipfile.ZipFile(path)
     except ARCHIVE_ERRORS as error:
-        raise ValueError(f"`--source` (={path}) can't be opened: {error}") from error
+        raise ValueError(f"`{setting}` (={path}) can't be opened: {error}") from error
     files = {
         _entry_name(entry.filename): entry
         for entry in archive.infolist()
         if not entry.is_dir()
     }
-    names = tuple(sorted(name for name in files if _is_image(name)))
-    _check_any(path, names)
+    names = tuple(sorted(name for name in files if _is_image(name, suffixes)))
+    _check_any(path, names, setting, suffixes)
 
     def read(index: int) -> bytes:
         entry = files[names[index]]
@@ -171,9 +178,9 @@ def _open_tar(path: Path) -> Collection:
         for member in members
         if isinstance(member, str) or not member.isdir()
     ]
-    images = [f for f in files if isinstance(f[1], str) or _is_image(f[0])]
+    images = [f for f in files if isinstance(f[1], str) or _is_image(f[0], SUFFIXES)]
     names = tuple(name for name, _ in images)
-    _check_any(path, names)
+    _check_any(path, names, "--source", SUFFIXES)
 
     def content(member: tarfile.TarInfo) -> bytes:
         if not member.isreg():
@@ -208,19 +215,21 @@ def _entry_name(name: str) -> str:
     return posixpath.normpath(name.replace("\\", "/"))
 
 
-def _is_image(name: str) -> bool:
+def _is_image(name: str, suffixes: tuple[str, ...]) -> bool:
     hidden = any(
         part == "__MACOSX" or (part.startswith(".") and part != "..")
         for part in name.split("/")
     )
-    return name.lower().endswith(SUFFIXES) and not hidden
+    return name.lower().endswith(suffixes) and not hidden
 
 
-def _check_any(path: Path, names: tuple[str, ...]) -> None:
+def _check_any(
+    path: Path, names: tuple[str, ...], setting: str, suffixes: tuple[str, ...]
+) -> None:
     if not names:
         raise ValueError(
-            f"`--source` (={path}) holds no images; entries with the endings "
-            f"{', '.join(SUFFIXES)} are looked for"
+            f"`{setting}` (={path}) holds no images; entries with the endings "
+            f"{', '.join(suffixes)} are looked for"
         )
 
 

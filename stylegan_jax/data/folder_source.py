@@ -10,20 +10,21 @@ from typing import Any
 from etils import epath
 
 from stylegan_jax import config, paths
-from stylegan_jax.data import images
+from stylegan_jax.data import images, labels
+from stylegan_jax.data.header_check import check_headers
 from stylegan_jax.data.interface import Source
 
 Folder = Path | epath.Path  # on disk, in a bucket
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 MAX_HEADERS = 5000  # read at opening; of larger folders an even sample
 MAX_HEADERS_IN_BUCKET = 200
-MAX_LISTED = 5  # files named in one message
 
 
 def open_folder(data: config.Data) -> Source:
     """All images below `data.path`, in the order of their relative paths.
 
-    When every image lies in a sub-folder, the first-level sub-folders are the classes.
+    Their classes are those of a dataset.json, as NVIDIA's; without such a file, and
+    when every image lies in a sub-folder, the first-level sub-folders.
 
     Raises:
       ValueError: no images, or images that are damaged or have an unusable size.
@@ -33,18 +34,22 @@ def open_folder(data: config.Data) -> Source:
     if in_bucket:
         root = paths.open_path(data.path)
     names = image_names(root)
-    _check_headers(root, names, data)
-    tops = [name.split("/", 1)[0] for name in names]
-    in_folders = all("/" in name for name in names)
-    classes = tuple(sorted(set(tops))) if in_folders else ()
-    number = {name: label for label, name in enumerate(classes)}
-    labels = [number.get(top, 0) for top in tops]
+
+    def header_of(name: str) -> images.Size | str:
+        path = root / name
+        return images.header(path.read_bytes() if in_bucket else path)
+
+    most = MAX_HEADERS_IN_BUCKET if in_bucket else MAX_HEADERS
+    check_headers(names, header_of, data, most)
+    label_path = root / "dataset.json"
+    label_file = label_path.read_bytes() if label_path.exists() else None
+    classes, classes_of = labels.of_files(names, label_file, str(label_path))
     size = config.image_size(data.base_size, data.resolution)
     how = (size, data.channels, data.fit)
 
     tf = images.tensorflow()
     path_table = tf.constant([os.fsencode(root / name) for name in names])
-    label_table = tf.constant(labels, tf.int32)
+    label_table = tf.constant(classes_of, tf.int32)
 
     def read(index: Any) -> bytes:
         return (root / names[index]).read_bytes()
@@ -70,7 +75,7 @@ def open_folder(data: config.Data) -> Source:
         base_size=data.base_size,
         resolution=data.resolution,
         channels=data.channels,
-        fingerprint=_fingerprint(root, names),
+        fingerprint=_fingerprint(root, names, label_file),
         load=load,
         describe=lambda index: str(root / names[index]),
         check=check,
@@ -127,53 +132,8 @@ def _links_back(folder: str, name: str) -> bool:
     return Path(os.path.realpath(folder)).is_relative_to(target)
 
 
-def _check_headers(root: Folder, names: list[str], data: config.Data) -> None:
-    on_disk = isinstance(root, Path)
-    count = min(len(names), MAX_HEADERS if on_disk else MAX_HEADERS_IN_BUCKET)
-
-    def header_of(name: str) -> images.Size | str:
-        path = root / name
-        return images.header(path if on_disk else path.read_bytes())
-
-    sample = [names[i * len(names) // count] for i in range(count)]
-    with ThreadPoolExecutor(16) as pool:
-        headers = list(pool.map(header_of, sample))
-    size = config.image_size(data.base_size, data.resolution)
-    damaged, unfit, unfit_sizes = [], [], []
-    for name, header in zip(sample, headers, strict=True):
-        if isinstance(header, str):
-            damaged.append(f"{root / name} {header}")
-            continue
-        problem = images.size_problem(*header, size, data.fit)
-        if problem:
-            unfit.append(f"{root / name} {problem}")
-            unfit_sizes.append(header)
-    what = f"of the {len(sample)} images looked at in `data.path` (={str(root)!r})"
-    if damaged:
-        raise ValueError(
-            f"{len(damaged)} {what} can't be read; remove or replace them:"
-            + _listing(damaged)
-        )
-    if unfit:
-        rectangle = f" and `data.base_size` (={data.base_size})"
-        raise ValueError(
-            f"{len(unfit)} {what} have a size that does not fit `data.resolution` "
-            f"(={data.resolution})"
-            + rectangle * (data.base_size != (4, 4))
-            + f"; {images.size_remedy(unfit_sizes, data)}:"
-            + _listing(unfit)
-        )
-
-
-def _listing(problems: list[str]) -> str:
-    lines = problems[:MAX_LISTED]
-    if len(problems) > MAX_LISTED:
-        lines.append(f"... and {len(problems) - MAX_LISTED} more")
-    return "".join(f"\n  {line}" for line in lines)
-
-
-def _fingerprint(root: Folder, names: list[str]) -> str:
-    """Digest of relative paths, hence labels, and file sizes."""
+def _fingerprint(root: Folder, names: list[str], label_file: bytes | None) -> str:
+    """Digest of relative paths, labels and file sizes."""
 
     def size_of(name: str) -> int:
         status = (root / name).stat()
@@ -181,7 +141,7 @@ def _fingerprint(root: Folder, names: list[str]) -> str:
 
     with ThreadPoolExecutor(16) as pool:  # in a bucket each is a request
         sizes = list(pool.map(size_of, names))
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(label_file or b"")
     for name, size in zip(names, sizes, strict=True):
         digest.update(os.fsencode(f"{name}\0{size}\n"))
     return digest.hexdigest()

@@ -1,7 +1,7 @@
 """What a data source offers to the pipeline: random access to uint8 images."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stylegan_jax.config import image_size
@@ -23,6 +23,9 @@ class Source:
         int32 tensor [], the class or 0 without classes). Runs inside `tf.data`.
       describe: the file or record that an index stands for, for messages.
       check: why the image at an index can't be used; None when it can. Slow.
+      levels: smaller resolution -> like `load`, for images stored in that size;
+        they are what `images.box_average` makes of `load`'s, up to the rounding of a
+        JPEG decoder.
     """
 
     name: str
@@ -35,6 +38,9 @@ class Source:
     load: Callable[[Any], tuple[Any, Any]]
     describe: Callable[[int], str]
     check: Callable[[int], str | None]
+    levels: Mapping[int, Callable[[Any], tuple[Any, Any]]] = dataclasses.field(
+        default_factory=dict
+    )
 
     @property
     def size(self) -> tuple[int, int]:

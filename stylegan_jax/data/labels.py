@@ -61,6 +61,19 @@ def from_label_file(content: bytes, names: Sequence[str], where: str) -> Labels 
     return classes, tuple(labels[name] for name in names)
 
 
+def of_files(names: Sequence[str], label_file: bytes | None, where: str) -> Labels:
+    """The classes of a label file, or else those of the folders; () without either.
+
+    Raises:
+      ValueError: as `from_label_file`.
+    """
+    if label_file is None:
+        found = from_folders(names)
+    else:
+        found = from_label_file(label_file, names, where)
+    return found or ((), (0,) * len(names))
+
+
 def _refuse(wrong: list[str], message: str) -> None:
     if wrong:
         shown = wrong[:MAX_LISTED] + ["..."] * (len(wrong) > MAX_LISTED)

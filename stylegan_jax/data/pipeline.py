@@ -37,7 +37,8 @@ def batches(
     Args:
       source: the images.
       resolution: the source's, or that divided by a power of two; each image is
-        averaged down from the source's size to the [h, w] of this resolution.
+        averaged down from the source's size to the [h, w] of this resolution, or read
+        in it where the source has such files.
       batch_size: images per batch over all processes.
       start_images: images consumed so far, over all processes.
       seed: of the order, not negative.
@@ -70,6 +71,9 @@ def batches(
         raise ValueError(f"{source.name} has no images")
     tf = tensorflow()
     size = image_size(source.base_size, resolution)
+    stored = resolution in source.levels
+    read = source.levels[resolution] if stored else source.load
+    read_size = size if stored else source.size
     share = batch_size // process_count
     first = start_images + process_index * share
 
@@ -77,8 +81,8 @@ def batches(
     @tf.autograph.experimental.do_not_convert
     def load(row: Any) -> tuple[Any, Any]:
         position = first + row // share * batch_size + row % share
-        image, label = source.load(_shuffled(position, source.num_images, seed))
-        image = tf.ensure_shape(image, [*source.size, source.channels])
+        image, label = read(_shuffled(position, source.num_images, seed))
+        image = tf.ensure_shape(image, [*read_size, source.channels])
         return box_average(image, size), tf.one_hot(label, source.label_size)
 
     dataset = (

@@ -13,7 +13,9 @@ from stylegan_jax import config
 from stylegan_jax.data import images
 from stylegan_jax.data.folder_source import open_folder
 from stylegan_jax.data.interface import Source
+from stylegan_jax.data.prepared_source import open_prepared
 from stylegan_jax.data.tfds_source import open_tfds
+from stylegan_jax.data.zip_source import open_zip_source
 
 EMOJI = Path(__file__).resolve().parent / "assets" / "emoji64.zip"
 EMOJI_RESOLUTION = 64
@@ -96,4 +98,10 @@ def _emoji_fit(data: config.Data) -> str:
     return data.fit
 
 
-SOURCES = {"builtin": open_builtin, "folder": open_folder, "tfds": open_tfds}
+SOURCES = {
+    "builtin": open_builtin,
+    "folder": open_folder,
+    "prepared": open_prepared,
+    "tfds": open_tfds,
+    "zip": open_zip_source,
+}

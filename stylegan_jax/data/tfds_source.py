@@ -6,15 +6,13 @@ import hashlib
 import importlib.util
 import json
 import os
-import struct
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from stylegan_jax import config
-from stylegan_jax.data import images
+from stylegan_jax.data import images, tfrecords
 from stylegan_jax.data.interface import Source
 
 MAX_HEADERS = 64  # records whose size is checked at opening
@@ -179,54 +177,15 @@ def _array_record_reader(shards: list[Any]) -> Records:
 
 
 def _tfrecord_reader(shards: list[Any]) -> Records:
-    with ThreadPoolExecutor(8) as pool:
-        # One offset more than records: the end of the last one.
-        offsets = list(pool.map(_tfrecord_offsets, shards))
-
-    ends = np.cumsum([shard.take for shard in shards])
-
-    def read(index: int) -> bytes:
-        index = int(index)
-        number = int(np.searchsorted(ends, index, side="right"))
-        shard = shards[number]
-        record = index - int(ends[number]) + shard.take
-        begin, end = offsets[number][record : record + 2].tolist()
-        # Layout: length u64, its crc u32, payload, its crc u32.
-        descriptor = os.open(shard.filename, os.O_RDONLY)
-        try:
-            return os.pread(descriptor, end - begin - 16, begin + 12)
-        finally:
-            os.close(descriptor)
-
-    return Records(int(ends[-1]), read, lambda index: _place(shards, index))
-
-
-def _tfrecord_offsets(shard: Any) -> np.ndarray:
-    """Begin of each record that the split takes from a shard, and the last one's end.
-
-    Args:
-      shard: tfds FileInstruction: filename, skip, take.
-
-    Returns:
-      int64 [take + 1], in bytes.
-    """
-    offsets = np.empty(shard.skip + shard.take + 1, np.int64)
-    position = 0
-    with open(shard.filename, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        for record in range(shard.skip + shard.take):
-            offsets[record] = position
-            length = file.read(8)
-            if len(length) == 8:
-                position += struct.unpack("<Q", length)[0] + 16
-            if len(length) < 8 or position > size:
-                raise ValueError(
-                    f"{shard.filename} ends in record {record}; its split says it has "
-                    f"{shard.examples_in_shard}. Prepare the data set again"
-                )
-            file.seek(position)
-    offsets[-1] = position
-    return offsets[shard.skip :]
+    files = [shard.filename for shard in shards]
+    takes, skips = [s.take for s in shards], [s.skip for s in shards]
+    try:
+        reader = tfrecords.Reader(files, takes, skips)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; its split says it has more. Prepare the data set again"
+        ) from error
+    return Records(len(reader), reader.read, reader.place)
 
 
 _READERS = {"array_record": _array_record_reader, "tfrecord": _tfrecord_reader}

@@ -3,7 +3,8 @@
 import contextlib
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,51 @@ def read(path: str | os.PathLike, begin: int, end: int) -> bytes:
         return os.pread(descriptor, length, begin + HEADER_BYTES)
     finally:
         os.close(descriptor)
+
+
+class Reader:
+    """Random access to the records of several files, as one list."""
+
+    def __init__(
+        self,
+        paths: Sequence[str | os.PathLike],
+        counts: Sequence[int],
+        skips: Sequence[int] | None = None,
+    ):
+        """Finds where each record is.
+
+        Args:
+          paths: of the files.
+          counts: how many records of each to take.
+          skips: how many of each to leave out before; None for none.
+
+        Raises:
+          ValueError: a file ends too soon.
+        """
+        self._paths, self._skips = paths, skips or [0] * len(paths)
+        ends = [s + c for s, c in zip(self._skips, counts, strict=True)]
+        with ThreadPoolExecutor(8) as pool:
+            self._offsets = list(pool.map(offsets, paths, ends))
+        self._ends = np.cumsum(counts)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def read(self, index: int) -> bytes:
+        """The payload of a record."""
+        file, record = self._find(index)
+        begin, end = self._offsets[file][record : record + 2].tolist()
+        return read(self._paths[file], begin, end)
+
+    def place(self, index: int) -> str:
+        """Record and file, for messages."""
+        file, record = self._find(index)
+        return f"record {record} of {self._paths[file]}"
+
+    def _find(self, index: int) -> tuple[int, int]:
+        file = int(np.searchsorted(self._ends, index, side="right"))
+        begin = int(self._ends[file - 1]) if file else 0
+        return file, int(index) - begin + self._skips[file]
 
 
 class Writer:

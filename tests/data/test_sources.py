@@ -234,7 +234,8 @@ def test_missing_and_empty_folders(tmp_path):
 def test_unknown_source_names_the_known_ones():
     message = failure(config.Data(source="s3"))
     assert (
-        "`data.source` (='s3') must be one of ('builtin', 'folder', 'tfds')" in message
+        "`data.source` (='s3') must be one of ('builtin', 'folder', 'prepared',"
+        in message
     )
 
 

@@ -1,0 +1,130 @@
+"""A folder that `prepare` made as a data source."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stylegan_jax import config, paths
+from stylegan_jax.data import images, tfrecords
+from stylegan_jax.data.header_check import prepare_command
+from stylegan_jax.data.interface import Source
+from stylegan_jax.data.preparation import FORMAT_VERSION, INFO
+
+Load = Callable[[Any], tuple[Any, Any]]
+
+
+def open_prepared(data: config.Data) -> Source:
+    """The images of `data.path` in the order in which they were prepared.
+
+    With `--multires`, each resolution is read from files of its own, if neither
+    `data.base_size` nor `data.channels` asks for other images than are stored.
+
+    Raises:
+      ValueError: the folder is none that `prepare` made, or its images don't fit.
+    """
+    root = Path(data.path).expanduser()
+    info = _read_info(root, data)
+    size = config.image_size(data.base_size, data.resolution)
+    stored = info["height"], info["width"]
+    problem = images.size_problem(*stored, size, data.fit)
+    if problem:
+        raise ValueError(
+            f"Each image of `data.path` (={data.path!r}) {problem}; "
+            f"{images.size_remedy([stored], data)}; or prepare the originals again "
+            f"with --resolution={size[1]}x{size[0]}"
+        )
+    same = (tuple(info["base_size"]), info["channels"]) == (
+        data.base_size,
+        data.channels,
+    )
+    usable = [r for r in info["resolutions"] if same and r <= data.resolution]
+    full = data.resolution if data.resolution in usable else info["resolution"]
+    files = {r: _open_level(root, r, info) for r in {full, *usable}}
+    fits = {
+        r: (config.image_size(data.base_size, r), data.channels, "exact")
+        for r in usable
+    } | {full: (size, data.channels, data.fit)}
+
+    def check(index: int) -> str | None:
+        for resolution, level in files.items():
+            try:
+                encoded = _parse(level.read(index))[0].numpy()
+            except (OSError, images.tensorflow().errors.OpError) as error:
+                return f"can't be read: {error}"
+            problem = images.encoded_problem(encoded, *fits[resolution])
+            if problem:
+                return problem
+        return None
+
+    return Source(
+        name=f"prepared {data.path}",
+        num_images=info["num_images"],
+        classes=tuple(info["classes"]),
+        base_size=data.base_size,
+        resolution=data.resolution,
+        channels=data.channels,
+        fingerprint=info["fingerprint"],
+        load=_loader(files[full], fits[full]),
+        describe=files[full].place,
+        check=check,
+        levels={r: _loader(files[r], fits[r]) for r in usable if r != full},
+    )
+
+
+def _read_info(root: Path, data: config.Data) -> dict:
+    if paths.scheme_of(data.path) is not None or not (root / INFO).is_file():
+        raise ValueError(
+            f"`data.path` (={data.path!r}) must be a folder on a disk that `prepare` "
+            f"made, with {INFO} in it; make one of your images with "
+            f"`{prepare_command(data)}`"
+        )
+    try:
+        info = json.loads((root / INFO).read_text())
+        version = info["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{root / INFO} is damaged ({error!r}); prepare the images again"
+        ) from error
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{root / INFO} is of version {version}, this program reads version "
+            f"{FORMAT_VERSION}; prepare the images again"
+        )
+    return info
+
+
+def _open_level(root: Path, resolution: int, info: dict) -> tfrecords.Reader:
+    counts = info["images_of_shard"]
+    names = [
+        f"r{resolution:04d}-{shard:05d}-of-{len(counts):05d}.tfrecord"
+        for shard in range(len(counts))
+    ]
+    try:
+        return tfrecords.Reader([root / name for name in names], counts)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"`data.path` (={str(root)!r}) is damaged: {error}; prepare the images "
+            "again"
+        ) from error
+
+
+def _loader(level: tfrecords.Reader, how: tuple[images.Size, int, str]) -> Load:
+    tf = images.tensorflow()
+
+    def load(index: Any) -> tuple[Any, Any]:
+        record = tf.numpy_function(level.read, [index], tf.string)
+        encoded, label = _parse(tf.ensure_shape(record, []))
+        return images.load_encoded(encoded, *how), label
+
+    return load
+
+
+def _parse(record: Any) -> tuple[Any, Any]:
+    tf = images.tensorflow()
+    features = {
+        "image": tf.io.FixedLenFeature([], tf.string),
+        "label": tf.io.FixedLenFeature([], tf.int64, default_value=0),
+    }
+    example = tf.io.parse_single_example(record, features)
+    return example["image"], tf.cast(example["label"], tf.int32)
