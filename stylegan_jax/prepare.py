@@ -18,7 +18,7 @@ from absl import app, flags
 from PIL import Image
 
 from stylegan_jax.data import preparation, request, transform
-from stylegan_jax.data.collection import open_collection
+from stylegan_jax.data.formats import open_collection
 from stylegan_jax.front_door import reporting_errors
 
 FLAGS = flags.FLAGS
@@ -114,7 +114,11 @@ class LiveLine:
 
 def define_flags() -> None:
     """Declares the command line."""
-    flags.DEFINE_string("source", None, "Folder, zip or tar with images.")
+    flags.DEFINE_string(
+        "source",
+        None,
+        "Folder, zip or tar; CIFAR-10's tar, MNIST's idx3, NVIDIA's TFRecords.",
+    )
     flags.DEFINE_string("out", None, "Folder, or with --format=zip file, to make.")
     flags.DEFINE_string(
         "resolution", None, "A side, or WIDTHxHEIGHT; default: the images' own."

@@ -20,7 +20,8 @@ import numpy as np
 import PIL
 
 from stylegan_jax.data import labels, nvidia_zip, tfrecords, transform
-from stylegan_jax.data.collection import LABEL_FILE, Collection, Unusable
+from stylegan_jax.data.archives import LABEL_FILE
+from stylegan_jax.data.collection import Collection, Unusable
 from stylegan_jax.data.images import Size
 from stylegan_jax.data.request import Geometry, Request, geometry_of
 from stylegan_jax.data.shard import Shard

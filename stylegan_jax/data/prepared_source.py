@@ -49,7 +49,9 @@ def open_prepared(data: config.Data) -> Source:
     def check(index: int) -> str | None:
         for resolution, level in files.items():
             try:
-                encoded = _parse(level.read(index))[0].numpy()
+                encoded = _parse(level.read_checked(index))[0].numpy()
+            except ValueError as error:
+                return str(error)
             except (OSError, images.tensorflow().errors.OpError) as error:
                 return f"can't be read: {error}"
             problem = images.encoded_problem(encoded, *fits[resolution])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stylegan_jax.data.crc32c import masked_crc
 from stylegan_jax.data.images import tensorflow
 
 # Layout of a record: length u64, its crc u32, payload, its crc u32.
@@ -53,6 +54,21 @@ def read(path: str | os.PathLike, begin: int, end: int) -> bytes:
         os.close(descriptor)
 
 
+def read_checked(path: str | os.PathLike, begin: int, end: int) -> bytes:
+    """As `read`, slower.
+
+    Raises:
+      ValueError: the payload is not what was written.
+    """
+    with open(path, "rb") as file:
+        file.seek(begin)
+        record = file.read(end - begin)
+    payload = record[HEADER_BYTES:-FOOTER_BYTES]
+    if struct.unpack("<I", record[-FOOTER_BYTES:])[0] != masked_crc(payload):
+        raise ValueError("has a wrong checksum (crc), the file is damaged there")
+    return payload
+
+
 class Reader:
     """Random access to the records of several files, as one list."""
 
@@ -86,6 +102,12 @@ class Reader:
         file, record = self._find(index)
         begin, end = self._offsets[file][record : record + 2].tolist()
         return read(self._paths[file], begin, end)
+
+    def read_checked(self, index: int) -> bytes:
+        """As `read`, slower; raises ValueError where the file is damaged."""
+        file, record = self._find(index)
+        begin, end = self._offsets[file][record : record + 2].tolist()
+        return read_checked(self._paths[file], begin, end)
 
     def place(self, index: int) -> str:
         """Record and file, for messages."""

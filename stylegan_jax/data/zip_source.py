@@ -6,7 +6,8 @@ from typing import Any
 
 from stylegan_jax import config, paths
 from stylegan_jax.data import images, labels
-from stylegan_jax.data.collection import Unusable, open_zip
+from stylegan_jax.data.archives import open_zip
+from stylegan_jax.data.collection import Unusable
 from stylegan_jax.data.folder_source import SUFFIXES
 from stylegan_jax.data.header_check import check_headers
 from stylegan_jax.data.interface import Source

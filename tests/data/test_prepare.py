@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from stylegan_jax import prepare as front_door
-from stylegan_jax.data import collection, preparation, tfrecords
+from stylegan_jax.data import collection, formats, preparation, tfrecords
 from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.request import Request, geometry_of
 from tests import goldens
@@ -50,7 +50,7 @@ def pile(kind, path, files: dict[str, bytes]):
 
 
 def prepare(source, out, **changes) -> dict:
-    opened = collection.open_collection(str(source))
+    opened = formats.open_collection(str(source))
     return preparation.prepare(opened, Request(out, **changes), lambda *_: None)
 
 
@@ -263,7 +263,7 @@ def test_nvidias_zip_is_read_and_written(tmp_path, small_shards):
 KILLED = """
 import os, sys
 from pathlib import Path
-from stylegan_jax.data import collection, preparation, tfrecords
+from stylegan_jax.data import collection, formats, preparation, tfrecords
 from stylegan_jax.data.request import Request
 source, out, format, dying = sys.argv[1:]
 preparation.SHARD_IMAGES = 4
@@ -279,7 +279,7 @@ def counted(function):
 tfrecords.Writer.write = counted(write)
 tfrecords.replace = counted(replace)
 request = Request(Path(out), format=format, labels="folders", resume=True)
-preparation.prepare(collection.open_collection(source), request, lambda *_: None)
+preparation.prepare(formats.open_collection(source), request, lambda *_: None)
 """
 
 
@@ -316,7 +316,7 @@ def test_resume_does_not_redo_finished_shards(tmp_path, small_shards, monkeypatc
         if what.startswith("prepared") and done >= 8:
             raise Interrupted
 
-    opened = collection.open_collection(str(source))
+    opened = formats.open_collection(str(source))
     with pytest.raises(Interrupted):
         preparation.prepare(opened, Request(tmp_path / "out"), stop)
     written = []
@@ -366,7 +366,7 @@ def test_sources_that_are_none(tmp_path):
         "x.rar": "must be a folder, or a file ending in .zip",
     }.items():
         with pytest.raises(ValueError, match=f"`--source` .*{reason}"):
-            collection.open_collection(str(tmp_path / name))
+            formats.open_collection(str(tmp_path / name))
 
 
 def test_command_line(tmp_path):
