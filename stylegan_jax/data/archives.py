@@ -9,6 +9,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from stylegan_jax.data import collection
@@ -81,9 +82,9 @@ def open_zip(
     names = tuple(sorted(name for name in files if _is_image(name, suffixes)))
     _check_any(path, names, setting, suffixes)
 
-    def read(index: int) -> bytes:
-        entry = files[names[index]]
-        _check_inside(names[index])
+    def read_name(name: str) -> bytes:
+        entry = files[name]
+        _check_inside(name)
         _check_bytes(entry.file_size)
         if entry.flag_bits & 1:
             raise Unusable("is encrypted")
@@ -92,13 +93,12 @@ def open_zip(
         except ARCHIVE_ERRORS as error:
             raise Unusable(f"can't be unpacked: {error}") from error
 
-    label_file = files.get(LABEL_FILE)
     return Collection(
         name=str(path),
         names=names,
         identity=identity((name, files[name].CRC) for name in names),
-        read=read,
-        label_file=archive.read(label_file) if label_file else None,
+        read=lambda index: read_name(names[index]),
+        label_file=_label_file(path, read_name, LABEL_FILE in files),
     )
 
 
@@ -148,14 +148,25 @@ def open_tar(path: Path) -> Collection:
         _check_inside(name)
         return content(member)
 
-    label_file = dict(files).get(LABEL_FILE)
+    members_of = dict(files)
     return Collection(
         name=str(path),
         names=names,
         identity=identity((name, getattr(m, "size", -1)) for name, m in images),
         read=read,
-        label_file=content(label_file) if label_file else None,
+        label_file=_label_file(
+            path, lambda name: content(members_of[name]), LABEL_FILE in members_of
+        ),
     )
+
+
+def _label_file(path: Path, read: Callable[[str], bytes], exists: bool) -> bytes | None:
+    try:
+        return read(LABEL_FILE) if exists else None
+    except Unusable as problem:
+        raise ValueError(
+            f"{LABEL_FILE} of {path} {problem}; repair or remove it"
+        ) from problem
 
 
 def _entry_name(name: str) -> str:
