@@ -40,6 +40,7 @@ def get_config():
     c.training.style_mixing_probability = 0.3
     c.training.ema_half_life_kimg = 4.0
 
+    c.run.share_programs = True  # 4 to compile, not 7
     c.run.tick_kimg = 8.0
     c.run.grid_rows = 6
     c.run.grid_columns = 10

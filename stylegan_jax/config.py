@@ -147,6 +147,9 @@ class Run:
     # Directory of compiled programs; None leaves it to JAX's own settings, of which
     # JAX_ENABLE_COMPILATION_CACHE=0 turns any cache off.
     compilation_cache: str | None = "~/.cache/stylegan_jax/xla"
+    # Growing networks: a resolution's stable stage runs the fading stage's programs, with
+    # a fade of 1. Less to compile, for short runs; a little more to compute.
+    share_programs: bool = False
     # Many devices and processes.
     shard_optimizer: bool = False  # moments and averaged generator, over all devices
     # Devices that share the rows of an image, from this resolution of the layers on;
