@@ -82,4 +82,4 @@ $(READY): setup.py
 
 clean:
 	rm -rf .venv-*/ build/ dist/ *.egg-info/ .pytest_cache/ .ruff_cache/
-	find stylegan_jax tests configs -name __pycache__ -type d -prune -exec rm -rf {} +
+	find stylegan_jax tests configs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,7 +26,7 @@ from stylegan_jax.sampling import images
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.")
 _BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "16", "64"], "Images at once.")
-_COUNT = flags.DEFINE_integer("count", 128, "Images of one measurement, at least.")
+_COUNT = flags.DEFINE_integer("count", 128, "Images of one measurement, at most.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements, of which the median counts.")
 _NOISE = flags.DEFINE_enum("noise", "const", ["const", "random", "none"], "Its mode.")
 _JSON = flags.DEFINE_string("json", None, "File for the figures.")
@@ -37,6 +37,11 @@ def main(argv: list[str]) -> None:
     del argv
     host_memory.keep_freed_on_cpu()  # as `stylegan_jax.generate` does
     sizes = [int(size) for size in _BATCH_SIZES.value]
+    if not 1 <= min(sizes) <= max(sizes) <= _COUNT.value:
+        raise app.UsageError(
+            f"--batch_sizes (={_BATCH_SIZES.value}) must be from 1 to --count "
+            f"(={_COUNT.value})"
+        )
     e = config.parse(_CONFIG.value)
     figures = measure(e, sizes, _COUNT.value, _ROUNDS.value, _NOISE.value)
     print(table(figures))
@@ -53,7 +58,7 @@ def measure(
     variables = jax.jit(generator.init)(jax.random.key(0), jnp.asarray(z[:1]))
 
     def seconds(batch_size: int) -> float:
-        whole = z[: max(count // batch_size, 1) * batch_size]
+        whole = z[: count // batch_size * batch_size]
         start = time.perf_counter()
         ws = images.styles(generator, variables, whole)
         images.synthesize(generator, variables, ws, noise=noise, batch_size=batch_size)
@@ -61,8 +66,6 @@ def measure(
 
     compile_seconds = {}
     for size in batch_sizes:
-        if size > count:
-            raise app.UsageError(f"--batch_sizes: {size} exceeds --count (={count})")
         start = time.perf_counter()
         seconds(size)
         compile_seconds[size] = time.perf_counter() - start

@@ -60,19 +60,19 @@ def measure(
     e: Experiment, stage: Stage, labels: int, rounds: int, seconds: float
 ) -> dict[str, Any]:
     """Times every phase of a stage, and the matrix product, in turn."""
-    devices = parallel.data_parallel()
+    devices = parallel.data_parallel(e.run.height_devices)
     generator, discriminator = models.build(e.model, e.data, labels)
     phases = recipes.build(e, generator, discriminator)
     optimizers = step.build_optimizers(e)
     names = [p.name for p in phases]
-    create = devices.jit_replicated(
-        lambda: train_state.create(generator, discriminator, optimizers, names, 0)
+
+    def create() -> train_state.TrainState:
+        return train_state.create(generator, discriminator, optimizers, names, 0)
+
+    abstract = train_state.placed(
+        jax.eval_shape(create), devices, e.run.shard_optimizer
     )
-    state = create()
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=devices.replicated),
-        state,
-    )
+    state = jax.jit(create, out_shardings=train_state.shardings(abstract))()
     programs = ProgramCache(e, phases, devices, abstract, labels, lambda *_: None)
     compiled, compile_seconds = {}, {}
     for i, name in enumerate(names):

@@ -61,7 +61,7 @@ def collective_bytes(hlo: str) -> dict[str, int]:
       hlo: the text of the compiled (partitioned) program.
     """
     out: dict[str, int] = {}
-    for result, kind in re.findall(rf"= (.*?) ({COLLECTIVES})(?:-start)?\(", hlo):
+    for result, kind in re.findall(rf"= (.*?) ({COLLECTIVES})\(", hlo):
         for dtype, dimensions in re.findall(r"(\w+)\[([\d,]*)\]", result):
             elements = math.prod(int(d) for d in dimensions.split(",") if d)
             out[kind] = out.get(kind, 0) + elements * ITEM_BYTES[dtype]

@@ -13,7 +13,7 @@
 #   --dry-run      print the commands and do nothing
 #
 # PYTHON says which Python runs them (default python). SIGINT and SIGTERM are passed on
-# once, so that the run saves and ends; when one process fails, the others are ended,
+# once, so that the run saves and ends, a second one ends it by force; when one process fails, the others are ended,
 # after GRACE_SECONDS (default 30) by force, and the status is that of the first to fail.
 # The same command again resumes.
 set -euo pipefail
@@ -44,7 +44,7 @@ while [[ $# -gt 0 ]]; do
         fail_usage
       fi
       case $1 in
-        -n) processes=$2 ;;
+        -n) processes=$((10#$2)) ;;
         -d) devices=$2 ;;
         -p) port=$2 ;;
       esac
@@ -67,7 +67,7 @@ while [[ $# -gt 0 ]]; do
   esac
   shift
 done
-if [[ $# -eq 0 ]]; then
+if [[ $# -eq 0 || $processes -eq 0 ]]; then
   fail_usage
 fi
 flags=("$@")
@@ -111,7 +111,7 @@ end_all() { # SIGNAL
 
 # shellcheck disable=SC2329  # by the trap
 forward() {
-  trap - INT TERM
+  trap 'end_all KILL' INT TERM # who asks twice does not want to wait
   stopping=yes
   end_all TERM
 }
@@ -156,7 +156,9 @@ attempt() { # runs all processes to their ends; sets status
     if [[ -n $deadline && $SECONDS -ge $deadline ]]; then
       end_all KILL
     fi
-    sleep 0.2
+    # In the foreground it would take a Ctrl-C of the terminal, and the trap none.
+    sleep 0.2 &
+    wait $! || true
   done
 }
 

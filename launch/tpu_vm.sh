@@ -92,7 +92,7 @@ create() {
     READY) return ;;
     PREEMPTED | TERMINATED | STOPPED)
       echo "$name is $found; deleting it and creating it anew"
-      tpu delete "$name" --quiet
+      tpu delete "$name" --quiet || return 1
       ;;
     "") ;;
     *)
@@ -107,18 +107,19 @@ create() {
     ${spot[@]+"${spot[@]}"}
 }
 
-# The images come with a Python that is too old for JAX; uv brings a newer one.
+# The images come with a Python that is too old for JAX; uv brings a newer one. Joined by
+# &&, for `set -e` is off in what `keep` tries.
 setup() {
   local archive=/tmp/stylegan_jax-$$.tar.gz
   if [[ $dry_run == yes ]]; then
     archive=/tmp/stylegan_jax.tar.gz
   fi
   run tar -czf "$archive" -C "$repository" \
-    configs launch stylegan_jax setup.py LICENSE NOTICE
-  tpu scp "$archive" "$name:stylegan_jax.tar.gz" --worker=all
-  run rm "$archive"
-  on_workers all 'mkdir -p stylegan_jax && tar -xzf stylegan_jax.tar.gz -C stylegan_jax'
-  on_workers all 'cd stylegan_jax && python3 -m pip install --quiet --user uv && (test -x .venv/bin/python || ~/.local/bin/uv venv --quiet --python 3.12 .venv) && ~/.local/bin/uv pip install --quiet --python .venv/bin/python -e ".[tpu]"'
+    configs launch stylegan_jax setup.py LICENSE NOTICE &&
+    tpu scp "$archive" "$name:stylegan_jax.tar.gz" --worker=all &&
+    run rm "$archive" &&
+    on_workers all 'mkdir -p stylegan_jax && tar -xzf stylegan_jax.tar.gz -C stylegan_jax' &&
+    on_workers all 'cd stylegan_jax && python3 -m pip install --quiet --user uv && (test -x .venv/bin/python || ~/.local/bin/uv venv --quiet --python 3.12 .venv) && ~/.local/bin/uv pip install --quiet --python .venv/bin/python -e ".[tpu]"'
 }
 
 # shellcheck disable=SC2016  # the worker expands it

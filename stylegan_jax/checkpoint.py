@@ -31,6 +31,8 @@ from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from stylegan_jax import paths
+
 PyTree = Any
 Leaves = dict[str, Any]
 
@@ -69,7 +71,8 @@ class Checkpoints:
         if keep < 1:
             raise ValueError(f"`keep` (={keep}) must be at least 1")
         self.directory = epath.Path(directory).expanduser()
-        if "://" not in str(self.directory):
+        self._in_bucket = paths.scheme_of(directory) is not None
+        if not self._in_bucket:
             self.directory = epath.Path(os.path.abspath(self.directory))
         self._keep = keep
         self._on_warning = on_warning
@@ -231,8 +234,12 @@ class Checkpoints:
         failure = None
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            trial.mkdir()
-            trial.rmdir()
+            if self._in_bucket:  # which has objects only
+                trial.write_text("")
+                trial.unlink()
+            else:
+                trial.mkdir()
+                trial.rmdir()
         except OSError as error:
             failure = error
         if not _in_all_processes(failure is None):

@@ -149,6 +149,9 @@ class Run:
     # Directory of compiled programs; None leaves it to JAX's own settings, of which
     # JAX_ENABLE_COMPILATION_CACHE=0 turns any cache off.
     compilation_cache: str | None = "~/.cache/stylegan_jax/xla"
+    # Growing networks: a resolution's stable stage runs the programs of its fading one,
+    # with a fade of 1. Less to compile, for short runs; a little more to compute.
+    share_programs: bool = False
     # Many devices and processes.
     shard_optimizer: bool = False  # moments and averaged generator, over all devices
     # Devices that share the rows of an image, from this resolution of the layers on;
@@ -293,6 +296,15 @@ def _wrong_pairs(name: str, pairs: ByResolution) -> Iterator[str]:
 def _misfits(e: Experiment) -> Iterator[str]:
     """What is wrong between settings that are fine by themselves."""
     d, m, t, r = e.data, e.model, e.training, e.run
+    if r.height_devices > 1:
+        rows = image_size(d.base_size, r.height_min_resolution)[0]
+        if d.resolution < r.height_min_resolution or rows % r.height_devices:
+            yield (
+                f"`run.height_devices` (={r.height_devices}) splits nothing; it must "
+                f"divide the {rows} rows of `run.height_min_resolution` "
+                f"(={r.height_min_resolution}), which `data.resolution` "
+                f"(={d.resolution}) must reach"
+            )
     if d.source in ("folder", "zip", "prepared") and d.path is None:
         yield f"`data.path` must name the images when `data.source` is {d.source!r}"
     if d.source == "tfds" and d.tfds_name is None:

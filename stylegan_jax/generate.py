@@ -3,8 +3,6 @@
 python -m stylegan_jax.generate --workdir=runs/emoji --seeds=0-63 --out=out/
 """
 
-from pathlib import Path
-
 from absl import app, flags
 
 from stylegan_jax import host_memory, paths, workdir
@@ -42,7 +40,7 @@ def main(argv: list[str]) -> None:
             batch_size=FLAGS.batch_size,
         )
     )
-    out = Path(FLAGS.out)
+    out = paths.open_path(FLAGS.out)
     out.mkdir(parents=True, exist_ok=True)
     for seed, image in zip(chosen, generated, strict=True):
         save_png(out / f"seed{seed:04d}.png", image)

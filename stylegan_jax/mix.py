@@ -3,8 +3,6 @@
 python -m stylegan_jax.mix --workdir=runs/emoji --out=mixing.png
 """
 
-from pathlib import Path
-
 from absl import app, flags
 
 from stylegan_jax import host_memory, paths, workdir
@@ -46,7 +44,7 @@ def main(argv: list[str]) -> None:
         resolution=trained.resolution,
         fade=trained.fade,
     )
-    out = Path(FLAGS.out)
+    out = paths.open_path(FLAGS.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(out, figure)
     print(f"wrote {out}")

@@ -8,6 +8,7 @@ devices run it.
 
 import contextlib
 import dataclasses
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -82,7 +83,9 @@ def _broken_connection(error: BaseException | None) -> str | None:
     """The first line of the error of the network that is behind an error, if one is."""
     while error is not None:
         text = str(error).strip()
-        if re.search(r"\bgloo\b|\bNCCL\b|UNAVAILABLE|by peer", text, re.IGNORECASE):
+        if isinstance(error, jax.errors.JaxRuntimeError) and re.search(
+            r"\bgloo\b|\bNCCL\b|UNAVAILABLE|by peer", text, re.IGNORECASE
+        ):
             return text.splitlines()[0][:300]
         error = error.__cause__
     return None
@@ -150,7 +153,7 @@ class Parallel:
         )
 
     def check_agreement(self, facts: dict[str, str]) -> None:
-        """Runs a collective over all devices, and compares the processes.
+        """Compares the processes, and runs a collective over all devices.
 
         Args:
           facts: what has to be the same in all of them, e.g. versions, by name.
@@ -159,19 +162,19 @@ class Parallel:
           RuntimeError: the collective did not reach every device.
           ValueError: they differ; names the facts, the processes and their values.
         """
-        flags = self.put_batch(np.ones(jax.local_device_count(), np.float32))
-        reached = float(self.jit_replicated(jnp.sum)(flags))
-        if reached != len(flags):
-            raise RuntimeError(
-                f"a sum over {len(flags)} devices gave {reached:g}; one of them, or "
-                "the connection between two, computes wrongly: start again without it"
-            )
         everywhere = _gather_texts(json.dumps(facts))
         problems = differences([json.loads(text) for text in everywhere])
         if problems:
             raise ValueError(
                 "the processes of this run differ; install, configure and mount the "
                 "same everywhere:\n  " + "\n  ".join(problems)
+            )
+        flags = self.put_batch(np.ones(jax.local_device_count(), np.float32))
+        reached = float(self.jit_replicated(jnp.sum)(flags))
+        if reached != len(flags):
+            raise RuntimeError(
+                f"a sum over {len(flags)} devices gave {reached:g}; one of them, or "
+                "the connection between two, computes wrongly: start again without it"
             )
 
     def check_batch(self, name: str, batch_size: int, rounds: int = 1) -> None:
@@ -208,6 +211,12 @@ class Parallel:
     def moved(self, tree: Any, shardings: Any) -> Any:
         """The arrays of a tree with these shardings: one, or a tree of them."""
         return jax.jit(lambda x: x, out_shardings=shardings)(tree)
+
+    def gathered(self, tree: Any) -> Any:
+        """The arrays of a tree, whole on every device; for all processes to call."""
+        if all(x.sharding.is_fully_replicated for x in jax.tree.leaves(tree)):
+            return tree
+        return _gather(self.replicated)(tree)
 
     def split(self, x: jax.Array) -> jax.Array:
         """Inside jit: asks for x [B, ...] to be split along its first axis.
@@ -306,6 +315,11 @@ def differences(everywhere: list[dict[str, str]]) -> list[str]:
                 )
             )
     return problems
+
+
+@functools.cache
+def _gather(whole: NamedSharding) -> Callable[[Any], Any]:
+    return jax.jit(lambda tree: tree, out_shardings=whole)
 
 
 def _gather_texts(text: str) -> list[str]:

@@ -27,6 +27,7 @@ import tensorboardX
 from etils import epath
 from PIL import Image
 
+from stylegan_jax import paths
 from stylegan_jax.mirror import Mirror
 
 LOG = "log.jsonl"
@@ -67,7 +68,7 @@ class Reporter:
         if not enabled:
             return
         self._mirror = None
-        if _is_in_bucket(workdir):
+        if paths.scheme_of(workdir) is not None:
             self._mirror = Mirror(epath.Path(workdir), (LOG,))
             workdir = self._mirror.local
         self._workdir = Path(workdir)
@@ -327,12 +328,8 @@ def _jsonable(value: Any) -> Any:
     return value
 
 
-def _is_in_bucket(path: str | os.PathLike) -> bool:
-    return "://" in os.fspath(path)
-
-
 def _write_atomically(path: str | os.PathLike, content: bytes) -> None:
-    if _is_in_bucket(path):
+    if paths.scheme_of(path) is not None:
         epath.Path(path).write_bytes(content)  # an object appears when it is whole
         return
     path = Path(path)

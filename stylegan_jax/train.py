@@ -157,16 +157,18 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     try:
         with stop.installed():
             state = trainer.run(state, progress)
+        how = "stopped by a signal" if stop.requested else "finished"
+        reporter.line(
+            f"{how} at {progress.images_seen / 1000:g} kimg after "
+            f"{format_duration(progress.training_seconds)} of training; saved in "
+            f"{directory / 'checkpoints'}"
+        )
     finally:
-        checkpoints.close()
-        reporter.event("end", images_seen=progress.images_seen)
-    how = "stopped by a signal" if stop.requested else "finished"
-    reporter.line(
-        f"{how} at {progress.images_seen / 1000:g} kimg after "
-        f"{format_duration(progress.training_seconds)} of training; saved in "
-        f"{directory / 'checkpoints'}"
-    )
-    reporter.close()
+        try:
+            checkpoints.close()
+        finally:
+            reporter.event("end", images_seen=progress.images_seen)
+            reporter.close()
     return state
 
 
@@ -218,7 +220,7 @@ class Grid:
 
     def draw(self, state: TrainState, progress: loop.Progress) -> None:
         """Writes a grid of generated images; all processes have to call it."""
-        ema = self._devices.moved(state.ema, self._devices.replicated)
+        ema = self._devices.gathered(state.ema)
         ws = sampling.styles(
             self._generator,
             ema,

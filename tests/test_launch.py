@@ -186,6 +186,30 @@ def test_local_passes_a_signal_on_once(stand_in, tmp_path, number):
         assert (tmp_path / f"{i}.txt").read_text() == "TERM\n"
 
 
+def test_local_passes_ctrl_c_of_a_terminal_on(stand_in, tmp_path):
+    """There SIGINT reaches the whole foreground group, not the script alone."""
+    python = stand_in(
+        "trap 'echo TERM >>\"$here/$process.txt\"; exit 0' TERM\n"
+        'touch "$here/$process.ready"\nwhile :; do sleep 0.05; done'
+    )
+    script = ROOT / "launch" / "local.sh"
+    started = subprocess.Popen(
+        [sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])"]
+        + [script, "-n", "2", "-p", "5", "--", "--workdir=x"],
+        env=os.environ | {"PYTHON": str(python)},
+        stdin=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while not all((tmp_path / f"{i}.ready").exists() for i in range(2)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    started.stdin.write(b"\x03")
+    started.stdin.flush()
+    assert started.wait(60) == 0
+    for i in range(2):
+        assert (tmp_path / f"{i}.txt").read_text() == "TERM\n"
+
+
 def test_local_starts_all_again_as_often_as_told(stand_in, tmp_path):
     """Killed twice, then well; and once more than is allowed."""
     python = stand_in(

@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -131,6 +132,17 @@ def test_one_compilation_a_stage_and_ahead_of_it(tmp_path, monkeypatch):
     second_tick = next(row for row in rows if row.get("tick") == 2)
     assert rows.index(compiled[1]) < rows.index(second_tick)
     assert second_tick["stage"] == "8x8"
+
+
+def test_the_stages_of_a_resolution_can_share_programs(finished, tmp_path):
+    e = tiny.experiment({"run.share_programs": True})
+    state = train.train(e, tmp_path)
+    compiled = tiny.events(tmp_path, "compiled")
+    assert [row["stage"] for row in compiled] == ["8x8", "16x16 fading in"]
+    alone = workdir.load_generator(finished)
+    chex.assert_trees_all_close(
+        state.ema["params"], alone.variables["params"], rtol=0, atol=2e-3
+    )
 
 
 # Interrupted and resumed

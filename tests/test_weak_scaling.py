@@ -5,7 +5,7 @@ from benchmarks import weak_scaling
 HLO = """
   %a = f32[2,4]{1,0} all-reduce(%b), channel_id=6
   %c = (f32[3]{0}, bf16[], /*index=2*/f32[8,4,4,1,16]{4,3,2,1,0}) all-reduce(%d, %e)
-  ROOT %f = f32[16,8]{1,0} all-gather-start(%a), dimensions={0}
+  ROOT %f = f32[16,8]{1,0} all-gather(%a), dimensions={0}
   %g = f32[2,4]{1,0} add(%all-gather.1, %all-reduce.2)
 """
 

@@ -191,7 +191,7 @@ class Loop:
         return stopping
 
     def _enter(self, stage: Stage) -> Programs:
-        """The stage's programs; begins to compile the next stage's."""
+        """The stage's programs; begins to compile the next ones that are missing."""
         start = time.monotonic()
         self._watchdog.watch(f"the compilation of stage {stage.name}")
         programs = self._programs.get(stage)
@@ -202,8 +202,9 @@ class Loop:
             f"batch {stage.batch_size}; waited {waited:.1f} s for its program"
         )
         self._reporter.event("stage", stage=stage.name, waited_seconds=waited)
-        if stage.index + 1 < len(self._stages):
-            self._programs.prepare(self._stages[stage.index + 1])
+        for later in self._stages[stage.index + 1 :]:
+            if self._programs.prepare(later):
+                break
         return programs
 
     def _round(

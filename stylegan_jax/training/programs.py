@@ -1,5 +1,6 @@
 """Compiles the programs of a stage, and those of the next one ahead of time."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,27 +44,34 @@ class ProgramCache:
         self._state, self._label_size = abstract_state, label_size
         self._on_compiled = on_compiled
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
-        self._futures: dict[int, Future[Programs]] = {}
+        self._futures: dict[tuple[int, bool], Future[Programs]] = {}
 
     @property
     def state_shardings(self) -> TrainState:
         """How the arrays of the state lie on the devices, before and after."""
         return shardings(self._state)
 
-    def prepare(self, stage: Stage) -> None:
-        """Begins to compile a stage in the background."""
-        if stage.index not in self._futures:
-            future = self._pool.submit(self._compile, stage)
-            self._futures[stage.index] = future
+    def prepare(self, stage: Stage) -> bool:
+        """Begins to compile a stage in the background.
+
+        Returns:
+          Whether there was anything to begin.
+        """
+        stage = self._compiled_as(stage)
+        begins = _key(stage) not in self._futures
+        if begins:
+            self._futures[_key(stage)] = self._pool.submit(self._compile, stage)
+        return begins
 
     def get(self, stage: Stage) -> Programs:
         """The programs of a stage; waits where they are not ready."""
         self.prepare(stage)
-        return self._futures[stage.index].result()
+        return self._futures[_key(self._compiled_as(stage))].result()
 
     def forget(self, stage: Stage) -> None:
-        """Frees the programs of a stage that is over."""
-        self._futures.pop(stage.index, None)
+        """Frees the programs of a stage that is over, unless they go on in the next."""
+        if not (stage.fading and self._e.run.share_programs):
+            self._futures.pop(_key(self._compiled_as(stage)), None)
 
     def close(self) -> None:
         """Stops after what is being compiled now."""
@@ -108,6 +116,13 @@ class ProgramCache:
             scalar,
         )
 
+    def _compiled_as(self, stage: Stage) -> Stage:
+        """The stage whose programs serve this one: itself, or the fading one."""
+        first = stage.resolution == self._e.training.initial_resolution
+        if first or not self._e.run.share_programs:
+            return stage
+        return dataclasses.replace(stage, fading=True)
+
     def _compile(self, stage: Stage) -> Programs:
         start = time.monotonic()
         programs = {
@@ -116,3 +131,7 @@ class ProgramCache:
         }
         self._on_compiled(stage, time.monotonic() - start)
         return programs
+
+
+def _key(stage: Stage) -> tuple[int, bool]:
+    return stage.resolution, stage.fading
