@@ -83,7 +83,8 @@ def _broken_connection(error: BaseException | None) -> str | None:
     """The first line of the error of the network that is behind an error, if one is."""
     while error is not None:
         text = str(error).strip()
-        if isinstance(error, jax.errors.JaxRuntimeError) and re.search(
+        of_jax = isinstance(error, (jax.errors.JaxRuntimeError, ValueError))
+        if of_jax and re.search(
             r"\bgloo\b|\bNCCL\b|UNAVAILABLE|by peer", text, re.IGNORECASE
         ):
             return text.splitlines()[0][:300]
