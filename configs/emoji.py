@@ -32,10 +32,10 @@ def get_config():
     # Resolutions fade in slowly: in a hurry the discriminator gets ahead, and stays.
     c.training.stage_kimg = 12.0
     c.training.fade_kimg = 28.0
-    c.training.total_kimg = 180.0
-    c.training.batch_size = 16
-    c.training.learning_rate = 0.002
-    c.training.learning_rate_by_resolution = ((32, 0.0015),)
+    c.training.total_kimg = 152.0
+    c.training.batch_size = 32
+    c.training.learning_rate = 0.0025
+    c.training.learning_rate_by_resolution = ((32, 0.002),)
     c.training.r1_gamma = 1.0
     c.training.d_reg_interval = 8  # 13% faster than in every step (64 channels)
     c.training.style_mixing_probability = 0.3
