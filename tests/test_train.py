@@ -236,6 +236,18 @@ def test_a_signal_saves_and_ends_the_run(tmp_path, capsys, number):
     assert int(state.images_seen) == 8 * int(state.step) == start + 32
 
 
+def test_a_run_ends_when_its_time_is_up_and_goes_on(tmp_path, capsys):
+    changes = tiny.SMALLEST | {"training.total_kimg": 0.064}
+    short = changes | {"run.time_limit_minutes": 1e-6}
+    for seen in (16, 32):  # a start trains a round at least
+        assert int(train.train(tiny.experiment(short), tmp_path).images_seen) == seen
+        kimg = seen / 1000
+        assert f"stopped by its time limit at {kimg:g} kimg" in capsys.readouterr().out
+    assert int(train.train(tiny.experiment(changes), tmp_path).images_seen) == 64
+    out = capsys.readouterr().out
+    assert "resuming at 0.032 kimg" in out and "finished at 0.064 kimg" in out
+
+
 @pytest.mark.slow
 def test_more_training_equals_training_on(finished, tmp_path):
     run = tmp_path / "run"
