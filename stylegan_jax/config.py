@@ -29,9 +29,10 @@ class ConfigError(ValueError):
 class Data:
     """Where the real images come from."""
 
-    source: str = "builtin"  # builtin | tfds | folder | zip | prepared
+    source: str = "builtin"  # builtin | tfds | folder | zip | prepared | tfrecords
     # folder: directory of images, searched recursively; zip: of images; prepared:
-    # directory that `python -m stylegan_jax.prepare` made
+    # directory that `python -m stylegan_jax.prepare` made; tfrecords: directory with
+    # NVIDIA's multi-resolution files
     path: str | None = None
     tfds_name: str | None = None  # tfds: e.g. "cifar10" or "lsun/bedroom"
     tfds_split: str = "train"
@@ -433,7 +434,7 @@ def _unread(m: Model) -> Iterator[str]:
 
 
 _CHOICES = {
-    "data.source": ("builtin", "tfds", "folder", "zip", "prepared"),
+    "data.source": ("builtin", "tfds", "folder", "zip", "prepared", "tfrecords"),
     "data.channels": (1, 3, 4),
     "data.fit": ("exact", "crop"),
     "model.family": ("stylegan1", "stylegan2"),

@@ -43,13 +43,13 @@ def open_folder(data: config.Data) -> Source:
     check_headers(names, header_of, data, most)
     label_path = root / "dataset.json"
     label_file = label_path.read_bytes() if label_path.exists() else None
-    classes, classes_of = labels.of_files(names, label_file, str(label_path))
+    found = labels.of_files(names, label_file, str(label_path))
     size = config.image_size(data.base_size, data.resolution)
     how = (size, data.channels, data.fit)
 
     tf = images.tensorflow()
     path_table = tf.constant([os.fsencode(root / name) for name in names])
-    label_table = tf.constant(classes_of, tf.int32)
+    label_of = found.lookup()
 
     def read(index: Any) -> bytes:
         return (root / names[index]).read_bytes()
@@ -59,7 +59,7 @@ def open_folder(data: config.Data) -> Source:
             encoded = tf.ensure_shape(tf.numpy_function(read, [index], tf.string), [])
         else:
             encoded = tf.io.read_file(path_table[index])
-        return images.load_encoded(encoded, *how), label_table[index]
+        return images.load_encoded(encoded, *how), label_of(index)
 
     def check(index: int) -> str | None:
         try:
@@ -71,7 +71,9 @@ def open_folder(data: config.Data) -> Source:
     return Source(
         name=f"folder {root}",
         num_images=len(names),
-        classes=classes,
+        classes=found.names,
+        label_vectors=found.are_vectors,
+        label_totals=found.totals(),
         base_size=data.base_size,
         resolution=data.resolution,
         channels=data.channels,

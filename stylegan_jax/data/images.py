@@ -59,6 +59,8 @@ def to_channels(image: Tensor, channels: int) -> Tensor:
     Returns:
       uint8 [H, W, channels].
     """
+    if image.shape[-1] == channels:
+        return image
     tf = tensorflow()
     height, width, given = tf.unstack(tf.shape(image))
     has_alpha = tf.equal(given % 2, 0)
@@ -124,6 +126,8 @@ def fit(image: Tensor, size: Size, how: str) -> Tensor:
     Raises:
       tf.errors.InvalidArgumentError: when run on a size that `size_problem` rejects.
     """
+    if tuple(image.shape[:2]) == size:
+        return image
     tf = tensorflow()
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     usable = (height >= size[0]) & (width >= size[1])

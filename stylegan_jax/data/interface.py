@@ -6,6 +6,8 @@ from typing import Any
 
 from stylegan_jax.config import image_size
 
+Load = Callable[[Any], tuple[Any, Any]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -14,15 +16,19 @@ class Source:
     Attributes:
       name: what messages call it.
       num_images: how many there are.
-      classes: class names, in the order of the labels; () without labels.
+      classes: names of the classes, in the order of their numbers, or of the components
+        of label vectors; () without labels.
+      label_totals: how many images have each class, or the sum of each component.
       base_size: height and width at resolution 4; (4, 4) for squares.
       resolution: R; what `load` yields is R/4 times as large as `base_size`.
       channels: C of what `load` yields; 1 grayscale, 3 RGB, 4 RGBA.
       fingerprint: hex digest that identifies the content wherever it is stored.
       load: int64 tensor [], an index in [0, num_images) -> (uint8 tensor [H, W, C],
-        int32 tensor [], the class or 0 without classes). Runs inside `tf.data`.
+        float32 tensor [label_size], one-hot of classes). Runs inside `tf.data`.
       describe: the file or record that an index stands for, for messages.
       check: why the image at an index can't be used; None when it can. Slow.
+      label_vectors: whether the labels are no classes.
+      labels_counted: of a sample that `label_totals` is of; None for all images.
       levels: smaller resolution -> like `load`, for images stored in that size;
         they are what `images.box_average` makes of `load`'s, up to the rounding of a
         JPEG decoder.
@@ -31,16 +37,17 @@ class Source:
     name: str
     num_images: int
     classes: tuple[str, ...]
+    label_totals: tuple[float, ...]
     base_size: tuple[int, int]
     resolution: int
     channels: int
     fingerprint: str
-    load: Callable[[Any], tuple[Any, Any]]
+    load: Load
     describe: Callable[[int], str]
     check: Callable[[int], str | None]
-    levels: Mapping[int, Callable[[Any], tuple[Any, Any]]] = dataclasses.field(
-        default_factory=dict
-    )
+    label_vectors: bool = False
+    labels_counted: int | None = None
+    levels: Mapping[int, Load] = dataclasses.field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -49,5 +56,5 @@ class Source:
 
     @property
     def label_size(self) -> int:
-        """The number of classes, 0 without labels."""
+        """Length of a label vector; 0 without labels."""
         return len(self.classes)

@@ -48,7 +48,7 @@ def batches(
 
     Returns:
       Iterator over (images uint8 [b, h, w, C], labels float32 [b, label_size]) with
-      b = batch_size / process_count; labels are one-hot.
+      b = batch_size / process_count; classes are one-hot.
 
     Raises:
       ValueError: at once for unusable arguments; while iterating for an image that
@@ -83,7 +83,7 @@ def batches(
         position = first + row // share * batch_size + row % share
         image, label = read(_shuffled(position, source.num_images, seed))
         image = tf.ensure_shape(image, [*read_size, source.channels])
-        return box_average(image, size), tf.one_hot(label, source.label_size)
+        return box_average(image, size), tf.ensure_shape(label, [source.label_size])
 
     dataset = (
         tf.data.Dataset.counter()

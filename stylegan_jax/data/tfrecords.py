@@ -75,24 +75,27 @@ class Reader:
     def __init__(
         self,
         paths: Sequence[str | os.PathLike],
-        counts: Sequence[int],
+        counts: Sequence[int] | None = None,
         skips: Sequence[int] | None = None,
     ):
         """Finds where each record is.
 
         Args:
           paths: of the files.
-          counts: how many records of each to take.
+          counts: how many records of each to take; None for all.
           skips: how many of each to leave out before; None for none.
 
         Raises:
           ValueError: a file ends too soon.
         """
         self._paths, self._skips = paths, skips or [0] * len(paths)
-        ends = [s + c for s, c in zip(self._skips, counts, strict=True)]
+        ends = [None] * len(paths)
+        if counts is not None:
+            ends = [s + c for s, c in zip(self._skips, counts, strict=True)]
         with ThreadPoolExecutor(8) as pool:
             self._offsets = list(pool.map(offsets, paths, ends))
-        self._ends = np.cumsum(counts)
+        taken = zip(self._offsets, self._skips, strict=True)
+        self._ends = np.cumsum([len(found) - 1 - skip for found, skip in taken])
 
     def __len__(self) -> int:
         return int(self._ends[-1])

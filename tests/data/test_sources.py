@@ -44,7 +44,12 @@ def folder(path, **changes):
 def read(source, index=0):
     tf = images.tensorflow()
     image, label = source.load(tf.constant(index, tf.int64))
-    return image.numpy(), int(label)
+    label = label.numpy()
+    assert label.dtype == np.float32 and label.shape == (source.label_size,)
+    if not source.label_size:
+        return image.numpy(), 0
+    assert sorted(label) == [0] * (len(label) - 1) + [1]
+    return image.numpy(), int(label.argmax())
 
 
 def failure(data) -> str:
