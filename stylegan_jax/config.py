@@ -306,7 +306,7 @@ def _misfits(e: Experiment) -> Iterator[str]:
                 f"(={r.height_min_resolution}), which `data.resolution` "
                 f"(={d.resolution}) must reach"
             )
-    if d.source in ("folder", "zip", "prepared") and d.path is None:
+    if d.source not in ("builtin", "tfds") and d.path is None:
         yield f"`data.path` must name the images when `data.source` is {d.source!r}"
     if d.source == "tfds" and d.tfds_name is None:
         yield "`data.tfds_name` must name a data set when `data.source` is 'tfds'"

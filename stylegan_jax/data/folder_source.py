@@ -12,7 +12,7 @@ from etils import epath
 from stylegan_jax import config, paths
 from stylegan_jax.data import images, labels
 from stylegan_jax.data.header_check import check_headers
-from stylegan_jax.data.interface import Source
+from stylegan_jax.data.interface import Load, Source
 
 Folder = Path | epath.Path  # on disk, in a bucket
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
@@ -51,15 +51,15 @@ def open_folder(data: config.Data) -> Source:
     path_table = tf.constant([os.fsencode(root / name) for name in names])
     label_of = found.lookup()
 
-    def read(index: Any) -> bytes:
-        return (root / names[index]).read_bytes()
+    def read(path: Any) -> bytes:
+        return epath.Path(path.decode()).read_bytes()
 
-    def load(index: Any) -> tuple[Any, Any]:
+    def decode(path: Any, label: Any) -> tuple[Any, Any]:
         if in_bucket:
-            encoded = tf.ensure_shape(tf.numpy_function(read, [index], tf.string), [])
+            encoded = tf.ensure_shape(tf.numpy_function(read, [path], tf.string), [])
         else:
-            encoded = tf.io.read_file(path_table[index])
-        return images.load_encoded(encoded, *how), label_of(index)
+            encoded = tf.io.read_file(path)
+        return images.load_encoded(encoded, *how), label
 
     def check(index: int) -> str | None:
         try:
@@ -78,7 +78,9 @@ def open_folder(data: config.Data) -> Source:
         resolution=data.resolution,
         channels=data.channels,
         fingerprint=_fingerprint(root, names, label_file),
-        load=load,
+        load=Load(
+            decode, lambda indices: (tf.gather(path_table, indices), label_of(indices))
+        ),
         describe=lambda index: str(root / names[index]),
         check=check,
     )

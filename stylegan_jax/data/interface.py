@@ -6,7 +6,30 @@ from typing import Any
 
 from stylegan_jax.config import image_size
 
-Load = Callable[[Any], tuple[Any, Any]]
+
+def _identity(indices: Any) -> Any:
+    return indices
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """From indices to images, inside `tf.data`, in two steps.
+
+    Attributes:
+      decode: what `fetch` gives of one index -> (uint8 tensor [H, W, C], float32 tensor
+        [label_size], one-hot of classes). Many run at once.
+      fetch: int64 tensor [n], indices in [0, num_images) -> a tensor, or tuple of them,
+        [n, ...]. What is quicker for many images at once, such as a call of Python.
+    """
+
+    decode: Callable[..., tuple[Any, Any]]
+    fetch: Callable[[Any], Any] = _identity
+
+    def __call__(self, index: Any) -> tuple[Any, Any]:
+        """One image and its label, of an int64 tensor []."""
+        fetched = self.fetch(index[None])
+        parts = fetched if isinstance(fetched, tuple) else (fetched,)
+        return self.decode(*(part[0] for part in parts))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +46,7 @@ class Source:
       resolution: R; what `load` yields is R/4 times as large as `base_size`.
       channels: C of what `load` yields; 1 grayscale, 3 RGB, 4 RGBA.
       fingerprint: hex digest that identifies the content wherever it is stored.
-      load: int64 tensor [], an index in [0, num_images) -> (uint8 tensor [H, W, C],
-        float32 tensor [label_size], one-hot of classes). Runs inside `tf.data`.
+      load: reads images and labels.
       describe: the file or record that an index stands for, for messages.
       check: why the image at an index can't be used; None when it can. Slow.
       label_vectors: whether the labels are no classes.

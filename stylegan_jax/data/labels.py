@@ -41,12 +41,15 @@ class Labels:
         return tuple(counts[: len(self.names)].tolist())
 
     def lookup(self) -> Callable[[Tensor], Tensor]:
-        """For `tf.data`: an index to float32 [len(names)], one-hot of classes."""
+        """For `tf.data`: int64 [n], indices, to float32 [n, len(names)].
+
+        Of classes they are one-hot.
+        """
         tf = tensorflow()
         table = tf.constant(self.values)
         if self.are_vectors:
-            return lambda index: table[index]
-        return lambda index: tf.one_hot(table[index], len(self.names))
+            return lambda indices: tf.gather(table, indices)
+        return lambda indices: tf.one_hot(tf.gather(table, indices), len(self.names))
 
     def digest(self) -> str:
         """Hex digest of names and values."""

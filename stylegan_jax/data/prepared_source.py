@@ -11,7 +11,8 @@ from stylegan_jax.data.header_check import prepare_command
 from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.preparation import FORMAT_VERSION, INFO
 
-Parse = Callable[[Any], tuple[Any, Any]]  # a record to encoded image and label
+Parse = Callable[[Any], tuple[Any, Any]]  # records to encoded images and labels
+Stored = tuple[int, int, int]  # height, width and channels
 
 
 def open_prepared(data: config.Data) -> Source:
@@ -48,10 +49,15 @@ def open_prepared(data: config.Data) -> Source:
 
     parse = _parser(len(info["classes"]), info["label_vectors"])
 
+    def loader(resolution: int) -> Load:
+        stored = config.image_size(tuple(info["base_size"]), resolution)
+        size = (*stored, info["channels"])
+        return _loader(files[resolution], parse, size, fits[resolution])
+
     def check(index: int) -> str | None:
         for resolution, level in files.items():
             try:
-                encoded = parse(level.read_checked(index))[0].numpy()
+                (encoded,) = parse([level.read_checked(index)])[0].numpy()
             except ValueError as error:
                 return str(error)
             except (OSError, images.tensorflow().errors.OpError) as error:
@@ -71,10 +77,10 @@ def open_prepared(data: config.Data) -> Source:
         resolution=data.resolution,
         channels=data.channels,
         fingerprint=info["fingerprint"],
-        load=_loader(files[full], parse, fits[full]),
+        load=loader(full),
         describe=files[full].place,
         check=check,
-        levels={r: _loader(files[r], parse, fits[r]) for r in usable if r != full},
+        levels={r: loader(r) for r in usable if r != full},
     )
 
 
@@ -115,17 +121,18 @@ def _open_level(root: Path, resolution: int, info: dict) -> tfrecords.Reader:
         ) from error
 
 
-def _loader(
-    level: tfrecords.Reader, parse: Parse, how: tuple[images.Size, int, str]
-) -> Load:
+def _loader(level: tfrecords.Reader, parse: Parse, stored: Stored, how: tuple) -> Load:
     tf = images.tensorflow()
+    fetch = tfrecords.fetcher(level.read)
+    *size, channels = stored
 
-    def load(index: Any) -> tuple[Any, Any]:
-        record = tf.numpy_function(level.read, [index], tf.string)
-        encoded, label = parse(tf.ensure_shape(record, []))
-        return images.load_encoded(encoded, *how), label
+    def decode(encoded: Any, label: Any) -> tuple[Any, Any]:
+        # What `prepare` stores needs none of the questions that other files do.
+        image = tf.io.decode_image(encoded, channels, expand_animations=False)
+        image = tf.ensure_shape(image, [*size, channels])
+        return images.fit(images.to_channels(image, how[1]), how[0], how[2]), label
 
-    return load
+    return Load(decode, lambda indices: parse(fetch(indices)))
 
 
 def _parser(label_size: int, vectors: bool) -> Parse:
@@ -136,9 +143,9 @@ def _parser(label_size: int, vectors: bool) -> Parse:
         label = tf.io.FixedLenFeature([], tf.int64, default_value=0)
     features = {"image": tf.io.FixedLenFeature([], tf.string), "label": label}
 
-    def parse(record: Any) -> tuple[Any, Any]:
-        example = tf.io.parse_single_example(record, features)
-        label = example["label"]
-        return example["image"], label if vectors else tf.one_hot(label, label_size)
+    def parse(records: Any) -> tuple[Any, Any]:
+        example = tf.io.parse_example(records, features)
+        labels = example["label"]
+        return example["image"], labels if vectors else tf.one_hot(labels, label_size)
 
     return parse

@@ -12,7 +12,7 @@ from typing import Any
 from stylegan_jax import config
 from stylegan_jax.data import images, labels
 from stylegan_jax.data.folder_source import open_folder
-from stylegan_jax.data.interface import Source
+from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.prepared_source import open_prepared
 from stylegan_jax.data.tfds_source import open_tfds
 from stylegan_jax.data.tfrecords_source import open_tfrecords
@@ -58,8 +58,8 @@ def open_builtin(data: config.Data) -> Source:
     file_table = tf.constant(encoded)
     label_of = groups.lookup()
 
-    def load(index: Any) -> tuple[Any, Any]:
-        return images.load_encoded(file_table[index], *how), label_of(index)
+    def decode(encoded: Any, label: Any) -> tuple[Any, Any]:
+        return images.load_encoded(encoded, *how), label
 
     return Source(
         name="the built-in emoji",
@@ -70,7 +70,9 @@ def open_builtin(data: config.Data) -> Source:
         resolution=data.resolution,
         channels=data.channels,
         fingerprint=digest.hexdigest(),
-        load=load,
+        load=Load(
+            decode, lambda indices: (tf.gather(file_table, indices), label_of(indices))
+        ),
         describe=lambda index: f"{EMOJI}/{entries[index].filename}",
         check=lambda index: images.encoded_problem(encoded[index], *how),
     )

@@ -3,9 +3,9 @@
 from typing import Any
 
 from stylegan_jax import config
-from stylegan_jax.data import images
+from stylegan_jax.data import images, tfrecords
 from stylegan_jax.data.header_check import prepare_command
-from stylegan_jax.data.interface import Source
+from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.tfds_split import Split, open_split
 
 MAX_HEADERS = 64  # records whose size is checked at opening
@@ -26,9 +26,8 @@ def open_tfds(data: config.Data) -> Source:
     size = config.image_size(data.base_size, data.resolution)
     how = (size, data.channels, data.fit)
 
-    def load(index: Any) -> tuple[Any, Any]:
-        record = tf.numpy_function(split.records.read, [index], tf.string)
-        encoded, label = split.parse(tf.ensure_shape(record, []))
+    def decode(record: Any) -> tuple[Any, Any]:
+        encoded, label = split.parse(record)
         label = tf.one_hot(label, len(split.classes))
         return images.load_encoded(encoded, *how), label
 
@@ -49,7 +48,7 @@ def open_tfds(data: config.Data) -> Source:
         resolution=data.resolution,
         channels=data.channels,
         fingerprint=split.fingerprint,
-        load=load,
+        load=Load(decode, tfrecords.fetcher(split.records.read)),
         describe=lambda index: f"{split.name}: {split.records.describe(index)}",
         check=check,
     )

@@ -3,9 +3,10 @@
 import contextlib
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -121,6 +122,20 @@ class Reader:
         file = int(np.searchsorted(self._ends, index, side="right"))
         begin = int(self._ends[file - 1]) if file else 0
         return file, int(index) - begin + self._skips[file]
+
+
+def fetcher(read_one: Callable[[int], bytes]) -> Callable[[Any], Any]:
+    """For `tf.data`: int64 [n], indices, to string [n], what is read of each."""
+    tf = tensorflow()
+
+    def read_all(indices: np.ndarray) -> np.ndarray:
+        return np.array([read_one(index) for index in indices.tolist()], object)
+
+    def fetch(indices: Any) -> Any:
+        records = tf.numpy_function(read_all, [indices], tf.string)
+        return tf.ensure_shape(records, indices.shape)
+
+    return fetch
 
 
 class Writer:

@@ -36,19 +36,24 @@ def open_tfrecords(data: config.Data) -> Source:
         )
     count = len(full.reader)
     for level in levels.values():
-        if len(level.reader) != count or level.channels != full.channels:
+        channels = level.shape[2]
+        if (len(level.reader), channels) != (count, full.shape[2]):
             raise ValueError(
-                f"{level.path} holds {len(level.reader)} images of {level.channels} "
-                f"channels, {full.path} {count} of {full.channels}; copy them again"
+                f"{level.path} holds {len(level.reader)} images of {channels} "
+                f"channels, {full.path} {count} of {full.shape[2]}; copy them again"
             )
     own = nvidia_tfrecords.read_labels(full.path, count) or labels.none(count)
     # Images of other channels or shapes are made of the full ones, as they would be
     # without levels.
-    same = (data.base_size, data.channels) == ((4, 4), full.channels)
+    same = (data.base_size, data.channels) == ((4, 4), full.shape[2])
     label_of = own.lookup()
 
     def loader(level: "_Level", how: tuple[images.Size, int, str]) -> Load:
-        return lambda index: (level.load(index, *how), label_of(index))
+        fetch = tfrecords.fetcher(level.reader.read)
+        return Load(
+            lambda record, label: (level.decode(record, *how), label),
+            lambda indices: (fetch(indices), label_of(indices)),
+        )
 
     def check(index: int) -> str | None:
         for level in levels.values():
@@ -94,20 +99,22 @@ class _Level:
             ) from error
         if first.shape[:2] != (resolution, resolution):
             raise ValueError(
-                f"{path} holds images of {first.shape[0]}x{first.shape[1]}; by its name "
-                f"they are {resolution}x{resolution}"
+                f"{path} holds images of {first.shape[0]}x{first.shape[1]}; by its "
+                f"name they are {resolution}x{resolution}"
             )
-        self.channels = first.shape[2]
+        self.shape = first.shape
 
-    def load(self, index: Any, size: images.Size, channels: int, how: str) -> Any:
+    def decode(self, record: Any, size: images.Size, channels: int, how: str) -> Any:
         """uint8 [H, W, C], in `tf.data`."""
         tf = images.tensorflow()
-        record = tf.numpy_function(self.reader.read, [index], tf.string)
-        features = {"data": tf.io.FixedLenFeature([], tf.string)}
-        example = tf.io.parse_single_example(tf.ensure_shape(record, []), features)
+        features = {
+            "shape": tf.io.FixedLenFeature([3], tf.int64),
+            "data": tf.io.FixedLenFeature([], tf.string),
+        }
+        example = tf.io.parse_single_example(record, features)
         planes = tf.io.decode_raw(example["data"], tf.uint8)
-        side = self.resolution
-        image = tf.transpose(tf.reshape(planes, [self.channels, side, side]), [1, 2, 0])
+        image = tf.transpose(tf.reshape(planes, example["shape"]), [1, 2, 0])
+        image = tf.ensure_shape(image, self.shape)
         return images.fit(images.to_channels(image, channels), size, how)
 
     def check(self, index: int) -> str | None:
@@ -118,9 +125,8 @@ class _Level:
             return f"can't be read: {error}"
         except (ValueError, Unusable) as problem:
             return str(problem)
-        expected = (self.resolution, self.resolution, self.channels)
-        if image.shape != expected:
-            return f"in {self.path} is of shape {image.shape}, not {expected}"
+        if image.shape != self.shape:
+            return f"in {self.path} is of shape {image.shape}, not {self.shape}"
         return None
 
 

@@ -10,7 +10,7 @@ from stylegan_jax.data.archives import open_zip
 from stylegan_jax.data.collection import Unusable
 from stylegan_jax.data.folder_source import SUFFIXES
 from stylegan_jax.data.header_check import check_headers
-from stylegan_jax.data.interface import Source
+from stylegan_jax.data.interface import Load, Source
 
 MAX_HEADERS = 5000  # entries read at opening; of more an even sample
 
@@ -44,10 +44,9 @@ def open_zip_source(data: config.Data) -> Source:
     tf = images.tensorflow()
     label_of = found.lookup()
 
-    def load(index: Any) -> tuple[Any, Any]:
+    def decode(index: Any, label: Any) -> tuple[Any, Any]:
         encoded = tf.numpy_function(archive.read, [index], tf.string)
-        encoded = tf.ensure_shape(encoded, [])
-        return images.load_encoded(encoded, *how), label_of(index)
+        return images.load_encoded(tf.ensure_shape(encoded, []), *how), label
 
     def check(index: int) -> str | None:
         try:
@@ -66,7 +65,7 @@ def open_zip_source(data: config.Data) -> Source:
         resolution=data.resolution,
         channels=data.channels,
         fingerprint=hashlib.sha256(content).hexdigest(),
-        load=load,
+        load=Load(decode, lambda indices: (indices, label_of(indices))),
         describe=lambda index: f"{data.path}/{archive.names[index]}",
         check=check,
     )

@@ -6,7 +6,7 @@ import pytest
 
 from stylegan_jax import config
 from stylegan_jax.data import images, pipeline
-from stylegan_jax.data.interface import Source
+from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.labels import Labels
 from stylegan_jax.data.sources import open_source
 from tests import goldens
@@ -27,7 +27,10 @@ def array_source(pixels, labels=None, classes=()) -> Source:
         resolution=pixels.shape[1],
         channels=pixels.shape[3],
         fingerprint="00",
-        load=lambda index: (pixels[index], label_of(index)),
+        load=Load(
+            lambda image, label: (image, label),
+            lambda indices: (tf.gather(pixels, indices), label_of(indices)),
+        ),
         describe=lambda index: f"array {index}",
         check=lambda index: None,
     )
@@ -213,7 +216,7 @@ def test_batches_before_the_bad_one_are_delivered():
 
     source = dataclasses.replace(
         numbered_source(8),
-        load=load,
+        load=Load(load),
         check=lambda index: "is bad" if index == bad else None,
     )
     iterator = start(source, batch_size=3, prefetch_batches=4)
@@ -230,7 +233,7 @@ def test_an_unexplained_failure_is_not_lost():
         with tf.control_dependencies([tf.debugging.Assert(index < 0, ["oops"])]):
             return tf.zeros([1, 1, 1], tf.uint8), tf.zeros([3])
 
-    source = dataclasses.replace(numbered_source(8), load=load)
+    source = dataclasses.replace(numbered_source(8), load=Load(load))
     with pytest.raises(RuntimeError, match="images 8 to 11 of arrays failed") as error:
         take(source, 1, start_images=8)
     assert "oops" in str(error.value.__cause__)
