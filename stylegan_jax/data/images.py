@@ -136,6 +136,16 @@ def fit(image: Tensor, size: Size, how: str) -> Tensor:
     if tuple(image.shape[:2]) == size:
         return image
     tf = tensorflow()
+    image = tf.cond(
+        tf.reduce_all(tf.equal(tf.shape(image)[:2], size)),
+        lambda: image,
+        lambda: _fitted(image, size, how),
+    )
+    return tf.ensure_shape(image, [*size, image.shape[-1]])
+
+
+def _fitted(image: Tensor, size: Size, how: str) -> Tensor:
+    tf = tensorflow()
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     usable = (height >= size[0]) & (width >= size[1])
     if how == "exact":

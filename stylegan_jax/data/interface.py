@@ -76,6 +76,27 @@ class Source:
         """Height and width of what `load` yields, in pixels."""
         return image_size(self.base_size, self.resolution)
 
+    def label_summary(self) -> str:
+        """How the labels are distributed, in a line."""
+        counted = (
+            self.num_images if self.labels_counted is None else self.labels_counted
+        )
+        sample = "" if counted == self.num_images else f" of {counted:,} looked at"
+        order = sorted(range(self.label_size), key=self.label_totals.__getitem__)
+        least, most = (
+            (self.label_totals[i], self.classes[i]) for i in (order[0], order[-1])
+        )
+        if self.label_vectors:
+            return (
+                f"label vectors of {self.label_size}, means from "
+                f"{least[0] / counted:.3g} ({least[1]}) to {most[0] / counted:.3g} "
+                f"({most[1]}){sample}"
+            )
+        return (
+            f"{self.label_size:,} classes of {least[0]:,} ({least[1]}) to {most[0]:,} "
+            f"({most[1]}) images{sample}"
+        )
+
     @property
     def label_size(self) -> int:
         """Length of a label vector; 0 without labels."""
