@@ -29,9 +29,10 @@ class ConfigError(ValueError):
 class Data:
     """Where the real images come from."""
 
-    source: str = "builtin"  # builtin | tfds | folder | zip | prepared
+    source: str = "builtin"  # builtin | tfds | folder | zip | prepared | tfrecords
     # folder: directory of images, searched recursively; zip: of images; prepared:
-    # directory that `python -m stylegan_jax.prepare` made
+    # directory that `python -m stylegan_jax.prepare` made; tfrecords: directory with
+    # NVIDIA's multi-resolution files
     path: str | None = None
     tfds_name: str | None = None  # tfds: e.g. "cifar10" or "lsun/bedroom"
     tfds_split: str = "train"
@@ -308,7 +309,7 @@ def _misfits(e: Experiment) -> Iterator[str]:
                 f"(={r.height_min_resolution}), which `data.resolution` "
                 f"(={d.resolution}) must reach"
             )
-    if d.source in ("folder", "zip", "prepared") and d.path is None:
+    if d.source not in ("builtin", "tfds") and d.path is None:
         yield f"`data.path` must name the images when `data.source` is {d.source!r}"
     if d.source == "tfds" and d.tfds_name is None:
         yield "`data.tfds_name` must name a data set when `data.source` is 'tfds'"
@@ -436,7 +437,7 @@ def _unread(m: Model) -> Iterator[str]:
 
 
 _CHOICES = {
-    "data.source": ("builtin", "tfds", "folder", "zip", "prepared"),
+    "data.source": ("builtin", "tfds", "folder", "zip", "prepared", "tfrecords"),
     "data.channels": (1, 3, 4),
     "data.fit": ("exact", "crop"),
     "model.family": ("stylegan1", "stylegan2"),

@@ -25,7 +25,7 @@ def main(argv: list[str]) -> None:
         trained.generator,
         trained.variables,
         images.latents(chosen, trained.generator.z_dim),
-        seeds.one_hot(FLAGS["class"].value, trained.classes, len(chosen)),
+        seeds.labels(FLAGS["class"].value, FLAGS.label, trained.classes, len(chosen)),
         truncation_psi=FLAGS.truncation_psi,
         truncation_cutoff=FLAGS.truncation_cutoff,
     )
@@ -60,6 +60,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_enum("noise", "const", ["const", "random", "none"], "Per-pixel noise.")
     flags.DEFINE_string("class", None, "Class name or index, for conditional networks.")
+    flags.DEFINE_string("label", None, "Or a label vector: its numbers, as 0,1,1.")
     flags.DEFINE_integer("step", None, "Number of the checkpoint; default: the newest.")
     flags.DEFINE_integer("columns", 8, "Images in a row of the grid.", lower_bound=1)
     flags.DEFINE_integer("batch_size", 16, "Images generated at once.", lower_bound=1)

@@ -28,7 +28,9 @@ def main(argv: list[str]) -> None:
             trained.generator,
             trained.variables,
             images.latents(chosen, trained.generator.z_dim),
-            seeds.one_hot(FLAGS["class"].value, trained.classes, len(chosen)),
+            seeds.labels(
+                FLAGS["class"].value, FLAGS.label, trained.classes, len(chosen)
+            ),
             truncation_psi=FLAGS.truncation_psi,
         )
 
@@ -60,6 +62,7 @@ def define_flags() -> None:
     flags.DEFINE_string("fine_seeds", "15", "Rows that take the fine styles.")
     flags.DEFINE_float("truncation_psi", 0.7, "1 is all variety, 0 the average image.")
     flags.DEFINE_string("class", None, "Class name or index, for conditional networks.")
+    flags.DEFINE_string("label", None, "Or a label vector: its numbers, as 0,1,1.")
     flags.DEFINE_integer("step", None, "Number of the checkpoint; default: the newest.")
     flags.mark_flags_as_required(["workdir", "out"])
 

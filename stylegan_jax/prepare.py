@@ -47,19 +47,23 @@ def main(argv: list[str]) -> None:
     )
     progress = LiveLine()
     try:
-        info = preparation.prepare(open_collection(FLAGS.source), wanted, progress)
+        images = open_collection(FLAGS.source, FLAGS.split, FLAGS.tfds_data_dir)
+        info = preparation.prepare(images, wanted, progress)
     except OSError as error:
         raise OSError(f"{error}; repair that and go on with --resume") from error
     finally:
         progress.clear()
     skipped, classes = info["skipped"], info["classes"]
+    kind = "label vectors of {}" if info["label_vectors"] else "{} classes"
+    labels = kind.format(len(classes) or "no")
     print(
         f"wrote {info['num_images']} images of {info['width']}x{info['height']} (width "
-        f"x height), {info['channels']} channels, {len(classes) or 'no'} classes to "
+        f"x height), {info['channels']} channels, {labels} to "
         f"{wanted.out}"
     )
-    for name, images in zip(classes[:20], info["images_of_class"], strict=False):
-        print(f"  class {name}: {images}")
+    for name, total in zip(classes[:20], info["label_totals"], strict=False):
+        what = "sum of" if info["label_vectors"] else "class"
+        print(f"  {what} {name}: {round(total, 3):,}")
     if info["animated"]:
         print(f"{info['animated']} are the first images of animations")
     if skipped:
@@ -117,8 +121,11 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "source",
         None,
-        "Folder, zip or tar; CIFAR-10's tar, MNIST's idx3, NVIDIA's TFRecords.",
+        "Folder, zip or tar; CIFAR-10's tar, MNIST's idx3, NVIDIA's TFRecords, LSUN's "
+        "LMDB, parquet of Hugging Face; tfds:NAME.",
     )
+    flags.DEFINE_string("split", None, "Of tfds:NAME (default: train), or of parquet.")
+    flags.DEFINE_string("tfds_data_dir", None, "Where TFDS keeps its data sets.")
     flags.DEFINE_string("out", None, "Folder, or with --format=zip file, to make.")
     flags.DEFINE_string(
         "resolution", None, "A side, or WIDTHxHEIGHT; default: the images' own."

@@ -289,6 +289,14 @@ def describe(
         f"{e.training.total_kimg:g} kimg, on {devices.num_devices} x {kind} in "
         f"{devices.process_count} process(es)"
     )
+    if e.data.conditional:
+        reporter.line(source.label_summary())
+        reporter.event(
+            "labels",
+            names=source.classes,
+            totals=source.label_totals,
+            images=source.labels_counted or source.num_images,
+        )
 
 
 def report_transfer(reporter: Reporter, transferred: transfer.Transfer) -> None:

@@ -47,6 +47,14 @@ def test_latents_are_those_of_the_official_code():
 def test_classes():
     names = ("cat", "dog", "7")
     assert seeds.one_hot(None, (), 2) is None
+    assert seeds.labels(None, None, (), 2) is None
+    np.testing.assert_array_equal(seeds.labels("dog", None, names, 1), [[0, 1, 0]])
+    vector = seeds.labels(None, "0.5,-1,2e0", names, 2)
+    assert vector.dtype == np.float32
+    np.testing.assert_array_equal(vector, [[0.5, -1, 2]] * 2)
+    for wrong in [(None, "1,2"), (None, "1,2,nan"), (None, "a"), ("dog", "1,2,3")]:
+        with pytest.raises(ValueError, match="must be 3 numbers with commas between"):
+            seeds.labels(*wrong, names, 2)
     np.testing.assert_array_equal(seeds.one_hot("dog", names, 2), [[0, 1, 0]] * 2)
     np.testing.assert_array_equal(seeds.one_hot("0", names, 1), [[1, 0, 0]])
     np.testing.assert_array_equal(seeds.one_hot("7", names, 1), [[0, 0, 1]])

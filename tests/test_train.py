@@ -79,6 +79,7 @@ def test_the_log_agrees_with_the_schedule(finished):
         assert row["step"] == row["images_seen"] // 8
         fade = stage.fade(row["images_seen"]) if stage.fading else 1.0
         assert row["progress/fade"] == fade
+        assert 0 <= row["progress/data_wait"] <= 1
         assert np.isfinite(row["d_main/loss"]) and np.isfinite(row["g_main/loss"])
         assert row["d_main/skipped_total"] == row["g_main/skipped_total"] == 0
     assert [row["event"] for row in tiny.log(finished) if "event" in row] == [

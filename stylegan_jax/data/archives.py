@@ -12,8 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from stylegan_jax.data import collection
-from stylegan_jax.data.collection import Collection, Unusable, identity
+from stylegan_jax.data.collection import Collection, Unusable, check_bytes, identity
 from stylegan_jax.data.folder_source import image_names
 
 SUFFIXES = (
@@ -41,7 +40,7 @@ def open_folder(root: Path) -> Collection:
             status = (root / names[index]).stat()
             if not stat.S_ISREG(status.st_mode):
                 raise Unusable("is not a regular file")
-            _check_bytes(status.st_size)
+            check_bytes(status.st_size)
             return (root / names[index]).read_bytes()
         except OSError as error:
             raise Unusable(f"can't be read: {error.strerror or error}") from error
@@ -85,7 +84,7 @@ def open_zip(
     def read_name(name: str) -> bytes:
         entry = files[name]
         _check_inside(name)
-        _check_bytes(entry.file_size)
+        check_bytes(entry.file_size)
         if entry.flag_bits & 1:
             raise Unusable("is encrypted")
         try:
@@ -132,7 +131,7 @@ def open_tar(path: Path) -> Collection:
     def content(member: tarfile.TarInfo) -> bytes:
         if not member.isreg():
             raise Unusable("is a link or a device in the archive; links aren't read")
-        _check_bytes(member.size)
+        check_bytes(member.size)
         try:
             content = archive.extractfile(member).read()
         except ARCHIVE_ERRORS as error:
@@ -194,13 +193,3 @@ def _check_any(
 def _check_inside(name: str) -> None:
     if name.startswith(("../", "/")) or ":" in name.split("/")[0]:
         raise Unusable("has a name that leads out of the archive; it is not read")
-
-
-def _check_bytes(size: int) -> None:
-    if size > collection.MAX_FILE_BYTES:
-        raise Unusable(
-            f"takes {size:,} bytes; at most {collection.MAX_FILE_BYTES:,} are read, in "
-            "case it is a decompression bomb"
-        )
-    if not size:
-        raise Unusable("is empty")

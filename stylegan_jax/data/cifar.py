@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from stylegan_jax.data import labels
 from stylegan_jax.data.archives import ARCHIVE_ERRORS
 from stylegan_jax.data.collection import Collection, identity
 
@@ -58,7 +59,7 @@ def open_cifar(path: Path) -> Collection | None:
         names=names,
         identity=identity((name, len(contents[name])) for name in files),
         read=lambda index: pixels[index],
-        own_labels=(tuple(map(str, classes)), tuple(numbers.tolist())),
+        own_labels=labels.of_classes(classes, numbers),
     )
 
 

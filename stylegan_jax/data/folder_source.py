@@ -12,7 +12,7 @@ from etils import epath
 from stylegan_jax import config, paths
 from stylegan_jax.data import images, labels
 from stylegan_jax.data.header_check import check_headers
-from stylegan_jax.data.interface import Source
+from stylegan_jax.data.interface import Load, Source
 
 Folder = Path | epath.Path  # on disk, in a bucket
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
@@ -43,23 +43,23 @@ def open_folder(data: config.Data) -> Source:
     check_headers(names, header_of, data, most)
     label_path = root / "dataset.json"
     label_file = label_path.read_bytes() if label_path.exists() else None
-    classes, classes_of = labels.of_files(names, label_file, str(label_path))
+    found = labels.of_files(names, label_file, str(label_path))
     size = config.image_size(data.base_size, data.resolution)
     how = (size, data.channels, data.fit)
 
     tf = images.tensorflow()
     path_table = tf.constant([os.fsencode(root / name) for name in names])
-    label_table = tf.constant(classes_of, tf.int32)
+    label_of = found.lookup()
 
-    def read(index: Any) -> bytes:
-        return (root / names[index]).read_bytes()
+    def read(path: Any) -> bytes:
+        return epath.Path(path.decode()).read_bytes()
 
-    def load(index: Any) -> tuple[Any, Any]:
+    def decode(path: Any, label: Any) -> tuple[Any, Any]:
         if in_bucket:
-            encoded = tf.ensure_shape(tf.numpy_function(read, [index], tf.string), [])
+            encoded = tf.ensure_shape(tf.numpy_function(read, [path], tf.string), [])
         else:
-            encoded = tf.io.read_file(path_table[index])
-        return images.load_encoded(encoded, *how), label_table[index]
+            encoded = tf.io.read_file(path)
+        return images.load_encoded(encoded, *how), label
 
     def check(index: int) -> str | None:
         try:
@@ -71,12 +71,16 @@ def open_folder(data: config.Data) -> Source:
     return Source(
         name=f"folder {root}",
         num_images=len(names),
-        classes=classes,
+        classes=found.names,
+        label_vectors=found.are_vectors,
+        label_totals=found.totals(),
         base_size=data.base_size,
         resolution=data.resolution,
         channels=data.channels,
         fingerprint=_fingerprint(root, names, label_file),
-        load=load,
+        load=Load(
+            decode, lambda indices: (tf.gather(path_table, indices), label_of(indices))
+        ),
         describe=lambda index: str(root / names[index]),
         check=check,
     )

@@ -61,8 +61,11 @@ def check_headers(
 def prepare_command(data: config.Data) -> str:
     """The command that makes a prepared folder which fits `data`."""
     height, width = config.image_size(data.base_size, data.resolution)
+    source = data.path
+    if data.source == "tfds":
+        source = f"tfds:{data.tfds_name} --split={data.tfds_split}"
     return (
-        f"python -m stylegan_jax.prepare --source={data.path} --out=... "
+        f"python -m stylegan_jax.prepare --source={source} --out=... "
         f"--resolution={width}x{height} --crop=center"
     )
 

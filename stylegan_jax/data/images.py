@@ -59,6 +59,18 @@ def to_channels(image: Tensor, channels: int) -> Tensor:
     Returns:
       uint8 [H, W, channels].
     """
+    if image.shape[-1] == channels:
+        return image
+    tf = tensorflow()
+    image = tf.cond(
+        tf.equal(tf.shape(image)[-1], channels),
+        lambda: image,
+        lambda: _converted(image, channels),
+    )
+    return tf.ensure_shape(image, [None, None, channels])
+
+
+def _converted(image: Tensor, channels: int) -> Tensor:
     tf = tensorflow()
     height, width, given = tf.unstack(tf.shape(image))
     has_alpha = tf.equal(given % 2, 0)
@@ -70,14 +82,11 @@ def to_channels(image: Tensor, channels: int) -> Tensor:
             lambda: tf.fill([height, width, 1], tf.constant(255, tf.uint8)),
         )
         color = tf.broadcast_to(color, [height, width, 3])
-        return tf.ensure_shape(tf.concat([color, alpha], -1), [None, None, 4])
+        return tf.concat([color, alpha], -1)
     color = tf.cond(has_alpha, lambda: _on_white(color, image[..., -1:]), lambda: color)
     if channels == 3:
-        return tf.ensure_shape(
-            tf.broadcast_to(color, [height, width, 3]), [None, None, 3]
-        )
-    gray = tf.cond(tf.shape(color)[-1] > 1, lambda: _luma(color), lambda: color)
-    return tf.ensure_shape(gray, [None, None, 1])
+        return tf.broadcast_to(color, [height, width, 3])
+    return tf.cond(tf.shape(color)[-1] > 1, lambda: _luma(color), lambda: color)
 
 
 def box_average(image: Tensor, size: Size) -> Tensor:
@@ -124,6 +133,18 @@ def fit(image: Tensor, size: Size, how: str) -> Tensor:
     Raises:
       tf.errors.InvalidArgumentError: when run on a size that `size_problem` rejects.
     """
+    if tuple(image.shape[:2]) == size:
+        return image
+    tf = tensorflow()
+    image = tf.cond(
+        tf.reduce_all(tf.equal(tf.shape(image)[:2], size)),
+        lambda: image,
+        lambda: _fitted(image, size, how),
+    )
+    return tf.ensure_shape(image, [*size, image.shape[-1]])
+
+
+def _fitted(image: Tensor, size: Size, how: str) -> Tensor:
     tf = tensorflow()
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     usable = (height >= size[0]) & (width >= size[1])

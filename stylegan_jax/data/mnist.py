@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stylegan_jax.data import labels
 from stylegan_jax.data.collection import Collection, identity
 
 SUFFIXES = ("-images-idx3-ubyte.gz", "-images-idx3-ubyte")
@@ -35,8 +36,7 @@ def open_mnist(path: Path) -> Collection:
                 f"{label_path} has {len(numbers)} labels for the {len(pixels)} images "
                 f"of {path}; download both again"
             )
-        classes = tuple(map(str, range(int(numbers.max()) + 1)))
-        own_labels = classes, tuple(numbers.tolist())
+        own_labels = labels.of_classes(range(int(numbers.max()) + 1), numbers)
     if pixels.shape[1:] == (MNIST_SIDE, MNIST_SIDE):
         pixels = np.pad(pixels, [(0, 0), (2, 2), (2, 2)])
     names = tuple(f"image {index}" for index in range(len(pixels)))

@@ -16,16 +16,26 @@ from stylegan_jax.data.collection import Collection, Unusable, identity
 from stylegan_jax.data.images import tensorflow
 
 SUFFIX = ".tfrecords"
+LEVEL = re.compile(r"-r(\d\d)$")
 
 
-def find(folder: Path) -> Path | None:
-    """The file of the highest resolution in a folder; None without any."""
-    files = [p for p in folder.glob(f"*{SUFFIX}") if re.search(r"-r\d\d$", p.stem)]
-    return max(files, key=lambda path: path.stem[-2:], default=None)
+def levels(folder: Path) -> dict[int, Path]:
+    """The file of each resolution in a folder, rising; {} without any.
+
+    Raises:
+      ValueError: there are several data sets.
+    """
+    files = [p for p in folder.glob(f"*{SUFFIX}") if LEVEL.search(p.stem)]
+    names = sorted({_name(path) for path in files})
+    if len(names) > 1:
+        raise ValueError(
+            f"{folder} holds several data sets, {', '.join(names)}; give each a folder"
+        )
+    return {2 ** int(path.stem[-2:]): path for path in sorted(files)}
 
 
 def open_records(path: Path) -> Collection:
-    """The images of one file, and their labels when they are classes.
+    """The images of one file, and their labels.
 
     Raises:
       ValueError: the file ends within a record, or the labels are no classes.
@@ -41,44 +51,61 @@ def open_records(path: Path) -> Collection:
 
     def read(index: int) -> np.ndarray:
         try:
-            payload = tfrecords.read_checked(path, *ends[index : index + 2].tolist())
-            example = tensorflow().train.Example.FromString(payload)
+            return decode(
+                tfrecords.read_checked(path, *ends[index : index + 2].tolist())
+            )
         except ValueError as error:
             raise Unusable(str(error)) from error
-        except DecodeError as error:
-            raise Unusable("holds no example of TensorFlow") from error
-        feature = example.features.feature
-        shape = tuple(feature["shape"].int64_list.value)
-        data = feature["data"].bytes_list.value
-        if len(shape) != 3 or len(data) != 1 or len(data[0]) != math.prod(shape):
-            raise Unusable(f"holds no raw image; its shape is {shape}")
-        return np.frombuffer(data[0], np.uint8).reshape(shape).transpose(1, 2, 0)
 
     return Collection(
         name=str(path),
         names=tuple(f"record {index}" for index in range(len(ends) - 1)),
         identity=identity([(path.name, path.stat().st_size)]),
         read=read,
-        own_labels=_labels(path, len(ends) - 1),
+        own_labels=read_labels(path, len(ends) - 1),
     )
 
 
-def _labels(path: Path, count: int) -> labels.Labels | None:
-    file = path.with_name(re.sub(r"-r\d\d$", "", path.stem) + "-rxx.labels")
+def decode(record: bytes) -> np.ndarray:
+    """The image of a record, uint8 [H, W, C].
+
+    Raises:
+      Unusable: it holds none.
+    """
+    try:
+        feature = tensorflow().train.Example.FromString(record).features.feature
+    except DecodeError as error:
+        raise Unusable("holds no example of TensorFlow") from error
+    shape = tuple(feature["shape"].int64_list.value)
+    data = feature["data"].bytes_list.value
+    whole = len(shape) == 3 and len(data) == 1 and len(data[0]) == math.prod(shape)
+    if not whole or min(shape) < 1:
+        raise Unusable(f"holds no raw image; its shape is {shape}")
+    return np.frombuffer(data[0], np.uint8).reshape(shape).transpose(1, 2, 0)
+
+
+def read_labels(path: Path, count: int) -> labels.Labels | None:
+    """The labels of a file with `count` images; None without.
+
+    Raises:
+      ValueError: they can't be used.
+    """
+    file = path.with_name(f"{_name(path)}-rxx.labels")
     if not file.exists():
         return None
     try:
         table = np.load(file, allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
         raise ValueError(f"{file} can't be read ({error}); remove it") from error
-    if table.ndim == 2 and table.shape[1] == 0:
-        return None
-    one_hot = table.ndim == 2 and ((table == 0) | (table == 1)).all()
-    if len(table) != count or not one_hot or (table.sum(1) != 1).any():
+    numbers = table.dtype.kind in "biuf" and np.isfinite(table).all()
+    if table.ndim != 2 or len(table) != count or not numbers:
         raise ValueError(
-            f"{file} holds {table.dtype} {table.shape}; only classes are supported, "
-            f"one-hot rows for each of the {count} images of {path.name}; move it away "
-            "to prepare without labels"
+            f"{file} holds {table.dtype} {table.shape}; it must be a row of finite "
+            f"numbers for each of the {count} images of {path.name}; move it away to "
+            "go without labels"
         )
-    classes = tuple(map(str, range(table.shape[1])))
-    return classes, tuple(table.argmax(1).tolist())
+    return labels.of_vectors(table) if table.shape[1] else None
+
+
+def _name(path: Path) -> str:
+    return LEVEL.sub("", path.stem)

@@ -33,7 +33,11 @@ def write(path: Path, folder: Path, info: dict) -> None:
                 name = f"{digits[:5]}/img{digits}.png"
                 feature = example.features.feature
                 add(name, feature["image"].bytes_list.value[0])
-                labels.append((name, *feature["label"].int64_list.value))
+                label = feature["label"]
+                if info["label_vectors"]:
+                    labels.append((name, list(label.float_list.value)))
+                else:
+                    labels.append((name, *label.int64_list.value))
         add("dataset_info.json", json.dumps(info, indent=1, ensure_ascii=False))
         content = {"labels": labels if info["classes"] else None}
         add("dataset.json", json.dumps(content))

@@ -48,7 +48,7 @@ def batches(
 
     Returns:
       Iterator over (images uint8 [b, h, w, C], labels float32 [b, label_size]) with
-      b = batch_size / process_count; labels are one-hot.
+      b = batch_size / process_count; classes are one-hot.
 
     Raises:
       ValueError: at once for unusable arguments; while iterating for an image that
@@ -72,22 +72,28 @@ def batches(
     tf = tensorflow()
     size = image_size(source.base_size, resolution)
     stored = resolution in source.levels
-    read = source.levels[resolution] if stored else source.load
+    load = source.levels[resolution] if stored else source.load
     read_size = size if stored else source.size
     share = batch_size // process_count
     first = start_images + process_index * share
 
-    # Its `if`s depend on no tensor; AutoGraph would look for some, for seconds.
+    # Their `if`s depend on no tensor; AutoGraph would look for some, for seconds.
     @tf.autograph.experimental.do_not_convert
-    def load(row: Any) -> tuple[Any, Any]:
-        position = first + row // share * batch_size + row % share
-        image, label = read(_shuffled(position, source.num_images, seed))
+    def fetch(batch: Any) -> Any:
+        positions = first + batch * batch_size + tf.range(share, dtype=tf.int64)
+        return load.fetch(_shuffled(positions, source.num_images, seed))
+
+    @tf.autograph.experimental.do_not_convert
+    def decode(*fetched: Any) -> tuple[Any, Any]:
+        image, label = load.decode(*fetched)
         image = tf.ensure_shape(image, [*read_size, source.channels])
-        return box_average(image, size), tf.one_hot(label, source.label_size)
+        return box_average(image, size), tf.ensure_shape(label, [source.label_size])
 
     dataset = (
         tf.data.Dataset.counter()
-        .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(fetch, num_parallel_calls=2, deterministic=True)
+        .unbatch()
+        .map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(share, drop_remainder=True)
         .prefetch(prefetch_batches)
     )
@@ -125,19 +131,21 @@ def first_images(source: Source, *, resolution: int, count: int, seed: int) -> B
 
 def image_index(position: int, num_images: int, seed: int) -> int:
     """Which image of the source has a position (see the top of this file)."""
-    position = tensorflow().constant(position, "int64")
-    return int(_shuffled(position, num_images, seed))
+    positions = tensorflow().constant([position], "int64")
+    return int(_shuffled(positions, num_images, seed)[0])
 
 
-def _shuffled(position: Any, num_images: int, seed: int) -> Any:
-    """Tensor version of `image_index`, int64 [] -> int64 []."""
+def _shuffled(positions: Any, num_images: int, seed: int) -> Any:
+    """Tensor version of `image_index`, int64 [n] -> int64 [n]."""
     tf = tensorflow()
-    epoch = position // num_images
+    epochs = positions // num_images
     # The shuffle sees 31 bits of a seed; hashing first lets larger ones differ too.
     hashed = int(np.random.SeedSequence(seed).generate_state(1)[0]) & 0x7FFFFFFF
     return tf.random.experimental.index_shuffle(
-        position % num_images,
-        seed=tf.stack([tf.constant(hashed, tf.int64), epoch]),
+        positions % num_images,
+        seed=tf.stack(
+            [tf.fill(tf.shape(epochs), tf.constant(hashed, tf.int64)), epochs], -1
+        ),
         max_index=tf.constant(num_images - 1, tf.int64),
     )
 

@@ -27,7 +27,7 @@ from stylegan_jax.data.request import Geometry, Request, geometry_of
 from stylegan_jax.data.shard import Shard
 
 INFO = "dataset_info.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 PROGRESS = "progress"  # folder with the notes of an unfinished run
 SHARD_IMAGES = 1024
 MAX_LISTED = 5
@@ -48,9 +48,10 @@ def prepare(collection: Collection, request: Request, progress: Progress) -> dic
     partial = request.out.with_name(request.out.name + ".partial")
     _check_request(request, partial)
     count = min(len(collection.names), request.max_images or len(collection.names))
-    classes, numbers = choose_labels(collection, request.labels) or ((), None)
+    chosen = choose_labels(collection, request.labels)
     geometry, channels = _survey(collection, count, request, progress)
-    _begin(partial, collection, request, [*geometry.size, channels, count])
+    work = _work(collection, request, chosen, [*geometry.size, channels, count])
+    _begin(partial, work)
 
     starts = range(0, count, SHARD_IMAGES)
     notes, skipped = [], []
@@ -59,7 +60,7 @@ def prepare(collection: Collection, request: Request, progress: Progress) -> dic
         note = partial / PROGRESS / f"{shard:05d}.json"
         if not note.exists():
             stem = f"{shard:05d}-of-{len(starts):05d}.tfrecord"
-            images = Shard(collection, numbers, request, geometry, channels)
+            images = Shard(collection, chosen, request, geometry, channels)
             images.write(partial, stem, indices)
             _write_json(note, images.note())
         notes.append(json.loads(note.read_text()))
@@ -71,19 +72,19 @@ def prepare(collection: Collection, request: Request, progress: Progress) -> dic
             f"None of the {count} images of {collection.name} can be used:"
             + listing(skipped)
         )
-    info = _info(collection, request, geometry, channels, classes, notes)
+    info = _info(collection, request, geometry, channels, chosen, notes)
     _finish(partial, request, info)
     return info
 
 
-def choose_labels(collection: Collection, how: str) -> labels.Labels | None:
-    """The classes that `--labels` asks for; None without.
+def choose_labels(collection: Collection, how: str) -> labels.Labels:
+    """What `--labels` asks for.
 
     Raises:
       ValueError: they aren't there, or are wrong.
     """
     if how == "none":
-        return None
+        return labels.none(len(collection.names))
     where = f"{LABEL_FILE} of {collection.name}"
     found = None
     if how == "folders":
@@ -102,7 +103,7 @@ def choose_labels(collection: Collection, how: str) -> labels.Labels | None:
             )
             + ", or use --labels=none"
         )
-    return found
+    return found or labels.none(len(collection.names))
 
 
 def listing(skipped: list[tuple[str, str]]) -> str:
@@ -174,20 +175,24 @@ def _survey(
     return geometry_of(next(iter(sizes))), channels
 
 
-def _begin(
-    partial: Path, collection: Collection, request: Request, result: list[int]
-) -> None:
-    """Makes the folder, or checks that the one of an earlier run was the same work."""
-    work = dataclasses.asdict(request)
+def _work(
+    collection: Collection, request: Request, chosen: labels.Labels, result: list[int]
+) -> dict:
+    """What the bytes of the result depend on."""
+    settings = dataclasses.asdict(request)
     for name in ("out", "strict", "resume", "workers"):
-        del work[name]
-    work = {
-        "request": work,
+        del settings[name]
+    return {
+        "request": settings,
         "images": collection.identity,
-        "labels": hashlib.sha256(collection.label_file or b"").hexdigest(),
+        "labels": chosen.digest(),
         "result": result,
         "versions": _versions(),
     }
+
+
+def _begin(partial: Path, work: dict) -> None:
+    """Makes the folder, or checks that the one of an earlier run was the same work."""
     note = partial / PROGRESS / "request.json"
     if not note.exists():
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -206,14 +211,12 @@ def _info(
     request: Request,
     geometry: Geometry,
     channels: int,
-    classes: tuple[str, ...],
+    chosen: labels.Labels,
     notes: list[dict],
 ) -> dict:
-    histogram: Counter[int] = Counter()
-    for note in notes:
-        histogram.update(dict(note["histogram"]))
+    columns = zip(*(note["label_totals"] for note in notes), strict=True)
     digest = sum(int(note["digest"], 16) for note in notes) % 2**256
-    identity = f"{digest:064x}{json.dumps(classes)}".encode()
+    identity = f"{digest:064x}{json.dumps(chosen.names)}".encode()
     return {
         "format_version": FORMAT_VERSION,
         "num_images": sum(note["count"] for note in notes),
@@ -222,8 +225,9 @@ def _info(
         "base_size": geometry.base_size,
         "resolution": geometry.resolution,
         "channels": channels,
-        "classes": classes,
-        "images_of_class": [histogram[label] for label in range(len(classes))],
+        "classes": chosen.names,
+        "label_vectors": chosen.are_vectors,
+        "label_totals": [sum(column) for column in columns],
         "resolutions": geometry.levels(request.multires),
         "images_of_shard": [note["count"] for note in notes],
         "crop": request.crop,

@@ -8,10 +8,11 @@ from typing import Any
 from stylegan_jax import config, paths
 from stylegan_jax.data import images, tfrecords
 from stylegan_jax.data.header_check import prepare_command
-from stylegan_jax.data.interface import Source
+from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.preparation import FORMAT_VERSION, INFO
 
-Load = Callable[[Any], tuple[Any, Any]]
+Parse = Callable[[Any], tuple[Any, Any]]  # records to encoded images and labels
+Stored = tuple[int, int, int]  # height, width and channels
 
 
 def open_prepared(data: config.Data) -> Source:
@@ -46,10 +47,17 @@ def open_prepared(data: config.Data) -> Source:
         for r in usable
     } | {full: (size, data.channels, data.fit)}
 
+    parse = _parser(len(info["classes"]), info["label_vectors"])
+
+    def loader(resolution: int) -> Load:
+        stored = config.image_size(tuple(info["base_size"]), resolution)
+        size = (*stored, info["channels"])
+        return _loader(files[resolution], parse, size, fits[resolution])
+
     def check(index: int) -> str | None:
         for resolution, level in files.items():
             try:
-                encoded = _parse(level.read_checked(index))[0].numpy()
+                (encoded,) = parse([level.read_checked(index)])[0].numpy()
             except ValueError as error:
                 return str(error)
             except (OSError, images.tensorflow().errors.OpError) as error:
@@ -63,14 +71,16 @@ def open_prepared(data: config.Data) -> Source:
         name=f"prepared {data.path}",
         num_images=info["num_images"],
         classes=tuple(info["classes"]),
+        label_totals=tuple(info["label_totals"]),
+        label_vectors=info["label_vectors"],
         base_size=data.base_size,
         resolution=data.resolution,
         channels=data.channels,
         fingerprint=info["fingerprint"],
-        load=_loader(files[full], fits[full]),
+        load=loader(full),
         describe=files[full].place,
         check=check,
-        levels={r: _loader(files[r], fits[r]) for r in usable if r != full},
+        levels={r: loader(r) for r in usable if r != full},
     )
 
 
@@ -111,22 +121,31 @@ def _open_level(root: Path, resolution: int, info: dict) -> tfrecords.Reader:
         ) from error
 
 
-def _loader(level: tfrecords.Reader, how: tuple[images.Size, int, str]) -> Load:
+def _loader(level: tfrecords.Reader, parse: Parse, stored: Stored, how: tuple) -> Load:
     tf = images.tensorflow()
+    fetch = tfrecords.fetcher(level.read)
+    *size, channels = stored
 
-    def load(index: Any) -> tuple[Any, Any]:
-        record = tf.numpy_function(level.read, [index], tf.string)
-        encoded, label = _parse(tf.ensure_shape(record, []))
-        return images.load_encoded(encoded, *how), label
+    def decode(encoded: Any, label: Any) -> tuple[Any, Any]:
+        # What `prepare` stores needs none of the questions that other files do.
+        image = tf.io.decode_image(encoded, channels, expand_animations=False)
+        image = tf.ensure_shape(image, [*size, channels])
+        return images.fit(images.to_channels(image, how[1]), how[0], how[2]), label
 
-    return load
+    return Load(decode, lambda indices: parse(fetch(indices)))
 
 
-def _parse(record: Any) -> tuple[Any, Any]:
+def _parser(label_size: int, vectors: bool) -> Parse:
     tf = images.tensorflow()
-    features = {
-        "image": tf.io.FixedLenFeature([], tf.string),
-        "label": tf.io.FixedLenFeature([], tf.int64, default_value=0),
-    }
-    example = tf.io.parse_single_example(record, features)
-    return example["image"], tf.cast(example["label"], tf.int32)
+    if vectors:
+        label = tf.io.FixedLenFeature([label_size], tf.float32)
+    else:
+        label = tf.io.FixedLenFeature([], tf.int64, default_value=0)
+    features = {"image": tf.io.FixedLenFeature([], tf.string), "label": label}
+
+    def parse(records: Any) -> tuple[Any, Any]:
+        example = tf.io.parse_example(records, features)
+        labels = example["label"]
+        return example["image"], labels if vectors else tf.one_hot(labels, label_size)
+
+    return parse

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import hashlib
 import io
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image
 from stylegan_jax.data import tfrecords, transform
 from stylegan_jax.data.collection import Collection, Unusable
 from stylegan_jax.data.images import tensorflow
+from stylegan_jax.data.labels import Labels
 from stylegan_jax.data.request import Geometry, Request
 
 
@@ -33,19 +33,19 @@ class Shard:
     def __init__(
         self,
         collection: Collection,
-        numbers: tuple[int, ...] | None,
+        labels: Labels,
         request: Request,
         geometry: Geometry,
         channels: int,
     ):
         self._collection = collection
-        self._numbers = numbers
+        self._labels = labels
         self._request = request
         self._geometry = geometry
         self._channels = channels
         self._skipped: list[tuple[str, str]] = []
-        self._digest = self._animated = self._count = 0
-        self._histogram: Counter[int] = Counter()
+        self._digest = self._animated = 0
+        self._used: list[int] = []  # indices of the images that are not skipped
 
     def write(self, folder: Path, stem: str, indices: range) -> None:
         """Writes the shard's file, with multires one for each resolution."""
@@ -63,12 +63,13 @@ class Shard:
 
     def note(self) -> dict:
         """What `_info` sums up."""
+        used = Labels(self._labels.names, self._labels.values[self._used])
         return {
-            "count": self._count,
+            "count": len(self._used),
             "skipped": self._skipped,
             "animated": self._animated,
             "digest": f"{self._digest % 2**256:064x}",
-            "histogram": sorted(self._histogram.items()),
+            "label_totals": used.totals(),
         }
 
     def _records(self, indices: range) -> Iterator[dict[int, bytes]]:
@@ -83,11 +84,9 @@ class Shard:
                     if isinstance(done, Unusable):
                         self._skip(index, done)
                         continue
-                    self._count += 1
+                    self._used.append(index)
                     self._digest += done.digest
                     self._animated += done.animated
-                    if self._numbers is not None:
-                        self._histogram[self._numbers[index]] += 1
                     yield done.records
 
     def _skip(self, index: int, problem: Unusable) -> None:
@@ -127,7 +126,7 @@ class Shard:
         image = transform.to_channels(image, self._channels)
         image = transform.fit(image, wanted, request.crop, request.filter)
         pixels = np.asarray(image).reshape(*geometry.size, self._channels)
-        label = -1 if self._numbers is None else self._numbers[index]
+        label = self._labels.values[index] if self._labels.names else -1
         resolutions = geometry.levels(request.multires)
         keep = (
             own == geometry.size
@@ -147,15 +146,17 @@ class Shard:
                 )
             )
         }
-        shape = f"{pixels.shape} {label}\n".encode()
+        shape = f"{pixels.shape} {np.asarray(label).tolist()}\n".encode()
         digest = hashlib.sha256(shape + pixels.tobytes()).digest()
         return Prepared(records, int.from_bytes(digest, "big"), animated)
 
 
-def _record(encoded: bytes, label: int) -> bytes:
+def _record(encoded: bytes, label: int | np.ndarray) -> bytes:
     train = tensorflow().train
     feature = {"image": train.Feature(bytes_list=train.BytesList(value=[encoded]))}
-    if label >= 0:
+    if np.ndim(label):
+        feature["label"] = train.Feature(float_list=train.FloatList(value=label))
+    elif label >= 0:
         feature["label"] = train.Feature(int64_list=train.Int64List(value=[label]))
     example = train.Example(features=train.Features(feature=feature))
     return example.SerializeToString(deterministic=True)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from stylegan_jax import config
-from stylegan_jax.data import images
+from stylegan_jax.data import images, labels
 from stylegan_jax.data.folder_source import open_folder
-from stylegan_jax.data.interface import Source
+from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.prepared_source import open_prepared
 from stylegan_jax.data.tfds_source import open_tfds
+from stylegan_jax.data.tfrecords_source import open_tfrecords
 from stylegan_jax.data.zip_source import open_zip_source
 
 EMOJI = Path(__file__).resolve().parent / "assets" / "emoji64.zip"
@@ -50,26 +51,28 @@ def open_builtin(data: config.Data) -> Source:
         encoded = [archive.read(entry) for entry in entries]
     for entry in entries:
         digest.update(f"{entry.filename}\0{entry.CRC}\n".encode())
-    groups = [entry.filename.split("/")[0] for entry in entries]
-    classes = tuple(sorted(set(groups)))
+    groups = labels.from_folders([entry.filename for entry in entries])
     how = (config.image_size(data.base_size, data.resolution), data.channels, fit)
 
     tf = images.tensorflow()
     file_table = tf.constant(encoded)
-    label_table = tf.constant([classes.index(group) for group in groups], tf.int32)
+    label_of = groups.lookup()
 
-    def load(index: Any) -> tuple[Any, Any]:
-        return images.load_encoded(file_table[index], *how), label_table[index]
+    def decode(encoded: Any, label: Any) -> tuple[Any, Any]:
+        return images.load_encoded(encoded, *how), label
 
     return Source(
         name="the built-in emoji",
         num_images=len(entries),
-        classes=classes,
+        classes=groups.names,
+        label_totals=groups.totals(),
         base_size=data.base_size,
         resolution=data.resolution,
         channels=data.channels,
         fingerprint=digest.hexdigest(),
-        load=load,
+        load=Load(
+            decode, lambda indices: (tf.gather(file_table, indices), label_of(indices))
+        ),
         describe=lambda index: f"{EMOJI}/{entries[index].filename}",
         check=lambda index: images.encoded_problem(encoded[index], *how),
     )
@@ -103,5 +106,6 @@ SOURCES = {
     "folder": open_folder,
     "prepared": open_prepared,
     "tfds": open_tfds,
+    "tfrecords": open_tfrecords,
     "zip": open_zip_source,
 }

@@ -1,267 +1,83 @@
-"""Any TensorFlow Datasets image data set as a data source, with random access."""
+"""Any TensorFlow Datasets image data set as a data source."""
 
-import dataclasses
-import difflib
-import hashlib
-import importlib.util
-import json
-import os
-from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from stylegan_jax import config
 from stylegan_jax.data import images, tfrecords
-from stylegan_jax.data.interface import Source
+from stylegan_jax.data.header_check import prepare_command
+from stylegan_jax.data.interface import Load, Source
+from stylegan_jax.data.tfds_split import Split, open_split
 
 MAX_HEADERS = 64  # records whose size is checked at opening
-
-
-@dataclasses.dataclass(frozen=True)
-class Records:
-    """The serialized examples of a split: `read` gives one, `describe` its place."""
-
-    count: int
-    read: Callable[[int], bytes]
-    describe: Callable[[int], str]
+MAX_LABELS = 1000  # records whose labels are counted at opening
 
 
 def open_tfds(data: config.Data) -> Source:
     """Opens split `data.tfds_split` of `data.tfds_name`, preparing it if allowed.
 
     Raises:
-      ValueError: unknown name or split, not prepared, no single image feature, or
-        images of an unusable size.
+      ValueError: as `open_split`, or images of an unusable size.
     """
-    tf, tfds = images.tensorflow(), _tfds()
-    builder = _prepared_builder(data)
-    records = _records(builder, data)
-    image_key = _image_feature(builder, data)
-    label_key = _label_feature(builder, data)
-    classes = _class_names(builder.info.features[label_key]) if label_key else ()
-    keys = [key for key in (image_key, label_key) if key]
-    features = tfds.decode.PartialDecoding(dict.fromkeys(keys, True)).extract_features(
-        builder.info.features
-    )
+    split = open_split(data)
+    _check_sizes(split, data)
+    count = split.records.count
+    counted = split.labels(_sample(count, MAX_LABELS))
+    tf = images.tensorflow()
     size = config.image_size(data.base_size, data.resolution)
     how = (size, data.channels, data.fit)
-    name = f"tfds {builder.info.full_name} {data.tfds_split}"
 
-    def parse(record: Any) -> tuple[Any, Any]:
-        decoders = {image_key: tfds.decode.SkipDecoding()}
-        example = features.deserialize_example(record, decoders=decoders)
-        label = example[label_key] if label_key else tf.constant(0)
-        return example[image_key], tf.cast(label, tf.int32)
-
-    def load(index: Any) -> tuple[Any, Any]:
-        record = tf.numpy_function(records.read, [index], tf.string)
-        encoded, label = parse(tf.ensure_shape(record, []))
+    def decode(record: Any) -> tuple[Any, Any]:
+        encoded, label = split.parse(record)
+        label = tf.one_hot(label, len(split.classes))
         return images.load_encoded(encoded, *how), label
-
-    def encoded(index: int) -> bytes:
-        return parse(tf.constant(records.read(index)))[0].numpy()
 
     def check(index: int) -> str | None:
         try:
-            content = encoded(index)
+            content = split.encoded(index)
         except (OSError, tf.errors.OpError) as error:
             return f"can't be read: {error}"
         return images.encoded_problem(content, *how)
 
-    source = Source(
-        name=name,
-        num_images=records.count,
-        classes=classes,
+    return Source(
+        name=split.name,
+        num_images=count,
+        classes=split.classes,
+        label_totals=counted.totals(),
+        labels_counted=len(counted.values),
         base_size=data.base_size,
         resolution=data.resolution,
         channels=data.channels,
-        fingerprint=_fingerprint(builder, data, records.count),
-        load=load,
-        describe=lambda index: f"{name}: {records.describe(index)}",
+        fingerprint=split.fingerprint,
+        load=Load(decode, tfrecords.fetcher(split.records.read)),
+        describe=lambda index: f"{split.name}: {split.records.describe(index)}",
         check=check,
     )
-    _check_sizes(builder.info.features[image_key], source, encoded, data)
-    return source
 
 
-def _tfds() -> Any:
-    images.tensorflow()  # first, so that it is imported quietly
-    import tensorflow_datasets as tfds
-
-    return tfds
-
-
-def _prepared_builder(data: config.Data) -> Any:
-    tfds = _tfds()
-    directory = data.tfds_data_dir and os.path.expanduser(data.tfds_data_dir)
-    try:
-        builder = tfds.builder(data.tfds_name, data_dir=directory, try_gcs=False)
-    except tfds.core.registered.DatasetNotFoundError as error:
-        known = tfds.list_builders(with_community_datasets=False)
-        close = difflib.get_close_matches(data.tfds_name, known, n=3)
-        guess = f"did you mean {' or '.join(close)}? " if close else ""
-        raise ValueError(
-            f"`data.tfds_name` (={data.tfds_name!r}) is neither a data set that tfds "
-            f"knows nor one prepared in {directory or tfds.core.constants.DATA_DIR}; "
-            f"{guess}See https://www.tensorflow.org/datasets/catalog for the names, or "
-            "set `--config.data.tfds_data_dir`"
-        ) from error
-    except ValueError as error:
-        raise ValueError(
-            f"`data.tfds_name` (={data.tfds_name!r}) can't be opened: {error}"
-        ) from error
-    if builder.is_prepared():
-        return builder
-    if not data.tfds_download:
-        command = f"tfds build {data.tfds_name}"
-        if directory:
-            command += f" --data_dir={directory}"
-        raise ValueError(
-            f"`data.tfds_name` (={data.tfds_name!r}) is not prepared in "
-            f"{builder.data_dir} and `data.tfds_download` is False; prepare it with "
-            f"`{command}`, set `--config.data.tfds_data_dir` to where it is, or allow "
-            "the download with `--config.data.tfds_download=True`"
-        )
-    settings = tfds.download.DownloadConfig(try_download_gcs=False)
-    try:
-        builder.download_and_prepare(download_config=settings)
-    except Exception as error:
-        error.add_note(
-            f"While downloading `data.tfds_name` (={data.tfds_name!r}) to "
-            f"{builder.data_dir}; a data set that is prepared already is used as it is."
-        )
-        raise
-    return builder
+def _sample(count: int, most: int) -> list[int]:
+    """At most so many indices below `count`, evenly spread."""
+    taken = min(count, most)
+    return [i * count // taken for i in range(taken)]
 
 
-def _records(builder: Any, data: config.Data) -> Records:
-    try:
-        shards = builder.info.splits[data.tfds_split].file_instructions
-    except (KeyError, ValueError) as error:
-        raise ValueError(
-            f"`data.tfds_split` (={data.tfds_split!r}) must be one of "
-            f"{sorted(builder.info.splits)} of {builder.info.full_name}, or a slice "
-            "such as 'train[:90%]'"
-        ) from error
-    if not sum(shard.take for shard in shards):
-        raise ValueError(
-            f"`data.tfds_split` (={data.tfds_split!r}) of {builder.info.full_name} in "
-            f"{builder.data_dir} holds no images; choose another split"
-        )
-    file_format = getattr(builder.info.file_format, "value", None)
-    if file_format not in _READERS:
-        raise ValueError(
-            f"{builder.info.full_name} in {builder.data_dir} is stored as "
-            f"{file_format!r}; supported are {tuple(_READERS)}. Prepare it again with "
-            "`tfds build --file_format=array_record`"
-        )
-    return _READERS[file_format](shards)
-
-
-def _array_record_reader(shards: list[Any]) -> Records:
-    if importlib.util.find_spec("array_record") is None:
-        raise ValueError(
-            "The data set is stored as array_record, but the package is not installed; "
-            "run `pip install array_record`, or prepare the data set with "
-            "`tfds build --file_format=tfrecord`"
-        )
-    from array_record.python.array_record_data_source import ArrayRecordDataSource
-
-    reader = ArrayRecordDataSource(shards)
-    return Records(
-        count=len(reader),
-        read=lambda index: reader[int(index)],
-        describe=lambda index: _place(shards, index),
-    )
-
-
-def _tfrecord_reader(shards: list[Any]) -> Records:
-    files = [shard.filename for shard in shards]
-    takes, skips = [s.take for s in shards], [s.skip for s in shards]
-    try:
-        reader = tfrecords.Reader(files, takes, skips)
-    except ValueError as error:
-        raise ValueError(
-            f"{error}; its split says it has more. Prepare the data set again"
-        ) from error
-    return Records(len(reader), reader.read, reader.place)
-
-
-_READERS = {"array_record": _array_record_reader, "tfrecord": _tfrecord_reader}
-
-
-def _place(shards: list[Any], index: int) -> str:
-    for shard in shards:
-        if index < shard.take:
-            return f"record {shard.skip + index} of {shard.filename}"
-        index -= shard.take
-    raise IndexError(index)
-
-
-def _image_feature(builder: Any, data: config.Data) -> str:
-    feature_type = _tfds().features.Image
-    keys = [k for k, f in builder.info.features.items() if isinstance(f, feature_type)]
-    supervised = builder.info.supervised_keys or ()
-    preferred = [k for k in keys if k in ("image", *supervised)]
-    candidates = keys if len(keys) == 1 else preferred
-    if len(candidates) != 1:
-        raise ValueError(
-            f"`data.tfds_name` (={data.tfds_name!r}) must have one image feature; it "
-            f"has {keys or 'none'} among {sorted(builder.info.features)}"
-        )
-    dtype = builder.info.features[candidates[0]].np_dtype
-    if dtype != np.uint8:
-        raise ValueError(
-            f"`data.tfds_name` (={data.tfds_name!r}) has images of type "
-            f"{np.dtype(dtype).name}; only uint8 images are supported"
-        )
-    return candidates[0]
-
-
-def _label_feature(builder: Any, data: config.Data) -> str | None:
-    feature_type = _tfds().features.ClassLabel
-    keys = [k for k, f in builder.info.features.items() if isinstance(f, feature_type)]
-    supervised = builder.info.supervised_keys or ()
-    preferred = [k for k in keys if k in supervised] or [
-        k for k in keys if k == "label"
-    ]
-    candidates = keys if len(keys) == 1 else preferred
-    if len(candidates) == 1:
-        return candidates[0]
-    if data.conditional and keys:
-        raise ValueError(
-            f"`data.tfds_name` (={data.tfds_name!r}) has several labels, {keys}, and "
-            "none is its main one; unset `data.conditional`"
-        )
-    return None
-
-
-def _class_names(feature: Any) -> tuple[str, ...]:
-    count = feature.num_classes or 0
-    return tuple(feature.names or map(str, range(count)))
-
-
-def _check_sizes(
-    feature: Any, source: Source, encoded: Callable[[int], bytes], data: config.Data
-) -> None:
+def _check_sizes(split: Split, data: config.Data) -> None:
     """Raises on the first size that does not fit: the declared one, or a sample's."""
-    height, width, _ = feature.shape
-    if height and width:
-        sizes = {source.name: (height, width)}
+    wanted = config.image_size(data.base_size, data.resolution)
+    if all(split.size):
+        sizes = {split.name: split.size}
     else:
-        count = min(source.num_images, MAX_HEADERS)
-        sample = [i * source.num_images // count for i in range(count)]
-        sizes = {source.describe(i): images.header(encoded(i)) for i in sample}
+        sizes = {
+            f"{split.name}: {split.records.describe(i)}": images.header(
+                split.encoded(i)
+            )
+            for i in _sample(split.records.count, MAX_HEADERS)
+        }
     for place, size in sizes.items():
         if isinstance(size, str):
             raise ValueError(f"{place} {size}; prepare the data set again")
-        problem = images.size_problem(*size, source.size, data.fit)
+        problem = images.size_problem(*size, wanted, data.fit)
         if problem:
-            remedy = images.size_remedy([size], data)
-            raise ValueError(f"{place} {problem}; {remedy}")
-
-
-def _fingerprint(builder: Any, data: config.Data, count: int) -> str:
-    identity = [builder.info.full_name, data.tfds_split, count]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+            raise ValueError(
+                f"{place} {problem}; {images.size_remedy([size], data)}; or make a "
+                f"data set of one size with `{prepare_command(data)}`"
+            )

@@ -3,9 +3,10 @@
 import contextlib
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,24 +76,27 @@ class Reader:
     def __init__(
         self,
         paths: Sequence[str | os.PathLike],
-        counts: Sequence[int],
+        counts: Sequence[int] | None = None,
         skips: Sequence[int] | None = None,
     ):
         """Finds where each record is.
 
         Args:
           paths: of the files.
-          counts: how many records of each to take.
+          counts: how many records of each to take; None for all.
           skips: how many of each to leave out before; None for none.
 
         Raises:
           ValueError: a file ends too soon.
         """
         self._paths, self._skips = paths, skips or [0] * len(paths)
-        ends = [s + c for s, c in zip(self._skips, counts, strict=True)]
+        ends = [None] * len(paths)
+        if counts is not None:
+            ends = [s + c for s, c in zip(self._skips, counts, strict=True)]
         with ThreadPoolExecutor(8) as pool:
             self._offsets = list(pool.map(offsets, paths, ends))
-        self._ends = np.cumsum(counts)
+        taken = zip(self._offsets, self._skips, strict=True)
+        self._ends = np.cumsum([len(found) - 1 - skip for found, skip in taken])
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -118,6 +122,20 @@ class Reader:
         file = int(np.searchsorted(self._ends, index, side="right"))
         begin = int(self._ends[file - 1]) if file else 0
         return file, int(index) - begin + self._skips[file]
+
+
+def fetcher(read_one: Callable[[int], bytes]) -> Callable[[Any], Any]:
+    """For `tf.data`: int64 [n], indices, to string [n], what is read of each."""
+    tf = tensorflow()
+
+    def read_all(indices: np.ndarray) -> np.ndarray:
+        return np.array([read_one(index) for index in indices.tolist()], object)
+
+    def fetch(indices: Any) -> Any:
+        records = tf.numpy_function(read_all, [indices], tf.string)
+        return tf.ensure_shape(records, indices.shape)
+
+    return fetch
 
 
 class Writer:

@@ -66,7 +66,8 @@ def decode(content: bytes | np.ndarray) -> Image.Image:
       content: of a file, or uint8 [H, W] or [H, W, 1..4].
 
     Returns:
-      Of mode L, LA, RGB or RGBA; 16 bits are rounded to 8.
+      Of mode L, LA, RGB or RGBA. 16 bits become 8: gray is rounded, of colors Pillow
+      gives the upper 8.
 
     Raises:
       Unusable: it is damaged, too large or of an unknown kind.

@@ -10,7 +10,7 @@ from stylegan_jax.data.archives import open_zip
 from stylegan_jax.data.collection import Unusable
 from stylegan_jax.data.folder_source import SUFFIXES
 from stylegan_jax.data.header_check import check_headers
-from stylegan_jax.data.interface import Source
+from stylegan_jax.data.interface import Load, Source
 
 MAX_HEADERS = 5000  # entries read at opening; of more an even sample
 
@@ -30,7 +30,7 @@ def open_zip_source(data: config.Data) -> Source:
         raise ValueError(f"`data.path` (={data.path!r}) must be a zip on a disk")
     archive = open_zip(path, "data.path", SUFFIXES)
     number = {name: index for index, name in enumerate(archive.names)}
-    classes, classes_of = labels.of_files(archive.names, archive.label_file, data.path)
+    found = labels.of_files(archive.names, archive.label_file, data.path)
     size = config.image_size(data.base_size, data.resolution)
     how = (size, data.channels, data.fit)
 
@@ -42,12 +42,11 @@ def open_zip_source(data: config.Data) -> Source:
 
     check_headers(archive.names, header_of, data, MAX_HEADERS)
     tf = images.tensorflow()
-    label_table = tf.constant(classes_of, tf.int32)
+    label_of = found.lookup()
 
-    def load(index: Any) -> tuple[Any, Any]:
+    def decode(index: Any, label: Any) -> tuple[Any, Any]:
         encoded = tf.numpy_function(archive.read, [index], tf.string)
-        encoded = tf.ensure_shape(encoded, [])
-        return images.load_encoded(encoded, *how), label_table[index]
+        return images.load_encoded(tf.ensure_shape(encoded, []), *how), label
 
     def check(index: int) -> str | None:
         try:
@@ -59,12 +58,14 @@ def open_zip_source(data: config.Data) -> Source:
     return Source(
         name=f"zip {data.path}",
         num_images=len(archive.names),
-        classes=classes,
+        classes=found.names,
+        label_vectors=found.are_vectors,
+        label_totals=found.totals(),
         base_size=data.base_size,
         resolution=data.resolution,
         channels=data.channels,
         fingerprint=hashlib.sha256(content).hexdigest(),
-        load=load,
+        load=Load(decode, lambda indices: (indices, label_of(indices))),
         describe=lambda index: f"{data.path}/{archive.names[index]}",
         check=check,
     )

@@ -24,6 +24,34 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
+def labels(
+    name: str | None, vector: str | None, classes: tuple[str, ...], count: int
+) -> np.ndarray | None:
+    """Labels [count, len(classes)] of a class or a label vector; None without labels.
+
+    Args:
+      name: a class, as `one_hot` takes it.
+      vector: numbers with commas between; in the place of `name`.
+      classes: of the network, or the names of its label vector's components.
+      count: rows.
+
+    Raises:
+      ValueError: as `one_hot`, or no vector of that length.
+    """
+    if vector is None:
+        return one_hot(name, classes, count)
+    try:
+        row = np.array([float(number) for number in vector.split(",")], np.float32)
+    except ValueError:
+        row = np.full(1, np.nan)
+    if name is not None or len(row) != len(classes) or not np.isfinite(row).all():
+        raise ValueError(
+            f"label (={vector!r}) must be {len(classes)} numbers with commas between, "
+            f"for {list(classes)}, and takes the place of a class (={name!r})"
+        )
+    return np.tile(row, (count, 1))
+
+
 def one_hot(name: str | None, classes: tuple[str, ...], count: int):
     """Labels [count, len(classes)] of one class; None for unconditional networks.
 

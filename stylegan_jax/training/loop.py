@@ -23,6 +23,7 @@ from stylegan_jax.training import growth
 from stylegan_jax.training.growth import Stage
 from stylegan_jax.training.programs import ProgramCache, Programs
 from stylegan_jax.training.recipes import Phase
+from stylegan_jax.training.starvation import StarvationMeter
 from stylegan_jax.training.state import TrainState, reset_optimizers
 from stylegan_jax.training.step import build_optimizers
 from stylegan_jax.training.watchdog import Watchdog
@@ -137,6 +138,8 @@ class Loop:
         self._sums: dict[str, tuple[Any, int]] = {}  # phase -> scalars' sums, count
         self._add = jax.jit(lambda a, b: jax.tree.map(jnp.add, a, b))
         self._queue: list[Any] = []
+        self._starvation = StarvationMeter()
+        self._running: Any = None  # scalars of the phase that was started last
         self._votes: list[Callable[[], bool]] = []
         self._stopping = False  # agreed on by all processes
         self._save_is_due = False
@@ -152,6 +155,7 @@ class Loop:
           CheckpointError: the last checkpoint could not be written.
         """
         self._tick_start_seconds = time.monotonic()
+        self._starvation.reset()
         who = (
             f"process {self._parallel.process_index} of {self._parallel.process_count}"
         )
@@ -245,13 +249,15 @@ class Loop:
             )
         )
         for _ in range(stage.steps_per_round):
-            images, labels = self._parallel.put_batch(next(batches))
+            batch = self._starvation.next(batches, self._running)
+            images, labels = self._parallel.put_batch(batch)
             for phase in self._phases:
                 if progress.step % phase.interval == 0:
                     state, scalars = programs[phase.name](
                         state, images, labels, fade, rate
                     )
                     self._accumulate(phase, scalars)
+                    self._running = scalars
             progress.step += 1
             progress.images_seen += stage.batch_size
         # Stay at most two rounds ahead of the device.
@@ -291,6 +297,7 @@ class Loop:
             for name, value in scalars.items()
         }
         seconds = time.monotonic() - self._tick_start_seconds
+        data_wait = self._starvation.share
         images = progress.images_seen - progress.tick_start_images
         progress.tick += 1
         progress.tick_start_images = progress.images_seen
@@ -306,6 +313,7 @@ class Loop:
             ),
             "progress/images_per_second": rate,
             "progress/training_seconds": progress.training_seconds,
+            "progress/data_wait": data_wait,
             **{f"{name}/skipped_total": int(n) for name, n in total.items()},
         }
         self._reporter.scalars(
@@ -318,7 +326,7 @@ class Loop:
         dropped = sum(int(n) for n in total.values())
         self._reporter.line(
             f"tick {progress.tick:<4d} kimg {progress.images_seen / 1000:<8.1f} "
-            f"{stage.name:<18s} {rate:7.1f} img/s  "
+            f"{stage.name:<18s} {rate:7.1f} img/s  data wait {data_wait:3.0%}  "
             f"time {format_duration(progress.training_seconds):<8s} "
             + "  ".join(
                 f"{name} {means[name]:.3f}" for name in means if name.endswith("/loss")
@@ -328,6 +336,7 @@ class Loop:
         self._check_divergence(skipped, progress)
         self._hooks.on_tick(state, progress)
         self._tick_start_seconds = time.monotonic()
+        self._starvation.reset()
         return any(streak > 0 for streak in skipped.values())
 
     def _check_divergence(self, skipped: dict[str, Any], progress: Progress) -> None:
@@ -387,7 +396,8 @@ class Loop:
         fading = f" {stage.fade(progress.images_seen):4.0%}" if stage.fading else ""
         self._reporter.progress(
             f"{stage.name}{fading} | {progress.images_seen / 1000:.1f} of "
-            f"{self._stages[-1].end_images / 1000:g} kimg | {rate:.0f} img/s | stage "
+            f"{self._stages[-1].end_images / 1000:g} kimg | {rate:.0f} img/s, waiting "
+            f"{self._starvation.share:.0%} for data | stage "
             f"{format_duration(stage_left)} left | total about "
             f"{format_duration(stage_left + later / rate)} left"
         )

@@ -6,7 +6,8 @@ import pytest
 
 from stylegan_jax import config
 from stylegan_jax.data import images, pipeline
-from stylegan_jax.data.interface import Source
+from stylegan_jax.data.interface import Load, Source
+from stylegan_jax.data.labels import Labels
 from stylegan_jax.data.sources import open_source
 from tests import goldens
 from tests.data.test_sources import write_images
@@ -15,19 +16,21 @@ from tests.data.test_sources import write_images
 def array_source(pixels, labels=None, classes=()) -> Source:
     """A source over square arrays, uint8 [N, R, R, C]."""
     tf = images.tensorflow()
-    pixels, labels = (
-        tf.constant(pixels),
-        tf.constant(labels if classes else [0] * len(pixels)),
-    )
+    found = Labels(classes, np.int32(labels if classes else [0] * len(pixels)))
+    pixels, label_of = tf.constant(pixels), found.lookup()
     return Source(
         name="arrays",
         num_images=len(pixels),
         classes=classes,
+        label_totals=found.totals(),
         base_size=(4, 4),
         resolution=pixels.shape[1],
         channels=pixels.shape[3],
         fingerprint="00",
-        load=lambda index: (pixels[index], labels[index]),
+        load=Load(
+            lambda image, label: (image, label),
+            lambda indices: (tf.gather(pixels, indices), label_of(indices)),
+        ),
         describe=lambda index: f"array {index}",
         check=lambda index: None,
     )
@@ -209,11 +212,11 @@ def test_batches_before_the_bad_one_are_delivered():
 
     def load(index):
         with tf.control_dependencies([tf.debugging.Assert(index != bad, [index])]):
-            return tf.zeros([1, 1, 1], tf.uint8), tf.constant(0)
+            return tf.zeros([1, 1, 1], tf.uint8), tf.zeros([3])
 
     source = dataclasses.replace(
         numbered_source(8),
-        load=load,
+        load=Load(load),
         check=lambda index: "is bad" if index == bad else None,
     )
     iterator = start(source, batch_size=3, prefetch_batches=4)
@@ -228,9 +231,9 @@ def test_an_unexplained_failure_is_not_lost():
 
     def load(index):
         with tf.control_dependencies([tf.debugging.Assert(index < 0, ["oops"])]):
-            return tf.zeros([1, 1, 1], tf.uint8), tf.constant(0)
+            return tf.zeros([1, 1, 1], tf.uint8), tf.zeros([3])
 
-    source = dataclasses.replace(numbered_source(8), load=load)
+    source = dataclasses.replace(numbered_source(8), load=Load(load))
     with pytest.raises(RuntimeError, match="images 8 to 11 of arrays failed") as error:
         take(source, 1, start_images=8)
     assert "oops" in str(error.value.__cause__)

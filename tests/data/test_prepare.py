@@ -88,7 +88,7 @@ def test_piles_of_every_kind(tmp_path, kind, small_shards):
     source = pile(kind, tmp_path / "pile", files)
     info = prepare(source, tmp_path / "out", labels="folders", workers=3)
     assert info["num_images"] == 10 and info["images_of_shard"] == [4, 4, 2]
-    assert info["classes"] == ("a", "b") and info["images_of_class"] == [5, 5]
+    assert info["classes"] == ("a", "b") and info["label_totals"] == [5, 5]
     assert (info["height"], info["width"], info["resolution"]) == (16, 16, 16)
     stored = json.loads((tmp_path / "out" / "dataset_info.json").read_text())
     assert stored == json.loads(json.dumps(info))
@@ -225,15 +225,19 @@ def test_label_files(tmp_path):
     numbers = [[name, int(name[2]) % 3] for name in FILES]
     info = prepare(with_labels(numbers), tmp_path / "out")
     assert info["classes"] == ("0", "1", "2")
-    assert info["images_of_class"] == [4, 3, 3]
+    assert info["label_totals"] == [4, 3, 3]
     assert prepare(with_labels(None), tmp_path / "none")["classes"] == ()
     message = failure(with_labels([*numbers, ["gone.png", 0]]), tmp_path / "x")
     assert "has labels of 1 images that aren't there" in message
     assert "gone.png" in message
     message = failure(with_labels(numbers[1:]), tmp_path / "x")
     assert "has no label of 1 images" in message and "a/0.png" in message
-    message = failure(with_labels([[n, [0.5]] for n, _ in numbers]), tmp_path / "x")
-    assert "a/0.png: [0.5]" in message and "whole numbers from 0" in message
+    message = failure(with_labels([["a/0.png", 0.5], *numbers[1:]]), tmp_path / "x")
+    assert "a/0.png: 0.5" in message and "whole numbers from 0" in message
+    vectors = [[name, [0.5, number]] for name, number in numbers]
+    message = failure(with_labels([*vectors[:-1], ["b/9.png", [1]]]), tmp_path / "x")
+    assert "has 1 labels that are no lists of 2 finite numbers" in message
+    assert "b/9.png: [1]" in message
     message = failure(with_labels(None), tmp_path / "x", labels="dataset.json")
     assert "`--labels` (=dataset.json) finds none in" in message
     top = pile("zip", tmp_path / "top", {"1.png": png(1)})
@@ -244,7 +248,7 @@ def test_label_files(tmp_path):
 def test_nvidias_zip_is_read_and_written(tmp_path, small_shards):
     source = goldens.path("stylegan2_and_3/I7_tiny_dataset.zip")
     info = prepare(source, tmp_path / "out.zip", format="zip")
-    assert info["images_of_class"] == [3, 1, 2, 1]
+    assert info["label_totals"] == [3, 1, 2, 1]
     with (
         zipfile.ZipFile(source) as theirs,
         zipfile.ZipFile(tmp_path / "out.zip") as our,
@@ -363,7 +367,7 @@ def test_sources_that_are_none(tmp_path):
         "empty": "holds no images",
         "bad.zip": "can't be opened",
         "bad.tar": "can't be opened",
-        "x.rar": "must be a folder, or a file ending in .zip",
+        "x.rar": "must be a folder, tfds:NAME, or a file ending in .zip",
     }.items():
         with pytest.raises(ValueError, match=f"`--source` .*{reason}"):
             formats.open_collection(str(tmp_path / name))

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from stylegan_jax import config
-from stylegan_jax.data import images
+from stylegan_jax.data import images, preparation
+from stylegan_jax.data.formats import open_collection
+from stylegan_jax.data.request import Request
 from stylegan_jax.data.sources import EMOJI, open_source
 
 GROUPS = (
@@ -44,7 +46,12 @@ def folder(path, **changes):
 def read(source, index=0):
     tf = images.tensorflow()
     image, label = source.load(tf.constant(index, tf.int64))
-    return image.numpy(), int(label)
+    label = label.numpy()
+    assert label.dtype == np.float32 and label.shape == (source.label_size,)
+    if not source.label_size:
+        return image.numpy(), 0
+    assert sorted(label) == [0] * (len(label) - 1) + [1]
+    return image.numpy(), int(label.argmax())
 
 
 def failure(data) -> str:
@@ -337,6 +344,23 @@ def test_tfds_is_batched(tfds_root, file_format):
     assert pixels.shape == (12, 8, 8, 3)
     assert labels.sum(0).tolist() == [6, 6]
     assert len(np.unique(pixels, axis=0)) == 12
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_tfds_is_prepared_into_our_form(tfds_root, file_format, tmp_path):
+    data = tiny(tfds_root, file_format, tfds_split="train[2:]")
+    opened = open_collection("tfds:tiny", "train[2:]", data.tfds_data_dir)
+    info = preparation.prepare(opened, Request(tmp_path / "out"), lambda *_: None)
+    assert info["num_images"] == 10 and info["skipped"] == []
+    assert info["classes"] == ("even", "odd") and sum(info["label_totals"]) == 10
+    ours = open_source(folder(tmp_path / "out", source="prepared"))
+    theirs = open_source(data)
+    for index in range(10):
+        for our, their in zip(read(ours, index), read(theirs, index), strict=True):
+            np.testing.assert_array_equal(our, their)
+    assert ours.label_totals == theirs.label_totals
+    with pytest.raises(ValueError, match="`--source` .=tfds:tiny. can't be opened. `d"):
+        open_collection("tfds:tiny", "valid", data.tfds_data_dir)
 
 
 def test_tfds_does_not_keep_the_process_from_exiting(tfds_root):

@@ -110,6 +110,16 @@ def test_sixteen_bits_are_rounded_to_eight():
     assert np.asarray(image).tolist() == [[0, 0, 1, 7, 255]]
 
 
+def test_sixteen_bits_of_color_are_cut_to_the_upper_eight_as_in_training():
+    tf = images.tensorflow()
+    values = np.arange(0, 65536, 65535 // 47, np.uint16)[:48]
+    pixels = values.reshape(4, 4, 3)
+    content = tf.io.encode_png(tf.constant(pixels)).numpy()
+    ours = np.asarray(transform.decode(content))
+    np.testing.assert_array_equal(ours, pixels >> 8)
+    np.testing.assert_array_equal(images.decode(tf.constant(content)), pixels >> 8)
+
+
 def test_other_color_modes_and_transparency():
     assert transform.decode(encoded(Image.new("CMYK", (4, 4)), "JPEG")).mode == "RGB"
     assert transform.decode(encoded(Image.new("1", (4, 4)))).mode == "L"
