@@ -250,6 +250,14 @@ class Parallel:
         """`jax.jit(f)` with results whole on every device."""
         return jax.jit(f, out_shardings=self.replicated, **kwargs)
 
+    def jit_batched(self, f: Callable) -> Callable:
+        """`jax.jit(f)` of (whole tree, *batches) with a batch, or a tree of them."""
+
+        def split(tree: Any, *batches: jax.Array) -> Any:
+            return f(tree, *map(self.split, batches))
+
+        return jax.jit(split, out_shardings=self.batched)
+
     def any_process(self, flag: bool) -> Callable[[], bool]:
         """Starts to ask whether `flag` is set on any process; all have to call it.
 
@@ -282,6 +290,11 @@ def data_parallel(height_devices: int = 1) -> Parallel:
             f"{jax.local_device_count()} devices of a process; 1 splits no image"
         )
     return grid(devices, height_devices)
+
+
+def local() -> Parallel:
+    """The devices of this process along one axis, for what it computes alone."""
+    return grid(sorted(jax.local_devices(), key=lambda d: d.id), 1)
 
 
 def grid(devices: list[Any], height_devices: int) -> Parallel:
