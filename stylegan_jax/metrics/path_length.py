@@ -3,9 +3,107 @@
 Reference: Karras et al., StyleGAN (2019), section 4.1.
 """
 
+import dataclasses
+import functools
+from collections.abc import Callable
+
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+from stylegan_jax.models import Generator, Variables
+from stylegan_jax.sampling.interpolation import lerp, slerp
+
+EPSILON = 1e-4  # the step along the way from one latent to another
+DISTANCE_PIXELS = 256  # larger images are averaged down to about this before
+
+# Two batches of images [B,h,w,3] float32, about [-1, 1] -> distances [B], e.g. LPIPS.
+Distance = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """Which path it is whose length is measured.
+
+    Attributes:
+      space: "z", along the sphere, or "w", along a line.
+      whole: steps anywhere on the way ("full" in the paper), or only at its beginning
+        ("end"), where w is one that the mapping network made.
+      crop: to the face, see `crop_face`.
+      epsilon: length of the step, of a way of length 1.
+    """
+
+    space: str
+    whole: bool
+    crop: bool
+    epsilon: float = EPSILON
+
+    def times(self, count: int, rng: np.random.RandomState) -> np.ndarray:
+        """Where on their ways the steps of `count` pairs begin, [count] float32."""
+        draws = rng.uniform(size=count) if self.whole else np.zeros(count)
+        return draws.astype(np.float32)
+
+
+def step_distances(
+    generator: Generator,
+    variables: Variables,
+    z: tuple[jax.Array, jax.Array],
+    labels: jax.Array | None,
+    times: jax.Array,
+    path: Path,
+    distance: Distance,
+) -> jax.Array:
+    """How far apart the images at both ends of a step are, over epsilon squared.
+
+    Args:
+      generator: the network, used at its full resolution and without truncation.
+      variables: its variables; both ends see the same noise maps, those in there.
+      z: where the ways begin and end, each [B, Z].
+      labels: [B, label_size] of both, None for unconditional networks.
+      times: [B], where on its way each step begins, 0 to 1.
+      path: what is measured.
+      distance: of two batches of images.
+
+    Returns:
+      [B] float.
+    """
+    ends = _ends(
+        generator, variables, *z, labels, times, path.epsilon, path.space, path.crop
+    )
+    return distance(*ends) / path.epsilon**2
+
+
+@functools.partial(jax.jit, static_argnums=(0, 7, 8))
+def _ends(generator, variables, z0, z1, labels, times, epsilon, space, crop):
+    """The images [B,h,w,3] at the beginning and at the end of a step."""
+    if space == "z":
+        steps = [slerp(z0, z1, times), slerp(z0, z1, times + epsilon)]
+        ws = [generator.apply(variables, z, labels, method="map") for z in steps]
+    else:
+        w0, w1 = (generator.apply(variables, z, labels, method="map") for z in (z0, z1))
+        ws = [lerp(w0, w1, times), lerp(w0, w1, times + epsilon)]
+    images = generator.apply(variables, jnp.concatenate(ws), method="synthesize")
+    if images.shape[-1] == 1:
+        images = jnp.repeat(images, 3, axis=-1)
+    if crop:
+        images = crop_face(images)
+    factor = min(images.shape[1:3]) // DISTANCE_PIXELS
+    if factor > 1:
+        count, height, width, channels = images.shape
+        blocks = (count, height // factor, factor, width // factor, factor, channels)
+        images = jnp.mean(images.reshape(blocks), axis=(2, 4))
+    return jnp.split(images, 2)
+
+
+def with_new_noise(variables: Variables, key: jax.Array) -> Variables:
+    """The variables with other noise maps, for one batch of steps."""
+    maps, structure = jax.tree.flatten(variables.get("noise", {}))
+    keys = jax.random.split(key, max(1, len(maps)))
+    drawn = [
+        jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, maps, strict=False)
+    ]
+    return {**variables, "noise": jax.tree.unflatten(structure, drawn)}
 
 
 def crop_face(images: jax.Array) -> jax.Array:
@@ -34,8 +132,8 @@ def crop_face(images: jax.Array) -> jax.Array:
     return images[:, 3 * eighth : 7 * eighth, 2 * eighth : 6 * eighth, :]
 
 
-def reduce_distances(distances: np.ndarray) -> float:
-    """Averages the distances, without those beyond the 1st and 99th percentile.
+def kept_distances(distances: np.ndarray) -> np.ndarray:
+    """The distances without those beyond the 1st and 99th percentile.
 
     Where a percentile falls between two distances the outer one bounds, and the
     bounds themselves count.
@@ -44,7 +142,7 @@ def reduce_distances(distances: np.ndarray) -> float:
         distances: [N] float, distance of each pair over epsilon squared.
 
     Returns:
-        The perceptual path length.
+        At most [N]; their mean is the perceptual path length.
 
     Raises:
         ValueError: if there are none, or one is not finite.
@@ -59,5 +157,4 @@ def reduce_distances(distances: np.ndarray) -> float:
         )
     low = np.percentile(distances, 1, method="lower")
     high = np.percentile(distances, 99, method="higher")
-    kept = distances[(low <= distances) & (distances <= high)]
-    return float(np.mean(kept))
+    return distances[(low <= distances) & (distances <= high)]
