@@ -200,6 +200,17 @@ class Parallel:
             lambda x: jax.make_array_from_process_local_data(self.batched, x), local
         )
 
+    def local_rows(self, x: jax.Array) -> np.ndarray:
+        """This process's rows [b, ...] of a global array [B, ...] split as a batch."""
+        parts = {shard.index[0].start or 0: shard for shard in x.addressable_shards}
+        return np.concatenate([np.asarray(parts[at].data) for at in sorted(parts)])
+
+    def all_rows(self, local: np.ndarray) -> np.ndarray:
+        """The rows [b, ...] of all processes, in their order; for all to call."""
+        if self.process_count == 1:
+            return local
+        return np.asarray(multihost_utils.process_allgather(local, tiled=True))
+
     def replicate(self, tree: Any) -> Any:
         """Copies host arrays, equal on all processes, to every device."""
         return jax.tree.map(

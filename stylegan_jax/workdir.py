@@ -61,6 +61,8 @@ class Trained:
     resolution: int  # of the stage that training had reached ...
     fade: float  # ... and how far it was faded in
     classes: tuple[str, ...]  # empty for unconditional networks
+    checkpoint: int  # its number: images seen, 0 for conversions
+    step: int | None  # of training; None for conversions
 
 
 def facts(e: Experiment, data: DataInfo) -> dict[str, str]:
@@ -176,7 +178,7 @@ def load_generator(workdir: epath.Path, step: int | None = None) -> Trained:
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract
     )
     checkpoints = open_checkpoints(workdir, 1, print)
-    _, items, meta = checkpoints.restore({"ema": abstract}, step)
+    found, items, meta = checkpoints.restore({"ema": abstract}, step)
     checkpoints.close()
     return Trained(
         generator=generator,
@@ -185,6 +187,8 @@ def load_generator(workdir: epath.Path, step: int | None = None) -> Trained:
         resolution=meta["resolution"],
         fade=meta["fade"],
         classes=data.classes if size else (),
+        checkpoint=found,
+        step=meta.get("step"),
     )
 
 

@@ -6,18 +6,18 @@ Reference: Zhu et al., "Toward Multimodal Image-to-Image Translation" (2017), se
 
 import numpy as np
 
-from stylegan_jax.metrics.path_length import Distance
+from stylegan_jax.metrics.path_length import PerceptualDistance
 
 
-def pair_distances(images: np.ndarray, distance: Distance) -> np.ndarray:
+def pair_distances(images: np.ndarray, distance: PerceptualDistance) -> np.ndarray:
     """Distances of image 0 to 1, 2 to 3, ...
 
     Args:
       images: [N,H,W,3] uint8, of independent latents, N even.
-      distance: of two batches of images float32 in [-1, 1].
+      distance: e.g. LPIPS.
 
     Returns:
       [N / 2] float; their mean is the diversity, 0 if all images are the same.
     """
     scaled = images.astype(np.float32) / 127.5 - 1
-    return np.asarray(distance(scaled[::2], scaled[1::2]))
+    return distance(scaled[::2], scaled[1::2])

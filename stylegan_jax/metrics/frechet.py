@@ -146,7 +146,33 @@ def fit(features: np.ndarray, divisor: str = "N-1") -> Gaussian:
     return moments.gaussian(divisor)
 
 
-def frechet_distance(a: Gaussian, b: Gaussian) -> float:
+@dataclasses.dataclass(frozen=True)
+class FrechetDistance:
+    """The distance of two Gaussians, in its parts.
+
+    Attributes:
+      means: |mean_a - mean_b|^2.
+      traces: of the two covariances.
+      root: trace of (cov_a cov_b)^(1/2).
+    """
+
+    means: float
+    traces: tuple[float, float]
+    root: float
+
+    @property
+    def value(self) -> float:
+        """The distance; rounding may leave that of equals slightly off zero."""
+        return self.means + sum(self.traces) - 2 * self.root
+
+    def divided_by_n(self, count_a: int, count_b: int) -> float:
+        """The distance if the covariances were divided by N instead of by N - 1."""
+        a, b = (1 - 1 / count for count in (count_a, count_b))
+        traces = a * self.traces[0] + b * self.traces[1]
+        return self.means + traces - 2 * self.root * float(np.sqrt(a * b))
+
+
+def frechet_distance(a: Gaussian, b: Gaussian) -> FrechetDistance:
     """Frechet (Wasserstein-2) distance, squared, between two Gaussians.
 
         |mean_a - mean_b|^2 + trace(cov_a + cov_b - 2 (cov_a cov_b)^(1/2))
@@ -161,12 +187,11 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     Args:
       a: one Gaussian.
       b: another, of as many features.
-
-    Returns:
-      The distance; rounding may leave that of equals slightly off zero.
     """
     chex.assert_equal_shape([a.mean, b.mean])
     singular_values = scipy.linalg.svdvals(a.factor @ b.factor.T)
-    traces = np.sum(np.square(a.factor)) + np.sum(np.square(b.factor))
-    mean_term = np.sum(np.square(a.mean - b.mean))
-    return float(mean_term + traces - 2.0 * np.sum(singular_values))
+    return FrechetDistance(
+        means=float(np.sum(np.square(a.mean - b.mean))),
+        traces=tuple(float(np.sum(np.square(x.factor))) for x in (a, b)),
+        root=float(np.sum(singular_values)),
+    )

@@ -5,7 +5,7 @@ Reference: Karras et al., StyleGAN (2019), section 4.1.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from typing import Protocol
 
 import chex
 import jax
@@ -18,8 +18,20 @@ from stylegan_jax.sampling.interpolation import lerp, slerp
 EPSILON = 1e-4  # the step along the way from one latent to another
 DISTANCE_PIXELS = 256  # larger images are averaged down to about this before
 
-# Two batches of images [B,h,w,3] float32, about [-1, 1] -> distances [B], e.g. LPIPS.
-Distance = Callable[[jax.Array, jax.Array], jax.Array]
+
+class PerceptualDistance(Protocol):
+    """How different images look, e.g. LPIPS.
+
+    Attributes:
+      name: of the network.
+      digest: of its weights.
+    """
+
+    name: str
+    digest: str
+
+    def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Distances [B] of images [B,h,w,3] float32, about [-1, 1]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,55 +57,62 @@ class Path:
         return draws.astype(np.float32)
 
 
-def step_distances(
+@functools.partial(jax.jit, static_argnums=(0, 6), static_argnames=("resolution",))
+def step_images(
     generator: Generator,
     variables: Variables,
-    z: tuple[jax.Array, jax.Array],
+    z_from: jax.Array,
+    z_to: jax.Array,
     labels: jax.Array | None,
     times: jax.Array,
     path: Path,
-    distance: Distance,
-) -> jax.Array:
-    """How far apart the images at both ends of a step are, over epsilon squared.
+    *,
+    resolution: int | None = None,
+    fade: jax.Array | float = 1.0,
+) -> tuple[jax.Array, jax.Array]:
+    """The images at both ends of a step; how far apart they are is for LPIPS to say.
 
     Args:
-      generator: the network, used at its full resolution and without truncation.
+      generator: the network, used without truncation.
       variables: its variables; both ends see the same noise maps, those in there.
-      z: where the ways begin and end, each [B, Z].
+      z_from: where the ways begin, [B, Z].
+      z_to: where they end, [B, Z].
       labels: [B, label_size] of both, None for unconditional networks.
       times: [B], where on its way each step begins, 0 to 1.
       path: what is measured.
-      distance: of two batches of images.
+      resolution: the generator's stage; None is the full one.
+      fade: share of the stage's resolution.
 
     Returns:
-      [B] float.
+      Two batches of images [B,h,w,3] float32, about [-1, 1]. The distance of each pair
+      over `path.epsilon` squared is what `kept_distances` takes.
     """
-    ends = _ends(
-        generator, variables, *z, labels, times, path.epsilon, path.space, path.crop
-    )
-    return distance(*ends) / path.epsilon**2
-
-
-@functools.partial(jax.jit, static_argnums=(0, 7, 8))
-def _ends(generator, variables, z0, z1, labels, times, epsilon, space, crop):
-    """The images [B,h,w,3] at the beginning and at the end of a step."""
-    if space == "z":
-        steps = [slerp(z0, z1, times), slerp(z0, z1, times + epsilon)]
+    times_after = times + path.epsilon
+    if path.space == "z":
+        steps = [slerp(z_from, z_to, t) for t in (times, times_after)]
         ws = [generator.apply(variables, z, labels, method="map") for z in steps]
     else:
-        w0, w1 = (generator.apply(variables, z, labels, method="map") for z in (z0, z1))
-        ws = [lerp(w0, w1, times), lerp(w0, w1, times + epsilon)]
-    images = generator.apply(variables, jnp.concatenate(ws), method="synthesize")
+        ways = [
+            generator.apply(variables, z, labels, method="map") for z in (z_from, z_to)
+        ]
+        ws = [lerp(*ways, t) for t in (times, times_after)]
+    images = generator.apply(
+        variables,
+        jnp.concatenate(ws),
+        resolution=resolution,
+        fade=fade,
+        method="synthesize",
+    )
     if images.shape[-1] == 1:
         images = jnp.repeat(images, 3, axis=-1)
-    if crop:
+    if path.crop:
         images = crop_face(images)
     factor = min(images.shape[1:3]) // DISTANCE_PIXELS
     if factor > 1:
         count, height, width, channels = images.shape
         blocks = (count, height // factor, factor, width // factor, factor, channels)
         images = jnp.mean(images.reshape(blocks), axis=(2, 4))
-    return jnp.split(images, 2)
+    return tuple(jnp.split(images, 2))
 
 
 def with_new_noise(variables: Variables, key: jax.Array) -> Variables:

@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from stylegan_jax.metrics.frechet import Gaussian, Moments, fit, frechet_distance
+from stylegan_jax.metrics import frechet
+from stylegan_jax.metrics.frechet import Gaussian, Moments, fit
 from tests import goldens
 from tests.metrics import golden_sets
 
 CASES = golden_sets.cases("fid")
+
+
+def frechet_distance(a, b):
+    return frechet.frechet_distance(a, b).value
 
 
 def gaussian(rng, size, rank=None):
@@ -39,6 +44,11 @@ def test_every_published_case(name):
     close(frechet_distance(*map(fit, sets)), case["exact"], case)
     by_n = [fit(features, "N") for features in sets]
     close(frechet_distance(*by_n), case["exact_biased_cov"], case)
+    found = frechet.frechet_distance(*map(fit, sets))
+    close(found.divided_by_n(*map(len, sets)), case["exact_biased_cov"], case)
+    np.testing.assert_allclose(found.means, case["mean_term"], rtol=1e-6)
+    traces = case["trace1"], case["trace2"]
+    np.testing.assert_allclose(found.traces, traces, rtol=1e-9)
     # In parts, which take the same way or, for many rows, that over sums of products.
     parts = [streamed(features, 7).gaussian() for features in sets]
     close(frechet_distance(*parts), case["exact"], case)
