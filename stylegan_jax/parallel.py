@@ -261,13 +261,9 @@ class Parallel:
         """`jax.jit(f)` with results whole on every device."""
         return jax.jit(f, out_shardings=self.replicated, **kwargs)
 
-    def jit_batched(self, f: Callable) -> Callable:
-        """`jax.jit(f)` of (whole tree, *batches) with a batch, or a tree of them."""
-
-        def split(tree: Any, *batches: jax.Array) -> Any:
-            return f(tree, *map(self.split, batches))
-
-        return jax.jit(split, out_shardings=self.batched)
+    def jit_batched(self, f: Callable, **kwargs: Any) -> Callable:
+        """`jax.jit(f)` with results split along their first axis."""
+        return jax.jit(f, out_shardings=self.batched, **kwargs)
 
     def any_process(self, flag: bool) -> Callable[[], bool]:
         """Starts to ask whether `flag` is set on any process; all have to call it.
