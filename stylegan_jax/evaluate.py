@@ -1,7 +1,8 @@
-"""Takes metrics of a generator, or of two sets of images.
+r"""Takes metrics of a generator, or of two sets of images.
 
 python -m stylegan_jax.evaluate --workdir=runs/emoji --metrics=swd,msssim
-python -m stylegan_jax.evaluate --images_a=cifar/train --images_b=cifar/test --metrics=swd
+python -m stylegan_jax.evaluate --images_a=cifar/train --images_b=cifar/test \
+    --metrics=fid50k,kid,pr --detector=pt_inception-2015-12-05-6726825d.pth
 """
 
 import re
@@ -71,20 +72,18 @@ def main(argv: list[str]) -> None:
     print(f"appended to {out}")
 
 
-def of_workdir(
-    metrics: dict[str, table.Metric], devices: Parallel
-) -> evaluation.Asked:
+def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> evaluation.Asked:
     """A generator against the data that it was trained on, or --data."""
     trained = workdir.load_generator(paths.open_path(FLAGS.workdir), FLAGS.step)
     reals = real_source(trained)
     weights = None
     if trained.classes and reals is not None:
+        if reals.label_size != len(trained.classes):
+            raise ValueError(
+                f"{reals.name} has {reals.label_size} classes, {FLAGS.workdir} has "
+                f"{len(trained.classes)}; give its own data with --data"
+            )
         weights = class_weights(reals)
-    if trained.classes and weights is not None and len(weights) != len(trained.classes):
-        raise ValueError(
-            f"{reals.name} has {len(weights)} classes, {FLAGS.workdir} has "
-            f"{len(trained.classes)}; give the data that it was trained on with --data"
-        )
     subject = Subject(
         name=FLAGS.workdir,
         generator=trained.generator,
@@ -122,9 +121,7 @@ def real_source(trained: workdir.Trained) -> Source | None:
     return sources.open_source(trained.experiment.data)
 
 
-def of_folders(
-    metrics: dict[str, table.Metric], devices: Parallel
-) -> evaluation.Asked:
+def of_folders(metrics: dict[str, table.Metric], devices: Parallel) -> evaluation.Asked:
     """Images b against images a, in the size of the smaller ones or in --size."""
     both = FLAGS.images_a, FLAGS.images_b
     if FLAGS.size is not None:
@@ -184,7 +181,9 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer("step", None, "Number of the checkpoint; default: the newest.")
     flags.DEFINE_string("data", None, "Other reals for --workdir: as --images_a.")
-    flags.DEFINE_string("size", None, "SIDE or HEIGHTxWIDTH that images are brought to.")
+    flags.DEFINE_string(
+        "size", None, "SIDE or HEIGHTxWIDTH that images are brought to."
+    )
     flags.DEFINE_enum("fit", "exact", ["exact", "crop"], "How they are brought to it.")
     flags.DEFINE_integer("batch_size", 32, "Images at once.", lower_bound=2)
     flags.DEFINE_string("cache", opening.CACHE, "Of real statistics; empty: none.")

@@ -22,6 +22,7 @@ from stylegan_jax.config import Experiment
 from stylegan_jax.data import pipeline, sources
 from stylegan_jax.data.interface import Source
 from stylegan_jax.front_door import parse_flags, reporting_errors
+from stylegan_jax.metrics.in_training import Evaluator
 from stylegan_jax.models import Generator
 from stylegan_jax.parallel import Parallel
 from stylegan_jax.reporting import Reporter, format_duration, to_uint8
@@ -99,7 +100,10 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     )
     placement = train_state.shardings(abstract)
     checkpoints = workdir.open_checkpoints(
-        directory, e.run.keep_checkpoints, lambda text: reporter.line(text)
+        directory,
+        e.run.keep_checkpoints,
+        lambda text: reporter.line(text),
+        e.evaluation.keep_best if e.evaluation.best is not None else 0,
     )
     fresh = checkpoints.latest_step() is None
     transferred = None
@@ -137,9 +141,27 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     if progress.images_seen == 0:
         grid.draw_reals()
         grid.draw(state, progress)
+    evaluator = None
+    if e.evaluation.metrics:
+        evaluator = Evaluator(
+            *(e, generator, source, devices, reporter, directory),
+            progress.images_seen,
+        )
+
+    def evaluate(state: TrainState, progress: loop.Progress) -> loop.Judgement | None:
+        if evaluator is None:
+            return None
+        found = evaluator(
+            devices.gathered(state.ema),
+            *(progress.resolution, progress.fade),
+            *(progress.images_seen, progress.step),
+        )
+        return found and loop.Judgement(found.score, found.alarm)
+
     hooks = loop.Hooks(
         batches=lambda stage, start: batches(e, source, labels, devices, stage, start),
         on_tick=grid.draw,
+        evaluate=evaluate,
         stage_cost=lambda resolution: stage_cost(generator, resolution),
     )
     stop = loop.StopSignal()

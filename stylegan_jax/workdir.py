@@ -3,7 +3,7 @@
 config.json       the experiment
 data.json         what the networks must know of the data: classes, fingerprint
 environment.json  versions, devices and command of every start
-checkpoints/  images/  tensorboard/  log.jsonl
+checkpoints/  images/  tensorboard/  log.jsonl  metrics.jsonl
 """
 
 import dataclasses
@@ -28,6 +28,9 @@ OF_ONE_HOST = frozenset(
         "data.tfds_download",
         "data.prefetch_batches",
         "run.compilation_cache",
+        "evaluation.cache",
+        "evaluation.detector",
+        "evaluation.vgg16",
     }
 )
 # What may change between two starts of a run without breaking it.
@@ -38,6 +41,7 @@ CHANGEABLE = OF_ONE_HOST | (
         "training.transfer",  # of a new run only
     }
     | {f"run.{f.name}" for f in dataclasses.fields(config.Run) if f.name != "seed"}
+    | {f"evaluation.{f.name}" for f in dataclasses.fields(config.Evaluation)}
 )
 
 
@@ -143,9 +147,11 @@ def label_size(e: Experiment, data: DataInfo) -> int:
     return len(data.classes) if e.data.conditional else 0
 
 
-def open_checkpoints(workdir: epath.Path, keep: int, on_warning: Any) -> Checkpoints:
+def open_checkpoints(
+    workdir: epath.Path, keep: int, on_warning: Any, keep_best: int = 0
+) -> Checkpoints:
     """The checkpoints of a run."""
-    return Checkpoints(workdir / "checkpoints", keep, on_warning)
+    return Checkpoints(workdir / "checkpoints", keep, on_warning, keep_best)
 
 
 def load_generator(workdir: epath.Path, step: int | None = None) -> Trained:

@@ -28,8 +28,8 @@ def kind_of(path: str) -> str:
     if place.is_file() and place.suffix.lower() == ".zip":
         return "zip"
     raise ValueError(
-        f"{path!r} must be a folder of images, a zip of images, a folder that `prepare` "
-        f"made, or {BUILTIN}"
+        f"{path!r} must be a folder or a zip of images, a folder that `prepare` made, "
+        f"or {BUILTIN}"
     )
 
 

@@ -139,24 +139,16 @@ def check(asked: Asked, means: Means) -> None:
     """Raises ValueError if a metric needs what is not there; names all of them."""
     problems = []
     for name, metric in asked.metrics.items():
-        of_generator = not isinstance(metric, SetMetric)
-        if of_generator and not isinstance(asked.generated, GeneratedImages):
-            problems.append(f"{name} needs a generator, not its images; give --workdir")
-        if isinstance(metric, SeparabilityMetric) and means.attributes is None:
-            problems.append(f"{name} needs a classifier; give --attributes")
         if isinstance(metric, SetMetric):
-            needs_reals = metric.of_reals and metric.needs_reals
-            if needs_reals and asked.reals is None:
-                problems.append(f"{name} needs real images; give --data")
-            elif metric.labelled and not asked.reals.source.classes:
-                problems.append(f"{name} needs classes, which {asked.reals.name} lacks")
-            elif metric.labelled and asked.generated.classes == 0:
-                problems.append(
-                    f"{name} needs classes, which {asked.generated.name} lacks"
-                )
-            least = min(c for c in asked.counts(metric) if c or needs_reals)
-            if least < 2:
-                problems.append(f"{name} needs at least 2 images of each kind")
+            lacks = _lack(metric, asked)
+        elif not isinstance(asked.generated, GeneratedImages):
+            lacks = "a generator, not only its images; give --workdir"
+        elif isinstance(metric, SeparabilityMetric) and means.attributes is None:
+            lacks = "a classifier; give --attributes"
+        else:
+            lacks = None
+        if lacks:
+            problems.append(f"{name} needs {lacks}")
     if asked.reals is not None and asked.reals.size != asked.generated.size:
         a, b = ("{}x{}".format(*x.size) for x in (asked.reals, asked.generated))
         problems.append(
@@ -165,6 +157,22 @@ def check(asked: Asked, means: Means) -> None:
         )
     if problems:
         raise ValueError("\n  ".join(["these metrics can't be taken:", *problems]))
+
+
+def _lack(metric: SetMetric, asked: Asked) -> str | None:
+    """What a metric needs and does not have; None if nothing."""
+    needs_reals = bool(metric.of_reals) and metric.needs_reals
+    if needs_reals and asked.reals is None:
+        return "real images; give --data"
+    if min(asked.generated.size) < metric.least_pixels:
+        return f"images of at least {metric.least_pixels} pixels each way"
+    if metric.labelled:
+        for images in (asked.reals, asked.generated):
+            if not images.classes:
+                return f"classes, which {images.name} lacks"
+    if min(count or 2 for count in asked.counts(metric)) < 2:
+        return "at least two images of each kind"
+    return None
 
 
 def _collect(

@@ -81,7 +81,9 @@ def means(
             Lpips(vgg16, share) if "lpips" in needed else None,
         ),
         attributes=None if attributes is None else _function(attributes),
-        cache=None if cache is None else RealCache(Path(cache).expanduser(), on_warning),
+        cache=None
+        if cache is None
+        else RealCache(Path(cache).expanduser(), on_warning),
         batch_size=batch_size,
         show_progress=show_progress,
     )

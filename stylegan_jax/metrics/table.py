@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from stylegan_jax.metrics import sliced_wasserstein
+from stylegan_jax.metrics import ms_ssim, sliced_wasserstein
 from stylegan_jax.metrics.collected import Collected
 from stylegan_jax.metrics.frechet import fit, frechet_distance
 from stylegan_jax.metrics.inception_score import inception_score
@@ -46,6 +46,7 @@ class SetMetric:
     all_reals: bool = False
     labelled: bool = False
     needs_reals: bool = True
+    least_pixels: int = 1  # of the shorter side of the images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,11 +185,13 @@ METRICS: dict[str, Metric] = {
     "swd": SetMetric(
         "sliced Wasserstein distance of patches, times 1000",
         *(2048, ("patches",), ("patches",), _swd),
+        least_pixels=sliced_wasserstein.SMALLEST_LEVEL,
     ),
     "msssim": SetMetric(
         "MS-SSIM of pairs of generated images: low is varied",
         *(2048, ("similarity",), ("similarity",), _msssim),
         needs_reals=False,
+        least_pixels=ms_ssim.SMALLEST,
     ),
     "lpips_diversity": SetMetric(
         "perceptual distance of pairs of generated images: high is varied",
@@ -204,6 +207,16 @@ METRICS: dict[str, Metric] = {
     },
     "ls": SeparabilityMetric("linear separability of attributes in w and z"),
 }
+
+
+# What metrics give that give more than one number, or one by another name.
+_NUMBERS = {"pr": ("precision", "recall"), "ls": ("ls_w", "ls_z")}
+MORE_IS_BETTER = frozenset({"is", "precision", "recall", "lpips_diversity"})
+
+
+def numbers(metrics: dict[str, Metric]) -> list[str]:
+    """The names of the numbers that these metrics give."""
+    return [number for name in metrics for number in _NUMBERS.get(name, (name,))]
 
 
 def find(names: list[str]) -> dict[str, Metric]:
