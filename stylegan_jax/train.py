@@ -16,7 +16,16 @@ from absl import app, flags
 from etils import epath
 from ml_collections import config_flags
 
-from stylegan_jax import config, host_memory, models, parallel, paths, rngs, workdir
+from stylegan_jax import (
+    config,
+    host_memory,
+    models,
+    parallel,
+    paths,
+    report_page,
+    rngs,
+    workdir,
+)
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.config import Experiment
 from stylegan_jax.data import pipeline, sources
@@ -123,6 +132,12 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         ),
     )
     describe(reporter, e, source, abstract, devices, stages)
+    evaluator = None
+    if e.evaluation.metrics:
+        evaluator = Evaluator(
+            *(e, generator, source, devices, reporter, directory),
+            images_seen=checkpoints.latest_step() or 0,
+        )
     if fresh:
         state = jax.jit(create, out_shardings=placement)()
         progress = loop.Progress(stages[0].resolution)
@@ -141,12 +156,6 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     if progress.images_seen == 0:
         grid.draw_reals()
         grid.draw(state, progress)
-    evaluator = None
-    if e.evaluation.metrics:
-        evaluator = Evaluator(
-            *(e, generator, source, devices, reporter, directory),
-            progress.images_seen,
-        )
 
     def evaluate(state: TrainState, progress: loop.Progress) -> loop.Judgement | None:
         if evaluator is None:
@@ -185,6 +194,8 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
             f"{format_duration(progress.training_seconds)} of training; saved in "
             f"{directory / 'checkpoints'}"
         )
+        if devices.is_main:
+            reporter.line(f"curves and images: {report_page.write(directory)}")
     finally:
         try:
             checkpoints.close()
