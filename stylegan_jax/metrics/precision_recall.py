@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 NEIGHBORS = 3
-BLOCK_ROWS = 1024  # times the rows of a set is the size of what is held at once
+BLOCK_ROWS = 1024  # of which all distances are held at once
 SPARE = 8  # candidates beyond k for the exact search of the k-th neighbour
 PAIRS = 4096  # whose exact distances are taken at once
 
@@ -65,33 +65,22 @@ def precision_recall(
                 f"{len(rows)} {name} images have no {k} neighbours each; use more"
             )
     # About the center, where less is cancelled.
-    center = np.mean(real, axis=0, dtype=np.float64)
-    sets = [_Set.of(np.asarray(rows), center) for rows in (real, generated)]
-    radii = [_squared_radii(rows, k) for rows in sets]
+    center = np.mean(real, axis=0, dtype=np.float64).astype(np.float32)
+    reals, fakes = (_Set(np.asarray(rows), center) for rows in (real, generated))
     return PrecisionRecall(
-        precise=_covered(sets[1], sets[0], radii[0]),
-        recalled=_covered(sets[0], sets[1], radii[1]),
+        *_covered(fakes, reals, _squared_radii(fakes, k), _squared_radii(reals, k))
     )
 
 
-@dataclasses.dataclass(frozen=True)
 class _Set:
-    """Features as given, and centered on the device."""
+    """Features [N, F] as given; centered and in float32 only block by block."""
 
-    rows: np.ndarray  # [N, F]
-    centered: jax.Array  # [N, F] float32
-    squares: np.ndarray  # [N] float32, their squared lengths
-
-    @classmethod
-    def of(cls, rows: np.ndarray, center: np.ndarray) -> "_Set":
-        centered = np.empty(rows.shape, np.float32)
-        squares = np.empty(len(rows), np.float32)
-        for start in range(0, len(rows), BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
-            about = rows[block] - center
-            squares[block] = np.einsum("nf,nf->n", about, about)
-            centered[block] = about
-        return cls(rows, jnp.asarray(centered), squares)
+    def __init__(self, rows: np.ndarray, center: np.ndarray):
+        self.rows, self._center = rows, center
+        self.squares = np.empty(len(rows), np.float32)  # lengths of the centered rows
+        for block in _blocks(len(rows)):
+            about = self._centered(block)
+            self.squares[block] = np.einsum("nf,nf->n", about, about)
 
     def exact(self, mine: np.ndarray, other: "_Set", theirs: np.ndarray) -> np.ndarray:
         """Squared distances [P] float64 of the pairs of rows mine [P], theirs [P]."""
@@ -106,14 +95,23 @@ class _Set:
 
     def near(self, block: slice, other: "_Set") -> np.ndarray:
         """Squared distances [B, N] float32 of a block of rows; off by `tolerance`."""
-        products = _products(self.centered[block], other.centered)
-        return self.squares[block, None] + other.squares - 2 * np.asarray(products)
+        out = np.empty((block.stop - block.start, len(other.rows)), np.float32)
+        mine = jnp.asarray(self._centered(block))
+        for columns in _blocks(len(other.rows)):
+            out[:, columns] = _products(mine, other._centered(columns))
+        out *= -2
+        out += self.squares[block, None]
+        out += other.squares
+        return out
 
     def tolerance(self, block: slice, other: "_Set") -> np.ndarray:
         """[B, 1]: how far off `near` may be, generously."""
         features = self.rows.shape[1]
         bound = 4 * np.finfo(np.float32).eps * (np.sqrt(features) + 4)
         return bound * (self.squares[block, None] + np.max(other.squares))
+
+    def _centered(self, block: slice) -> np.ndarray:
+        return (self.rows[block] - self._center).astype(np.float32)
 
 
 @jax.jit
@@ -150,16 +148,25 @@ def _squared_radii(members: _Set, k: int) -> np.ndarray:
     return radii
 
 
-def _covered(probes: _Set, members: _Set, squared_radii: np.ndarray) -> np.ndarray:
-    """[M] bool: which probes lie in the ball of any member."""
-    covered = np.zeros(len(probes.rows), bool)
-    for block in _blocks(len(probes.rows)):
-        margin = probes.near(block, members) - squared_radii
-        tolerance = probes.tolerance(block, members)
-        covered[block] = np.any(margin < -tolerance, axis=1)
-        unsure = (margin <= tolerance) & ~covered[block, None]
-        mine, theirs = np.nonzero(unsure)
-        mine = mine + block.start
-        inside = probes.exact(mine, members, theirs) <= squared_radii[theirs]
-        covered[mine[inside]] = True
-    return covered
+def _covered(
+    a: _Set, b: _Set, squared_radii_a: np.ndarray, squared_radii_b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows of a [M] bool lie in a ball of b's, and which of b [N] in one of a's.
+
+    One look at the distances answers both.
+    """
+    in_b, in_a = np.zeros(len(a.rows), bool), np.zeros(len(b.rows), bool)
+    for block in _blocks(len(a.rows)):
+        near, tolerance = a.near(block, b), a.tolerance(block, b)
+        for found, axis, radii in (
+            (in_b[block], 1, squared_radii_b[None, :]),
+            (in_a, 0, squared_radii_a[block, None]),
+        ):
+            margin = near - radii.astype(np.float32)
+            found |= np.any(margin < -tolerance, axis=axis)
+            unsure = (margin <= tolerance) & ~np.expand_dims(found, axis)
+            rows, columns = np.nonzero(unsure)
+            exact = a.exact(rows + block.start, b, columns)
+            inside = exact <= np.broadcast_to(radii, near.shape)[rows, columns]
+            found[(rows, columns)[1 - axis][inside]] = True
+    return in_b, in_a
