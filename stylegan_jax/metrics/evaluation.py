@@ -139,7 +139,9 @@ def check(asked: Asked, means: Means) -> None:
     """Raises ValueError if a metric needs what is not there; names all of them."""
     problems = []
     for name, metric in asked.metrics.items():
-        if isinstance(metric, SetMetric):
+        if min(asked.generated.size) < metric.least_pixels:
+            lacks = f"images of at least {metric.least_pixels} pixels each way"
+        elif isinstance(metric, SetMetric):
             lacks = _lack(metric, asked)
         elif not isinstance(asked.generated, GeneratedImages):
             lacks = "a generator, not only its images; give --workdir"
@@ -164,8 +166,6 @@ def _lack(metric: SetMetric, asked: Asked) -> str | None:
     needs_reals = bool(metric.of_reals) and metric.needs_reals
     if needs_reals and asked.reals is None:
         return "real images; give --data"
-    if min(asked.generated.size) < metric.least_pixels:
-        return f"images of at least {metric.least_pixels} pixels each way"
     if metric.labelled:
         for images in (asked.reals, asked.generated):
             if not images.classes:
@@ -282,7 +282,7 @@ def _path_length(
             devices.put_batch(times),
             path,
             resolution=subject.resolution,
-            fade=subject.fade if subject.fade != 1 else 1.0,
+            fade=subject.fade if subject.fade != 1 else None,
         )
         ends = map(devices.local_rows, ends)
         here = np.asarray(means.networks.distance(*ends)) / path.epsilon**2

@@ -68,7 +68,7 @@ def step_images(
     path: Path,
     *,
     resolution: int | None = None,
-    fade: jax.Array | float = 1.0,
+    fade: jax.Array | float | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """The images at both ends of a step; how far apart they are is for LPIPS to say.
 
@@ -80,8 +80,9 @@ def step_images(
       labels: [B, label_size] of both, None for unconditional networks.
       times: [B], where on its way each step begins, 0 to 1.
       path: what is measured.
-      resolution: the generator's stage; None is the full one.
-      fade: share of the stage's resolution.
+      resolution: the generator's stage; None is the full one. Images of others are
+        enlarged to it by repeating pixels.
+      fade: share of the stage's resolution; None where it has no part.
 
     Returns:
       Two batches of images [B,h,w,3] float32, about [-1, 1]. The distance of each pair
@@ -100,9 +101,11 @@ def step_images(
         variables,
         jnp.concatenate(ws),
         resolution=resolution,
-        fade=fade,
+        fade=1.0 if fade is None else fade,
         method="synthesize",
     )
+    factor = generator.resolution // (resolution or generator.resolution)
+    images = jnp.repeat(jnp.repeat(images, factor, axis=1), factor, axis=2)
     if images.shape[-1] == 1:
         images = jnp.repeat(images, 3, axis=-1)
     if path.crop:

@@ -11,6 +11,7 @@ from stylegan_jax.metrics.collected import Collected
 from stylegan_jax.metrics.frechet import fit, frechet_distance
 from stylegan_jax.metrics.inception_score import inception_score
 from stylegan_jax.metrics.kernel_distance import SUBSET_SIZE, kernel_distance
+from stylegan_jax.metrics.networks import lpips
 from stylegan_jax.metrics.path_length import Path
 from stylegan_jax.metrics.precision_recall import NEIGHBORS, precision_recall
 from stylegan_jax.metrics.result import Measurement
@@ -58,6 +59,11 @@ class PathMetric:
     images: int = 50_000
     network: str = "lpips"
 
+    @property
+    def least_pixels(self) -> int:
+        """Of the shorter side of the images."""
+        return lpips.MIN_SIZE * (2 if self.path.crop else 1)
+
 
 @dataclasses.dataclass(frozen=True)
 class SeparabilityMetric:
@@ -66,6 +72,7 @@ class SeparabilityMetric:
     help: str
     images: int = 200_000
     network = None
+    least_pixels = 1
 
 
 Metric = SetMetric | PathMetric | SeparabilityMetric
@@ -196,6 +203,7 @@ METRICS: dict[str, Metric] = {
     "lpips_diversity": SetMetric(
         "perceptual distance of pairs of generated images: high is varied",
         *(2048, (), ("distances",), _lpips_diversity, "lpips"),
+        least_pixels=lpips.MIN_SIZE,
     ),
     **{
         f"ppl_{space}_{'full' if whole else 'end'}{'_crop' * crop}": _path(

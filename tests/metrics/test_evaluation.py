@@ -16,6 +16,7 @@ from stylegan_jax.metrics import evaluation, frechet, kernel_distance, ms_ssim, 
 from stylegan_jax.metrics import result as result_module
 from stylegan_jax.metrics.collected import Networks, on_white
 from stylegan_jax.metrics.image_sets import GeneratedImages, RealImages, class_weights
+from stylegan_jax.metrics.path_length import Path, step_images
 from stylegan_jax.metrics.precision_recall import precision_recall
 from stylegan_jax.metrics.real_cache import RealCache
 from tests import tiny
@@ -70,7 +71,7 @@ def test_every_metric_gives_its_number(everything):
     total = asked.reals.count
     assert ("real images seen", total, total) in shown
     assert ("generated images seen", 40, 40) in shown
-    assert ("steps of ppl_w_full", 40, 40) in shown
+    assert ("steps of ppl_w_end", 40, 40) in shown
 
 
 def test_numbers_are_those_of_the_formulas(everything):
@@ -162,6 +163,16 @@ def test_a_generators_images_are_those_of_its_seeds(devices):
     images, _ = all_images(dataclasses.replace(few, subject=early), 4)
     assert images.shape == (4, 16, 16, 3)
     np.testing.assert_array_equal(images[:, ::2, ::2], images[:, 1::2, 1::2])
+    z = np.split(z[:8], 2)
+    path, times = Path("w", True, False), np.zeros(4, np.float32)
+    ends = step_images(
+        *(early.generator, early.variables, *z, None, times, path),
+        resolution=early.resolution,
+        fade=early.fade,
+    )
+    for end in ends:
+        assert end.shape == (4, 16, 16, 3)
+        np.testing.assert_array_equal(end[:, ::2, ::2], end[:, 1::2, 1::2])
 
 
 def test_classes_come_as_often_as_in_the_data(devices, emoji):
@@ -259,6 +270,7 @@ def test_equal_sets_and_order(devices, emoji):
 @pytest.mark.parametrize(
     ("changes", "names", "message"),
     [
+        ({}, ["ppl_w_end_crop"], "ppl_w_end_crop needs images of at least 32 pixels"),
         ({"reals": None}, ["fid50k"], "fid50k needs real images; give --data"),
         ({}, ["ppl_w_end"], "ppl_w_end needs a generator, not only its images"),
         ({"images": 1}, ["kid"], "kid needs at least two images of each kind"),
