@@ -45,6 +45,8 @@ def main(argv: list[str]) -> None:
     devices = parallel.data_parallel()
     live = LiveLine()
     asked = (of_workdir if FLAGS.workdir else of_folders)(metrics, devices)
+    # Before networks are loaded, or even downloaded.
+    evaluation.check(asked, FLAGS.attributes is not None)
     means = opening.means(
         metrics,
         devices,

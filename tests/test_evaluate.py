@@ -88,7 +88,7 @@ def test_two_sets_of_images(tmp_path):
     assert swd["truncation_psi"] is None and swd["checkpoint"] is None
     assert 0 < msssim["value"] < 1
     assert "did you mean fid50k" in tiny.failure(unknown)
-    assert tiny.failure(wrong)  # no weights here, or no generator
+    assert "ppl_w_end needs a generator, not only its images" in tiny.failure(wrong)
 
 
 def test_plain_sources(tmp_path):

@@ -101,7 +101,7 @@ def evaluate(asked: Asked, means: Means) -> list[Result]:
     Raises:
       ValueError: a metric needs what is not there.
     """
-    check(asked, means)
+    check(asked, means.attributes is not None)
     start = time.monotonic()
     of_sets = {n: m for n, m in asked.metrics.items() if isinstance(m, SetMetric)}
     wanted: dict[bool, dict[int, set[str]]] = {True: {}, False: {}}  # of the reals?
@@ -135,7 +135,7 @@ def evaluate(asked: Asked, means: Means) -> list[Result]:
     return results
 
 
-def check(asked: Asked, means: Means) -> None:
+def check(asked: Asked, has_classifier: bool) -> None:
     """Raises ValueError if a metric needs what is not there; names all of them."""
     problems = []
     for name, metric in asked.metrics.items():
@@ -145,7 +145,7 @@ def check(asked: Asked, means: Means) -> None:
             lacks = _lack(metric, asked)
         elif not isinstance(asked.generated, GeneratedImages):
             lacks = "a generator, not only its images; give --workdir"
-        elif isinstance(metric, SeparabilityMetric) and means.attributes is None:
+        elif isinstance(metric, SeparabilityMetric) and not has_classifier:
             lacks = "a classifier; give --attributes"
         else:
             lacks = None

@@ -73,6 +73,11 @@ class Evaluator:
                 f"`evaluation.metrics` give: {', '.join(numbers)}"
             )
         devices.check_batch("evaluation.batch_size", how.batch_size, 2)
+        self._metrics = metrics
+        self._reals = RealImages(source, devices, e.run.seed, e.data.fit)
+        self._weights = class_weights(source) if generator.label_size else None
+        # Before networks are loaded, or even downloaded.
+        evaluation.check(self._asked({}, generator.resolution, 1.0, 0, 0), False)
         self._means = opening.means(
             metrics,
             devices,
@@ -87,10 +92,6 @@ class Evaluator:
             ),
             on_warning=lambda text: reporter.line(f"WARNING: {text}"),
         )
-        self._reals = RealImages(source, devices, e.run.seed, e.data.fit)
-        self._weights = class_weights(source) if generator.label_size else None
-        self._metrics = metrics
-        evaluation.check(self._asked({}, generator.resolution, 1.0, 0, 0), self._means)
 
     def __call__(
         self, ema: Variables, resolution: int, fade: float, images_seen: int, step: int
