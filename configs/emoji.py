@@ -9,6 +9,9 @@ Cost: at most 20 minutes on two CPU cores, setting up included: it ends at 180 k
 Expected: the pictures in README.md: yellow faces, standing figures, round and square
   signs. Longer is better: the same command with --config.training.total_kimg=1000
   --config.run.time_limit_minutes=0 goes on where it stopped.
+Metrics: `python -m stylegan_jax.evaluate --workdir=runs/emoji` at any time (SWD and
+  MS-SSIM, no download); or --config.evaluation.metrics=swd,msssim
+  --config.evaluation.every_kimg=40 --config.evaluation.images=512 while it trains.
 """
 
 from stylegan_jax import config

@@ -1,14 +1,16 @@
 """Checkpoints: any pytrees of arrays plus JSON metadata, written by Orbax.
 
 A save is asynchronous and atomic (a temporary directory, renamed when complete), and
-the last `keep` are kept. Orbax holds no checksums and restores changed bytes without
-a word, so each checkpoint also carries our own, exact and independent of how the
-arrays are sharded. A directory reads `<directory>/<step>/{<items>, meta, integrity}`.
+the last `keep` are kept, and those of the best scores. Orbax holds no checksums and
+restores changed bytes without a word, so each checkpoint also carries our own, exact
+and independent of how the arrays are sharded. A directory reads
+`<directory>/<step>/{<items>, meta, integrity}`.
 
 With several processes every process calls every method; the directory is shared.
 """
 
 import contextlib
+import dataclasses
 import errno
 import json
 import logging
@@ -56,6 +58,7 @@ class Checkpoints:
         directory: str | os.PathLike,
         keep: int,
         on_warning: Callable[[str], None] = warnings.warn,
+        keep_best: int = 0,
     ):
         """Names the directory; it is created by the first save.
 
@@ -64,6 +67,7 @@ class Checkpoints:
           keep: how many of the newest to keep, at least 1. While one is being
             written there is one more, so the disk must hold `keep` + 1.
           on_warning: told when a damaged checkpoint is skipped.
+          keep_best: how many to keep beside them of those with the highest score.
 
         Raises:
           ValueError: if `keep` is below 1.
@@ -74,14 +78,21 @@ class Checkpoints:
         self._in_bucket = paths.scheme_of(directory) is not None
         if not self._in_bucket:
             self.directory = epath.Path(os.path.abspath(self.directory))
-        self._keep = keep
+        self._keep, self._keep_best = keep, keep_best
+        self._scores: dict[int, float] = {}
         self._on_warning = on_warning
         self._writing = False
         self._manager = self._open()
         self._pending: tuple[int, int] | None = None
         self._damaged: set[int] = set()
 
-    def save(self, step: int, items: Mapping[str, PyTree], meta: dict) -> None:
+    def save(
+        self,
+        step: int,
+        items: Mapping[str, PyTree],
+        meta: dict,
+        score: float | None = None,
+    ) -> None:
         """Starts to write a checkpoint; does nothing if this step has one.
 
         Waits for the save before, then for the arrays and their copy to the host;
@@ -91,6 +102,7 @@ class Checkpoints:
           step: number of the checkpoint, above all existing ones.
           items: pytrees of `jax.Array`, each under a name of its own.
           meta: what JSON can hold; tuples come back as lists, keys as strings.
+          score: how good it is, more is better; None if nobody knows.
 
         Raises:
           CheckpointError: if this save cannot start or the one before it failed; in
@@ -118,7 +130,10 @@ class Checkpoints:
         integrity = {
             "meta": _json_checksum(meta),
             "items": {name: _signature(tree) for name, tree in items.items()},
+            "score": score,
         }
+        if score is not None:
+            self._scores[step] = score
         # Wrapped, because Orbax wants a container and an item may be one array.
         arguments = {k: ocp.args.StandardSave([v]) for k, v in items.items()}
         arguments[META] = ocp.args.JsonSave(meta)
@@ -199,8 +214,12 @@ class Checkpoints:
             self._manager.close()
 
     def _open(self) -> ocp.CheckpointManager:
+        policies = [
+            preservation_policy.LatestN(self._keep),
+            _Best(self._keep_best, self._scores),
+        ]
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=preservation_policy.LatestN(self._keep),
+            preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
             create=self._writing,
             # We do it: theirs runs in a thread and tells its errors to a later save.
             cleanup_tmp_directories=False,
@@ -218,6 +237,8 @@ class Checkpoints:
             _remove_unfinished(self.directory)
         multihost_utils.sync_global_devices("checkpoint: directory tidied")
         self._damaged = set()
+        if not self._writing and self._keep_best:
+            self._read_scores()
         self._writing = True
         self._manager.close()
         try:
@@ -302,7 +323,20 @@ class Checkpoints:
             + ". Bring the files back from a copy, or start in another directory"
         )
 
+    def _read_scores(self) -> None:
+        """Those that were saved, by whatever run of the program."""
+        for step in self._manager.all_steps():
+            with contextlib.suppress(_Damaged):  # which `restore` tells
+                score = self._read_integrity(step)[1].get("score")
+                if score is not None:
+                    self._scores[step] = score
+
     def _read_json(self, step: int) -> tuple[dict, dict]:
+        meta, integrity = self._read_integrity(step)
+        return meta, integrity["items"]
+
+    def _read_integrity(self, step: int) -> tuple[dict, dict]:
+        """The metadata, and what is known of all that was saved."""
         with _reading():
             restored = self._manager.restore(
                 step,
@@ -315,7 +349,7 @@ class Checkpoints:
                 raise ValueError("the checksum of the metadata differs")
             if not isinstance(integrity["items"], dict):
                 raise ValueError("the list of its items is unreadable")
-        return meta, integrity["items"]
+        return meta, integrity
 
     def _read(
         self, step: int, templates: dict[str, PyTree]
@@ -343,6 +377,22 @@ class Checkpoints:
                     f"are not those that were written"
                 )
         return items, meta
+
+
+@dataclasses.dataclass
+class _Best(preservation_policy.PreservationPolicy):
+    """Preserves the `count` checkpoints of the highest scores, of equals the newer."""
+
+    count: int
+    scores: dict[int, float]
+
+    def should_preserve(self, checkpoints, *, context):
+        """Whether each is one of them."""
+        del context
+        steps = [info.step for info in checkpoints if info.step in self.scores]
+        ranked = sorted(steps, key=lambda step: (self.scores[step], step), reverse=True)
+        best = ranked[: self.count]
+        return [info.step in best for info in checkpoints]
 
 
 def _close_after_failure(manager: ocp.CheckpointManager) -> None:

@@ -167,6 +167,27 @@ class Run:
 
 
 @dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Metrics that are taken of the averaged generator while it is trained."""
+
+    # Names, comma-separated, as `stylegan_jax.evaluate` has them; "" takes none.
+    metrics: str = ""
+    every_kimg: float = 200.0  # at the end of the tick in which so many more were seen
+    images: int | None = None  # generated for each; None: as many as the metric's own
+    features: str = "inception"  # network of features, as `evaluate --features` has it
+    detector: str | None = None  # file of its weights; None: found, or downloaded
+    vgg16: str | None = None  # file of VGG16's weights, for LPIPS; likewise
+    batch_size: int = 32  # images at once, over all devices
+    cache: str | None = "~/.cache/stylegan_jax/metrics"  # of real images' statistics
+    # The checkpoints in which this number was best are kept beside the newest.
+    best: str | None = None  # e.g. "fid50k" or "recall"
+    keep_best: int = 1
+    # Signs of collapse, told in the progress line ...
+    alarm_msssim: float = 0.15  # "msssim" so far above that of the reals
+    alarm_recall: float = 0.02  # "recall" below this
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment:
     """Everything that defines one run."""
 
@@ -174,6 +195,7 @@ class Experiment:
     model: Model = Model()
     training: Training = Training()
     run: Run = Run()
+    evaluation: Evaluation = Evaluation()
 
 
 def base() -> ConfigDict:
@@ -300,6 +322,11 @@ def _wrong_pairs(name: str, pairs: ByResolution) -> Iterator[str]:
 def _misfits(e: Experiment) -> Iterator[str]:
     """What is wrong between settings that are fine by themselves."""
     d, m, t, r = e.data, e.model, e.training, e.run
+    if e.evaluation.best is not None and not e.evaluation.metrics:
+        yield (
+            f"`evaluation.best` (={e.evaluation.best!r}) needs `evaluation.metrics`, "
+            "which give this number"
+        )
     if r.height_devices > 1:
         rows = image_size(d.base_size, r.height_min_resolution)[0]
         if d.resolution < r.height_min_resolution or rows % r.height_devices:
@@ -478,6 +505,10 @@ _POSITIVE = (
     "run.height_devices",
     "run.heartbeat_seconds",
     "run.hang_report_seconds",
+    "evaluation.every_kimg",
+    "evaluation.images",
+    "evaluation.batch_size",
+    "evaluation.keep_best",
 )
 _NON_NEGATIVE = (
     "model.mapping_layers",
@@ -504,6 +535,7 @@ _FRACTIONS = (
     "training.style_mixing_probability",
     "training.w_avg_beta",
     "training.path_length_decay",
+    "evaluation.alarm_recall",
 )
 
 

@@ -200,6 +200,17 @@ class Parallel:
             lambda x: jax.make_array_from_process_local_data(self.batched, x), local
         )
 
+    def local_rows(self, x: jax.Array) -> np.ndarray:
+        """This process's rows [b, ...] of a global array [B, ...] split as a batch."""
+        parts = {shard.index[0].start or 0: shard for shard in x.addressable_shards}
+        return np.concatenate([np.asarray(parts[at].data) for at in sorted(parts)])
+
+    def all_rows(self, local: np.ndarray) -> np.ndarray:
+        """The rows [b, ...] of all processes, in their order; for all to call."""
+        if self.process_count == 1:
+            return local
+        return np.asarray(multihost_utils.process_allgather(local, tiled=True))
+
     def replicate(self, tree: Any) -> Any:
         """Copies host arrays, equal on all processes, to every device."""
         return jax.tree.map(
@@ -250,6 +261,10 @@ class Parallel:
         """`jax.jit(f)` with results whole on every device."""
         return jax.jit(f, out_shardings=self.replicated, **kwargs)
 
+    def jit_batched(self, f: Callable, **kwargs: Any) -> Callable:
+        """`jax.jit(f)` with results split along their first axis."""
+        return jax.jit(f, out_shardings=self.batched, **kwargs)
+
     def any_process(self, flag: bool) -> Callable[[], bool]:
         """Starts to ask whether `flag` is set on any process; all have to call it.
 
@@ -282,6 +297,11 @@ def data_parallel(height_devices: int = 1) -> Parallel:
             f"{jax.local_device_count()} devices of a process; 1 splits no image"
         )
     return grid(devices, height_devices)
+
+
+def local() -> Parallel:
+    """The devices of this process along one axis, for what it computes alone."""
+    return grid(sorted(jax.local_devices(), key=lambda d: d.id), 1)
 
 
 def grid(devices: list[Any], height_devices: int) -> Parallel:

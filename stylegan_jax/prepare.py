@@ -8,9 +8,6 @@ python -m stylegan_jax.train --config.data.source=prepared \
 
 import os
 import re
-import shutil
-import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -20,9 +17,9 @@ from PIL import Image
 from stylegan_jax.data import preparation, request, transform
 from stylegan_jax.data.formats import open_collection
 from stylegan_jax.front_door import reporting_errors
+from stylegan_jax.live_line import LiveLine
 
 FLAGS = flags.FLAGS
-LIVE_LINE_SECONDS = 0.2
 
 
 def main(argv: list[str]) -> None:
@@ -88,32 +85,6 @@ def parse_resolution(text: str | None) -> tuple[int, int] | None:
             "512x384"
         )
     return int(match[2] or match[1]), int(match[1])
-
-
-class LiveLine:
-    """Rewrites one line of a terminal: how far it is and how long it will take."""
-
-    def __init__(self):
-        self._what, self._begin, self._first, self._last = "", 0.0, 0, 0.0
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Shows that `done` of `total` images are; "looked at" or such is `what`."""
-        now = time.monotonic()
-        if what.split(",")[0] != self._what:
-            self._what, self._begin, self._first = what.split(",")[0], now, done
-        if not sys.stderr.isatty() or now - self._last < LIVE_LINE_SECONDS:
-            return
-        self._last = now
-        rate = (done - self._first) / max(now - self._begin, 1e-9)
-        left = f", {(total - done) / rate:.0f} s left" if rate else ""
-        width = shutil.get_terminal_size().columns - 1
-        text = f"{done} of {total} {what}, {rate:.0f} images/s{left}"
-        print(f"\r{text[:width]}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Takes the line away."""
-        if sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def define_flags() -> None:

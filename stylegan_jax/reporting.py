@@ -181,7 +181,7 @@ class Reporter:
     def _row(self, fields: dict[str, Any]) -> None:
         row = {"time": round(time.time(), 3)} | fields
         with self._going_on(self._workdir / LOG):
-            self._log.write(json.dumps(_jsonable(row), allow_nan=False) + "\n")
+            self._log.write(json.dumps(jsonable(row), allow_nan=False) + "\n")
             self._log.flush()
 
     @contextlib.contextmanager
@@ -269,7 +269,7 @@ def format_duration(seconds: float) -> str:
 
 def write_json(path: str | os.PathLike, data: Any) -> None:
     """Writes indented JSON, whole or not at all; nan and inf become strings."""
-    text = json.dumps(_jsonable(data), allow_nan=False, indent=2)
+    text = json.dumps(jsonable(data), allow_nan=False, indent=2)
     _write_atomically(path, (text + "\n").encode())
 
 
@@ -290,7 +290,7 @@ def environment() -> dict[str, Any]:
         "device_kind": devices[0].device_kind,
         "device_count": len(devices),
         "process_count": jax.process_count(),
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
     }
 
 
@@ -314,13 +314,14 @@ def _rgb(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """The value as JSON can hold it; nan and inf become strings."""
     if isinstance(value, dict):
-        return {str(k): _jsonable(v) for k, v in value.items()}
+        return {str(k): jsonable(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_jsonable(v) for v in value]
+        return [jsonable(v) for v in value]
     if isinstance(value, (np.ndarray, np.generic, jax.Array)):
-        return _jsonable(np.asarray(value).tolist())
+        return jsonable(np.asarray(value).tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, os.PathLike):
@@ -354,7 +355,7 @@ def _version(package: str) -> str | None:
     return None
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """The commit of the code, with "-dirty" if files differ; None outside git."""
     try:
         result = subprocess.run(

@@ -16,12 +16,22 @@ from absl import app, flags
 from etils import epath
 from ml_collections import config_flags
 
-from stylegan_jax import config, host_memory, models, parallel, paths, rngs, workdir
+from stylegan_jax import (
+    config,
+    host_memory,
+    models,
+    parallel,
+    paths,
+    report_page,
+    rngs,
+    workdir,
+)
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.config import Experiment
 from stylegan_jax.data import pipeline, sources
 from stylegan_jax.data.interface import Source
 from stylegan_jax.front_door import parse_flags, reporting_errors
+from stylegan_jax.metrics.in_training import Evaluator
 from stylegan_jax.models import Generator
 from stylegan_jax.parallel import Parallel
 from stylegan_jax.reporting import Reporter, format_duration, to_uint8
@@ -100,7 +110,10 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     )
     placement = train_state.shardings(abstract)
     checkpoints = workdir.open_checkpoints(
-        directory, e.run.keep_checkpoints, lambda text: reporter.line(text)
+        directory,
+        e.run.keep_checkpoints,
+        lambda text: reporter.line(text),
+        e.evaluation.keep_best if e.evaluation.best is not None else 0,
     )
     fresh = checkpoints.latest_step() is None
     transferred = None
@@ -120,6 +133,12 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         ),
     )
     describe(reporter, e, source, abstract, devices, stages)
+    evaluator = None
+    if e.evaluation.metrics:
+        evaluator = Evaluator(
+            *(e, generator, source, devices, reporter, directory),
+            images_seen=checkpoints.latest_step() or 0,
+        )
     if fresh:
         state = jax.jit(create, out_shardings=placement)()
         progress = loop.Progress(stages[0].resolution)
@@ -138,9 +157,21 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     if progress.images_seen == 0:
         grid.draw_reals()
         grid.draw(state, progress)
+
+    def evaluate(state: TrainState, progress: loop.Progress) -> loop.Judgement | None:
+        if evaluator is None:
+            return None
+        found = evaluator(
+            devices.gathered(state.ema),
+            *(progress.resolution, progress.fade),
+            *(progress.images_seen, progress.step),
+        )
+        return found and loop.Judgement(found.score, found.alarm)
+
     hooks = loop.Hooks(
         batches=lambda stage, start: batches(e, source, labels, devices, stage, start),
         on_tick=grid.draw,
+        evaluate=evaluate,
         stage_cost=lambda resolution: stage_cost(generator, resolution),
     )
     trainer = loop.Loop(
@@ -164,6 +195,8 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
             f"{format_duration(progress.training_seconds)} of training; saved in "
             f"{directory / 'checkpoints'}"
         )
+        if devices.is_main:
+            reporter.line(f"curves and images: {report_page.write(directory)}")
     finally:
         try:
             checkpoints.close()

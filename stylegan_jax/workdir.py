@@ -3,7 +3,7 @@
 config.json       the experiment
 data.json         what the networks must know of the data: classes, fingerprint
 environment.json  versions, devices and command of every start
-checkpoints/  images/  tensorboard/  log.jsonl
+checkpoints/  images/  tensorboard/  log.jsonl  metrics.jsonl
 """
 
 import dataclasses
@@ -28,6 +28,9 @@ OF_ONE_HOST = frozenset(
         "data.tfds_download",
         "data.prefetch_batches",
         "run.compilation_cache",
+        "evaluation.cache",
+        "evaluation.detector",
+        "evaluation.vgg16",
     }
 )
 # What may change between two starts of a run without breaking it.
@@ -38,6 +41,7 @@ CHANGEABLE = OF_ONE_HOST | (
         "training.transfer",  # of a new run only
     }
     | {f"run.{f.name}" for f in dataclasses.fields(config.Run) if f.name != "seed"}
+    | {f"evaluation.{f.name}" for f in dataclasses.fields(config.Evaluation)}
 )
 
 
@@ -61,6 +65,8 @@ class Trained:
     resolution: int  # of the stage that training had reached ...
     fade: float  # ... and how far it was faded in
     classes: tuple[str, ...]  # empty for unconditional networks
+    checkpoint: int  # its number: images seen, 0 for conversions
+    step: int | None  # of training; None for conversions
 
 
 def facts(e: Experiment, data: DataInfo) -> dict[str, str]:
@@ -141,9 +147,11 @@ def label_size(e: Experiment, data: DataInfo) -> int:
     return len(data.classes) if e.data.conditional else 0
 
 
-def open_checkpoints(workdir: epath.Path, keep: int, on_warning: Any) -> Checkpoints:
+def open_checkpoints(
+    workdir: epath.Path, keep: int, on_warning: Any, keep_best: int = 0
+) -> Checkpoints:
     """The checkpoints of a run."""
-    return Checkpoints(workdir / "checkpoints", keep, on_warning)
+    return Checkpoints(workdir / "checkpoints", keep, on_warning, keep_best)
 
 
 def load_generator(workdir: epath.Path, step: int | None = None) -> Trained:
@@ -176,7 +184,7 @@ def load_generator(workdir: epath.Path, step: int | None = None) -> Trained:
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract
     )
     checkpoints = open_checkpoints(workdir, 1, print)
-    _, items, meta = checkpoints.restore({"ema": abstract}, step)
+    found, items, meta = checkpoints.restore({"ema": abstract}, step)
     checkpoints.close()
     return Trained(
         generator=generator,
@@ -185,6 +193,8 @@ def load_generator(workdir: epath.Path, step: int | None = None) -> Trained:
         resolution=meta["resolution"],
         fade=meta["fade"],
         classes=data.classes if size else (),
+        checkpoint=found,
+        step=meta.get("step"),
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import flops, generate, matmul, settings
+from benchmarks import flops, generate, matmul, metrics, settings
 from stylegan_jax import config, models
 from stylegan_jax.training import growth
 
@@ -60,3 +60,16 @@ def test_generation():
 
 def test_the_matrix_product_is_counted():
     assert matmul.rate(size=64, seconds=0.05) > 0
+
+
+def test_metrics_agree_with_their_plain_forms():
+    figures = metrics.measure(count=60, dimensions=8, plain=True)
+    values = figures["values"]
+    assert values["fid"] == pytest.approx(values["plain_fid"], rel=1e-6)
+    assert values["precision"] == values["plain_precision"]
+    assert values["recall"] == values["plain_recall"]
+    assert 0 < values["recall"] <= 1
+    lines = metrics.table(figures).splitlines()
+    assert [line.split()[0] for line in lines[1:-1]] == [
+        *("FID:", "FID:", "FID:", "precision", "all")
+    ]

@@ -301,7 +301,8 @@ def fields_read(source: str) -> set[str]:
     Seen are `<anything>.training.loss` and `t.loss`, where t is `<anything>.training`
     by an assignment, or a parameter or attribute annotated as `Training`.
     """
-    classes = {"Data": "data", "Model": "model", "Training": "training", "Run": "run"}
+    sections = typing.get_type_hints(config.Experiment)
+    classes = {cls.__name__: name for name, cls in sections.items()}
     tree = ast.parse(source)
     names: dict[str, str] = {}
 

@@ -25,7 +25,7 @@ def open_prepared(data: config.Data) -> Source:
       ValueError: the folder is none that `prepare` made, or its images don't fit.
     """
     root = Path(data.path).expanduser()
-    info = _read_info(root, data)
+    info = read_info(root, data)
     size = config.image_size(data.base_size, data.resolution)
     stored = info["height"], info["width"]
     problem = images.size_problem(*stored, size, data.fit)
@@ -84,7 +84,12 @@ def open_prepared(data: config.Data) -> Source:
     )
 
 
-def _read_info(root: Path, data: config.Data) -> dict:
+def read_info(root: Path, data: config.Data) -> dict:
+    """What the folder says of itself.
+
+    Raises:
+      ValueError: it is none that `prepare` made, is damaged, or of another version.
+    """
     if paths.scheme_of(data.path) is not None or not (root / INFO).is_file():
         raise ValueError(
             f"`data.path` (={data.path!r}) must be a folder on a disk that `prepare` "

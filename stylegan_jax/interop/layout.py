@@ -9,6 +9,8 @@ import numpy as np
 
 from stylegan_jax.models import Variables
 
+MAX_LISTED = 40  # names in a message
+
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
@@ -63,8 +65,8 @@ def load(
     extra = sorted(set(arrays) - {e.name for e in entries})
     if missing or extra:
         raise ValueError(
-            f"The arrays do not fit an official {network}: missing {missing}, left "
-            f"over {extra}. Check {check_names}."
+            f"The arrays do not fit an official {network}: missing {_listed(missing)}, "
+            f"left over {_listed(extra)}. Check {check_names}."
         )
     flat = {}
     for entry in entries:
@@ -84,6 +86,13 @@ def load(
                 f"{entry.constant.tolist()}. Check {check_shapes}."
             )
     return flax.traverse_util.unflatten_dict(flat)
+
+
+def _listed(names: list[str]) -> str:
+    """Names for a message, which are many where a file is of another network."""
+    if len(names) <= MAX_LISTED:
+        return str(names)
+    return f"{len(names)} of them, {names[:MAX_LISTED]} and so on"
 
 
 def save(entries: Iterable[Entry], variables: Variables) -> dict[str, np.ndarray]:

@@ -15,6 +15,8 @@ import pickletools
 from collections.abc import Mapping
 from typing import Any
 
+NETWORK_FILE = "a network .pkl of StyleGAN, StyleGAN2 or StyleGAN2-ADA"
+
 # What people hand over by mistake: how such a file begins, and what it is.
 _FOREIGN = (
     (b"PK\x03\x04", "a zip archive, as torch.save writes (.pt, .pth) or a data set"),
@@ -64,16 +66,13 @@ def require(condition: bool, message: str) -> None:
         raise PickleError(f"{message}. Nothing in the file was executed")
 
 
-def refuse_foreign(data: bytes) -> None:
+def refuse_foreign(data: bytes, expected: str = NETWORK_FILE) -> None:
     """Raises PickleError for the kinds of files that are handed over by mistake."""
     require(bool(data), "is empty")
     head = data[:256].lstrip().lower()
     for signature, meaning in _FOREIGN:
         if head.startswith(signature.lower()):
-            raise PickleError(
-                f"is {meaning}. Expected: a network .pkl of StyleGAN, StyleGAN2 or "
-                "StyleGAN2-ADA"
-            )
+            raise PickleError(f"is {meaning}. Expected: {expected}")
 
 
 def program_end(data: bytes, start: int = 0, limit: int = MAX_OPCODES) -> int:
@@ -152,7 +151,7 @@ class Reader(pickle.Unpickler):
         if found is not None:
             return found
         raise PickleError(
-            f"asks for {short(f'{module}.{name}')}, which no StyleGAN network file "
+            f"asks for {short(f'{module}.{name}')}, which no file of network weights "
             "needs; it may be an attack. It was refused and nothing in the file was "
             "executed. Please get the file from its original source"
         )

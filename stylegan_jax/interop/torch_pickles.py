@@ -9,33 +9,20 @@ that text is needed: the constructor's arguments and the tensors are all there.
 
 import dataclasses
 import math
-import struct
 from typing import Any
 
 import numpy as np
 
-from stylegan_jax.interop import pickles, stand_ins
+from stylegan_jax.interop import stand_ins, torch_tensors
 from stylegan_jax.interop.pickles import kind, require, short, shown
 from stylegan_jax.interop.stand_ins import Function, Named, text, typed
+from stylegan_jax.interop.torch_tensors import Storage, Tensor
 
 ROLES = {"G": "generator", "D": "discriminator", "G_ema": "generator_ema"}
 MAX_MODULES = 10_000  # in one network; official: about 60
 MAX_DEPTH = 8  # modules within each other; official: 5
 MAX_NAMES = 100  # in a set; official: none
 MAX_STORAGE_OPCODES = 1_000  # of each program in a storage; official: about 30
-
-_MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-_STORAGES = {
-    "Double": "f8",
-    "Float": "f4",
-    "Half": "f2",
-    "Long": "i8",
-    "Int": "i4",
-    "Short": "i2",
-    "Char": "i1",
-    "Byte": "u1",
-    "Bool": "b1",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,59 +68,6 @@ class _Module:
         require(False, "module with attributes of its own")
 
 
-class _Storage:
-    """Stands for a run of numbers; `raw` is a view of bytes that the file does hold."""
-
-    __slots__ = ("dtype", "count", "raw")
-
-    def __init__(self, dtype: np.dtype, count: int) -> None:
-        self.dtype, self.count, self.raw = dtype, count, None
-
-    def __setstate__(self, state: Any) -> None:
-        require(False, "storage with attributes of its own")
-
-
-class _Tensor:
-    """Stands for a tensor: a window on a storage."""
-
-    __slots__ = ("storage", "offset", "shape", "strides")
-
-    def __init__(self, storage: Any, offset: Any, shape: Any, strides: Any) -> None:
-        require(type(storage) is _Storage, f"tensor of a {kind(storage)}")
-        for sizes in (shape, strides, (offset,)):
-            require(
-                type(sizes) is tuple
-                and len(sizes) <= 32
-                and all(
-                    type(n) is int and 0 <= n <= stand_ins.MAX_BYTES for n in sizes
-                ),
-                "tensor shape, strides or offset are not sizes",
-            )
-        require(len(shape) == len(strides), "tensor with more strides than axes")
-        last = sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-        within = offset + last < storage.count and math.prod(shape) <= storage.count
-        require(
-            within or 0 in shape,
-            f"tensor of shape {shape} and strides {strides} goes beyond its "
-            f"{storage.count:,} numbers",
-        )
-        self.storage, self.offset = storage, offset
-        self.shape, self.strides = shape, strides
-
-    def __setstate__(self, state: Any) -> None:
-        require(False, "tensor with attributes of its own")
-
-    def numpy(self) -> np.ndarray:
-        if 0 in self.shape:
-            return np.zeros(self.shape, self.storage.dtype)
-        numbers = np.frombuffer(self.storage.raw, self.storage.dtype)[self.offset :]
-        steps = [s * self.storage.dtype.itemsize for s in self.strides]
-        view = np.lib.stride_tricks.as_strided(
-            numbers, self.shape, steps, writeable=False
-        )
-        return np.array(view, order="C")
-
-
 class _Set:
     """Stands for a set of names, where the file calls for it."""
 
@@ -156,14 +90,11 @@ def names() -> dict[tuple[str, str], Any]:
     """The stand-ins by the names that files give."""
     known: dict[tuple[str, str], Any] = {
         ("torch_utils.persistence", "_reconstruct_persistent_obj"): _Module,
-        ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-        ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
         ("torch.storage", "_load_from_bytes"): _load_from_bytes,
-        ("torch", "Size"): _size,
         ("builtins", "set"): _Set,
         ("__builtin__", "set"): _Set,
     }
-    known = {
+    known = torch_tensors.names() | {
         (module, name): Function(f"{module}.{name}", ours)
         for (module, name), ours in known.items()
     }
@@ -172,96 +103,17 @@ def names() -> dict[tuple[str, str], Any]:
     return known
 
 
-# A call costs a file some five bytes: none may copy what it is given.
-
-
-def _size(items: Any = ()) -> tuple:
-    require(type(items) is tuple, f"size is a {kind(items)}, not a tuple")
-    return items
-
-
-def _rebuild_tensor(
-    storage: Any,
-    offset: Any,
-    shape: Any,
-    strides: Any,
-    requires_grad: Any,
-    hooks: Any,
-    metadata: Any = None,
-) -> _Tensor:
-    return _Tensor(storage, offset, shape, strides)
-
-
-def _rebuild_parameter(tensor: Any, requires_grad: Any, hooks: Any) -> _Tensor:
-    require(type(tensor) is _Tensor, f"parameter of a {kind(tensor)}")
-    return tensor
-
-
-class _StorageReader(pickles.Reader):
-    """Reads the reference to a storage."""
-
-    def __init__(self, data: bytes) -> None:
-        storages = {
-            ("torch", f"{name}Storage"): Named(code) for name, code in _STORAGES.items()
-        }
-        super().__init__(data, storages)
-        self.keys: list[Any] = []
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        """The storage, as yet without content."""
-        require(
-            type(pid) is tuple
-            and len(pid) == 6
-            and pid[0] == "storage"
-            and type(pid[1]) is Named
-            and type(pid[2]) is str
-            and type(pid[4]) is int
-            and 0 <= pid[4] <= stand_ins.MAX_BYTES
-            and pid[5] is None,
-            "reference to tensor data of unknown layout",
-        )
-        self.keys.append(pid[2])
-        return _Storage(np.dtype(pid[1].name).newbyteorder("<"), pid[4])
-
-
-def _load_from_bytes(data: Any) -> _Storage:
+def _load_from_bytes(data: Any) -> Storage:
     """The storage in the bytes of an old torch.save."""
     require(type(data) is bytes, f"tensor data is a {kind(data)}")
-    position = 0
-
-    def following(reader: type[pickles.Reader] = pickles.Reader, *arguments) -> Any:
-        nonlocal position
-        start = position
-        position = pickles.program_end(data, start, MAX_STORAGE_OPCODES)
-        return reader(data[start:position], *arguments)
-
-    magic, protocol = following(pickles.Reader, {}).load(), None
-    if magic == _MAGIC:
-        protocol = following(pickles.Reader, {}).load()
+    program = torch_tensors.read_old_format(data, {}, MAX_STORAGE_OPCODES)
+    storage = program.content
     require(
-        magic == _MAGIC and protocol == _PROTOCOL,
-        "tensor data is not of torch.save's older format",
-    )
-    system = following(pickles.Reader, {}).load()
-    require(
-        type(system) is dict and system.get("little_endian") is True,
-        "tensor data is not little-endian",
-    )
-    reader = following(_StorageReader)
-    storage = reader.load()
-    keys = following(pickles.Reader, {}).load()
-    require(
-        type(storage) is _Storage and type(keys) is list and keys == reader.keys[:1],
+        type(storage) is Storage and len(program.storages) == 1,
         "tensor data holds something else than one storage",
     )
-    expected = storage.count * storage.dtype.itemsize
-    rest = memoryview(data)[position:]
-    require(
-        len(rest) == 8 + expected and struct.unpack("<q", rest[:8])[0] == storage.count,
-        f"tensor data of {storage.count:,} numbers needs {8 + expected:,} bytes, the "
-        f"file has {len(rest):,}",
-    )
-    storage.raw = rest[8:]
+    rest = len(data) - program.end
+    require(rest == 0, f"tensor data goes on for {rest:,} bytes after its end")
     return storage
 
 
@@ -332,7 +184,7 @@ class _Conversion(stand_ins.Conversion):
                 if tensor is None or (part == "_buffers" and key in temporary):
                     continue
                 require(
-                    type(tensor) is _Tensor,
+                    type(tensor) is Tensor,
                     f"{where}: {short(name)} is a {kind(tensor)}, not a tensor",
                 )
                 require(name not in variables, f"{where}: two tensors {short(name)}")

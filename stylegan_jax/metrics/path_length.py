@@ -3,9 +3,129 @@
 Reference: Karras et al., StyleGAN (2019), section 4.1.
 """
 
+import dataclasses
+import functools
+from typing import Protocol
+
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+from stylegan_jax.models import Generator, Variables
+from stylegan_jax.sampling.interpolation import lerp, slerp
+
+EPSILON = 1e-4  # the step along the way from one latent to another
+DISTANCE_PIXELS = 256  # larger images are averaged down to about this before
+
+
+class PerceptualDistance(Protocol):
+    """How different images look, e.g. LPIPS.
+
+    Attributes:
+      name: of the network.
+      digest: of its weights.
+    """
+
+    name: str
+    digest: str
+
+    def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Distances [B] of images [B,h,w,3] float32, about [-1, 1]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """Which path it is whose length is measured.
+
+    Attributes:
+      space: "z", along the sphere, or "w", along a line.
+      whole: steps anywhere on the way ("full" in the paper), or only at its beginning
+        ("end"), where w is one that the mapping network made.
+      crop: to the face, see `crop_face`.
+      epsilon: length of the step, of a way of length 1.
+    """
+
+    space: str
+    whole: bool
+    crop: bool
+    epsilon: float = EPSILON
+
+    def times(self, count: int, rng: np.random.RandomState) -> np.ndarray:
+        """Where on their ways the steps of `count` pairs begin, [count] float32."""
+        draws = rng.uniform(size=count) if self.whole else np.zeros(count)
+        return draws.astype(np.float32)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 6), static_argnames=("resolution",))
+def step_images(
+    generator: Generator,
+    variables: Variables,
+    z_from: jax.Array,
+    z_to: jax.Array,
+    labels: jax.Array | None,
+    times: jax.Array,
+    path: Path,
+    *,
+    resolution: int | None = None,
+    fade: jax.Array | float | None = None,
+) -> tuple[jax.Array, jax.Array]:
+    """The images at both ends of a step; how far apart they are is for LPIPS to say.
+
+    Args:
+      generator: the network, used without truncation.
+      variables: its variables; both ends see the same noise maps, those in there.
+      z_from: where the ways begin, [B, Z].
+      z_to: where they end, [B, Z].
+      labels: [B, label_size] of both, None for unconditional networks.
+      times: [B], where on its way each step begins, 0 to 1.
+      path: what is measured.
+      resolution: the generator's stage; None is the full one. Images of others are
+        enlarged to it by repeating pixels.
+      fade: share of the stage's resolution; None where it has no part.
+
+    Returns:
+      Two batches of images [B,h,w,3] float32, about [-1, 1]. The distance of each pair
+      over `path.epsilon` squared is what `kept_distances` takes.
+    """
+    times_after = times + path.epsilon
+    if path.space == "z":
+        steps = [slerp(z_from, z_to, t) for t in (times, times_after)]
+        ws = [generator.apply(variables, z, labels, method="map") for z in steps]
+    else:
+        ways = [
+            generator.apply(variables, z, labels, method="map") for z in (z_from, z_to)
+        ]
+        ws = [lerp(*ways, t) for t in (times, times_after)]
+    images = generator.apply(
+        variables,
+        jnp.concatenate(ws),
+        resolution=resolution,
+        fade=1.0 if fade is None else fade,
+        method="synthesize",
+    )
+    factor = generator.resolution // (resolution or generator.resolution)
+    images = jnp.repeat(jnp.repeat(images, factor, axis=1), factor, axis=2)
+    if images.shape[-1] == 1:
+        images = jnp.repeat(images, 3, axis=-1)
+    if path.crop:
+        images = crop_face(images)
+    factor = min(images.shape[1:3]) // DISTANCE_PIXELS
+    if factor > 1:
+        count, height, width, channels = images.shape
+        blocks = (count, height // factor, factor, width // factor, factor, channels)
+        images = jnp.mean(images.reshape(blocks), axis=(2, 4))
+    return tuple(jnp.split(images, 2))
+
+
+def with_new_noise(variables: Variables, key: jax.Array) -> Variables:
+    """The variables with other noise maps, for one batch of steps."""
+    maps, structure = jax.tree.flatten(variables.get("noise", {}))
+    keys = jax.random.split(key, max(1, len(maps)))
+    drawn = [
+        jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, maps, strict=False)
+    ]
+    return {**variables, "noise": jax.tree.unflatten(structure, drawn)}
 
 
 def crop_face(images: jax.Array) -> jax.Array:
@@ -34,8 +154,8 @@ def crop_face(images: jax.Array) -> jax.Array:
     return images[:, 3 * eighth : 7 * eighth, 2 * eighth : 6 * eighth, :]
 
 
-def reduce_distances(distances: np.ndarray) -> float:
-    """Averages the distances, without those beyond the 1st and 99th percentile.
+def kept_distances(distances: np.ndarray) -> np.ndarray:
+    """The distances without those beyond the 1st and 99th percentile.
 
     Where a percentile falls between two distances the outer one bounds, and the
     bounds themselves count.
@@ -44,7 +164,7 @@ def reduce_distances(distances: np.ndarray) -> float:
         distances: [N] float, distance of each pair over epsilon squared.
 
     Returns:
-        The perceptual path length.
+        At most [N]; their mean is the perceptual path length.
 
     Raises:
         ValueError: if there are none, or one is not finite.
@@ -59,5 +179,4 @@ def reduce_distances(distances: np.ndarray) -> float:
         )
     low = np.percentile(distances, 1, method="lower")
     high = np.percentile(distances, 99, method="higher")
-    kept = distances[(low <= distances) & (distances <= high)]
-    return float(np.mean(kept))
+    return distances[(low <= distances) & (distances <= high)]

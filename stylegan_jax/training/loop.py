@@ -52,17 +52,33 @@ class Progress:
 
 
 @dataclasses.dataclass(frozen=True)
+class Judgement:
+    """What somebody found who looked at a state.
+
+    Attributes:
+      score: how good it is, more is better: such checkpoints are kept if they are
+        among the best; None if that was not asked.
+      alarm: for the progress line, until the next judgement; None if all is well.
+    """
+
+    score: float | None
+    alarm: str | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Hooks:
     """What the loop calls.
 
     Attributes:
       batches: (stage, clock) -> endless batches of real images from there on.
       on_tick: (state, progress) after every tick, e.g. to draw images.
+      evaluate: (state, progress) after that; None when no evaluation is due.
       stage_cost: (resolution) -> relative cost of an image, for the time left.
     """
 
     batches: Callable[[Stage, int], Batches]
     on_tick: Callable[[TrainState, Progress], None]
+    evaluate: Callable[[TrainState, Progress], Judgement | None]
     stage_cost: Callable[[int], float]
 
 
@@ -143,6 +159,8 @@ class Loop:
         self._votes: list[Callable[[], bool]] = []
         self._stopping = False  # agreed on by all processes
         self._save_is_due = False
+        self._judged: tuple[int, float] | None = None  # images seen, score
+        self._alarm: str | None = None
 
     def run(self, state: TrainState, progress: Progress) -> TrainState:
         """Trains; `state` is donated, `progress` is updated in place.
@@ -332,9 +350,17 @@ class Loop:
                 f"{name} {means[name]:.3f}" for name in means if name.endswith("/loss")
             )
             + (f"  skipped {dropped}" if dropped else "")
+            + (f"  {self._alarm}" if self._alarm else "")
         )
         self._check_divergence(skipped, progress)
         self._hooks.on_tick(state, progress)
+        self._watchdog.watch(f"the metrics after tick {progress.tick}")
+        judgement = self._hooks.evaluate(state, progress)
+        if judgement is not None:
+            self._alarm = judgement.alarm
+            if judgement.score is not None:
+                self._judged = progress.images_seen, judgement.score
+                self._save_is_due = True
         self._tick_start_seconds = time.monotonic()
         self._starvation.reset()
         return any(streak > 0 for streak in skipped.values())
@@ -361,10 +387,12 @@ class Loop:
             self._checkpoints.wait()
         except CheckpointError as error:
             self._warn(error)
+        images_seen, score = self._judged or (None, None)
         self._checkpoints.save(
             progress.images_seen,
             {"ema": state.ema, "training": state.replace(ema={})},
             dataclasses.asdict(progress),
+            score if images_seen == progress.images_seen else None,
         )
 
     def _save_or_warn(self, state: TrainState, progress: Progress) -> None:
@@ -400,6 +428,7 @@ class Loop:
             f"{self._starvation.share:.0%} for data | stage "
             f"{format_duration(stage_left)} left | total about "
             f"{format_duration(stage_left + later / rate)} left"
+            + (f" | {self._alarm}" if self._alarm else "")
         )
 
 

@@ -1,10 +1,22 @@
-"""Crop and percentiles of the path length against the official numbers."""
+"""Perceptual path length against the official numbers."""
 
+import json
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.metrics.path_length import crop_face, reduce_distances
+from stylegan_jax import interop
+from stylegan_jax.metrics.path_length import (
+    Path,
+    crop_face,
+    kept_distances,
+    step_images,
+    with_new_noise,
+)
 from tests import goldens
+from tests.metrics import golden_sets
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +52,12 @@ def test_crop_refuses_other_sizes(shape):
 def test_reduction_is_the_official_one(official, case):
     distances = official[f"in/distances_{case}"]
     low, high, count = official[f"out/ppl_lo_hi_count_{case}"]
-    actual = reduce_distances(distances)
+    actual = np.mean(kept_distances(distances))
     # Summation order of float32 is all that can differ.
     np.testing.assert_allclose(actual, official[f"out/ppl_{case}"], rtol=1e-6)
     kept = distances[(distances >= low) & (distances <= high)]
     assert len(kept) == count
-    np.testing.assert_allclose(actual, kept.astype(np.float64).mean(), rtol=1e-6)
+    np.testing.assert_array_equal(kept_distances(distances), kept)
 
 
 def test_reduction_keeps_the_bounds_and_drops_what_is_beyond():
@@ -53,12 +65,96 @@ def test_reduction_keeps_the_bounds_and_drops_what_is_beyond():
     distances = np.arange(201.0)
     distances[200] = 1e9
     distances[0] = -1e6
-    assert reduce_distances(distances) == np.arange(2, 199).mean()
+    np.testing.assert_array_equal(kept_distances(distances), np.arange(2, 199))
     # Between two distances the outer one is the bound: nothing is dropped here.
-    assert reduce_distances(np.array([1.0, 2.0, 6.0])) == 3.0
+    assert len(kept_distances(np.array([1.0, 2.0, 6.0]))) == 3
 
 
 @pytest.mark.parametrize("distances", [[], [1.0, np.nan], [np.inf]])
 def test_reduction_refuses_what_is_not_finite(distances):
     with pytest.raises(ValueError, match="not finite"):
-        reduce_distances(np.array(distances))
+        kept_distances(np.array(distances))
+
+
+@pytest.mark.parametrize("name", ["n1000", "n100", "n37", "n10"])
+def test_reduction_of_every_published_case(name):
+    case = golden_sets.cases("ppl")[name]
+    count = int(name[1:])
+    kept = kept_distances(np.exp(3 * golden_sets.uniform(f"ppl/{count}", (count,))))
+    assert len(kept) == case["kept"]
+    np.testing.assert_allclose(
+        [kept.mean(), kept.min(), kept.max()],
+        [case["mean"], case["lo"], case["hi"]],
+        rtol=1e-12,
+    )
+
+
+def test_stylegan3s_own_reduction():
+    official = goldens.arrays("stylegan2_and_3/G1_metrics.npz")
+    kept = kept_distances(official["in/ppl_dist"].astype(np.float64))
+    np.testing.assert_allclose(kept.mean(), official["f64/ppl_trimmed_mean"], rtol=1e-6)
+    np.testing.assert_allclose(
+        [kept.min(), kept.max()], official["out/ppl_lo_hi"], rtol=1e-6
+    )
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    """NVIDIA's sampler with a small network and a linear map for LPIPS."""
+    name = "stylegan2_and_3/G2_ppl_sampler"
+    data = goldens.arrays(f"{name}.npz")
+    kwargs = json.loads(goldens.path(f"{name}.json").read_text())["kwargs"]
+    widths = {name: kwargs.pop(name) for name in ("channel_base", "channel_max")}
+    kwargs["synthesis_kwargs"] = widths
+    parameters = goldens.below(data, "param/") | goldens.below(data, "in/noise/")
+    generator, variables = interop.from_official(
+        parameters, source="stylegan2-ada-pytorch", network="generator", **kwargs
+    )
+    return data, generator, variables
+
+
+@pytest.mark.parametrize("crop", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("space", ["z", "w"])
+def test_sampler_is_the_official_one(sampler, space, whole, crop):
+    data, generator, variables = sampler
+    matrix = data["in/featmat_crop" if crop else "in/featmat"]
+
+    def distance(a, b):
+        # Features of pictures in 0 to 255, flattened in the order C, H, W.
+        difference = jnp.moveaxis(127.5 * (a - b), -1, 1).reshape(len(a), -1)
+        return jnp.sum((difference @ matrix) ** 2, axis=1)
+
+    z = data["in/z01"].reshape(2, 4, -1)
+    times = data["in/t"] * whole
+    for epsilon, tolerance in ((1e-2, 2e-4), (1e-4, 0.03)):
+        path = Path(space, whole, crop, epsilon)
+        ends = step_images(generator, variables, *z, data["in/c"], times, path)
+        found = distance(*ends) / epsilon**2
+        key = f"out/dist_{space}_{'full' if whole else 'end'}_crop{int(crop)}"
+        expected = data[f"{key}_eps{epsilon:g}"]
+        # The official numbers have as much float32 noise; see fp32_noise of the file.
+        scale = np.max(np.abs(expected))
+        np.testing.assert_allclose(found, expected, atol=tolerance * scale)
+
+
+def test_times_are_those_of_the_path():
+    rng = np.random.RandomState(0)
+    assert np.all(Path("w", False, False).times(5, rng) == 0)
+    times = Path("w", True, False).times(500, rng)
+    assert times.dtype == np.float32
+    assert 0 <= times.min() < 0.1 < 0.9 < times.max() <= 1
+
+
+def test_noise_is_drawn_anew(sampler):
+    _, _, variables = sampler
+    first, again, other = (
+        with_new_noise(variables, jax.random.key(k)) for k in (0, 0, 1)
+    )
+    maps = [jax.tree.leaves(v["noise"]) for v in (variables, first, again, other)]
+    assert len(maps[0]) == 5
+    for old, a, b, c in zip(*maps, strict=True):
+        assert old.shape == a.shape
+        np.testing.assert_array_equal(a, b)
+        assert not np.allclose(a, c) and not np.allclose(a, old)
+    assert first["params"] is variables["params"]

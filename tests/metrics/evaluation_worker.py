@@ -1,0 +1,44 @@
+"""All metrics of an untrained generator, on some devices; for test_evaluation.py.
+
+python -m tests.metrics.evaluation_worker DEVICES [PORT PROCESS]
+"""
+
+import json
+import sys
+
+import jax
+
+from stylegan_jax import parallel
+from stylegan_jax.data import plain_source
+from stylegan_jax.metrics import evaluation, table
+from stylegan_jax.metrics.image_sets import GeneratedImages, RealImages
+from tests.metrics import stand_ins
+
+
+def asked(devices: parallel.Parallel, images: int = 40) -> evaluation.Asked:
+    metrics = [name for name in table.METRICS if not name.endswith("_crop")]
+    # Programs of both spaces, of one way each.
+    metrics = [n for n in metrics if n not in ("ppl_z_end", "ppl_w_full")]
+    source = plain_source.open_plain("builtin", (16, 16), "exact")
+    subject = stand_ins.subject(devices, source.label_size)
+    return evaluation.Asked(
+        metrics=table.find(metrics),
+        reals=RealImages(source, devices, 3, "exact"),
+        generated=GeneratedImages(subject, devices, 3, None, 0.9),
+        images=images,
+        seed=3,
+        checkpoint={"checkpoint": 7000, "step": 5, "kimg": 7.0},
+    )
+
+
+def worker(devices: str, port: str | None = None, process: str = "0") -> None:
+    jax.config.update("jax_num_cpu_devices", int(devices))
+    if port is not None:
+        parallel.initialize(f"127.0.0.1:{port}", 2, int(process), 30)
+    here = parallel.data_parallel()
+    results = evaluation.evaluate(asked(here), stand_ins.means(here))
+    print(json.dumps({r.measurement.name: r.measurement.value for r in results}))
+
+
+if __name__ == "__main__":
+    worker(*sys.argv[1:])

@@ -1,0 +1,166 @@
+"""report.html: whole by itself, all that was logged in it, drawn within its frame."""
+
+import base64
+import io
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylegan_jax import charts, paths
+from stylegan_jax import report_page as report
+from stylegan_jax.charts import Mark, Series
+from stylegan_jax.reporting import Reporter
+
+
+class Page(HTMLParser):
+    """Checks that elements are closed in order; collects what they are."""
+
+    EMPTY = frozenset({"meta", "img", "input", "line", "circle"})
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.elements = [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def figures(text):
+    return [
+        ElementTree.fromstring(f) for f in re.findall(r"<figure>.*?</figure>", text)
+    ]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """What a run leaves: two stages, a gap, a restart, metrics and images."""
+    reporter = Reporter(tmp_path, enabled=True, stream=io.StringIO())
+    rng = np.random.default_rng(0)
+    for tick in range(1, 9):
+        values = {
+            "g_main/loss": 2.0 / tick if tick != 3 else np.nan,
+            "d_main/loss": 0.5,
+            "d_main/score_real": float(tick),
+            "progress/images_per_second": 100.0,
+            "progress/training_seconds": 60.0 * tick,
+            "g_main/skipped_total": 0,
+        }
+        stage = "8x8" if tick < 5 else "16x16 <fading>"
+        reporter.scalars(tick * 1000, values, stage=stage, tick=tick, step=tick)
+        pictures = rng.integers(0, 256, (4, 16, 16, 3), np.uint8)
+        reporter.images("fakes", tick * 1000, pictures, 2)
+    reporter.images("reals", 0, pictures, 2)
+    reporter.scalars(4000, {"metrics/swd": 12.5})
+    reporter.scalars(8000, {"metrics/swd": 7.25})
+    reporter.event("end", images_seen=8000)
+    reporter.close()
+    (tmp_path / "config.json").write_text('{"data": {"path": "<script>x"}}')
+    (tmp_path / "metrics.jsonl").write_text(
+        json.dumps({"name": "swd", "value": 7.25, "kimg": 8.0}) + '\n{"name": "cut'
+    )
+    return paths.open_path(tmp_path)
+
+
+def test_a_report(run):
+    path = report.write(run)
+    assert path == run / "report.html" and not (run / ".report.html.tmp").exists()
+    text = path.read_text()
+    page = Page(text)
+    # It loads nothing from anywhere.
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "data"):
+            assert attributes.get(name, "data:").startswith("data:"), (tag, attributes)
+    assert "http" not in text.replace("charset", "")
+    titles = [f.find("svg/text").text for f in figures(text)]
+    assert titles == [
+        *("swd", "Losses", "Scores of the discriminator", "Images per second")
+    ]
+    losses = figures(text)[1]
+    paths_drawn = losses.findall("svg/path")
+    assert [len(re.findall("M", p.get("d"))) for p in paths_drawn] == [1, 2]  # a gap
+    assert len(losses.findall("svg/circle")) == 8 + 7
+    marks = losses.findall("svg/line[@class='mark']")
+    assert [m.find("title").text for m in marks] == ["8x8", "16x16 <fading>"]
+    assert "8 kimg, stage 16x16 &lt;fading&gt;, 0.13 hours" in text
+    assert "<script>x" not in text  # of the config, escaped
+    assert "<td>7.25</td>" in text
+
+
+def test_its_images(run):
+    text = report.page(run)
+    [(_, slider)] = [e for e in Page(text).elements if e[1].get("type") == "range"]
+    grids = json.loads(re.search(r'application/json">(.*?)</script>', text)[1])
+    assert [g["label"] for g in grids] == [f"{i} kimg" for i in range(1, 9)] + [
+        "real images"
+    ]
+    assert (slider["max"], slider["value"]) == ("8", "7")
+    for grid in grids:
+        content = base64.b64decode(grid["image"].partition(",")[2])
+        with Image.open(io.BytesIO(content)) as image:
+            assert image.size == (32, 32)
+
+
+def test_many_points_and_grids_are_thinned():
+    assert report._thinned(list(range(100)), 5) == [0, 25, 50, 74, 99]
+    assert report._thinned([1, 2], 5) == [1, 2]
+
+
+def test_what_is_no_run_is_told(tmp_path):
+    with pytest.raises(ValueError, match="is not the directory of a run"):
+        report.write(paths.open_path(tmp_path))
+
+
+def test_a_run_that_has_just_begun(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"event": "start"}\n{"ev')
+    text = report.page(paths.open_path(tmp_path))
+    Page(text)
+    assert "No tick has ended yet" in text and not figures(text)
+
+
+@pytest.mark.parametrize(
+    "values", [[1.0], [0.0, 0.0], [-1e-9, 1e9], [3.0, float("inf"), 5.0, -7.5]]
+)
+def test_charts_stay_within_their_frame(values):
+    points = list(enumerate(values))
+    svg = ElementTree.fromstring(
+        charts.chart("a & b", [Series("x<y", points)], [Mark(0, "m"), Mark(99, "out")])
+    ).find("svg")
+    assert len(svg.findall("line[@class='mark']")) == 1
+    dots = svg.findall("circle")
+    assert len(dots) == np.isfinite(values).sum()
+    for dot in dots:
+        assert charts.LEFT <= float(dot.get("cx")) <= charts.WIDTH - charts.RIGHT
+        bottom = charts.HEIGHT - charts.BOTTOM
+        assert charts.TOP <= float(dot.get("cy")) <= bottom
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0, 10, [0, 2, 4, 6, 8, 10]), (-0.3, 0.3, [-0.2, 0, 0.2]), (7, 8, None)],
+)
+def test_ticks_are_round(low, high, expected):
+    found = charts.ticks(low, high)
+    assert 2 <= len(found) <= 6 and low <= min(found) and max(found) <= high
+    if expected:
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_nothing_to_draw():
+    with pytest.raises(ValueError, match="no points"):
+        charts.chart("empty", [Series("x", [(0, float("nan"))])])
