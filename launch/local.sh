@@ -9,12 +9,16 @@
 #                  every process takes the accelerators that it sees
 #   -p PORT        of the coordinator on 127.0.0.1 (default: one that is free)
 #   --restarts=N   after a failure start all processes again, so many times at most;
-#                  they go on from the last checkpoint (default 0)
+#                  they go on from the last checkpoint (default 0). What would fail
+#                  again (status 2: a wrong setting, divergence) is not started again
 #   --dry-run      print the commands and do nothing
 #
 # PYTHON says which Python runs them (default python). SIGINT and SIGTERM are passed on
-# once, so that the run saves and ends, a second one ends it by force; when one process fails, the others are ended,
-# after GRACE_SECONDS (default 30) by force, and the status is that of the first to fail.
+# once, so that the run saves and ends, a second one ends it by force. When one process
+# fails, the others are ended, after GRACE_SECONDS (default 30) by force.
+#
+# Status: 0 when the run has finished, or this script was told to stop and it was saved;
+# 75 when a signal to a process stopped it; else that of the first process to fail.
 # The same command again resumes.
 set -euo pipefail
 
@@ -29,6 +33,9 @@ fail_usage() {
 
 # So that a failure can say how to resume.
 printf -v again '%q ' "$0" "$@"
+# Statuses of train: stopped by a signal and saved; would fail again.
+stopped=75
+hopeless=2
 python=${PYTHON:-python}
 grace_seconds=${GRACE_SECONDS:-30}
 processes=2
@@ -84,7 +91,7 @@ free_port() {
 command_of() { # PROCESS COORDINATOR_PORT
   command=(env ${environment[@]+"${environment[@]}"} "$python" -m stylegan_jax.train \
     --coordinator="127.0.0.1:$2" --num_processes="$processes" --process_id="$1" \
-    "${flags[@]}")
+    --stopped_status="$stopped" "${flags[@]}")
 }
 
 if [[ $dry_run == yes ]]; then
@@ -146,7 +153,9 @@ attempt() { # runs all processes to their ends; sets status
       running[i]=no
       code=0
       wait "${pids[i]}" || code=$?
-      if [[ $code -ne 0 && $status -eq 0 ]]; then
+      if [[ $code -eq $stopped ]]; then # so are the others, they have agreed
+        status=$((status == 0 ? code : status))
+      elif [[ $code -ne 0 && ($status -eq 0 || $status -eq $stopped) ]]; then
         status=$code
         describe "$i" "$code"
         deadline=$((SECONDS + grace_seconds))
@@ -167,13 +176,17 @@ set -m
 trap forward INT TERM
 attempt
 for ((k = 1; k <= restarts; k++)); do
-  if [[ $status -eq 0 || $stopping == yes ]]; then
+  if [[ $status -eq 0 || $status -eq $hopeless || $stopping == yes ]]; then
     break
   fi
   echo "restart $k of $restarts, from the last checkpoint" >&2
   attempt
 done
-if [[ $status -ne 0 ]]; then
+if [[ $status -eq $stopped && $stopping == yes ]]; then
+  status=0
+elif [[ $status -eq $hopeless ]]; then
+  echo "the same command would fail again: see the error above" >&2
+elif [[ $status -ne 0 ]]; then
   echo "to resume from the last checkpoint: $again" >&2
 fi
 exit "$status"

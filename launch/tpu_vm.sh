@@ -14,7 +14,9 @@
 #
 #   launch/tpu_vm.sh keep FLAGS_OF_TRAIN    train, and stay: looks every POLL_SECONDS;
 #                      a TPU that was preempted is created anew, a run that failed is
-#                      started again (RESTARTS times), until it has finished
+#                      started again (RESTARTS times), until it has finished. It gives
+#                      up on a run that would fail again (status 2: a wrong setting,
+#                      divergence), and on a worker that cannot be reached for SILENT looks
 #
 # --dry-run before the command prints what would be run, for a TPU that is not there yet.
 #
@@ -23,6 +25,7 @@
 #   TYPE   accelerator type (v4-8)           VERSION  of the image (tpu-ubuntu2204-base)
 #   SPOT   1 for a spot TPU (default 0)      PROJECT  default: the one gcloud is set to
 #   RESTARTS  of `keep` (default 100)        POLL_SECONDS  of `keep` (default 60)
+#   SILENT    of `keep` (default 15)
 #
 # On a pod --workdir and the data have to lie where all workers see them, such as a
 # mounted Filestore or a bucket; on a single TPU VM any path will do.
@@ -50,6 +53,7 @@ type=${TYPE:-v4-8}
 version=${VERSION:-tpu-ubuntu2204-base}
 restarts=${RESTARTS:-100}
 poll_seconds=${POLL_SECONDS:-60}
+silent_limit=${SILENT:-15}
 where=(--zone="$zone")
 if [[ -n ${PROJECT:-} ]]; then
   where+=(--project="$PROJECT")
@@ -73,9 +77,11 @@ on_workers() { # WORKERS COMMAND
   tpu ssh "$name" --worker="$1" --command="$2"
 }
 
-ask_worker() { # COMMAND: what worker 0 answers; nothing when it cannot be reached
+# What worker 0 answers; nothing when it cannot be reached, which takes a minute at most.
+ask_worker() { # COMMAND
   if [[ $dry_run == no ]]; then
-    on_workers 0 "$1" 2>/dev/null || true
+    gcloud compute tpus tpu-vm ssh "$name" --worker=0 --command="$1" "${where[@]}" -- \
+      -o ConnectTimeout=30 -o ServerAliveInterval=15 2>/dev/null || true
   fi
 }
 
@@ -128,29 +134,48 @@ running='test -f train.pid && kill -0 $(cat train.pid) 2>/dev/null'
 # train.status says how the last run on a worker ended.
 start() { # FLAGS_OF_TRAIN
   local train
-  train=".venv/bin/python -m stylegan_jax.train --distributed $(printf '%q ' "$@")"
+  train=".venv/bin/python -m stylegan_jax.train --distributed --stopped_status=75 $(printf '%q ' "$@")"
   on_workers all "cd stylegan_jax; if $running; then echo is training already; exit 0; fi; rm -f train.status; nohup sh -c $(printf '%q' "$train& echo \$! >train.pid; wait \$!; echo \$? >train.status") >>train.log 2>&1 </dev/null & echo started"
 }
 
-# Prints absent, running, stopped (by a signal), died, or the status of the run's end.
+# Prints absent, running, died (without a status), or the status of the run's end.
 # shellcheck disable=SC2016  # the worker expands it
-look='cd stylegan_jax 2>/dev/null || { echo absent; exit; }; if test -f train.status; then if tail -n 3 train.log | grep -q "^stopped by a signal"; then echo stopped; else cat train.status; fi; elif '$running'; then echo running; else echo died; fi'
+look='cd stylegan_jax 2>/dev/null || { echo absent; exit; }; if '$running'; then echo running; elif test -f train.status; then cat train.status; else echo died; fi'
 
+# What a worker says of how a run ended counts if `keep` has started it, or has seen it
+# run: else it may be of a run of long ago.
 keep() { # FLAGS_OF_TRAIN
-  local k=0 found answer before=
+  local k=0 found answer before='' known=no silent=0
   while :; do
     answer=$(ask_worker "$look")
     found=$(state)
-    case $found:$answer in
-      READY:0)
+    if [[ $found == READY && -z $answer ]]; then
+      silent=$((silent + 1))
+      if [[ $silent -ge $silent_limit ]]; then
+        echo "$name is READY, but worker 0 could not be reached $silent times; giving up. The run may be going on. Try: launch/tpu_vm.sh logs" >&2
+        return 1
+      fi
+      sleep "$poll_seconds"
+      continue
+    fi
+    silent=0
+    if [[ $found:$answer == READY:running ]]; then
+      known=yes before=
+      sleep "$poll_seconds"
+      continue
+    fi
+    case $known:$found:$answer in
+      yes:READY:0)
         echo "$name: the run has finished"
         return
         ;;
-      READY:running | READY:) # or not to be reached just now
-        sleep "$poll_seconds"
-        continue
+      yes:READY:2)
+        echo "$name: the same command would fail again; see: launch/tpu_vm.sh logs" >&2
+        return 2
         ;;
-      READY:stopped) # by a person, or because the TPU is about to be preempted
+      # Stopped, by a person or because the TPU is about to be preempted; 143 is SIGTERM
+      # before training began.
+      yes:READY:75 | yes:READY:143)
         if [[ $before == stopped ]]; then
           echo "$name: the run was stopped; the same command resumes it"
           return
@@ -168,9 +193,13 @@ keep() { # FLAGS_OF_TRAIN
     if [[ $k -gt 0 ]]; then
       echo "$name is ${found:-gone}, the run ${answer:-unknown}: restart $k of $restarts"
     fi
-    k=$((k + 1))
+    k=$((k + 1)) known=no
     # A part that fails, for want of free TPUs say, is tried again.
-    (create && setup && start "$@") || echo "that failed; trying again" >&2
+    if create && setup && start "$@"; then
+      known=yes
+    else
+      echo "that failed; trying again" >&2
+    fi
     if [[ $dry_run == yes ]]; then
       return
     fi

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 
-from absl import app, flags, logging
+from absl import flags, logging
 from ml_collections import ConfigDict
 
 from stylegan_jax import config
@@ -14,17 +14,29 @@ from stylegan_jax import config
 FLAGS = flags.FLAGS
 
 
+# Exit statuses of a program.
+FAILED = 1  # may go well another time
+HOPELESS = 2  # the same command would fail again
+
+
 @contextlib.contextmanager
-def reporting_errors(*expected: type[Exception]) -> Iterator[None]:
-    """Runs a program; its expected errors become one message and exit code 1."""
+def reporting_errors(
+    *expected: type[Exception], hopeless: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Runs a program; its expected errors become one message and an exit status.
+
+    Args:
+      *expected: these end it with FAILED.
+      hopeless: these end it with HOPELESS.
+    """
     logging.set_verbosity(logging.WARNING)
     _silence_abandoned_tasks()
     try:
         yield
-    except expected as error:
+    except (*expected, *hopeless) as error:
         sys.stdout.flush()
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(HOPELESS if isinstance(error, hopeless) else FAILED)
 
 
 def _silence_abandoned_tasks() -> None:
@@ -56,15 +68,18 @@ def parse_flags(argv: list[str]) -> list[str]:
       What is no flag.
 
     Raises:
-      config.ConfigError: an override names no config key, or there is no config file.
+      config.ConfigError: an override names no config key, there is no config file, or
+        a flag is unknown, missing or wrong.
     """
     arguments = FLAGS.read_flags_from_files(argv[1:], force_gnu=False)
     problems = unknown_overrides(arguments)
     if problems:
         raise config.ConfigError("\n  ".join(["The command line is wrong:", *problems]))
     try:
-        rest = app.parse_flags_with_usage(argv)
+        rest = FLAGS(argv)
         FLAGS.config.lock()  # ml_collections reports a missing file at the first use
+    except flags.Error as error:
+        raise config.ConfigError(f"The command line is wrong: {error}") from error
     except BrokenPipeError:  # of `--help | head`
         raise
     except OSError as error:

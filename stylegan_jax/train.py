@@ -4,6 +4,10 @@
 
 Every setting can be changed on the command line:
 `--config.training.total_kimg=100`. The same command resumes an interrupted run.
+
+Exit status: 0 when the run has finished; that of `--stopped_status` (default 0) when a
+signal stopped it and it was saved; 2 when the same command would fail again (a wrong
+setting, other data, divergence); anything else is a failure that may have passed.
 """
 
 import dataclasses
@@ -47,10 +51,10 @@ FLAGS = flags.FLAGS
 GRID_PIXELS = 64  # small images are enlarged to this in the grids
 
 
-def main(argv: list[str]) -> None:
-    """Reads the flags and trains."""
+def main(argv: list[str]) -> int:
+    """Reads the flags and trains; returns the exit status."""
     if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}")
+        raise ValueError(f"unexpected arguments {argv[1:]}; settings are flags")
     e = config.parse(FLAGS.config)
     host_memory.keep_freed_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
@@ -61,7 +65,9 @@ def main(argv: list[str]) -> None:
             e.run.heartbeat_seconds,
         )
     with parallel.explaining_lost_processes(e.run.heartbeat_seconds):
-        train(e, paths.open_path(FLAGS.workdir))
+        state = train(e, paths.open_path(FLAGS.workdir))
+        finished = int(state.images_seen) >= growth.stages(e)[-1].end_images
+    return 0 if finished else FLAGS.stopped_status
 
 
 def train(e: Experiment, directory: epath.Path) -> TrainState:
@@ -188,8 +194,8 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     try:
         with stop.signals_heard():
             state = trainer.run(state, progress)
-        whole = progress.images_seen >= stages[-1].end_images
-        how = "finished" if whole else f"stopped by {stop.reason}"
+        left = progress.images_seen < stages[-1].end_images
+        how = f"stopped by {stop.reason}" if left else "finished"
         reporter.line(
             f"{how} at {progress.images_seen / 1000:g} kimg after "
             f"{format_duration(progress.training_seconds)} of training; saved in "
@@ -362,12 +368,23 @@ def define_flags() -> None:
         "num_processes", None, "With --coordinator: how many there are."
     )
     flags.DEFINE_integer("process_id", None, "With --coordinator: which one this is.")
+    flags.DEFINE_integer(
+        "stopped_status",
+        0,
+        "Exit status of a run that a signal stopped and that was saved; launch scripts "
+        "give 75, to tell it from one that has finished.",
+        lower_bound=0,
+        upper_bound=127,
+    )
     flags.mark_flags_as_required(["config", "workdir"])
 
 
 if __name__ == "__main__":
     define_flags()
     with reporting_errors(
-        ValueError, loop.Diverged, CheckpointError, OSError, parallel.ProcessLost
+        CheckpointError,
+        OSError,
+        parallel.ProcessLost,
+        hopeless=(ValueError, loop.Diverged),
     ):
         app.run(main, flags_parser=parse_flags)

@@ -2,9 +2,18 @@
 
 import pytest
 
-from benchmarks import flops, generate, matmul, metrics, settings
+from benchmarks import (
+    flops,
+    generate,
+    matmul,
+    metrics,
+    resample,
+    resample_forms,
+    settings,
+)
 from stylegan_jax import config, models
 from stylegan_jax.training import growth
+from tests import tiny
 
 
 def experiment(**model):
@@ -56,6 +65,40 @@ def test_generation():
         assert row["utilisation"] == pytest.approx(wanted / figures["matmul_gflops"])
     lines = generate.table(figures).splitlines()
     assert [line.split()[0] for line in lines] == ["batch", "1", "2", "32"]
+
+
+@pytest.mark.parametrize("operation", resample_forms.FORMS)
+def test_all_forms_of_an_operation_are_the_same(operation):
+    """In all orders of gradient; what is not the same is refused."""
+    x, kernel = resample.arguments(operation, batch=2, resolution=8, channels=3)
+    with tiny.quick_compilation():
+        rows = resample.measure(operation, x, kernel, rounds=1, seconds=0.0)
+    assert all(row[order] > 0 for row in rows.values() for order in resample.ORDERS)
+    head, _, *lines = resample.table(operation, 8, 3, rows).strip().splitlines()
+    assert head.startswith(f"| {operation}, 8x8, 3 channels | forward |")
+    assert [line.split(" | ")[0][2:] for line in lines] == list(rows)
+    assert sum(line.count("**") for line in lines) == 2 * len(resample.ORDERS)
+
+
+def test_a_form_that_differs_is_refused(monkeypatch):
+    forms = dict(resample_forms.FORMS["blur"])
+    forms["wrong"] = lambda x, kernel: 1.01 * forms["ours"](x, kernel)
+    monkeypatch.setitem(resample_forms.FORMS, "blur", forms)
+    x, kernel = resample.arguments("blur", batch=1, resolution=4, channels=1)
+    with (
+        tiny.quick_compilation(),
+        pytest.raises(ArithmeticError, match="blur, wrong, forward differs from ours"),
+    ):
+        resample.measure("blur", x, kernel, rounds=1, seconds=0.0)
+
+
+def test_operations_of_resampling():
+    x, kernel = resample.arguments("down", batch=2, resolution=8, channels=3)
+    assert x.shape == (2, 8, 8, 3)
+    assert resample.useful_flop("down", x, kernel) == 2 * 2 * 4 * 4 * 9 * 3 * 3
+    x, kernel = resample.arguments("box_up", batch=2, resolution=8, channels=3)
+    assert x.shape == (2, 4, 4, 3)
+    assert resample.useful_flop("box_up", x, kernel) == 2 * 2 * 4 * 4 * 16 * 3 * 3
 
 
 def test_the_matrix_product_is_counted():

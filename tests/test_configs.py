@@ -437,7 +437,7 @@ def test_wrong_command_line_gives_one_message_and_no_run(tmp_path):
         "--config.data.miror=True",
         f"--workdir={tmp_path / 'run'}",
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("error: The command line is wrong:\n")
     assert "did you mean `training.total_kimg`?" in done.stderr
@@ -446,9 +446,26 @@ def test_wrong_command_line_gives_one_message_and_no_run(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workdirs=x"], "Unknown command line flag 'workdirs'"),
+        ([], "Flag --workdir must have a value other than None"),
+        (["--workdir=x", "--stopped_status=many"], "--stopped_status"),
+        (["--workdir=x", "--stopped_status=200"], "--stopped_status"),
+        (["--workdir=x", "more"], "unexpected arguments ['more']"),
+    ],
+)
+def test_wrong_flags_are_hopeless(tmp_path, arguments, message):
+    done = train("--config=configs/emoji.py", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_missing_config_file_is_named(tmp_path):
     done = train("--config=configs/emojis.py", f"--workdir={tmp_path / 'run'}")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: The config file cannot be read")
     assert "configs/emojis.py" in done.stderr
     assert "Traceback" not in done.stderr
@@ -462,7 +479,7 @@ def test_bad_values_are_all_reported_at_once(tmp_path):
         "--config.training.batch_size=0",
         f"--workdir={tmp_path / 'run'}",
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert lines[0] == "error: The configuration cannot be used:"
     assert len(lines) == 4
@@ -502,6 +519,10 @@ PROBLEMS = {
     "`model.family`": changed(model={"family": "stylegan9"}),
     "`model.nonlinearity`": changed(model={"nonlinearity": "tanh"}),
     "`model.dtype`": changed(model={"dtype": "float16"}),
+    "`model.remat` (='all') must be one of": changed(model={"remat": "all"}),
+    "`run.device_memory_gib` (=0.0) must be positive": changed(
+        run={"device_memory_gib": 0.0}
+    ),
     "`model.styles`": changed(model={"styles": False}),
     "`model.mapping_layers`": changed(model={"mapping_layers": -1}),
     "`model.z_dim`": changed(model={"z_dim": 0}),

@@ -140,7 +140,7 @@ def test_local_starts_every_process(stand_in, tmp_path):
     for i in range(3):
         assert (tmp_path / f"{i}.txt").read_text() == (
             "2 -m stylegan_jax.train --coordinator=127.0.0.1:5 --num_processes=3 "
-            f"--process_id={i} --workdir=a b\n"
+            f"--process_id={i} --stopped_status=75 --workdir=a b\n"
         )
 
 
@@ -170,11 +170,12 @@ def test_local_kills_who_does_not_end(stand_in):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_local_passes_a_signal_on_once(stand_in, tmp_path, number):
+    """The run says that it was stopped; the script was told to, and all is well."""
     python = stand_in(
-        "trap 'echo TERM >>\"$here/$process.txt\"; sleep 0.5; exit 0' TERM\n"
+        "trap 'echo TERM >>\"$here/$process.txt\"; sleep 0.5; exit 75' TERM\n"
         'touch "$here/$process.ready"\nwhile :; do sleep 0.05; done'
     )
-    started = local(python, "-n", "2", "-p", "5", "--", "--workdir=x")
+    started = local(python, "-n", "2", "-p", "5", "--restarts=3", "--", "--workdir=x")
     ready = [tmp_path / f"{i}.ready" for i in range(2)]
     deadline = time.monotonic() + 60
     while not all(path.exists() for path in ready):
@@ -234,6 +235,33 @@ def test_local_starts_all_again_as_often_as_told(stand_in, tmp_path):
     assert "to resume from the last checkpoint" in done.stderr.read()
 
 
+def test_local_goes_on_with_a_run_that_a_signal_to_a_process_stopped(
+    stand_in, tmp_path
+):
+    python = stand_in(
+        'echo x >>"$here/$process.txt"; sleep 0.3\n'
+        '[[ $(wc -l <"$here/$process.txt") -gt 1 ]] || exit 75'
+    )
+    done = local(python, "-p", "5", "--restarts=3", "--", "--workdir=x")
+    assert done.wait(60) == 0
+    errors = done.stderr.read()
+    assert errors == "restart 1 of 3, from the last checkpoint\n"  # nothing failed
+    for i in range(2):
+        assert (tmp_path / f"{i}.txt").read_text() == 2 * "x\n"
+        (tmp_path / f"{i}.txt").unlink()
+    done = local(python, "-p", "5", "--", "--workdir=x")
+    assert done.wait(60) == 75
+    assert done.stderr.read().startswith("to resume from the last checkpoint")
+
+
+def test_local_does_not_repeat_what_would_fail_again(stand_in, tmp_path):
+    python = stand_in('echo x >>"$here/$process.txt"; sleep 0.3; exit 2')
+    done = local(python, "-p", "5", "--restarts=3", "--", "--workdir=x")
+    assert done.wait(60) == 2
+    assert "the same command would fail again" in done.stderr.read()
+    assert (tmp_path / "1.txt").read_text() == "x\n"
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -264,15 +292,26 @@ def test_slurm_refuses_to_run_outside_of_a_job():
 
 
 SRUN = """#!/usr/bin/env bash
-[[ $1 == --kill-on-bad-exit=1 ]] && exit 3
+[[ $1 == --kill-on-bad-exit=1 ]] && exit "$STATUS"
 """
 SCONTROL = """#!/usr/bin/env bash
 echo "$@"
 """
 
 
-@pytest.mark.parametrize("restarts, requeued", [("0", True), ("3", False)])
-def test_slurm_puts_a_failed_job_into_the_queue_again(tmp_path, restarts, requeued):
+@pytest.mark.parametrize(
+    "status, restarts, requeued, message",
+    [
+        (3, "0", True, "restart 1 of 3"),
+        (3, "3", False, "submit the same command again"),
+        (75, "9", True, "stopped and saved"),
+        (2, "0", False, "would fail again"),
+        (0, "0", False, ""),
+    ],
+)
+def test_slurm_queues_again_what_can_go_on(
+    tmp_path, status, restarts, requeued, message
+):
     programs = {"srun": SRUN, "scontrol": SCONTROL, "venv/bin/python": ""}
     for name, body in programs.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -284,6 +323,7 @@ def test_slurm_puts_a_failed_job_into_the_queue_again(tmp_path, restarts, requeu
         "SLURM_JOB_ID": "7",
         "SLURM_SUBMIT_DIR": str(tmp_path),
         "SLURM_RESTART_COUNT": restarts,
+        "STATUS": str(status),
     }
     done = subprocess.run(
         [LAUNCH / "slurm.sbatch", "--workdir=x"],
@@ -291,14 +331,12 @@ def test_slurm_puts_a_failed_job_into_the_queue_again(tmp_path, restarts, requeu
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 3
+    assert done.returncode == status
     assert (done.stdout == "requeue 7\n") is requeued
-    expected = "restart 1 of 3" if requeued else "submit the same command again"
-    assert expected in done.stderr
+    assert message in done.stderr and bool(message) == bool(done.stderr)
 
 
-# A TPU of one host: commands of `ssh` run here; the first run fails, then the TPU is
-# preempted in the second, and the third finishes.
+# A TPU of one host: commands of `ssh` run here.
 GCLOUD = """#!/usr/bin/env bash
 echo "$4" >>"$here/calls"
 case $4 in
@@ -317,6 +355,7 @@ case $4 in
   scp) cp "$5" "$here/stylegan_jax.tar.gz" ;;
 esac
 """
+# The first run fails, then the TPU is preempted in the second, and the third finishes.
 RUN_ON_TPU = """#!/usr/bin/env bash
 echo x >>"$here/runs"
 case $(wc -l <"$here/runs") in
@@ -327,20 +366,32 @@ esac
 """
 
 
-def test_tpu_vm_keeps_a_run_going_until_it_has_finished(tmp_path):
-    for name, body in {"gcloud": GCLOUD, "python": RUN_ON_TPU}.items():
-        (tmp_path / name).write_text(body)
-        (tmp_path / name).chmod(0o755)
-    settings = {"NAME": "pod", "ZONE": "here", "POLL_SECONDS": "0.3"}
-    done = subprocess.run(
+def keep(folder: Path, python: str, gcloud: str = GCLOUD, **settings: str):
+    """Runs `tpu_vm.sh keep` to its end with stand-ins for gcloud and Python."""
+    for name, body in {"gcloud": gcloud, "python": python}.items():
+        (folder / name).write_text(body)
+        (folder / name).chmod(0o755)
+    settings = {"NAME": "pod", "ZONE": "here", "POLL_SECONDS": "0.3"} | settings
+    return subprocess.run(
         [LAUNCH / "tpu_vm.sh", "keep", "--workdir=a b"],
         env=os.environ
         | settings
-        | {"here": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        | {"here": str(folder), "PATH": f"{folder}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         timeout=60,
     )
+
+
+def tpu_is_there(folder: Path) -> None:
+    """A TPU on which an earlier run has finished."""
+    (folder / "state").write_text("READY\n")
+    (folder / "stylegan_jax").mkdir()
+    (folder / "stylegan_jax" / "train.status").write_text("0\n")
+
+
+def test_tpu_vm_keeps_a_run_going_until_it_has_finished(tmp_path):
+    done = keep(tmp_path, RUN_ON_TPU)
     assert done.returncode == 0, done.stderr
     assert "pod is READY, the run 1: restart 1 of 100" in done.stdout
     assert "pod is PREEMPTED" in done.stdout and "restart 2 of 100" in done.stdout
@@ -348,8 +399,52 @@ def test_tpu_vm_keeps_a_run_going_until_it_has_finished(tmp_path):
     calls = (tmp_path / "calls").read_text().split()
     assert calls.count("create") == 2 and calls.count("delete") == 1
     log = (tmp_path / "stylegan_jax" / "train.log").read_text()
-    arguments = "-m stylegan_jax.train --distributed --workdir=a b"
+    arguments = "-m stylegan_jax.train --distributed --stopped_status=75 --workdir=a b"
     assert log == f"finished at 1 kimg: {arguments}\n"
+
+
+def test_tpu_vm_starts_a_run_though_an_old_one_has_finished(tmp_path):
+    tpu_is_there(tmp_path)
+    done = keep(tmp_path, '#!/usr/bin/env bash\necho x >>"$here/runs"\n')
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("pod: the run has finished\n")
+    assert (tmp_path / "runs").read_text() == "x\n"
+
+
+def test_tpu_vm_does_not_trust_an_old_status_when_the_start_fails(tmp_path):
+    tpu_is_there(tmp_path)
+    broken = GCLOUD.replace('echo "$4"', '[[ $4 == scp ]] && exit 1\necho "$4"')
+    done = keep(tmp_path, "", broken, RESTARTS="1")
+    assert done.returncode == 1
+    assert "finished" not in done.stdout
+    assert done.stderr.count("that failed; trying again") == 2
+    assert "failed after 1 restarts" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "status, returned, message",
+    [
+        (2, 2, "the same command would fail again"),
+        (75, 0, "the run was stopped; the same command resumes it"),
+        (143, 0, "the run was stopped; the same command resumes it"),
+    ],
+)
+def test_tpu_vm_leaves_a_run_that_is_not_to_go_on(tmp_path, status, returned, message):
+    python = f'#!/usr/bin/env bash\necho x >>"$here/runs"; exit {status}\n'
+    done = keep(tmp_path, python)
+    assert done.returncode == returned
+    assert message in done.stdout + done.stderr
+    assert (tmp_path / "runs").read_text() == "x\n"
+
+
+def test_tpu_vm_gives_up_on_a_worker_that_cannot_be_reached(tmp_path):
+    (tmp_path / "state").write_text("READY\n")
+    deaf = GCLOUD.replace("  ssh)", "  ssh)\n    exit 255")
+    done = keep(tmp_path, "", deaf, POLL_SECONDS="0.01", SILENT="3")
+    assert done.returncode == 1
+    assert "worker 0 could not be reached 3 times; giving up" in done.stderr
+    calls = (tmp_path / "calls").read_text().split()
+    assert calls == 3 * ["ssh", "describe"]
 
 
 def test_the_jobset_fits_its_slice_and_train():
@@ -363,6 +458,18 @@ def test_the_jobset_fits_its_slice_and_train():
     chips = container["resources"]["limits"]["google.com/tpu"] * hosts["parallelism"]
     assert math.prod(map(int, topology.split("x"))) == chips == 64
     assert hosts["completions"] == hosts["parallelism"]
+    # A stopped pod is not complete; one that would fail again fails everything.
+    assert "--stopped_status=75" in container["command"]
+    [rule] = hosts["podFailurePolicy"]["rules"]
+    assert rule["action"] == "FailJob"
+    assert rule["onExitCodes"] == {
+        "containerName": container["name"],
+        "operator": "In",
+        "values": [front_door.HOPELESS],
+    }
+    [rule] = jobset["spec"]["failurePolicy"]["rules"]
+    assert rule["action"] == "FailJobSet"
+    assert rule["onJobFailureReasons"] == ["PodFailurePolicy"]
     command = container["command"]
     assert command[:3] == ["python", "-m", "stylegan_jax.train"]
     given = [flag[2:].partition("=") for flag in command[3:]]

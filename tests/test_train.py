@@ -207,16 +207,20 @@ def test_a_killed_run_resumes_to_the_same_numbers(finished, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+    ("number", "flags", "status"),
+    [
+        (signal.SIGTERM, ["--stopped_status=75"], 75),
+        pytest.param(signal.SIGINT, [], 0, marks=pytest.mark.slow),
+    ],
 )
-def test_a_signal_saves_and_ends_the_run(tmp_path, capsys, number):
+def test_a_signal_saves_and_ends_the_run(tmp_path, capsys, number, flags, status):
     changes = tiny.SMALLEST | {"run.checkpoint_every_ticks": 10**6}
     endless = changes | {"training.total_kimg": 1e6}
     path, run = tiny.config_file(tmp_path, endless), tmp_path / "run"
-    process = tiny.start_training(run, path)
+    process = tiny.start_training(run, path, *flags)
     wait_for(process, run / "images" / "fakes-000000.032.png")
     process.send_signal(number)
-    out, err = tiny.finish(process)
+    out, err = tiny.finish(process, code=status)
     assert "Traceback" not in err
     last = tiny.ticks(run)[-1]
     said = [line for line in out.splitlines() if "stopped by a signal" in line]

@@ -1,0 +1,280 @@
+"""The forms that `benchmarks.resample` compares: functions (x, kernel) -> y.
+
+x is [B,H,W,I], kernel [3,3,I,O]; `blur` takes a kernel too and leaves it alone. The
+first form of an operation is ours. XLA derives the gradients of convolutions, but for
+"own gradients" and the plain ones; shifts are `fir.upfirdn2d`, which has its own.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylegan_jax.layers import fir, resample
+from stylegan_jax.layers.convolution import DIMENSIONS, conv2d
+
+Form = Callable[[jax.Array, jax.Array], jax.Array]
+
+TAPS = fir.setup_filter((1, 3, 3, 1))  # of StyleGAN2's resampling
+BLUR = (1, 2, 1)  # of StyleGAN's
+PRECISION = jax.lax.Precision.HIGHEST
+
+
+def conv(
+    x: jax.Array,
+    kernel: jax.Array,
+    padding: tuple[int, int],
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+) -> jax.Array:
+    """XLA's convolution, with XLA's gradients."""
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        (padding, padding),
+        lhs_dilation=(dilation, dilation),
+        dimension_numbers=DIMENSIONS,
+        feature_group_count=groups,
+        precision=PRECISION,
+    )
+
+
+def folded(kernel: jax.Array, taps: np.ndarray) -> jax.Array:
+    """The kernel [3,3,I,O] and a separable filter [k] in one: [3+k-1,3+k-1,I,O]."""
+    spread = np.zeros((len(taps) + 2, 3), np.float32)
+    for u in range(3):
+        spread[u : u + len(taps), u] = taps
+    return jnp.einsum("ru,cv,uvio->rcio", spread, spread, kernel, precision=PRECISION)
+
+
+def depthwise(
+    x: jax.Array, taps: np.ndarray, padding: tuple[int, int], stride: int = 1
+) -> jax.Array:
+    """A separable filter as one convolution of every channel by itself."""
+    kernel = jnp.asarray(np.multiply.outer(taps, taps), x.dtype)
+    kernel = jnp.broadcast_to(kernel[:, :, None, None], (*kernel.shape, 1, x.shape[-1]))
+    return conv(x, kernel, padding, stride, groups=x.shape[-1])
+
+
+def depth_to_space(x: jax.Array) -> jax.Array:
+    """[B,H,W,4C] -> [B,2H,2W,C]."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, 2 * h, 2 * w, c // 4)
+
+
+def space_to_depth(x: jax.Array) -> jax.Array:
+    """[B,2H,2W,C] -> [B,H,W,4C]."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, h // 2, w // 2, 4 * c)
+
+
+# StyleGAN2's up-convolution: y[2i + u + t - 2] += kernel[u] 2 taps[t] x[i], both axes.
+
+
+def up_dilated(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Transposed convolution, then the filter as shifts and additions."""
+    y = conv(x, kernel[::-1, ::-1], (2, 2), dilation=2)
+    return fir.upfirdn2d(y, TAPS, padding=((1, 1), (1, 1)), gain=4.0)
+
+
+def up_dilated_depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Transposed convolution, then the filter as a depthwise one."""
+    y = conv(x, kernel[::-1, ::-1], (2, 2), dilation=2)
+    return depthwise(y, 2 * TAPS, (1, 1))
+
+
+def up_dilated_folded(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """One transposed convolution with kernel and filter in one, 6x6."""
+    return conv(x, folded(kernel, 2 * TAPS)[::-1, ::-1], (3, 3), dilation=2)
+
+
+def up_zeros(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Zeros inserted and filtered first, then a plain convolution at the high size."""
+    return fir.conv2d_resample(
+        x, kernel[::-1, ::-1], TAPS, up=2, padding=((1, 1), (1, 1))
+    )
+
+
+def up_polyphase(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Kernel and filter in one, a 3x3 convolution for each of 4 phases, interleaved."""
+    return depth_to_space(conv(x, _up_phases(kernel), (1, 1)))
+
+
+def up_polyphase_own_gradients(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The same with the gradients of `layers.convolution`."""
+    return depth_to_space(conv2d(x, _up_phases(kernel)))
+
+
+def _up_phases(kernel: jax.Array) -> jax.Array:
+    """The 6x6 kernel as 3x3 taps of [I, 4 phases x O]: pixel 2i + s meets x[i + d]."""
+    whole = folded(kernel, 2 * TAPS)
+    # Tap m sends x[i] to pixel 2i + m - 2, so phase s meets x[i + d] by tap s + 2 - 2d.
+    index = np.array([[s + 2 - 2 * d for s in (0, 1)] for d in (-1, 0, 1)])
+    taps = whole[index][:, :, index]  # [d, s, e, t, I, O]
+    inputs, outputs = kernel.shape[2:]
+    return taps.transpose(0, 2, 4, 1, 3, 5).reshape(3, 3, inputs, 4 * outputs)
+
+
+# StyleGAN2's down-convolution: the filter, then a convolution of stride two.
+
+
+def down_strided(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The filter as shifts and additions, then a strided convolution."""
+    x = fir.upfirdn2d(x, TAPS, padding=((2, 2), (2, 2)))
+    return conv(x, kernel, (0, 0), stride=2)
+
+
+def down_strided_depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The filter as a depthwise convolution, then a strided one."""
+    return conv(depthwise(x, TAPS, (2, 2)), kernel, (0, 0), stride=2)
+
+
+def down_strided_folded(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """One strided convolution with kernel and filter in one, 6x6."""
+    return conv(x, folded(kernel, TAPS), (2, 2), stride=2)
+
+
+def down_polyphase(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Blocks of 2x2 pixels in the channels, then a plain 3x3 convolution."""
+    return conv(space_to_depth(x), _down_phases(kernel), (1, 1))
+
+
+def down_polyphase_own_gradients(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The same with the gradients of `layers.convolution`."""
+    return conv2d(space_to_depth(x), _down_phases(kernel))
+
+
+def _down_phases(kernel: jax.Array) -> jax.Array:
+    """The 6x6 kernel as 3x3 taps of [4 phases x I, O]."""
+    inputs, outputs = kernel.shape[2:]
+    whole = folded(kernel, TAPS).reshape(3, 2, 3, 2, inputs, outputs)
+    return whole.transpose(0, 2, 1, 3, 4, 5).reshape(3, 3, 4 * inputs, outputs)
+
+
+def down_full(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A plain convolution at the high size, of whose pixels every fourth is kept."""
+    x = fir.upfirdn2d(x, TAPS, padding=((2, 2), (2, 2)))
+    return conv2d(x, kernel)[:, 1::2, 1::2]
+
+
+# StyleGAN's, with a box filter, which makes the kernel 4x4.
+
+BOX = np.array([1, 1], np.float32)
+
+
+def box_up_plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Pixels repeated, then a plain convolution at the high size."""
+    return resample.upscale_conv2d(x, kernel, plain=True)
+
+
+def box_up_dilated(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """One transposed convolution, 4x4, as the official code fuses it."""
+    return conv(x, folded(kernel, BOX), (2, 2), dilation=2)
+
+
+def box_down_plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A plain convolution at the high size, then averages of 2x2 pixels."""
+    return resample.conv_downscale2d(x, kernel, plain=True)
+
+
+def box_down_strided(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """One strided convolution, 4x4, as the official code fuses it."""
+    return conv(x, folded(kernel, BOX / 2), (1, 1), stride=2)
+
+
+# The filter by itself, y[i] = sum of taps[t] x[i + t - 1].
+
+NORMAL = fir.setup_filter(BLUR)
+
+
+def blur_ours(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Shifts and additions along each axis, and so the gradients."""
+    del kernel
+    return resample.blur2d(x, BLUR)
+
+
+def blur_shifts(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The same with XLA's gradients."""
+    del kernel
+    for axis in (1, 2):
+        n = x.shape[axis]
+        widths = [(1, 1) if i == axis else (0, 0) for i in range(4)]
+        padded = jnp.pad(x, widths)
+        x = sum(
+            tap * jax.lax.slice_in_dim(padded, t, t + n, axis=axis)
+            for t, tap in enumerate(NORMAL)
+        )
+    return x
+
+
+def blur_depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """One convolution of every channel by itself."""
+    del kernel
+    return depthwise(x, NORMAL, (1, 1))
+
+
+def blur_packed(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Channels moved into the batch, then a convolution of one channel."""
+    del kernel
+    b, h, w, c = x.shape
+    one = jnp.asarray(np.multiply.outer(NORMAL, NORMAL))[:, :, None, None]
+    y = conv(x.transpose(0, 3, 1, 2).reshape(b * c, h, w, 1), one, (1, 1))
+    return y.reshape(b, c, h, w).transpose(0, 2, 3, 1)
+
+
+def blur_matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A product with a banded matrix along each axis."""
+    del kernel
+    band = sum(
+        t * np.eye(x.shape[1], k=k) for k, t in zip((1, 0, -1), NORMAL, strict=True)
+    )
+    band = band.astype(np.float32)
+    return jnp.einsum("ih,jw,bhwc->bijc", band, band, x, precision=PRECISION)
+
+
+def _ours(layer: Callable) -> Form:
+    return lambda x, kernel: layer(x, kernel, TAPS)
+
+
+FORMS: dict[str, dict[str, Form]] = {
+    "up": {
+        "ours": _ours(fir.up_conv2d),
+        "transposed, shifts": up_dilated,
+        "transposed, depthwise": up_dilated_depthwise,
+        "transposed, folded": up_dilated_folded,
+        "zeros, filter, plain": up_zeros,
+        "polyphase": up_polyphase,
+        "polyphase, own gradients": up_polyphase_own_gradients,
+    },
+    "down": {
+        "ours": _ours(fir.down_conv2d),
+        "shifts, strided": down_strided,
+        "depthwise, strided": down_strided_depthwise,
+        "strided, folded": down_strided_folded,
+        "polyphase": down_polyphase,
+        "polyphase, own gradients": down_polyphase_own_gradients,
+        "shifts, plain, dropped": down_full,
+    },
+    "box_up": {
+        "ours": resample.upscale_conv2d,
+        "repeated, plain": box_up_plain,
+        "transposed, folded": box_up_dilated,
+    },
+    "box_down": {
+        "ours": resample.conv_downscale2d,
+        "plain, averaged": box_down_plain,
+        "strided, folded": box_down_strided,
+    },
+    "blur": {
+        "ours": blur_ours,
+        "shifts": blur_shifts,
+        "depthwise": blur_depthwise,
+        "channels in batch": blur_packed,
+        "banded matrices": blur_matmul,
+    },
+}
