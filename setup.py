@@ -13,7 +13,13 @@ setup(
     license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.11",
     packages=find_packages(include=["stylegan_jax", "stylegan_jax.*"]),
-    package_data={"stylegan_jax.data": ["assets/emoji64.zip", "assets/NOTICE"]},
+    package_data={
+        "stylegan_jax.data": ["assets/emoji64.zip", "assets/NOTICE"],
+        "stylegan_jax.metrics.networks": [
+            "assets/lpips_vgg_v0.1.safetensors",
+            "assets/LICENSE.lpips",
+        ],
+    },
     install_requires=[
         "absl-py",
         "array_record; sys_platform == 'linux'",  # random access into TFDS files

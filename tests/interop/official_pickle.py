@@ -99,7 +99,6 @@ class _Numpy1Pickler(pickle.Pickler):
         return NotImplemented
 
 
-@contextlib.contextmanager
 def _official_modules():
     contents = {
         "dnnlib": {},
@@ -113,6 +112,12 @@ def _official_modules():
     for called in _CALLED:
         f = called.function
         contents.setdefault(f.__module__, {})[f.__name__] = f
+    return registered(contents)
+
+
+@contextlib.contextmanager
+def registered(contents):
+    """Modules that do not exist, name -> attributes, for the moment of writing."""
     saved = {name: sys.modules.get(name) for name in contents}
     for name, attributes in contents.items():
         module = types.ModuleType(name)

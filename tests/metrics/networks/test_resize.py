@@ -1,0 +1,74 @@
+"""Resizing, held to TensorFlow 1, PyTorch, Pillow and clean-fid."""
+
+import jax
+import numpy as np
+import pytest
+
+from stylegan_jax.metrics.networks import resize
+from tests import goldens
+from tests.metrics.networks import recipe
+
+SIZES = ("32x32", "1024x1024", "45x70", "299x299")
+# Ours -> the golden's name.
+NAMES = {
+    "tf1_bilinear": "tf1_bilinear",
+    "tf1_nearest": "nearest_tf1",
+    "half_pixel_bilinear": "half_pixel_bilinear",
+    "clean": "cleanfid_pil_bicubic_float",
+    "align_corners_bilinear": "align_corners_bilinear",
+    "half_pixel_bicubic": "torch_bicubic_a-0.75",
+    "antialias_bilinear": "antialias_bilinear",
+    "antialias_bicubic": "antialias_bicubic_a-0.5",
+    "pillow_bilinear": "pil_bilinear_uint8",
+    "pillow_bicubic": "pil_bicubic_uint8",
+    "pillow_lanczos": "pil_lanczos_uint8",
+}
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def case(request):
+    """A size, its picture, facts, and arrays."""
+    facts = recipe.document("metrics/resize.json")
+    entry = facts["cases"][request.param]
+    picture = recipe.pattern(*entry["hw"], entry["pattern_seed"])
+    arrays = goldens.below(goldens.arrays("metrics/resize.npz"), request.param + "/")
+    return facts["rows"], picture, entry["modes"], arrays
+
+
+def test_all_modes_are_held_to_a_golden():
+    assert set(NAMES) == set(resize.MODES)
+
+
+@pytest.mark.parametrize("mode", NAMES)
+def test_golden(case, mode):
+    """Float32 sums of 255s are exact to 1e-4; Pillow's results are whole numbers."""
+    rows, picture, facts, arrays = case
+    result = np.asarray(resize.resize(picture[None], 299, 299, mode))[0]
+    expected = facts[NAMES[mode]]
+    tolerance = 0.0 if mode.startswith("pillow") else 2e-4
+    if NAMES[mode] in arrays:  # where the size is kept, only statistics are there
+        np.testing.assert_allclose(
+            result[rows][..., 0], arrays[NAMES[mode]], atol=tolerance, rtol=0
+        )
+    exact = result.astype(np.float64)
+    np.testing.assert_allclose(exact.mean((0, 1)), expected["mean"], atol=2e-4, rtol=0)
+    np.testing.assert_allclose(exact.std((0, 1)), expected["std"], atol=2e-4, rtol=0)
+
+
+def test_an_image_of_the_size_is_left_alone():
+    image = recipe.pattern(299, 299, 3)[None]
+    for mode in resize.MODES:
+        np.testing.assert_array_equal(resize.resize(image, 299, 299, mode), image)
+
+
+@pytest.mark.parametrize("mode", NAMES)
+def test_a_flat_image_stays_flat(mode):
+    image = np.full((1, 9, 13, 3), 200, np.uint8)
+    result = jax.jit(resize.resize, static_argnums=(1, 2, 3))(image, 20, 5, mode)
+    np.testing.assert_allclose(result, 200.0, atol=1e-3)
+    assert result.shape == (1, 20, 5, 3) and result.dtype == np.float32
+
+
+def test_an_unknown_mode_is_told():
+    with pytest.raises(ValueError, match=r"no resize mode 'cubic'.*'tf1_bilinear'"):
+        resize.resize(np.zeros((1, 4, 4, 3), np.uint8), 8, 8, "cubic")
