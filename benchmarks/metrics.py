@@ -42,11 +42,12 @@ def measure(count: int, dimensions: int, plain: bool) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     spread = np.linspace(1, 0.01, dimensions) ** 2
     mix = rng.normal(size=(dimensions, dimensions)) / np.sqrt(dimensions)
-    sets = [
-        np.maximum((rng.normal(size=(count, dimensions)) * spread) @ mix + shift, 0)
-        for shift in (0.1, 0.12)
-    ]
-    sets = [features.astype(np.float32) for features in sets]
+    sets = [np.empty((count, dimensions), np.float32) for _ in range(2)]
+    for features, shift in zip(sets, (0.1, 0.12), strict=True):
+        for begin in range(0, count, BATCH):  # which keeps the peak of memory low
+            part = features[begin : begin + BATCH]
+            noise = rng.normal(size=part.shape) * spread
+            part[:] = np.maximum(noise @ mix + shift, 0)
     start = peak_megabytes()
     steps: dict[str, dict[str, float]] = {}
 
