@@ -20,7 +20,7 @@ from stylegan_jax.reporting import Reporter
 class Page(HTMLParser):
     """Checks that elements are closed in order; collects what they are."""
 
-    EMPTY = frozenset({"meta", "img", "input", "line", "circle"})
+    EMPTY = frozenset({"meta", "img", "input"})
 
     def __init__(self, text: str):
         super().__init__()

@@ -66,7 +66,8 @@ class Moments:
         self._waiting = 0
         self._count = 0  # rows that are in the sums
         self._mean = np.zeros(features)
-        self._scatter: np.ndarray | None = None  # [F, F], sum of outer products
+        # Sum of outer products [F, F]; only the upper triangle is kept up.
+        self._scatter: np.ndarray | None = None
 
     @property
     def count(self) -> int:
@@ -111,7 +112,8 @@ class Moments:
             return Gaussian(mean, (rows - mean) / np.sqrt(n))
         if self._waiting:
             self._fold()
-        return Gaussian.of_moments(self._mean, self._scatter / n)
+        upper = np.triu(self._scatter) / n
+        return Gaussian.of_moments(self._mean, upper + np.triu(upper, 1).T)
 
     def covariance(self, divisor: str = "N-1") -> np.ndarray:
         """The covariance [F, F] of the rows so far."""
@@ -120,20 +122,22 @@ class Moments:
 
     def _fold(self) -> None:
         """Puts the waiting rows into the sums (Chan, Golub and LeVeque 1979)."""
-        rows = np.concatenate(self._rows).astype(np.float64)
+        count, total = self._waiting, self._count + self._waiting
+        # One row more, for the distance of the two means.
+        rows = np.empty((count + 1, self._features))
+        np.concatenate(self._rows, out=rows[:count])
         self._rows, self._waiting = [], 0
-        mean = rows.mean(axis=0)
-        rows -= mean
-        total = self._count + len(rows)
+        mean = rows[:count].mean(axis=0)
+        rows[:count] -= mean
         shift = mean - self._mean
-        scatter = rows.T @ rows  # NumPy notices the symmetry: half the work
+        rows[count] = np.sqrt(self._count * count / total) * shift
         if self._scatter is None:
-            self._scatter = scatter
-        else:
-            self._scatter += scatter
-            weight = self._count * len(rows) / total
-            self._scatter += np.outer(weight * shift, shift)
-        self._mean += shift * (len(rows) / total)
+            self._scatter = np.zeros((self._features,) * 2, order="F")
+        # In place, and one triangle: half the work.
+        self._scatter = scipy.linalg.blas.dsyrk(
+            1.0, rows.T, beta=1.0, c=self._scatter, overwrite_c=1
+        )
+        self._mean += shift * (count / total)
         self._count = total
 
 

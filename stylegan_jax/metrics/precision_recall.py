@@ -13,7 +13,7 @@ import numpy as np
 
 NEIGHBORS = 3
 BLOCK_ROWS = 1024  # of which all distances are held at once
-SPARE = 8  # candidates beyond k for the exact search of the k-th neighbour
+SPARE = 1  # neighbours beyond the k-th that are looked at, to see whether it is clear
 PAIRS = 4096  # whose exact distances are taken at once
 
 
@@ -130,21 +130,21 @@ def _squared_radii(members: _Set, k: int) -> np.ndarray:
     wanted = min(count, k + 1 + SPARE)
     for block in _blocks(count):
         near = members.near(block, members)
+        tolerance = members.tolerance(block, members)
         rows = np.arange(block.start, block.stop)
         best = np.argpartition(near, wanted - 1, axis=1)[:, :wanted]
-        exact = members.exact(np.repeat(rows, wanted), members, best.ravel())
-        exact = np.sort(exact.reshape(best.shape), axis=1)
-        radii[block] = exact[:, k]
-        if wanted == count:
-            continue
-        # Whoever is not among the best is at least so far away.
-        beyond = np.take_along_axis(near, best, axis=1).max(axis=1)
-        beyond = beyond - members.tolerance(block, members)[:, 0]
-        for row in np.flatnonzero(beyond < exact[:, k]):
-            everyone = np.arange(count)
-            mine = np.full(count, rows[row])
-            distances = members.exact(mine, members, everyone)
-            radii[rows[row]] = np.partition(distances, k)[k]
+        distances = np.take_along_axis(near, best, axis=1)
+        order = np.argsort(distances, axis=1)
+        best, distances = (np.take_along_axis(x, order, 1) for x in (best, distances))
+        radii[block] = members.exact(rows, members, best[:, k])
+        # Where rounding may have put another one in the k-th place, look at more.
+        gaps = np.diff(distances, axis=1, append=np.inf)
+        clear = np.minimum(gaps[:, k - 1], gaps[:, k]) > 2 * tolerance[:, 0]
+        for row in np.flatnonzero(~clear):
+            reach = distances[row, k] + 2 * tolerance[row, 0]
+            others = np.flatnonzero(near[row] <= reach)
+            exact = members.exact(np.full(len(others), rows[row]), members, others)
+            radii[rows[row]] = np.partition(exact, k)[k]
     return radii
 
 

@@ -236,7 +236,9 @@ def find(names: list[str]) -> dict[str, Metric]:
     problems = []
     for name in names:
         if name not in METRICS:
-            close = difflib.get_close_matches(name.lower(), METRICS, n=2, cutoff=0.4)
+            close = [known for known in METRICS if known.startswith(name.lower())][:2]
+            if not name or not close:
+                close = difflib.get_close_matches(name.lower(), METRICS, 2, cutoff=0.4)
             guess = f"; did you mean {' or '.join(close)}?" if close else ""
             problems.append(f"unknown metric {name!r}{guess}")
     if problems or not names:

@@ -33,6 +33,7 @@ def settings(tmp_path, **changes):
     } | {f"evaluation.{name}": value for name, value in changes.items()}
 
 
+@pytest.mark.slow
 def test_a_run_with_metrics(tmp_path_factory, tmp_path, capsys):
     run = tmp_path / "run"
     e = tiny.experiment(settings(tmp_path, alarm_msssim=-2.0))
@@ -65,6 +66,20 @@ def test_a_run_with_metrics(tmp_path_factory, tmp_path, capsys):
     train.train(tiny.experiment(settings(tmp_path) | longer), run)
     again = (run / "metrics.jsonl").read_text().splitlines()
     assert len(again) == len(rows)
+
+
+def test_a_short_run_with_metrics(tmp_path, capsys):
+    short = {"training.total_kimg": 0.064}
+    run = tmp_path / "run"
+    train.train(tiny.experiment(settings(tmp_path, alarm_msssim=-2.0) | short), run)
+    rows = [json.loads(x) for x in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["name"], r["checkpoint"]) for r in rows] == [("swd", 48), ("msssim", 48)]
+    assert {int(p.name) for p in (run / "checkpoints").iterdir()} == {48, 64}
+    lines = capsys.readouterr().out.splitlines()
+    [tick] = [line for line in lines if line.startswith("tick 4")]
+    assert "COLLAPSE? MS-SSIM" in tick
+    report = (run / "report.html").read_text()
+    assert '<text class="title" x="56" y="14">swd</text>' in report
 
 
 def test_metrics_that_cannot_be_taken_do_not_end_the_run(tmp_path, capsys, monkeypatch):
