@@ -15,6 +15,9 @@ from stylegan_jax.config import image_size
 from stylegan_jax.data.images import box_average, tensorflow
 from stylegan_jax.data.interface import Source
 
+# TensorFlow's, before the two numbers of a seed: the orders are to stay what they were.
+_SEED_PADDING = 498247692
+
 Batch = tuple[np.ndarray, np.ndarray]
 
 
@@ -89,10 +92,15 @@ def batches(
         image = tf.ensure_shape(image, [*read_size, source.channels])
         return box_average(image, size), tf.ensure_shape(label, [source.label_size])
 
+    # Not `unbatch`, which crashes on labels without components (TensorFlow 2.21).
+    @tf.autograph.experimental.do_not_convert
+    def singly(*fetched: Any) -> Any:
+        return tf.data.Dataset.from_tensor_slices(fetched)
+
     dataset = (
         tf.data.Dataset.counter()
         .map(fetch, num_parallel_calls=2, deterministic=True)
-        .unbatch()
+        .flat_map(singly)
         .map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(share, drop_remainder=True)
         .prefetch(prefetch_batches)
@@ -141,12 +149,14 @@ def _shuffled(positions: Any, num_images: int, seed: int) -> Any:
     epochs = positions // num_images
     # The shuffle sees 31 bits of a seed; hashing first lets larger ones differ too.
     hashed = int(np.random.SeedSequence(seed).generate_state(1)[0]) & 0x7FFFFFFF
-    return tf.random.experimental.index_shuffle(
-        positions % num_images,
-        seed=tf.stack(
-            [tf.fill(tf.shape(epochs), tf.constant(hashed, tf.int64)), epochs], -1
-        ),
+    # As `tf.random.experimental.index_shuffle` does it for one position; for several it
+    # pads the seeds along the wrong axis (TensorFlow 2.21).
+    ones = tf.ones_like(epochs)
+    return tf.raw_ops.RandomIndexShuffle(
+        index=positions % num_images,
+        seed=tf.stack([_SEED_PADDING * ones, hashed * ones, epochs], -1),
         max_index=tf.constant(num_images - 1, tf.int64),
+        rounds=4,
     )
 
 
