@@ -139,6 +139,9 @@ class Run:
     """Seed, cadence and outputs; nothing here changes what is learned but `seed`."""
 
     seed: int = 0
+    # Of one start, compilation included: then the run saves and ends, as at a signal,
+    # and the same command goes on from there. 0: no limit.
+    time_limit_minutes: float = 0.0
     tick_kimg: float = 40.0  # one line, one image grid
     tick_kimg_by_resolution: ByResolution = ()
     checkpoint_every_ticks: int = 5
@@ -523,6 +526,7 @@ _NON_NEGATIVE = (
     "training.gp_weight",
     "training.drift_weight",
     "run.seed",
+    "run.time_limit_minutes",
 )
 _BELOW_ONE = ("training.adam_beta1", "training.adam_beta2")
 _FRACTIONS = (

@@ -65,7 +65,7 @@ def main(argv: list[str]) -> None:
 
 
 def train(e: Experiment, directory: epath.Path) -> TrainState:
-    """Trains an experiment in a directory, to the end or to a signal.
+    """Trains an experiment in a directory, to the end, a signal or its time limit.
 
     Args:
       e: the experiment.
@@ -80,6 +80,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
       training.loop.Diverged: too many updates in a row were not finite.
       CheckpointError: no checkpoint can be read, or the last one not be written.
     """
+    stop = loop.StopRequest(e.run.time_limit_minutes)
     devices = parallel.data_parallel(e.run.height_devices)
     stages = growth.stages(e)
     for stage in stages:
@@ -173,7 +174,6 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         evaluate=evaluate,
         stage_cost=lambda resolution: stage_cost(generator, resolution),
     )
-    stop = loop.StopSignal()
     trainer = loop.Loop(
         e,
         phases=phases,
@@ -186,9 +186,10 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         stop=stop,
     )
     try:
-        with stop.installed():
+        with stop.signals_heard():
             state = trainer.run(state, progress)
-        how = "stopped by a signal" if stop.requested else "finished"
+        whole = progress.images_seen >= stages[-1].end_images
+        how = "finished" if whole else f"stopped by {stop.reason}"
         reporter.line(
             f"{how} at {progress.images_seen / 1000:g} kimg after "
             f"{format_duration(progress.training_seconds)} of training; saved in "

@@ -543,6 +543,9 @@ PROBLEMS = {
     "`model.pixel_norm` (=True) has no meaning for stylegan2": changed(
         model={"family": "stylegan2", "pixel_norm": True}
     ),
+    "`run.time_limit_minutes` (=-1.0) must not be negative": changed(
+        run={"time_limit_minutes": -1.0}
+    ),
     "`run.heartbeat_seconds` (=0) must be positive": changed(
         run={"heartbeat_seconds": 0}
     ),

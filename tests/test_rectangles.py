@@ -130,12 +130,14 @@ STYLEGAN2 = {
     "training.total_kimg": 0.032,
 }
 RUNS = {
-    "wide": {
-        "data.base_size": (2, 4),
+    "wide": {"data.base_size": (2, 4)},
+    "gray": {
+        "data.base_size": (3, 2),
+        "data.channels": 1,
+        "data.resolution": 8,
         "training.g_reg_interval": 2,
         "training.path_length_weight": 2.0,
     },
-    "gray": {"data.base_size": (3, 2), "data.channels": 1, "data.resolution": 8},
     "transparent": {
         "data.channels": 4,
         "data.resolution": 8,

@@ -83,7 +83,8 @@ def test_the_log_agrees_with_the_schedule(finished):
         assert row["d_main/skipped_total"] == row["g_main/skipped_total"] == 0
     assert [row["event"] for row in tiny.log(finished) if "event" in row] == [
         "start",
-        *["compiled", "stage"] * 3,
+        *["compiled", "stage"] * 2,
+        "stage",  # by the program of the fading one
         "end",
     ]
     assert tiny.events(finished, "end")[0]["images_seen"] == tiny.END
@@ -134,24 +135,23 @@ def test_one_compilation_a_stage_and_ahead_of_it(tmp_path, monkeypatch):
     assert second_tick["stage"] == "8x8"
 
 
-def test_the_stages_of_a_resolution_can_share_programs(finished, tmp_path):
-    e = tiny.experiment({"run.share_programs": True})
-    state = train.train(e, tmp_path)
-    compiled = tiny.events(tmp_path, "compiled")
-    assert [row["stage"] for row in compiled] == ["8x8", "16x16 fading in"]
-    alone = workdir.load_generator(finished)
+def test_the_stages_of_a_resolution_need_not_share_programs(finished, tmp_path):
+    run = tiny.copy_up_to(finished, 160, tmp_path / "run")
+    state = train.train(tiny.experiment({"run.share_programs": False}), run)
+    before, after = (tiny.events(r, "compiled") for r in (finished, run))
+    assert [row["stage"] for row in before] == ["8x8", "16x16 fading in"]
+    assert [row["stage"] for row in after[len(before) :]] == ["16x16"]
+    shared = workdir.load_generator(finished)
     chex.assert_trees_all_close(
-        state.ema["params"], alone.variables["params"], rtol=0, atol=2e-3
+        state.ema["params"], shared.variables["params"], rtol=0, atol=2e-3
     )
 
 
 # Interrupted and resumed
 
 
-@pytest.mark.parametrize(
-    "at",
-    [tiny.BOUNDARY, *(pytest.param(at, marks=pytest.mark.slow) for at in (96, 128))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [tiny.BOUNDARY, 96, 128])
 def test_a_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, capsys, at):
     """From before the stage boundary, exactly at it, and while fading in."""
     resumed = tiny.copy_up_to(finished, at, tmp_path / "run")
@@ -234,6 +234,18 @@ def test_a_signal_saves_and_ends_the_run(tmp_path, capsys, number):
     start = tiny.events(run, "start")[-1]["images_seen"]
     assert start == last["images_seen"]
     assert int(state.images_seen) == 8 * int(state.step) == start + 32
+
+
+def test_a_run_ends_when_its_time_is_up_and_goes_on(tmp_path, capsys):
+    changes = tiny.SMALLEST | {"training.total_kimg": 0.064}
+    short = changes | {"run.time_limit_minutes": 1e-6}
+    for seen in (16, 32):  # a start trains a round at least
+        assert int(train.train(tiny.experiment(short), tmp_path).images_seen) == seen
+        kimg = seen / 1000
+        assert f"stopped by its time limit at {kimg:g} kimg" in capsys.readouterr().out
+    assert int(train.train(tiny.experiment(changes), tmp_path).images_seen) == 64
+    out = capsys.readouterr().out
+    assert "resuming at 0.032 kimg" in out and "finished at 0.064 kimg" in out
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """A run that is small enough for tests: how to make, start, keep and look at it.
 
-8x8 for 112 images, 16x16 fading in up to 160, then 16x16 up to 192; 16 images are a
-round, a tick and a checkpoint. Its programs come out of the persistent cache that
-conftest.py sets up; changes of lengths, rates and cadences need no new ones.
+8x8 for 112 images, 16x16 fading in up to 160, then up to 192 by the same programs; 16
+images are a round, a tick and a checkpoint. Programs come out of the persistent cache
+that conftest.py sets up; changes of lengths, rates and cadences need no new ones.
 """
 
 import contextlib
@@ -61,6 +61,7 @@ _BASE = {
     "run.keep_checkpoints": 20,
     "run.grid_rows": 2,
     "run.grid_columns": 3,
+    "run.share_programs": True,
     "run.compilation_cache": None,
 }
 

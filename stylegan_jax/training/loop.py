@@ -5,6 +5,7 @@ What it trains, on what data and how it is looked at are handed to it.
 
 import contextlib
 import dataclasses
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -80,29 +81,45 @@ class Hooks:
     stage_cost: Callable[[int], float]
 
 
-class StopSignal:
-    """Notes SIGINT and SIGTERM, so that the loop can end in order.
+class StopRequest:
+    """Whether a run should end in order: SIGINT or SIGTERM came, or its time is up.
 
     A second SIGINT interrupts at once.
+
+    Attributes:
+      reason: what asked for it; None while nothing has.
     """
 
-    def __init__(self):
-        self.requested = False
+    def __init__(self, minutes: float = 0.0):
+        """The time begins now; 0 sets no limit."""
+        self.reason: str | None = None
+        self._end = time.monotonic() + (60 * minutes if minutes else math.inf)
+
+    @property
+    def made(self) -> bool:
+        """Whether there is one by now."""
+        if self.reason is None and time.monotonic() >= self._end:
+            self.reason = "its time limit"
+        return self.reason is not None
+
+    def take_over(self) -> None:
+        """Notes that another process has one."""
+        self.reason = self.reason or "another process"
 
     @contextlib.contextmanager
-    def installed(self) -> Iterator["StopSignal"]:
-        """Handles the signals within the block."""
+    def signals_heard(self) -> Iterator[None]:
+        """Takes signals for requests within the block."""
         signals = (signal.SIGINT, signal.SIGTERM)
         before = {s: signal.signal(s, self._handle) for s in signals}
         try:
-            yield self
+            yield
         finally:
             for s, handler in before.items():
                 signal.signal(s, handler)
 
     def _handle(self, number: int, frame: Any) -> None:
         del frame
-        self.requested = True
+        self.reason = "a signal"
         if number == signal.SIGINT:
             signal.signal(number, signal.default_int_handler)
 
@@ -121,7 +138,7 @@ class Loop:
         parallel: Parallel,
         checkpoints: Checkpoints,
         reporter: Reporter,
-        stop: StopSignal,
+        stop: StopRequest,
     ):
         """Puts the parts together; `run` starts."""
         self._e, self._phases, self._stages = e, phases, stages
@@ -197,15 +214,16 @@ class Loop:
         return state
 
     def _agree_to_stop(self) -> bool:
-        """Whether a signal has reached any process, the same answer on all of them.
+        """Whether any process is to stop, the same answer on all of them.
 
         With several processes the answer is that of the round before: waiting for this
         round's would keep the host from running ahead of the device.
         """
-        self._votes.append(self._parallel.any_process(self._stop.requested))
+        self._votes.append(self._parallel.any_process(self._stop.made))
         waiting = int(self._parallel.process_count > 1)
         stopping = len(self._votes) > waiting and self._votes.pop(0)()
-        self._stop.requested |= stopping
+        if stopping:
+            self._stop.take_over()
         return stopping
 
     def _enter(self, stage: Stage) -> Programs:

@@ -119,7 +119,8 @@ class ProgramCache:
     def _compiled_as(self, stage: Stage) -> Stage:
         """The stage whose programs serve this one: itself, or the fading one."""
         first = stage.resolution == self._e.training.initial_resolution
-        if first or not self._e.run.share_programs:
+        fades_in = self._e.model.growing and not first
+        if not (fades_in and self._e.run.share_programs):
             return stage
         return dataclasses.replace(stage, fading=True)
 
