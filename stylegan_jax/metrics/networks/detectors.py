@@ -195,12 +195,12 @@ def save(name: str, path: str | os.PathLike, out: str | os.PathLike) -> None:
       out: e.g. `cache_folder() / "inception.safetensors"`.
 
     Raises:
-      ValueError: as `load`.
+      ValueError: there are no such weights, or the file is not of them.
     """
-    make, unmake = {
-        "inception": (inception_weights.load, inception_weights.save),
-        "vgg16": (vgg_weights.load, vgg_weights.save),
-    }[name]
-    path = Path(path)
+    modules = {"inception": inception_weights, "vgg16": vgg_weights}
+    if name not in modules:
+        raise ValueError(f"there are no weights {name!r}; choose of {list(modules)}")
+    path, module = Path(path), modules[name]
+    arrays = module.save(_loaded(module.load, path))
     metadata = {"network": name, "from": path.name, "sha256": sha256(path)}
-    safetensors.write(out, unmake(_loaded(make, path)), metadata)
+    safetensors.write(out, arrays, metadata)

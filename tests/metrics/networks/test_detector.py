@@ -1,5 +1,6 @@
 """Batches over devices: any number of images, the same numbers on any devices."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -111,3 +112,31 @@ except ValueError as error:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "`batch_size` (=12) must be divisible by the 8 devices" in done.stdout
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_numbers_of_one():
+    """Each of its own images, and not equally many."""
+    code = """
+import sys
+import numpy as np
+from stylegan_jax import parallel
+parallel.initialize(sys.argv[1], 2, int(sys.argv[2]), 30)
+from tests.metrics.networks.test_detector import expected, make
+images = np.random.default_rng(0).integers(0, 256, (21, 5, 7, 3), np.uint8)
+images = [images[:6], images[6:]][int(sys.argv[2])]
+np.testing.assert_allclose(make(2)(images).pool, expected(images), rtol=1e-6)
+parallel.data_parallel().check_agreement({})
+"""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, address, str(i)], cwd=ROOT)
+        for i in (0, 1)
+    ]
+    try:
+        assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()

@@ -1,5 +1,6 @@
 """Inception-v3, held to pytorch-fid and torch-fidelity."""
 
+import hashlib
 import json
 
 import flax.traverse_util
@@ -50,6 +51,26 @@ def test_features_of_small_images(weights, facts):
     check(features, "torch_fidelity", facts, names)
     assert isinstance(detector, Detector)
     assert detector.dimensions == 2048 and detector.resize == "tf1_bilinear"
+
+
+def test_weights_are_kept_as_safetensors(weights, tmp_path):
+    out = tmp_path / "inception.safetensors"
+    detectors.save("inception", weights, out)
+    arrays, metadata = safetensors.read(out)
+    original = safetensors.read(weights)[0]
+    assert set(arrays) == set(original)
+    for name, array in original.items():
+        np.testing.assert_array_equal(arrays[name], array)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert metadata == {
+        "network": "inception",
+        "from": "recipe.safetensors",
+        "sha256": digest,
+    }
+    with pytest.raises(ValueError, match=r"no weights 'fid'; choose of \['inception'"):
+        detectors.save("fid", weights, out)
+    with pytest.raises(ValueError, match="recipe.safetensors: The tensors are not"):
+        detectors.save("vgg16", weights, out)
 
 
 @pytest.mark.slow

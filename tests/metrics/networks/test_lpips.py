@@ -143,6 +143,20 @@ def test_every_tensor_of_torchvisions_file_has_its_place():
     assert {tuple(k.key for k in path) for path, _ in flat} == {e.path for e in entries}
 
 
+def test_every_layout_has_an_inverse():
+    """The first layer after the maps takes them flattened in the order C,H,W."""
+    rng = np.random.default_rng(0)
+    for entry in vgg_weights.entries():
+        array = rng.random((3, *entry.shape[1:]), np.float32)
+        ours = entry.layout.load(array)
+        np.testing.assert_array_equal(entry.layout.save(ours), array)
+        if entry.name == "classifier.0.weight":
+            maps = rng.random((2, 512, 7, 7), np.float32)
+            theirs = maps.reshape(2, -1) @ array.T
+            flat = maps.transpose(0, 2, 3, 1).reshape(2, -1)
+            np.testing.assert_allclose(flat @ ours, theirs, rtol=1e-4)
+
+
 class Sized:
     """Stands for an array of a shape; 553 MB are not needed to find its name."""
 
