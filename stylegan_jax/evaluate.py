@@ -93,11 +93,10 @@ def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> evaluatio
         resolution=trained.resolution,
         fade=trained.fade,
     )
+    fit = FLAGS.fit if FLAGS.data is not None else trained.experiment.data.fit
     return evaluation.Asked(
         metrics=metrics,
-        reals=None
-        if reals is None
-        else RealImages(reals, devices, FLAGS.seed, trained.experiment.data.fit),
+        reals=None if reals is None else RealImages(reals, devices, FLAGS.seed, fit),
         generated=GeneratedImages(
             subject, devices, FLAGS.seed, weights, FLAGS.truncation_psi, FLAGS.noise
         ),

@@ -236,7 +236,16 @@ def _images(
 
 
 def class_weights(source: Source) -> np.ndarray:
-    """The share [L] of each class in a data set."""
+    """The share [L] of each class in a data set.
+
+    Raises:
+      ValueError: its labels are vectors, not classes.
+    """
+    if source.label_vectors:
+        raise ValueError(
+            f"the labels of {source.name} are vectors; metrics of generated images draw "
+            "classes, so give them images instead, with --images_b"
+        )
     tf = tensorflow()
 
     @tf.autograph.experimental.do_not_convert
@@ -250,5 +259,5 @@ def class_weights(source: Source) -> np.ndarray:
     )
     counts = np.zeros(source.label_size)
     for part in labels.as_numpy_iterator():
-        counts += np.bincount(part, minlength=source.label_size)
+        counts += part.sum(axis=0)
     return counts / counts.sum()

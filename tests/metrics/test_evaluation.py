@@ -323,19 +323,29 @@ def run_worker(*arguments):
     )
 
 
+def numbers_of(process):
+    out, _ = tiny.finish(process)
+    return json.loads(out.splitlines()[-1])  # gloo has said something before
+
+
 @pytest.mark.slow
-def test_many_devices_and_processes_find_the_same(everything):
-    """Up to the rounding of images to 256 values, which a last bit may turn."""
-    _, found, _ = everything
-    expected = {name: r.measurement.value for name, r in found.items()}
+def test_many_devices_and_processes_find_the_same(devices):
+    """Exactly so of the same images.
+
+    A generator's are the same up to the last bits, which the steps of path lengths, of
+    1e-4, make large, and which may turn a value of 0 to 255 by one.
+    """
+    expected = evaluation_worker.numbers(devices)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    eight = json.loads(tiny.finish(run_worker(8))[0])
+    eight = numbers_of(run_worker(8))
     pair = [run_worker(2, port, process) for process in (0, 1)]
-    both = [json.loads(tiny.finish(process)[0]) for process in pair]
+    both = [numbers_of(process) for process in pair]
     assert both[0] == both[1]
     for other in (eight, both[0]):
         assert other.keys() == expected.keys()
         for name, value in expected.items():
-            np.testing.assert_allclose(other[name], value, rtol=1e-6, err_msg=name)
+            tolerance = 1e-6 if name.startswith("real/") else 1e-4
+            tolerance = 0.02 if name.startswith("ppl_") else tolerance
+            np.testing.assert_allclose(other[name], value, rtol=tolerance, err_msg=name)
