@@ -67,6 +67,9 @@ class Model:
     mbstd_group_size: int = 4  # samples; 1 turns minibatch stddev off
     mbstd_features: int = 1
     dtype: str = "float32"  # activations only; parameters stay float32
+    # Activations that are kept for the gradients: all, those of convolutions, or what
+    # enters each block; the rest is computed again. Less memory, more time.
+    remat: str = "none"  # none | convolutions | blocks
     # Growing networks.
     blur_filter: tuple[int, ...] = (1, 2, 1)  # () turns blurring off
     # The steps of the StyleGAN paper's Table 1 (B = all off, pixel_norm on).
@@ -103,7 +106,9 @@ class Training:
     learning_rate_by_resolution: ByResolution = ()
     learning_rate_rampup_kimg: float = 0.0
     discriminator_learning_rate: float | None = None  # None: the generator's
-    accumulation_rounds: int = 1  # parts of a batch, one after the other
+    # Parts of a batch, one after the other; None: as few as fit the devices' memory,
+    # for each stage. Random numbers and groups of minibatch stddev depend on them.
+    accumulation_rounds: int | None = 1
     steps_per_round: int = 4  # steps between two looks at the schedule
     adam_beta1: float = 0.0
     adam_beta2: float = 0.99
@@ -158,6 +163,9 @@ class Run:
     # for batches that are smaller than the number of devices.
     height_devices: int = 1
     height_min_resolution: int = 256
+    # Memory of each device that training may take; None: what the device reports. Where
+    # it is known, programs that exceed it are told of before they run.
+    device_memory_gib: float | None = None
     heartbeat_seconds: int = 60  # a process silent for so long is taken for dead
     hang_report_seconds: float = 300.0  # a round, compilation... as long is reported
 
@@ -365,7 +373,7 @@ def _misfits(e: Experiment) -> Iterator[str]:
             "dependence on w; set `model.const_input`=False too"
         )
     for total in sorted(set(_batch_sizes(e))):
-        batch_size = total / t.accumulation_rounds
+        batch_size = total / (t.accumulation_rounds or 1)
         if batch_size != int(batch_size):
             yield (
                 f"a batch of {total:g} does not split into "
@@ -441,6 +449,7 @@ _CHOICES = {
     "model.g_architecture": ("growing", "skip", "resnet", "orig"),
     "model.d_architecture": ("growing", "resnet", "skip", "orig"),
     "model.dtype": ("float32", "bfloat16"),
+    "model.remat": ("none", "convolutions", "blocks"),
     "training.loss": ("logistic", "wgan", "hinge"),
     "training.augment": ("none", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"),
 }
@@ -472,6 +481,7 @@ _POSITIVE = (
     "run.grid_rows",
     "run.grid_columns",
     "run.height_devices",
+    "run.device_memory_gib",
     "run.heartbeat_seconds",
     "run.hang_report_seconds",
 )

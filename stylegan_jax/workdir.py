@@ -33,6 +33,7 @@ OF_ONE_HOST = frozenset(
 # What may change between two starts of a run without breaking it.
 CHANGEABLE = OF_ONE_HOST | (
     {
+        "model.remat",
         "training.total_kimg",
         "training.nonfinite_limit",
         "training.transfer",  # of a new run only

@@ -64,6 +64,7 @@ def _stylegan1_generator(
             blur_filter=model.blur_filter,
         ),
         dtype=jnp.dtype(model.dtype),
+        remat=model.remat,
     )
 
 
@@ -78,6 +79,7 @@ def _stylegan1_discriminator(
         mbstd_group_size=model.mbstd_group_size,
         mbstd_features=model.mbstd_features,
         dtype=jnp.dtype(model.dtype),
+        remat=model.remat,
     )
 
 
@@ -97,6 +99,7 @@ def _stylegan2_generator(
         options=_stylegan2_options(model),
         low_precision_resolutions=model.low_precision_resolutions,
         dtype=jnp.dtype(model.dtype),
+        remat=model.remat,
     )
 
 
@@ -115,6 +118,7 @@ def _stylegan2_discriminator(
         freeze_layers=model.freeze_layers,
         low_precision_resolutions=model.low_precision_resolutions,
         dtype=jnp.dtype(model.dtype),
+        remat=model.remat,
     )
 
 

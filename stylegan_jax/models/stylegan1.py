@@ -22,6 +22,7 @@ from stylegan_jax.layers.normalization import (
     instance_norm,
     pixel_norm,
 )
+from stylegan_jax.layers.remat import convolved, remat
 from stylegan_jax.layers.statistics import minibatch_stddev
 from stylegan_jax.models import mapping
 from stylegan_jax.models.interface import (
@@ -77,6 +78,7 @@ class SynthesisLayer(nn.Module):
                 x = resample.blur2d(x, self.options.blur_filter)
             else:
                 x = convolution.conv2d(x, kernel)
+            x = convolved(x)
         self.sow("intermediates", "before_noise", x)
         if self.options.noise:
             x = NoiseInjection(name="noise")(x, noise)
@@ -127,6 +129,7 @@ class Generator(nn.Module):
         It matters for official weights only.
       growing: images at every resolution; else only the full one has a ToRGB.
       dtype: of the activations of the synthesis.
+      remat: of the synthesis layers, see `layers.remat`.
     """
 
     resolution: int = 1024
@@ -145,6 +148,7 @@ class Generator(nn.Module):
     fused_scale: bool | str = "auto"
     growing: bool = True
     dtype: jnp.dtype = jnp.float32
+    remat: str = "none"
 
     @property
     def base_size(self) -> tuple[int, int]:
@@ -174,8 +178,9 @@ class Generator(nn.Module):
         )
         input_type = ConstInput if self.const_input else DenseInput
         self.input = input_type(self.channels(4))
+        layer = remat(SynthesisLayer, self.remat, static_argnums=(3,))
         self.layers = [
-            SynthesisLayer(
+            layer(
                 self.channels(r),
                 kind,
                 self.options,
@@ -302,11 +307,12 @@ class DiscriminatorBlock(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B,R,R,features] -> [B,R/2,R/2,features_down]."""
         activation = ACTIVATIONS[self.nonlinearity].function
-        x = activation(Conv(self.features, 3, name="conv")(x))
+        x = convolved(Conv(self.features, 3, name="conv")(x))
+        x = activation(x)
         x = resample.blur2d(x, self.blur_filter)
         shape = (3, 3, self.features, self.features_down)
         kernel = EqualizedKernel(shape, name="down_kernel")()
-        x = resample.conv_downscale2d(x, kernel, self.plain_resampling)
+        x = convolved(resample.conv_downscale2d(x, kernel, self.plain_resampling))
         return activation(Bias(name="down_bias")(x))
 
 
@@ -318,6 +324,7 @@ class Discriminator(nn.Module):
       plain_resampling: see `LayerOptions`.
       growing: takes images of every resolution; else only the full one has a FromRGB.
       dtype: of the activations down to 4x4; the head is float32.
+      remat: of the blocks, see `layers.remat`.
 
     Reference: Karras et al. 2018, "Progressive Growing of GANs", table 2, with the
     blur of Karras et al. 2019.
@@ -334,6 +341,7 @@ class Discriminator(nn.Module):
     plain_resampling: bool = False
     growing: bool = True
     dtype: jnp.dtype = jnp.float32
+    remat: str = "none"
 
     @property
     def resolutions(self) -> list[int]:
@@ -347,7 +355,7 @@ class Discriminator(nn.Module):
             for r in self.resolutions
         ]
         self.blocks = [
-            DiscriminatorBlock(
+            remat(DiscriminatorBlock, self.remat)(
                 self.channels(r),
                 self.channels(r // 2),
                 self.nonlinearity,

@@ -24,6 +24,7 @@ from stylegan_jax.layers.convolution import conv2d
 from stylegan_jax.layers.linear import Bias, Dense, EqualizedKernel
 from stylegan_jax.layers.modulation import modulated_conv2d
 from stylegan_jax.layers.noise import NOISE_MODES, NoiseInjection
+from stylegan_jax.layers.remat import convolved, remat
 from stylegan_jax.layers.statistics import minibatch_stddev
 from stylegan_jax.models import mapping
 from stylegan_jax.models.interface import (
@@ -64,11 +65,12 @@ class LayerOptions:
         kernel = kernel.astype(x.dtype)
         match direction:
             case "up":
-                return fir.up_conv2d(x, kernel, self.taps)
+                y = fir.up_conv2d(x, kernel, self.taps)
             case "down":
-                return fir.down_conv2d(x, kernel, self.taps)
+                y = fir.down_conv2d(x, kernel, self.taps)
             case _:
-                return conv2d(x, kernel)
+                y = conv2d(x, kernel)
+        return convolved(y)
 
 
 class SynthesisLayer(nn.Module):
@@ -230,6 +232,7 @@ class Generator(nn.Module):
       low_precision_resolutions: N, as many of the highest resolutions (but never
         4x4) have activations of `dtype`; all others are float32.
       dtype: float32 or bfloat16 (or float16, which `conv_clamp` is meant for).
+      remat: of the blocks, see `layers.remat`.
     """
 
     resolution: int = 1024
@@ -248,6 +251,7 @@ class Generator(nn.Module):
     options: LayerOptions = LayerOptions()
     low_precision_resolutions: int = 0
     dtype: jnp.dtype = jnp.float32
+    remat: str = "none"
 
     @property
     def resolutions(self) -> list[int]:
@@ -278,8 +282,9 @@ class Generator(nn.Module):
             self.mapping_lr_multiplier,
             self.mapping_activation,
         )
+        block = remat(SynthesisBlock, self.remat, static_argnums=(3,))
         self.blocks = [
-            SynthesisBlock(
+            block(
                 self.channels(r),
                 self.options,
                 self.architecture == "resnet",
@@ -452,6 +457,7 @@ class Discriminator(nn.Module):
         (Mo et al. 2020, "Freeze the Discriminator").
       low_precision_resolutions: see `Generator`.
       dtype: of these activations; the head is float32.
+      remat: of the blocks, see `layers.remat`.
     """
 
     resolution: int = 1024
@@ -473,6 +479,7 @@ class Discriminator(nn.Module):
     freeze_layers: int = 0
     low_precision_resolutions: int = 0
     dtype: jnp.dtype = jnp.float32
+    remat: str = "none"
 
     @property
     def resolutions(self) -> list[int]:
@@ -509,7 +516,7 @@ class Discriminator(nn.Module):
         x, freeze = None, self.freeze_layers
         for i in range(len(self.resolutions) - 1, 0, -1):
             r = self.resolutions[i]
-            block = DiscriminatorBlock(
+            block = remat(DiscriminatorBlock, self.remat)(
                 self.channels(r),
                 self.channels(r // 2),
                 self.options,
