@@ -153,6 +153,16 @@ class Parallel:
             self.mesh, PartitionSpec(*[None] * axis, self.mesh.axis_names)
         )
 
+    def device_memory(self) -> float | None:
+        """Bytes of the smallest device of all processes; all have to call it.
+
+        None if a device does not say, as CPUs do not.
+        """
+        stats = [device.memory_stats() or {} for device in jax.local_devices()]
+        smallest = min(s.get("bytes_limit", 0) for s in stats)
+        everywhere = multihost_utils.process_allgather(np.float64(smallest))
+        return float(np.min(everywhere)) or None
+
     def check_agreement(self, facts: dict[str, str]) -> None:
         """Compares the processes, and runs a collective over all devices.
 

@@ -30,7 +30,7 @@ from stylegan_jax.models import Generator
 from stylegan_jax.parallel import Parallel
 from stylegan_jax.reporting import Reporter, format_duration, to_uint8
 from stylegan_jax.sampling import images as sampling
-from stylegan_jax.training import growth, loop, recipes, step, transfer
+from stylegan_jax.training import growth, loop, memory, recipes, step, transfer
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.growth import Stage
 from stylegan_jax.training.programs import ProgramCache
@@ -80,7 +80,8 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     stages = growth.stages(e)
     for stage in stages:
         name = "training.batch_size at {}x{}".format(*stage.size)
-        devices.check_batch(name, stage.batch_size, e.training.accumulation_rounds)
+        rounds = e.training.accumulation_rounds or 1
+        devices.check_batch(name, stage.batch_size, rounds)
     source = sources.open_source(e.data)
     info = workdir.DataInfo(
         source.name, source.num_images, source.classes, source.fingerprint
@@ -123,6 +124,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         lambda stage, seconds: reporter.event(
             "compiled", stage=stage.name, seconds=seconds
         ),
+        memory.budget(e, devices, reporter.line),
     )
     describe(reporter, e, source, abstract, devices, stages)
     if fresh:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from stylegan_jax.config import Experiment
 from stylegan_jax.parallel import Parallel
+from stylegan_jax.training import memory
 from stylegan_jax.training.growth import Stage
 from stylegan_jax.training.recipes import Phase
 from stylegan_jax.training.state import TrainState, shardings
@@ -29,6 +30,7 @@ class ProgramCache:
         abstract_state: TrainState,
         label_size: int,
         on_compiled: Callable[[Stage, float], None],
+        budget: memory.Budget = memory.UNKNOWN,
     ):
         """Remembers what compiling needs.
 
@@ -39,10 +41,11 @@ class ProgramCache:
           abstract_state: shapes, dtypes and shardings of the state.
           label_size: length of a label vector.
           on_compiled: told of each stage that is ready, and the seconds it took.
+          budget: the memory that a stage has to fit.
         """
         self._e, self._phases, self._parallel = e, phases, parallel
         self._state, self._label_size = abstract_state, label_size
-        self._on_compiled = on_compiled
+        self._on_compiled, self._budget = on_compiled, budget
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
         self._futures: dict[tuple[int, bool], Future[Programs]] = {}
 
@@ -64,7 +67,12 @@ class ProgramCache:
         return begins
 
     def get(self, stage: Stage) -> Programs:
-        """The programs of a stage; waits where they are not ready."""
+        """The programs of a stage; waits where they are not ready.
+
+        Raises:
+          memory.DoesNotFit: rounds were to be chosen, and no number of them fits; or
+            the compiler refuses those that were set.
+        """
         self.prepare(stage)
         return self._futures[_key(self._compiled_as(stage))].result()
 
@@ -78,7 +86,11 @@ class ProgramCache:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def lower(
-        self, stage: Stage, index: int, platform: str | None = None
+        self,
+        stage: Stage,
+        index: int,
+        platform: str | None = None,
+        rounds: int | None = None,
     ) -> jax.stages.Lowered:
         """Phase number `index` of the recipe at `stage`, traced and lowered.
 
@@ -87,8 +99,13 @@ class ProgramCache:
           index: of the phase.
           platform: "tpu", "cuda", ...; it need not be there. None for the one of the
             devices.
+          rounds: of accumulation; None for the experiment's, or as few as the batch
+            allows where it leaves them open.
         """
-        update = build_update(self._e, self._phases, index, stage, self._parallel)
+        rounds = rounds or self._rounds_options(stage)[0]
+        update = build_update(
+            self._e, self._phases, index, stage, self._parallel, rounds
+        )
         jitted = jax.jit(
             update,
             donate_argnums=0,
@@ -125,12 +142,30 @@ class ProgramCache:
 
     def _compile(self, stage: Stage) -> Programs:
         start = time.monotonic()
-        programs = {
-            phase.name: self.lower(stage, i).compile()
-            for i, phase in enumerate(self._phases)
-        }
+        names, limit = [phase.name for phase in self._phases], self._budget.limit
+        programs, fitted = memory.fit(
+            lambda name, rounds: self.lower(
+                stage, names.index(name), rounds=rounds
+            ).compile(),
+            names,
+            self._rounds_options(stage),
+            limit,
+        )
+        if limit is not None:
+            chosen = self._e.training.accumulation_rounds is None
+            if fitted.need.total > limit:
+                problem = memory.advice(self._e, fitted, stage, limit, self._parallel)
+                # Told at once: the stage may be days ahead.
+                self._budget.report(f"WARNING: {problem}")
+                if chosen or len(programs) < len(names):
+                    raise memory.DoesNotFit(problem)
+            elif chosen:
+                self._budget.report(memory.describe(fitted, stage, limit))
         self._on_compiled(stage, time.monotonic() - start)
         return programs
+
+    def _rounds_options(self, stage: Stage) -> list[int]:
+        return memory.options(self._e, stage.batch_size, self._parallel.batch_shards)
 
 
 def _key(stage: Stage) -> tuple[int, bool]:

@@ -68,16 +68,26 @@ def build_update(
     index: int,
     stage: Stage,
     parallel: Parallel,
+    rounds: int | None = None,
 ) -> Update:
     """The update of phase number `index` at `stage`.
+
+    Args:
+      e: the experiment.
+      phases: its recipe.
+      index: of the phase.
+      stage: of the schedule.
+      parallel: the devices.
+      rounds: of accumulation; None for the experiment's.
 
     Returns:
       A pure function (state, images_uint8 [B,H,W,C], labels [B,label_size], fade [],
       learning_rate []) -> (state, scalars named "<phase>/<scalar>").
     """
     phase = phases[index]
+    rounds = rounds or e.training.accumulation_rounds
+    assert rounds is not None, "the experiment leaves them open"
     optimizer = build_optimizers(e)[phase.network]
-    rounds = e.training.accumulation_rounds
     by_height = height_splitter(parallel, e.run.height_min_resolution)
     # The clock moves with the last of the phases that run at every step.
     clock = max(i for i, p in enumerate(phases) if p.interval == 1)

@@ -1,0 +1,224 @@
+"""Whether a program fits a device, and in how many rounds a batch does.
+
+XLA says before a program runs what memory it takes: arguments and results, which do not
+depend on the rounds, and temporary memory, most of which is the activations of one
+round's part of the batch.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import jax
+
+from stylegan_jax.config import Experiment
+from stylegan_jax.parallel import Parallel
+from stylegan_jax.training.growth import Stage
+
+GIB = 2**30
+# Of the memory that a device reports: the rest is for the batches to come, the pictures
+# and the allocator's gaps. What `run.device_memory_gib` says is taken as it stands.
+USABLE = 0.9
+
+
+class DoesNotFit(ValueError):
+    """No number of rounds makes a stage's programs fit; says what would."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """Memory of a program on one device, in bytes.
+
+    Attributes:
+      fixed: arguments, results that do not reuse their memory, and code.
+      temporary: the most that is in use at once beside that.
+    """
+
+    fixed: float
+    temporary: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.fixed + self.temporary
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """A number of rounds, and the phase that needs the most memory in it."""
+
+    rounds: int
+    phase: str
+    need: Need
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """What training may take on each device, and who is told how it is used.
+
+    Attributes:
+      limit: bytes of a device; None when nobody knows, and nothing is checked.
+      report: told, in a line, what was chosen for a stage, or that it does not fit.
+    """
+
+    limit: float | None = None
+    report: Callable[[str], None] = lambda text: None
+
+
+UNKNOWN = Budget()
+
+
+def need(compiled: jax.stages.Compiled) -> Need:
+    """The memory of a compiled program."""
+    m = compiled.memory_analysis()
+    results = m.output_size_in_bytes - m.alias_size_in_bytes
+    return Need(
+        m.argument_size_in_bytes + results + m.generated_code_size_in_bytes,
+        m.temp_size_in_bytes,
+    )
+
+
+def budget(e: Experiment, parallel: Parallel, report: Callable[[str], None]) -> Budget:
+    """What the experiment says that a device has, or what the devices say.
+
+    All processes have to call it; they get the same.
+
+    Raises:
+      ValueError: rounds are to be chosen, and nobody knows the memory.
+    """
+    if e.run.device_memory_gib is not None:
+        return Budget(e.run.device_memory_gib * GIB, report)
+    reported = parallel.device_memory()
+    limit = None if reported is None else reported * USABLE
+    if limit is None and e.training.accumulation_rounds is None:
+        raise ValueError(
+            "`training.accumulation_rounds` (=None) is chosen by the memory of the "
+            f"devices, and these ({jax.devices()[0].device_kind}) do not say how much "
+            "they have; set `run.device_memory_gib`, or a number of rounds"
+        )
+    return Budget(limit, report)
+
+
+def options(e: Experiment, batch_size: int, shards: int) -> list[int]:
+    """Numbers of rounds that split a batch as the networks and objectives need it.
+
+    Args:
+      e: the experiment; a number of rounds that it sets is the only one.
+      batch_size: global.
+      shards: parts of the batch that lie on different devices; each round has to have
+        equal shares of all of them.
+
+    Returns:
+      From few to many; never empty.
+    """
+    t = e.training
+    if t.accumulation_rounds is not None:
+        return [t.accumulation_rounds]
+    shrink = t.path_length_batch_shrink if t.path_length_weight else 1
+    each = batch_size // shards
+    return [
+        rounds
+        for rounds in range(1, each + 1)
+        if each % rounds == 0
+        and (part := batch_size // rounds) >= shrink
+        and part % min(e.model.mbstd_group_size, part) == 0
+    ]
+
+
+def fit(
+    compile_phase: Callable[[str, int], jax.stages.Compiled],
+    names: list[str],
+    rounds_options: list[int],
+    limit: float | None,
+) -> tuple[dict[str, jax.stages.Compiled], Fit]:
+    """Compiles the phases in the fewest rounds that fit.
+
+    Rounds that cannot fit, even if nothing but activations took temporary memory, are
+    not tried.
+
+    Args:
+      compile_phase: from a phase's name and a number of rounds.
+      names: of the phases.
+      rounds_options: see `options`.
+      limit: bytes of a device; None takes the first option.
+
+    Returns:
+      The programs by phase and what they take; it exceeds the limit if no option fits,
+      and then phases may be missing.
+    """
+    rounds = rounds_options[0]
+    while True:
+        programs, most, most_name = {}, Need(0, 0), ""
+        for name in names:
+            try:
+                programs[name] = compile_phase(name, rounds)
+                found = need(programs[name])
+            except jax.errors.JaxRuntimeError as error:  # TPUs find out by themselves
+                if limit is None or "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                found = Need(0, math.inf)
+            if found.total > most.total:
+                most, most_name = found, name
+            if limit is not None and found.total > limit and len(rounds_options) > 1:
+                break
+        result = Fit(rounds, most_name, most)
+        if limit is None or most.total <= limit:
+            return programs, result
+        larger = [
+            r
+            for r in rounds_options
+            if r > rounds
+            and (
+                most.temporary == math.inf
+                or most.fixed + most.temporary * rounds / r <= limit
+            )
+        ]
+        if not larger:
+            return programs, result
+        rounds = larger[0]
+
+
+def describe(fitted: Fit, stage: Stage, limit: float) -> str:
+    """What was chosen, in a line."""
+    times = "round" if fitted.rounds == 1 else "rounds"
+    return (
+        f"memory: stage {stage.name} in {fitted.rounds} {times} of "
+        f"{stage.batch_size // fitted.rounds} images takes "
+        f"{fitted.need.total / GIB:.3g} of {limit / GIB:.3g} GiB a device "
+        f"({fitted.phase}; {fitted.need.fixed / GIB:.3g} GiB of it is state)"
+    )
+
+
+def advice(
+    e: Experiment, fitted: Fit, stage: Stage, limit: float, parallel: Parallel
+) -> str:
+    """What does not fit, and what would."""
+    fixed, temporary = fitted.need.fixed, fitted.need.temporary
+    part = stage.batch_size // fitted.rounds
+    images = part // parallel.batch_shards  # at once on a device
+    remedies = []
+    if temporary < math.inf and fixed < limit:
+        free, each = limit - fixed, temporary / images
+        fewer = int(free / each)
+        if 1 <= fewer < images:
+            remedies.append(
+                f"a batch of {fewer * parallel.batch_shards * fitted.rounds} (its "
+                "parts in whole groups of `model.mbstd_group_size`)"
+            )
+        if images > 1:
+            shards = math.ceil(part * each / free)
+            remedies.append(f"{min(shards, part)} devices or more")
+    if e.model.remat != "blocks" and jax.default_backend() != "cpu":
+        remedies.append("`model.remat`='blocks', which keeps fewer activations")
+    if e.model.dtype == "float32":
+        remedies.append("`model.dtype`='bfloat16', for a new run")
+    if parallel.num_devices > 1 and not e.run.shard_optimizer:
+        remedies.append("`run.shard_optimizer`, which splits the state")
+    size = f"{fitted.need.total / GIB:.3g} GiB" if temporary < math.inf else "more"
+    remedies.append(f"devices with {size} of memory")
+    return (
+        f"stage {stage.name} does not fit the memory: phase {fitted.phase} takes "
+        f"{size} a device ({fixed / GIB:.3g} GiB of it is state) in "
+        f"{fitted.rounds} round(s) of {part} images, and {limit / GIB:.3g} GiB may be "
+        "used. What may fit, by estimate: " + "; ".join(remedies)
+    )
