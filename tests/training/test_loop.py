@@ -1,0 +1,144 @@
+"""The training loop: where the host waits for the device, and where it does not."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax import models, parallel
+from stylegan_jax.training import growth, loop, recipes, step
+from stylegan_jax.training import state as train_state
+from tests import tiny
+
+
+class Silent:
+    """A reporter, and checkpoints, that are told everything and do nothing."""
+
+    def __getattr__(self, name):
+        return lambda *args, **kwargs: None
+
+
+class Programs:
+    """Updates that only count; in the place of a ProgramCache."""
+
+    def __init__(self, abstract, phases):
+        self.state_shardings = train_state.shardings(abstract)
+        self.scalars = []  # of every call
+
+        def update(state, images, labels, fade, rate):
+            loss = jnp.mean(images.astype(jnp.float32)) * rate + fade
+            return state.replace(step=state.step + 1), {"x/loss": loss}
+
+        def call(*arguments):
+            state, scalars = jax.jit(update)(*arguments)
+            self.scalars.append(scalars)
+            return state, scalars
+
+        self._programs = dict.fromkeys((phase.name for phase in phases), call)
+
+    def get(self, stage):
+        return self._programs
+
+    def prepare(self, stage):
+        return False
+
+    def forget(self, stage):
+        pass
+
+    def close(self):
+        pass
+
+
+class BetweenTicks(loop.Loop):
+    """The loop without what it does at ticks, for which it may wait."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.ticks = []
+
+    def _tick(self, state, stage, progress):
+        self.ticks.append(progress.step)
+        progress.tick += 1
+        progress.tick_start_images = progress.images_seen
+        self._sums = {}
+        return False
+
+    def _save(self, state, progress):
+        pass
+
+
+def batches(stage, start):
+    shape = (stage.batch_size, *stage.size, 3)
+    return itertools.repeat(
+        (np.zeros(shape, np.uint8), np.zeros((stage.batch_size, 0)))
+    )
+
+
+def make(kind: type[loop.Loop]):
+    """A loop over three stages, its programs, and the state that it starts from."""
+    e = tiny.experiment(
+        {
+            "training.g_reg_interval": 2,
+            "training.path_length_weight": 2.0,
+            "run.checkpoint_every_ticks": 10**6,
+            "run.tick_kimg": 0.064,
+        }
+    )
+    networks, devices = models.build(e.model, e.data, 0), parallel.data_parallel()
+    phases = recipes.build(e, *networks)
+    optimizers, names = step.build_optimizers(e), [p.name for p in phases]
+    abstract = jax.eval_shape(
+        lambda: train_state.create(*networks, optimizers, names, 0)
+    )
+    abstract = train_state.placed(abstract, devices, shard_optimizer=False)
+    programs = Programs(abstract, phases)
+    trainer = kind(
+        e,
+        phases=phases,
+        stages=growth.stages(e),
+        programs=programs,
+        hooks=loop.Hooks(batches, lambda *_: None, lambda resolution: 1.0),
+        parallel=devices,
+        checkpoints=Silent(),
+        reporter=Silent(),
+        stop=loop.StopSignal(),
+    )
+    return trainer, programs, abstract
+
+
+def test_the_host_takes_nothing_from_the_device_but_at_ticks(monkeypatch):
+    """All of a run's rounds are traced, with arrays that have no values.
+
+    Whoever wants one of them on the host, be it by `float`, `np.asarray`, `bool`, an
+    index or `jax.device_get`, raises. (`jax.transfer_guard` says nothing on a CPU,
+    whose arrays the host reads where they are.)
+    """
+    trainer, programs, abstract = make(BetweenTicks)
+    waits = []
+
+    def wait(scalars):
+        [index] = [i for i, s in enumerate(programs.scalars) if s is scalars]
+        waits.append(len(programs.scalars) - 1 - index)
+
+    monkeypatch.setattr(jax, "block_until_ready", wait)
+    progress = loop.Progress(resolution=8)
+    jax.eval_shape(lambda state: trainer.run(state, progress), abstract)
+    assert progress.images_seen == tiny.END
+    steps = tiny.END // 8
+    # Two phases in every step, the path length in every second one.
+    assert len(programs.scalars) == 2 * steps + steps // 2
+    assert trainer.ticks == [8, 16, 24]  # every 64 images
+    # It waits only for what is two rounds, of two steps with five updates, old.
+    assert len(waits) == steps // 2 - 2
+    assert min(waits) == max(waits) == 10
+
+
+def test_that_would_be_noticed():
+    """A tick takes the sums of the scalars to the host."""
+    trainer, _, abstract = make(loop.Loop)
+    progress = loop.Progress(resolution=8)
+    with pytest.raises(jax.errors.ConcretizationTypeError):
+        jax.eval_shape(lambda state: trainer.run(state, progress), abstract)
+    assert 0 < progress.images_seen <= 64  # not before
