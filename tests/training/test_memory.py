@@ -157,6 +157,7 @@ def test_advice(monkeypatch):
     assert "batch of" not in text and "devices or more" not in text
 
 
+@pytest.mark.slow
 def test_training_in_rounds_chosen_by_the_memory(tmp_path, capsys):
     """The same as in as many rounds that were set, bit for bit."""
     changes = {"training.total_kimg": 0.032, "training.batch_size": 16}
