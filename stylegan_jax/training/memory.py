@@ -208,7 +208,7 @@ def advice(
         if images > 1:
             shards = math.ceil(part * each / free)
             remedies.append(f"{min(shards, part)} devices or more")
-    if e.model.remat != "blocks":
+    if e.model.remat != "blocks" and jax.default_backend() != "cpu":
         remedies.append("`model.remat`='blocks', which keeps fewer activations")
     if e.model.dtype == "float32":
         remedies.append("`model.dtype`='bfloat16', for a new run")

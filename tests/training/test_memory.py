@@ -133,7 +133,7 @@ def test_devices_that_say_what_they_have(monkeypatch):
     assert devices.device_memory() is None
 
 
-def test_advice():
+def test_advice(monkeypatch):
     e, devices = experiment(), parallel.data_parallel()
     (stage,) = growth.stages(e)
     gib = memory.GIB
@@ -143,6 +143,9 @@ def test_advice():
         "stage 8x8 does not fit the memory: phase g_path takes 9 GiB a device (1 GiB "
         "of it is state) in 2 round(s) of 4 images, and 4 GiB may be used."
     )
+    assert "remat" not in text  # it saves nothing on a CPU
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    text = memory.advice(e, fitted, stage, 4 * gib, devices)
     # 2 GiB an image: one fits, of four; or one on each of 4 devices.
     assert "a batch of 2 (" in text and "; 3 devices or more" in text
     assert "`model.remat`='blocks'" in text and "`model.dtype`='bfloat16'" in text
@@ -154,6 +157,7 @@ def test_advice():
     assert "batch of" not in text and "devices or more" not in text
 
 
+@pytest.mark.slow
 def test_training_in_rounds_chosen_by_the_memory(tmp_path, capsys):
     """The same as in as many rounds that were set, bit for bit."""
     changes = {"training.total_kimg": 0.032, "training.batch_size": 16}
