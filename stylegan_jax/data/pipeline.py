@@ -16,6 +16,7 @@ from stylegan_jax.data.images import box_average, tensorflow
 from stylegan_jax.data.interface import Source
 
 Batch = tuple[np.ndarray, np.ndarray]
+PADDING = 498247692  # what TensorFlow puts before the two numbers of a seed
 
 
 def batches(
@@ -141,12 +142,14 @@ def _shuffled(positions: Any, num_images: int, seed: int) -> Any:
     epochs = positions // num_images
     # The shuffle sees 31 bits of a seed; hashing first lets larger ones differ too.
     hashed = int(np.random.SeedSequence(seed).generate_state(1)[0]) & 0x7FFFFFFF
-    return tf.random.experimental.index_shuffle(
-        positions % num_images,
-        seed=tf.stack(
-            [tf.fill(tf.shape(epochs), tf.constant(hashed, tf.int64)), epochs], -1
-        ),
+    # As `tf.random.experimental.index_shuffle`, which pads seeds of vectors wrongly.
+    count = tf.shape(epochs)
+    seeds = [tf.fill(count, tf.constant(n, tf.int64)) for n in (PADDING, hashed)]
+    return tf.raw_ops.RandomIndexShuffle(
+        index=positions % num_images,
+        seed=tf.stack([*seeds, epochs], -1),
         max_index=tf.constant(num_images - 1, tf.int64),
+        rounds=4,
     )
 
 
