@@ -15,10 +15,8 @@ from stylegan_jax.config import image_size
 from stylegan_jax.data.images import box_average, tensorflow
 from stylegan_jax.data.interface import Source
 
-# TensorFlow's, before the two numbers of a seed: the orders are to stay what they were.
-_SEED_PADDING = 498247692
-
 Batch = tuple[np.ndarray, np.ndarray]
+PADDING = 498247692  # what TensorFlow puts before the two numbers of a seed
 
 
 def batches(
@@ -80,27 +78,33 @@ def batches(
     share = batch_size // process_count
     first = start_images + process_index * share
 
+    # Labels of no numbers: `unbatch` would crash the process.
+    empty: dict[int, tuple[Any, Any]] = {}
+
     # Their `if`s depend on no tensor; AutoGraph would look for some, for seconds.
     @tf.autograph.experimental.do_not_convert
     def fetch(batch: Any) -> Any:
         positions = first + batch * batch_size + tf.range(share, dtype=tf.int64)
-        return load.fetch(_shuffled(positions, source.num_images, seed))
+        fetched = load.fetch(_shuffled(positions, source.num_images, seed))
+        parts = fetched if isinstance(fetched, tuple) else (fetched,)
+        for number, part in enumerate(parts):
+            if 0 in part.shape[1:].as_list():
+                empty[number] = part.shape[1:], part.dtype
+        return tuple(part for i, part in enumerate(parts) if i not in empty)
 
     @tf.autograph.experimental.do_not_convert
     def decode(*fetched: Any) -> tuple[Any, Any]:
-        image, label = load.decode(*fetched)
+        parts = list(fetched)
+        for number, (shape, dtype) in sorted(empty.items()):
+            parts.insert(number, tf.zeros(shape, dtype))
+        image, label = load.decode(*parts)
         image = tf.ensure_shape(image, [*read_size, source.channels])
         return box_average(image, size), tf.ensure_shape(label, [source.label_size])
-
-    # Not `unbatch`, which crashes on labels without components (TensorFlow 2.21).
-    @tf.autograph.experimental.do_not_convert
-    def singly(*fetched: Any) -> Any:
-        return tf.data.Dataset.from_tensor_slices(fetched)
 
     dataset = (
         tf.data.Dataset.counter()
         .map(fetch, num_parallel_calls=2, deterministic=True)
-        .flat_map(singly)
+        .unbatch()
         .map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(share, drop_remainder=True)
         .prefetch(prefetch_batches)
@@ -149,12 +153,12 @@ def _shuffled(positions: Any, num_images: int, seed: int) -> Any:
     epochs = positions // num_images
     # The shuffle sees 31 bits of a seed; hashing first lets larger ones differ too.
     hashed = int(np.random.SeedSequence(seed).generate_state(1)[0]) & 0x7FFFFFFF
-    # As `tf.random.experimental.index_shuffle` does it for one position; for several it
-    # pads the seeds along the wrong axis (TensorFlow 2.21).
-    ones = tf.ones_like(epochs)
+    # As `tf.random.experimental.index_shuffle`, which pads seeds of vectors wrongly.
+    count = tf.shape(epochs)
+    seeds = [tf.fill(count, tf.constant(n, tf.int64)) for n in (PADDING, hashed)]
     return tf.raw_ops.RandomIndexShuffle(
         index=positions % num_images,
-        seed=tf.stack([_SEED_PADDING * ones, hashed * ones, epochs], -1),
+        seed=tf.stack([*seeds, epochs], -1),
         max_index=tf.constant(num_images - 1, tf.int64),
         rounds=4,
     )

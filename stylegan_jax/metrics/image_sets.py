@@ -243,8 +243,8 @@ def class_weights(source: Source) -> np.ndarray:
     """
     if source.label_vectors:
         raise ValueError(
-            f"the labels of {source.name} are vectors; metrics of generated images draw "
-            "classes, so give them images instead, with --images_b"
+            f"the labels of {source.name} are vectors, and metrics of generated images "
+            "draw classes; give images instead, with --images_b"
         )
     tf = tensorflow()
 

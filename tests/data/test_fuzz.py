@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stylegan_jax import config
 from stylegan_jax.data import formats, preparation, transform
 from stylegan_jax.data.collection import Unusable
+from stylegan_jax.data.images import encoded_problem, header, tensorflow
 from stylegan_jax.data.request import Request
+from stylegan_jax.data.sources import open_source
 from tests.data.test_formats import nvidia_folder, pixels
 from tests.data.test_prepare import pile, png
+from tests.data.test_prepared_source import data, stretch
 
 KINDS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 
@@ -93,6 +97,101 @@ def test_damaged_archives_lose_only_what_is_damaged(tmp_path, kind, count):
             assert not out.exists()
             continue
         assert info["num_images"] + len(info["skipped"]) == len(opened.names)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("count", [100, pytest.param(2000, marks=pytest.mark.slow)])
+def test_training_names_what_it_cannot_read(tmp_path, count):
+    rng, originals = random.Random(count), images()[:5]
+    settings = {"resolution": 32, "base_size": (3, 4)}
+    how = (config.image_size(settings["base_size"], 32), 3, "exact")
+    good, bad, late = {}, {}, {}
+    for number in range(count):
+        content = mutated(rng.choice(originals), rng)
+        name = f"{number:04d}.png"
+        problem = encoded_problem(content, *how)
+        (good if problem is None else bad)[name] = content
+        if problem is not None and header(content) == how[0]:
+            late[name] = content  # is only noticed when it is decoded
+    assert min(len(good), len(bad), len(late)) > 0.02 * count
+    source = open_source(
+        data("folder", pile("folder", tmp_path / "a", good), **settings)
+    )
+    delivered, _ = stretch(source, 0, -(-len(good) // 4), resolution=32)
+    assert delivered.shape[1:] == (*how[0], 3) and len(delivered) >= len(good)
+    # Opening finds damaged headers, and says so; what is damaged within is named later.
+    with pytest.raises(ValueError, match="can't be read; remove or replace them"):
+        open_source(
+            data("folder", pile("folder", tmp_path / "b", good | bad), **settings)
+        )
+    source = open_source(
+        data("folder", pile("folder", tmp_path / "c", good | late), **settings)
+    )
+    with pytest.raises(ValueError, match="repair, replace or remove it") as error:
+        stretch(source, 0, -(-source.num_images // 4), resolution=32)
+    assert str(error.value).split(" ")[0].rpartition("/")[2] in late
+    assert [source.check(i) is not None for i in range(source.num_images)] == [
+        name in late for name in sorted(good | late)
+    ]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("count", [30, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["zip", "tfrecords", "prepared"])
+def test_training_refuses_or_reads_damaged_archives(tmp_path, kind, count):
+    rng = random.Random(count)
+    path = pile("zip", tmp_path / "pile", {f"{i}.png": png(i) for i in range(8)})
+    root = damaged = path
+    if kind == "tfrecords":
+        root = tmp_path / "in"
+        nvidia_folder(root, [pixels(8, 3, side, side) for side in (8, 16)])
+        damaged = root / "set-r04.tfrecords"
+    elif kind == "prepared":
+        root = tmp_path / "out"
+        preparation.prepare(
+            formats.open_collection(str(path)), Request(root), lambda *_: None
+        )
+        damaged = root / "r0016-00000-of-00001.tfrecord"
+    whole, read, refused = damaged.read_bytes(), 0, 0
+    for _ in range(count):
+        damaged.write_bytes(mutated(whole, rng))
+        try:
+            source = open_source(data(kind, root))
+        except ValueError:
+            refused += 1
+            continue
+        for index in range(source.num_images):
+            try:
+                image, _ = source.load(tensorflow().constant(index, "int64"))
+                read += 1
+                assert image.shape == (16, 16, 3)
+            except tensorflow().errors.OpError:
+                refused += 1
+                assert source.check(index)
+    assert read > count and refused > 0.1 * count
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("count", [100, pytest.param(2000, marks=pytest.mark.slow)])
+def test_whole_images_among_damaged_ones_are_kept(tmp_path, count):
+    rng, originals = random.Random(count), images()
+    files = {f"whole/{i}.png": png(i, size=(32, 24)) for i in range(count // 10)}
+    for number in range(count):
+        files[f"damaged/{number}.png"] = mutated(rng.choice(originals), rng)
+    path = pile("zip", tmp_path / "pile", files)
+    opened = formats.open_collection(str(path))
+    request = Request(tmp_path / "out", size=(24, 32), workers=2)
+    info = preparation.prepare(opened, request, lambda *_: None)
+    skipped = {name for name, _ in info["skipped"]}
+    assert len(skipped) + info["num_images"] == len(files)
+    assert skipped and all(name.startswith("damaged/") for name in skipped)
+    # Training reads all that was kept.
+    source = open_source(
+        data("prepared", tmp_path / "out", resolution=32, base_size=(3, 4))
+    )
+    assert source.num_images == info["num_images"]
+    delivered, _ = stretch(source, 0, -(-source.num_images // 4), resolution=32)
+    assert len(delivered) >= source.num_images
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])

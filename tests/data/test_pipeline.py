@@ -83,6 +83,21 @@ def test_seeds_give_different_orders():
     assert len(orders) == 4
 
 
+@pytest.mark.parametrize("seed", [0, 7])
+def test_the_order_is_that_of_tensorflow_image_by_image(seed):
+    """So runs that were begun when it was asked so resume in the same order."""
+    tf = images.tensorflow()
+    hashed = int(np.random.SeedSequence(seed).generate_state(1)[0]) & 0x7FFFFFFF
+    for position in (0, 3, 11, 10**12 + 3):
+        epoch, rest = divmod(position, 11)
+        expected = tf.random.experimental.index_shuffle(
+            tf.constant(rest, tf.int64),
+            seed=tf.constant([hashed, epoch], tf.int64),
+            max_index=tf.constant(10, tf.int64),
+        )
+        assert pipeline.image_index(position, 11, seed) == int(expected)
+
+
 def test_labels_follow_their_images():
     pixels, labels = take(numbered_source(40), 20)
     assert labels.dtype == np.float32 and labels.shape == (80, 3)
