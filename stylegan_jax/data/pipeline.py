@@ -78,33 +78,27 @@ def batches(
     share = batch_size // process_count
     first = start_images + process_index * share
 
-    # Labels of no numbers: `unbatch` would crash the process.
-    empty: dict[int, tuple[Any, Any]] = {}
-
     # Their `if`s depend on no tensor; AutoGraph would look for some, for seconds.
     @tf.autograph.experimental.do_not_convert
     def fetch(batch: Any) -> Any:
         positions = first + batch * batch_size + tf.range(share, dtype=tf.int64)
-        fetched = load.fetch(_shuffled(positions, source.num_images, seed))
-        parts = fetched if isinstance(fetched, tuple) else (fetched,)
-        for number, part in enumerate(parts):
-            if 0 in part.shape[1:].as_list():
-                empty[number] = part.shape[1:], part.dtype
-        return tuple(part for i, part in enumerate(parts) if i not in empty)
+        return load.fetch(_shuffled(positions, source.num_images, seed))
+
+    # Not `unbatch`, which crashes on labels of no numbers (TensorFlow 2.21).
+    @tf.autograph.experimental.do_not_convert
+    def one_by_one(*fetched: Any) -> Any:
+        return tf.data.Dataset.from_tensor_slices(fetched)
 
     @tf.autograph.experimental.do_not_convert
     def decode(*fetched: Any) -> tuple[Any, Any]:
-        parts = list(fetched)
-        for number, (shape, dtype) in sorted(empty.items()):
-            parts.insert(number, tf.zeros(shape, dtype))
-        image, label = load.decode(*parts)
+        image, label = load.decode(*fetched)
         image = tf.ensure_shape(image, [*read_size, source.channels])
         return box_average(image, size), tf.ensure_shape(label, [source.label_size])
 
     dataset = (
         tf.data.Dataset.counter()
         .map(fetch, num_parallel_calls=2, deterministic=True)
-        .unbatch()
+        .flat_map(one_by_one)
         .map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(share, drop_remainder=True)
         .prefetch(prefetch_batches)
