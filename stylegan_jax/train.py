@@ -6,8 +6,9 @@ Every setting can be changed on the command line:
 `--config.training.total_kimg=100`. The same command resumes an interrupted run.
 
 Exit status: 0 when the run has finished; that of `--stopped_status` (default 0) when a
-signal or its time limit stopped it, and it was saved; 2 when the same command would fail again (a wrong
-setting, other data, divergence); anything else is a failure that may have passed.
+signal or its time limit stopped it, and it was saved; 2 when the same command would
+fail again (a wrong setting, other data, divergence); anything else is a failure that
+may have passed.
 """
 
 import dataclasses

@@ -38,7 +38,7 @@ def test_every_published_case(name):
         assert found.standard_error > 0
 
 
-@pytest.mark.parametrize("name", set(CASES) - {"n2000_d64_default"})
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"n2000_d64_default"}))
 def test_nvidias_formula(name):
     """Which draws from the generated set first."""
     case = CASES[name]
