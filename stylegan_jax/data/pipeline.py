@@ -167,7 +167,8 @@ def _iterate(
     while True:
         try:
             images, labels = next(iterators[0])
-        except tf.errors.OpError as error:
+        # Messages that quote a damaged record are no text, and fail for that.
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
             raise _explained(source, positions(batch), seed) from error
         yield images, labels
         batch += 1
