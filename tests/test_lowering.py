@@ -132,7 +132,9 @@ def check_module(
 
 
 @stages
-@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+@pytest.mark.parametrize(
+    "platform", ["tpu", pytest.param("cuda", marks=pytest.mark.slow)]
+)
 def test_small_networks_lower(platform, family, fading):
     e = small(family)
     cache, stage = programs(e, EIGHT_DEVICES), stage_at(e, 32, fading)

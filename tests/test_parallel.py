@@ -381,7 +381,8 @@ def test_two_processes_go_on_from_one(runs):
 
     finish(runs.two("resumed"))
 
-    assert runs.rows("resumed")[0]["images_seen"] == first
+    (start,) = (r for r in runs.rows("resumed") if r.get("event") == "start")
+    assert start["images_seen"] == first
     assert runs.checkpoints("resumed") == runs.checkpoints("one")
     assert_equal_runs(runs, "one", "resumed")
     only_the_main_process_reported(runs, "resumed")

@@ -21,6 +21,7 @@ def quick_compilation():
         yield
 
 
+@pytest.mark.slow
 def test_a_growing_run_on_levels_is_that_on_the_originals(tmp_path, tmp_path_factory):
     """The built-in emoji as a multires folder: the same run, to the last bit."""
     emoji = open_source(config.Data(resolution=64))

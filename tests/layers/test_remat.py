@@ -52,7 +52,13 @@ def results(family: str, policy: str):
     return variables, values, by_both
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(name, marks=() if name == "skip" else pytest.mark.slow)
+        for name in FAMILIES
+    ],
+)
 def test_numbers_are_the_same(family):
     """Of random noise, and of gradients of the second order, too."""
     with tiny.quick_compilation():

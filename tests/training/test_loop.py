@@ -69,6 +69,23 @@ class BetweenTicks(loop.Loop):
         pass
 
 
+class Unmeasured:
+    """In place of a meter that asks arrays whether they are there; these never are."""
+
+    share = 0.0
+
+    def reset(self):
+        pass
+
+    def next(self, batches, running):
+        return next(batches)
+
+
+@pytest.fixture(autouse=True)
+def unmeasured(monkeypatch):
+    monkeypatch.setattr(loop, "StarvationMeter", Unmeasured)
+
+
 def batches(stage, start):
     shape = (stage.batch_size, *stage.size, 3)
     return itertools.repeat(
@@ -99,11 +116,13 @@ def make(kind: type[loop.Loop]):
         phases=phases,
         stages=growth.stages(e),
         programs=programs,
-        hooks=loop.Hooks(batches, lambda *_: None, lambda resolution: 1.0),
+        hooks=loop.Hooks(
+            batches, lambda *_: None, lambda *_: None, lambda resolution: 1.0
+        ),
         parallel=devices,
         checkpoints=Silent(),
         reporter=Silent(),
-        stop=loop.StopSignal(),
+        stop=loop.StopRequest(),
     )
     return trainer, programs, abstract
 
