@@ -9,9 +9,9 @@ What is kept of them is a policy:
     blocks        what enters each block; all of the block is done again, about a third
                   more work
 
-The numbers are the same up to rounding, in gradients of every order. XLA's CPU compiler
-does again what it is told to, but too early: there no memory is saved
-(docs/performance.md). On GPUs and TPUs it was not tried.
+The numbers are the same up to rounding, in gradients of every order. On CPUs no
+memory was saved (docs/performance.md), most likely as XLA computes too early what it
+computes again. On GPUs and TPUs it was not tried.
 
 Reference: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
 """
