@@ -147,13 +147,8 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "wide",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("gray", "transparent")),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
 def test_a_run(tmp_path, name):
     """Trains, and draws with the programs that users start."""
     changes = STYLEGAN2 | {"data.path": str(tmp_path / "images")} | RUNS[name]

@@ -136,6 +136,7 @@ def test_one_compilation_a_stage_and_ahead_of_it(tmp_path, monkeypatch):
     assert second_tick["stage"] == "8x8"
 
 
+@pytest.mark.slow
 def test_the_stages_of_a_resolution_need_not_share_programs(finished, tmp_path):
     run = tiny.copy_up_to(finished, 160, tmp_path / "run")
     state = train.train(tiny.experiment({"run.share_programs": False}), run)
@@ -171,6 +172,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, capsys, a
     assert len(environment) == 2
 
 
+@pytest.mark.slow
 def test_a_resumed_run_of_stylegan2_equals_an_uninterrupted_one(tmp_path):
     """In the middle of both intervals of lazy regularisation."""
     e, whole = tiny.experiment(tiny.STYLEGAN2), tmp_path / "whole"

@@ -52,13 +52,8 @@ def results(family: str, policy: str):
     return variables, values, by_both
 
 
-@pytest.mark.parametrize(
-    "family",
-    [
-        pytest.param(name, marks=() if name == "skip" else pytest.mark.slow)
-        for name in FAMILIES
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
 def test_numbers_are_the_same(family):
     """Of random noise, and of gradients of the second order, too."""
     with tiny.quick_compilation():
