@@ -374,8 +374,8 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "stopped_status",
         0,
-        "Exit status of a run that a signal stopped and that was saved; launch scripts "
-        "give 75, to tell it from one that has finished.",
+        "Exit status of a run that a signal or its time limit stopped and that was "
+        "saved; launch scripts give 75, to tell it from one that has finished.",
         lower_bound=0,
         upper_bound=127,
     )
