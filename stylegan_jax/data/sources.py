@@ -1,7 +1,7 @@
 """Opens the data set that a configuration names.
 
 A new kind of source is a function `Data -> Source`, a line in `SOURCES` and a name in
-`config._CHOICES`.
+`config.CHOICES`.
 """
 
 import hashlib

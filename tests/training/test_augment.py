@@ -368,4 +368,4 @@ def test_every_pipeline_can_be_configured():
             "training.augment_probability": probability,
         }
         tiny.experiment(SKIP | changes)
-    assert set(augment.PIPELINES) == set(config._CHOICES["training.augment"])
+    assert set(augment.PIPELINES) == set(config.CHOICES["training.augment"])
