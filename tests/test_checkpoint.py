@@ -20,8 +20,8 @@ import optax
 import pytest
 from jax.sharding import SingleDeviceSharding
 
-from stylegan_jax import checkpoint
 from stylegan_jax.checkpoint import CheckpointError, Checkpoints
+from stylegan_jax.checkpoint.integrity import signature
 
 # Orbax leaves coroutines of a failed read or write behind.
 pytestmark = pytest.mark.filterwarnings(
@@ -277,7 +277,7 @@ def test_donation_after_save_is_safe(tmp_path):
 
 def test_every_changed_bit_and_every_exchange_changes_the_checksum():
     def sums(x):
-        return [v[2] for v in checkpoint._signature(x).values()]
+        return [v[2] for v in signature(x).values()]
 
     for x in (
         np.zeros(33, np.float32),
@@ -455,7 +455,7 @@ def test_four_devices_to_one(tmp_path):
         import sys, jax, jax.numpy as jnp
         jax.config.update("jax_num_cpu_devices", 4)
         from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-        from stylegan_jax import checkpoint
+        from stylegan_jax.checkpoint import Checkpoints
         mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
         x = jnp.arange(4000.0).reshape(8, 500) / 7
         tree = {
@@ -463,7 +463,7 @@ def test_four_devices_to_one(tmp_path):
             "whole": jax.device_put(x, NamedSharding(mesh, P())),
             "single": x,
         }
-        checkpoints = checkpoint.Checkpoints(sys.argv[1], keep=1)
+        checkpoints = Checkpoints(sys.argv[1], keep=1)
         checkpoints.save(1, {"x": tree}, {})
         step, items, _ = checkpoints.restore({"x": tree})
         assert items["x"]["split"].sharding == tree["split"].sharding

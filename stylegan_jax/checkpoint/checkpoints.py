@@ -1,53 +1,44 @@
-"""Checkpoints: any pytrees of arrays plus JSON metadata, written by Orbax.
-
-A save is asynchronous and atomic (a temporary directory, renamed when complete), and
-the last `keep` are kept, and those of the best scores. Orbax holds no checksums and
-restores changed bytes without a word, so each checkpoint also carries our own, exact
-and independent of how the arrays are sharded. A directory reads
-`<directory>/<step>/{<items>, meta, integrity}`.
-
-With several processes every process calls every method; the directory is shared.
-"""
+"""The checkpoints of one directory, written and read by Orbax."""
 
 import contextlib
-import dataclasses
-import errno
-import json
-import logging
-import math
 import os
-import shutil
-import threading
-import time
 import uuid
 import warnings
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from stylegan_jax import paths
-
-PyTree = Any
-Leaves = dict[str, Any]
+from stylegan_jax.checkpoint.failures import (
+    CheckpointError,
+    Damaged,
+    free_bytes,
+    in_all_processes,
+    megabytes,
+    reading,
+    reason_of,
+)
+from stylegan_jax.checkpoint.integrity import PyTree, json_checksum, signature
+from stylegan_jax.checkpoint.items import (
+    abstract,
+    check_fits,
+    check_items,
+    json_round_trip,
+)
+from stylegan_jax.checkpoint.leftovers import (
+    close_after_failure,
+    remove_unfinished,
+    set_aside,
+)
+from stylegan_jax.checkpoint.retention import Best
 
 META = "meta"
 INTEGRITY = "integrity"
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint could not be written, or none could be read."""
-
-
-class _Damaged(Exception):
-    """This one checkpoint cannot be read; an older one may."""
 
 
 class Checkpoints:
@@ -109,14 +100,14 @@ class Checkpoints:
             either case this one was not made, and may be tried again.
           ValueError: for arguments that cannot be saved, or a step out of order.
         """
-        _check_items(items)
-        meta = _json_round_trip(meta)
+        check_items(items, reserved=(META, INTEGRITY))
+        meta = json_round_trip(meta)
         self.wait()
         try:
             self._open_for_writing()
         except OSError as error:
             raise CheckpointError(
-                f"cannot write checkpoints to {self.directory}: {_reason(error)}"
+                f"cannot write checkpoints to {self.directory}: {reason_of(error)}"
             ) from error
         steps = self._manager.all_steps()
         if step in steps:
@@ -128,8 +119,8 @@ class Checkpoints:
                 f"checkpoint use another directory, or move the newer ones away"
             )
         integrity = {
-            "meta": _json_checksum(meta),
-            "items": {name: _signature(tree) for name, tree in items.items()},
+            "meta": json_checksum(meta),
+            "items": {name: signature(tree) for name, tree in items.items()},
             "score": score,
         }
         if score is not None:
@@ -180,7 +171,7 @@ class Checkpoints:
           CheckpointError: if none is intact; says what is wrong with each.
           ValueError: if an intact one does not fit the templates.
         """
-        templates = {name: _abstract(name, tree) for name, tree in templates.items()}
+        templates = {name: abstract(name, tree) for name, tree in templates.items()}
         found, (items, meta), damaged = self._first_intact(
             step, lambda candidate: self._read(candidate, templates)
         )
@@ -216,7 +207,7 @@ class Checkpoints:
     def _open(self) -> ocp.CheckpointManager:
         policies = [
             preservation_policy.LatestN(self._keep),
-            _Best(self._keep_best, self._scores),
+            Best(self._keep_best, self._scores),
         ]
         options = ocp.CheckpointManagerOptions(
             preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
@@ -232,9 +223,9 @@ class Checkpoints:
         # Damaged steps would count as the newest and crowd out the intact ones.
         if ocp.utils.is_primary_host(0):
             for step in self._damaged:
-                _set_aside(self.directory / str(step))
+                set_aside(self.directory / str(step))
             # Not when reading, for another program may just be writing there.
-            _remove_unfinished(self.directory)
+            remove_unfinished(self.directory)
         multihost_utils.sync_global_devices("checkpoint: directory tidied")
         self._damaged = set()
         if not self._writing and self._keep_best:
@@ -263,7 +254,7 @@ class Checkpoints:
                 trial.rmdir()
         except OSError as error:
             failure = error
-        if not _in_all_processes(failure is None):
+        if not in_all_processes(failure is None):
             failure = failure or OSError("another process cannot write there")
             raise self._failed(failure) from failure
 
@@ -271,11 +262,11 @@ class Checkpoints:
         """Describes the failure, removes what the save left, and starts afresh."""
         step, size_bytes = self._pending
         self._pending = None
-        free = _free_bytes(self.directory)
+        free = free_bytes(self.directory)
         # The old manager has forgotten a step that it did not delete in the end.
-        _close_after_failure(self._manager)
+        close_after_failure(self._manager)
         if ocp.utils.is_primary_host(0):
-            _remove_unfinished(self.directory)
+            remove_unfinished(self.directory)
         try:
             self._manager = self._open()
         except OSError:  # not even the directory can be made; the next save says so
@@ -288,9 +279,9 @@ class Checkpoints:
             else "There is no complete checkpoint yet."
         )
         return CheckpointError(
-            f"saving step {step} to {self.directory} failed: {_reason(error)}. "
-            f"Its arrays take {_megabytes(size_bytes)}; free on that disk when it "
-            f"failed: {_megabytes(free)}. {unharmed} Free some space or mend the "
+            f"saving step {step} to {self.directory} failed: {reason_of(error)}. "
+            f"Its arrays take {megabytes(size_bytes)}; free on that disk when it "
+            f"failed: {megabytes(free)}. {unharmed} Free some space or mend the "
             f"cause, then save again"
         )
 
@@ -310,7 +301,7 @@ class Checkpoints:
         for candidate, older in zip(candidates, [*candidates[1:], None], strict=True):
             try:
                 return candidate, read(candidate), set(reasons)
-            except _Damaged as damage:
+            except Damaged as damage:
                 reasons[candidate] = str(damage)
             if older is not None:
                 self._on_warning(
@@ -326,7 +317,7 @@ class Checkpoints:
     def _read_scores(self) -> None:
         """Those that were saved, by whatever run of the program."""
         for step in self._manager.all_steps():
-            with contextlib.suppress(_Damaged):  # which `restore` tells
+            with contextlib.suppress(Damaged):  # which `restore` tells
                 score = self._read_integrity(step)[1].get("score")
                 if score is not None:
                     self._scores[step] = score
@@ -337,7 +328,7 @@ class Checkpoints:
 
     def _read_integrity(self, step: int) -> tuple[dict, dict]:
         """The metadata, and what is known of all that was saved."""
-        with _reading():
+        with reading():
             restored = self._manager.restore(
                 step,
                 args=ocp.args.Composite(
@@ -345,7 +336,7 @@ class Checkpoints:
                 ),
             )
             meta, integrity = restored[META], restored[INTEGRITY]
-            if _json_checksum(meta) != integrity["meta"]:
+            if json_checksum(meta) != integrity["meta"]:
                 raise ValueError("the checksum of the metadata differs")
             if not isinstance(integrity["items"], dict):
                 raise ValueError("the list of its items is unreadable")
@@ -356,10 +347,10 @@ class Checkpoints:
     ) -> tuple[dict[str, PyTree], dict]:
         meta, saved = self._read_json(step)
         for name, template in templates.items():
-            _check_fits(f"checkpoint {step} in {self.directory}", name, template, saved)
+            check_fits(f"checkpoint {step} in {self.directory}", name, template, saved)
         if not templates:
             return {}, meta
-        with _reading():
+        with reading():
             restored = self._manager.restore(
                 step,
                 args=ocp.args.Composite(
@@ -368,234 +359,12 @@ class Checkpoints:
             )
         items = {name: restored[name][0] for name in templates}
         for name, tree in items.items():
-            actual = _signature(tree)
+            actual = signature(tree)
             changed = [k for k, v in saved[name].items() if actual[k] != v]
             if changed:
-                raise _Damaged(
+                raise Damaged(
                     f"the checksum of `{name}/{changed[0]}` differs ({len(changed)} "
                     f"of the {len(actual)} arrays of `{name}`): the bytes on disk "
                     f"are not those that were written"
                 )
         return items, meta
-
-
-@dataclasses.dataclass
-class _Best(preservation_policy.PreservationPolicy):
-    """Preserves the `count` checkpoints of the highest scores, of equals the newer."""
-
-    count: int
-    scores: dict[int, float]
-
-    def should_preserve(self, checkpoints, *, context):
-        """Whether each is one of them."""
-        del context
-        steps = [info.step for info in checkpoints if info.step in self.scores]
-        ranked = sorted(steps, key=lambda step: (self.scores[step], step), reverse=True)
-        best = ranked[: self.count]
-        return [info.step in best for info in checkpoints]
-
-
-def _close_after_failure(manager: ocp.CheckpointManager) -> None:
-    """Closes; the items' other errors are of the failed save that is being told."""
-    for _ in range(10):
-        try:
-            manager.close()
-            break
-        except Exception as error:  # Orbax has no class for it
-            logging.getLogger(__name__).debug("the failed save also said: %s", error)
-    # Items that did not fail may still be writing into the unfinished directory.
-    deadline = time.monotonic() + 30
-    for thread in threading.enumerate():
-        if type(thread).__module__.startswith("orbax."):
-            # Their own join would raise the failure once more.
-            threading.Thread.join(thread, max(0.0, deadline - time.monotonic()))
-
-
-def _remove_unfinished(directory: epath.Path) -> None:
-    """Removes what failed or killed saves left, so that it does not fill the disk."""
-    for _ in range(50):
-        # It raises while a last write is under way; hence several times.
-        with contextlib.suppress(OSError):
-            left = list(directory.glob("*.orbax-checkpoint-tmp"))
-            for path in left:
-                path.rmtree()
-            if not left:
-                return
-        time.sleep(0.02)
-
-
-@contextlib.contextmanager
-def _reading() -> Iterator[None]:
-    """Turns what Orbax raises into _Damaged, in all processes if in one."""
-    reason = None
-    try:
-        yield
-    except Exception as error:  # Orbax has no class for it, often Exception itself
-        if isinstance(_cause(error), (jax.errors.JaxRuntimeError, MemoryError)):
-            raise  # out of memory and the like are not damage
-        reason = _reason(error)
-    if not _in_all_processes(reason is None):
-        raise _Damaged(reason or "another process could not read it")
-
-
-def _in_all_processes(true_here: bool) -> bool:
-    return bool(np.all(multihost_utils.process_allgather(np.int32(true_here))))
-
-
-def _check_items(items: Mapping[str, PyTree]) -> None:
-    for name, tree in items.items():
-        if name in (META, INTEGRITY):
-            raise ValueError(f"item name `{name}` is taken; choose another")
-        if not jax.tree.leaves(tree):
-            raise ValueError(f"item `{name}` has no arrays; leave it out")
-        for key, leaf in _leaves(tree).items():
-            if not isinstance(leaf, jax.Array):
-                raise ValueError(
-                    f"`{name}/{key}` is a {type(leaf).__name__}; only jax.Array can "
-                    f"be saved: wrap it in jnp.asarray, or put it into `meta`"
-                )
-            if not leaf.size:
-                raise ValueError(
-                    f"`{name}/{key}` is {list(leaf.shape)}; Orbax cannot save an "
-                    f"array without elements: leave it out"
-                )
-
-
-def _abstract(name: str, tree: PyTree) -> PyTree:
-    def abstract(path, leaf):
-        if getattr(leaf, "sharding", None) is None:
-            raise ValueError(
-                f"template `{name}/{_name(path)}` (a {type(leaf).__name__}) has no "
-                f"sharding; use jax.ShapeDtypeStruct(shape, dtype, sharding=...)"
-            )
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
-
-    return jax.tree_util.tree_map_with_path(abstract, tree)
-
-
-def _check_fits(where: str, name: str, template: PyTree, saved: dict) -> None:
-    """Raises ValueError unless item `name` was saved with the template's arrays."""
-    if name not in saved:
-        raise ValueError(f"{where} has no item `{name}`; it has {sorted(saved)}")
-    wanted, there = _leaves(template), saved[name]
-    for key in sorted(wanted.keys() ^ there.keys()):
-        side = "is missing from" if key in wanted else "is unexpected in"
-        raise ValueError(
-            f"array `{name}/{key}` {side} {where}: it was written by another "
-            f"model, optimizer or version; use the config it was trained with"
-        )
-    for key, leaf in wanted.items():
-        expected = _describe(leaf)
-        if there[key][:2] != expected:
-            raise ValueError(
-                f"array `{name}/{key}` is {there[key][1]}{there[key][0]} in {where}, "
-                f"but {expected[1]}{expected[0]} is wanted; use the config that "
-                f"it was trained with"
-            )
-
-
-def _name(path: tuple) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/") or "value"
-
-
-def _leaves(tree: PyTree) -> Leaves:
-    return {_name(k): v for k, v in jax.tree_util.tree_leaves_with_path(tree)}
-
-
-def _describe(leaf: Any) -> list:
-    return [list(leaf.shape), str(leaf.dtype)]
-
-
-def _signature(tree: PyTree) -> dict[str, list]:
-    """Per array [shape, dtype, checksum], as the integrity item stores it."""
-    leaves = _leaves(tree)
-    groups: dict[Any, Leaves] = {}  # one jit takes arrays of one set of devices
-    for key, leaf in leaves.items():
-        groups.setdefault(frozenset(leaf.sharding.device_set), {})[key] = leaf
-    sums: dict[str, Any] = {}
-    for group in groups.values():
-        sums |= jax.device_get(_checksums(group))
-    return {k: [*_describe(leaf), int(sums[k])] for k, leaf in leaves.items()}
-
-
-@jax.jit
-def _checksums(leaves: Leaves) -> Leaves:
-    return {key: _checksum(leaf) for key, leaf in leaves.items()}
-
-
-def _checksum(x: jax.Array) -> jax.Array:
-    """Sum modulo 2^32 of a hash of every element's bits and position.
-
-    The hash is a bijection of the bits, so any one changed element is found; integer
-    addition has no order, so the sum is the same for every sharding.
-    """
-    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-        x = jax.random.key_data(x)
-    if x.dtype == jnp.bool_:
-        x = x.astype(jnp.uint8)
-    word = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize, jnp.uint32)
-    bits = jax.lax.bitcast_convert_type(x, word).astype(jnp.uint32)
-    index = jnp.zeros(bits.shape, jnp.uint32)
-    for axis, size in enumerate(bits.shape):
-        index = index * jnp.uint32(size) + jax.lax.broadcasted_iota(
-            jnp.uint32, bits.shape, axis
-        )
-    # The finalizer of MurmurHash3.
-    h = bits + index * jnp.uint32(0x9E3779B1)
-    h = (h ^ (h >> 16)) * jnp.uint32(0x85EBCA6B)
-    h = (h ^ (h >> 13)) * jnp.uint32(0xC2B2AE35)
-    return jnp.sum(h ^ (h >> 16), dtype=jnp.uint32)
-
-
-def _json_round_trip(meta: dict) -> dict:
-    try:
-        return json.loads(json.dumps(meta))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"`meta` must be what JSON can hold: {error}") from error
-
-
-def _json_checksum(meta: dict) -> int:
-    return zlib.crc32(json.dumps(meta, sort_keys=True).encode())
-
-
-def _set_aside(path: epath.Path) -> None:
-    for number in range(1000):
-        target = path.parent / f"{path.name}.damaged{number or ''}"
-        if not target.exists():
-            path.rename(target)
-            return
-
-
-def _cause(error: BaseException) -> BaseException:
-    while type(error) is Exception and error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _reason(error: Exception) -> str:
-    """One line of what went wrong, a full disk named first."""
-    error = _cause(error)
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    text = " ".join(str(text).split()) or type(error).__name__
-    if getattr(error, "errno", None) == errno.ENOSPC or "os_error_code='28'" in text:
-        text = f"the disk is full: {text}"
-    return text if len(text) <= 500 else f"{text[:240]} ... {text[-240:]}"
-
-
-def _free_bytes(directory: epath.Path) -> float:
-    try:
-        return shutil.disk_usage(directory).free
-    except OSError:
-        return math.nan
-
-
-def _megabytes(size_bytes: float) -> str:
-    return "unknown" if math.isnan(size_bytes) else f"{size_bytes / 1e6:,.1f} MB"
-
-
-def _not_a_traceback_of_orbax(record: logging.LogRecord) -> bool:
-    return record.exc_info is None or "orbax" not in record.pathname
-
-
-# Orbax logs each failure six times with its traceback, and then raises it to us.
-logging.getLogger("absl").addFilter(_not_a_traceback_of_orbax)
