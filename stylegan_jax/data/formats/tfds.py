@@ -1,7 +1,7 @@
 """A TensorFlow Datasets name as a source of `prepare`."""
 
 from stylegan_jax import config
-from stylegan_jax.data.collection import Collection, Unusable, identity
+from stylegan_jax.data.formats.collection import Collection, Unusable, identity
 from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.tfds_split import open_split
 

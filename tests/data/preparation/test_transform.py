@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylegan_jax.data import images, transform
-from stylegan_jax.data.collection import Unusable
+from stylegan_jax.data import images
+from stylegan_jax.data.formats.collection import Unusable
+from stylegan_jax.data.preparation import transform
 from tests import goldens
 
 TRANSFORMS = "stylegan2_and_3/I6_dataset_transforms"

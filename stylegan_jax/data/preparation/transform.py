@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 from PIL import Image, ImageOps
 
-from stylegan_jax.data.collection import Unusable
+from stylegan_jax.data.formats.collection import Unusable
 from stylegan_jax.data.images import PIL_ERRORS, Size
 
 CROPS = ("none", "center", "center-wide")

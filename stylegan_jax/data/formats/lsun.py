@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from stylegan_jax.data.collection import Collection, check_bytes, identity
-from stylegan_jax.data.lmdb import Lmdb
+from stylegan_jax.data.formats.collection import Collection, check_bytes, identity
+from stylegan_jax.data.formats.lmdb import Lmdb
 
 FILE = "data.mdb"
 SUFFIX = ".mdb"

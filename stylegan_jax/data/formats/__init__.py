@@ -2,9 +2,16 @@
 
 from pathlib import Path
 
-from stylegan_jax.data import archives, cifar, lsun, mnist, nvidia_tfrecords, parquet
-from stylegan_jax.data.collection import Collection
-from stylegan_jax.data.tfds_collection import open_tfds_collection
+from stylegan_jax.data.formats import (
+    archives,
+    cifar,
+    lsun,
+    mnist,
+    nvidia_tfrecords,
+    parquet,
+)
+from stylegan_jax.data.formats.collection import Collection
+from stylegan_jax.data.formats.tfds import open_tfds_collection
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 SUFFIXES = (

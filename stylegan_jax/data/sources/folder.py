@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,10 @@ from etils import epath
 
 from stylegan_jax import config, paths
 from stylegan_jax.data import images, labels
-from stylegan_jax.data.header_check import check_headers
+from stylegan_jax.data.image_names import Folder, image_names
 from stylegan_jax.data.interface import Load, Source
+from stylegan_jax.data.sources.header_check import check_headers
 
-Folder = Path | epath.Path  # on disk, in a bucket
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 MAX_HEADERS = 5000  # read at opening; of larger folders an even sample
 MAX_HEADERS_IN_BUCKET = 200
 
@@ -84,56 +82,6 @@ def open_folder(data: config.Data) -> Source:
         describe=lambda index: str(root / names[index]),
         check=check,
     )
-
-
-def image_names(
-    root: Folder, setting: str = "data.path", suffixes: tuple[str, ...] = SUFFIXES
-) -> list[str]:
-    """Sorted posix paths, relative to `root`, of all image files below it.
-
-    Raises:
-      ValueError: no folder, or none in it; calls it by the name of its `setting`.
-    """
-    if not root.is_dir():
-        raise ValueError(
-            f"`{setting}` (={str(root)!r}) is not a directory; it must be one with "
-            f"images ({', '.join(suffixes)}), searched recursively"
-        )
-    names = [
-        name
-        for name in (_on_disk(root) if isinstance(root, Path) else _in_bucket(root))
-        if name.lower().endswith(suffixes)
-        and not any(part.startswith(".") for part in name.split("/"))
-    ]
-    if not names:
-        raise ValueError(
-            f"`{setting}` (={str(root)!r}) holds no images; files with the endings "
-            f"{', '.join(suffixes)} are looked for, in sub-folders too"
-        )
-    return sorted(names)
-
-
-def _on_disk(root: Path) -> Iterator[str]:
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if not name.startswith(".") and not _links_back(folder, name)
-        ]
-        relative = Path(folder).relative_to(root)
-        yield from ((relative / name).as_posix() for name in files)
-
-
-def _in_bucket(root: epath.Path) -> Iterator[str]:
-    for folder, _, files in root.walk():
-        relative = folder.relative_to(root)
-        yield from ((relative / name).as_posix() for name in files)
-
-
-def _links_back(folder: str, name: str) -> bool:
-    """Whether a sub-folder is a link to a folder that it lies in."""
-    target = os.path.realpath(os.path.join(folder, name))
-    return Path(os.path.realpath(folder)).is_relative_to(target)
 
 
 def _fingerprint(root: Folder, names: list[str], label_file: bytes | None) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 from stylegan_jax import config
 from stylegan_jax.data import images, preparation
 from stylegan_jax.data.formats import open_collection
-from stylegan_jax.data.request import Request
+from stylegan_jax.data.preparation.request import Request
 from stylegan_jax.data.sources import EMOJI, open_source
 
 GROUPS = (

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from stylegan_jax.data import formats
-from stylegan_jax.data.collection import Unusable
-from tests.data.test_prepare import png, prepare
+from stylegan_jax.data.formats.collection import Unusable
+from tests.data.preparation.test_prepare import png, prepare
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -12,8 +12,13 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from stylegan_jax.data.collection import Collection, Unusable, check_bytes, identity
-from stylegan_jax.data.folder_source import image_names
+from stylegan_jax.data.formats.collection import (
+    Collection,
+    Unusable,
+    check_bytes,
+    identity,
+)
+from stylegan_jax.data.image_names import image_names
 
 SUFFIXES = (
     *(".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm"),

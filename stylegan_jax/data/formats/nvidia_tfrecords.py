@@ -12,7 +12,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from stylegan_jax.data import labels, tfrecords
-from stylegan_jax.data.collection import Collection, Unusable, identity
+from stylegan_jax.data.formats.collection import Collection, Unusable, identity
 from stylegan_jax.data.images import tensorflow
 
 SUFFIX = ".tfrecords"

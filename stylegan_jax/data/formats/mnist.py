@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stylegan_jax.data import labels
-from stylegan_jax.data.collection import Collection, identity
+from stylegan_jax.data.formats.collection import Collection, identity
 
 SUFFIXES = ("-images-idx3-ubyte.gz", "-images-idx3-ubyte")
 UNSIGNED_BYTES = 8  # the format's number of the type uint8

@@ -4,8 +4,8 @@ from typing import Any
 
 from stylegan_jax import config
 from stylegan_jax.data import images, tfrecords
-from stylegan_jax.data.header_check import prepare_command
 from stylegan_jax.data.interface import Load, Source
+from stylegan_jax.data.sources.header_check import prepare_command
 from stylegan_jax.data.tfds_split import Split, open_split
 
 MAX_HEADERS = 64  # records whose size is checked at opening

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from stylegan_jax.data import labels
-from stylegan_jax.data.archives import ARCHIVE_ERRORS
-from stylegan_jax.data.collection import Collection, identity
+from stylegan_jax.data.formats.archives import ARCHIVE_ERRORS
+from stylegan_jax.data.formats.collection import Collection, identity
 
 SIDE = 32
 BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))

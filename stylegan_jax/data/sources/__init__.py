@@ -11,14 +11,14 @@ from typing import Any
 
 from stylegan_jax import config
 from stylegan_jax.data import images, labels
-from stylegan_jax.data.folder_source import open_folder
 from stylegan_jax.data.interface import Load, Source
-from stylegan_jax.data.prepared_source import open_prepared
-from stylegan_jax.data.tfds_source import open_tfds
-from stylegan_jax.data.tfrecords_source import open_tfrecords
-from stylegan_jax.data.zip_source import open_zip_source
+from stylegan_jax.data.sources.folder import open_folder
+from stylegan_jax.data.sources.prepared import open_prepared
+from stylegan_jax.data.sources.tfds import open_tfds
+from stylegan_jax.data.sources.tfrecords import open_tfrecords
+from stylegan_jax.data.sources.zip import open_zip_source
 
-EMOJI = Path(__file__).resolve().parent / "assets" / "emoji64.zip"
+EMOJI = Path(__file__).resolve().parent.parent / "assets" / "emoji64.zip"
 EMOJI_RESOLUTION = 64
 
 

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from stylegan_jax.data import labels
-from stylegan_jax.data.collection import Collection, Unusable, check_bytes, identity
+from stylegan_jax.data.formats.collection import (
+    Collection,
+    Unusable,
+    check_bytes,
+    identity,
+)
 
 SUFFIX = ".parquet"
 IMAGE_COLUMNS = ("image", "img")  # where there are several

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from stylegan_jax import prepare as front_door
-from stylegan_jax.data import collection, formats, preparation, tfrecords
+from stylegan_jax.data import formats, preparation, tfrecords
+from stylegan_jax.data.formats import collection
 from stylegan_jax.data.images import tensorflow
-from stylegan_jax.data.request import Request, geometry_of
+from stylegan_jax.data.preparation.request import Request, geometry_of
 from tests import goldens
 
 
@@ -267,8 +268,9 @@ def test_nvidias_zip_is_read_and_written(tmp_path, small_shards):
 KILLED = """
 import os, sys
 from pathlib import Path
-from stylegan_jax.data import collection, formats, preparation, tfrecords
-from stylegan_jax.data.request import Request
+from stylegan_jax.data import formats, preparation, tfrecords
+from stylegan_jax.data.formats import collection
+from stylegan_jax.data.preparation.request import Request
 source, out, format, dying = sys.argv[1:]
 preparation.SHARD_IMAGES = 4
 write, replace, count = tfrecords.Writer.write, tfrecords.replace, 0

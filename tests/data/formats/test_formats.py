@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config
-from stylegan_jax.data import cifar, formats, tfrecords
-from stylegan_jax.data.collection import Unusable
+from stylegan_jax.data import formats, tfrecords
 from stylegan_jax.data.crc32c import crc32c
+from stylegan_jax.data.formats import cifar
+from stylegan_jax.data.formats.collection import Unusable
 from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.sources import open_source
 from tests import goldens
-from tests.data.test_prepare import pile, prepare
-from tests.data.test_sources import read
+from tests.data.preparation.test_prepare import pile, prepare
+from tests.data.sources.test_sources import read
 
 CLASSES = ("airplane", "automobile", "bird")
 

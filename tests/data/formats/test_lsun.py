@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stylegan_jax.data import formats, lmdb
+from stylegan_jax.data import formats
+from stylegan_jax.data.formats import lmdb
 from stylegan_jax.data.images import decode, tensorflow
+from tests.data.preparation.test_prepare import pile, png, prepare
 from tests.data.test_fuzz import mutated
-from tests.data.test_prepare import pile, png, prepare
 
 DIGEST = "920f46ea02f1995dbcd0586a5cebf1842ef2adb371810bda3ffea298ec273146"
 

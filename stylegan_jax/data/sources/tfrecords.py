@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from stylegan_jax import config, paths
-from stylegan_jax.data import images, labels, nvidia_tfrecords, tfrecords
-from stylegan_jax.data.collection import Unusable
-from stylegan_jax.data.header_check import prepare_command
+from stylegan_jax.data import images, labels, tfrecords
+from stylegan_jax.data.formats import nvidia_tfrecords
+from stylegan_jax.data.formats.collection import Unusable
 from stylegan_jax.data.interface import Load, Source
+from stylegan_jax.data.sources.header_check import prepare_command
 
 
 def open_tfrecords(data: config.Data) -> Source:

@@ -6,11 +6,11 @@ from typing import Any
 
 from stylegan_jax import config, paths
 from stylegan_jax.data import images, labels
-from stylegan_jax.data.archives import open_zip
-from stylegan_jax.data.collection import Unusable
-from stylegan_jax.data.folder_source import SUFFIXES
-from stylegan_jax.data.header_check import check_headers
+from stylegan_jax.data.formats.archives import open_zip
+from stylegan_jax.data.formats.collection import Unusable
+from stylegan_jax.data.image_names import SUFFIXES
 from stylegan_jax.data.interface import Load, Source
+from stylegan_jax.data.sources.header_check import check_headers
 
 MAX_HEADERS = 5000  # entries read at opening; of more an even sample
 

@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from stylegan_jax.data import labels, nvidia_zip, tfrecords, transform
-from stylegan_jax.data.archives import LABEL_FILE
-from stylegan_jax.data.collection import Collection, Unusable
+from stylegan_jax.data import labels, tfrecords
+from stylegan_jax.data.formats.archives import LABEL_FILE
+from stylegan_jax.data.formats.collection import Collection, Unusable
 from stylegan_jax.data.images import Size
-from stylegan_jax.data.request import Geometry, Request, geometry_of
-from stylegan_jax.data.shard import Shard
+from stylegan_jax.data.preparation import nvidia_zip, transform
+from stylegan_jax.data.preparation.request import Geometry, Request, geometry_of
+from stylegan_jax.data.preparation.shard import Shard
 
 INFO = "dataset_info.json"
 FORMAT_VERSION = 2

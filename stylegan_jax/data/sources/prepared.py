@@ -7,9 +7,9 @@ from typing import Any
 
 from stylegan_jax import config, paths
 from stylegan_jax.data import images, tfrecords
-from stylegan_jax.data.header_check import prepare_command
 from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.preparation import FORMAT_VERSION, INFO
+from stylegan_jax.data.sources.header_check import prepare_command
 
 Parse = Callable[[Any], tuple[Any, Any]]  # records to encoded images and labels
 Stored = tuple[int, int, int]  # height, width and channels

@@ -7,11 +7,11 @@ from stylegan_jax.data import tfrecords
 from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.sources import open_source
 from tests import goldens
-from tests.data.test_formats import nvidia_folder, pixels
+from tests.data.formats.test_formats import nvidia_folder, pixels
+from tests.data.preparation.test_prepare import prepare
+from tests.data.sources.test_prepared import data, stretch
+from tests.data.sources.test_sources import failure, read
 from tests.data.test_pipeline import take
-from tests.data.test_prepare import prepare
-from tests.data.test_prepared_source import data, stretch
-from tests.data.test_sources import failure, read
 
 SIDES = (4, 8, 16, 32)
 

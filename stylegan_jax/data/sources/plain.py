@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from stylegan_jax import config
-from stylegan_jax.data import images, prepared_source, sources
-from stylegan_jax.data.archives import open_zip
-from stylegan_jax.data.folder_source import SUFFIXES, image_names
+from stylegan_jax.data import images, sources
+from stylegan_jax.data.formats.archives import open_zip
+from stylegan_jax.data.image_names import SUFFIXES, image_names
 from stylegan_jax.data.interface import Source
 from stylegan_jax.data.preparation import INFO
+from stylegan_jax.data.sources import prepared
 
 BUILTIN = "builtin"
 
@@ -45,7 +46,7 @@ def first_size(path: str) -> images.Size:
     place = Path(path).expanduser()
     if kind == "prepared":
         data = config.Data(source=kind, path=path)
-        info = prepared_source.read_info(place, data)
+        info = prepared.read_info(place, data)
         return info["height"], info["width"]
     if kind == "folder":
         name = image_names(place, "images", SUFFIXES)[0]
