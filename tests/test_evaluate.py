@@ -14,15 +14,10 @@ from tests import tiny
 from tests.metrics import stand_ins
 from tests.test_reporting import tensorboard_events
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    with tiny.quick_compilation():
-        yield
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("quick_compilation"),
+]
 
 
 def start(*arguments):

@@ -14,11 +14,7 @@ from tests import tiny
 from tests.data.preparation.test_prepare import pile, png
 from tests.data.sources.test_sources import read
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    with tiny.quick_compilation():
-        yield
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.mark.slow

@@ -23,15 +23,10 @@ from stylegan_jax.training.programs import ProgramCache
 from tests import tiny
 
 # Orbax leaves coroutines of a failed read or write behind.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    with tiny.quick_compilation():
-        yield
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("quick_compilation"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -22,11 +22,7 @@ from stylegan_jax.metrics.real_cache import RealCache
 from tests import tiny
 from tests.metrics import evaluation_worker, stand_ins
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    with tiny.quick_compilation():
-        yield
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.fixture(scope="module")
