@@ -17,11 +17,7 @@ from stylegan_jax.layers import convolution, resample
 from stylegan_jax.layers.activations import ACTIVATIONS
 from stylegan_jax.layers.linear import GAIN_LRELU, Bias, Conv, EqualizedKernel
 from stylegan_jax.layers.noise import NOISE_MODES, NoiseInjection
-from stylegan_jax.layers.normalization import (
-    StyleModulation,
-    instance_norm,
-    pixel_norm,
-)
+from stylegan_jax.layers.normalization import StyleModulation, instance_norm, pixel_norm
 from stylegan_jax.layers.remat import convolved, remat
 from stylegan_jax.models import mapping
 from stylegan_jax.models.interface import (

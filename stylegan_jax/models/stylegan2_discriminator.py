@@ -19,11 +19,7 @@ from stylegan_jax.layers.linear import Dense
 from stylegan_jax.layers.remat import remat
 from stylegan_jax.layers.statistics import minibatch_stddev
 from stylegan_jax.models import mapping
-from stylegan_jax.models.interface import (
-    Channels,
-    check_labels,
-    is_one,
-)
+from stylegan_jax.models.interface import Channels, check_labels, is_one
 from stylegan_jax.models.stylegan2_layers import (
     HALF_POWER,
     ConvLayer,
