@@ -4,6 +4,7 @@ Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
 figure 1, section 2 and appendix C.
 """
 
+from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.stylegan1_discriminator import (
     Discriminator,
     DiscriminatorBlock,
@@ -17,6 +18,7 @@ from stylegan_jax.models.stylegan1_generator import (
 )
 
 __all__ = [
+    "Channels",
     "ConstInput",
     "DenseInput",
     "Discriminator",

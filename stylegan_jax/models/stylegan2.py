@@ -9,6 +9,7 @@ sections 2 and 4, figures 2 and 7; labels as in Karras et al. 2020, "Training
 Generative Adversarial Networks with Limited Data".
 """
 
+from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.stylegan2_discriminator import (
     D_ARCHITECTURES,
     Discriminator,
@@ -30,6 +31,7 @@ from stylegan_jax.models.stylegan2_layers import (
 __all__ = [
     "D_ARCHITECTURES",
     "G_ARCHITECTURES",
+    "Channels",
     "ConvLayer",
     "Discriminator",
     "DiscriminatorBlock",
