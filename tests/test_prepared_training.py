@@ -8,17 +8,13 @@ from PIL import Image
 
 from stylegan_jax import config, train
 from stylegan_jax.data import formats, preparation
-from stylegan_jax.data.request import Request
+from stylegan_jax.data.preparation.request import Request
 from stylegan_jax.data.sources import open_source
 from tests import tiny
-from tests.data.test_prepare import pile, png
-from tests.data.test_sources import read
+from tests.data.preparation.test_prepare import pile, png
+from tests.data.sources.test_sources import read
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    with tiny.quick_compilation():
-        yield
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.mark.slow
