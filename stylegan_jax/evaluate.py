@@ -3,6 +3,10 @@ r"""Takes metrics of a generator, or of two sets of images.
 python -m stylegan_jax.evaluate --workdir=runs/emoji --metrics=swd,msssim
 python -m stylegan_jax.evaluate --images_a=cifar/train --images_b=cifar/test \
     --metrics=fid50k,kid,pr --detector=pt_inception-2015-12-05-6726825d.pth
+
+Several processes share the work if all are started with the same flags and, as those of
+training, with --distributed on a cluster or --coordinator, --num_processes and
+--process_id; the first one writes.
 """
 
 import re
@@ -59,6 +63,7 @@ def main(argv: list[str]) -> None:
         show_progress=live if devices.is_main else lambda *_: None,
         on_warning=lambda text: print(f"WARNING: {text}"),
     )
+    devices.check_agreement(evaluation.facts(asked, means))
     try:
         results = evaluation.evaluate(asked, means)
     finally:

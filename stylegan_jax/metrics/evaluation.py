@@ -95,6 +95,27 @@ class Asked:
         return reals, generated
 
 
+def facts(asked: Asked, means: Means) -> dict[str, str]:
+    """What all processes of an evaluation must have in common, by name."""
+    sets = {"reals": asked.reals, "generated": asked.generated}
+    return (
+        {name: str(version) for name, version in reporting.versions().items()}
+        | {"metrics": ", ".join(asked.metrics), "images": str(asked.images)}
+        | {"seed": str(asked.seed), "batch_size": str(means.batch_size)}
+        | {f"fingerprint of {k}": str(x and x.fingerprint) for k, x in sets.items()}
+        | {f"checkpoint: {k}": str(value) for k, value in asked.checkpoint.items()}
+        | {
+            f"truncation and noise of {k}": f"{x.truncation_psi:g}, {x.noise}"
+            for k, x in sets.items()
+            if isinstance(x, GeneratedImages)
+        }
+        | {
+            f"weights of {name}": str(getattr(network, "digest", None))
+            for name, network in vars(means.networks).items()
+        }
+    )
+
+
 def evaluate(asked: Asked, means: Means) -> list[Result]:
     """Takes all metrics; every process has to call it, and gets the same.
 
