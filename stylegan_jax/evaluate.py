@@ -101,7 +101,9 @@ def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> evaluatio
     fit = FLAGS.fit if FLAGS.data is not None else trained.experiment.data.fit
     return evaluation.Asked(
         metrics=metrics,
-        reals=None if reals is None else RealImages(reals, devices, FLAGS.seed, fit),
+        reals=None
+        if reals is None
+        else RealImages(reals, devices, FLAGS.seed, fit, FLAGS.mirror_reals),
         generated=GeneratedImages(
             subject, devices, FLAGS.seed, weights, FLAGS.truncation_psi, FLAGS.noise
         ),
@@ -140,8 +142,9 @@ def of_folders(metrics: dict[str, table.Metric], devices: Parallel) -> evaluatio
             devices,
             FLAGS.seed,
             FLAGS.fit,
+            mirror,
         )
-        for path in both
+        for path, mirror in zip(both, (FLAGS.mirror_reals, False), strict=True)
     )
     return evaluation.Asked(
         metrics=metrics,
@@ -187,6 +190,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer("step", None, "Number of the checkpoint; default: the newest.")
     flags.DEFINE_string("data", None, "Other reals for --workdir: as --images_a.")
+    flags.DEFINE_bool("mirror_reals", False, "Flip half of the reals left-right.")
     flags.DEFINE_string(
         "size", None, "SIDE or HEIGHTxWIDTH that images are brought to."
     )
