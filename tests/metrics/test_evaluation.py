@@ -267,6 +267,34 @@ def test_half_of_the_reals_are_mirrored_if_asked_for(devices, emoji):
     assert not np.array_equal(all_images(other_seed, 96)[0], flipped)
 
 
+def test_facts_tell_evaluations_apart(devices, emoji):
+    asked = two_sets(devices, emoji, ["kid"])
+    means = stand_ins.means(devices)
+    facts = evaluation.facts(asked, means)
+    assert facts["metrics"] == "kid" and facts["jax"] == jax.__version__
+    assert facts["fingerprint of generated"] == emoji.fingerprint
+    assert facts["weights of detector"] == means.networks.detector.digest
+    subject = stand_ins.subject(devices)
+    others = [
+        dataclasses.replace(asked, **change)
+        for change in (
+            {"metrics": table.find(["swd"])},
+            {"images": 24},
+            {"seed": 1},
+            {"reals": None},
+            {"reals": dataclasses.replace(asked.reals, mirror=True)},
+            {"checkpoint": {"step": 5}},
+            {"generated": GeneratedImages(subject, devices, 0, None, 1.0)},
+            {"generated": GeneratedImages(subject, devices, 0, None, 0.7)},
+        )
+    ]
+    weights = Networks(stand_ins.Projection(seed=1), None)
+    every = [evaluation.facts(other, means) for other in others]
+    every.append(evaluation.facts(asked, stand_ins.means(devices, networks=weights)))
+    every.append(evaluation.facts(asked, stand_ins.means(devices, batch_size=8)))
+    assert len({json.dumps(x) for x in [facts, *every]}) == len(every) + 1
+
+
 def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(devices, emoji, tmp_path):
     (tmp_path / "file").write_text("")
     warnings = []
