@@ -178,7 +178,10 @@ def problems(browser, path):
             found.append(f"{chart['title']} has no place")
         for color in chart["colors"]:
             rgb = re.fullmatch(r"rgb\((\d+), (\d+), (\d+)\)", color)
-            near = rgb and np.abs(picture - np.intp(rgb.groups())).max(axis=-1) < 40
+            if rgb is None:  # "none"
+                near = np.zeros(0)
+            else:
+                near = np.abs(picture - np.intp(rgb.groups())).max(axis=-1) < 40
             if np.sum(near) < MARKER_PIXELS:
                 found.append(f"{chart['title']}: a line is not seen")
         found += [f"{chart['title']}: {x} sticks out" for x in chart["sticking"]]
