@@ -10,6 +10,8 @@ LEFT, RIGHT, TOP, BOTTOM = 56, 12, 26, 30  # margins around the plot
 # Colors that the color-blind can tell, too (Okabe and Ito).
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
 TICKS = 5
+NEAR_ZERO = 0.25  # an x axis that would begin at less of its end begins at 0
+LABEL_PIXELS = 11  # of room that the label of a mark takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +54,8 @@ def chart(
     ]
     if not finite:
         raise ValueError(f"chart {title!r} has no points that are finite")
-    x_range = _widened(min(x for x, _ in finite), max(x for x, _ in finite), 0.0)
+    first, last = min(x for x, _ in finite), max(x for x, _ in finite)
+    x_range = _widened(0.0 if 0 < first < NEAR_ZERO * last else first, last, 0.0)
     y_range = _widened(min(y for _, y in finite), max(y for _, y in finite), 0.05)
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -86,13 +89,20 @@ def chart(
         f'<text class="tick" text-anchor="end" x="{WIDTH - RIGHT}" '
         f'y="{bottom + 26}">{html.escape(unit)}</text>'
     )
+    labelled = 0.0  # up to where there are labels already
     for mark in marks:
         if x_range[0] <= mark.x <= x_range[1]:
-            x = place(mark.x, y_range[0])[0]
+            x, label = place(mark.x, y_range[0])[0], html.escape(mark.label)
             parts.append(
                 f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" '
-                f'y2="{bottom}"><title>{html.escape(mark.label)}</title></line>'
+                f'y2="{bottom}"><title>{label}</title></line>'
             )
+            if x >= labelled and x + LABEL_PIXELS <= WIDTH - RIGHT:
+                labelled = x + LABEL_PIXELS
+                parts.append(
+                    '<text class="stage" transform="translate('
+                    f'{x + 3:.1f} {TOP}) rotate(90)">{label}</text>'
+                )
     for index, line in enumerate(series):
         color = COLORS[index % len(COLORS)]
         parts.append(_line(line, color, place))

@@ -3,6 +3,10 @@ r"""Takes metrics of a generator, or of two sets of images.
 python -m stylegan_jax.evaluate --workdir=runs/emoji --metrics=swd,msssim
 python -m stylegan_jax.evaluate --images_a=cifar/train --images_b=cifar/test \
     --metrics=fid50k,kid,pr --detector=pt_inception-2015-12-05-6726825d.pth
+
+Several processes share the work if all are started with the same flags and, as those of
+training, with --distributed on a cluster or --coordinator, --num_processes and
+--process_id; the first one writes.
 """
 
 import re
@@ -60,6 +64,7 @@ def main(argv: list[str]) -> None:
         show_progress=live if devices.is_main else lambda *_: None,
         on_warning=lambda text: print(f"WARNING: {text}"),
     )
+    devices.check_agreement(evaluation.facts(asked, means))
     try:
         results = evaluation.evaluate(asked, means)
     finally:
@@ -97,7 +102,9 @@ def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> evaluatio
     fit = FLAGS.fit if FLAGS.data is not None else trained.experiment.data.fit
     return evaluation.Asked(
         metrics=metrics,
-        reals=None if reals is None else RealImages(reals, devices, FLAGS.seed, fit),
+        reals=None
+        if reals is None
+        else RealImages(reals, devices, FLAGS.seed, fit, FLAGS.mirror_reals),
         generated=GeneratedImages(
             subject, devices, FLAGS.seed, weights, FLAGS.truncation_psi, FLAGS.noise
         ),
@@ -136,8 +143,9 @@ def of_folders(metrics: dict[str, table.Metric], devices: Parallel) -> evaluatio
             devices,
             FLAGS.seed,
             FLAGS.fit,
+            mirror,
         )
-        for path in both
+        for path, mirror in zip(both, (FLAGS.mirror_reals, False), strict=True)
     )
     return evaluation.Asked(
         metrics=metrics,
@@ -183,6 +191,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer("step", None, "Number of the checkpoint; default: the newest.")
     flags.DEFINE_string("data", None, "Other reals for --workdir: as --images_a.")
+    flags.DEFINE_bool("mirror_reals", False, "Flip half of the reals left-right.")
     flags.DEFINE_string(
         "size", None, "SIDE or HEIGHTxWIDTH that images are brought to."
     )

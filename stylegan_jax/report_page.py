@@ -25,29 +25,39 @@ GRID_PIXELS = 960  # larger grids are made smaller
 GROUPS = {
     "Losses": r"/loss$",
     "Scores of the discriminator": r"/score_\w+$",
-    "Penalties": r"(penalty|drift|path_length\w*)$",
+    "Penalties": r"/(\w*penalty|drift)$",
+    "Path length": r"/length(_mean)?$",
     "Norms of gradients": r"/gradient_norm$",
     "Images per second": r"^progress/images_per_second$",
+    "Share of time waiting for data": r"^progress/data_wait$",
     "Learning rate": r"^progress/learning_rate$",
     "Share of the newest resolution": r"^progress/fade$",
     "Updates skipped": r"/skipped_total$",
 }
+# Told in words as long as they have one value.
+OFTEN_CONSTANT = ("Learning rate", "Share of the newest resolution", "Updates skipped")
 
 STYLE = """
 :root { color-scheme: light; }
 body { font: 14px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1480px;
   padding: 0 1em; color: #222; background: #fff; }
-h1 { font-size: 1.5em; margin: 0; } h2 { font-size: 1.15em; margin: 1.6em 0 .4em; }
-.charts { display: flex; flex-wrap: wrap; gap: 12px; }
-figure { margin: 0; width: 460px; border: 1px solid #ddd; border-radius: 4px;
-  padding: 6px; }
+h1 { font-size: 1.5em; margin: 0; overflow-wrap: anywhere; }
+h2, summary { font-size: 1.15em; font-weight: 600; margin: 1.6em 0 .4em; }
+summary { cursor: pointer; }
+.charts, .pictures { display: grid; gap: 12px;
+  grid-template-columns: repeat(auto-fill, minmax(min(420px, 100%), 1fr)); }
+.pictures { grid-template-columns: repeat(auto-fill, minmax(min(560px, 100%), 1fr)); }
+figure { margin: 0; border: 1px solid #ddd; border-radius: 4px; padding: 6px; }
 figcaption span { margin-right: 1em; font-size: 12px; white-space: nowrap; }
 figcaption i { display: inline-block; width: 10px; height: 10px; margin-right: 4px; }
-.chart { width: 100%; } .title { font-weight: 600; font-size: 13px; }
+.chart { width: 100%; display: block; } .title { font-weight: 600; font-size: 13px; }
 .tick { font-size: 10px; fill: #666; } .grid { stroke: #eee; }
-.mark { stroke: #999; stroke-dasharray: 3 3; }
-#grid { max-width: 100%; image-rendering: pixelated; border: 1px solid #ddd; }
-#when { width: min(720px, 100%); }
+.mark { stroke: #bbb; stroke-dasharray: 3 3; }
+.stage { font-size: 9px; fill: #888; paint-order: stroke; stroke: #fff;
+  stroke-width: 3px; }
+.pictures p { margin: 0 0 6px; } .pictures img { width: 100%; border: 1px solid #ddd; }
+#when { width: 100%; } #label { font-variant-numeric: tabular-nums; }
+.results { max-height: 480px; overflow: auto; }
 table { border-collapse: collapse; } td, th { padding: 2px 12px 2px 0;
   text-align: left; vertical-align: top; } td { font-variant-numeric: tabular-nums; }
 pre { background: #f6f6f6; padding: 8px; overflow-x: auto; font-size: 12px; }
@@ -85,13 +95,13 @@ def write(workdir: epath.Path) -> epath.Path:
 
 def page(workdir: epath.Path) -> str:
     """The report as HTML that needs nothing but itself."""
-    rows = read_rows(workdir / LOG)
+    rows, results = read_rows(workdir / LOG), read_rows(workdir / METRICS)
     name = html.escape(str(workdir))
     sections = [
         f"<h1>{name}</h1>{_summary(rows)}",
-        _curves(rows),
+        _curves(rows, results),
         _grids(workdir / "images"),
-        _results(read_rows(workdir / METRICS)),
+        _results(results),
         _settings("Configuration", workdir / "config.json"),
         _settings("Data", workdir / "data.json"),
         _settings("Environment of each start", workdir / "environment.json"),
@@ -127,7 +137,7 @@ def _summary(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def _curves(rows: list[dict[str, Any]]) -> str:
+def _curves(rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
     """All charts. A run that was set back has gone over some points twice: the last."""
     lines: dict[str, dict[float, float]] = defaultdict(dict)
     marks: dict[str, Mark] = {}
@@ -141,29 +151,49 @@ def _curves(rows: list[dict[str, Any]]) -> str:
         for name, value in row.items():
             if "/" in name and isinstance(value, (int, float, str)):
                 lines[name][x] = _number(value)
-    drawn, parts = set(), []
+    shown = list(marks.values()) if len(marks) > 1 else []
+    # The log has the metrics too, but not how they were taken.
+    lines = {k: v for k, v in lines.items() if not k.startswith("metrics/")}
+    lines.pop("progress/training_seconds", None)
+    parts = [_chart(name, of, shown) for name, of in _metrics(results).items()]
+    constant = []
     for title, pattern in GROUPS.items():
-        names = sorted(name for name in lines if re.search(pattern, name))
-        if title == "Updates skipped":
-            names = [name for name in names if any(lines[name].values())]
-        drawn |= set(names)
-        parts.append(_chart(title, {name: lines[name] for name in names}, marks))
-    for name in sorted(lines):
-        if name.startswith("metrics/") and name not in drawn:
-            title = name.removeprefix("metrics/")
-            parts.insert(0, _chart(title, {title: lines[name]}, marks))
-    return f'<h2>Curves</h2><div class="charts">{"".join(parts)}</div>'
+        group = {k: lines.pop(k) for k in sorted(lines) if re.search(pattern, k)}
+        values = {value for line in group.values() for value in line.values()}
+        if title in OFTEN_CONSTANT and len(values) == 1:
+            constant.append(f"{title}: {values.pop():.6g}.")
+        else:
+            parts.append(_chart(title, group, shown))
+    parts += [_chart(name, {name: line}, shown) for name, line in sorted(lines.items())]
+    return (
+        f'<h2>Curves</h2><div class="charts">{"".join(parts)}</div>'
+        f"<p>{' '.join(constant)}</p>"
+    )
 
 
-def _chart(
-    title: str, lines: dict[str, dict[float, float]], marks: dict[str, Mark]
-) -> str:
+def _metrics(
+    results: list[dict[str, Any]],
+) -> dict[str, dict[str, dict[float, float]]]:
+    """Metric -> line -> kimg -> value; a line is of one way to take the metric."""
+    found: dict[str, dict[str, dict[float, float]]] = {}
+    for row in results:
+        if row.keys() >= {"name", "value"} and row.get("kimg") is not None:
+            ways = found.setdefault(str(row["name"]), {})
+            images, psi = row.get("images_generated"), row.get("truncation_psi")
+            way = f"{images} images" + (
+                f", psi {psi:g}" if psi not in (None, 1) else ""
+            )
+            ways.setdefault(way, {})[row["kimg"]] = _number(row["value"])
+    return dict(sorted(found.items()))
+
+
+def _chart(title: str, lines: dict[str, dict[float, float]], marks: list[Mark]) -> str:
     series = [
         Series(name, _thinned(sorted(points.items()), MAX_POINTS))
         for name, points in lines.items()
     ]
     try:
-        return charts.chart(title, series, list(marks.values()))
+        return charts.chart(title, series, marks)
     except ValueError:  # nothing finite to draw
         return ""
 
@@ -180,13 +210,17 @@ def _grids(folder: epath.Path) -> str:
         {"label": f"{_kimg(path.name):g} kimg", "image": _embedded(path)}
         for path in _thinned(fakes, MAX_GRIDS)
     ]
-    grids += [{"label": "real images", "image": _embedded(path)} for path in reals[:1]]
-    latest = len(grids) - 1 - bool(reals)
+    last = len(grids) - 1
+    beside = "".join(
+        f'<div><p>Real images</p><img alt="real images" src="{_embedded(path)}"></div>'
+        for path in reals[:1]
+    )
     return (
-        '<h2>Images of the same latents</h2><p><input id="when" type="range" min="0" '
-        f'max="{len(grids) - 1}" value="{latest}"> <span id="label">'
-        f"{grids[latest]['label']}</span></p>"
-        f'<img id="grid" alt="grid of images" src="{grids[latest]["image"]}">'
+        '<h2>Images of the same latents</h2><div class="pictures"><div><p>'
+        f'<label for="when">Generated at <span id="label">{grids[last]["label"]}</span>'
+        '</label></p><img id="grid" alt="generated images" '
+        f'src="{grids[last]["image"]}"><input id="when" type="range" min="0" '
+        f'max="{last}" value="{last}"></div>{beside}</div>'
         f'<script id="grids" type="application/json">{json.dumps(grids)}</script>'
         f"<script>{SCRIPT}</script>"
     )
@@ -205,14 +239,17 @@ def _results(rows: list[dict[str, Any]]) -> str:
         f"<tr>{''.join(f'<td>{_cell(row.get(c))}</td>' for c in columns)}</tr>"
         for row in rows
     )
-    return f"<h2>Metrics</h2><table><tr>{head}</tr>{body}</table>"
+    return (
+        '<h2>Metrics</h2><div class="results">'
+        f"<table><tr>{head}</tr>{body}</table></div>"
+    )
 
 
 def _settings(title: str, path: epath.Path) -> str:
     if not path.exists():
         return ""
     text = html.escape(path.read_text().strip())
-    return f"<h2>{title}</h2><pre>{text}</pre>"
+    return f"<details><summary>{title}</summary><pre>{text}</pre></details>"
 
 
 def _cell(value: Any) -> str:

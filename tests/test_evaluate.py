@@ -1,6 +1,7 @@
 """evaluate as a user starts it."""
 
 import json
+import socket
 import zipfile
 
 import numpy as np
@@ -77,6 +78,52 @@ def test_a_run(run, tmp_path):
     tiny.finish(start(*arguments, "--seed=4", "--metrics=msssim"))
     lines = (run / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[1])["value"] == found[1]["value"]
+
+
+def start_both(*arguments, of_second=()):
+    """Two processes on this machine, with two devices each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    together = (f"--coordinator=127.0.0.1:{port}", "--num_processes=2")
+    return [
+        tiny.start(
+            "stylegan_jax.evaluate",
+            *(*arguments, *together, f"--process_id={process}", *more),
+            JAX_NUM_CPU_DEVICES="2",
+        )
+        for process, more in ((0, ()), (1, of_second))
+    ]
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_does_and_the_first_writes(run, tmp_path):
+    arguments = (f"--workdir={run}", "--images=40")
+    cache = f"--cache={tmp_path / 'cache'}"
+    tiny.finish(start(*arguments, "--cache=", f"--out={tmp_path / 'one.jsonl'}"))
+    first, second = map(tiny.finish, start_both(*arguments, cache))
+    assert "appended to" in first[0] and "appended to" not in second[0]
+    assert "msssim" not in second[0]
+    found, alone = rows(run / "metrics.jsonl"), rows(tmp_path / "one.jsonl")
+    assert [r["name"] for r in found] == ["swd", "msssim"]
+    for ours, theirs in zip(found, alone, strict=True):
+        # A value of 0 to 255 may be rounded otherwise.
+        np.testing.assert_allclose(ours["value"], theirs["value"], rtol=1e-4)
+        for name in ("images_generated", "dataset_fingerprint", "seed", "checkpoint"):
+            assert ours[name] == theirs[name]
+    points = [e for e in tensorboard_events(run) if e[1] == "metrics/swd"]
+    assert len(points) == 2  # of the process alone, and of the first of the two
+    kept = [path.name for path in (tmp_path / "cache").iterdir()]
+    assert len(kept) == 1 and kept[0].startswith("similarity-")
+    # The same from the cache, and nothing if they were asked for different things.
+    for process in start_both(*arguments, cache, "--metrics=msssim"):
+        tiny.finish(process)
+    assert rows(run / "metrics.jsonl")[2]["value"] == found[1]["value"]
+    for process in start_both(*arguments, cache, of_second=("--seed=1",)):
+        told = tiny.failure(process)
+        assert "the processes of this run differ" in told
+        assert "seed: '0' in process 0; '1' in process 1" in told
+    assert len(rows(run / "metrics.jsonl")) == 3
 
 
 def test_two_sets_of_images(tmp_path):

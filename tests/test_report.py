@@ -15,6 +15,7 @@ from stylegan_jax import charts, paths
 from stylegan_jax import report_page as report
 from stylegan_jax.charts import Mark, Series
 from stylegan_jax.reporting import Reporter
+from tests import chromium
 
 
 class Page(HTMLParser):
@@ -68,11 +69,19 @@ def run(tmp_path):
     reporter.images("reals", 0, pictures, 2)
     reporter.scalars(4000, {"metrics/swd": 12.5})
     reporter.scalars(8000, {"metrics/swd": 7.25})
+    reporter.scalars(8000, {"augment/probability": 0.5})
     reporter.event("end", images_seen=8000)
     reporter.close()
     (tmp_path / "config.json").write_text('{"data": {"path": "<script>x"}}')
+    how = {"name": "swd", "images_generated": 64, "truncation_psi": 1.0}
+    lines = [
+        how | {"value": 12.5, "kimg": 4.0},
+        how | {"value": 7.25, "kimg": 8.0},
+        how | {"value": 9.75, "kimg": 8.0, "truncation_psi": 0.7},
+        how | {"value": 1.5, "kimg": None},  # not of a run
+    ]
     (tmp_path / "metrics.jsonl").write_text(
-        json.dumps({"name": "swd", "value": 7.25, "kimg": 8.0}) + '\n{"name": "cut'
+        "\n".join(map(json.dumps, lines)) + '\n{"name": "cut'
     )
     return paths.open_path(tmp_path)
 
@@ -89,8 +98,15 @@ def test_a_report(run):
     assert "http" not in text.replace("charset", "")
     titles = [f.find("svg/text").text for f in figures(text)]
     assert titles == [
-        *("swd", "Losses", "Scores of the discriminator", "Images per second")
+        *("swd", "Losses", "Scores of the discriminator", "Images per second"),
+        "augment/probability",
     ]
+    legends = figures(text)[0].findall("figcaption/span")
+    assert ["".join(x.itertext()) for x in legends] == [
+        "64 images",
+        "64 images, psi 0.7",
+    ]
+    assert "<p>Updates skipped: 0.</p>" in text
     losses = figures(text)[1]
     paths_drawn = losses.findall("svg/path")
     assert [len(re.findall("M", p.get("d"))) for p in paths_drawn] == [1, 2]  # a gap
@@ -106,14 +122,122 @@ def test_its_images(run):
     text = report.page(run)
     [(_, slider)] = [e for e in Page(text).elements if e[1].get("type") == "range"]
     grids = json.loads(re.search(r'application/json">(.*?)</script>', text)[1])
-    assert [g["label"] for g in grids] == [f"{i} kimg" for i in range(1, 9)] + [
-        "real images"
-    ]
-    assert (slider["max"], slider["value"]) == ("8", "7")
-    for grid in grids:
-        content = base64.b64decode(grid["image"].partition(",")[2])
+    assert [g["label"] for g in grids] == [f"{i} kimg" for i in range(1, 9)]
+    assert (slider["max"], slider["value"]) == ("7", "7")
+    latest, reals = [e[1]["src"] for e in Page(text).elements if e[0] == "img"]
+    assert latest == grids[-1]["image"]
+    for image in (reals, *(grid["image"] for grid in grids)):
+        content = base64.b64decode(image.partition(",")[2])
         with Image.open(io.BytesIO(content)) as image:
             assert image.size == (32, 32)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    program = chromium.find()
+    if program is None:
+        pytest.skip(chromium.MISSING)
+    with chromium.started(program, tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+# Of every chart: where it is on the page, its lines, and what sticks out of it.
+CHARTS = """
+[...document.querySelectorAll('figure > svg')].map(svg => {
+  const frame = svg.getBoundingClientRect();
+  const sticksOut = element => {
+    const box = element.getBoundingClientRect();
+    return box.left < frame.left - 1 || box.right > frame.right + 1
+      || box.top < frame.top - 1 || box.bottom > frame.bottom + 1;
+  };
+  return {
+    title: svg.querySelector('.title').textContent,
+    box: [frame.left + scrollX, frame.top + scrollY,
+          frame.right + scrollX, frame.bottom + scrollY],
+    colors: [...svg.querySelectorAll('path')].map(x => getComputedStyle(x).stroke),
+    sticking: [...svg.querySelectorAll('*:not(title)')].filter(sticksOut)
+      .map(x => x.outerHTML),
+  };
+})
+"""
+
+
+MARKER_PIXELS = 5  # at least, of a point and of a line, that have a line's color
+
+
+def problems(browser, path):
+    """What a reader of the page would miss, and what its console says."""
+    browser.open(path)
+    charts_drawn = browser.run(CHARTS)
+    pixels = np.asarray(browser.picture()).astype(int)
+    found = []
+    for chart in charts_drawn:
+        left, top, right, bottom = map(round, chart["box"])
+        picture = pixels[top:bottom, left:right]
+        if picture.size == 0:
+            found.append(f"{chart['title']} has no place")
+        for color in chart["colors"]:
+            rgb = re.fullmatch(r"rgb\((\d+), (\d+), (\d+)\)", color)
+            if rgb is None:  # "none"
+                near = np.zeros(0)
+            else:
+                near = np.abs(picture - np.intp(rgb.groups())).max(axis=-1) < 40
+            if np.sum(near) < MARKER_PIXELS:
+                found.append(f"{chart['title']}: a line is not seen")
+        found += [f"{chart['title']}: {x} sticks out" for x in chart["sticking"]]
+    for name in browser.run(
+        "[...document.images].filter(x => !x.naturalWidth).map(x => x.alt)"
+    ):
+        found.append(f"image not drawn: {name}")
+    return found + browser.errors + [f"asks for {x}" for x in browser.requested]
+
+
+def test_in_a_browser(run, browser):
+    path = report.write(run)
+    assert problems(browser, path) == []
+    titles = [chart["title"] for chart in browser.run(CHARTS)]
+    assert len(titles) == 5 == len(figures(path.read_text()))
+    # The slider, by the keyboard.
+    state = "[label.textContent, grids.findIndex(x => x.image === grid.src)]"
+    state = f"(({{label, grid}}) => {state})(document.all)"
+    assert browser.run(state) == ["8 kimg", 7]
+    browser.run("document.getElementById('when').focus()")
+    browser.press("ArrowLeft", 37)
+    browser.press("ArrowLeft", 37)
+    assert browser.run(state) == ["6 kimg", 5]
+    width = "document.getElementById('grid')"
+    width = f"{width}.decode().then(() => {width}.naturalWidth)"
+    assert browser.run(width) == 32
+    assert browser.errors == []
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "told"),
+    [
+        (
+            "show();\n</script>",
+            "sow();\n</script>",
+            "sow is not defined",
+        ),
+        ('<path d="M', '<path d="Mx', "attribute d: Expected number"),
+        ('fill="none" stroke="#0072b2"', 'fill="none"', "Losses: a line is not seen"),
+        ("</body>", '<img src="http://x.org/a.png"></body>', "asks for http://x.org/"),
+        ('class="title" x="56"', 'class="title" x="500"', "sticks out"),
+        ("data:image/webp;base64,", "data:image/webp;base64,xx", "image not drawn"),
+    ],
+)
+def test_what_is_broken_would_be_noticed(run, browser, good, bad, told):
+    path = report.write(run)
+    text = path.read_text()
+    assert good in text
+    path.write_text(text.replace(good, bad))
+    assert any(told in problem for problem in problems(browser, path))
+
+
+def test_a_browser_that_is_named_has_to_be_there(monkeypatch):
+    monkeypatch.setenv(chromium.VARIABLE, "/no/such/browser")
+    with pytest.raises(FileNotFoundError, match="/no/such/browser is no program"):
+        chromium.find()
 
 
 def test_many_points_and_grids_are_thinned():

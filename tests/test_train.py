@@ -78,6 +78,8 @@ def test_the_log_agrees_with_the_schedule(finished):
         "stage",  # by the program of the fading one
         "end",
     ]
+    begun = [row["images_seen"] for row in tiny.events(finished, "stage")]
+    assert begun == [stage.start_images for stage in stages]
     assert tiny.events(finished, "end")[0]["images_seen"] == tiny.END
 
 

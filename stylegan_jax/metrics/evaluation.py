@@ -95,6 +95,28 @@ class Asked:
         return reals, generated
 
 
+def facts(asked: Asked, means: Means) -> dict[str, str]:
+    """What all processes of an evaluation must have in common, by name."""
+    sets = {"reals": asked.reals, "generated": asked.generated}
+    return (
+        {name: str(version) for name, version in reporting.versions().items()}
+        | {"metrics": ", ".join(asked.metrics), "images": str(asked.images)}
+        | {"seed": str(asked.seed), "batch_size": str(means.batch_size)}
+        | {f"fingerprint of {k}": str(x and x.fingerprint) for k, x in sets.items()}
+        | {"mirrored reals": str(asked.reals and asked.reals.mirror)}
+        | {f"checkpoint: {k}": str(value) for k, value in asked.checkpoint.items()}
+        | {
+            f"truncation and noise of {k}": f"{x.truncation_psi:g}, {x.noise}"
+            for k, x in sets.items()
+            if isinstance(x, GeneratedImages)
+        }
+        | {
+            f"weights of {name}": str(getattr(network, "digest", None))
+            for name, network in vars(means.networks).items()
+        }
+    )
+
+
 def evaluate(asked: Asked, means: Means) -> list[Result]:
     """Takes all metrics; every process has to call it, and gets the same.
 
@@ -252,12 +274,14 @@ def _description(name: str, count: int, asked: Asked, means: Means) -> dict[str,
     return {
         "quantity": name,
         "count": count,
-        # Which come first; of no matter for what is known of all of them.
-        "seed": None if count == reals.count and name == "moments" else asked.seed,
+        # Which come first, or are mirrored; else of no matter for what is known of all.
+        "seed": None
+        if count == reals.count and name == "moments" and not reals.mirror
+        else asked.seed,
         "fingerprint": reals.fingerprint,
         "size": list(reals.size),
         "channels": reals.source.channels,
-        "fit": reals.fit,
+        "fit": reals.fit + " mirrored" * reals.mirror,
         "detector": [detector.name, detector.digest] if of_features else None,
         "resize": detector.resize if of_features else None,
     }
@@ -360,6 +384,7 @@ def _result(
             resize=getattr(network, "resize", None),
             dataset=reals.name if counts[0] else None,
             dataset_fingerprint=reals.fingerprint if counts[0] else None,
+            dataset_mirrored=reals.mirror if counts[0] else None,
             size=generated.size,
             generated=generated.name,
             generated_fingerprint=generated.fingerprint,

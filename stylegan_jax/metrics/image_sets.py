@@ -47,13 +47,15 @@ class ImageSet(Protocol):
 class RealImages:
     """A data set in the order of training's first epoch with this seed.
 
-    `fit` is how its images were brought to their size, as `data.fit` has it.
+    `fit` is how its images were brought to their size, as `data.fit` has it; with
+    `mirror` half of them, which ones by the seed, are flipped left-right.
     """
 
     source: Source
     devices: Parallel
     seed: int
     fit: str
+    mirror: bool = False
 
     @property
     def name(self) -> str:
@@ -82,7 +84,7 @@ class RealImages:
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """See `ImageSet`."""
-        return pipeline.batches(
+        batches = pipeline.batches(
             self.source,
             resolution=self.source.resolution,
             batch_size=batch_size,
@@ -92,6 +94,15 @@ class RealImages:
             process_count=self.devices.process_count,
             prefetch_batches=2,
         )
+        return self._mirrored(batches, batch_size) if self.mirror else batches
+
+    def _mirrored(self, batches: Iterator[Batch], batch_size: int) -> Iterator[Batch]:
+        rng = np.random.RandomState(self.seed)
+        for images, labels in batches:
+            first = self.devices.process_index * len(images)
+            flip = rng.rand(batch_size)[first : first + len(images)] < 0.5
+            flip = flip[:, None, None, None]
+            yield np.where(flip, images[:, :, ::-1], images), labels
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +49,8 @@ class RealCache:
     def store(self, what: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Keeps arrays; the file is there whole or not at all."""
         path = self._path(what)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        # Other processes, of other machines too, may be writing the same.
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:

@@ -49,6 +49,7 @@ class Conditions:
       resize: how images were brought to its size.
       dataset: what the reals are.
       dataset_fingerprint: of their content.
+      dataset_mirrored: whether half of them were flipped left-right.
       size: height and width of the images.
       generated: what was compared with them.
       generated_fingerprint: of images from a disk.
@@ -68,6 +69,7 @@ class Conditions:
     resize: str | None = None
     dataset: str | None = None
     dataset_fingerprint: str | None = None
+    dataset_mirrored: bool | None = None
     size: tuple[int, int] | None = None
     generated: str | None = None
     generated_fingerprint: str | None = None

@@ -181,7 +181,12 @@ class Loop:
             f"{stage.start_images / 1000:g} to {stage.end_images / 1000:g} kimg, "
             f"batch {stage.batch_size}; waited {waited:.1f} s for its program"
         )
-        self._reporter.event("stage", stage=stage.name, waited_seconds=waited)
+        self._reporter.event(
+            "stage",
+            stage=stage.name,
+            images_seen=stage.start_images,
+            waited_seconds=waited,
+        )
         for later in self._stages[stage.index + 1 :]:
             if self._programs.prepare(later):
                 break

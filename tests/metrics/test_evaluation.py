@@ -126,6 +126,7 @@ def test_a_result_says_how_to_repeat_it(everything):
         "resize": "none",
         "dataset": "the built-in emoji",
         "dataset_fingerprint": asked.reals.fingerprint,
+        "dataset_mirrored": False,
         "size": [16, 16],
         "generated": "untrained",
         "checkpoint": 7000,
@@ -223,6 +224,9 @@ def test_reals_are_seen_once_and_remembered(devices, emoji, tmp_path):
     moved = dataclasses.replace(asked.reals, fit="crop")
     seen, _ = take(dataclasses.replace(asked, reals=moved))
     assert seen == padded + 48
+    mirrored = dataclasses.replace(asked.reals, mirror=True)
+    seen, _ = take(dataclasses.replace(asked, reals=mirrored))
+    assert seen == padded + 48
     assert not warnings
     # Damage is noticed, told and mended.
     for file in files[:2]:
@@ -235,6 +239,56 @@ def test_reals_are_seen_once_and_remembered(devices, emoji, tmp_path):
     assert all("is damaged" in text and "made again" in text for text in warnings)
     seen, _ = take()
     assert seen == 48 and len(warnings) == 3
+
+
+def test_half_of_the_reals_are_mirrored_if_asked_for(devices, emoji):
+    plain = RealImages(emoji, devices, 7, "exact")
+    mirrored = dataclasses.replace(plain, mirror=True)
+    images, labels = all_images(plain, 96)
+    flipped, same_labels = all_images(mirrored, 96)
+    np.testing.assert_array_equal(labels, same_labels)
+    turned = [
+        np.array_equal(b, a[:, ::-1]) and not np.array_equal(a, b)
+        for a, b in zip(images, flipped, strict=True)
+    ]
+    kept = [np.array_equal(a, b) for a, b in zip(images, flipped, strict=True)]
+    assert all(np.logical_xor(turned, kept))
+    assert 30 < sum(turned) < 66
+    # Which ones does not depend on how many come at once.
+    others = np.concatenate(
+        [on_white(x) for (x, _), _ in zip(mirrored.batches(24), range(4), strict=False)]
+    )
+    np.testing.assert_array_equal(others, flipped)
+    other_seed = dataclasses.replace(mirrored, seed=8)
+    assert not np.array_equal(all_images(other_seed, 96)[0], flipped)
+
+
+def test_facts_tell_evaluations_apart(devices, emoji):
+    asked = two_sets(devices, emoji, ["kid"])
+    means = stand_ins.means(devices)
+    facts = evaluation.facts(asked, means)
+    assert facts["metrics"] == "kid" and facts["jax"] == jax.__version__
+    assert facts["fingerprint of generated"] == emoji.fingerprint
+    assert facts["weights of detector"] == means.networks.detector.digest
+    subject = stand_ins.subject(devices)
+    others = [
+        dataclasses.replace(asked, **change)
+        for change in (
+            {"metrics": table.find(["swd"])},
+            {"images": 24},
+            {"seed": 1},
+            {"reals": None},
+            {"reals": dataclasses.replace(asked.reals, mirror=True)},
+            {"checkpoint": {"step": 5}},
+            {"generated": GeneratedImages(subject, devices, 0, None, 1.0)},
+            {"generated": GeneratedImages(subject, devices, 0, None, 0.7)},
+        )
+    ]
+    weights = Networks(stand_ins.Projection(seed=1), None)
+    every = [evaluation.facts(other, means) for other in others]
+    every.append(evaluation.facts(asked, stand_ins.means(devices, networks=weights)))
+    every.append(evaluation.facts(asked, stand_ins.means(devices, batch_size=8)))
+    assert len({json.dumps(x) for x in [facts, *every]}) == len(every) + 1
 
 
 def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(devices, emoji, tmp_path):

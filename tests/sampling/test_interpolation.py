@@ -42,6 +42,16 @@ def test_normalize_is_the_official_one(official):
     )
 
 
+def test_they_are_those_of_the_later_code_too():
+    data = goldens.arrays("stylegan2_and_3/G1_metrics.npz")
+    ends, t = (data["in/slerp_a"], data["in/slerp_b"]), data["in/t"]
+    goldens.assert_close(slerp(*ends, t), data["out/slerp"], ROUNDING)
+    goldens.assert_close(
+        slerp(*ends, t + np.float32(1e-4)), data["out/slerp_eps"], ROUNDING
+    )
+    goldens.assert_close(lerp(*ends, t), data["out/lerp"], ROUNDING)
+
+
 def test_slerp_walks_the_circle_at_constant_speed():
     angle = 2.0
     a = 3.0 * jnp.array([1.0, 0.0])  # lengths must not matter

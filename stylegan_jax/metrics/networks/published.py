@@ -106,7 +106,7 @@ def find(
         raise WeightsNotFound(
             f"the weights of {name} are not in {folder}, and {error}. Download "
             f"{published.url} on a machine that can, and put the file into that "
-            "folder, or name it: --detector=PATH"
+            "folder, or name it: --detector=PATH, or --vgg16=PATH for LPIPS"
         ) from error
     return target
 
