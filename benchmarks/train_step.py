@@ -2,6 +2,7 @@
 
     python -m benchmarks.train_step --config=configs/stylegan2_emoji.py
     python -m benchmarks.train_step --config=benchmarks/settings.py:S --json=s.json
+    python -m benchmarks.train_step --config=benchmarks/settings.py:S --profile=g_main
 
 Prints a table; `--json` keeps the figures. Utilisation is useful operations (see
 `benchmarks.flops`) per second over those of a matrix product timed in between.
@@ -9,6 +10,7 @@ Everything is compiled twice: as in a first run, and from the cache that it left
 """
 
 import contextlib
+import dataclasses
 import json
 import statistics
 import tempfile
@@ -22,7 +24,7 @@ import numpy as np
 from absl import app, flags
 from ml_collections import config_flags
 
-from benchmarks import flops, matmul
+from benchmarks import flops, matmul, operations
 from stylegan_jax import config, host_memory, models, parallel
 from stylegan_jax.config import Experiment
 from stylegan_jax.training import growth, recipes, step
@@ -41,6 +43,9 @@ _CACHE = flags.DEFINE_string(
     "Directory of compiled programs, to measure again without compiling: the seconds "
     "of the first compilation then mean nothing. Default: an empty one.",
 )
+_PROFILE = flags.DEFINE_string(
+    "profile", None, "A phase: only show its time by kind of operation."
+)
 _JSON = flags.DEFINE_string("json", None, "File for the figures.")
 
 
@@ -57,6 +62,9 @@ def main(argv: list[str]) -> None:
         )
     stage = stages[resolution]
     with compilation_cache(_CACHE.value):
+        if _PROFILE.value:
+            print(profile(e, stage, _LABELS.value, _PROFILE.value))
+            return
         figures = measure(e, stage, _LABELS.value, _ROUNDS.value, _SECONDS.value)
     print(table(figures))
     if _JSON.value:
@@ -72,39 +80,69 @@ def compilation_cache(directory: str | None) -> Iterator[None]:
         yield
 
 
-def measure(
-    e: Experiment, stage: Stage, labels: int, rounds: int, seconds: float
-) -> dict[str, Any]:
-    """Times every phase of a stage, and the matrix product, in turn."""
+@dataclasses.dataclass
+class Training:
+    """An experiment at a stage, ready to take steps on the devices that there are.
+
+    Attributes:
+      devices: see `parallel`.
+      networks: generator and discriminator.
+      phases: the recipe.
+      programs: of the phases, not compiled yet.
+      state: the first; updates take it.
+      arguments: what an update takes beside.
+    """
+
+    devices: parallel.Parallel
+    networks: tuple[models.Generator, models.Discriminator]
+    phases: tuple[recipes.Phase, ...]
+    programs: ProgramCache
+    state: train_state.TrainState
+    arguments: tuple
+
+
+def prepare(e: Experiment, stage: Stage, labels: int) -> Training:
+    """Networks of `labels` classes with random weights, and a batch of noise."""
     devices = parallel.data_parallel(e.run.height_devices)
-    generator, discriminator = models.build(e.model, e.data, labels)
-    phases = recipes.build(e, generator, discriminator)
-    optimizers = step.build_optimizers(e)
-    names = [p.name for p in phases]
+    networks = models.build(e.model, e.data, labels)
+    phases = recipes.build(e, *networks)
+    optimizers, names = step.build_optimizers(e), [p.name for p in phases]
 
     def create() -> train_state.TrainState:
-        return train_state.create(generator, discriminator, optimizers, names, 0)
+        return train_state.create(*networks, optimizers, names, 0)
 
     abstract = train_state.placed(
         jax.eval_shape(create), devices, e.run.shard_optimizer
     )
-    state = jax.jit(create, out_shardings=train_state.shardings(abstract))()
-    programs = ProgramCache(e, phases, devices, abstract, labels, lambda *_: None)
+    return Training(
+        devices,
+        networks,
+        phases,
+        ProgramCache(e, phases, devices, abstract, labels, lambda *_: None),
+        jax.jit(create, out_shardings=train_state.shardings(abstract))(),
+        arguments(e, stage, labels, devices),
+    )
+
+
+def measure(
+    e: Experiment, stage: Stage, labels: int, rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Times every phase of a stage, and the matrix product, in turn."""
+    training = prepare(e, stage, labels)
+    names = [p.name for p in training.phases]
     compiled, compile_seconds, cached_seconds = {}, {}, {}
     for seconds_of in (compile_seconds, cached_seconds):
         jax.clear_caches()  # but for that on disk
         for i, name in enumerate(names):
             start = time.perf_counter()
-            compiled[name] = programs.lower(stage, i).compile()
+            compiled[name] = training.programs.lower(stage, i).compile()
             seconds_of[name] = time.perf_counter() - start
-    images, batch_labels, fade, rate = arguments(e, stage, labels, devices)
 
     def run(name: str, count: int) -> float:
-        nonlocal state
         start = time.perf_counter()
         for _ in range(count):
-            state, _ = compiled[name](state, images, batch_labels, fade, rate)
-        jax.block_until_ready(state)
+            training.state, _ = compiled[name](training.state, *training.arguments)
+        jax.block_until_ready(training.state)
         return (time.perf_counter() - start) / count
 
     counts = {}
@@ -118,13 +156,13 @@ def measure(
             samples[name].append(run(name, counts[name]))
         rates.append(matmul.rate())
     matmul_rate = statistics.median(rates)
-    g, d = flops.per_image(generator, discriminator, stage.resolution)
+    g, d = flops.per_image(*training.networks, stage.resolution)
     useful = flops.per_phase(e, stage, g, d)
-    intervals = {p.name: p.interval for p in phases}
+    intervals = {p.name: p.interval for p in training.phases}
     figures = {
         "config": {"resolution": stage.resolution, "batch_size": stage.batch_size},
         "device": jax.devices()[0].device_kind,
-        "devices": devices.num_devices,
+        "devices": training.devices.num_devices,
         "jax": jax.__version__,
         "matmul_gflops": matmul_rate / 1e9,
         "forward_gflop_per_image": {"generator": g / 1e9, "discriminator": d / 1e9},
@@ -158,6 +196,21 @@ def measure(
         "cached_compile_seconds": sum(cached_seconds.values()),
     }
     return figures
+
+
+def profile(e: Experiment, stage: Stage, labels: int, phase: str) -> str:
+    """The time of a phase by kind of operation, to read."""
+    training = prepare(e, stage, labels)
+    names = [p.name for p in training.phases]
+    if phase not in names:
+        raise app.UsageError(f"--profile (={phase}) must be one of {names}")
+    compiled = training.programs.lower(stage, names.index(phase)).compile()
+
+    def run() -> None:
+        training.state, _ = compiled(training.state, *training.arguments)
+        jax.block_until_ready(training.state)
+
+    return operations.table(operations.seconds(run, compiled.as_text()))
 
 
 def arguments(
