@@ -2,14 +2,20 @@
 
     python -m benchmarks.train_step --config=configs/stylegan2_emoji.py
     python -m benchmarks.train_step --config=benchmarks/settings.py:S --json=s.json
+    python -m benchmarks.train_step --config=benchmarks/settings.py:S --profile=g_main
 
 Prints a table; `--json` keeps the figures. Utilisation is useful operations (see
 `benchmarks.flops`) per second over those of a matrix product timed in between.
+Everything is compiled twice: as in a first run, and from the cache that it left.
 """
 
+import contextlib
+import dataclasses
 import json
 import statistics
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +24,7 @@ import numpy as np
 from absl import app, flags
 from ml_collections import config_flags
 
-from benchmarks import flops, matmul
+from benchmarks import flops, matmul, operations
 from stylegan_jax import config, host_memory, models, parallel
 from stylegan_jax.config import Experiment
 from stylegan_jax.training import growth, recipes, step
@@ -31,7 +37,15 @@ _RESOLUTION = flags.DEFINE_integer("resolution", None, "Of the stage; default: l
 _LABELS = flags.DEFINE_integer("labels", 0, "Classes, for a conditional experiment.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements, of which the median counts.")
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "Of one measurement of one phase.")
-_CACHE = flags.DEFINE_string("cache", None, "Directory of compiled programs.")
+_CACHE = flags.DEFINE_string(
+    "cache",
+    None,
+    "Directory of compiled programs, to measure again without compiling: the seconds "
+    "of the first compilation then mean nothing. Default: an empty one.",
+)
+_PROFILE = flags.DEFINE_string(
+    "profile", None, "A phase: only show its time by kind of operation."
+)
 _JSON = flags.DEFINE_string("json", None, "File for the figures.")
 
 
@@ -39,9 +53,6 @@ def main(argv: list[str]) -> None:
     """Measures what the flags ask for."""
     del argv
     host_memory.keep_freed_on_cpu()  # as `stylegan_jax.train` does
-    if _CACHE.value:
-        jax.config.update("jax_compilation_cache_dir", _CACHE.value)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     e = config.parse(_CONFIG.value)
     stages = {s.resolution: s for s in growth.stages(e)}  # the last of each
     resolution = _RESOLUTION.value or max(stages)
@@ -50,43 +61,88 @@ def main(argv: list[str]) -> None:
             f"--resolution (={resolution}) must be a stage of the config: {[*stages]}"
         )
     stage = stages[resolution]
-    figures = measure(e, stage, _LABELS.value, _ROUNDS.value, _SECONDS.value)
+    with compilation_cache(_CACHE.value):
+        if _PROFILE.value:
+            print(profile(e, stage, _LABELS.value, _PROFILE.value))
+            return
+        figures = measure(e, stage, _LABELS.value, _ROUNDS.value, _SECONDS.value)
     print(table(figures))
     if _JSON.value:
         Path(_JSON.value).write_text(json.dumps(figures, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def compilation_cache(directory: str | None) -> Iterator[None]:
+    """Keeps compiled programs in a directory; None: in one for the time being."""
+    with tempfile.TemporaryDirectory() as temporary:
+        jax.config.update("jax_compilation_cache_dir", directory or temporary)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        yield
+
+
+@dataclasses.dataclass
+class Training:
+    """An experiment at a stage, ready to take steps on the devices that there are.
+
+    Attributes:
+      devices: see `parallel`.
+      networks: generator and discriminator.
+      phases: the recipe.
+      programs: of the phases, not compiled yet.
+      state: the first; updates take it.
+      arguments: what an update takes beside.
+    """
+
+    devices: parallel.Parallel
+    networks: tuple[models.Generator, models.Discriminator]
+    phases: tuple[recipes.Phase, ...]
+    programs: ProgramCache
+    state: train_state.TrainState
+    arguments: tuple
+
+
+def prepare(e: Experiment, stage: Stage, labels: int) -> Training:
+    """Networks of `labels` classes with random weights, and a batch of noise."""
+    devices = parallel.data_parallel(e.run.height_devices)
+    networks = models.build(e.model, e.data, labels)
+    phases = recipes.build(e, *networks)
+    optimizers, names = step.build_optimizers(e), [p.name for p in phases]
+
+    def create() -> train_state.TrainState:
+        return train_state.create(*networks, optimizers, names, 0)
+
+    abstract = train_state.placed(
+        jax.eval_shape(create), devices, e.run.shard_optimizer
+    )
+    return Training(
+        devices,
+        networks,
+        phases,
+        ProgramCache(e, phases, devices, abstract, labels, lambda *_: None),
+        jax.jit(create, out_shardings=train_state.shardings(abstract))(),
+        arguments(e, stage, labels, devices),
+    )
 
 
 def measure(
     e: Experiment, stage: Stage, labels: int, rounds: int, seconds: float
 ) -> dict[str, Any]:
     """Times every phase of a stage, and the matrix product, in turn."""
-    devices = parallel.data_parallel(e.run.height_devices)
-    generator, discriminator = models.build(e.model, e.data, labels)
-    phases = recipes.build(e, generator, discriminator)
-    optimizers = step.build_optimizers(e)
-    names = [p.name for p in phases]
-
-    def create() -> train_state.TrainState:
-        return train_state.create(generator, discriminator, optimizers, names, 0)
-
-    abstract = train_state.placed(
-        jax.eval_shape(create), devices, e.run.shard_optimizer
-    )
-    state = jax.jit(create, out_shardings=train_state.shardings(abstract))()
-    programs = ProgramCache(e, phases, devices, abstract, labels, lambda *_: None)
-    compiled, compile_seconds = {}, {}
-    for i, name in enumerate(names):
-        start = time.perf_counter()
-        compiled[name] = programs.lower(stage, i).compile()
-        compile_seconds[name] = time.perf_counter() - start
-    images, batch_labels, fade, rate = arguments(e, stage, labels, devices)
+    training = prepare(e, stage, labels)
+    names = [p.name for p in training.phases]
+    compiled, compile_seconds, cached_seconds = {}, {}, {}
+    for seconds_of in (compile_seconds, cached_seconds):
+        jax.clear_caches()  # but for that on disk
+        for i, name in enumerate(names):
+            start = time.perf_counter()
+            compiled[name] = training.programs.lower(stage, i).compile()
+            seconds_of[name] = time.perf_counter() - start
 
     def run(name: str, count: int) -> float:
-        nonlocal state
         start = time.perf_counter()
         for _ in range(count):
-            state, _ = compiled[name](state, images, batch_labels, fade, rate)
-        jax.block_until_ready(state)
+            training.state, _ = compiled[name](training.state, *training.arguments)
+        jax.block_until_ready(training.state)
         return (time.perf_counter() - start) / count
 
     counts = {}
@@ -100,13 +156,13 @@ def measure(
             samples[name].append(run(name, counts[name]))
         rates.append(matmul.rate())
     matmul_rate = statistics.median(rates)
-    g, d = flops.per_image(generator, discriminator, stage.resolution)
+    g, d = flops.per_image(*training.networks, stage.resolution)
     useful = flops.per_phase(e, stage, g, d)
-    intervals = {p.name: p.interval for p in phases}
+    intervals = {p.name: p.interval for p in training.phases}
     figures = {
         "config": {"resolution": stage.resolution, "batch_size": stage.batch_size},
         "device": jax.devices()[0].device_kind,
-        "devices": devices.num_devices,
+        "devices": training.devices.num_devices,
         "jax": jax.__version__,
         "matmul_gflops": matmul_rate / 1e9,
         "forward_gflop_per_image": {"generator": g / 1e9, "discriminator": d / 1e9},
@@ -124,6 +180,7 @@ def measure(
             "xla_over_useful": xla / useful[name],
             "utilisation": useful[name] / median / matmul_rate,
             "compile_seconds": compile_seconds[name],
+            "cached_compile_seconds": cached_seconds[name],
             "temporary_mib": memory.temp_size_in_bytes / 2**20,
             "state_mib": memory.argument_size_in_bytes / 2**20,
         }
@@ -136,8 +193,24 @@ def measure(
         "utilisation": total_useful / total_seconds / matmul_rate,
         "xla_over_useful": total_xla / total_useful,
         "compile_seconds": sum(compile_seconds.values()),
+        "cached_compile_seconds": sum(cached_seconds.values()),
     }
     return figures
+
+
+def profile(e: Experiment, stage: Stage, labels: int, phase: str) -> str:
+    """The time of a phase by kind of operation, to read."""
+    training = prepare(e, stage, labels)
+    names = [p.name for p in training.phases]
+    if phase not in names:
+        raise app.UsageError(f"--profile (={phase}) must be one of {names}")
+    compiled = training.programs.lower(stage, names.index(phase)).compile()
+
+    def run() -> None:
+        training.state, _ = compiled(training.state, *training.arguments)
+        jax.block_until_ready(training.state)
+
+    return operations.table(operations.seconds(run, compiled.as_text()))
 
 
 def arguments(
@@ -156,18 +229,23 @@ def arguments(
 def table(figures: dict[str, Any]) -> str:
     """The figures to read."""
     rows = [
-        "phase     every  seconds  useful GFLOP  XLA/useful  utilisation  compile s"
+        "phase     every  seconds  useful GFLOP  XLA/useful  utilisation  state MiB"
+        "  temporary MiB  compile s  cached s"
     ]
     for name, p in figures["phases"].items():
         rows.append(
             f"{name:9s} {p['interval']:5d} {p['seconds']:8.3f}"
             f" {p['useful_gflop']:13.1f} {p['xla_over_useful']:11.2f}"
-            f" {p['utilisation']:12.2f} {p['compile_seconds']:10.1f}"
+            f" {p['utilisation']:12.2f} {p['state_mib']:10.1f}"
+            f" {p['temporary_mib']:14.1f} {p['compile_seconds']:10.1f}"
+            f" {p['cached_compile_seconds']:9.1f}"
         )
     rows.append(
         f"in all: {figures['images_per_second']:.1f} images/s, utilisation "
         f"{figures['utilisation']:.3f} of {figures['matmul_gflops']:.0f} GFLOP/s, "
-        f"XLA/useful {figures['xla_over_useful']:.2f}"
+        f"XLA/useful {figures['xla_over_useful']:.2f}; compiled in "
+        f"{figures['compile_seconds']:.0f} s, "
+        f"{figures['cached_compile_seconds']:.1f} s from the cache"
     )
     return "\n".join(rows)
 

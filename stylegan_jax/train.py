@@ -279,6 +279,7 @@ class Grid:
             ws,
             resolution=progress.resolution,
             fade=progress.fade,
+            any_fade=self._e.model.growing,
         )
         self._write("fakes", progress.images_seen, to_uint8(images))
 

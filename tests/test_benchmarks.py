@@ -1,5 +1,7 @@
 """What the benchmarks count and report."""
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from benchmarks import (
@@ -7,6 +9,7 @@ from benchmarks import (
     generate,
     matmul,
     metrics,
+    operations,
     resample,
     resample_forms,
     settings,
@@ -54,6 +57,54 @@ def test_operations_of_an_iteration():
         + phases["d_r1"] / e.training.d_reg_interval
     )
     assert total / stage.batch_size == pytest.approx(4.75 + 837.5)
+
+
+HLO = """
+%fused_computation (param_0: f32[4]) -> f32[6] {
+  %param_0 = f32[4]{0} parameter(0)
+  ROOT %pad.1 = f32[6]{0} pad(%param_0, %constant), padding=1_1
+}
+
+%fused_computation.1 (param_0: f32[4,4], param_1: f32[4,4]) -> f32[4,4] {
+  %dot.2 = f32[4,4]{1,0} dot(%param_0, %param_1), lhs_contracting_dims={1}
+  ROOT %add.1 = f32[4,4]{1,0} add(%dot.2, %dot.2)
+}
+
+ENTRY %main (a: f32[4,4]) -> (f32[4], f32[6]) {
+  %a = f32[4,4]{1,0} parameter(0), sharding={replicated}
+  %product = f32[4,4]{1,0} fusion(%a, %a), kind=kCustom, calls=%fused_computation.1
+  %row = f32[4]{0} reduce(%product, %zero), dimensions={0}, to_apply=%sum
+  %c.7 = f32[1,4]{1,0} convolution(%a, %k), window={size=2}
+  %call = (s32[], f32[4]{0}) call(%row), to_apply=%body
+  %root-of = f32[4]{0} sqrt(%row)
+  ROOT %shifted = f32[6]{0} fusion(%row), kind=kLoop, calls=%fused_computation
+}
+"""
+
+
+def test_kinds_of_operations():
+    found = operations.kinds(HLO)
+    assert {name: found[name] for name in ("product", "row", "c.7", "root-of")} == {
+        "product": "matrix product",
+        "row": "reduction",
+        "c.7": "convolution",
+        "root-of": operations.ELEMENTWISE,
+    }
+    assert found["shifted"] == operations.COPY
+    assert "call" not in found
+
+
+def test_times_of_operations():
+    x = jnp.ones((64, 64))
+    program = jax.jit(lambda x: jnp.sin(x) @ jnp.cos(x.T)).lower(x).compile()
+    found = operations.seconds(
+        lambda: program(x).block_until_ready(), program.as_text(), calls=2
+    )
+    assert {"matrix product", operations.ELEMENTWISE} <= found.keys()
+    assert all(0 < seconds < 60 for seconds in found.values())
+    lines = operations.table(found).splitlines()
+    shares = [float(line.split()[-1].rstrip("%")) for line in lines]
+    assert sum(shares) == pytest.approx(100, abs=0.1 * len(lines))
 
 
 def test_generation():

@@ -101,6 +101,20 @@ def test_the_size_of_batches_has_no_effect(network, ws):
         np.testing.assert_allclose(whole, other, atol=1e-5 * scale, rtol=0)
 
 
+def test_one_program_serves_all_fades_of_a_resolution(network, ws):
+    def draw(fade, **kwargs):
+        return images.synthesize(*network, ws, fade=fade, **kwargs)
+
+    half = draw(0.5)
+    programs = images._synthesize._cache_size()
+    one = draw(1.0, any_fade=True)
+    np.testing.assert_array_equal(draw(0.5, any_fade=True), half)
+    assert images._synthesize._cache_size() == programs
+    scale = np.abs(one).max()
+    np.testing.assert_allclose(draw(1.0), one, atol=1e-5 * scale, rtol=0)
+    assert not np.allclose(half, one, atol=0.01 * scale)
+
+
 def test_noise_modes(network, ws):
     def draw(**kwargs):
         return images.synthesize(*network, ws, **kwargs)

@@ -100,7 +100,17 @@ def _across(x: jax.Array, size: int, padding: int) -> jax.Array:
     """What each row of a kernel meets of x [B,H,W,C]: [B,H+2p,W+2p-k+1,kC]."""
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     w = x.shape[2] - size + 1
-    return jnp.concatenate([x[:, :, v : v + w] for v in range(size)], axis=-1)
+    return side_by_side([x[:, :, v : v + w] for v in range(size)])
+
+
+def side_by_side(parts: list[jax.Array]) -> jax.Array:
+    """The channels of all parts [...,C] after each other: [...,nC].
+
+    XLA's CPU backend writes a stack like this in one pass over what the parts are made
+    of, but makes every part first for a concatenation along the last axis.
+    """
+    stack = jnp.stack(parts, axis=-2)
+    return stack.reshape(*stack.shape[:-2], -1)
 
 
 def _turned(kernel: jax.Array) -> jax.Array:
@@ -137,7 +147,7 @@ def _kernel_gradient_by_matmul(
     across = _across(x, size, padding)
     y = jnp.pad(y, ((0, 0), (size - 1, size - 1), (0, 0), (0, 0)))
     rows, starts = across.shape[1], range(size - 1, -1, -1)
-    down = jnp.concatenate([y[:, i : i + rows] for i in starts], axis=-1)
+    down = side_by_side([y[:, i : i + rows] for i in starts])
     product = jax.lax.dot_general(
         down.reshape(-1, down.shape[-1]),
         across.reshape(-1, across.shape[-1]),

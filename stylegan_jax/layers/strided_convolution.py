@@ -12,7 +12,12 @@ differentiation (jvp) is not defined.
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.layers.convolution import DIMENSIONS, matmul, precision
+from stylegan_jax.layers.convolution import (
+    DIMENSIONS,
+    matmul,
+    precision,
+    side_by_side,
+)
 
 SIZE = 3  # of the kernels
 
@@ -95,7 +100,7 @@ def _windows(big: jax.Array) -> jax.Array:
     taps = [
         big[:, u : u + h : 2, v : v + w : 2] for u in range(SIZE) for v in range(SIZE)
     ]
-    return jnp.concatenate(taps, axis=-1)
+    return side_by_side(taps)
 
 
 def _shrink_by_matmul(big: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -39,6 +39,7 @@ def synthesize(
     *,
     resolution: int | None = None,
     fade: float = 1.0,
+    any_fade: bool = False,
     noise: str = "const",
     noise_seed: int = 0,
     batch_size: int = 16,
@@ -51,6 +52,9 @@ def synthesize(
       ws: [N,L,W].
       resolution: the stage; None is the full one.
       fade: share of the stage's resolution.
+      any_fade: of a growing generator, use the program that serves all fades of the
+        resolution also when `fade` is 1: less to compile where stages follow each
+        other, more to compute.
       noise: "const", "random" or "none".
       noise_seed: of the random noise, which also depends on `batch_size`.
       batch_size: images at once; bounds the memory.
@@ -66,7 +70,8 @@ def synthesize(
         padded = jnp.concatenate([batch, jnp.repeat(batch[-1:], missing, axis=0)])
         key = jax.random.fold_in(jax.random.key(noise_seed), i)
         images = _synthesize(
-            generator, variables, padded, resolution, fade != 1, fade, noise, key
+            *(generator, variables, padded, resolution),
+            *(any_fade or fade != 1, fade, noise, key),
         )
         out.append(np.asarray(images)[: len(batch)])
     return np.concatenate(out)
