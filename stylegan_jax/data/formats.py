@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from stylegan_jax import paths
 from stylegan_jax.data import archives, cifar, lsun, mnist, nvidia_tfrecords, parquet
 from stylegan_jax.data.collection import Collection
 from stylegan_jax.data.tfds_collection import open_tfds_collection
@@ -31,7 +32,7 @@ def open_collection(
       ValueError: it is none of them, is damaged, or has no images.
     """
     is_tfds = source.startswith(TFDS)
-    path = Path(source).expanduser()
+    path = Path(source) if is_tfds else paths.local_path(source, "--source")
     tables = [path] if path.name.lower().endswith(parquet.SUFFIX) else []
     if path.is_dir() and not is_tfds:
         tables = parquet.find(path)

@@ -43,8 +43,9 @@ def check_headers(
     what = f"of the {len(sample)} images looked at in `data.path` (={data.path!r})"
     if damaged:
         raise ValueError(
-            f"{len(damaged)} {what} can't be read; remove or replace them:"
-            + _listing(damaged)
+            f"{len(damaged)} {what} can't be used as they are; remove or replace them, "
+            f"or make a data set with `{prepare_command(data)}`, which turns images, "
+            "and leaves out what is damaged:" + _listing(damaged)
         )
     if unfit:
         rectangle = f" and `data.base_size` (={data.base_size})"

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,13 @@ from stylegan_jax import config
 
 Tensor = Any  # tf.Tensor, which is not imported until it is needed
 Size = tuple[int, int]  # height and width in pixels
+ORIENTATION = 0x0112  # EXIF tag; from 5 on height and width are exchanged
+# Where it is in PIL's `info`.
+EXIF_KEYS = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
 # What PIL raises on damaged files.
 PIL_ERRORS = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    IndexError,
-    struct.error,
+    *(OSError, EOFError, SyntaxError, ValueError, LookupError, struct.error),
+    *(zlib.error, AttributeError, ArithmeticError, RuntimeError, TypeError),
     Image.DecompressionBombError,
 )
 
@@ -220,15 +220,37 @@ def encoded_problem(encoded: bytes, size: Size, channels: int, how: str) -> str 
     return size_problem(*found, size, how) or f"can't be decoded: {problem}"
 
 
-def header(file: str | Path | bytes) -> Size | str:
-    """(height, width) from an image's header, or a text: why there is none."""
+def header(file: str | Path | bytes, upright: bool = False) -> Size | str:
+    """(height, width) from an image's header, or a text: why it can't be used.
+
+    Args:
+      file: path or content.
+      upright: whether to refuse what `decode`, which knows no EXIF, doesn't turn.
+    """
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+            if upright and orientation(image) != 1:
+                return f"is to be turned (EXIF orientation {orientation(image)})"
             return image.height, image.width
     except UnidentifiedImageError:
         return "is not an image, or its header is damaged"
     except PIL_ERRORS as error:
         return f"can't be opened: {error}"
+
+
+def orientation(image: Image.Image) -> int:
+    """How a camera says that an image is to be turned, from 1 (it isn't) to 8.
+
+    Damaged EXIF says nothing.
+    """
+    # Asked for what it doesn't have at its beginning, a PNG is decoded whole.
+    if image.format != "TIFF" and not image.info.keys() & EXIF_KEYS:
+        return 1
+    try:
+        found = image.getexif().get(ORIENTATION)
+    except PIL_ERRORS:
+        return 1
+    return found if found in range(2, 9) else 1
 
 
 def _rounded_ratio(numerator: Tensor, denominator: int) -> Tensor:
