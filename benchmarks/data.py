@@ -36,7 +36,7 @@ from stylegan_jax.data.sources import EMOJI, open_source
 
 _IMAGES = flags.DEFINE_string("images", str(EMOJI), "A source as `prepare` takes it.")
 _RESOLUTIONS = flags.DEFINE_list("resolutions", ["32", "256", "1024"], "Sides.")
-_SECONDS = flags.DEFINE_float("seconds", 3.0, "Of one measurement.", lower_bound=0.1)
+_SECONDS = flags.DEFINE_float("seconds", 2.0, "Of one measurement.", lower_bound=0.1)
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Measurements of each.", lower_bound=1)
 _JSON = flags.DEFINE_string("json", None, "File for the figures.")
 
