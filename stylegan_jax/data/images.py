@@ -241,10 +241,10 @@ def header(file: str | Path | bytes, upright: bool = False) -> Size | str:
 def orientation(image: Image.Image) -> int:
     """How a camera says that an image is to be turned, from 1 (it isn't) to 8.
 
-    Damaged EXIF says nothing.
+    Damaged EXIF says nothing. TIFFs are turned by Pillow itself.
     """
     # Asked for what it doesn't have at its beginning, a PNG is decoded whole.
-    if image.format != "TIFF" and not image.info.keys() & EXIF_KEYS:
+    if image.format == "TIFF" or not image.info.keys() & EXIF_KEYS:
         return 1
     try:
         found = image.getexif().get(ORIENTATION)

@@ -116,6 +116,8 @@ def test_all_orientations_are_pillows(kind, orientation):
     np.testing.assert_array_equal(transform.decode(content), expected)
     header = transform.header(content)
     assert (header.height, header.width) == expected.shape[:2]
+    if kind == "TIFF":
+        return  # training takes none
     turned = orientation in range(2, 9)
     refused = isinstance(images.header(content, upright=True), str)
     assert refused == turned and images.header(content) == (8, 16)
@@ -123,6 +125,7 @@ def test_all_orientations_are_pillows(kind, orientation):
         assert transform.is_plain_jpeg(content, 3) != turned
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_an_image_with_damaged_exif_is_read():
     pixels = noise(8, 16, 3)
     for exif in (b"Exif\0\0MM\0*\0\0\0\x08\0\x09", b"Exif\0\0hello", b"Exif\0\0"):
