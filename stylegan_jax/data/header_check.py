@@ -45,7 +45,8 @@ def check_headers(
         raise ValueError(
             f"{len(damaged)} {what} can't be used as they are; remove or replace them, "
             f"or make a data set with `{prepare_command(data)}`, which turns images, "
-            "and leaves out what is damaged:" + _listing(damaged)
+            "takes the first of animations and leaves out what is damaged:"
+            + _listing(damaged)
         )
     if unfit:
         rectangle = f" and `data.base_size` (={data.base_size})"

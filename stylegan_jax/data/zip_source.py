@@ -38,7 +38,7 @@ def open_zip_source(data: config.Data) -> Source:
 
     def header_of(name: str) -> images.Size | str:
         try:
-            return images.header(archive.read(number[name]), upright=True)
+            return images.header(archive.read(number[name]), plain=True)
         except Unusable as problem:
             return str(problem)
 

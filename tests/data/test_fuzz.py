@@ -116,9 +116,9 @@ def test_training_names_what_it_cannot_read(tmp_path, count):
         name = f"{number:04d}.png"
         problem = encoded_problem(content, *how)
         # Opening is stricter than decoding: Pillow refuses some headers, and says so.
-        is_good = problem is None and header(content, upright=True) == how[0]
+        is_good = problem is None and header(content, plain=True) == how[0]
         (good if is_good else bad)[name] = content
-        if problem is not None and header(content, upright=True) == how[0]:
+        if problem is not None and header(content, plain=True) == how[0]:
             late[name] = content  # is only noticed when it is decoded
     assert min(len(good), len(bad), len(late)) > 0.02 * count
     source = open_source(

@@ -257,15 +257,37 @@ def test_sixteen_bits_and_other_color_modes_are_read(tmp_path):
     np.testing.assert_allclose(found, cmyk.convert("RGB"), atol=8)
 
 
-@pytest.mark.parametrize("kind", ["gif", "webp", "png"])
-def test_of_animations_the_first_frame_is_taken(tmp_path, kind):
+def write_animation(path):
     frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue")]
-    path = tmp_path / f"a.{kind}"
     frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
     with Image.open(path) as image:
         assert image.is_animated
+
+
+@pytest.mark.parametrize("kind", ["gif", "png"])
+def test_of_animations_the_first_frame_is_taken(tmp_path, kind):
+    write_animation(tmp_path / f"a.{kind}")
     image, _ = read(open_source(folder(tmp_path)))
     assert (image == [255, 0, 0]).all()
+
+
+def test_animated_webps_are_refused_before_they_are_decoded(tmp_path):
+    """TensorFlow 2.21 would write past its memory, and the process be aborted."""
+    write_animation(tmp_path / "a.webp")
+    animated = (tmp_path / "a.webp").read_bytes()
+    message = failure(folder(tmp_path))
+    assert "a.webp is an animated WebP, of which no single image can be" in message
+    assert "prepare --source=" in message and "takes the first of animations" in message
+    exif = Image.Exif()
+    exif[images.ORIENTATION] = 1
+    random_image(mode="RGBA").save(tmp_path / "a.webp", lossless=True, exif=exif)
+    assert b"VP8X" in (tmp_path / "a.webp").read_bytes()
+    source = open_source(folder(tmp_path, channels=4))
+    assert read(source)[0].shape == (16, 16, 4)  # extended, but not animated
+    (tmp_path / "a.webp").write_bytes(animated)
+    with pytest.raises(images.tensorflow().errors.InvalidArgumentError):
+        read(source)
+    assert source.check(0).startswith("is an animated WebP")
 
 
 def test_missing_and_empty_folders(tmp_path):

@@ -119,7 +119,7 @@ def test_all_orientations_are_pillows(kind, orientation):
     if kind == "TIFF":
         return  # training takes none
     turned = orientation in range(2, 9)
-    refused = isinstance(images.header(content, upright=True), str)
+    refused = isinstance(images.header(content, plain=True), str)
     assert refused == turned and images.header(content) == (8, 16)
     if kind == "JPEG":
         assert transform.is_plain_jpeg(content, 3) != turned
@@ -131,7 +131,7 @@ def test_an_image_with_damaged_exif_is_read():
     for exif in (b"Exif\0\0MM\0*\0\0\0\x08\0\x09", b"Exif\0\0hello", b"Exif\0\0"):
         content = encoded(Image.fromarray(pixels), exif=exif)
         np.testing.assert_array_equal(transform.decode(content), pixels)
-        assert images.header(content, upright=True) == (8, 16)
+        assert images.header(content, plain=True) == (8, 16)
 
 
 def test_sixteen_bits_are_rounded_to_eight():
