@@ -17,12 +17,11 @@ from stylegan_jax import config
 Tensor = Any  # tf.Tensor, which is not imported until it is needed
 Size = tuple[int, int]  # height and width in pixels
 ORIENTATION = 0x0112  # EXIF tag; from 5 on height and width are exchanged
-# The first 21 bytes of a WebP that may be animated, and of one that isn't: their last has
+# The first 21 bytes of a WebP that may be animated, and of one that isn't: the last has
 # flags, of which 2 is that of animations.
 EXTENDED_WEBP = r"\C{8}WEBPVP8X\C*"
-STILL_WEBP = r"\C{8}WEBPVP8X\C{4}[%s]" % "".join(
-    rf"\x{flags:02x}" for flags in range(128) if not flags & 2
-)
+_STILL = "".join(rf"\x{flags:02x}" for flags in range(128) if not flags & 2)
+STILL_WEBP = r"\C{8}WEBPVP8X\C{4}" + f"[{_STILL}]"
 # Where it is in PIL's `info`.
 EXIF_KEYS = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
 # What PIL raises on damaged files.
