@@ -1,6 +1,7 @@
 """The line that shows how far a long command is."""
 
 import io
+import types
 
 import pytest
 
@@ -13,7 +14,7 @@ def clock(monkeypatch):
     """Seconds, in a list; standard error is a terminal."""
     now = [100.0]
     monkeypatch.setattr(live_line.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(live_line.sys, "stderr", Terminal())
+    monkeypatch.setattr(live_line, "sys", types.SimpleNamespace(stderr=Terminal()))
     monkeypatch.setenv("COLUMNS", "80")
     return now
 
@@ -43,7 +44,7 @@ def test_it_is_rewritten_a_few_times_a_second(clock):
 
 
 def test_nothing_is_shown_where_there_is_no_terminal(monkeypatch):
-    monkeypatch.setattr(live_line.sys, "stderr", io.StringIO())
+    monkeypatch.setattr(live_line, "sys", types.SimpleNamespace(stderr=io.StringIO()))
     line = live_line.LiveLine()
     line("prepared", 1, 2)
     line.clear()
