@@ -33,9 +33,8 @@ WORKDIR ?= runs/$(subst :,-,$(subst .py,,$(notdir $(CONFIG))))
 ARGS ?=
 # A process of tests for each processor, up to eight; a file of tests stays in one.
 SIDE_BY_SIDE ?= -n auto --maxprocesses=8 --dist=loadfile
-# Nearly all of the tests' time is compilation, of programs that run once. LLVM's part of
-# it is cut by a third; XLA's, which we test, stays. XLA_FLAGS= make test keeps both.
-FAST_TO_COMPILE := --xla_backend_optimization_level=0
+# Programs that run once are compiled in a hurry; XLA_FLAGS= make test takes its time.
+QUICK_TO_COMPILE = $$($(RUN) tests/quick_to_compile.py)
 
 help:
 	@echo 'make quickstart   train on the built-in emoji and draw with the result'
@@ -60,7 +59,7 @@ train: $(READY)
 	$(RUN) -m stylegan_jax.train --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
 
 test: $(READY)
-	XLA_FLAGS="$${XLA_FLAGS-$(FAST_TO_COMPILE)}" \
+	XLA_FLAGS="$${XLA_FLAGS-$(QUICK_TO_COMPILE)}" \
 		$(RUN) -m pytest -m "not slow" $(SIDE_BY_SIDE) $(ARGS)
 
 test-slow: $(READY)

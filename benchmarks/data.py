@@ -28,10 +28,11 @@ from absl import app, flags
 from PIL import Image
 
 from stylegan_jax import config
-from stylegan_jax.data import formats, pipeline, preparation, transform
+from stylegan_jax.data import formats, pipeline, preparation
 from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.interface import Source
-from stylegan_jax.data.request import Request
+from stylegan_jax.data.preparation import transform
+from stylegan_jax.data.preparation.request import Request
 from stylegan_jax.data.sources import EMOJI, open_source
 
 _IMAGES = flags.DEFINE_string("images", str(EMOJI), "A source as `prepare` takes it.")

@@ -8,9 +8,9 @@ Command (1 or 2 devices), with one of cond, uncond, small after the colon:
   The small one is cut for two CPU cores and conditional, too, unless told otherwise by
   `--config.data.conditional=False`.
 
-Cost: `small` 77 minutes for 212 kimg on two CPU cores that another run shared (50 to
-  52 images/s); the others were not measured.
-Expected: `small` docs/stylegan2_cifar10.png (212 kimg). The others, with adaptive
+Cost: `small` 103 minutes for 240 kimg on two CPU cores that another run shared (50 to
+  52 images/s in good hours, 17 to 25 in bad ones); the others were not measured.
+Expected: `small` docs/stylegan2_cifar10.png (240 kimg). The others, with adaptive
   augmentation, which this config lacks: the StyleGAN2-ADA paper has FID 2.92
   unconditional and 2.42 conditional; without either 8.32 and 6.96 (its table of
   CIFAR-10). Not trained by us.

@@ -5,9 +5,10 @@ Command:
     --workdir=runs/stylegan2-emoji
   At 64x64: `--config.data.resolution=64 --config.training.r1_gamma=0.4`.
 
-Cost: 79 minutes for 202 kimg on two CPU cores that another run shared (45 to 48
-  images/s). Everything is trained at full resolution from the first step on.
-Expected: docs/stylegan2_emoji.png (202 kimg).
+Cost: 107 minutes for 233 kimg on two CPU cores that another run shared (45 to 48
+  images/s in good hours, 14 to 23 in bad ones). Everything is trained at
+  full resolution from the first step on.
+Expected: docs/stylegan2_emoji.png (233 kimg).
 Reference: the preset "auto" (stylegan_jax/presets.py) with narrower networks.
 """
 

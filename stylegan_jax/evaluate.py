@@ -12,8 +12,9 @@ from absl import app, flags
 
 from stylegan_jax import host_memory, parallel, paths, workdir
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.data import plain_source, sources
+from stylegan_jax.data import sources
 from stylegan_jax.data.interface import Source
+from stylegan_jax.data.sources import plain
 from stylegan_jax.front_door import reporting_errors
 from stylegan_jax.live_line import LiveLine
 from stylegan_jax.metrics import evaluation, opening, records, result, table
@@ -116,7 +117,7 @@ def real_source(trained: workdir.Trained) -> Source | None:
         height, width = trained.generator.base_size
         full = trained.generator.resolution
         size = height * full // 4, width * full // 4
-        return plain_source.open_plain(FLAGS.data, size, FLAGS.fit)
+        return plain.open_plain(FLAGS.data, size, FLAGS.fit)
     if trained.step is None:
         return None
     return sources.open_source(trained.experiment.data)
@@ -128,10 +129,10 @@ def of_folders(metrics: dict[str, table.Metric], devices: Parallel) -> evaluatio
     if FLAGS.size is not None:
         size = parse_size(FLAGS.size)
     else:
-        size = min(plain_source.first_size(path) for path in both)
+        size = min(plain.first_size(path) for path in both)
     a, b = (
         RealImages(
-            plain_source.open_plain(path, size, FLAGS.fit),
+            plain.open_plain(path, size, FLAGS.fit),
             devices,
             FLAGS.seed,
             FLAGS.fit,

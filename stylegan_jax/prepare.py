@@ -14,8 +14,9 @@ from absl import app, flags
 from PIL import Image
 
 from stylegan_jax import paths
-from stylegan_jax.data import preparation, request, transform
+from stylegan_jax.data import preparation
 from stylegan_jax.data.formats import open_collection
+from stylegan_jax.data.preparation import request, transform
 from stylegan_jax.front_door import reporting_errors
 from stylegan_jax.live_line import LiveLine
 

@@ -45,7 +45,9 @@ from stylegan_jax.training import growth, loop, memory, recipes, step, transfer
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.growth import Stage
 from stylegan_jax.training.programs import ProgramCache
+from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.state import TrainState
+from stylegan_jax.training.stopping import StopRequest
 
 FLAGS = flags.FLAGS
 
@@ -87,7 +89,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
       training.loop.Diverged: too many updates in a row were not finite.
       CheckpointError: no checkpoint can be read, or the last one not be written.
     """
-    stop = loop.StopRequest(e.run.time_limit_minutes)
+    stop = StopRequest(e.run.time_limit_minutes)
     devices = parallel.data_parallel(e.run.height_devices)
     stages = growth.stages(e)
     for stage in stages:
@@ -150,7 +152,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         )
     if fresh:
         state = jax.jit(create, out_shardings=placement)()
-        progress = loop.Progress(stages[0].resolution)
+        progress = Progress(stages[0].resolution)
         if transferred is not None:
             state = devices.moved(transferred.load(state), placement)
             report_transfer(reporter, transferred)
@@ -167,7 +169,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         grid.draw_reals()
         grid.draw(state, progress)
 
-    def evaluate(state: TrainState, progress: loop.Progress) -> loop.Judgement | None:
+    def evaluate(state: TrainState, progress: Progress) -> loop.Judgement | None:
         if evaluator is None:
             return None
         found = evaluator(
@@ -261,7 +263,7 @@ class Grid:
         """Writes a grid of real images."""
         self._write("reals", 0, self._first_reals()[0])
 
-    def draw(self, state: TrainState, progress: loop.Progress) -> None:
+    def draw(self, state: TrainState, progress: Progress) -> None:
         """Writes a grid of generated images; all processes have to call it."""
         ema = self._devices.gathered(state.ema)
         ws = sampling.styles(

@@ -23,7 +23,8 @@ from stylegan_jax.training import growth, loop, recipes, step
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.programs import ProgramCache
 from tests import tiny
-from tests.test_parallel import collectives, finish, flat, off_the_start, rms, start
+from tests.parallel_runs import finish, flat, start
+from tests.test_parallel import collectives, off_the_start, rms
 
 DEVICES = 16
 BATCH_SIZE = 16

@@ -8,20 +8,16 @@ import pytest
 from PIL import Image
 
 from stylegan_jax import evaluate, parallel, paths, workdir
-from stylegan_jax.data import plain_source, sources
+from stylegan_jax.data import sources
+from stylegan_jax.data.sources import plain
 from tests import tiny
 from tests.metrics import stand_ins
 from tests.test_reporting import tensorboard_events
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    with tiny.quick_compilation():
-        yield
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("quick_compilation"),
+]
 
 
 def start(*arguments):
@@ -108,14 +104,14 @@ def test_two_sets_of_images(tmp_path):
 
 def test_plain_sources(tmp_path):
     folder = write_images(tmp_path / "a", 3, (20, 12))
-    assert plain_source.first_size(str(folder)) == (20, 12)
-    source = plain_source.open_plain(str(folder), (20, 12), "exact")
+    assert plain.first_size(str(folder)) == (20, 12)
+    source = plain.open_plain(str(folder), (20, 12), "exact")
     assert source.size == (20, 12) and source.num_images == 3
     with pytest.raises(ValueError, match="it is --size and --fit that say"):
-        plain_source.open_plain(str(folder), (16, 16), "exact")
+        plain.open_plain(str(folder), (16, 16), "exact")
     with pytest.raises(ValueError, match="must be a folder or a zip of images"):
-        plain_source.kind_of(str(tmp_path / "nothing"))
-    assert plain_source.first_size("builtin") == (64, 64)
+        plain.kind_of(str(tmp_path / "nothing"))
+    assert plain.first_size("builtin") == (64, 64)
 
 
 def test_sizes():

@@ -10,18 +10,14 @@ from PIL import Image
 
 from stylegan_jax import config, train
 from stylegan_jax.data import formats, preparation
-from stylegan_jax.data.request import Request
+from stylegan_jax.data.preparation.request import Request
 from stylegan_jax.data.sources import open_source
 from tests import tiny
-from tests.data.test_formats import cifar_files, idx, nvidia_folder, pixels
-from tests.data.test_prepare import pile, png
-from tests.data.test_sources import read, tfds_root  # noqa: F401, a fixture
+from tests.data.formats.test_formats import cifar_files, idx, nvidia_folder, pixels
+from tests.data.preparation.test_prepare import pile, png
+from tests.data.sources.test_sources import read, tfds_root  # noqa: F401, a fixture
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    with tiny.quick_compilation():
-        yield
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.mark.slow
@@ -56,7 +52,7 @@ def mnist_file(root):
 
 
 def lsun_folder(root):
-    packed = Path(__file__).parent / "data" / "lsun.mdb.gz"
+    packed = Path(__file__).parent / "data" / "formats" / "lsun.mdb.gz"
     (root / "data.mdb").write_bytes(gzip.decompress(packed.read_bytes()))
     return root
 
@@ -74,7 +70,7 @@ def nvidias_zip(root):
 
 
 def parquet_file(root):
-    from tests.data import test_parquet  # needs pyarrow
+    from tests.data.formats import test_parquet  # needs pyarrow
 
     return test_parquet.write(root / "x.parquet", [png(i) for i in range(12)])
 

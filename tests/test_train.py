@@ -1,9 +1,7 @@
-"""Whole training runs: to the end, interrupted, resumed, damaged, misused."""
+"""Whole training runs: to the end, interrupted, resumed, damaged."""
 
-import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -11,27 +9,19 @@ from pathlib import Path
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
-from stylegan_jax import config, parallel, train, workdir
-from stylegan_jax.checkpoint import CheckpointError, Checkpoints
+from stylegan_jax import config, train, workdir
 from stylegan_jax.training import growth
-from stylegan_jax.training.programs import ProgramCache
 from tests import tiny
 
 # Orbax leaves coroutines of a failed read or write behind.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    with tiny.quick_compilation():
-        yield
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("quick_compilation"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -315,91 +305,6 @@ def test_a_run_on_other_data_is_refused(finished, tmp_path):
 # Not finite
 
 
-class Step:
-    """The compiled updates of a 4x4 run and one batch for them."""
-
-    def __init__(self):
-        self.e = e = tiny.experiment(tiny.SMALLEST)
-        self.devices = devices = parallel.data_parallel()
-        (self.stage,) = growth.stages(e)
-        networks = train.models.build(e.model, e.data, 0)
-        self.phases = train.recipes.build(e, *networks)
-        optimizer = train.step.build_optimizers(e)
-        names = [phase.name for phase in self.phases]
-        self.create = devices.jit_replicated(
-            lambda: train.train_state.create(*networks, optimizer, names, e.run.seed)
-        )
-        replicated = devices.replicated
-        abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated),
-            jax.eval_shape(self.create),
-        )
-        cache = ProgramCache(e, self.phases, devices, abstract, 0, lambda *_: None)
-        self.programs = cache.get(self.stage)
-        cache.close()
-        pixels = np.random.RandomState(0).randint(0, 256, (8, 4, 4, 3), np.uint8)
-        self.batch = devices.put_batch((pixels, np.zeros((8, 0), np.float32)))
-
-    def __call__(self, phase, state, rate=0.002):
-        """The state after the phase, and its scalars; `state` may be used again."""
-        scalars = self.devices.replicate((np.float32(1), np.float32(rate)))
-        copy = jax.tree.map(jnp.copy, state)
-        return self.programs[phase](copy, *self.batch, *scalars)
-
-
-@pytest.fixture(scope="module")
-def step():
-    return Step()
-
-
-def poisoned(state, network):
-    """NaN in one parameter of a network."""
-    leaves, structure = jax.tree.flatten(state.params[network])
-    leaves[0] = leaves[0].at[(0,) * leaves[0].ndim].set(jnp.nan)
-    return state.replace(
-        params=state.params | {network: jax.tree.unflatten(structure, leaves)}
-    )
-
-
-def assert_equal_trees(a, b):
-    jax.tree.map(lambda x, y: np.testing.assert_array_equal(x, y), a, b)
-
-
-def moved(a, b):
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return any((np.asarray(x) != np.asarray(y)).any() for x, y in pairs)
-
-
-def test_an_update_that_is_not_finite_is_skipped(step):
-    before = step("d_main", step.create())[0]
-    bad = poisoned(before, "discriminator")
-    after, scalars = step("g_main", bad)
-    assert np.isnan(scalars["g_main/loss"])
-    for field in ("params", "optimizer", "w_avg", "ema"):
-        assert_equal_trees(getattr(after, field), getattr(bad, field))
-    assert (int(after.skipped["g_main"]), int(after.skipped_total["g_main"])) == (1, 1)
-    assert (int(after.skipped["d_main"]), int(after.step)) == (0, 1)
-    again, _ = step("g_main", after)
-    assert int(again.skipped["g_main"]) == int(again.skipped_total["g_main"]) == 2
-    assert int(again.images_seen) == 16  # the clock goes on
-
-    mended = again.replace(params=before.params)
-    fine, scalars = step("g_main", mended)
-    assert np.isfinite(scalars["g_main/loss"])
-    assert (int(fine.skipped["g_main"]), int(fine.skipped_total["g_main"])) == (0, 2)
-    assert moved(fine.params["generator"], mended.params["generator"])
-    assert moved(fine.optimizer["generator"], mended.optimizer["generator"])
-
-
-def test_the_discriminator_s_update_is_skipped_too(step):
-    bad = poisoned(step.create(), "generator")
-    after, _ = step("d_main", bad)
-    assert_equal_trees(after.params, bad.params)
-    assert_equal_trees(after.optimizer, bad.optimizer)
-    assert_equal_trees(after.w_avg, bad.w_avg)
-    assert int(after.skipped["d_main"]) == 1 and int(after.skipped["g_main"]) == 0
-
-
 def test_a_diverged_run_stops_and_keeps_its_last_good_checkpoint(finished, tmp_path):
     """16x16 has a learning rate that throws the parameters out of range."""
     changes = {
@@ -420,168 +325,6 @@ def test_a_diverged_run_stops_and_keeps_its_last_good_checkpoint(finished, tmp_p
     # Only the checkpoint before the first skipped update is left, and it is good.
     assert [p.name for p in (run / "checkpoints").iterdir()] == [str(tiny.BOUNDARY)]
     tiny.assert_same(tiny.restored(run), tiny.restored(finished, tiny.BOUNDARY))
-
-
-# A full disk
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A run with one checkpoint, on a disk of its own for checkpoints."""
-    run = tmp_path / "run"
-    train.train(tiny.experiment(tiny.SMALLEST | {"training.total_kimg": 0.016}), run)
-    kept = shutil.move(run / "checkpoints", tmp_path / "kept")
-    (run / "checkpoints").mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", run / "checkpoints"]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root may mount a small disk")
-    try:
-        shutil.copytree(kept, run / "checkpoints", dirs_exist_ok=True)
-        yield run
-    finally:
-        subprocess.run(["umount", "--lazy", run / "checkpoints"], check=True)
-
-
-def test_a_full_disk_does_not_end_the_run_before_its_time(small_disk, tmp_path, capsys):
-    run, filler = small_disk, small_disk / "checkpoints" / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    changes = tiny.SMALLEST | {"training.total_kimg": 0.08}
-    path = tiny.config_file(tmp_path, changes)
-    out, err = tiny.finish(tiny.start_training(run, path), code=1)
-    warnings = [line for line in out.splitlines() if line.startswith("WARNING: ")]
-    # Those of ticks 2 to 4, each told by the one after it; the last one is fatal.
-    assert len(warnings) == len(tiny.events(run, "checkpoint_failed")) == 3
-    for line, step in zip(warnings, (32, 48, 64), strict=True):
-        assert f"saving step {step} to {run / 'checkpoints'} failed: the disk" in line
-        assert "The last complete checkpoint is step 16, unharmed." in line
-        assert line.endswith("The run goes on and tries again.")
-    (message,) = err.splitlines()  # and no tracebacks round it
-    assert message.startswith("error: ")
-    assert "saving step 80 to" in message and "the disk is full" in message
-    assert [row["tick"] for row in tiny.ticks(run)] == [1, 2, 3, 4, 5]
-
-    filler.unlink()
-    state = train.train(tiny.experiment(changes), run)
-    assert "resuming at 0.016 kimg" in capsys.readouterr().out
-    assert int(state.images_seen) == tiny.restored(run)["meta"]["images_seen"] == 80
-
-
-def test_a_mended_disk_gets_the_last_checkpoint(tmp_path, monkeypatch, capsys):
-    """A save that failed unnoticed does not keep the last one from being made."""
-    wait, failures = Checkpoints.wait, [CheckpointError("saving step 16 failed")]
-
-    def fail_once(checkpoints):
-        wait(checkpoints)
-        if failures and checkpoints.directory.exists():
-            raise failures.pop()
-
-    monkeypatch.setattr(Checkpoints, "wait", fail_once)
-    changes = tiny.SMALLEST | {"training.total_kimg": 0.032}
-    train.train(tiny.experiment(changes), tmp_path)
-    assert not failures
-    assert "WARNING: saving step 16 failed. The run goes on" in capsys.readouterr().out
-    assert tiny.restored(tmp_path)["meta"]["images_seen"] == 32
-
-
-# Misused
-
-
-def write_images(folder, names, size=8):
-    for number, name in enumerate(names):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        pixels = np.random.RandomState(number).randint(0, 256, (size, size, 3), "uint8")
-        Image.fromarray(pixels).save(folder / name)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (
-            {"data.resolution": 48},
-            r"`data.resolution` \(=48\) must be a power of two from 4 to 1024",
-        ),
-        (
-            {"data.resolution": 2048},
-            r"`data.resolution` \(=2048\) must be a power of two from 4 to 1024",
-        ),
-        (
-            {"data.resolution": 128},
-            r"`data.resolution` \(=128\) must be at most 64 for the built-in images",
-        ),
-        (
-            {"data.source": "folder"},
-            "`data.path` must name the images when",
-        ),
-        (
-            {"data.source": "folder", "data.path": "/nowhere"},
-            r"`data.path` \(='/nowhere'\) is not a directory",
-        ),
-    ],
-)
-def test_unusable_settings_are_refused(tmp_path, changes, message):
-    with pytest.raises(ValueError, match=message):
-        train.train(tiny.experiment(changes), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_an_unknown_key_names_the_closest_one(tmp_path):
-    raw = config.to_dict(tiny.experiment())
-    raw["training"]["batchsize"] = raw["training"].pop("batch_size")
-    with pytest.raises(config.ConfigError, match="did you mean `training.batch_size`"):
-        config.parse(raw)
-    message = tiny.failure(
-        tiny.start_training(
-            tmp_path / "run",
-            tiny.config_file(tmp_path),
-            "--config.training.total_kimgs=3",
-        )
-    )
-    assert "unknown config key `training.total_kimgs`" in message
-    assert "did you mean `training.total_kimg`" in message
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_batch_that_does_not_divide_is_refused(tmp_path):
-    path = tiny.config_file(tmp_path, {"training.batch_size": 36})
-    devices = {"JAX_NUM_CPU_DEVICES": "8"}
-    message = tiny.failure(tiny.start_training(tmp_path / "run", path, **devices))
-    assert message == (
-        "error: `training.batch_size at 8x8` (=36) must be divisible by the 8 devices; "
-        "try 32 or 40."
-    )
-    assert not (tmp_path / "run").exists()
-
-
-def test_unusable_folders_are_refused(tmp_path):
-    changes = tiny.SMALLEST | {"data.source": "folder", "data.path": str(tmp_path)}
-    with pytest.raises(ValueError, match="holds no images; files with the endings"):
-        train.train(tiny.experiment(changes), tmp_path / "run")
-    write_images(tmp_path, ["a.png", "b.png"], size=4)
-    with pytest.raises(ValueError, match="`data.conditional` is set, but .* no class"):
-        changes |= {"data.conditional": True}
-        train.train(tiny.experiment(changes), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_an_image_that_breaks_off_is_named(tmp_path):
-    """Its header is good, so that only training comes upon it."""
-    images = tmp_path / "images"
-    write_images(images, [f"{i:03d}.png" for i in range(64)], size=4)
-    write_images(images, ["broken.png"], size=4)
-    content = (images / "broken.png").read_bytes()
-    (images / "broken.png").write_bytes(content[: len(content) // 2 + 8])
-    changes = {
-        "data.source": "folder",
-        "data.path": str(images),
-        "run.grid_rows": 1,
-        "run.grid_columns": 1,
-    }
-    path = tiny.config_file(tmp_path, tiny.SMALLEST | changes)
-    message = tiny.failure(tiny.start_training(tmp_path / "run", path))
-    assert f"error: {images / 'broken.png'} " in message
-    assert "repair, replace or remove it" in message
 
 
 # Other kinds of images

@@ -1,1 +1,5 @@
-"""Image sources and the input pipeline."""
+"""Images, their labels, and the input pipeline.
+
+`sources` is what training reads, `formats` what `prepare` reads, and `preparation` what
+`prepare` makes of it.
+"""

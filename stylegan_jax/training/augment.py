@@ -23,27 +23,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylegan_jax.layers.bands import filter_bands
 from stylegan_jax.layers.convolution import precision
-from stylegan_jax.layers.fir import downsample2d, setup_filter, upsample2d
+from stylegan_jax.layers.warp import warp
 
-# Orthogonal wavelet (symlet, 6 vanishing moments): enlarging and reducing by it is
-# the identity.
-SYM6 = setup_filter(
-    (
-        0.015404109327027373,
-        0.0034907120842174702,
-        -0.11799011114819057,
-        -0.048311742585633,
-        0.4910559419267466,
-        0.787641141030194,
-        0.3379294217276218,
-        -0.07263752278646252,
-        -0.021060292512300564,
-        0.04472490177066578,
-        0.0017677118642428036,
-        -0.007800708325034148,
-    )
-)
 _PIXELS = ("xflip", "rotate90", "xint")
 _AFFINE = ("scale", "rotate", "aniso", "xfrac")
 GEOMETRY = (*_PIXELS, *_AFFINE, "rotate_post")
@@ -262,58 +245,16 @@ def execute(images: jax.Array, plan: Plan) -> jax.Array:
             "(RGB) or 4 (RGBA)"
         )
     if plan.inverse is not None:
-        images = _warp(images, plan.inverse)
+        images = warp(images, plan.inverse)
     if plan.colour is not None:
         images = _recolour(images, plan.colour)
     if plan.band_gains is not None:
-        images = _filter_bands(images, plan.band_gains)
+        images = filter_bands(images, plan.band_gains)
     if plan.noise is not None:
         images = images + plan.noise
     if plan.cutout is not None:
         images = images * _outside(plan.cutout, images.shape)
     return images
-
-
-def _warp(images: jax.Array, inverse: jax.Array) -> jax.Array:
-    """Moves pixels; samples at twice the resolution, to not alias.
-
-    The filters reach 6 pixels, 3 at the lower resolution: so many more are sampled.
-    """
-    _, h, w, _ = images.shape
-    x = jnp.pad(images, ((0, 0), (h - 1, h - 1), (w - 1, w - 1), (0, 0)), "reflect")
-    x = upsample2d(x, SYM6)
-    # An enlarged image's pixel i is (i + 1 - size / 2) / 2 pixels from the centre.
-    v = (np.arange(2 * h + 12, dtype=np.float32) - (h + 5)) / 2
-    u = (np.arange(2 * w + 12, dtype=np.float32) - (w + 5)) / 2
-    rows = inverse[:, :, :, None, None]
-    at = rows[:, :2, 0] * u + rows[:, :2, 1] * v[:, None] + rows[:, :2, 2]
-    column = 2 * at[:, 0] + x.shape[2] // 2 - 1
-    row = 2 * at[:, 1] + x.shape[1] // 2 - 1
-    x = sample_bilinear(x, row, column)
-    return downsample2d(x, SYM6, padding=((-6, -6), (-6, -6)), flip=True)
-
-
-def sample_bilinear(images: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
-    """Images [B,H,W,C] at positions in pixels [B,h,w], zero outside: [B,h,w,C]."""
-    _, height, width, channels = images.shape
-    padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    row, column = jnp.clip(row, -1, height), jnp.clip(column, -1, width)
-    top = jnp.clip(jnp.floor(row), -1, height - 1)
-    left = jnp.clip(jnp.floor(column), -1, width - 1)
-
-    def square(image: jax.Array, i: jax.Array, j: jax.Array) -> jax.Array:
-        return jax.lax.dynamic_slice(image, (i, j, 0), (2, 2, channels))
-
-    of_image = jax.vmap(jax.vmap(square, (None, 0, 0)), (None, 0, 0))
-    squares = jax.vmap(of_image)(
-        padded, top.astype(jnp.int32) + 1, left.astype(jnp.int32) + 1
-    )
-    down, right = (row - top)[..., None], (column - left)[..., None]
-    upper, lower = (
-        squares[..., k, 0, :] * (1 - right) + squares[..., k, 1, :] * right
-        for k in (0, 1)
-    )
-    return upper * (1 - down) + lower * down
 
 
 def _recolour(images: jax.Array, colour: jax.Array) -> jax.Array:
@@ -327,51 +268,6 @@ def _recolour(images: jax.Array, colour: jax.Array) -> jax.Array:
         "bij,bhwj->bhwi", colour[:, :3, :3], rgb, precision=precision(images)
     )
     return jnp.concatenate([mixed + colour[:, None, None, :3, 3], alpha], axis=-1)
-
-
-def _filter_bands(images: jax.Array, gains: jax.Array) -> jax.Array:
-    """Amplifies four octaves, the image mirrored at its edges.
-
-    For each image a matrix of rows by rows, and one of columns by columns.
-    """
-    _, height, width, _ = images.shape
-    along = [
-        jnp.einsum("bk,kij->bij", gains, _band_matrices(n), precision=precision(images))
-        for n in (height, width)
-    ]
-    images = jnp.einsum("bij,bjwc->biwc", along[0], images, precision=precision(images))
-    return jnp.einsum("bij,bhjc->bhic", along[1], images, precision=precision(images))
-
-
-def band_filters() -> np.ndarray:
-    """Four filters [4,43] that add up to the identity, from low frequencies to high.
-
-    Of each octave the upper half is a band, the lower is split further.
-    """
-    low = np.array([-1, 0, 9, 16, 9, 0, -1]) / 32  # the wavelet sym2 with itself
-    high = low * (-1) ** (np.arange(7) + 1)
-    bands = np.ones((1, 1))
-    for _ in range(3):
-        apart = np.zeros((len(bands), 2 * bands.shape[1] - 1))
-        apart[:, ::2] = bands
-        bands = np.stack([np.convolve(band, low) for band in apart])
-        highest = np.pad(high, (bands.shape[1] - 7) // 2)
-        bands = np.concatenate([bands, highest[None]])
-    return bands
-
-
-def _band_matrices(size: int) -> np.ndarray:
-    """The filters as matrices [4,size,size], with mirrored edges."""
-    filters = band_filters()
-    reach = filters.shape[1] // 2
-    if size <= reach:
-        raise ValueError(
-            f"images are {size} pixels wide or high; the filters of `imgfilter` take "
-            f"at least {reach + 1}"
-        )
-    mirrored = np.pad(np.eye(size), ((reach, reach), (0, 0)), "reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(mirrored, 2 * reach + 1, axis=0)
-    return np.einsum("kt,ijt->kij", filters, windows, optimize=True).astype(np.float32)
 
 
 def _outside(cutout: jax.Array, shape: tuple[int, ...]) -> jax.Array:

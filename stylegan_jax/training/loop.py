@@ -3,10 +3,7 @@
 What it trains, on what data and how it is looked at are handed to it.
 """
 
-import contextlib
 import dataclasses
-import math
-import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,14 +15,16 @@ import numpy as np
 from stylegan_jax.checkpoint import CheckpointError, Checkpoints
 from stylegan_jax.config import Experiment, by_resolution
 from stylegan_jax.parallel import Parallel
-from stylegan_jax.reporting import Reporter, format_duration
+from stylegan_jax.reporting import Reporter
 from stylegan_jax.training import growth
 from stylegan_jax.training.growth import Stage
 from stylegan_jax.training.programs import ProgramCache, Programs
+from stylegan_jax.training.progress import Progress, live_line, tick_line
 from stylegan_jax.training.recipes import Phase
 from stylegan_jax.training.starvation import StarvationMeter
 from stylegan_jax.training.state import TrainState, reset_optimizers
 from stylegan_jax.training.step import build_optimizers
+from stylegan_jax.training.stopping import StopRequest
 from stylegan_jax.training.watchdog import Watchdog
 
 Batches = Iterator[tuple[np.ndarray, np.ndarray]]  # this process's images and labels
@@ -33,22 +32,6 @@ Batches = Iterator[tuple[np.ndarray, np.ndarray]]  # this process's images and l
 
 class Diverged(RuntimeError):
     """Too many updates in a row were not finite."""
-
-
-@dataclasses.dataclass
-class Progress:
-    """Where the run stands on the host; saved with every checkpoint.
-
-    `resolution` and `fade` say at which stage the generator is to be used.
-    """
-
-    resolution: int
-    fade: float = 1.0
-    step: int = 0
-    images_seen: int = 0
-    tick: int = 0
-    tick_start_images: int = 0
-    training_seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,49 +63,6 @@ class Hooks:
     on_tick: Callable[[TrainState, Progress], None]
     evaluate: Callable[[TrainState, Progress], Judgement | None]
     stage_cost: Callable[[int], float]
-
-
-class StopRequest:
-    """Whether a run should end in order: SIGINT or SIGTERM came, or its time is up.
-
-    A second SIGINT interrupts at once.
-
-    Attributes:
-      reason: what asked for it; None while nothing has.
-    """
-
-    def __init__(self, minutes: float = 0.0):
-        """The time begins now; 0 sets no limit."""
-        self.reason: str | None = None
-        self._end = time.monotonic() + (60 * minutes if minutes else math.inf)
-
-    @property
-    def made(self) -> bool:
-        """Whether there is one by now."""
-        if self.reason is None and time.monotonic() >= self._end:
-            self.reason = "its time limit"
-        return self.reason is not None
-
-    def take_over(self) -> None:
-        """Notes that another process has one."""
-        self.reason = self.reason or "another process"
-
-    @contextlib.contextmanager
-    def signals_heard(self) -> Iterator[None]:
-        """Takes signals for requests within the block."""
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = {s: signal.signal(s, self._handle) for s in signals}
-        try:
-            yield
-        finally:
-            for s, handler in before.items():
-                signal.signal(s, handler)
-
-    def _handle(self, number: int, frame: Any) -> None:
-        del frame
-        self.reason = "a signal"
-        if number == signal.SIGINT:
-            signal.signal(number, signal.default_int_handler)
 
 
 class Loop:
@@ -343,14 +283,7 @@ class Loop:
         )
         dropped = sum(int(n) for n in total.values())
         self._reporter.line(
-            f"tick {progress.tick:<4d} kimg {progress.images_seen / 1000:<8.1f} "
-            f"{stage.name:<18s} {rate:7.1f} img/s  data wait {data_wait:3.0%}  "
-            f"time {format_duration(progress.training_seconds):<8s} "
-            + "  ".join(
-                f"{name} {means[name]:.3f}" for name in means if name.endswith("/loss")
-            )
-            + (f"  skipped {dropped}" if dropped else "")
-            + (f"  {self._alarm}" if self._alarm else "")
+            tick_line(progress, stage, means, rate, data_wait, dropped, self._alarm)
         )
         self._check_divergence(skipped, progress)
         self._hooks.on_tick(state, progress)
@@ -408,28 +341,21 @@ class Loop:
         self._reporter.event("checkpoint_failed", message=str(error))
 
     def _show_progress(self, stage: Stage, progress: Progress) -> None:
-        """The live line; estimates the time left from this tick's speed."""
+        """The live line, at this tick's speed."""
         seconds = time.monotonic() - self._tick_start_seconds
         rate = (progress.images_seen - progress.tick_start_images) / max(seconds, 1e-6)
         if rate <= 0:
             return
-        cost = self._hooks.stage_cost
-        stage_left = (stage.end_images - progress.images_seen) / rate
-        later = sum(
-            (s.end_images - s.start_images)
-            * cost(s.resolution)
-            / cost(stage.resolution)
-            for s in self._stages[stage.index + 1 :]
+        line = live_line(
+            progress,
+            self._stages,
+            stage,
+            rate,
+            self._starvation.share,
+            self._hooks.stage_cost,
+            self._alarm,
         )
-        fading = f" {stage.fade(progress.images_seen):4.0%}" if stage.fading else ""
-        self._reporter.progress(
-            f"{stage.name}{fading} | {progress.images_seen / 1000:.1f} of "
-            f"{self._stages[-1].end_images / 1000:g} kimg | {rate:.0f} img/s, waiting "
-            f"{self._starvation.share:.0%} for data | stage "
-            f"{format_duration(stage_left)} left | total about "
-            f"{format_duration(stage_left + later / rate)} left"
-            + (f" | {self._alarm}" if self._alarm else "")
-        )
+        self._reporter.progress(line)
 
 
 def restore(

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from stylegan_jax.data import formats, preparation, tfrecords
-from stylegan_jax.data.request import Request
-from tests.data.test_formats import nvidia_folder, pixels
-from tests.data.test_prepare import pile, png
+from stylegan_jax.data.preparation.request import Request
+from tests.data.formats.test_formats import nvidia_folder, pixels
+from tests.data.preparation.test_prepare import pile, png
 
 STRICT = "; repair or remove it, or leave out --strict to skip it"
 

@@ -9,19 +9,20 @@ import pytest
 from PIL import Image
 
 from stylegan_jax import config
-from stylegan_jax.data import formats, preparation, transform
-from stylegan_jax.data.collection import Unusable
+from stylegan_jax.data import formats, preparation
+from stylegan_jax.data.formats.collection import Unusable
 from stylegan_jax.data.images import (
     ORIENTATION,
     encoded_problem,
     header,
     tensorflow,
 )
-from stylegan_jax.data.request import Request
+from stylegan_jax.data.preparation import transform
+from stylegan_jax.data.preparation.request import Request
 from stylegan_jax.data.sources import open_source
-from tests.data.test_formats import nvidia_folder, pixels
-from tests.data.test_prepare import pile, png
-from tests.data.test_prepared_source import data, stretch
+from tests.data.formats.test_formats import nvidia_folder, pixels
+from tests.data.preparation.test_prepare import pile, png
+from tests.data.sources.test_prepared import data, stretch
 
 KINDS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 

@@ -2,11 +2,15 @@
 
 import json
 
+import numpy as np
+
 from stylegan_jax import interop
 from tests import goldens
 
 FOLDER = "stylegan2_and_3"
 TORCH = "stylegan2-ada-pytorch"
+TF = "stylegan2-tf"
+STYLE_BIAS = 2.4e-7  # TensorFlow's is less by 1: half a unit in the last place below 4
 GENERATORS = [
     "A1_g32_skip_map8",
     "A2_g32_resnet_map2_c10",
@@ -44,3 +48,10 @@ def network(name):
         official, TORCH, kind, **settings["kwargs"]
     )
     return model, variables, arrays, settings
+
+
+def assert_same(arrays, wanted, atol=0.0):
+    assert set(arrays) == set(wanted)
+    for key, array in wanted.items():
+        assert arrays[key].dtype == np.float32 and arrays[key].shape == array.shape
+        np.testing.assert_allclose(arrays[key], array, 0, atol, err_msg=key)

@@ -10,7 +10,7 @@ import sys
 import jax
 
 from stylegan_jax import parallel
-from stylegan_jax.data import plain_source
+from stylegan_jax.data.sources import plain
 from stylegan_jax.metrics import evaluation, table
 from stylegan_jax.metrics.image_sets import GeneratedImages, RealImages
 from tests.metrics import stand_ins
@@ -20,7 +20,7 @@ def asked(devices: parallel.Parallel, images: int = 40) -> evaluation.Asked:
     metrics = [name for name in table.METRICS if not name.endswith("_crop")]
     # Programs of both spaces, of one way each.
     metrics = [n for n in metrics if n not in ("ppl_z_end", "ppl_w_full")]
-    source = plain_source.open_plain("builtin", (16, 16), "exact")
+    source = plain.open_plain("builtin", (16, 16), "exact")
     subject = stand_ins.subject(devices, source.label_size)
     return evaluation.Asked(
         metrics=table.find(metrics),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax import parallel, reporting
-from stylegan_jax.data import plain_source
+from stylegan_jax.data.sources import plain
 from stylegan_jax.metrics import evaluation, frechet, kernel_distance, ms_ssim, table
 from stylegan_jax.metrics import result as result_module
 from stylegan_jax.metrics.collected import Networks, on_white
@@ -22,11 +22,7 @@ from stylegan_jax.metrics.real_cache import RealCache
 from tests import tiny
 from tests.metrics import evaluation_worker, stand_ins
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    with tiny.quick_compilation():
-        yield
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +32,7 @@ def devices():
 
 @pytest.fixture(scope="module")
 def emoji():
-    return plain_source.open_plain("builtin", (16, 16), "exact")
+    return plain.open_plain("builtin", (16, 16), "exact")
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +288,7 @@ def test_more_that_is_told(devices, emoji):
         evaluation.evaluate(asked, stand_ins.means(devices, attributes=None))
     assert "ls needs a classifier; give --attributes" in str(caught.value)
     assert "fid_per_class needs classes, which untrained lacks" in str(caught.value)
-    large = plain_source.open_plain("builtin", (32, 32), "exact")
+    large = plain.open_plain("builtin", (32, 32), "exact")
     reals = RealImages(large, devices, 0, "exact")
     asked = two_sets(devices, emoji, ["swd"], reals=reals)
     with pytest.raises(ValueError, match="emoji is 32x32, .* is 16x16"):

@@ -17,17 +17,12 @@ from stylegan_jax.layers.statistics import minibatch_stddev
 from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
-from tests import goldens, tiny
+from tests import goldens
 from tests.interop import stylegan2_goldens
 from tests.interop.stylegan2_goldens import DISCRIMINATORS, GENERATORS
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 FORWARD, ROUNDING = 1e-5, 4
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    with tiny.quick_compilation():
-        yield
 
 
 def compare(results, arrays, settings):

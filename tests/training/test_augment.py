@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config, models
+from stylegan_jax.layers.bands import band_filters
+from stylegan_jax.layers.warp import SYM6
 from stylegan_jax.rngs import Stream
 from stylegan_jax.training import augment, recipes, state, step
 from tests import goldens, tiny
@@ -120,9 +122,9 @@ def test_all_transforms_together(resolution):
 def test_filters():
     """As official; the bands add up to all frequencies."""
     arrays, _ = load("E3_all_debug0.3")
-    goldens.assert_close(augment.SYM6, arrays["const/Hz_geom"], 1e-6)
-    goldens.assert_close(augment.band_filters(), arrays["const/Hz_fbank"], 1e-6)
-    goldens.assert_close(augment.band_filters().sum(0), np.eye(43)[21], 1e-12)
+    goldens.assert_close(SYM6, arrays["const/Hz_geom"], 1e-6)
+    goldens.assert_close(band_filters(), arrays["const/Hz_fbank"], 1e-6)
+    goldens.assert_close(band_filters().sum(0), np.eye(43)[21], 1e-12)
 
 
 @pytest.mark.parametrize(
@@ -368,4 +370,4 @@ def test_every_pipeline_can_be_configured():
             "training.augment_probability": probability,
         }
         tiny.experiment(SKIP | changes)
-    assert set(augment.PIPELINES) == set(config._CHOICES["training.augment"])
+    assert set(augment.PIPELINES) == set(config.CHOICES["training.augment"])

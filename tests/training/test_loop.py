@@ -10,6 +10,8 @@ import pytest
 from stylegan_jax import models, parallel
 from stylegan_jax.training import growth, loop, recipes, step
 from stylegan_jax.training import state as train_state
+from stylegan_jax.training.progress import Progress
+from stylegan_jax.training.stopping import StopRequest
 from tests import tiny
 
 
@@ -122,7 +124,7 @@ def make(kind: type[loop.Loop]):
         parallel=devices,
         checkpoints=Silent(),
         reporter=Silent(),
-        stop=loop.StopRequest(),
+        stop=StopRequest(),
     )
     return trainer, programs, abstract
 
@@ -142,7 +144,7 @@ def test_the_host_takes_nothing_from_the_device_but_at_ticks(monkeypatch):
         waits.append(len(programs.scalars) - 1 - index)
 
     monkeypatch.setattr(jax, "block_until_ready", wait)
-    progress = loop.Progress(resolution=8)
+    progress = Progress(resolution=8)
     jax.eval_shape(lambda state: trainer.run(state, progress), abstract)
     assert progress.images_seen == tiny.END
     steps = tiny.END // 8
@@ -157,7 +159,7 @@ def test_the_host_takes_nothing_from_the_device_but_at_ticks(monkeypatch):
 def test_that_would_be_noticed():
     """A tick takes the sums of the scalars to the host."""
     trainer, _, abstract = make(loop.Loop)
-    progress = loop.Progress(resolution=8)
+    progress = Progress(resolution=8)
     with pytest.raises(jax.errors.ConcretizationTypeError):
         jax.eval_shape(lambda state: trainer.run(state, progress), abstract)
     assert 0 < progress.images_seen <= 64  # not before

@@ -1,0 +1,187 @@
+"""What does not fit together between settings that are fine by themselves."""
+
+from collections.abc import Iterator
+
+from stylegan_jax.config.schema import Experiment, Model, by_resolution, image_size
+
+
+def misfits(e: Experiment) -> Iterator[str]:
+    """What is wrong between settings that are fine by themselves."""
+    for check in (_images, _networks, _objective, _batches, _run):
+        yield from check(e)
+
+
+def _images(e: Experiment) -> Iterator[str]:
+    """How the real images are found."""
+    d = e.data
+    if d.source not in ("builtin", "tfds") and d.path is None:
+        yield f"`data.path` must name the images when `data.source` is {d.source!r}"
+    if d.source == "tfds" and d.tfds_name is None:
+        yield "`data.tfds_name` must name a data set when `data.source` is 'tfds'"
+
+
+def _networks(e: Experiment) -> Iterator[str]:
+    """The networks, and the images that they are made for."""
+    d, m = e.data, e.model
+    if m.growing != (m.d_architecture == "growing"):
+        yield (
+            f"`model.g_architecture` (={m.g_architecture!r}) and "
+            f"`model.d_architecture` (={m.d_architecture!r}) must both be 'growing', "
+            "or neither"
+        )
+    yield from _unread(m)
+    if m.family == "stylegan1" and not m.growing:
+        yield "`model.g_architecture` must be 'growing' for the family stylegan1"
+    if m.growing and d.base_size != (4, 4):
+        yield (
+            f"`data.base_size` (={d.base_size}) must be (4, 4) for growing networks; "
+            "rectangles need `model.g_architecture` 'skip', 'resnet' or 'orig'"
+        )
+    if m.const_input and not m.styles:
+        yield (
+            "`model.styles`=False with a constant input leaves the images without any "
+            "dependence on w; set `model.const_input`=False too"
+        )
+    smallest_base = d.resolution // (2 if m.family == "stylegan1" else 1)
+    if m.channel_base < smallest_base:
+        yield (
+            f"`model.channel_base` (={m.channel_base}) leaves no channels at "
+            f"{d.resolution}x{d.resolution}; use at least {smallest_base}"
+        )
+    channels = m.channel_base // (2 if m.family == "stylegan1" else 4)
+    if min(m.channel_max, channels) % m.mbstd_features:
+        yield (
+            f"`model.mbstd_features` (={m.mbstd_features}) must divide the number of "
+            "channels at 4x4"
+        )
+    inputs = m.z_dim
+    if d.conditional:  # the labels' embedding has as many features as z, or as w
+        inputs += m.z_dim if m.family == "stylegan1" else m.w_dim
+    if m.mapping_layers == 0 and inputs > m.w_dim and m.family == "stylegan2":
+        yield "`model.mapping_layers` must be positive for a conditional stylegan2"
+    elif m.mapping_layers == 0 and m.w_dim != inputs:
+        yield (
+            f"`model.w_dim` (={m.w_dim}) must be {inputs} when `model.mapping_layers` "
+            "is 0"
+        )
+
+
+def _objective(e: Experiment) -> Iterator[str]:
+    """The schedule, the losses and the augmentation."""
+    d, m, t = e.data, e.model, e.training
+    if m.growing and t.initial_resolution > d.resolution:
+        yield (
+            f"`training.initial_resolution` (={t.initial_resolution}) must be at most "
+            f"`data.resolution` (={d.resolution})"
+        )
+    if t.path_length_weight and not t.g_reg_interval:
+        yield (
+            "`training.path_length_weight` needs `training.g_reg_interval` (4 in "
+            "StyleGAN2), the steps from one path length regularisation to the next"
+        )
+    if t.d_reg_interval and (t.loss != "logistic" or t.r2_gamma):
+        yield (
+            "`training.d_reg_interval` makes R1 lazy; it goes with `training.loss` "
+            "'logistic' and `training.r2_gamma` 0 only"
+        )
+    if (t.augment != "none") != (t.augment_probability > 0):
+        yield (
+            f"`training.augment` (={t.augment!r}) and `training.augment_probability` "
+            f"(={t.augment_probability}) must both be set, or 'none' and 0"
+        )
+    if t.augment != "none" and m.growing:
+        yield (
+            f"`training.augment` (={t.augment!r}) must be 'none' for growing networks"
+        )
+    smallest = min(image_size(d.base_size, d.resolution))
+    if t.augment.startswith("bgcf") and smallest < 22:
+        yield (
+            f"`training.augment` (={t.augment!r}) filters images of at least 22 "
+            f"pixels; these have {smallest}; try 'bgc'"
+        )
+    if t.transfer is not None and t.ema_rampup:
+        yield (
+            f"`training.ema_rampup` (={t.ema_rampup}) must be 0 with "
+            "`training.transfer`: the first step would forget the averaged generator "
+            "that was transferred"
+        )
+
+
+def _batches(e: Experiment) -> Iterator[str]:
+    """The parts that batches are split into."""
+    m, t = e.model, e.training
+    for total in sorted(set(_batch_sizes(e))):
+        batch_size = total / (t.accumulation_rounds or 1)
+        if batch_size != int(batch_size):
+            yield (
+                f"a batch of {total:g} does not split into "
+                f"`training.accumulation_rounds` (={t.accumulation_rounds}) parts"
+            )
+        elif t.path_length_weight and batch_size < t.path_length_batch_shrink:
+            yield (
+                f"a batch of {total:g} in `training.accumulation_rounds` "
+                f"(={t.accumulation_rounds}) leaves no image for the path length, "
+                "which takes one in `training.path_length_batch_shrink` "
+                f"(={t.path_length_batch_shrink}); use fewer rounds or shrink less"
+            )
+        elif batch_size % min(m.mbstd_group_size, batch_size):
+            yield (
+                f"a batch of {batch_size:g} does not split into groups of "
+                f"`model.mbstd_group_size` (={m.mbstd_group_size}); change one of them"
+            )
+
+
+def _run(e: Experiment) -> Iterator[str]:
+    """How the run is split over devices, shown and judged."""
+    d, r = e.data, e.run
+    if r.height_devices > 1:
+        rows = image_size(d.base_size, r.height_min_resolution)[0]
+        if d.resolution < r.height_min_resolution or rows % r.height_devices:
+            yield (
+                f"`run.height_devices` (={r.height_devices}) splits nothing; it must "
+                f"divide the {rows} rows of `run.height_min_resolution` "
+                f"(={r.height_min_resolution}), which `data.resolution` "
+                f"(={d.resolution}) must reach"
+            )
+    if r.grid_rows * r.grid_columns > 4096:
+        yield (
+            f"`run.grid_rows` x `run.grid_columns` (={r.grid_rows * r.grid_columns}) "
+            "must be at most 4096 images"
+        )
+    if e.evaluation.best is not None and not e.evaluation.metrics:
+        yield (
+            f"`evaluation.best` (={e.evaluation.best!r}) needs `evaluation.metrics`, "
+            "which give this number"
+        )
+
+
+def _unread(m: Model) -> Iterator[str]:
+    """Settings that were changed though these networks do not read them."""
+    readers = (
+        ("styles const_input instance_norm pixel_norm", m.family == "stylegan1"),
+        ("resample_filter conv_clamp", m.family == "stylegan2"),
+        ("low_precision_resolutions", m.family == "stylegan2"),
+        ("blur_filter", m.growing),
+        ("d_mapping_layers freeze_layers", not m.growing),
+    )
+    for names, read in readers:
+        for name in names.split():
+            value, default = getattr(m, name), getattr(Model(), name)
+            if not read and value != default:
+                yield (
+                    f"`model.{name}` (={value!r}) has no meaning for {m.family} with "
+                    f"`model.g_architecture` {m.g_architecture!r}; leave it at "
+                    f"{default!r}"
+                )
+
+
+def _batch_sizes(e: Experiment) -> list[float]:
+    """The batch size of every resolution that the run may reach."""
+    t = e.training
+    sizes = []
+    resolution = t.initial_resolution if e.model.growing else e.data.resolution
+    while 4 <= resolution <= e.data.resolution:
+        value = by_resolution(t.batch_size_by_resolution, resolution, t.batch_size)
+        sizes.append(value)
+        resolution *= 2
+    return sizes

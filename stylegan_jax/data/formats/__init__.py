@@ -1,0 +1,86 @@
+"""Opens whatever `prepare --source` names; a new format is a line in here."""
+
+from pathlib import Path
+
+from stylegan_jax import paths
+from stylegan_jax.data.formats import (
+    archives,
+    cifar,
+    lsun,
+    mnist,
+    nvidia_tfrecords,
+    parquet,
+)
+from stylegan_jax.data.formats.collection import Collection
+from stylegan_jax.data.formats.tfds import open_tfds_collection
+
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+SUFFIXES = (
+    *(".zip", *TAR_SUFFIXES, *mnist.SUFFIXES),
+    *(nvidia_tfrecords.SUFFIX, lsun.SUFFIX, parquet.SUFFIX),
+)
+TFDS = "tfds:"
+
+
+def open_collection(
+    source: str, split: str | None = None, tfds_data_dir: str | None = None
+) -> Collection:
+    """Opens a folder, a zip, a tar, or one of the forms that people have data in.
+
+    CIFAR-10's tar and folders of NVIDIA's TFRecords, of parquet files or of LSUN's LMDB
+    are recognised by what they hold, other files by their names.
+
+    Args:
+      source: a path, or tfds:NAME.
+      split: of TFDS or parquet.
+      tfds_data_dir: of TFDS.
+
+    Raises:
+      ValueError: it is none of them, is damaged, or has no images.
+    """
+    is_tfds = source.startswith(TFDS)
+    path = Path(source) if is_tfds else paths.local_path(source, "--source")
+    tables = [path] if path.name.lower().endswith(parquet.SUFFIX) else []
+    if path.is_dir() and not is_tfds:
+        tables = parquet.find(path)
+    if split is not None and not (is_tfds or tables):
+        raise ValueError(f"`--split` (={split}) is for {TFDS}NAME and parquet files")
+    if tfds_data_dir is not None and not is_tfds:
+        raise ValueError(f"`--tfds_data_dir` (={tfds_data_dir}) is for {TFDS}NAME")
+    if is_tfds:
+        return open_tfds_collection(source.removeprefix(TFDS), split, tfds_data_dir)
+    if not path.exists():
+        raise ValueError(
+            f"`--source` (={source!r}) does not exist; it must be a folder with "
+            f"images, {TFDS}NAME, or a file ending in {', '.join(SUFFIXES)}"
+        )
+    if tables:
+        return parquet.open_parquet(tables, split)
+    return _open_folder(path) if path.is_dir() else _open_file(path)
+
+
+def _open_folder(path: Path) -> Collection:
+    levels = nvidia_tfrecords.levels(path)
+    if levels:
+        return nvidia_tfrecords.open_records(levels[max(levels)])
+    if (path / lsun.FILE).is_file():
+        return lsun.open_lsun(path / lsun.FILE)
+    return archives.open_folder(path)
+
+
+def _open_file(path: Path) -> Collection:
+    name = path.name.lower()
+    if name.endswith(".zip"):
+        return archives.open_zip(path)
+    if name.endswith(TAR_SUFFIXES):
+        return cifar.open_cifar(path) or archives.open_tar(path)
+    if name.endswith(mnist.SUFFIXES):
+        return mnist.open_mnist(path)
+    if name.endswith(nvidia_tfrecords.SUFFIX):
+        return nvidia_tfrecords.open_records(path)
+    if name.endswith(lsun.SUFFIX):
+        return lsun.open_lsun(path)
+    raise ValueError(
+        f"`--source` (={str(path)!r}) must be a folder, {TFDS}NAME, or a file ending "
+        f"in {', '.join(SUFFIXES)}"
+    )

@@ -1,0 +1,77 @@
+"""MNIST, Fashion-MNIST and their kin: files of the idx format, mostly gzipped."""
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from stylegan_jax.data import labels
+from stylegan_jax.data.formats.collection import Collection, identity
+
+SUFFIXES = ("-images-idx3-ubyte.gz", "-images-idx3-ubyte")
+UNSIGNED_BYTES = 8  # the format's number of the type uint8
+MAX_BYTES = 2**31
+MNIST_SIDE = 28  # padded to 32, as in NVIDIA's tool
+
+
+def open_mnist(path: Path) -> Collection:
+    """The images; their classes are in `...-labels-idx1-ubyte...` beside, if it exists.
+
+    Images of 28x28 get a black border of 2 pixels, since the networks make 32x32.
+
+    Raises:
+      ValueError: a file is damaged, or the two don't belong together.
+    """
+    pixels = _read(path, 3)
+    label_path = path.with_name(
+        path.name.replace("-images-idx3-ubyte", "-labels-idx1-ubyte")
+    )
+    own_labels = None
+    if label_path.exists():
+        numbers = _read(label_path, 1)
+        if len(numbers) != len(pixels):
+            raise ValueError(
+                f"{label_path} has {len(numbers)} labels for the {len(pixels)} images "
+                f"of {path}; download both again"
+            )
+        own_labels = labels.of_classes(range(int(numbers.max()) + 1), numbers)
+    if pixels.shape[1:] == (MNIST_SIDE, MNIST_SIDE):
+        pixels = np.pad(pixels, [(0, 0), (2, 2), (2, 2)])
+    names = tuple(f"image {index}" for index in range(len(pixels)))
+    return Collection(
+        name=str(path),
+        names=names,
+        identity=identity([(path.name, path.stat().st_size)]),
+        read=lambda index: pixels[index],
+        own_labels=own_labels,
+    )
+
+
+def _read(path: Path, rank: int) -> np.ndarray:
+    """The uint8 array of a file.
+
+    Its layout: two zeros, the type, the rank, each size as a big-endian u32, the data.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            begin = file.read(4)
+            head = file.read(4 * rank)
+            whole = len(head) == 4 * rank
+            if begin != bytes([0, 0, UNSIGNED_BYTES, rank]) or not whole:
+                raise ValueError(f"it does not begin as an idx{rank} file of bytes")
+            sizes = np.frombuffer(head, ">u4").tolist()
+            count = math.prod(sizes)
+            if not 0 < count <= MAX_BYTES:
+                raise ValueError(
+                    f"its size is {sizes}, from 1 to {MAX_BYTES:,} bytes go"
+                )
+            content = file.read(count + 1)
+            if len(content) != count:
+                raise ValueError(f"it has not the {count:,} bytes that it says")
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise ValueError(
+            f"{path} can't be read ({error}); download it again"
+        ) from error
+    return np.frombuffer(content, np.uint8).reshape(sizes)

@@ -1,0 +1,169 @@
+"""The layers of StyleGAN2, of which its blocks are made.
+
+Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
+sections 2 and 4, figure 2.
+"""
+
+import dataclasses
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylegan_jax.layers import fir
+from stylegan_jax.layers.activations import activate
+from stylegan_jax.layers.convolution import conv2d
+from stylegan_jax.layers.linear import Bias, Dense, EqualizedKernel
+from stylegan_jax.layers.modulation import modulated_conv2d
+from stylegan_jax.layers.noise import NoiseInjection
+from stylegan_jax.layers.remat import convolved
+
+HALF_POWER = math.sqrt(0.5)  # gain of each branch of a residual block
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerOptions:
+    """What the layers of one network have in common.
+
+    Attributes:
+      activation: of all convolutions but ToRGB, see `layers.activations`.
+      resample_filter: taps along one axis (or [h][w]).
+      conv_clamp: bound of every convolution's output; None for none.
+      noise: inject noise; generator only.
+    """
+
+    activation: str = "lrelu"
+    resample_filter: tuple = (1, 3, 3, 1)
+    conv_clamp: float | None = None
+    noise: bool = True
+
+    @property
+    def taps(self) -> np.ndarray:
+        """The normalised filter."""
+        return fir.setup_filter(self.resample_filter)
+
+    def convolve(self, x: jax.Array, kernel: jax.Array, direction: str) -> jax.Array:
+        """Convolves; "up" doubles the size, "down" halves it, "same" keeps it."""
+        kernel = kernel.astype(x.dtype)
+        match direction:
+            case "up":
+                y = fir.up_conv2d(x, kernel, self.taps)
+            case "down":
+                y = fir.down_conv2d(x, kernel, self.taps)
+            case _:
+                y = conv2d(x, kernel)
+        return convolved(y)
+
+
+class SynthesisLayer(nn.Module):
+    """Modulated convolution -> noise -> bias -> activation.
+
+    Attributes:
+      features: output channels.
+      direction: "same", or "up", which doubles the size.
+      options: shared by all layers.
+      gain: of the output, for residual blocks.
+    """
+
+    features: int
+    direction: str
+    options: LayerOptions
+    gain: float = 1.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array, w: jax.Array, noise: str) -> jax.Array:
+        """X [B,H,W,I] and w [B,W] -> [B,H,W,features] ("up": twice H and W)."""
+        o = self.options
+        style = Dense(x.shape[-1], gain=1.0, bias_init=1.0, name="affine")(w)
+        shape = (3, 3, x.shape[-1], self.features)
+        # No run-time scale: demodulation would cancel it.
+        kernel = self.param("weight", nn.initializers.normal(1.0), shape)
+        x = modulated_conv2d(
+            x, kernel, style, lambda x, k: o.convolve(x, k, self.direction)
+        )
+        if o.noise:
+            x = NoiseInjection(per_channel=False, name="noise")(x, noise)
+        x = Bias(name="bias")(x)
+        return activate(x, o.activation, self.gain, o.conv_clamp)
+
+
+class ToRGB(nn.Module):
+    """Modulated 1x1 convolution without demodulation, in float32 from there on."""
+
+    image_channels: int
+    options: LayerOptions
+
+    @nn.compact
+    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
+        """X [B,H,W,I] and w [B,W] -> [B,H,W,image_channels] float32."""
+        inputs = x.shape[-1]
+        style = Dense(inputs, gain=1.0, bias_init=1.0, name="affine")(w)
+        shape = (1, 1, inputs, self.image_channels)
+        kernel = self.param("weight", nn.initializers.normal(1.0), shape)
+        x = modulated_conv2d(
+            x, kernel, style / math.sqrt(inputs), conv2d, demodulate=False
+        )
+        x = Bias(name="bias")(x)
+        return activate(x, "linear", 1.0, self.options.conv_clamp).astype(jnp.float32)
+
+
+class ConvLayer(nn.Module):
+    """Convolution with an equalized learning rate -> bias -> activation.
+
+    Attributes:
+      features: output channels.
+      kernel_size: 1 or 3.
+      options: of the network.
+      direction: "same", "up" or "down".
+      activation: None takes the options'.
+      bias: add one.
+      clamp: bound the output as the options say.
+      gain: of the output.
+      frozen: keep the parameters from being trained (FreezeD).
+    """
+
+    features: int
+    kernel_size: int
+    options: LayerOptions
+    direction: str = "same"
+    activation: str | None = None
+    bias: bool = True
+    clamp: bool = True
+    gain: float = 1.0
+    frozen: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """X [B,H,W,I] -> [B,H,W,features], twice or half H and W."""
+        o = self.options
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        kernel = EqualizedKernel(shape, gain=1.0, frozen=self.frozen, name="kernel")()
+        x = o.convolve(x, kernel, self.direction)
+        if self.bias:
+            x = Bias(frozen=self.frozen, name="bias")(x)
+        clamp = o.conv_clamp if self.clamp else None
+        return activate(x, self.activation or o.activation, self.gain, clamp)
+
+
+def branch(features: int, options: LayerOptions, direction: str, **kwargs) -> ConvLayer:
+    """The linear branch of a residual block."""
+    return ConvLayer(
+        features,
+        1,
+        options,
+        direction,
+        activation="linear",
+        bias=False,
+        clamp=False,
+        gain=HALF_POWER,
+        **kwargs,
+    )
+
+
+def block_dtype(resolution: int, network: nn.Module) -> jnp.dtype:
+    """Of the activations at a resolution: low precision at the N highest, from 8 up."""
+    n = network.low_precision_resolutions
+    low = n > 0 and resolution >= max(2 * network.resolution >> n, 8)
+    return network.dtype if low else jnp.float32

@@ -1,0 +1,118 @@
+"""A save that fails says why, and leaves no harm."""
+
+import contextlib
+import resource
+import subprocess
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax.checkpoint import CheckpointError
+from tests.checkpoint.states import assert_same, finish, open_, start
+
+# Orbax leaves coroutines of a failed read or write behind.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+def fill_up(path):
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1000))
+
+
+def check_failed_save(directory, break_disk, mend_disk, cause):
+    checkpoints, _ = open_(directory, keep=1)
+    checkpoints.save(1, {"x": jnp.arange(10.0)}, {})
+    checkpoints.wait()
+    big = jax.random.normal(jax.random.key(0), (400_000,))
+    break_disk()
+    try:
+        checkpoints.save(2, {"x": big, "y": big + 1}, {})
+        with pytest.raises(CheckpointError) as raised:
+            checkpoints.wait()
+        checkpoints.wait()  # said once
+        # An unnoticed failure is told by the next save.
+        checkpoints.save(2, {"x": big}, {})
+        with pytest.raises(CheckpointError, match="saving step 2 to"):
+            checkpoints.save(3, {"x": big}, {})
+    finally:
+        mend_disk()
+    message = str(raised.value)
+    assert message.startswith(f"saving step 2 to {directory} failed: ")
+    assert cause in message
+    assert "Its arrays take 3.2 MB; free on that disk" in message
+    assert "The last complete checkpoint is step 1, unharmed." in message
+    assert "\n" not in message
+    assert checkpoints.latest_step() == 1
+    step, items, _ = checkpoints.restore({"x": jnp.zeros(10)})
+    assert step == 1
+    np.testing.assert_array_equal(np.asarray(items["x"]), np.arange(10.0))
+
+    small = jax.random.normal(jax.random.key(0), (50_000,))
+    checkpoints.save(2, {"x": small}, {})
+    checkpoints.close()
+    assert [p.name for p in directory.iterdir() if p.name != "fill"] == ["2"]
+    assert_same(open_(directory)[0].restore({"x": small})[1]["x"], small)
+
+
+def test_failed_save(tmp_path, caplog):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    check_failed_save(
+        tmp_path,
+        lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1])),
+        lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
+        "File too large",
+    )
+    assert not [r for r in caplog.records if r.exc_info]
+
+
+@pytest.mark.parametrize("fill", [lambda p: p.write_bytes(bytes(900_000)), fill_up])
+def test_full_disk(tmp_path, fill):
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("only root may mount a small disk")
+    filler = tmp_path / "fill"
+    try:
+        check_failed_save(
+            tmp_path,
+            lambda: fill(filler),
+            filler.unlink,
+            "the disk is full: ",
+        )
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def test_lost_directory(tmp_path):
+    """The program says so, and ends, where Orbax alone would wait for minutes."""
+    code = """
+        import os, shutil, sys, jax.numpy as jnp
+        from stylegan_jax.checkpoint import CheckpointError, Checkpoints
+        directory = sys.argv[1]
+        checkpoints = Checkpoints(directory, keep=2)
+        checkpoints.save(1, {"x": jnp.ones(3)}, {})
+        checkpoints.wait()
+        shutil.rmtree(directory)
+        open(directory, "w").close()
+        for step in (2, 3):
+            try:
+                checkpoints.save(step, {"x": jnp.ones(3)}, {})
+            except CheckpointError as error:
+                print(error)
+        os.remove(directory)
+        checkpoints.save(4, {"x": jnp.ones(3)}, {})
+        checkpoints.close()
+        """
+    second, third = finish(start(code, tmp_path / "run")).splitlines()
+    assert "saving step 2 to" in second and "File exists" in second
+    assert "There is no complete checkpoint yet." in second
+    assert "saving step 3 to" in third
+    assert open_(tmp_path / "run")[0].latest_step() == 4

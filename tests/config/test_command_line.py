@@ -1,0 +1,132 @@
+"""The command line changes settings, and names those that are wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+from stylegan_jax import front_door
+from tests.config.reading import ROOT, experiment, schema
+
+
+@pytest.mark.parametrize(
+    ("argument", "section", "field", "value"),
+    [
+        ("training.total_kimg=100", "training", "total_kimg", 100.0),
+        ("training.batch_size=8", "training", "batch_size", 8),
+        (
+            "training.batch_size_by_resolution=((8,64),)",
+            "training",
+            "batch_size_by_resolution",
+            ((8, 64.0),),
+        ),
+        (
+            "training.learning_rate_by_resolution=((8,1e-3),(16,0.002))",
+            "training",
+            "learning_rate_by_resolution",
+            ((8, 0.001), (16, 0.002)),
+        ),
+        ("model.blur_filter=(1,3,3,1)", "model", "blur_filter", (1, 3, 3, 1)),
+        ("model.blur_filter=()", "model", "blur_filter", ()),
+        ("data.mirror=False", "data", "mirror", False),
+        ("data.tfds_data_dir=/data", "data", "tfds_data_dir", "/data"),
+    ],
+)
+def test_command_line_overrides(argument, section, field, value):
+    e = experiment("emoji", f"--config.{argument}")
+    assert getattr(getattr(e, section), field) == value
+
+
+def test_switches_can_be_written_short():
+    assert not experiment("emoji", "--noconfig.data.mirror").data.mirror
+    assert experiment("cifar10", "--config.data.conditional").data.conditional
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--config.training.total_kimgs=3", "did you mean `training.total_kimg`?"),
+        ("-config.training.total_kimgs", "did you mean `training.total_kimg`?"),
+        ("--noconfig.data.miror", "did you mean `data.mirror`?"),
+        ("--config.trainin.loss=wgan", "`trainin`; did you mean `training`?"),
+        ("--config.loss=wgan", "unknown config key `loss` (allowed here: data,"),
+        ("--config.training.loss.x=1", "`training.loss` is a value"),
+    ],
+)
+def test_unknown_overrides_are_named(argument, message):
+    [problem] = front_door.unknown_overrides(["--workdir=x", argument])
+    assert message in problem
+
+
+def test_known_overrides_pass():
+    arguments = [f"--config.{name}=1" for name in schema()]
+    others = ["--config=configs/emoji.py", "--workdir=config.x=1", "--configs.a=1"]
+    assert front_door.unknown_overrides(arguments + others) == []
+
+
+def train(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "stylegan_jax.train", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_wrong_command_line_gives_one_message_and_no_run(tmp_path):
+    done = train(
+        "--config=configs/emoji.py",
+        "--config.training.total_kimgs=3",
+        "--config.data.miror=True",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: The command line is wrong:\n")
+    assert "did you mean `training.total_kimg`?" in done.stderr
+    assert "did you mean `data.mirror`?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workdirs=x"], "Unknown command line flag 'workdirs'"),
+        ([], "Flag --workdir must have a value other than None"),
+        (["--workdir=x", "--stopped_status=many"], "--stopped_status"),
+        (["--workdir=x", "--stopped_status=200"], "--stopped_status"),
+        (["--workdir=x", "more"], "unexpected arguments ['more']"),
+    ],
+)
+def test_wrong_flags_are_hopeless(tmp_path, arguments, message):
+    done = train("--config=configs/emoji.py", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_missing_config_file_is_named(tmp_path):
+    done = train("--config=configs/emojis.py", f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: The config file cannot be read")
+    assert "configs/emojis.py" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_values_are_all_reported_at_once(tmp_path):
+    done = train(
+        "--config=configs/emoji.py",
+        "--config.training.loss=wgn",
+        "--config.data.resolution=33",
+        "--config.training.batch_size=0",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert lines[0] == "error: The configuration cannot be used:"
+    assert len(lines) == 4
+    assert "`training.loss` (='wgn') must be one of" in done.stderr
+    assert "`data.resolution` (=33) must be a power of two" in done.stderr
+    assert "`training.batch_size` (=0) must be positive" in done.stderr

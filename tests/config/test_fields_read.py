@@ -1,0 +1,77 @@
+"""Every setting is read by some part of the program."""
+
+import ast
+import typing
+from collections.abc import Iterable
+
+from stylegan_jax import config
+from tests.config.reading import ROOT, schema
+
+PACKAGE = ROOT / "stylegan_jax"
+
+
+def fields_read(source: str) -> set[str]:
+    """The "section.field" that a program reads as attributes.
+
+    Seen are `<anything>.training.loss` and `t.loss`, where t is `<anything>.training`
+    by an assignment, or a parameter or attribute annotated as `Training`.
+    """
+    sections = typing.get_type_hints(config.Experiment)
+    classes = {cls.__name__: name for name, cls in sections.items()}
+    tree = ast.parse(source)
+    names: dict[str, str] = {}
+
+    def section_of(node: ast.AST | None) -> str | None:
+        if isinstance(node, ast.Attribute) and node.attr in classes.values():
+            return node.attr
+        return None
+
+    def bind(target: ast.AST, value: ast.AST) -> None:
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            for pair in zip(target.elts, value.elts, strict=True):
+                bind(*pair)
+        elif isinstance(target, ast.Name) and section_of(value):
+            names[target.id] = section_of(value)
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                bind(target, node.value)
+        elif isinstance(node, ast.arg) and node.annotation is not None:
+            annotation = ast.unparse(node.annotation).rpartition(".")[2]
+            if annotation in classes:
+                names[node.arg] = classes[annotation]
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            owner = node.value
+            name = names.get(owner.id) if isinstance(owner, ast.Name) else None
+            section = section_of(owner) or name
+            if section:
+                found.add(f"{section}.{node.attr}")
+    return found
+
+
+def never_read(sources: Iterable[str]) -> set[str]:
+    return schema().difference(*map(fields_read, sources))
+
+
+def test_every_field_is_read_outside_of_config():
+    files = [p for p in PACKAGE.rglob("*.py") if PACKAGE / "config" not in p.parents]
+    assert never_read(p.read_text() for p in files) == set()
+
+
+def test_a_field_that_nobody_reads_is_found():
+    read_all = "\n".join(f"e.{name}" for name in sorted(schema()))
+    assert never_read([read_all]) == set()
+    without = read_all.replace("e.training.loss\n", "")
+    assert never_read([without]) == {"training.loss"}
+    assert never_read([without, "'e.training.loss'; e.training.loss = 1; x.loss"]) == {
+        "training.loss"
+    }
+    for use in (
+        "self._e.training.loss",
+        "kimg, t = images / 1000, e.training\nt.loss",
+        "def f(how: config.Training): return how.loss",
+    ):
+        assert never_read([without, use]) == set()

@@ -1,0 +1,189 @@
+"""Configurations are parsed and checked, all problems told at once."""
+
+import dataclasses
+import json
+
+import pytest
+
+from stylegan_jax import config
+from tests.config.reading import experiment
+
+
+def changed(**sections) -> config.Experiment:
+    """The default experiment with fields changed, not validated."""
+    e = config.Experiment()
+    return dataclasses.replace(
+        e,
+        **{
+            name: dataclasses.replace(getattr(e, name), **fields)
+            for name, fields in sections.items()
+        },
+    )
+
+
+def test_default_is_valid_and_survives_the_config_dict():
+    e = changed(data={"path": "/somewhere"})
+    assert config.validate(e) == []
+    assert config.parse(config.base()) == config.Experiment()
+    assert config.parse(config.to_dict(e)) == e
+
+
+def test_parse_does_not_share_with_its_argument():
+    c = config.base()
+    e = config.parse(c)
+    c.training.total_kimg = 1.0
+    assert e.training.total_kimg == config.Training().total_kimg
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        e.training.total_kimg = 1.0
+
+
+SKIP = {"family": "stylegan2", "g_architecture": "skip", "d_architecture": "resnet"}
+PROBLEMS = {
+    "`data.source`": changed(data={"source": "rar"}),
+    "`data.fit`": changed(data={"fit": "stretch"}),
+    "`data.resolution`": changed(data={"resolution": 2048}),
+    "`data.channels`": changed(data={"channels": 2}),
+    "`data.path`": changed(data={"source": "folder"}),
+    "`data.tfds_name`": changed(data={"source": "tfds"}),
+    "`data.prefetch_batches`": changed(data={"prefetch_batches": 0}),
+    "`model.family`": changed(model={"family": "stylegan9"}),
+    "`model.nonlinearity`": changed(model={"nonlinearity": "tanh"}),
+    "`model.dtype`": changed(model={"dtype": "float16"}),
+    "`model.remat` (='all') must be one of": changed(model={"remat": "all"}),
+    "`run.device_memory_gib` (=0.0) must be positive": changed(
+        run={"device_memory_gib": 0.0}
+    ),
+    "`model.styles`": changed(model={"styles": False}),
+    "`model.mapping_layers`": changed(model={"mapping_layers": -1}),
+    "`model.z_dim`": changed(model={"z_dim": 0}),
+    "`training.loss`": changed(training={"loss": "wgan-gp"}),
+    "`training.initial_resolution`": changed(training={"initial_resolution": 6}),
+    "`training.batch_size`": changed(training={"batch_size": 0}),
+    "`training.batch_size_by_resolution`": changed(
+        training={"batch_size_by_resolution": ((7, 64.0),)}
+    ),
+    "`training.learning_rate_by_resolution`": changed(
+        training={"learning_rate_by_resolution": ((8, 0.0),)}
+    ),
+    "`run.tick_kimg_by_resolution`": changed(
+        run={"tick_kimg_by_resolution": ((8, -1.0),)}
+    ),
+    "`training.r1_gamma`": changed(training={"r1_gamma": -1.0}),
+    "`training.style_mixing_probability`": changed(
+        training={"style_mixing_probability": 1.5}
+    ),
+    "`training.ema_rampup`": changed(training={"transfer": "x", "ema_rampup": 0.05}),
+    "`run.seed`": changed(run={"seed": -1}),
+    "`data.base_size` (=(0, 4)) must lie": changed(data={"base_size": (0, 4)}),
+    "`data.base_size` (=(4, 8)) must be (4, 4)": changed(data={"base_size": (4, 8)}),
+    "`model.g_architecture` (='skip') and": changed(
+        model={"family": "stylegan2", "g_architecture": "skip"}
+    ),
+    "`model.g_architecture` must be 'growing'": changed(
+        model={"g_architecture": "skip", "d_architecture": "resnet"}
+    ),
+    "`model.resample_filter`": changed(model={"resample_filter": (1,)}),
+    "`model.conv_clamp` (=-1.0) must not": changed(model={"conv_clamp": -1.0}),
+    "`model.conv_clamp` (=256.0) has no meaning for stylegan1": changed(
+        model={"conv_clamp": 256.0}
+    ),
+    "`model.freeze_layers` (=3) has no meaning": changed(model={"freeze_layers": 3}),
+    "`model.blur_filter` (=()) has no meaning for stylegan2": changed(
+        model=SKIP | {"blur_filter": ()}
+    ),
+    "`model.pixel_norm` (=True) has no meaning for stylegan2": changed(
+        model={"family": "stylegan2", "pixel_norm": True}
+    ),
+    "`run.time_limit_minutes` (=-1.0) must not be negative": changed(
+        run={"time_limit_minutes": -1.0}
+    ),
+    "`run.heartbeat_seconds` (=0) must be positive": changed(
+        run={"heartbeat_seconds": 0}
+    ),
+    "`run.height_min_resolution` (=48) must be a power of two": changed(
+        run={"height_min_resolution": 48}
+    ),
+    "`model.mapping_layers` must be positive": changed(
+        data={"conditional": True}, model=SKIP | {"mapping_layers": 0}
+    ),
+    "a batch of 32 in `training.accumulation_rounds` (=32) leaves no image": changed(
+        training={
+            "accumulation_rounds": 32,
+            "path_length_weight": 2.0,
+            "g_reg_interval": 4,
+        }
+    ),
+    "`training.path_length_weight` needs": changed(
+        training={"path_length_weight": 2.0}
+    ),
+    "`training.d_reg_interval` makes R1 lazy": changed(
+        training={"d_reg_interval": 16, "loss": "wgan"}
+    ),
+    "`training.d_reg_interval` makes": changed(
+        training={"d_reg_interval": 16, "r2_gamma": 1.0}
+    ),
+    "`training.discriminator_learning_rate`": changed(
+        training={"discriminator_learning_rate": 0.0}
+    ),
+    "`training.accumulation_rounds`": changed(training={"accumulation_rounds": 0}),
+    "a batch of 32 does not split into `training.accumulation_rounds` (=3)": changed(
+        training={"accumulation_rounds": 3}
+    ),
+    "a batch of 6 does not split into groups": changed(
+        training={"batch_size": 48, "accumulation_rounds": 8}
+    ),
+    "`run.grid_rows` x": changed(run={"grid_rows": 100, "grid_columns": 100}),
+}
+
+
+@pytest.mark.parametrize("start", PROBLEMS)
+def test_validate_names_the_one_problem(start):
+    [problem] = config.validate(PROBLEMS[start])
+    assert problem.startswith(start)
+
+
+def test_validate_reports_all_problems():
+    e = changed(
+        data={"channels": 2}, model={"dtype": "int8"}, training={"batch_size": -4}
+    )
+    assert len(config.validate(e)) == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"training": {"total_kimgs": 1.0}}, "did you mean `training.total_kimg`?"),
+        ({"trainin": {}}, "did you mean `training`?"),
+        ({"training": 3}, "`training` must be a section"),
+        ({"training": {"batch_size": "many"}}, "`training.batch_size` (='many')"),
+        ({"training": {"batch_size": 1.5}}, "`training.batch_size` (=1.5) must be int"),
+        ({"training": {"batch_size": True}}, "`training.batch_size` (=True)"),
+        ({"data": {"mirror": 1}}, "`data.mirror` (=1) must be bool"),
+        (
+            {"training": {"batch_size_by_resolution": [[8]]}},
+            "must be pairs (resolution, value)",
+        ),
+        (
+            {"training": {"batch_size_by_resolution": [8, 64]}},
+            "must be pairs (resolution, value)",
+        ),
+    ],
+)
+def test_parse_refuses(wrong, message):
+    with pytest.raises(config.ConfigError) as caught:
+        config.parse(wrong)
+    assert message in str(caught.value)
+
+
+def test_parse_reports_all_problems():
+    wrong = {"data": {"mirrors": 1, "channels": "x"}, "model": {"z_dim": 0.5}}
+    with pytest.raises(config.ConfigError) as caught:
+        config.parse(wrong)
+    assert len(str(caught.value).splitlines()) == 1 + 3
+
+
+def test_load_reads_what_to_dict_gave(tmp_path):
+    e = experiment("ffhq")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config.to_dict(e)))
+    assert config.load(path) == e

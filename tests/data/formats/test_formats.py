@@ -1,0 +1,244 @@
+"""The archives that people have, as sources of `prepare`; all are made here, small."""
+
+import gzip
+import pickle
+import tarfile
+
+import numpy as np
+import pytest
+
+from stylegan_jax import config
+from stylegan_jax.data import formats, tfrecords
+from stylegan_jax.data.crc32c import crc32c
+from stylegan_jax.data.formats import cifar
+from stylegan_jax.data.formats.collection import Unusable
+from stylegan_jax.data.images import tensorflow
+from stylegan_jax.data.sources import open_source
+from tests import goldens
+from tests.data.preparation.test_prepare import pile, prepare
+from tests.data.sources.test_sources import read
+
+CLASSES = ("airplane", "automobile", "bird")
+
+
+def pixels(*shape, seed=0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def failure(source) -> str:
+    with pytest.raises(ValueError) as error:
+        formats.open_collection(str(source))
+    return str(error.value)
+
+
+def check_trains(folder, images, labels, resolution, channels=3):
+    """The prepared folder, opened for training, holds these images and labels."""
+    data = config.Data(
+        source="prepared",
+        path=str(folder),
+        resolution=resolution,
+        channels=channels,
+        conditional=True,
+    )
+    source = open_source(data)
+    assert source.num_images == len(images)
+    for index in range(len(images)):
+        image, label = read(source, index)
+        np.testing.assert_array_equal(image, images[index])
+        assert label == labels[index] and source.check(index) is None
+    return source
+
+
+# CIFAR-10: 5 batches of 2 images.
+
+CIFAR_IMAGES = pixels(10, 3, 32, 32)
+CIFAR_LABELS = [0, 1, 2, 1, 0, 2, 2, 1, 0, 0]
+
+
+def cifar_files(kind) -> dict[str, bytes]:
+    top = f"cifar-10-batches-{kind}"
+    rows = CIFAR_IMAGES.reshape(5, 2, -1)
+    numbers = np.reshape(CIFAR_LABELS, (5, 2))
+    if kind == "bin":
+        files = {f"{top}/batches.meta.txt": "\n".join([*CLASSES, ""]).encode()}
+        for i in range(5):
+            batch = np.concatenate([numbers[i, :, None].astype(np.uint8), rows[i]], 1)
+            files[f"{top}/data_batch_{i + 1}.bin"] = batch.tobytes()
+        return files | {f"{top}/test_batch.bin": bytes(3073)}
+    meta = {"label_names": list(CLASSES), "num_vis": 3072}
+    files = {f"{top}/batches.meta": pickle.dumps(meta, protocol=2)}
+    for i in range(5):
+        batch = {"data": rows[i], "labels": numbers[i].tolist(), "filenames": ["a"] * 2}
+        files[f"{top}/data_batch_{i + 1}"] = pickle.dumps(batch, protocol=2)
+    return files | {f"{top}/test_batch": b"unread"}
+
+
+@pytest.mark.parametrize("kind", ["py", "bin"])
+def test_cifar(tmp_path, kind):
+    source = pile("tar.gz", tmp_path / "cifar-10", cifar_files(kind))
+    info = prepare(source, tmp_path / "out", multires=True)
+    assert info["classes"] == CLASSES and info["label_totals"] == [4, 3, 3]
+    expected = CIFAR_IMAGES.transpose(0, 2, 3, 1)
+    opened = check_trains(tmp_path / "out", expected, CIFAR_LABELS, 32)
+    assert sorted(opened.levels) == [4, 8, 16]
+
+
+def test_cifar_pickles_run_nothing(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return print, ("this ran",)
+
+    files = cifar_files("py")
+    files["cifar-10-batches-py/data_batch_3"] = pickle.dumps(Evil())
+    message = failure(pile("tar.gz", tmp_path / "cifar", files))
+    assert "looks like CIFAR-10 but is damaged (it asks for builtins.print)" in message
+
+
+def test_cifar_damage_is_told(tmp_path):
+    for number, (name, content) in enumerate(
+        {
+            "py/data_batch_2": pickle.dumps({"data": np.zeros(3), "labels": [0]}),
+            "bin/data_batch_2.bin": bytes(100),
+            "bin/batches.meta.txt": b"airplane",
+        }.items()
+    ):
+        files = cifar_files(name.split("/")[0])
+        files[f"cifar-10-batches-{name}"] = content
+        message = failure(pile("tar", tmp_path / str(number), files))
+        assert "looks like CIFAR-10 but is damaged" in message
+    files = cifar_files("py")
+    del files["cifar-10-batches-py/data_batch_5"]
+    message = failure(pile("tar", tmp_path / "x", files))
+    assert "data_batch_5' not found" in message
+
+
+def test_other_tars_are_no_cifar(tmp_path):
+    (tmp_path / "bad.tar").write_bytes(b"hello")
+    assert cifar.open_cifar(tmp_path / "bad.tar") is None
+    with tarfile.open(tmp_path / "empty.tar", "w"):
+        pass
+    assert cifar.open_cifar(tmp_path / "empty.tar") is None
+
+
+# MNIST
+
+
+def idx(array) -> bytes:
+    sizes = np.array(array.shape, ">u4").tobytes()
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+
+
+@pytest.mark.parametrize("side", [28, 16])
+@pytest.mark.parametrize("suffix", [".gz", ""])
+def test_mnist(tmp_path, side, suffix):
+    digits, labels = pixels(5, side, side), np.uint8([3, 0, 1, 3, 2])
+    for kind, array in {"images-idx3": digits, "labels-idx1": labels}.items():
+        content = idx(array)
+        path = tmp_path / f"train-{kind}-ubyte{suffix}"
+        path.write_bytes(gzip.compress(content) if suffix else content)
+    info = prepare(tmp_path / f"train-images-idx3-ubyte{suffix}", tmp_path / "out")
+    assert info["channels"] == 1 and info["label_totals"] == [1, 1, 1, 2]
+    border = 2 if side == 28 else 0
+    padded = np.pad(digits, [(0, 0), (border, border), (border, border)])
+    side += 2 * border
+    check_trains(tmp_path / "out", padded[..., None], labels, side, channels=1)
+
+
+def test_mnist_damage_is_told(tmp_path):
+    path = tmp_path / "x-images-idx3-ubyte.gz"
+    good = idx(pixels(5, 28, 28))
+    for content, reason in {
+        gzip.compress(good[:-1]): "has not the 3,920 bytes that it says",
+        gzip.compress(good)[:-900]: "can't be read",
+        b"hello": "can't be read",
+        gzip.compress(idx(pixels(5))): "does not begin as an idx3 file",
+        gzip.compress(bytes([0, 0, 8, 3]) + b"\xff" * 12): "from 1 to 2,147,",
+    }.items():
+        path.write_bytes(content)
+        assert reason in failure(path)
+    path.write_bytes(gzip.compress(good))
+    labels = tmp_path / "x-labels-idx1-ubyte.gz"
+    labels.write_bytes(gzip.compress(idx(np.uint8([1, 2]))))
+    assert "has 2 labels for the 5 images" in failure(path)
+
+
+# NVIDIA's TFRecords
+
+
+def nvidia_folder(root, arrays, name="set", labels=None):
+    """Writes images [N, C, H, W] of several sizes as NVIDIA's tool does."""
+    train = tensorflow().train
+    root.mkdir()
+    for array in arrays:
+        path = root / f"{name}-r{array.shape[2].bit_length() - 1:02d}.tfrecords"
+        with tensorflow().io.TFRecordWriter(str(path)) as writer:
+            for image in array:
+                shape = train.Int64List(value=image.shape)
+                data = train.BytesList(value=[image.tobytes()])
+                feature = {
+                    "shape": train.Feature(int64_list=shape),
+                    "data": train.Feature(bytes_list=data),
+                }
+                features = train.Features(feature=feature)
+                writer.write(train.Example(features=features).SerializeToString())
+    if labels is not None:
+        with open(root / f"{name}-rxx.labels", "wb") as file:
+            np.save(file, np.float32(labels))
+
+
+def test_nvidias_tfrecords_and_back_to_their_levels(tmp_path):
+    arrays = goldens.arrays("stylegan1/dataset_pyramid.npz")
+    levels = [arrays[f"out/level_{side}x{side}"] for side in (4, 8, 16, 32)]
+    nvidia_folder(tmp_path / "in", levels, labels=[[0, 1, 0], [0, 0, 1]])
+    prepare(tmp_path / "in", tmp_path / "out", multires=True)
+    full = goldens.nhwc(arrays["in/images_uint8"])
+    source = check_trains(tmp_path / "out", full, [1, 2], 32)
+    for level in levels[:-1]:
+        load = source.levels[level.shape[2]]
+        for index in range(2):
+            image, _ = load(tensorflow().constant(index, tensorflow().int64))
+            np.testing.assert_array_equal(image, goldens.nhwc(level)[index])
+
+
+def test_records_with_a_bad_crc_are_skipped(tmp_path):
+    nvidia_folder(tmp_path / "in", [pixels(3, 3, 16, 16)])
+    path = tmp_path / "in" / "set-r04.tfrecords"
+    content = bytearray(path.read_bytes())
+    content[tfrecords.offsets(path)[1] + 300] ^= 1
+    path.write_bytes(content)
+    info = prepare(path, tmp_path / "out")
+    assert info["num_images"] == 2
+    assert info["skipped"] == [["record 1", info["skipped"][0][1]]]
+    assert "has a wrong checksum (crc)" in info["skipped"][0][1]
+    path.write_bytes(content[:-5])
+    assert "ends in record 2; copy it again" in failure(tmp_path / "in")
+
+
+def test_other_records_and_labels_are_refused(tmp_path):
+    nvidia_folder(tmp_path / "in", [pixels(2, 1, 8, 8)], labels=[[0, 1]])
+    assert "it must be a row of finite numbers" in failure(tmp_path / "in")
+    with tfrecords.Writer(tmp_path / "x.tfrecords") as writer:
+        writer.write(tensorflow().train.Example().SerializeToString())
+        writer.write(b"\xffhello")
+    opened = formats.open_collection(str(tmp_path / "x.tfrecords"))
+    for index, reason in enumerate(["no raw image", "no example"]):
+        with pytest.raises(Unusable, match=reason):
+            opened.read(index)
+
+
+def test_checksum():
+    # Check value of the CRC catalogue, and the test vectors of RFC 3720.
+    assert crc32c(b"123456789") == 0xE3069283
+    assert crc32c(bytes(32)) == 0x8A9136AA
+    assert crc32c(bytes(range(32))) == 0x46DD794E
+    assert crc32c(b"") == 0
+    assert crc32c(b"a") == 0xC1D04330
+
+
+@pytest.mark.parametrize("length", [0, 1, 3, 4, 127, 128, 129, 1000, 100_003])
+def test_checksum_is_tensorflows(tmp_path, length):
+    payload = pixels(length).tobytes()
+    with tfrecords.Writer(tmp_path / "x") as writer:
+        writer.write(payload)
+    ends = tfrecords.offsets(tmp_path / "x").tolist()
+    assert tfrecords.read_checked(tmp_path / "x", *ends) == payload

@@ -1,0 +1,90 @@
+"""LSUN's form. `lsun.mdb.gz` was written by LMDB 0.9.36 (py-lmdb 3.0.0).
+
+Two transactions: 41 pairs were put in, one of them with a value of 4,880 bytes, and the
+first was deleted. Values are WebP images of 16x16. The digest is of all keys and values
+in order, as that library gave them.
+"""
+
+import gzip
+import hashlib
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stylegan_jax.data import formats
+from stylegan_jax.data.formats import lmdb
+from stylegan_jax.data.images import decode, tensorflow
+from tests.data.preparation.test_prepare import pile, png, prepare
+from tests.data.test_fuzz import mutated
+
+DIGEST = "920f46ea02f1995dbcd0586a5cebf1842ef2adb371810bda3ffea298ec273146"
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "church_lmdb").mkdir()
+    packed = Path(__file__).with_name("lsun.mdb.gz").read_bytes()
+    path = tmp_path / "church_lmdb" / "data.mdb"
+    path.write_bytes(gzip.decompress(packed))
+    return path
+
+
+def test_entries_are_those_of_the_library(path):
+    database = lmdb.Lmdb(path)
+    pairs = [entry.key + database.value(i) for i, entry in enumerate(database.entries)]
+    assert len(pairs) == 40 and max(map(len, pairs)) > 4096
+    assert hashlib.sha256(b"".join(pairs)).hexdigest() == DIGEST
+
+
+def test_lsun_is_prepared(path, tmp_path):
+    info = prepare(path.parent, tmp_path / "out")
+    assert info["num_images"] == 40 and info["skipped"] == []
+    assert (info["width"], info["channels"], info["classes"]) == (16, 3, ())
+    opened = formats.open_collection(str(path))
+    shard = tmp_path / "out" / "r0016-00000-of-00001.tfrecord"
+    first = next(tensorflow().data.TFRecordDataset(str(shard)).as_numpy_iterator())
+    feature = tensorflow().train.Example.FromString(first).features.feature
+    stored = decode(tensorflow().constant(feature["image"].bytes_list.value[0]))
+    np.testing.assert_array_equal(stored, decode(tensorflow().constant(opened.read(0))))
+
+
+def failure(path) -> str:
+    with pytest.raises(ValueError) as error:
+        formats.open_collection(str(path))
+    return str(error.value)
+
+
+def test_damage_is_told(path):
+    whole = path.read_bytes()
+    for content, reason in {
+        b"": "can't be read as LMDB: cannot mmap an empty file; unpack or download",
+        b"hello": "it ends within a page",
+        whole.replace(b"\xde\xc0\xef\xbe", b"abcd"): "does not begin as an LMDB file",
+        whole[:12000]: "can't be read as LMDB",
+        bytes(8192): "does not begin as an LMDB file of version 1",
+    }.items():
+        path.write_bytes(content)
+        assert reason in failure(path)
+
+
+def test_no_damage_hangs_or_crashes(path):
+    whole, rng = path.read_bytes(), random.Random(0)
+    for _ in range(300):
+        path.write_bytes(mutated(whole, rng))
+        try:
+            opened = lmdb.Lmdb(path)
+        except ValueError:
+            continue
+        for index in range(len(opened.entries)):
+            opened.value(index)
+
+
+def test_splits_are_for_others(path, tmp_path):
+    for arguments in [("train", None), (None, "/data")]:
+        with pytest.raises(ValueError, match="is for tfds:NAME"):
+            formats.open_collection(str(path), *arguments)
+    source = pile("folder", tmp_path / "in", {"1.png": png(1)})
+    with pytest.raises(ValueError, match="`--split` .=train. is for tfds:NAME"):
+        formats.open_collection(str(source), "train")

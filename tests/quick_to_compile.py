@@ -1,0 +1,23 @@
+"""Prints XLA's flags with which this jaxlib compiles quickest; `make test` sets them.
+
+Nearly all of the tests' time is compilation, of programs that run once. Both flags
+concern the last part of it, the code of each loop: LLVM's optimisations, and how its
+input is made. XLA's own passes, which the tests look at, stay as they are. Flags that a
+jaxlib does not know end the process, hence the version.
+"""
+
+import importlib.metadata
+
+_MLIR_EMITTERS_ALWAYS = (0, 11)  # no way around them from this jaxlib on
+
+
+def flags(jaxlib: str) -> str:
+    """For a jaxlib's version, such as "0.10.2"."""
+    version = tuple(int(n) for n in jaxlib.split(".")[:2])
+    if version < _MLIR_EMITTERS_ALWAYS:
+        return "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    return "--xla_backend_optimization_level=0 --xla_cpu_opt_preset=FAST_COMPILE"
+
+
+if __name__ == "__main__":
+    print(flags(importlib.metadata.version("jaxlib")))

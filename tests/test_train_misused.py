@@ -1,0 +1,110 @@
+"""Training runs that are refused, with a message that says why."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylegan_jax import config, train
+from tests import tiny
+
+# Orbax leaves coroutines of a failed read or write behind.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("quick_compilation"),
+]
+
+
+def write_images(folder, names, size=8):
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.RandomState(number).randint(0, 256, (size, size, 3), "uint8")
+        Image.fromarray(pixels).save(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"data.resolution": 48},
+            r"`data.resolution` \(=48\) must be a power of two from 4 to 1024",
+        ),
+        (
+            {"data.resolution": 2048},
+            r"`data.resolution` \(=2048\) must be a power of two from 4 to 1024",
+        ),
+        (
+            {"data.resolution": 128},
+            r"`data.resolution` \(=128\) must be at most 64 for the built-in images",
+        ),
+        (
+            {"data.source": "folder"},
+            "`data.path` must name the images when",
+        ),
+        (
+            {"data.source": "folder", "data.path": "/nowhere"},
+            r"`data.path` \(='/nowhere'\) is not a directory",
+        ),
+    ],
+)
+def test_unusable_settings_are_refused(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train.train(tiny.experiment(changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_key_names_the_closest_one(tmp_path):
+    raw = config.to_dict(tiny.experiment())
+    raw["training"]["batchsize"] = raw["training"].pop("batch_size")
+    with pytest.raises(config.ConfigError, match="did you mean `training.batch_size`"):
+        config.parse(raw)
+    message = tiny.failure(
+        tiny.start_training(
+            tmp_path / "run",
+            tiny.config_file(tmp_path),
+            "--config.training.total_kimgs=3",
+        )
+    )
+    assert "unknown config key `training.total_kimgs`" in message
+    assert "did you mean `training.total_kimg`" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_that_does_not_divide_is_refused(tmp_path):
+    path = tiny.config_file(tmp_path, {"training.batch_size": 36})
+    devices = {"JAX_NUM_CPU_DEVICES": "8"}
+    message = tiny.failure(tiny.start_training(tmp_path / "run", path, **devices))
+    assert message == (
+        "error: `training.batch_size at 8x8` (=36) must be divisible by the 8 devices; "
+        "try 32 or 40."
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_unusable_folders_are_refused(tmp_path):
+    changes = tiny.SMALLEST | {"data.source": "folder", "data.path": str(tmp_path)}
+    with pytest.raises(ValueError, match="holds no images; files with the endings"):
+        train.train(tiny.experiment(changes), tmp_path / "run")
+    write_images(tmp_path, ["a.png", "b.png"], size=4)
+    with pytest.raises(ValueError, match="`data.conditional` is set, but .* no class"):
+        changes |= {"data.conditional": True}
+        train.train(tiny.experiment(changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_image_that_breaks_off_is_named(tmp_path):
+    """Its header is good, so that only training comes upon it."""
+    images = tmp_path / "images"
+    write_images(images, [f"{i:03d}.png" for i in range(64)], size=4)
+    write_images(images, ["broken.png"], size=4)
+    content = (images / "broken.png").read_bytes()
+    (images / "broken.png").write_bytes(content[: len(content) // 2 + 8])
+    changes = {
+        "data.source": "folder",
+        "data.path": str(images),
+        "run.grid_rows": 1,
+        "run.grid_columns": 1,
+    }
+    path = tiny.config_file(tmp_path, tiny.SMALLEST | changes)
+    message = tiny.failure(tiny.start_training(tmp_path / "run", path))
+    assert f"error: {images / 'broken.png'} " in message
+    assert "repair, replace or remove it" in message
