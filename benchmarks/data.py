@@ -11,6 +11,7 @@ shuffles, checks, batches and hands over to Python. They are timed in turn, seve
 times; medians count.
 """
 
+import functools
 import io
 import itertools
 import json
@@ -36,7 +37,7 @@ from stylegan_jax.data.sources import EMOJI, open_source
 
 _IMAGES = flags.DEFINE_string("images", str(EMOJI), "A source as `prepare` takes it.")
 _RESOLUTIONS = flags.DEFINE_list("resolutions", ["32", "256", "1024"], "Sides.")
-_SECONDS = flags.DEFINE_float("seconds", 3.0, "Of one measurement.", lower_bound=0.1)
+_SECONDS = flags.DEFINE_float("seconds", 2.0, "Of one measurement.", lower_bound=0.1)
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Measurements of each.", lower_bound=1)
 _JSON = flags.DEFINE_string("json", None, "File for the figures.")
 
@@ -154,31 +155,43 @@ def _enlarged(images: str, resolution: int) -> Iterator[np.ndarray]:
 def _bare(encoded: list[bytes], seconds: float) -> Callable[[], float]:
     """A function that measures images decoded a second."""
     tf = tensorflow()
-
-    def decode(content: Any) -> Any:
-        return tf.io.decode_image(content, 3, expand_animations=False)
-
-    @tf.function
-    def loop(count: Any) -> Any:
-        return (
-            tf.data.Dataset.from_tensor_slices(encoded)
-            .repeat()
-            .take(count)
-            .map(decode, num_parallel_calls=os.cpu_count(), deterministic=False)
-            .reduce(tf.constant(0, tf.int64), lambda total, _: total + 1)
-        )
+    contents, loop = tf.constant(encoded), _decoding_loop()
 
     def sample() -> float:
+        loop(contents, tf.constant(os.cpu_count(), tf.int64))  # may have to be traced
         count = len(encoded)
         while True:
             begin = time.perf_counter()
-            loop(tf.constant(count, tf.int64))
+            loop(contents, tf.constant(count, tf.int64))
             taken = time.perf_counter() - begin
             if taken > seconds / 2:
                 return count / taken
             count = int(count * max(2, seconds / taken))
 
     return sample
+
+
+@functools.cache
+def _decoding_loop() -> Callable[[Any, Any], Any]:
+    """(files' contents, how many to decode, again and again) -> that number."""
+    tf = tensorflow()
+
+    def decode(content: Any) -> Any:
+        return tf.io.decode_image(content, 3, expand_animations=False)
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([], tf.int64)]
+    )
+    def loop(contents: Any, count: Any) -> Any:
+        return (
+            tf.data.Dataset.from_tensor_slices(contents)
+            .repeat()
+            .take(count)
+            .map(decode, num_parallel_calls=os.cpu_count(), deterministic=False)
+            .reduce(tf.constant(0, tf.int64), lambda total, _: total + 1)
+        )
+
+    return loop
 
 
 def _pipeline(source: Source, resolution: int, seconds: float) -> Callable[[], float]:

@@ -7,6 +7,7 @@ been run against a real bucket yet (see docs/scaling.md).
 
 import importlib.util
 import os
+from pathlib import Path
 
 from etils import epath
 
@@ -14,6 +15,8 @@ from stylegan_jax.data.images import tensorflow
 
 # Scheme -> package that fsspec needs for it.
 PACKAGES = {"gs": "gcsfs", "s3": "s3fs"}
+# ... and what copies to a disk.
+COPY = {"gs": "gcloud storage cp -r", "s3": "aws s3 cp --recursive"}
 USE_TENSORFLOW = "EPATH_USE_TF"  # etils' own variable ...
 NO = ("false", "no", "f", "0")  # ... and what it takes for a no
 
@@ -29,6 +32,24 @@ def open_path(path: str | os.PathLike) -> epath.Path:
     if scheme is not None:
         _check_scheme(text, scheme)
     return epath.Path(text).expanduser()
+
+
+def local_path(path: str | os.PathLike, setting: str) -> Path:
+    """A path on disk, `~` expanded, of what is not read or written in buckets.
+
+    Raises:
+      ValueError: it is one in a bucket; calls it by the name of its `setting`.
+    """
+    text = os.fspath(path)
+    scheme = scheme_of(text)
+    if scheme is not None:
+        copy = COPY.get(scheme)
+        raise ValueError(
+            f"`{setting}` (={text!r}) must be on a disk: in buckets only plain folders "
+            "of images are read, in training, and runs written; copy it to a disk"
+            + (f" with `{copy} {text} ...`" if copy else "")
+        )
+    return Path(text).expanduser()
 
 
 def scheme_of(path: str | os.PathLike) -> str | None:

@@ -9,11 +9,11 @@ python -m stylegan_jax.train --config.data.source=prepared \
 import os
 import re
 import warnings
-from pathlib import Path
 
 from absl import app, flags
 from PIL import Image
 
+from stylegan_jax import paths
 from stylegan_jax.data import preparation
 from stylegan_jax.data.formats import open_collection
 from stylegan_jax.data.preparation import request, transform
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     # Pillow's warning of large images; `transform` has its own limit.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     wanted = request.Request(
-        out=Path(FLAGS.out).expanduser(),
+        out=paths.local_path(FLAGS.out, "--out"),
         size=parse_resolution(FLAGS.resolution),
         crop=FLAGS.crop,
         filter=FLAGS.filter,

@@ -335,7 +335,8 @@ def describe(
         f"{devices.process_count} process(es)"
     )
     if e.data.conditional:
-        reporter.line(source.label_summary())
+        for line in source.label_histogram():
+            reporter.line(line)
         reporter.event(
             "labels",
             names=source.classes,

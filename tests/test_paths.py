@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from stylegan_jax import config, paths, reporting, workdir
-from stylegan_jax.data import pipeline, sources
+from stylegan_jax.data import formats, pipeline, sources
 from stylegan_jax.workdir import DataInfo
 from tests import buckets, tiny
 
@@ -143,6 +143,25 @@ def test_a_folder_of_images_in_a_bucket_is_the_one_on_disk(bucket):
         opened("gs://b/data")
     with pytest.raises(ValueError, match="is not a directory"):
         opened("gs://b/nothing")
+
+
+@pytest.mark.parametrize("source", ["zip", "prepared", "tfrecords", "tfds"])
+def test_what_is_not_read_in_buckets_is_refused(source):
+    data = config.Data(source=source, path="gs://b/x")
+    if source == "tfds":
+        data = config.Data(source=source, tfds_name="x", tfds_data_dir="gs://b/x")
+    with pytest.raises(ValueError) as raised:
+        sources.open_source(data)
+    setting = "data.tfds_data_dir" if source == "tfds" else "data.path"
+    assert str(raised.value) == (
+        f"`{setting}` (='gs://b/x') must be on a disk: in buckets only plain folders "
+        "of images are read, in training, and runs written; copy it to a disk with "
+        "`gcloud storage cp -r gs://b/x ...`"
+    )
+    with pytest.raises(ValueError, match="`--source` .='s3://b/x'. must be on a disk"):
+        formats.open_collection("s3://b/x")
+    with pytest.raises(ValueError, match="`--out` .='ftp://x'. .* copy it to a disk$"):
+        paths.local_path("ftp://x", "--out")
 
 
 def test_checkpoints_keep_the_scheme_of_their_directory(bucket):

@@ -1,6 +1,8 @@
 """Whole runs on what `prepare` made."""
 
+import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ from stylegan_jax.data import formats, preparation
 from stylegan_jax.data.preparation.request import Request
 from stylegan_jax.data.sources import open_source
 from tests import tiny
+from tests.data.formats.test_formats import cifar_files, idx, nvidia_folder, pixels
 from tests.data.preparation.test_prepare import pile, png
-from tests.data.sources.test_sources import read
+from tests.data.sources.test_sources import read, tfds_root  # noqa: F401, a fixture
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -38,8 +41,87 @@ def test_a_growing_run_on_levels_is_that_on_the_originals(tmp_path, tmp_path_fac
     tiny.assert_same(tiny.restored(tmp_path / "run"), tiny.restored(finished))
 
 
+def cifar_tar(root):
+    return pile("tar.gz", root / "cifar", cifar_files("py"))
+
+
+def mnist_file(root):
+    path = root / "x-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(idx(pixels(12, 28, 28))))
+    return path
+
+
+def lsun_folder(root):
+    packed = Path(__file__).parent / "data" / "formats" / "lsun.mdb.gz"
+    (root / "data.mdb").write_bytes(gzip.decompress(packed.read_bytes()))
+    return root
+
+
+def nvidias_tfrecords(root):
+    levels = [pixels(12, 3, side, side) for side in (4, 8)]
+    nvidia_folder(root / "records", levels, labels=np.eye(3)[np.arange(12) % 3])
+    return root / "records"
+
+
+def nvidias_zip(root):
+    labels = json.dumps({"labels": [[f"{i}.png", i % 3] for i in range(12)]})
+    files = {f"{i}.png": png(i, size=(8, 8)) for i in range(12)}
+    return pile("zip", root / "pile", files | {"dataset.json": labels.encode()})
+
+
+def parquet_file(root):
+    from tests.data.formats import test_parquet  # needs pyarrow
+
+    return test_parquet.write(root / "x.parquet", [png(i) for i in range(12)])
+
+
+# The formats that `prepare` reads, made here, and the `data.source` that trains on them
+# without it.
+SORTED = {f"{'ab'[i % 2]}/{i}.png": png(i, size=(8, 8)) for i in range(12)}
+FORMATS = {
+    "folder": (lambda root: pile("folder", root / "x", SORTED), "folder"),
+    "zip": (lambda root: pile("zip", root / "x", SORTED), "zip"),
+    "tar": (lambda root: pile("tar.xz", root / "x", SORTED), None),
+    "nvidia zip": (nvidias_zip, "zip"),
+    "nvidia tfrecords": (nvidias_tfrecords, "tfrecords"),
+    "cifar": (cifar_tar, None),
+    "mnist": (mnist_file, None),
+    "lsun": (lsun_folder, None),
+    "parquet": (parquet_file, None),
+    "tfds": (None, "tfds"),
+}
+
+
 @pytest.mark.slow
-def test_label_vectors_train_and_generate(tmp_path):
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_is_prepared_and_trained_from(tmp_path, request, kind):
+    make, direct = FORMATS[kind]
+    if kind == "tfds":
+        root = str(request.getfixturevalue("tfds_root") / "tfrecord")
+        opened = formats.open_collection("tfds:tiny", tfds_data_dir=root)
+        origin = {"data.tfds_name": "tiny", "data.tfds_data_dir": root}
+    else:
+        if kind == "parquet":
+            pytest.importorskip("pyarrow")
+        path = make(tmp_path)
+        opened = formats.open_collection(str(path))
+        origin = {"data.path": str(path)}
+    out = tmp_path / "out"
+    wanted = Request(out, size=(8, 8), channels=3, multires=True)
+    info = preparation.prepare(opened, wanted, lambda *_: None)
+    assert info["num_images"] == len(opened.names) >= 10 and not info["skipped"]
+    runs = [{"data.source": "prepared", "data.path": str(out)}]
+    if direct:
+        runs.append({"data.source": direct} | origin)
+    for number, settings in enumerate(runs):
+        run = tmp_path / f"run{number}"
+        train.train(tiny.experiment(tiny.STYLEGAN2 | settings), run)
+        assert tiny.ticks(run)[-1]["images_seen"] == 64
+        assert np.isfinite(tiny.ticks(run)[-1]["d_main/loss"])
+
+
+@pytest.mark.slow
+def test_label_vectors_train_and_generate(tmp_path, capsys):
     files = {f"{i}.png": png(i) for i in range(12)}
     rows = [[name, [i / 12, float(i % 2), -1]] for i, name in enumerate(files)]
     content = json.dumps({"labels": rows}).encode()
@@ -51,6 +133,8 @@ def test_label_vectors_train_and_generate(tmp_path):
         "data.resolution": 8,
     }
     train.train(tiny.experiment(tiny.STYLEGAN2 | settings), tmp_path / "run")
+    printed = capsys.readouterr().out
+    assert "label vectors of 3, means from -1 (2) to 0.5 (1)\n  0 0.458\n" in printed
     (event,) = tiny.events(tmp_path / "run", "labels")
     assert event["names"] == ["0", "1", "2"] and event["images"] == 12
     np.testing.assert_allclose(event["totals"], [5.5, 6, -12])

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,18 @@ from stylegan_jax import config
 
 Tensor = Any  # tf.Tensor, which is not imported until it is needed
 Size = tuple[int, int]  # height and width in pixels
+ORIENTATION = 0x0112  # EXIF tag; from 5 on height and width are exchanged
+# The first 21 bytes of a WebP that may be animated, and of one that isn't: the last has
+# flags, of which 2 is that of animations.
+EXTENDED_WEBP = r"\C{8}WEBPVP8X\C*"
+_STILL = "".join(rf"\x{flags:02x}" for flags in range(128) if not flags & 2)
+STILL_WEBP = r"\C{8}WEBPVP8X\C{4}" + f"[{_STILL}]"
+# Where it is in PIL's `info`.
+EXIF_KEYS = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
 # What PIL raises on damaged files.
 PIL_ERRORS = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    IndexError,
-    struct.error,
+    *(OSError, EOFError, SyntaxError, ValueError, LookupError, struct.error),
+    *(zlib.error, AttributeError, ArithmeticError, RuntimeError, TypeError),
     Image.DecompressionBombError,
 )
 
@@ -40,8 +45,18 @@ def tensorflow() -> Any:
 
 
 def decode(encoded: Tensor) -> Tensor:
-    """PNG, JPEG, BMP, WebP or GIF (its first frame) to uint8 [H, W, 1..4]."""
+    """PNG, JPEG, BMP, WebP or GIF (its first frame) to uint8 [H, W, 1..4].
+
+    Raises:
+      tf.errors.InvalidArgumentError: when run on damaged files, or animated WebPs.
+    """
     tf = tensorflow()
+    # TensorFlow (2.21) writes all frames of a WebP into the memory of one.
+    head = tf.strings.substr(encoded, 0, 21)
+    still = tf.strings.regex_full_match(head, STILL_WEBP)
+    safe = still | ~tf.strings.regex_full_match(head, EXTENDED_WEBP)
+    with tf.control_dependencies([tf.debugging.Assert(safe, ["an animated WebP"])]):
+        encoded = tf.identity(encoded)
     image = tf.io.decode_image(encoded, expand_animations=False)
     return tf.ensure_shape(image, [None, None, None])
 
@@ -217,18 +232,45 @@ def encoded_problem(encoded: bytes, size: Size, channels: int, how: str) -> str 
             picture.load()
     except PIL_ERRORS as error:
         return f"is damaged: {error}"
+    special = header(encoded, plain=True)
+    if isinstance(special, str):
+        return special
     return size_problem(*found, size, how) or f"can't be decoded: {problem}"
 
 
-def header(file: str | Path | bytes) -> Size | str:
-    """(height, width) from an image's header, or a text: why there is none."""
+def header(file: str | Path | bytes, plain: bool = False) -> Size | str:
+    """(height, width) from an image's header, or a text: why it can't be used.
+
+    Args:
+      file: path or content.
+      plain: whether to refuse what `decode` doesn't read as it is to be shown.
+    """
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+            if plain and image.format == "WEBP" and image.is_animated:
+                return "is an animated WebP, of which no single image can be read"
+            if plain and orientation(image) != 1:
+                return f"is to be turned (EXIF orientation {orientation(image)})"
             return image.height, image.width
     except UnidentifiedImageError:
         return "is not an image, or its header is damaged"
     except PIL_ERRORS as error:
         return f"can't be opened: {error}"
+
+
+def orientation(image: Image.Image) -> int:
+    """How a camera says that an image is to be turned, from 1 (it isn't) to 8.
+
+    Damaged EXIF says nothing. TIFFs are turned by Pillow itself.
+    """
+    # Asked for what it doesn't have at its beginning, a PNG is decoded whole.
+    if image.format == "TIFF" or not image.info.keys() & EXIF_KEYS:
+        return 1
+    try:
+        found = image.getexif().get(ORIENTATION)
+    except PIL_ERRORS:
+        return 1
+    return found if found in range(2, 9) else 1
 
 
 def _rounded_ratio(numerator: Tensor, denominator: int) -> Tensor:

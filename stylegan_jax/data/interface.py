@@ -6,6 +6,9 @@ from typing import Any
 
 from stylegan_jax.config import image_size
 
+MAX_LISTED = 20  # classes that a histogram has a line for
+BAR = 40  # characters of the longest bar
+
 
 def _identity(indices: Any) -> Any:
     return indices
@@ -76,11 +79,32 @@ class Source:
         """Height and width of what `load` yields, in pixels."""
         return image_size(self.base_size, self.resolution)
 
+    def label_histogram(self) -> list[str]:
+        """How the labels are distributed: `label_summary`, and then the labels.
+
+        Up to `MAX_LISTED` classes have a line with a bar, components of vectors one
+        with their mean.
+        """
+        lines = [self.label_summary()]
+        if self.label_size > MAX_LISTED:
+            return lines
+        width, most = max(map(len, self.classes)), max(self.label_totals)
+        for name, total in zip(self.classes, self.label_totals, strict=True):
+            if self.label_vectors:
+                value = f"{total / self._counted:.3g}"
+            else:
+                value = f"{total:9,} {'#' * round(BAR * total / most)}".rstrip()
+            lines.append(f"  {name:{width}s} {value}")
+        return lines
+
+    @property
+    def _counted(self) -> int:
+        """Of how many images `label_totals` is."""
+        return self.num_images if self.labels_counted is None else self.labels_counted
+
     def label_summary(self) -> str:
         """How the labels are distributed, in a line."""
-        counted = (
-            self.num_images if self.labels_counted is None else self.labels_counted
-        )
+        counted = self._counted
         sample = "" if counted == self.num_images else f" of {counted:,} looked at"
         order = sorted(range(self.label_size), key=self.label_totals.__getitem__)
         least, most = (

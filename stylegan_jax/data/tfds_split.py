@@ -5,13 +5,12 @@ import difflib
 import hashlib
 import importlib.util
 import json
-import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from stylegan_jax import config
+from stylegan_jax import config, paths
 from stylegan_jax.data import images, labels, tfrecords
 
 
@@ -107,7 +106,9 @@ def _tfds() -> Any:
 
 def _prepared_builder(data: config.Data) -> Any:
     tfds = _tfds()
-    directory = data.tfds_data_dir and os.path.expanduser(data.tfds_data_dir)
+    directory = None
+    if data.tfds_data_dir:
+        directory = str(paths.local_path(data.tfds_data_dir, "data.tfds_data_dir"))
     try:
         builder = tfds.builder(data.tfds_name, data_dir=directory, try_gcs=False)
     except tfds.core.registered.DatasetNotFoundError as error:

@@ -53,7 +53,8 @@ def test_vectors_arrive(sources):
         np.testing.assert_array_equal(found, expected)
         np.testing.assert_allclose(source.label_totals, expected.sum(0))
         summary = "label vectors of 3, means from -4.5 (2) to 1.12 (0)"
-        assert source.label_summary() == summary
+        rows = ["  0 1.12", "  1 0.5", "  2 -4.5"]
+        assert source.label_histogram() == [summary, *rows]
 
 
 def test_vectors_are_part_of_the_fingerprint(sources, tmp_path):
@@ -104,6 +105,12 @@ def test_wrong_vectors_are_named(wrong):
         labels.from_label_file(content, ["a", "b"], "x.json")
 
 
+def test_only_a_few_classes_are_listed(tmp_path):
+    files = {f"{i}/x.png": png(i) for i in range(21)}
+    source = open_source(data("folder", pile("folder", tmp_path / "x", files)))
+    assert source.label_histogram() == [source.label_summary()]
+
+
 def test_absurd_numbers_of_classes_are_refused():
     for label in (10**9, 1e3, True, "0"):
         content = json.dumps({"labels": [["a", 0], ["b", label]]}).encode()
@@ -128,5 +135,10 @@ def test_batches_have_the_labels_of_the_data(tmp_path, batch_size):
     )
     epochs = [next(batches)[1].sum(0) for _ in range(2 * 21 // batch_size)]
     assert source.label_totals == (12, 6, 3)
-    assert source.label_summary() == "3 classes of 3 (c) to 12 (a) images"
+    assert source.label_histogram() == [
+        "3 classes of 3 (c) to 12 (a) images",
+        "  a        12 ########################################",
+        "  b         6 ####################",
+        "  c         3 ##########",
+    ]
     np.testing.assert_array_equal(np.sum(epochs, 0), [24, 12, 6])

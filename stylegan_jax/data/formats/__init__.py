@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from stylegan_jax import paths
 from stylegan_jax.data.formats import (
     archives,
     cifar,
@@ -38,7 +39,7 @@ def open_collection(
       ValueError: it is none of them, is damaged, or has no images.
     """
     is_tfds = source.startswith(TFDS)
-    path = Path(source).expanduser()
+    path = Path(source) if is_tfds else paths.local_path(source, "--source")
     tables = [path] if path.name.lower().endswith(parquet.SUFFIX) else []
     if path.is_dir() and not is_tfds:
         tables = parquet.find(path)

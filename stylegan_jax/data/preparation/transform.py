@@ -6,27 +6,30 @@ Pillow and NumPy only; training reads the result through `images`.
 import dataclasses
 import io
 import math
-import zlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from stylegan_jax.data.formats.collection import Unusable
-from stylegan_jax.data.images import PIL_ERRORS, Size
+from stylegan_jax.data.images import PIL_ERRORS, Size, orientation
 
 CROPS = ("none", "center", "center-wide")
 FILTERS = ("lanczos", "box", "area")
 # Only these are tried: some of Pillow's other formats start programs.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 2**26  # 8192 x 8192; larger images are refused before they are decoded
-ORIENTATION = 0x0112  # EXIF tag; from 5 on height and width are exchanged
+# EXIF's orientations but 1, and what to do to an image of each.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _GRAY_MODES = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N")
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
-# What Pillow raises on damaged files.
-_ERRORS = (
-    *(*PIL_ERRORS, zlib.error, AttributeError, KeyError, OverflowError),
-    *(RuntimeError, TypeError, ZeroDivisionError),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,14 +51,12 @@ def header(content: bytes | np.ndarray) -> Header:
     try:
         with _opened(content) as image:
             sides = image.size
-            # Asked for what it doesn't have at its beginning, a PNG is decoded whole.
-            has_exif = image.format == "TIFF" or "exif" in image.info
-            if has_exif and image.getexif().get(ORIENTATION, 1) >= 5:
+            if orientation(image) >= 5:
                 sides = sides[::-1]
             gray = image.mode in _GRAY_MODES
             animated = getattr(image, "is_animated", False) and image.format != "MPO"
             return Header(sides[1], sides[0], gray, animated)
-    except _ERRORS as error:
+    except PIL_ERRORS as error:
         raise Unusable(f"can't be opened: {error}") from error
 
 
@@ -75,8 +76,10 @@ def decode(content: bytes | np.ndarray) -> Image.Image:
     try:
         with _opened(content) as image:
             image.load()
-            return ImageOps.exif_transpose(_eight_bits(image))
-    except _ERRORS as error:
+            turned = orientation(image)
+            eight = _eight_bits(image)
+            return eight if turned == 1 else eight.transpose(TURNS[turned])
+    except PIL_ERRORS as error:
         raise Unusable(f"is damaged: {error}") from error
 
 
@@ -85,7 +88,7 @@ def is_plain_jpeg(content: bytes | np.ndarray, channels: int) -> bool:
     if not isinstance(content, bytes):
         return False
     with _opened(content) as image:
-        upright = image.getexif().get(ORIENTATION, 1) == 1
+        upright = orientation(image) == 1
         mode = {1: "L", 3: "RGB"}.get(channels)
         return image.format == "JPEG" and image.mode == mode and upright
 
@@ -203,7 +206,6 @@ def _opened(content: bytes | np.ndarray) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    exif = image.getexif()
     if image.mode.startswith("I;16"):
         pixels = np.rint(np.asarray(image) / 257).astype(np.uint8)
         eight = Image.fromarray(pixels)
@@ -215,7 +217,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
             eight = image.convert("LA" if alpha and image.mode != "1" else "L")
         else:
             eight = image.convert("RGBA" if alpha else "RGB")
-    eight.info = {"exif": exif.tobytes()} if exif.get(ORIENTATION, 1) > 1 else {}
+    eight.info = {}
     return eight
 
 

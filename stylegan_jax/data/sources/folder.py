@@ -35,7 +35,7 @@ def open_folder(data: config.Data) -> Source:
 
     def header_of(name: str) -> images.Size | str:
         path = root / name
-        return images.header(path.read_bytes() if in_bucket else path)
+        return images.header(path.read_bytes() if in_bucket else path, plain=True)
 
     most = MAX_HEADERS_IN_BUCKET if in_bucket else MAX_HEADERS
     check_headers(names, header_of, data, most)

@@ -43,7 +43,9 @@ def check_headers(
     what = f"of the {len(sample)} images looked at in `data.path` (={data.path!r})"
     if damaged:
         raise ValueError(
-            f"{len(damaged)} {what} can't be read; remove or replace them:"
+            f"{len(damaged)} {what} can't be used as they are; remove or replace them, "
+            f"or make a data set with `{prepare_command(data)}`, which turns images, "
+            "takes the first of animations and leaves out what is damaged:"
             + _listing(damaged)
         )
     if unfit:

@@ -24,7 +24,7 @@ def open_prepared(data: config.Data) -> Source:
     Raises:
       ValueError: the folder is none that `prepare` made, or its images don't fit.
     """
-    root = Path(data.path).expanduser()
+    root = paths.local_path(data.path, "data.path")
     info = read_info(root, data)
     size = config.image_size(data.base_size, data.resolution)
     stored = info["height"], info["width"]
@@ -90,11 +90,10 @@ def read_info(root: Path, data: config.Data) -> dict:
     Raises:
       ValueError: it is none that `prepare` made, is damaged, or of another version.
     """
-    if paths.scheme_of(data.path) is not None or not (root / INFO).is_file():
+    if not (root / INFO).is_file():
         raise ValueError(
-            f"`data.path` (={data.path!r}) must be a folder on a disk that `prepare` "
-            f"made, with {INFO} in it; make one of your images with "
-            f"`{prepare_command(data)}`"
+            f"`data.path` (={data.path!r}) must be a folder that `prepare` made, with "
+            f"{INFO} in it; make one of your images with `{prepare_command(data)}`"
         )
     try:
         info = json.loads((root / INFO).read_text())

@@ -132,12 +132,11 @@ class _Level:
 
 
 def _find(data: config.Data) -> dict[int, Path]:
-    root = Path(data.path).expanduser()
-    local = paths.scheme_of(data.path) is None and root.is_dir()
-    found = nvidia_tfrecords.levels(root) if local else {}
+    root = paths.local_path(data.path, "data.path")
+    found = nvidia_tfrecords.levels(root) if root.is_dir() else {}
     if not found:
         raise ValueError(
-            f"`data.path` (={data.path!r}) must be a folder on a disk with NVIDIA's "
+            f"`data.path` (={data.path!r}) must be a folder with NVIDIA's "
             "NAME-r02.tfrecords, NAME-r03.tfrecords and so on; a folder that `prepare` "
             "made is of `--config.data.source=prepared`"
         )

@@ -1,7 +1,6 @@
 """A zip of images as a data source: any, or NVIDIA's with its dataset.json."""
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 from stylegan_jax import config, paths
@@ -25,9 +24,12 @@ def open_zip_source(data: config.Data) -> Source:
       ValueError: no zip, no images, wrong labels, or images that are damaged or have an
         unusable size.
     """
-    path = Path(data.path).expanduser()
-    if paths.scheme_of(data.path) is not None or not path.is_file():
-        raise ValueError(f"`data.path` (={data.path!r}) must be a zip on a disk")
+    path = paths.local_path(data.path, "data.path")
+    if not path.is_file():
+        raise ValueError(
+            f"`data.path` (={data.path!r}) must be a zip of images; a folder of them "
+            "is of `--config.data.source=folder`"
+        )
     archive = open_zip(path, "data.path", SUFFIXES)
     number = {name: index for index, name in enumerate(archive.names)}
     found = labels.of_files(archive.names, archive.label_file, data.path)
@@ -36,7 +38,7 @@ def open_zip_source(data: config.Data) -> Source:
 
     def header_of(name: str) -> images.Size | str:
         try:
-            return images.header(archive.read(number[name]))
+            return images.header(archive.read(number[name]), plain=True)
         except Unusable as problem:
             return str(problem)
 

@@ -104,6 +104,56 @@ def test_piles_of_every_kind(tmp_path, kind, small_shards):
     assert not (tmp_path / "out.partial").exists()
 
 
+def test_what_the_data_set_says_of_itself(tmp_path):
+    frames = [picture(seed, (32, 16)) for seed in (1, 2)]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+    files = {"a/1.png": png(1, (32, 16)), "b/2.gif": file.getvalue(), "b/3.png": b"x"}
+    source = pile("zip", tmp_path / "pile", files | {"b/4.png": png(4)})
+    info = prepare(
+        source,
+        tmp_path / "out",
+        size=(8, 16),
+        filter="box",
+        labels="folders",
+        multires=True,
+        max_images=3,
+    )
+    stored = json.loads((tmp_path / "out" / "dataset_info.json").read_text())
+    assert stored == json.loads(json.dumps(info))
+    versions, fingerprint = stored.pop("versions"), stored.pop("fingerprint")
+    assert sorted(versions) == ["numpy", "pillow", "python", "stylegan_jax"]
+    assert len(fingerprint) == 64
+    assert stored == {
+        "format_version": preparation.FORMAT_VERSION,
+        "num_images": 2,
+        "height": 8,
+        "width": 16,
+        "base_size": [4, 8],
+        "resolution": 8,
+        "channels": 3,
+        "classes": ["a", "b"],
+        "label_vectors": False,
+        "label_totals": [1, 1],
+        "resolutions": [8, 4],
+        "images_of_shard": [2],
+        "crop": "none",
+        "filter": "box",
+        "source": "pile.zip",
+        "animated": 1,
+        "skipped": [["b/3.png", "is not an image, or its header is damaged"]],
+    }
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+def test_a_dataset_json_is_found_beside_the_images(tmp_path, kind):
+    numbers = [[name, i % 3] for i, name in enumerate(FILES)]
+    content = json.dumps({"labels": numbers}).encode()
+    source = pile(kind, tmp_path / "pile", FILES | {"dataset.json": content})
+    info = prepare(source, tmp_path / "out")
+    assert info["classes"] == ("0", "1", "2") and info["label_totals"] == [4, 3, 3]
+
+
 def test_fingerprint_is_of_the_content_not_the_order(tmp_path):
     one = pile("folder", tmp_path / "one", {"1.png": png(1), "2.png": png(2)})
     two = pile("zip", tmp_path / "two", {"x.png": png(2), "y.bmp": png(1, kind="BMP")})

@@ -3,10 +3,11 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from stylegan_jax.data import images
 from stylegan_jax.data.formats.collection import Unusable
+from stylegan_jax.data.images import ORIENTATION
 from stylegan_jax.data.preparation import transform
 from tests import goldens
 
@@ -92,7 +93,7 @@ def test_channels_are_those_of_training(mode, channels):
 def test_orientation_is_applied():
     pixels = noise(8, 16, 3)
     exif = Image.Exif()
-    exif[transform.ORIENTATION] = 6  # to be turned clockwise
+    exif[ORIENTATION] = 6  # to be turned clockwise
     content = encoded(Image.fromarray(pixels), exif=exif)
     header = transform.header(content)
     assert (header.height, header.width) == (16, 8)
@@ -103,6 +104,35 @@ def test_orientation_is_applied():
     content = encoded(Image.fromarray(pixels), "JPEG")
     assert transform.is_plain_jpeg(content, 3)
     assert not transform.is_plain_jpeg(content, 1)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_all_orientations_are_pillows(kind, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    content = encoded(Image.fromarray(noise(8, 16, 3)), kind, exif=exif)
+    with Image.open(io.BytesIO(content)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    np.testing.assert_array_equal(transform.decode(content), expected)
+    header = transform.header(content)
+    assert (header.height, header.width) == expected.shape[:2]
+    if kind == "TIFF":
+        return  # training takes none
+    turned = orientation in range(2, 9)
+    refused = isinstance(images.header(content, plain=True), str)
+    assert refused == turned and images.header(content) == (8, 16)
+    if kind == "JPEG":
+        assert transform.is_plain_jpeg(content, 3) != turned
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_an_image_with_damaged_exif_is_read():
+    pixels = noise(8, 16, 3)
+    for exif in (b"Exif\0\0MM\0*\0\0\0\x08\0\x09", b"Exif\0\0hello", b"Exif\0\0"):
+        content = encoded(Image.fromarray(pixels), exif=exif)
+        np.testing.assert_array_equal(transform.decode(content), pixels)
+        assert images.header(content, plain=True) == (8, 16)
 
 
 def test_sixteen_bits_are_rounded_to_eight():

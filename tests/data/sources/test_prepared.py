@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config
-from stylegan_jax.data import pipeline, preparation
+from stylegan_jax.data import images, pipeline, preparation
 from stylegan_jax.data.sources import open_source
 from tests import goldens
 from tests.data.preparation.test_prepare import pile, png, prepare
@@ -158,7 +158,8 @@ def test_label_files_without_labels_give_no_classes(tmp_path):
 
 def test_zip_problems_are_named(tmp_path):
     message = failure(data("zip", tmp_path / "gone.zip"))
-    assert "`data.path`" in message and "must be a zip on a disk" in message
+    assert message.startswith("`data.path`")
+    assert "must be a zip of images; a folder of them is of" in message
     bad = pile("zip", tmp_path / "bad", {"a.png": b"hello", "../b.png": png(1)})
     message = failure(data("zip", bad))
     assert "2 of the 2 images looked at" in message
@@ -181,3 +182,21 @@ def test_damage_in_a_zip_is_named_when_met(tmp_path):
     path.write_bytes(content[:at] + b"xxxx" + content[at + 4 :])
     with pytest.raises(ValueError, match="pile.zip/a.png can't be unpacked: Bad CRC"):
         stretch(source, 0, 1)
+
+
+def test_each_damaged_byte_of_a_png_is_noticed(tmp_path):
+    """Records' own crc is not looked at in training; PNG has checksums of its own."""
+    prepare(pile("folder", tmp_path / "in", {"a.png": png()}), tmp_path / "out")
+    (path,) = (tmp_path / "out").glob("*.tfrecord")
+    whole = path.read_bytes()
+    source = open_source(data("prepared", tmp_path / "out"))
+    begin, end = whole.index(b"IHDR"), whole.index(b"IEND") - 4
+    for at in range(begin, end, 7):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(images.tensorflow().errors.OpError):
+            read(source)
+        assert source.check(0) == (
+            "has a wrong checksum (crc), the file is damaged there"
+        )

@@ -201,6 +201,8 @@ def test_exact_refuses_other_sizes(tmp_path, size):
     assert message.count("'exact'") == 5 and "... and 2 more" in message
     assert "`--config.data.fit=crop`" in message
     assert ("`--config.data.resolution=8`" in message) == (size == (8, 8))
+    command = f"`python -m stylegan_jax.prepare --source={tmp_path} --out=... --reso"
+    assert command + "lution=16x16 --crop=center`" in message
 
 
 def test_crop_refuses_small_images(tmp_path):
@@ -228,6 +230,64 @@ def test_files_that_are_no_images_are_named(tmp_path):
     assert message.startswith("1 of the 2 images looked at")
     assert f"{tmp_path / 'b.png'} is not an image, or its header is" in message
     assert "remove or replace" in message
+
+
+def test_images_that_are_to_be_turned_are_told(tmp_path):
+    write_images(tmp_path, ["a.png"])
+    exif = Image.Exif()
+    exif[images.ORIENTATION] = 6
+    random_image().save(tmp_path / "b.jpg", exif=exif)
+    message = failure(folder(tmp_path))
+    assert message.startswith("1 of the 2 images looked at")
+    assert f"`python -m stylegan_jax.prepare --source={tmp_path} --out=" in message
+    assert f"{tmp_path / 'b.jpg'} is to be turned (EXIF orientation 6)" in message
+
+
+def test_sixteen_bits_and_other_color_modes_are_read(tmp_path):
+    gray = np.random.default_rng(0).integers(0, 65536, [16, 16], np.uint16)
+    Image.fromarray(gray).save(tmp_path / "a.png")
+    smooth = np.linspace(0, 255, 16).astype(np.uint8)
+    inks = np.stack(np.broadcast_arrays(smooth[:, None], smooth, 40, 90), -1)
+    cmyk = Image.fromarray(inks.astype(np.uint8), "CMYK")
+    cmyk.save(tmp_path / "b.jpg", quality=95)
+    source = open_source(folder(tmp_path))
+    eight = np.broadcast_to(gray[..., None] >> 8, [16, 16, 3])
+    np.testing.assert_array_equal(read(source, 0)[0], eight)
+    found = read(source, 1)[0].astype(int)
+    np.testing.assert_allclose(found, cmyk.convert("RGB"), atol=8)
+
+
+def write_animation(path):
+    frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
+    with Image.open(path) as image:
+        assert image.is_animated
+
+
+@pytest.mark.parametrize("kind", ["gif", "png"])
+def test_of_animations_the_first_frame_is_taken(tmp_path, kind):
+    write_animation(tmp_path / f"a.{kind}")
+    image, _ = read(open_source(folder(tmp_path)))
+    assert (image == [255, 0, 0]).all()
+
+
+def test_animated_webps_are_refused_before_they_are_decoded(tmp_path):
+    """TensorFlow 2.21 would write past its memory, and the process be aborted."""
+    write_animation(tmp_path / "a.webp")
+    animated = (tmp_path / "a.webp").read_bytes()
+    message = failure(folder(tmp_path))
+    assert "a.webp is an animated WebP, of which no single image can be" in message
+    assert "prepare --source=" in message and "takes the first of animations" in message
+    exif = Image.Exif()
+    exif[images.ORIENTATION] = 1
+    random_image(mode="RGBA").save(tmp_path / "a.webp", lossless=True, exif=exif)
+    assert b"VP8X" in (tmp_path / "a.webp").read_bytes()
+    source = open_source(folder(tmp_path, channels=4))
+    assert read(source)[0].shape == (16, 16, 4)  # extended, but not animated
+    (tmp_path / "a.webp").write_bytes(animated)
+    with pytest.raises(images.tensorflow().errors.InvalidArgumentError):
+        read(source)
+    assert source.check(0).startswith("is an animated WebP")
 
 
 def test_missing_and_empty_folders(tmp_path):
@@ -432,3 +492,5 @@ def test_tfds_sizes_are_checked(tfds_root):
     assert "record 0 of" in message
     assert "is 16x16 (height x width); `data.fit`='exact' takes 64x64" in message
     assert "use `--config.data.resolution=16`" in message
+    command = "`python -m stylegan_jax.prepare --source=tfds:tiny --split=train --out="
+    assert command in message

@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_told(tmp_path, golden):
     assert "is 32x32 (height x width)" in message
     assert f"`python -m stylegan_jax.prepare --source={root} --out=" in message
     message = failure(data("tfrecords", tmp_path))
-    assert "must be a folder on a disk with NVIDIA's NAME-r02.tfrecords" in message
+    assert "must be a folder with NVIDIA's NAME-r02.tfrecords" in message
     for name, images, reason in [
         ("r03", pixels(1, 3, 8, 8), "holds 1 images of 3 channels, "),
         ("r03", pixels(2, 1, 8, 8), "holds 2 images of 1 channels, "),
