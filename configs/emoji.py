@@ -33,8 +33,8 @@ def get_config():
 
     c.training.initial_resolution = 4
     # Resolutions fade in slowly: in a hurry the discriminator gets ahead, and stays.
-    c.training.stage_kimg = 6.0
-    c.training.fade_kimg = 12.0
+    c.training.stage_kimg = 12.0
+    c.training.fade_kimg = 28.0
     c.training.total_kimg = 180.0
     c.training.batch_size = 16
     c.training.learning_rate = 0.002
