@@ -27,7 +27,7 @@ import numpy as np
 from absl import app, flags
 from PIL import Image
 
-from stylegan_jax import config
+from stylegan_jax import config, host_memory
 from stylegan_jax.data import formats, pipeline, preparation
 from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.interface import Source
@@ -52,6 +52,7 @@ MAX_BATCH = 64  # ... but no more images than this
 def main(argv: list[str]) -> None:
     """Measures what the flags ask for."""
     del argv
+    host_memory.keep_freed_on_cpu()  # as `stylegan_jax.train` does
     resolutions = [int(text) for text in _RESOLUTIONS.value]
     figures = measure(_IMAGES.value, resolutions, _SECONDS.value, _ROUNDS.value)
     print(table(figures))
