@@ -8,7 +8,7 @@ jaxlib does not know end the process, hence the version.
 
 import importlib.metadata
 
-_MLIR_EMITTERS_ALWAYS = (0, 11)  # no way around them from this jaxlib on
+_MLIR_EMITTERS_ALWAYS = (0, 11)  # seen: 0.10 has a way around them, 0.12 not
 
 
 def flags(jaxlib: str) -> str:
