@@ -33,8 +33,8 @@ def get_config():
 
     c.training.initial_resolution = 4
     # Resolutions fade in slowly: in a hurry the discriminator gets ahead, and stays.
-    c.training.stage_kimg = 12.0
-    c.training.fade_kimg = 28.0
+    c.training.stage_kimg = 6.0
+    c.training.fade_kimg = 14.0
     c.training.total_kimg = 180.0
     c.training.batch_size = 16
     c.training.learning_rate = 0.002
@@ -45,7 +45,7 @@ def get_config():
     c.training.ema_half_life_kimg = 4.0
 
     c.run.share_programs = True  # 4 to compile, not 7
-    c.run.time_limit_minutes = 17.0
+    c.run.time_limit_minutes = 17.5
     c.run.tick_kimg = 4.0
     c.run.grid_rows = 6
     c.run.grid_columns = 10
