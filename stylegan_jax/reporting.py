@@ -146,7 +146,7 @@ class Reporter:
         grid = image_grid(enlarge(images_uint8, scale_to), columns)
         kimg, images = divmod(int(images_seen), 1000)
         path = self._workdir / "images" / f"{name}-{kimg:06d}.{images:03d}.png"
-        with self._going_on(path):
+        with self.going_on(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             save_png(path, grid)
             self._tensorboard.add_image(
@@ -160,7 +160,7 @@ class Reporter:
             return
         self._clear_live_line()
         self._enabled = False
-        with self._going_on(self._workdir):
+        with self.going_on(self._workdir):
             self._log.close()
             self._tensorboard.close()
         if self._mirror is not None:
@@ -169,7 +169,7 @@ class Reporter:
 
     def _upload(self, *names: str) -> None:
         if self._mirror is not None:
-            with self._going_on(self._workdir):
+            with self.going_on(self._workdir):
                 self._mirror.upload(*names)
 
     def _clear_live_line(self) -> None:
@@ -180,12 +180,12 @@ class Reporter:
 
     def _row(self, fields: dict[str, Any]) -> None:
         row = {"time": round(time.time(), 3)} | fields
-        with self._going_on(self._workdir / LOG):
+        with self.going_on(self._workdir / LOG):
             self._log.write(json.dumps(jsonable(row), allow_nan=False) + "\n")
             self._log.flush()
 
     @contextlib.contextmanager
-    def _going_on(self, path: Path) -> Iterator[None]:
+    def going_on(self, path: Path) -> Iterator[None]:
         """A record that a full disk refuses must not end the run that it is about."""
         try:
             yield

@@ -125,7 +125,9 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         lambda text: reporter.line(text),
         e.evaluation.keep_best if e.evaluation.best is not None else 0,
     )
-    fresh = checkpoints.latest_step() is None
+    newest = checkpoints.latest_step()
+    check_shared(directory, newest, devices)
+    fresh = newest is None
     transferred = None
     if fresh and e.training.transfer is not None:
         transferred = transfer.plan(e.training.transfer, abstract)
@@ -148,7 +150,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     if e.evaluation.metrics:
         evaluator = Evaluator(
             *(e, generator, source, devices, reporter, directory),
-            images_seen=checkpoints.latest_step() or 0,
+            images_seen=newest or 0,
         )
     if fresh:
         state = jax.jit(create, out_shardings=placement)()
@@ -207,7 +209,8 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
             f"{directory / 'checkpoints'}"
         )
         if devices.is_main:
-            reporter.line(f"curves and images: {report_page.write(directory)}")
+            with reporter.going_on(directory / report_page.FILE):
+                reporter.line(f"curves and images: {report_page.write(directory)}")
     finally:
         try:
             checkpoints.close()
@@ -215,6 +218,22 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
             reporter.event("end", images_seen=progress.images_seen)
             reporter.close()
     return state
+
+
+def check_shared(directory: epath.Path, newest: int | None, devices: Parallel) -> None:
+    """Compares what the processes see in the run's directory; all have to call it.
+
+    Raises:
+      CheckpointError: not the same; it may pass, as file systems lag behind.
+    """
+    seen = devices.all_rows(np.array([-1 if newest is None else newest]))
+    if len(set(seen.tolist())) > 1:
+        checkpoints = ", ".join("none" if n < 0 else str(n) for n in seen)
+        raise CheckpointError(
+            f"the newest checkpoint in --workdir (={directory}) is not the same for "
+            f"all processes, in their order: {checkpoints}; it has to be one directory "
+            "that all of them see, on a shared file system or in a bucket"
+        )
 
 
 def batches(

@@ -50,14 +50,13 @@ def experiment(**training) -> config.Experiment:
 
 
 def start(command: list[str], log: Path, **environment: str) -> subprocess.Popen:
-    inherited = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     # Small programs run once: what XLA saves by optimising is less than it costs.
     fast = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "PYTHONPATH": str(ROOT)}
     with log.open("w") as output:
         return subprocess.Popen(
             command,
             cwd=ROOT,
-            env=inherited | fast | environment,
+            env=os.environ | fast | environment,
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -1,5 +1,6 @@
 """Processes that differ, are killed, or hang: the others notice, and say which."""
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -7,9 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from stylegan_jax import parallel, workdir
+from stylegan_jax import parallel, train, workdir
+from stylegan_jax.checkpoint import CheckpointError
 from tests import tiny
 from tests.collective_worker import HEARTBEAT_SECONDS
 
@@ -124,3 +127,17 @@ def test_facts_hold_versions_settings_and_data_but_not_places():
     assert parallel.differences([facts, workdir.facts(other, data)]) == [
         "training.r1_gamma: '10.0' in process 0; '1.0' in process 1"
     ]
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"), [([32, 32], None), ([32, -1], "32, none"), ([16, 32], "16, 32")]
+)
+def test_a_workdir_that_is_not_shared_is_noticed(monkeypatch, seen, told):
+    monkeypatch.setattr(
+        parallel.Parallel, "all_rows", lambda here, row: np.array([*row, *seen[1:]])
+    )
+    expected = contextlib.nullcontext()
+    if told:
+        expected = pytest.raises(CheckpointError, match=f"their order: {told}; it has")
+    with expected:
+        train.check_shared(Path("runs/x"), seen[0], parallel.local())

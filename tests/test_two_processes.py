@@ -42,9 +42,8 @@ class Runs:
         self.config.write_text(CONFIG)
 
     def one(self, name: str) -> list[subprocess.Popen]:
-        devices = "--xla_force_host_platform_device_count=2"
         log = self.folder / f"{name}-one.log"
-        return [start(self.command(name), log, XLA_FLAGS=devices)]
+        return [start(self.command(name), log, JAX_NUM_CPU_DEVICES="2")]
 
     def two(self, name: str) -> list[subprocess.Popen]:
         with socket.socket() as free:

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 from etils import epath
-from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from stylegan_jax import paths
@@ -221,12 +220,17 @@ class Checkpoints:
         if self._writing and not self._damaged:
             return
         # Damaged steps would count as the newest and crowd out the intact ones.
-        if ocp.utils.is_primary_host(0):
-            for step in self._damaged:
-                set_aside(self.directory / str(step))
-            # Not when reading, for another program may just be writing there.
-            remove_unfinished(self.directory)
-        multihost_utils.sync_global_devices("checkpoint: directory tidied")
+        failure = None
+        try:
+            if ocp.utils.is_primary_host(0):
+                for step in self._damaged:
+                    set_aside(self.directory / str(step))
+                # Not when reading, for another program may just be writing there.
+                remove_unfinished(self.directory)
+        except OSError as error:
+            failure = error
+        if not in_all_processes(failure is None):
+            raise failure or OSError("the main process cannot tidy it up")
         self._damaged = set()
         if not self._writing and self._keep_best:
             self._read_scores()

@@ -51,7 +51,8 @@ class Source:
       fingerprint: hex digest that identifies the content wherever it is stored.
       load: reads images and labels.
       describe: the file or record that an index stands for, for messages.
-      check: why the image at an index can't be used; None when it can. Slow.
+      check: why the image at an index can't be used; None when it can. Slow. Raises
+        OSError when it can't be read but is there.
       label_vectors: whether the labels are no classes.
       labels_counted: of a sample that `label_totals` is of; None for all images.
       levels: smaller resolution -> like `load`, for images stored in that size;

@@ -19,6 +19,10 @@ Batch = tuple[np.ndarray, np.ndarray]
 PADDING = 498247692  # what TensorFlow puts before the two numbers of a seed
 
 
+class UnusableImage(ValueError):
+    """An image of the source is damaged, or gone."""
+
+
 def batches(
     source: Source,
     *,
@@ -52,8 +56,9 @@ def batches(
       b = batch_size / process_count; classes are one-hot.
 
     Raises:
-      ValueError: at once for unusable arguments; while iterating for an image that
-        can't be decoded, naming it.
+      ValueError: at once for unusable arguments.
+      UnusableImage: while iterating, for an image that can't be decoded, naming it.
+      OSError: while iterating, for one that can't be read, though it may be later.
     """
     _check_resolution(source, resolution)
     if batch_size < 1 or batch_size % process_count:
@@ -178,9 +183,15 @@ def _explained(source: Source, positions: range, seed: int) -> Exception:
     """The error of a failed batch, with the image that is to blame."""
     for position in positions:
         index = image_index(position, source.num_images, seed)
-        reason = source.check(index)
+        try:
+            reason = source.check(index)
+        except OSError as error:
+            return OSError(
+                f"{source.describe(index)} can't be read: {error.strerror or error}; "
+                "start again to resume when it can"
+            )
         if reason:
-            return ValueError(
+            return UnusableImage(
                 f"{source.describe(index)} {reason}; repair, replace or remove it. "
                 "Removing it changes the order of the images of a resumed run"
             )

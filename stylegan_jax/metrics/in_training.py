@@ -7,6 +7,7 @@ from etils import epath
 
 from stylegan_jax.config import Experiment
 from stylegan_jax.data.interface import Source
+from stylegan_jax.data.pipeline import UnusableImage
 from stylegan_jax.metrics import evaluation, opening, records, table
 from stylegan_jax.metrics.image_sets import (
     GeneratedImages,
@@ -116,6 +117,8 @@ class Evaluator:
         asked = self._asked(ema, resolution, fade, images_seen, step)
         try:
             results = evaluation.evaluate(asked, self._means)
+        except UnusableImage:  # which this process alone may have met
+            raise
         except ValueError as error:  # such as images without any detail
             text = f"the metrics of {images_seen / 1000:g} kimg can't be taken: {error}"
             self._reporter.line(f"WARNING: {text}")
@@ -166,7 +169,9 @@ class Evaluator:
             + f"  ({format_duration(seconds)})"
         )
         if self._devices.is_main:
-            records.append(self._directory / records.FILE, results)
+            path = self._directory / records.FILE
+            with self._reporter.going_on(path):
+                records.append(path, results)
 
 
 def alarm(

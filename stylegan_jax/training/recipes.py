@@ -84,7 +84,7 @@ def build(
     t, game = e.training, Game(generator, discriminator, e.training)
     d_main = (Phase("d_main", DISCRIMINATOR, game.discriminator_objective, ema=True),)
     d_r1 = g_path = ()
-    if t.d_reg_interval:
+    if t.d_reg_interval and t.r1_gamma:
         objective = game.gradient_penalty_objective
         d_r1 = (Phase("d_r1", DISCRIMINATOR, objective, t.d_reg_interval),)
     g_main = (Phase("g_main", GENERATOR, game.generator_objective),)

@@ -221,6 +221,16 @@ def test_a_file_that_vanishes_is_named(tmp_path):
         take(source, 1)
 
 
+def test_what_may_pass_is_not_a_bad_image(tmp_path):
+    """Whoever starts runs again has to know which errors will not go away."""
+    write_images(tmp_path, ["a.png", "b.png"], size=(8, 8))
+    source = open_source(config.Data(source="folder", path=str(tmp_path), resolution=8))
+    (tmp_path / "b.png").unlink()
+    (tmp_path / "b.png").mkdir()  # no file system fails when asked to
+    with pytest.raises(OSError, match="b.png can't be read: Is a directory; start"):
+        take(source, 1)
+
+
 def test_batches_before_the_bad_one_are_delivered():
     tf = images.tensorflow()
     bad = pipeline.image_index(6, 8, 0)

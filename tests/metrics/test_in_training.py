@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config, train
+from stylegan_jax.data import pipeline
 from stylegan_jax.metrics.in_training import alarm
 from stylegan_jax.metrics.result import Measurement
 from tests import tiny
@@ -78,11 +79,17 @@ def test_a_short_run_with_metrics(tmp_path, capsys):
 
 
 def test_metrics_that_cannot_be_taken_do_not_end_the_run(tmp_path, capsys, monkeypatch):
+    """But an image that one process alone can't read ends it, for others wait."""
+
     def broken(*args):
-        raise ValueError("no detail at all")
+        raise error
 
     monkeypatch.setattr("stylegan_jax.metrics.evaluation._collect", broken)
     short = {"training.total_kimg": 0.064}
+    error = pipeline.UnusableImage("a.png is damaged")
+    with pytest.raises(pipeline.UnusableImage):
+        train.train(tiny.experiment(settings(tmp_path) | short), tmp_path / "ended")
+    error = ValueError("no detail at all")
     train.train(tiny.experiment(settings(tmp_path) | short), tmp_path / "run")
     said = capsys.readouterr().out
     assert "WARNING: the metrics of 0.048 kimg can't be taken: no detail" in said

@@ -97,7 +97,11 @@ class Official:
         }[name](score(self.fakes(params)))
 
 
-CASES = [("loss_32", 0.0), ("loss_32", 1.4), ("loss_trainmode_16", 0.6)]
+CASES = [
+    pytest.param(("loss_32", 0.0), marks=pytest.mark.slow),
+    ("loss_32", 1.4),
+    ("loss_trainmode_16", 0.6),
+]
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda c: f"{c[0]}-lod{c[1]}")

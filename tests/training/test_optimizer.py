@@ -78,7 +78,9 @@ def test_pytorch_adds_epsilon_to_the_corrected_root(beta1):
         np.testing.assert_allclose(direction, wanted, rtol=1e-4)
 
 
-@pytest.mark.parametrize("file", ["adam_16", "adam_32_fade"])
+@pytest.mark.parametrize(
+    "file", [pytest.param("adam_16", marks=pytest.mark.slow), "adam_32_fade"]
+)
 def test_whole_iterations(file):
     """D step, average, G step; three times, as the official loop does."""
     arrays = goldens.arrays(f"stylegan1/{file}.npz")

@@ -46,6 +46,7 @@ LAZY = {"d_reg_interval": 16, "g_reg_interval": 4, "path_length_weight": 2.0}
     [
         ("stylegan2", LAZY, "g_main:1 g_path:4 d_main:1* d_r1:16"),
         ("stylegan2", LAZY | {"path_length_weight": 0.0}, "g_main:1 d_main:1* d_r1:16"),
+        ("stylegan2", LAZY | {"r1_gamma": 0.0}, "g_main:1 g_path:4 d_main:1*"),
         ("stylegan2", {}, "g_main:1 d_main:1*"),
         ("stylegan1", LAZY, "d_main:1* d_r1:16 g_main:1 g_path:4"),
         ("stylegan1", {}, "d_main:1* g_main:1"),

@@ -62,8 +62,8 @@ def open_folder(data: config.Data) -> Source:
     def check(index: int) -> str | None:
         try:
             encoded = (root / names[index]).read_bytes()
-        except OSError as error:
-            return f"can't be read: {error.strerror or error}"
+        except (FileNotFoundError, NotADirectoryError) as error:
+            return f"can't be read: {error.strerror}"
         return images.encoded_problem(encoded, *how)
 
     return Source(

@@ -54,13 +54,15 @@ def open_prepared(data: config.Data) -> Source:
         size = (*stored, info["channels"])
         return _loader(files[resolution], parse, size, fits[resolution])
 
+    tf = images.tensorflow()
+
     def check(index: int) -> str | None:
         for resolution, level in files.items():
             try:
                 (encoded,) = parse([level.read_checked(index)])[0].numpy()
             except ValueError as error:
                 return str(error)
-            except (OSError, images.tensorflow().errors.OpError) as error:
+            except (FileNotFoundError, tf.errors.OpError) as error:
                 return f"can't be read: {error}"
             problem = images.encoded_problem(encoded, *fits[resolution])
             if problem:

@@ -34,7 +34,7 @@ def open_tfds(data: config.Data) -> Source:
     def check(index: int) -> str | None:
         try:
             content = split.encoded(index)
-        except (OSError, tf.errors.OpError) as error:
+        except (FileNotFoundError, tf.errors.OpError) as error:
             return f"can't be read: {error}"
         return images.encoded_problem(content, *how)
 

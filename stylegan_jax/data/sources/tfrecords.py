@@ -122,7 +122,7 @@ class _Level:
         """Why an image can't be used; None if it can."""
         try:
             image = nvidia_tfrecords.decode(self.reader.read_checked(index))
-        except OSError as error:
+        except FileNotFoundError as error:
             return f"can't be read: {error}"
         except (ValueError, Unusable) as problem:
             return str(problem)
