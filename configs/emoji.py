@@ -28,13 +28,13 @@ def get_config():
     c.model.w_dim = 128
     c.model.mapping_features = 128
     c.model.mapping_layers = 4
-    c.model.channel_base = 256  # 16 channels at 32x32, 32 at 16x16 ...
+    c.model.channel_base = 512  # 32 channels at 32x32 ...
     c.model.channel_max = 64  # ... and 64 everywhere below
 
     c.training.initial_resolution = 4
     # Resolutions fade in slowly: in a hurry the discriminator gets ahead, and stays.
-    c.training.stage_kimg = 10.0
-    c.training.fade_kimg = 20.0
+    c.training.stage_kimg = 12.0
+    c.training.fade_kimg = 28.0
     c.training.total_kimg = 180.0
     c.training.batch_size = 16
     c.training.learning_rate = 0.002
@@ -45,7 +45,7 @@ def get_config():
     c.training.ema_half_life_kimg = 4.0
 
     c.run.share_programs = True  # 4 to compile, not 7
-    c.run.time_limit_minutes = 17.5
+    c.run.time_limit_minutes = 17.0
     c.run.tick_kimg = 4.0
     c.run.grid_rows = 6
     c.run.grid_columns = 10

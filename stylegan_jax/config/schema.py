@@ -88,7 +88,8 @@ class Training:
     learning_rate: float = 0.001
     learning_rate_by_resolution: ByResolution = ()
     learning_rate_rampup_kimg: float = 0.0
-    discriminator_learning_rate: float | None = None  # None: the generator's
+    # Beside `learning_rate`; by resolution, in their ratio. None: the generator's.
+    discriminator_learning_rate: float | None = None
     # Parts of a batch, one after the other; None: as few as fit the devices' memory,
     # for each stage. Random numbers and groups of minibatch stddev depend on them.
     accumulation_rounds: int | None = 1
@@ -124,7 +125,11 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Seed, cadence and outputs; nothing here changes what is learned but `seed`."""
+    """Seed, cadence and outputs.
+
+    Nothing here changes what is learned but `seed`, and `device_memory_gib` where
+    `training.accumulation_rounds` is None.
+    """
 
     seed: int = 0
     # Of one start, compilation included: then the run saves and ends, as at a signal,
