@@ -292,7 +292,7 @@ def test_slurm_refuses_to_run_outside_of_a_job():
 
 
 SRUN = """#!/usr/bin/env bash
-[[ $1 == --kill-on-bad-exit=1 ]] && exit "$STATUS"
+[[ $1 == --kill-on-bad-exit=0 && $2 == --wait=300 ]] && exit "$STATUS"
 """
 SCONTROL = """#!/usr/bin/env bash
 echo "$@"
