@@ -6,7 +6,7 @@ Command (also `make quickstart`):
 Cost: under 20 minutes on two CPU cores, setting up included: it ends at 180 kimg or
   after 17 minutes, and the same command goes on. The machine it was made on reaches 180
   kimg in 18 minutes in good hours (112-125 images/s at 32x32), and in slow ones (55-80)
-  some 100 kimg in 17. The networks are far narrower than the paper's.
+  100 to 117 kimg in 17. The networks are far narrower than the paper's.
 Expected: at 180 kimg the pictures in README.md: yellow faces, standing figures, round
   and square signs; at 100 kimg colours and shapes. Longer is better: the same command
   with --config.training.total_kimg=1000 --config.run.time_limit_minutes=0 goes on.
