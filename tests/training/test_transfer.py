@@ -272,7 +272,8 @@ def test_a_directory_without_a_run_is_an_error(tmp_path, path):
 
 
 def test_a_run_starts_from_another_once(tmp_path, capsys):
-    small = {"resolution": 8}
+    lean = {"d_reg_interval": 0, "g_reg_interval": 0, "path_length_weight": 0.0}
+    small = {"resolution": 8} | lean
     there = new_state(experiment(**small), seed=1)
     path = save(tmp_path / "source", experiment(**small), run_items(there))
     small |= {"transfer": path, "total_kimg": 0.016}
