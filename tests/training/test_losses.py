@@ -170,9 +170,6 @@ def test_gradients_by_every_variable(case):
             if not np.any(value):
                 np.testing.assert_array_equal(ours[variable], 0, variable)
             else:
-                # A sum over images that nearly cancels: 5.3e-4 where jaxlib 0.12 is to
-                # compile quickly (`make test`), else below the 5e-4 of all others.
-                allowed = GRADIENTS * (2 if variable.endswith("Const/const") else 1)
                 goldens.assert_close(
-                    ours[variable], value, allowed, f"{name} by {variable}"
+                    ours[variable], value, GRADIENTS, f"{name} by {variable}"
                 )
