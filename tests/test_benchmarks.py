@@ -107,6 +107,7 @@ def test_times_of_operations():
     assert sum(shares) == pytest.approx(100, abs=0.1 * len(lines))
 
 
+@pytest.mark.slow
 def test_generation():
     e = experiment(channel_base=128, channel_max=8)
     figures = generate.measure(e, [1, 2], count=4, rounds=1, noise="const")

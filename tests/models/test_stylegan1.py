@@ -13,8 +13,8 @@ from tests import goldens
 
 # The goldens' noise floor is at most 3.4e-5 (images) and 2e-6 (scores) of the rms.
 IMAGES, SCORES, ACTIVATIONS = 3e-4, 1e-4, 3e-4
-GENERATORS = ["g_32_linear", "g_64_recursive", "g_128_auto", "g_cond_16"]
-GENERATORS += ["g_traditional_32"]
+GENERATORS = ["g_32_linear", "g_64_recursive", "g_cond_16", "g_traditional_32"]
+GENERATORS += [pytest.param("g_128_auto", marks=pytest.mark.slow)]
 
 
 def official_generator(arrays, settings, fused="auto"):
@@ -105,7 +105,9 @@ def test_truncation_and_mixing():
     np.testing.assert_array_equal(mixed, arrays["in/w_mix"])
 
 
-@pytest.mark.parametrize("name", ["d_32", "d_128_auto"])
+@pytest.mark.parametrize(
+    "name", ["d_32", pytest.param("d_128_auto", marks=pytest.mark.slow)]
+)
 def test_discriminator(name):
     file = f"stylegan1/{name}.npz"
     arrays, settings = goldens.arrays(file), goldens.settings(file)

@@ -132,7 +132,14 @@ def adam(params, gradients, rate):
     )
 
 
-@pytest.mark.parametrize("loss", ["logistic", "wgan", "hinge"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "logistic",
+        pytest.param("wgan", marks=pytest.mark.slow),
+        pytest.param("hinge", marks=pytest.mark.slow),
+    ],
+)
 def test_discriminator_phase(loss):
     s = build(loss=loss, r1_gamma=3.0, r2_gamma=0.7, gp_weight=5.0, gp_target=2.0)
     flip = jax.random.uniform(rngs.key(SEED, Stream.MIRROR, 5), (BATCH,)) >= 0.5

@@ -24,7 +24,7 @@ VALUES, GRADIENTS = 1e-5, 1e-4
     "name",
     [
         pytest.param("D1_loss_uncond_nomix", marks=pytest.mark.slow),
-        "D2_loss_cond_mix",
+        pytest.param("D2_loss_cond_mix", marks=pytest.mark.slow),
         "D3_loss_aug_bgc",
     ],
 )
