@@ -264,6 +264,7 @@ def test_more_training_equals_training_on(finished, tmp_path):
     assert len(tiny.events(run, "compiled")) == compiled
 
 
+@pytest.mark.slow
 def test_a_truncated_checkpoint_is_passed_over(finished, tmp_path, capsys):
     run = tiny.copy_up_to(finished, 176, tmp_path / "run")
     files = [p for p in (run / "checkpoints/176/training").rglob("*") if p.is_file()]
@@ -307,6 +308,7 @@ def test_a_run_on_other_data_is_refused(finished, tmp_path):
 # Not finite
 
 
+@pytest.mark.slow
 def test_a_diverged_run_stops_and_keeps_its_last_good_checkpoint(finished, tmp_path):
     """16x16 has a learning rate that throws the parameters out of range."""
     changes = {

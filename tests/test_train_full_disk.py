@@ -34,6 +34,7 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "--lazy", run / "checkpoints"], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_does_not_end_the_run_before_its_time(small_disk, tmp_path, capsys):
     run, filler = small_disk, small_disk / "checkpoints" / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):

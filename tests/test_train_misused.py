@@ -91,6 +91,7 @@ def test_unusable_folders_are_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_an_image_that_breaks_off_is_named(tmp_path):
     """Its header is good, so that only training comes upon it."""
     images = tmp_path / "images"

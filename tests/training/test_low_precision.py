@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.stylegan2 import (
@@ -83,6 +84,7 @@ def test_generator():
     check_gradients(by_b, by_a, 2 * LOW)
 
 
+@pytest.mark.slow
 def test_discriminator():
     high, low = pair(Discriminator)
     images = jax.random.normal(jax.random.key(1), (8, SIZE, SIZE, 3))

@@ -271,6 +271,7 @@ def test_a_directory_without_a_run_is_an_error(tmp_path, path):
         transfer.plan(str(tmp_path / path), here)
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_another_once(tmp_path, capsys):
     lean = {"d_reg_interval": 0, "g_reg_interval": 0, "path_length_weight": 0.0}
     small = {"resolution": 8} | lean
