@@ -10,6 +10,7 @@ from PIL import Image
 from stylegan_jax import config
 from stylegan_jax.data import images, preparation
 from stylegan_jax.data.formats import open_collection
+from stylegan_jax.data.image_names import image_names
 from stylegan_jax.data.preparation.request import Request
 from stylegan_jax.data.sources import EMOJI, open_source
 
@@ -114,6 +115,26 @@ def test_folder_follows_links_but_not_in_circles(tmp_path):
     (tmp_path / "root" / "cat" / "loop").symlink_to(tmp_path / "root")
     source = open_source(folder(tmp_path / "root"))
     assert source.classes == ("cat", "dog") and source.num_images == 2
+
+
+def test_links_list_no_folder_twice(tmp_path):
+    for name in "abc":
+        write_images(tmp_path / name, ["1.png"])
+        for other in set("abc") - {name}:
+            (tmp_path / name / f"to_{other}").symlink_to(tmp_path / other)
+    assert image_names(tmp_path) == ["a/1.png", "b/1.png", "c/1.png"]
+    # From within a sibling, where only links lead to the others.
+    assert image_names(tmp_path / "a") == ["1.png", "to_b/1.png", "to_c/1.png"]
+
+
+def test_a_folder_is_listed_by_its_own_path_or_the_first_link(tmp_path):
+    write_images(tmp_path / "elsewhere", ["x/1.png"])
+    write_images(tmp_path / "root", ["m/2.png"])
+    (tmp_path / "root" / "a").symlink_to("m")
+    for name in "zk":
+        (tmp_path / "root" / name).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path)  # holds the root
+    assert image_names(tmp_path / "root") == ["k/x/1.png", "m/2.png"]
 
 
 def test_folder_with_images_at_its_top_has_no_classes(tmp_path):
