@@ -8,6 +8,7 @@ in order, as that library gave them.
 import gzip
 import hashlib
 import random
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,25 @@ def test_damage_is_told(path):
     }.items():
         path.write_bytes(content)
         assert reason in failure(path)
+
+
+@pytest.mark.parametrize("page", [3, 2**40, 2**60, 2**63, 2**64 - 2])
+def test_a_damaged_pointer_is_told(path, page):
+    content = bytearray(path.read_bytes())
+    for meta in (0, 4096):  # where the page of the root is named
+        struct.pack_into("<Q", content, meta + 128, page)
+    path.write_bytes(content)
+    message = failure(path)
+    assert f"can't be read as LMDB: its page {page} " in message
+
+
+def test_a_damaged_page_is_told(path):
+    content = path.read_bytes()
+    (root,) = struct.unpack_from("<Q", content, 128)
+    damaged = bytearray(content)
+    struct.pack_into("<H", damaged, root * 4096 + 12, 2)  # where its nodes' list ends
+    path.write_bytes(damaged)
+    assert f"its page {root} is damaged" in failure(path)
 
 
 def test_no_damage_hangs_or_crashes(path):
