@@ -1,20 +1,25 @@
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from stylegan_jax import config
 from stylegan_jax import prepare as front_door
 from stylegan_jax.data import formats, preparation, tfrecords
-from stylegan_jax.data.formats import collection
+from stylegan_jax.data.formats import archives, collection
 from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.preparation.request import Request, geometry_of
+from stylegan_jax.data.sources import open_source
 from tests import goldens
 
 
@@ -177,6 +182,16 @@ def test_jpegs_are_kept_when_nothing_changes(tmp_path):
     )
 
 
+def test_jpegs_that_center_wide_crops_are_not_kept(tmp_path):
+    jpeg = png(1, kind="JPEG")
+    source = pile("folder", tmp_path / "in", {"1.jpg": jpeg})
+    prepare(source, tmp_path / "out", size=(8, 16), crop="center-wide")
+    shard = tmp_path / "out" / "r0016-00000-of-00001.tfrecord"
+    assert jpeg not in shard.read_bytes()
+    ((image,),) = records(shard)
+    assert not image[:4].any() and not image[12:].any() and image[4:12].any()
+
+
 def test_multires_has_each_level(tmp_path):
     source = pile("folder", tmp_path / "in", {"1.png": png(1), "2.png": png(2)})
     info = prepare(source, tmp_path / "out", multires=True)
@@ -257,6 +272,69 @@ def test_decompression_bombs_are_refused(tmp_path, monkeypatch):
     path.write_bytes(content)
     info = prepare(path, tmp_path / "out2")
     assert "can't be unpacked" in dict(info["skipped"])["bomb.png"]
+
+
+def zip_that_understates(path, content, size):
+    """A deflated entry that says it has `size` bytes, with the crc of those."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ok.png", png(1))
+        archive.writestr("bomb.png", content)
+    claims = {
+        len(content).to_bytes(4, "little"): size.to_bytes(4, "little"),
+        zlib.crc32(content).to_bytes(4, "little"): zlib.crc32(content[:size]).to_bytes(
+            4, "little"
+        ),
+    }
+    written = path.read_bytes()
+    for true, claimed in claims.items():
+        assert written.count(true) == 2  # beside the entry, and in the directory
+        written = written.replace(true, claimed)
+    path.write_bytes(written)
+
+
+@pytest.mark.parametrize("size", [9, 2**24 - 1])
+def test_entries_are_unpacked_no_further_than_they_say(tmp_path, size):
+    bomb = bytes(2**24)
+    zip_that_understates(tmp_path / "pile.zip", bomb, size)
+    opened = formats.open_collection(str(tmp_path / "pile.zip"))
+    assert opened.names == ("bomb.png", "ok.png") and opened.read(1) == png(1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(collection.Unusable, match="can't be unpacked|holds more"):
+            opened.read(0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * size + 1_000_000
+
+
+def test_an_entry_longer_than_it_says_is_refused(tmp_path):
+    """Cut where it says it ends, with the crc of that, it would pass for whole."""
+    path = tmp_path / "pile.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("long.png", png(1) + b"more")
+    opened = zipfile.ZipFile(path)
+    (entry,) = opened.infolist()
+    entry.file_size -= 4
+    with pytest.raises(collection.Unusable, match="holds more than the .* bytes that"):
+        archives.read_entry(opened, entry)
+    entry.file_size += 10
+    with pytest.raises(collection.Unusable, match="holds less than the .* bytes that"):
+        archives.read_entry(opened, entry)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compression_methods_are_refused(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "pile.zip", "w") as archive:
+        archive.writestr("ok.png", png(1))
+        archive.writestr("bomb.png", bytes(100_000), method)
+    info = prepare(tmp_path / "pile.zip", tmp_path / "out")
+    assert info["num_images"] == 1
+    ((name, reason),) = info["skipped"]
+    assert name == "bomb.png" and reason.startswith(
+        f"is compressed with method {method}"
+    )
+    assert "only stored and deflated entries are read" in reason
 
 
 def test_truncated_tar_keeps_what_is_whole(tmp_path):
@@ -382,6 +460,49 @@ def test_resume_does_not_redo_finished_shards(tmp_path, small_shards, monkeypatc
     )
     prepare(source, tmp_path / "out", resume=True)
     assert len(written) == 2
+
+
+@pytest.mark.parametrize("format", ["tfrecord", "zip"])
+def test_names_that_are_no_utf8(tmp_path, small_shards, format):
+    folder, name = (os.fsdecode(text) for text in (b"caf\xe9", b"bad\xff.png"))
+    files = {f"{folder}/{i}.png": png(i) for i in range(6)} | {f"a/{name}": b"x"}
+    source = pile("folder", tmp_path / "in", files | {"ü/1.png": png(7)})
+    changes = {"format": format, "labels": "folders"}
+
+    def stop(what, done, total):
+        if what.startswith("prepared"):
+            raise KeyboardInterrupt
+
+    opened = formats.open_collection(str(source))
+    with pytest.raises(KeyboardInterrupt):
+        preparation.prepare(opened, Request(tmp_path / "out", **changes), stop)
+    info = prepare(source, tmp_path / "out", resume=True, **changes)
+    assert (
+        info["classes"] == ("a", folder, "ü") and info["skipped"][0][0] == f"a/{name}"
+    )
+    if format == "zip":
+        with zipfile.ZipFile(tmp_path / "out") as archive:
+            stored = archive.read(preparation.INFO)
+    else:
+        stored = (tmp_path / "out" / preparation.INFO).read_bytes()
+        data = config.Data(source="prepared", path=str(tmp_path / "out"), resolution=16)
+        assert open_source(data).classes == info["classes"]
+    assert stored.isascii() and json.loads(stored)["skipped"] == info["skipped"]
+    shown = preparation.listing(info["skipped"]).encode().decode()
+    assert shown.startswith("\n  a/bad\\udcff.png ")
+
+
+def test_a_zip_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    synced, sync = [], os.fsync
+
+    def fsync(file):
+        synced.append((os.fstat(file).st_ino, (tmp_path / "out.zip").exists()))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    source = pile("folder", tmp_path / "in", {"1.png": png(1)})
+    prepare(source, tmp_path / "out.zip", format="zip")
+    assert synced[-1] == ((tmp_path / "out.zip").stat().st_ino, False)
 
 
 def test_sizes_that_differ_or_do_not_fit(tmp_path):
