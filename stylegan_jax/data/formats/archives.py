@@ -115,8 +115,8 @@ def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     if entry.compress_type not in METHODS:
         # Of the others `zipfile` unpacks all that is there, however little is asked.
         raise Unusable(
-            f"is compressed with method {entry.compress_type}; only stored and deflated "
-            "entries are read, make the zip again with those"
+            f"is compressed with method {entry.compress_type}; only stored and "
+            "deflated entries are read, make the zip again with those"
         )
     probe = copy.copy(entry)
     probe.file_size += 1  # else what is longer would be cut, and pass for whole
