@@ -84,15 +84,10 @@ class Lmdb:
         is_branch = flags & (BRANCH | LEAF | OVERFLOW) == BRANCH
         is_leaf = flags & (BRANCH | LEAF | OVERFLOW) == LEAF
         circle = page in self._seen or depth > MAX_DEPTH
-        if (
-            number != page
-            or not (is_branch or is_leaf)
-            or circle
-            or lower < PAGE_HEAD.size
-        ):
+        nodes = (lower - PAGE_HEAD.size) // 2
+        if number != page or not (is_branch or is_leaf) or circle or nodes < 0:
             raise ValueError(f"its page {page} is damaged")
         self._seen.add(page)
-        nodes = (lower - PAGE_HEAD.size) // 2
         for offset in struct.unpack_from(
             f"<{nodes}H", self._bytes, begin + PAGE_HEAD.size
         ):

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from stylegan_jax.data.formats import open_collection
 from stylegan_jax.data.image_names import image_names
 from stylegan_jax.data.preparation.request import Request
 from stylegan_jax.data.sources import EMOJI, open_source
+from stylegan_jax.data.sources import folder as folder_source
+from stylegan_jax.data.sources import tfds as tfds_source
+from stylegan_jax.data.sources.folder import END_BYTES
 
 GROUPS = (
     "activities",
@@ -336,6 +340,36 @@ def test_fingerprint_is_of_the_content_not_the_place(tmp_path):
     assert open_source(folder(tmp_path / "two")).fingerprint != first
 
 
+def test_fingerprint_sees_other_images_of_the_same_sizes(tmp_path):
+    write_images(tmp_path, ["1.bmp", "2.bmp"], size=(128, 128))
+    first = open_source(folder(tmp_path)).fingerprint
+    size = (tmp_path / "1.bmp").stat().st_size
+    assert size > 2 * END_BYTES
+    for seed, name in enumerate(["1.bmp", "2.bmp"]):
+        whole = (tmp_path / name).read_bytes()
+        random_image((128, 128), seed=5 + seed).save(tmp_path / name)
+        assert (tmp_path / name).stat().st_size == size
+        assert open_source(folder(tmp_path)).fingerprint != first
+        (tmp_path / name).write_bytes(whole)
+        os.utime(tmp_path / name, (0, 0))
+        assert open_source(folder(tmp_path)).fingerprint == first
+
+
+def test_fingerprint_of_many_files_reads_a_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_source, "MAX_CONTENTS", 4)
+    names = [f"{i}.bmp" for i in range(9)]
+    write_images(tmp_path, names, size=(16, 16))
+    first = open_source(folder(tmp_path)).fingerprint
+    seen = []
+    for name in names:
+        whole = (tmp_path / name).read_bytes()
+        random_image(seed=99).save(tmp_path / name)
+        if open_source(folder(tmp_path)).fingerprint != first:
+            seen.append(name)
+        (tmp_path / name).write_bytes(whole)
+    assert seen == ["0.bmp", "2.bmp", "4.bmp", "6.bmp"]
+
+
 # TensorFlow Datasets, prepared here; nothing is downloaded.
 
 
@@ -345,10 +379,11 @@ def tfds_root(tmp_path_factory):
     images.tensorflow()
     import tensorflow_datasets as tfds
 
-    def generate(seeds):
+    def generate(seeds, labelled=True):
         for seed in seeds:
             image = np.asarray(random_image(seed=seed))
-            yield seed, {"image": image, "label": seed % 2, "weight": 0.5}
+            label = seed % 2 if labelled else -1
+            yield seed, {"image": image, "label": label, "weight": 0.5}
 
     class Tiny(tfds.core.GeneratorBasedBuilder):
         VERSION = tfds.core.Version("1.0.0")
@@ -364,7 +399,11 @@ def tfds_root(tmp_path_factory):
             return self.dataset_info_from_configs(features=features)
 
         def _split_generators(self, dl_manager):
-            return {"train": generate(range(12)), "test": generate(range(12, 15))}
+            return {
+                "train": generate(range(12)),
+                "test": generate(range(12, 15)),
+                "blank": generate(range(15, 18), labelled=False),
+            }
 
         def _generate_examples(self):
             raise AssertionError("unused")
@@ -444,6 +483,34 @@ def test_tfds_is_prepared_into_our_form(tfds_root, file_format, tmp_path):
         open_collection("tfds:tiny", "valid", data.tfds_data_dir)
 
 
+def test_tfds_splits_without_labels(tfds_root, tmp_path):
+    data = tiny(tfds_root, "tfrecord", tfds_split="blank", conditional=False)
+    source = open_source(data)
+    assert source.num_images == 3 and source.classes == source.label_totals == ()
+    assert read(source)[0].shape == (16, 16, 3) and source.check(0) is None
+    opened = open_collection("tfds:tiny", "blank", data.tfds_data_dir)
+    info = preparation.prepare(opened, Request(tmp_path / "out"), lambda *_: None)
+    assert info["num_images"] == 3 and info["classes"] == ()
+    message = failure(dataclasses.replace(data, conditional=True))
+    assert "blank has no class labels" in message
+
+
+def test_tfds_splits_with_some_labels_are_refused(tfds_root, monkeypatch):
+    data = tiny(tfds_root, "tfrecord", tfds_split="test+blank")
+    reason = "3 of the 6 images looked at in tfds tiny/1.0.0 test.blank have no class"
+    with pytest.raises(ValueError, match=reason):
+        open_source(data)
+    with pytest.raises(ValueError, match=f"`--source` .=tfds:tiny. can't .*{reason}"):
+        open_collection("tfds:tiny", "test+blank", data.tfds_data_dir)
+    # Of many images not all are looked at.
+    monkeypatch.setattr(tfds_source, "MAX_LABELS", 1)
+    source = open_source(dataclasses.replace(data, tfds_split="train+blank"))
+    assert source.classes == ("even", "odd") and source.check(0) is None
+    assert source.check(14) == "has no class (its label is -1), others have one"
+    with pytest.raises(images.tensorflow().errors.InvalidArgumentError):
+        read(source, 14)
+
+
 def test_tfds_does_not_keep_the_process_from_exiting(tfds_root):
     # So far ahead of what is used that records are being read when it exits.
     program = f"""
@@ -505,7 +572,10 @@ def test_tfds_unknown_name_and_split(tfds_root):
     message = failure(tiny(tfds_root, "tfrecord", tfds_name="lsun/bedrom"))
     assert "`data.tfds_name` (='lsun/bedrom') can't be opened" in message
     message = failure(tiny(tfds_root, "tfrecord", tfds_split="valid"))
-    assert "`data.tfds_split` (='valid') must be one of ['test', 'train']" in message
+    assert (
+        "`data.tfds_split` (='valid') must be one of ['blank', 'test', 'train']"
+        in message
+    )
 
 
 def test_tfds_sizes_are_checked(tfds_root):

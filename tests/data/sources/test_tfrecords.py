@@ -73,6 +73,26 @@ def test_smaller_networks_read_smaller_files(tmp_path, golden):
     np.testing.assert_array_equal(read(again)[0], read(small)[0])
 
 
+def test_fingerprint_is_of_the_content(tmp_path, golden):
+    def fingerprint(name, arrays, **changes):
+        nvidia_folder(tmp_path / name, arrays)
+        return open_source(data("tfrecords", tmp_path / name, **changes)).fingerprint
+
+    first = fingerprint("one", golden.values(), resolution=32)
+    assert first == fingerprint("two", golden.values(), resolution=8)
+    for side in SIDES:  # other images of the same sizes
+        changed = [255 - a if s == side else a for s, a in golden.items()]
+        assert fingerprint(f"other{side}", changed, resolution=8) != first
+    # One image among many that no piece of the file falls on.
+    many = pixels(600, 1, 8, 8)
+    found = {fingerprint("many", [many], resolution=8)}
+    for index in (0, 1, 299, 300):
+        changed = many.copy()
+        changed[index, 0, 3, 3] ^= 1
+        found.add(fingerprint(f"many{index}", [changed], resolution=8))
+    assert len(found) == 5
+
+
 def test_other_channels_are_made_of_the_full_images(tmp_path, golden):
     nvidia_folder(tmp_path / "in", golden.values())
     source = open_source(data("tfrecords", tmp_path / "in", resolution=32, channels=1))
