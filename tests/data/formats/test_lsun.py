@@ -70,7 +70,7 @@ def test_damage_is_told(path):
         assert reason in failure(path)
 
 
-@pytest.mark.parametrize("page", [3, 2**40, 2**60, 2**63, 2**64 - 2])
+@pytest.mark.parametrize("page", [2**20, 2**60, 2**63, 2**64 - 2])
 def test_a_damaged_pointer_is_told(path, page):
     content = bytearray(path.read_bytes())
     for meta in (0, 4096):  # where the page of the root is named

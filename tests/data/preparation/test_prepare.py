@@ -320,7 +320,7 @@ def test_an_entry_longer_than_it_says_is_refused(tmp_path):
             (
                 len(content) - 4,
                 -3,
-                "holds more than the .* bytes that the archive says",
+                "holds more than the .* bytes that the archive",
             ),
             (len(content) + 4, None, "holds less than the .* bytes that the archive"),
         ]:
