@@ -17,7 +17,7 @@ import pytest
 from stylegan_jax.data import formats
 from stylegan_jax.data.formats import lmdb
 from stylegan_jax.data.images import decode, tensorflow
-from tests.data.preparation.test_prepare import pile, png, prepare
+from tests.data.preparation.piles import pile, png, prepare
 from tests.data.test_fuzz import mutated
 
 DIGEST = "920f46ea02f1995dbcd0586a5cebf1842ef2adb371810bda3ffea298ec273146"

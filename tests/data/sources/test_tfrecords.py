@@ -8,9 +8,9 @@ from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.sources import open_source
 from tests import goldens
 from tests.data.formats.test_formats import nvidia_folder, pixels
-from tests.data.preparation.test_prepare import prepare
+from tests.data.preparation.piles import prepare
+from tests.data.sources.image_files import failure, read
 from tests.data.sources.test_prepared import data, stretch
-from tests.data.sources.test_sources import failure, read
 from tests.data.test_pipeline import take
 
 SIDES = (4, 8, 16, 32)
