@@ -61,7 +61,7 @@ def main(argv: list[str]) -> None:
     )
     for name, total in zip(classes[:20], info["label_totals"], strict=False):
         what = "sum of" if info["label_vectors"] else "class"
-        print(f"  {what} {name}: {round(total, 3):,}")
+        print(f"  {what} {preparation.printable(name)}: {round(total, 3):,}")
     if info["animated"]:
         print(f"{info['animated']} are the first images of animations")
     if skipped:

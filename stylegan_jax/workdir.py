@@ -106,6 +106,7 @@ def check(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
         problems.append(
             f"data: {old.name} with {old.num_images} images there, {data.name} with "
             f"{data.num_images} images now (their fingerprints differ)"
+            + _same_images_after_all(workdir, old, data)
         )
     if problems:
         raise ValueError(
@@ -113,6 +114,19 @@ def check(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
             + "\n  ".join(problems)
             + "\nUse these settings again, or choose another --workdir."
         )
+
+
+def _same_images_after_all(workdir: epath.Path, old: DataInfo, now: DataInfo) -> str:
+    """What to do about a fingerprint that was made before content counted in it."""
+    if old.num_images != now.num_images or not now.name.startswith(
+        ("folder ", "tfrecords ")
+    ):
+        return ""
+    return (
+        ". If this run was begun before the content of folders and TFRecords counted "
+        "in their fingerprints, and the images are still those of then, put "
+        f'"{now.fingerprint}" as "fingerprint" into {workdir / "data.json"}'
+    )
 
 
 def write(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:

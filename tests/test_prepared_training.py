@@ -14,8 +14,9 @@ from stylegan_jax.data.preparation.request import Request
 from stylegan_jax.data.sources import open_source
 from tests import tiny
 from tests.data.formats.test_formats import cifar_files, idx, nvidia_folder, pixels
-from tests.data.preparation.test_prepare import pile, png
-from tests.data.sources.test_sources import read, tfds_root  # noqa: F401, a fixture
+from tests.data.preparation.piles import pile, png
+from tests.data.sources.image_files import read
+from tests.data.sources.test_tfds import tfds_root  # noqa: F401, a fixture
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -12,7 +12,7 @@ from stylegan_jax.data.sources import open_source
 from stylegan_jax.reporting import enlarge, image_grid
 from stylegan_jax.sampling import mixing
 from tests import tiny
-from tests.data.sources.test_sources import failure, folder, random_image, read
+from tests.data.sources.image_files import failure, folder, random_image, read
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 

@@ -1,6 +1,7 @@
 """The names of the image files of a folder, on disk or in a bucket."""
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ def image_names(
     root: Folder, setting: str = "data.path", suffixes: tuple[str, ...] = SUFFIXES
 ) -> list[str]:
     """Sorted posix paths, relative to `root`, of all image files below it.
+
+    Links to folders are followed, but no folder is listed twice: several links to one,
+    or one beside the folder itself, give its images once.
 
     Raises:
       ValueError: no folder, or none in it; calls it by the name of its `setting`.
@@ -38,14 +42,31 @@ def image_names(
 
 
 def _on_disk(root: Path) -> Iterator[str]:
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if not name.startswith(".") and not _links_back(folder, name)
-        ]
-        relative = Path(folder).relative_to(root)
-        yield from ((relative / name).as_posix() for name in files)
+    """All files; each folder once, by its own path, else that of the first link to it.
+
+    Links are followed after the folders that are none, in the order in which they are
+    met, names sorted. Not followed are those to a folder that holds the link or `root`.
+    """
+    seen: set[str] = set()
+    starts = deque([str(root)])
+    while starts:
+        for folder, subfolders, files in os.walk(starts.popleft()):
+            real = os.path.realpath(folder)
+            if real in seen:
+                subfolders.clear()
+                continue
+            seen.add(real)
+            subfolders[:] = sorted(n for n in subfolders if not n.startswith("."))
+            places = [os.path.join(folder, name) for name in subfolders]
+            starts += [
+                place
+                for place in places
+                if os.path.islink(place)  # `os.walk` leaves these out
+                and not _holds(place, folder)
+                and not _holds(place, root)
+            ]
+            relative = Path(folder).relative_to(root)
+            yield from ((relative / name).as_posix() for name in files)
 
 
 def _in_bucket(root: epath.Path) -> Iterator[str]:
@@ -54,7 +75,6 @@ def _in_bucket(root: epath.Path) -> Iterator[str]:
         yield from ((relative / name).as_posix() for name in files)
 
 
-def _links_back(folder: str, name: str) -> bool:
-    """Whether a sub-folder is a link to a folder that it lies in."""
-    target = os.path.realpath(os.path.join(folder, name))
-    return Path(os.path.realpath(folder)).is_relative_to(target)
+def _holds(place: str, folder: str | Path) -> bool:
+    """Whether a folder is what a link points to, or lies in it."""
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(place))

@@ -13,6 +13,8 @@ import numpy as np
 from stylegan_jax import config, paths
 from stylegan_jax.data import images, labels, tfrecords
 
+NO_CLASS = -1  # as the label of an image; in test splits often of all
+
 
 @dataclasses.dataclass(frozen=True)
 class Records:
@@ -31,8 +33,8 @@ class Split:
       name: what messages call it.
       records: its serialized examples.
       parse: one of them, as a tensor, to the encoded image and its class, int32 [],
-        0 without classes.
-      classes: their names.
+        0 without classes; `NO_CLASS` where only the image has none.
+      classes: their names, also if this split's images have none.
       size: height and width of all images; either is None where it differs.
       fingerprint: hex digest of name, version and number of records.
     """
@@ -50,7 +52,13 @@ class Split:
         return self.parse(record)[0].numpy()
 
     def labels(self, indices: Iterable[int]) -> labels.Labels:
-        """The classes of some images; reads their records."""
+        """The classes of some images; none if all of them are -1.
+
+        Reads their records.
+
+        Raises:
+          ValueError: some have a class, others none.
+        """
         if not self.classes:
             return labels.none(len(list(indices)))
         tf = images.tensorflow()
@@ -62,7 +70,17 @@ class Split:
             .batch(1024)
             .as_numpy_iterator()
         )
-        return labels.of_classes(self.classes, np.concatenate(list(found)))
+        numbers = np.concatenate(list(found))
+        missing = int((numbers == NO_CLASS).sum())
+        if missing == len(numbers):
+            return labels.none(missing)
+        if missing:
+            raise ValueError(
+                f"{missing} of the {len(numbers)} images looked at in {self.name} have "
+                f"no class (their label is {NO_CLASS}), the others have one; choose a "
+                "`data.tfds_split` in which all have one, or none"
+            )
+        return labels.of_classes(self.classes, numbers)
 
 
 def open_split(data: config.Data) -> Split:

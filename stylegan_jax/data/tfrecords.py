@@ -45,6 +45,21 @@ def offsets(path: str | os.PathLike, count: int | None = None) -> np.ndarray:
     return np.array(found, np.int64)
 
 
+def checksums(path: str | os.PathLike, ends: Sequence[int]) -> np.ndarray:
+    """What the file says are the masked crc's of its records' payloads.
+
+    Args:
+      path: of the file.
+      ends: where its records end, in bytes.
+
+    Returns:
+      Little-endian uint32, as many as `ends`.
+    """
+    with open(path, "rb", buffering=0) as file:
+        found = [os.pread(file.fileno(), FOOTER_BYTES, e - FOOTER_BYTES) for e in ends]
+    return np.frombuffer(b"".join(found), "<u4")
+
+
 def read(path: str | os.PathLike, begin: int, end: int) -> bytes:
     """The payload of the record between two offsets; its crc is not looked at."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -112,6 +127,14 @@ class Reader:
         file, record = self._find(index)
         begin, end = self._offsets[file][record : record + 2].tolist()
         return read_checked(self._paths[file], begin, end)
+
+    def checksums(self) -> np.ndarray:
+        """The stored crc of each record, uint32 [records]; see `checksums`."""
+        parts = zip(self._paths, self._offsets, self._skips, strict=True)
+        found = [
+            checksums(path, ends[skip + 1 :].tolist()) for path, ends, skip in parts
+        ]
+        return np.concatenate(found)
 
     def place(self, index: int) -> str:
         """Record and file, for messages."""

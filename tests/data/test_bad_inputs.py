@@ -10,7 +10,7 @@ import pytest
 from stylegan_jax.data import formats, preparation, tfrecords
 from stylegan_jax.data.preparation.request import Request
 from tests.data.formats.test_formats import nvidia_folder, pixels
-from tests.data.preparation.test_prepare import pile, png
+from tests.data.preparation.piles import pile, png
 
 STRICT = "; repair or remove it, or leave out --strict to skip it"
 

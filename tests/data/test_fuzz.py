@@ -21,7 +21,7 @@ from stylegan_jax.data.preparation import transform
 from stylegan_jax.data.preparation.request import Request
 from stylegan_jax.data.sources import open_source
 from tests.data.formats.test_formats import nvidia_folder, pixels
-from tests.data.preparation.test_prepare import pile, png
+from tests.data.preparation.piles import pile, png
 from tests.data.sources.test_prepared import data, stretch
 
 KINDS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")

@@ -9,7 +9,7 @@ from stylegan_jax.data import labels, pipeline
 from stylegan_jax.data.sources import open_source
 from tests import goldens
 from tests.data.formats.test_formats import nvidia_folder, pixels
-from tests.data.preparation.test_prepare import FILES, pile, png, prepare
+from tests.data.preparation.piles import FILES, pile, png, prepare
 from tests.data.sources.test_prepared import data
 
 VECTORS = {name: [i / 4, float(i % 2), -i] for i, name in enumerate(FILES)}

@@ -10,7 +10,7 @@ from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.labels import Labels
 from stylegan_jax.data.sources import open_source
 from tests import goldens
-from tests.data.sources.test_sources import write_images
+from tests.data.sources.image_files import write_images
 
 
 def array_source(pixels, labels=None, classes=()) -> Source:

@@ -3,6 +3,7 @@
 Nothing is ever unpacked to disk, so no entry can write anywhere.
 """
 
+import copy
 import lzma
 import posixpath
 import stat
@@ -25,6 +26,7 @@ SUFFIXES = (
     *(".tif", ".tiff", ".webp"),
 )
 LABEL_FILE = "dataset.json"
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of zips
 ARCHIVE_ERRORS = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
     *(OSError, EOFError, NotImplementedError, RuntimeError, ValueError),
@@ -89,13 +91,7 @@ def open_zip(
     def read_name(name: str) -> bytes:
         entry = files[name]
         _check_inside(name)
-        check_bytes(entry.file_size)
-        if entry.flag_bits & 1:
-            raise Unusable("is encrypted")
-        try:
-            return archive.read(entry)  # at most `file_size` bytes, whatever is inside
-        except ARCHIVE_ERRORS as error:
-            raise Unusable(f"can't be unpacked: {error}") from error
+        return read_entry(archive, entry)
 
     return Collection(
         name=str(path),
@@ -104,6 +100,37 @@ def open_zip(
         read=lambda index: read_name(names[index]),
         label_file=_label_file(path, read_name, LABEL_FILE in files),
     )
+
+
+def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """The content of an entry; no more is unpacked than it says it has, and a byte.
+
+    Raises:
+      Unusable: it says too much or too little, is damaged, encrypted, or compressed by
+        other means than the usual one.
+    """
+    check_bytes(entry.file_size)
+    if entry.flag_bits & 1:
+        raise Unusable("is encrypted")
+    if entry.compress_type not in METHODS:
+        # Of the others `zipfile` unpacks all that is there, however little is asked.
+        raise Unusable(
+            f"is compressed with method {entry.compress_type}; only stored and "
+            "deflated entries are read, make the zip again with those"
+        )
+    probe = copy.copy(entry)
+    probe.file_size += 1  # else what is longer would be cut, and pass for whole
+    try:
+        with archive.open(probe) as file:
+            content = file.read(probe.file_size)
+    except ARCHIVE_ERRORS as error:
+        raise Unusable(f"can't be unpacked: {error}") from error
+    if len(content) != entry.file_size:
+        more = "more" if len(content) > entry.file_size else "less"
+        raise Unusable(
+            f"holds {more} than the {entry.file_size:,} bytes that the archive says"
+        )
+    return content
 
 
 def open_tar(path: Path) -> Collection:

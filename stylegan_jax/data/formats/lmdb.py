@@ -78,14 +78,16 @@ class Lmdb:
 
     def _below(self, page: int, depth: int) -> Iterator[Entry]:
         begin = page * self._page_bytes
+        if begin + self._page_bytes > len(self._bytes):
+            raise ValueError(f"its page {page} would lie behind its end")
         number, _, flags, lower, _ = PAGE_HEAD.unpack_from(self._bytes, begin)
         is_branch = flags & (BRANCH | LEAF | OVERFLOW) == BRANCH
         is_leaf = flags & (BRANCH | LEAF | OVERFLOW) == LEAF
         circle = page in self._seen or depth > MAX_DEPTH
-        if number != page or not (is_branch or is_leaf) or circle:
+        nodes = (lower - PAGE_HEAD.size) // 2
+        if number != page or not (is_branch or is_leaf) or circle or nodes < 0:
             raise ValueError(f"its page {page} is damaged")
         self._seen.add(page)
-        nodes = (lower - PAGE_HEAD.size) // 2
         for offset in struct.unpack_from(
             f"<{nodes}H", self._bytes, begin + PAGE_HEAD.size
         ):

@@ -17,7 +17,7 @@ def open_tfds_collection(
       data_dir: where TFDS keeps its data; None is its own default.
 
     Raises:
-      ValueError: as `open_split`.
+      ValueError: as `open_split`, or only some images have a class.
     """
     data = config.Data(
         source="tfds",
@@ -27,6 +27,7 @@ def open_tfds_collection(
     )
     try:
         opened = open_split(data)
+        own_labels = opened.labels(range(opened.records.count))
     except ValueError as error:
         raise ValueError(
             f"`--source` (=tfds:{name}) can't be opened. {error} (In `prepare`, "
@@ -45,5 +46,5 @@ def open_tfds_collection(
         names=tuple(map(opened.records.describe, range(count))),
         identity=identity([(opened.fingerprint, count)]),
         read=read,
-        own_labels=opened.labels(range(count)) if opened.classes else None,
+        own_labels=own_labels if own_labels.names else None,
     )

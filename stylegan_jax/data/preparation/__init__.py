@@ -64,7 +64,7 @@ def prepare(collection: Collection, request: Request, progress: Progress) -> dic
             images = Shard(collection, chosen, request, geometry, channels)
             images.write(partial, stem, indices)
             _write_json(note, images.note())
-        notes.append(json.loads(note.read_text()))
+        notes.append(json.loads(note.read_text("utf-8")))
         skipped += notes[-1]["skipped"]
         progress(f"prepared, {len(skipped)} skipped", indices.stop, count)
     if len(skipped) == count:
@@ -108,11 +108,17 @@ def choose_labels(collection: Collection, how: str) -> labels.Labels:
 
 
 def listing(skipped: list[tuple[str, str]]) -> str:
-    """The first of them, each on a line of its own."""
+    """The first of them, each on a line of its own; any console can print it."""
     lines = [f"{name} {reason}" for name, reason in skipped[:MAX_LISTED]]
+    lines = [printable(line) for line in lines]
     if len(skipped) > MAX_LISTED:
         lines.append(f"... and {len(skipped) - MAX_LISTED} more")
     return "".join(f"\n  {line}" for line in lines)
+
+
+def printable(text: str) -> str:
+    """A text with names of files in it; what is no UTF-8 becomes backslashes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _check_request(request: Request, partial: Path) -> None:
@@ -198,7 +204,7 @@ def _begin(partial: Path, work: dict) -> None:
     if not note.exists():
         note.parent.mkdir(parents=True, exist_ok=True)
         _write_json(note, work)
-    earlier = json.loads(note.read_text())
+    earlier = json.loads(note.read_text("utf-8"))
     changed = [key for key in work if earlier.get(key) != json.loads(_json(work))[key]]
     if changed:
         raise ValueError(
@@ -259,7 +265,7 @@ def _finish(partial: Path, request: Request, info: dict) -> None:
     if request.format == "zip":
         whole = partial / "whole.zip"
         nvidia_zip.write(whole, partial, info)
-        os.replace(whole, request.out)
+        tfrecords.replace(whole, request.out)
         shutil.rmtree(partial)
         return
     _write_json(partial / INFO, info)
@@ -269,9 +275,10 @@ def _finish(partial: Path, request: Request, info: dict) -> None:
 
 def _write_json(path: Path, value: dict) -> None:
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(_json(value))
+    temporary.write_text(_json(value), encoding="utf-8")
     tfrecords.replace(temporary, path)
 
 
 def _json(value: dict) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    # In ASCII: names of files need not be UTF-8, and come as lone surrogates then.
+    return json.dumps(value, indent=1) + "\n"

@@ -16,7 +16,8 @@ def write(path: Path, folder: Path, info: dict) -> None:
     Args:
       path: of the zip.
       folder: with the shards of one resolution.
-      info: content of dataset_info.json; it goes into the zip, too.
+      info: content of dataset_info.json; it goes into the zip, too, in ASCII, as it may
+        list names that are no UTF-8.
     """
     labels = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
@@ -38,6 +39,6 @@ def write(path: Path, folder: Path, info: dict) -> None:
                     labels.append((name, list(label.float_list.value)))
                 else:
                     labels.append((name, *label.int64_list.value))
-        add("dataset_info.json", json.dumps(info, indent=1, ensure_ascii=False))
+        add("dataset_info.json", json.dumps(info, indent=1))
         content = {"labels": labels if info["classes"] else None}
         add("dataset.json", json.dumps(content))

@@ -129,8 +129,9 @@ class Shard:
         pixels = np.asarray(image).reshape(*geometry.size, self._channels)
         label = self._labels.values[index] if self._labels.names else -1
         resolutions = geometry.levels(request.multires)
+        # "center-wide" makes a square of what it is asked for, and so changes it.
         keep = (
-            own == geometry.size
+            own == wanted == geometry.size
             and request.format == "tfrecord"
             and transform.is_plain_jpeg(content, self._channels)
         )

@@ -98,7 +98,7 @@ def read_info(root: Path, data: config.Data) -> dict:
             f"{INFO} in it; make one of your images with `{prepare_command(data)}`"
         )
     try:
-        info = json.loads((root / INFO).read_text())
+        info = json.loads((root / INFO).read_text("utf-8"))
         version = info["format_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(

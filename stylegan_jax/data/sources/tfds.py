@@ -6,7 +6,7 @@ from stylegan_jax import config
 from stylegan_jax.data import images, tfrecords
 from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.sources.header_check import prepare_command
-from stylegan_jax.data.tfds_split import Split, open_split
+from stylegan_jax.data.tfds_split import NO_CLASS, Split, open_split
 
 MAX_HEADERS = 64  # records whose size is checked at opening
 MAX_LABELS = 1000  # records whose labels are counted at opening
@@ -16,7 +16,7 @@ def open_tfds(data: config.Data) -> Source:
     """Opens split `data.tfds_split` of `data.tfds_name`, preparing it if allowed.
 
     Raises:
-      ValueError: as `open_split`, or images of an unusable size.
+      ValueError: as `open_split`, images of an unusable size, or classes of only some.
     """
     split = open_split(data)
     _check_sizes(split, data)
@@ -28,12 +28,16 @@ def open_tfds(data: config.Data) -> Source:
 
     def decode(record: Any) -> tuple[Any, Any]:
         encoded, label = split.parse(record)
-        label = tf.one_hot(label, len(split.classes))
+        if counted.names:
+            tf.debugging.assert_none_equal(label, NO_CLASS)
+        label = tf.one_hot(label, len(counted.names))
         return images.load_encoded(encoded, *how), label
 
     def check(index: int) -> str | None:
         try:
             content = split.encoded(index)
+            if counted.names and not split.labels([index]).names:
+                return f"has no class (its label is {NO_CLASS}), others have one"
         except (FileNotFoundError, tf.errors.OpError) as error:
             return f"can't be read: {error}"
         return images.encoded_problem(content, *how)
@@ -41,7 +45,7 @@ def open_tfds(data: config.Data) -> Source:
     return Source(
         name=split.name,
         num_images=count,
-        classes=split.classes,
+        classes=counted.names,
         label_totals=counted.totals(),
         labels_counted=len(counted.values),
         base_size=data.base_size,

@@ -1,6 +1,7 @@
 """NVIDIA's multi-resolution TFRecords as a data source, without preparation."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from stylegan_jax.data.formats import nvidia_tfrecords
 from stylegan_jax.data.formats.collection import Unusable
 from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.sources.header_check import prepare_command
+
+PIECES, PIECE_BYTES = 256, 64  # of each file, in the fingerprint
 
 
 def open_tfrecords(data: config.Data) -> Source:
@@ -72,7 +75,7 @@ def open_tfrecords(data: config.Data) -> Source:
         base_size=data.base_size,
         resolution=data.resolution,
         channels=data.channels,
-        fingerprint=_fingerprint(found, own),
+        fingerprint=_fingerprint(found, levels[min(levels)].reader, own),
         load=loader(full, (size, data.channels, data.fit)),
         describe=full.reader.place,
         check=check,
@@ -143,9 +146,22 @@ def _find(data: config.Data) -> dict[int, Path]:
     return found
 
 
-def _fingerprint(files: dict[int, Path], own: labels.Labels) -> str:
-    """Digest of resolutions, file sizes and labels."""
+def _fingerprint(
+    files: dict[int, Path], smallest: tfrecords.Reader, own: labels.Labels
+) -> str:
+    """Digest of labels and content, the same whatever resolution is trained at.
+
+    Of the content it sees the checksum of every image of the smallest resolution, which
+    the other images determine; and the size and evenly spread pieces of each file.
+    """
     digest = hashlib.sha256(own.digest().encode())
+    digest.update(smallest.checksums().tobytes())
     for resolution, path in files.items():
-        digest.update(f"{resolution}\0{path.stat().st_size}\n".encode())
+        size = path.stat().st_size
+        digest.update(f"{resolution}\0{size}\n".encode())
+        with open(path, "rb", buffering=0) as file:
+            last = max(size - PIECE_BYTES, 0)
+            for piece in range(PIECES):
+                begin = last * piece // (PIECES - 1)
+                digest.update(os.pread(file.fileno(), PIECE_BYTES, begin))
     return digest.hexdigest()

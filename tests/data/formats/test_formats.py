@@ -15,8 +15,8 @@ from stylegan_jax.data.formats.collection import Unusable
 from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.sources import open_source
 from tests import goldens
-from tests.data.preparation.test_prepare import pile, prepare
-from tests.data.sources.test_sources import read
+from tests.data.preparation.piles import pile, prepare
+from tests.data.sources.image_files import read
 
 CLASSES = ("airplane", "automobile", "bird")
 

@@ -8,6 +8,7 @@ in order, as that library gave them.
 import gzip
 import hashlib
 import random
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from stylegan_jax.data import formats
 from stylegan_jax.data.formats import lmdb
 from stylegan_jax.data.images import decode, tensorflow
-from tests.data.preparation.test_prepare import pile, png, prepare
+from tests.data.preparation.piles import pile, png, prepare
 from tests.data.test_fuzz import mutated
 
 DIGEST = "920f46ea02f1995dbcd0586a5cebf1842ef2adb371810bda3ffea298ec273146"
@@ -67,6 +68,25 @@ def test_damage_is_told(path):
     }.items():
         path.write_bytes(content)
         assert reason in failure(path)
+
+
+@pytest.mark.parametrize("page", [2**20, 2**60, 2**63, 2**64 - 2])
+def test_a_damaged_pointer_is_told(path, page):
+    content = bytearray(path.read_bytes())
+    for meta in (0, 4096):  # where the page of the root is named
+        struct.pack_into("<Q", content, meta + 128, page)
+    path.write_bytes(content)
+    message = failure(path)
+    assert f"can't be read as LMDB: its page {page} " in message
+
+
+def test_a_damaged_page_is_told(path):
+    content = path.read_bytes()
+    (root,) = struct.unpack_from("<Q", content, 128)
+    damaged = bytearray(content)
+    struct.pack_into("<H", damaged, root * 4096 + 12, 2)  # where its nodes' list ends
+    path.write_bytes(damaged)
+    assert f"its page {root} is damaged" in failure(path)
 
 
 def test_no_damage_hangs_or_crashes(path):

@@ -6,7 +6,7 @@ import pytest
 
 from stylegan_jax.data import formats
 from stylegan_jax.data.formats.collection import Unusable
-from tests.data.preparation.test_prepare import png, prepare
+from tests.data.preparation.piles import png, prepare
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -1,9 +1,9 @@
+"""What `prepare` makes of images and labels."""
+
 import io
 import json
-import signal
 import subprocess
 import sys
-import tarfile
 import zipfile
 
 import numpy as np
@@ -11,76 +11,19 @@ import pytest
 from PIL import Image
 
 from stylegan_jax import prepare as front_door
-from stylegan_jax.data import formats, preparation, tfrecords
-from stylegan_jax.data.formats import collection
-from stylegan_jax.data.images import tensorflow
-from stylegan_jax.data.preparation.request import Request, geometry_of
+from stylegan_jax.data import preparation
+from stylegan_jax.data.preparation.request import geometry_of
 from tests import goldens
-
-
-def picture(seed=0, size=(16, 16), bands=3) -> Image.Image:
-    shape = [size[1], size[0], bands]
-    pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-    return Image.fromarray(pixels[..., 0] if bands == 1 else pixels)
-
-
-def png(*args, kind="PNG", **kwargs) -> bytes:
-    file = io.BytesIO()
-    picture(*args, **kwargs).save(file, kind)
-    return file.getvalue()
-
-
-def pile(kind, path, files: dict[str, bytes]):
-    """Writes files as a folder, zip or tar."""
-    path = path.with_name(f"{path.name}.{kind}") if kind != "folder" else path
-    if kind == "folder":
-        for name, content in files.items():
-            (path / name).parent.mkdir(parents=True, exist_ok=True)
-            (path / name).write_bytes(content)
-    elif kind == "zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, content in files.items():
-                archive.writestr(name, content)
-    else:
-        with tarfile.open(path, f"w:{kind.partition('.')[2]}") as archive:
-            for name, content in files.items():
-                member = tarfile.TarInfo(name)
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-    return path
-
-
-def prepare(source, out, **changes) -> dict:
-    opened = formats.open_collection(str(source))
-    return preparation.prepare(opened, Request(out, **changes), lambda *_: None)
-
-
-def failure(source, out, **changes) -> str:
-    with pytest.raises(ValueError) as error:
-        prepare(source, out, **changes)
-    return str(error.value)
-
-
-def records(path) -> list[tuple[np.ndarray, int | None]]:
-    """Images and labels of a shard, read by TensorFlow, which checks each crc."""
-    found = []
-    for record in tensorflow().data.TFRecordDataset(str(path)).as_numpy_iterator():
-        feature = tensorflow().train.Example.FromString(record).features.feature
-        image = Image.open(io.BytesIO(feature["image"].bytes_list.value[0]))
-        found.append((np.asarray(image), *feature["label"].int64_list.value))
-    return found
-
-
-def contents(folder) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in folder.iterdir()}
-
-
-@pytest.fixture
-def small_shards(monkeypatch):
-    monkeypatch.setattr(preparation, "SHARD_IMAGES", 4)
-
-
-FILES = {f"{'ab'[i % 2]}/{i}.png": png(i) for i in range(10)}
+from tests.data.preparation.piles import (
+    FILES,
+    contents,
+    failure,
+    picture,
+    pile,
+    png,
+    prepare,
+    records,
+)
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar", "tar.gz", "tar.xz"])
@@ -177,6 +120,16 @@ def test_jpegs_are_kept_when_nothing_changes(tmp_path):
     )
 
 
+def test_jpegs_that_center_wide_crops_are_not_kept(tmp_path):
+    jpeg = png(1, kind="JPEG")
+    source = pile("folder", tmp_path / "in", {"1.jpg": jpeg})
+    prepare(source, tmp_path / "out", size=(8, 16), crop="center-wide")
+    shard = tmp_path / "out" / "r0016-00000-of-00001.tfrecord"
+    assert jpeg not in shard.read_bytes()
+    ((image,),) = records(shard)
+    assert not image[:4].any() and not image[12:].any() and image[4:12].any()
+
+
 def test_multires_has_each_level(tmp_path):
     source = pile("folder", tmp_path / "in", {"1.png": png(1), "2.png": png(2)})
     info = prepare(source, tmp_path / "out", multires=True)
@@ -193,78 +146,6 @@ def test_gray_stays_gray_only_if_all_are(tmp_path):
     mixed = pile("zip", tmp_path / "2", gray | {"3.png": png(3, bands=4)})
     assert prepare(mixed, tmp_path / "b")["channels"] == 3
     assert prepare(mixed, tmp_path / "c", channels=4)["channels"] == 4
-
-
-def test_bad_files_are_skipped_and_listed(tmp_path, small_shards):
-    bad = {
-        "cut.png": png(1, size=(64, 64))[:900],
-        "empty.png": b"",
-        "small.png": png(2, size=(8, 8)),
-        "text.png": b"hello",
-        "wide.png": png(2, size=(32, 16)),
-    }
-    source = pile("folder", tmp_path / "in", FILES | bad)
-    info = prepare(source, tmp_path / "out", size=(16, 16))
-    assert info["num_images"] == 10
-    reasons = dict(info["skipped"])
-    assert sorted(reasons) == sorted(bad)
-    assert reasons["cut.png"].startswith("is damaged")
-    assert reasons["empty.png"] == "is empty"
-    assert reasons["small.png"] == "is 8x8 (width x height), smaller than 16x16"
-    assert reasons["text.png"].startswith("is not an image")
-    assert "--crop=center cuts instead" in reasons["wide.png"]
-    message = failure(source, tmp_path / "strict", size=(16, 16), strict=True)
-    assert message.startswith("cut.png of") and "leave out --strict" in message
-    message = failure(pile("zip", tmp_path / "bad", bad), tmp_path / "x", size=(16, 16))
-    assert message.startswith("None of the 5 images") and "text.png is not" in message
-    assert not (tmp_path / "x.partial").exists()
-
-
-@pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_entries_never_escape(tmp_path, kind):
-    files = {"../up.png": png(1), "/root.png": png(2), "./in.png": png(3)}
-    (tmp_path / "deep").mkdir()
-    source = pile(kind, tmp_path / "deep" / "pile", files)
-    info = prepare(source, tmp_path / "out")
-    assert info["num_images"] == 1
-    reasons = dict(info["skipped"])
-    assert set(reasons) == {"../up.png", "/root.png"}
-    assert all("leads out of the archive" in reason for reason in reasons.values())
-    assert not (tmp_path / "up.png").exists()
-
-
-def test_links_in_a_tar_are_not_followed(tmp_path):
-    (tmp_path / "secret.png").write_bytes(png(1))
-    with tarfile.open(tmp_path / "pile.tar", "w") as archive:
-        link = tarfile.TarInfo("link.png")
-        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "secret.png")
-        archive.addfile(link)
-    message = failure(tmp_path / "pile.tar", tmp_path / "out")
-    assert "link.png is a link or a device" in message
-
-
-def test_decompression_bombs_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(collection, "MAX_FILE_BYTES", 10_000)
-    files = {"ok.png": png(1), "bomb.png": bytes(10_001)}
-    path = tmp_path / "pile.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    info = prepare(path, tmp_path / "out")
-    assert "decompression bomb" in dict(info["skipped"])["bomb.png"]
-    # The size of an entry is a claim; what is behind it is not unpacked further.
-    content = path.read_bytes().replace((10_001).to_bytes(4, "little"), b"\x09\0\0\0")
-    path.write_bytes(content)
-    info = prepare(path, tmp_path / "out2")
-    assert "can't be unpacked" in dict(info["skipped"])["bomb.png"]
-
-
-def test_truncated_tar_keeps_what_is_whole(tmp_path):
-    path = pile("tar.gz", tmp_path / "pile", FILES)
-    path.write_bytes(path.read_bytes()[:-3000])
-    info = prepare(path, tmp_path / "out")
-    assert 0 < info["num_images"] < 10
-    assert "lost" in info["skipped"][-1][1] or "end" in info["skipped"][-1][1]
 
 
 def test_label_files(tmp_path):
@@ -315,90 +196,6 @@ def test_nvidias_zip_is_read_and_written(tmp_path, small_shards):
     assert not (tmp_path / "out.zip.partial").exists()
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from stylegan_jax.data import formats, preparation, tfrecords
-from stylegan_jax.data.formats import collection
-from stylegan_jax.data.preparation.request import Request
-source, out, format, dying = sys.argv[1:]
-preparation.SHARD_IMAGES = 4
-write, replace, count = tfrecords.Writer.write, tfrecords.replace, 0
-def counted(function):
-    def call(*arguments):
-        global count
-        count += 1
-        if count == int(dying):
-            os.kill(os.getpid(), 9)
-        return function(*arguments)
-    return call
-tfrecords.Writer.write = counted(write)
-tfrecords.replace = counted(replace)
-request = Request(Path(out), format=format, labels="folders", resume=True)
-preparation.prepare(formats.open_collection(source), request, lambda *_: None)
-"""
-
-
-@pytest.mark.parametrize(
-    "format, dying", [("tfrecord", 3), ("tfrecord", 10), ("zip", 14)]
-)
-def test_killed_and_resumed_is_the_same_bytes(tmp_path, small_shards, format, dying):
-    source = pile("zip", tmp_path / "pile", FILES)
-    whole, out = tmp_path / "whole", tmp_path / "out"
-    prepare(source, whole, format=format, labels="folders")
-    command = [sys.executable, "-c", KILLED, str(source), str(out), format, str(dying)]
-    assert subprocess.run(command).returncode == -signal.SIGKILL
-    assert not out.exists()
-    message = failure(source, out, format=format, labels="folders")
-    assert "left by a run that did not end; go on with --resume" in message
-    message = failure(source, out, format=format, resume=True)
-    assert "was begun with other request" in message
-    prepare(source, out, format=format, labels="folders", resume=True)
-    if format == "zip":
-        assert out.read_bytes() == whole.read_bytes()
-    else:
-        assert contents(out) == contents(whole)
-    assert not (tmp_path / "out.partial").exists()
-    assert "exists already" in failure(source, out, resume=True)
-
-
-def test_resume_does_not_redo_finished_shards(tmp_path, small_shards, monkeypatch):
-    source = pile("zip", tmp_path / "pile", FILES)
-
-    class Interrupted(Exception):
-        pass
-
-    def stop(what, done, total):
-        if what.startswith("prepared") and done >= 8:
-            raise Interrupted
-
-    opened = formats.open_collection(str(source))
-    with pytest.raises(Interrupted):
-        preparation.prepare(opened, Request(tmp_path / "out"), stop)
-    written = []
-    write = tfrecords.Writer.write
-    monkeypatch.setattr(
-        tfrecords.Writer, "write", lambda *a: (written.append(1), write(*a))
-    )
-    prepare(source, tmp_path / "out", resume=True)
-    assert len(written) == 2
-
-
-def test_sizes_that_differ_or_do_not_fit(tmp_path):
-    mixed = {"1.png": png(1), "2.png": png(2), "3.png": png(3, size=(40, 24))}
-    source = pile("folder", tmp_path / "mixed", mixed)
-    message = failure(source, tmp_path / "out")
-    assert "2 different sizes (width x height): 16x16 (2), 40x24 (1)" in message
-    assert "--resolution=16 --crop=center" in message
-    assert prepare(source, tmp_path / "out", size=(16, 16), crop="center")["num_images"]
-    odd = pile("folder", tmp_path / "odd", {"1.png": png(1, size=(100, 100))})
-    message = failure(odd, tmp_path / "x")
-    assert "100x100 (width x height) is no size" in message
-    assert "--resolution=64 --crop=center" in message
-    message = failure(odd, tmp_path / "x", crop="center-wide")
-    assert "needs --resolution=WIDTHxHEIGHT" in message
-
-
 def test_geometry_counts_as_training_does():
     assert geometry_of((512, 1024)).base_size == (4, 8)
     assert geometry_of((384, 512)).base_size == (3, 4)
@@ -407,22 +204,6 @@ def test_geometry_counts_as_training_does():
     for size in [(2, 2), (2048, 2048), (96, 96), (4, 400)]:
         with pytest.raises(ValueError, match="is no size for the networks"):
             geometry_of(size)
-
-
-def test_sources_that_are_none(tmp_path):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "bad.zip").write_bytes(b"PK hello")
-    (tmp_path / "bad.tar").write_bytes(b"hello")
-    (tmp_path / "x.rar").write_bytes(b"hello")
-    for name, reason in {
-        "gone": "does not exist",
-        "empty": "holds no images",
-        "bad.zip": "can't be opened",
-        "bad.tar": "can't be opened",
-        "x.rar": "must be a folder, tfds:NAME, or a file ending in .zip",
-    }.items():
-        with pytest.raises(ValueError, match=f"`--source` .*{reason}"):
-            formats.open_collection(str(tmp_path / name))
 
 
 def test_command_line(tmp_path):
@@ -440,26 +221,6 @@ def test_command_line(tmp_path):
     assert "a/x.png is not an image" in done.stdout
     again = run()
     assert again.returncode == 1 and again.stderr.startswith("error: `--out`")
-
-
-def test_full_disk_names_the_file_and_the_remedy():
-    with (
-        pytest.raises(OSError, match="/dev/full.*can't be written"),
-        tfrecords.Writer(FullDisk()) as writer,
-    ):
-        writer.write(bytes(10_000_000))
-
-
-class FullDisk:
-    """A path whose temporary file has no room."""
-
-    name = "x"
-
-    def with_name(self, _):
-        return "/dev/full"
-
-    def __str__(self):
-        return "/dev/full"
 
 
 def test_resolutions_are_parsed():

@@ -11,8 +11,8 @@ from stylegan_jax import config
 from stylegan_jax.data import images, pipeline, preparation
 from stylegan_jax.data.sources import open_source
 from tests import goldens
-from tests.data.preparation.test_prepare import pile, png, prepare
-from tests.data.sources.test_sources import failure, read
+from tests.data.preparation.piles import pile, png, prepare
+from tests.data.sources.image_files import failure, read
 
 FILES = {f"{'ab'[i % 2]}/{i}.png": png(i) for i in range(10)}
 

@@ -8,9 +8,9 @@ from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.sources import open_source
 from tests import goldens
 from tests.data.formats.test_formats import nvidia_folder, pixels
-from tests.data.preparation.test_prepare import prepare
+from tests.data.preparation.piles import prepare
+from tests.data.sources.image_files import failure, read
 from tests.data.sources.test_prepared import data, stretch
-from tests.data.sources.test_sources import failure, read
 from tests.data.test_pipeline import take
 
 SIDES = (4, 8, 16, 32)
@@ -71,6 +71,26 @@ def test_smaller_networks_read_smaller_files(tmp_path, golden):
         file.unlink()
     again = open_source(data("tfrecords", tmp_path / "in", resolution=8))
     np.testing.assert_array_equal(read(again)[0], read(small)[0])
+
+
+def test_fingerprint_is_of_the_content(tmp_path, golden):
+    def fingerprint(name, arrays, **changes):
+        nvidia_folder(tmp_path / name, arrays)
+        return open_source(data("tfrecords", tmp_path / name, **changes)).fingerprint
+
+    first = fingerprint("one", golden.values(), resolution=32)
+    assert first == fingerprint("two", golden.values(), resolution=8)
+    for side in SIDES:  # other images of the same sizes
+        changed = [255 - a if s == side else a for s, a in golden.items()]
+        assert fingerprint(f"other{side}", changed, resolution=8) != first
+    # One image among many that no piece of the file falls on.
+    many = pixels(600, 1, 8, 8)
+    found = {fingerprint("many", [many], resolution=8)}
+    for index in (0, 1, 299, 300):
+        changed = many.copy()
+        changed[index, 0, 3, 3] ^= 1
+        found.add(fingerprint(f"many{index}", [changed], resolution=8))
+    assert len(found) == 5
 
 
 def test_other_channels_are_made_of_the_full_images(tmp_path, golden):
