@@ -27,6 +27,10 @@ class ImageSet(Protocol):
       count: how many there are; None for any number.
       size: height and width.
       classes: how many there are, 0 without labels.
+      class_names: of all of them; None of a generator, whose are those of its data.
+      label_vectors: whether the labels are no classes.
+      fit: how images were brought to their size, as `data.fit` has it; None of what
+        is generated.
     """
 
     name: str
@@ -34,6 +38,9 @@ class ImageSet(Protocol):
     count: int | None
     size: tuple[int, int]
     classes: int
+    class_names: tuple[str, ...] | None
+    label_vectors: bool
+    fit: str | None
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """This process's share of each batch, endlessly.
@@ -82,6 +89,16 @@ class RealImages:
         """The source's."""
         return self.source.label_size
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The source's."""
+        return self.source.classes
+
+    @property
+    def label_vectors(self) -> bool:
+        """The source's."""
+        return self.source.label_vectors
+
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """See `ImageSet`."""
         batches = pipeline.batches(
@@ -107,11 +124,14 @@ class RealImages:
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A generator that is measured.
+    """A generator that is measured, with activations of float32 in all its layers.
+
+    Those of a network that is trained in lower precision have rounding errors that are
+    larger than what the small steps of path lengths change.
 
     Attributes:
       name: what results call it.
-      generator: the network.
+      generator: the network; becomes one of float32.
       variables: its variables, whole on every device.
       resolution: of the stage that it has reached; its images are enlarged to the full
         one by repeating pixels, as officially.
@@ -124,24 +144,38 @@ class Subject:
     resolution: int
     fade: float
 
+    def __post_init__(self):
+        """Replaces the network."""
+        full = self.generator.clone(dtype=jnp.dtype(jnp.float32))
+        object.__setattr__(self, "generator", full)
+
+    @property
+    def dtype(self) -> str:
+        """Of the activations."""
+        return self.generator.dtype.name
+
 
 @dataclasses.dataclass(frozen=True)
 class GeneratedImages:
     """Images of a generator.
 
     The z of image i is row i of numpy.random.RandomState(seed).randn(N, z_dim),
-    whatever N is. Classes are drawn from the data's, noise per image.
+    whatever N is. Classes are drawn with the shares that they have in the data, or all
+    alike if `class_weights` is None; noise per image.
     """
 
     subject: Subject
     devices: Parallel
     seed: int
-    class_weights: np.ndarray | None  # [L], share of each class; None: unconditional
+    class_weights: np.ndarray | None  # [L], share of each class
     truncation_psi: float
     noise: str = "random"
 
     fingerprint = None
     count = None
+    class_names = None
+    label_vectors = False
+    fit = None
 
     @property
     def name(self) -> str:
@@ -159,6 +193,13 @@ class GeneratedImages:
     def classes(self) -> int:
         """The network's."""
         return self.subject.generator.label_size
+
+    @property
+    def label_source(self) -> str | None:
+        """Where classes come from; None of unconditional networks."""
+        if not self.classes:
+            return None
+        return "uniform" if self.class_weights is None else "data"
 
     def latents(
         self, batch_size: int, each: int = 1

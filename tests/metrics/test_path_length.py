@@ -10,8 +10,10 @@ import pytest
 from stylegan_jax import interop
 from stylegan_jax.metrics.path_length import (
     Path,
+    averaged_down,
     crop_face,
     kept_distances,
+    on_white,
     step_images,
     with_new_noise,
 )
@@ -158,3 +160,56 @@ def test_noise_is_drawn_anew(sampler):
         np.testing.assert_array_equal(a, b)
         assert not np.allclose(a, c) and not np.allclose(a, old)
     assert first["params"] is variables["params"]
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "factor"),
+    [
+        (1024, 1024, 4),
+        (768, 768, 3),
+        (768, 1024, 2),
+        (1280, 768, 2),
+        (1024, 1280, 4),
+        (640, 896, 2),
+        (511, 600, 1),
+        (64, 64, 1),
+    ],
+)
+def test_blocks_that_divide_both_sides_are_averaged(height, width, factor):
+    rows = np.arange(height, dtype=np.float32)[:, None] + np.zeros((1, width))
+    small = averaged_down(jnp.asarray(rows[None, :, :, None]))
+    assert small.shape == (1, height // factor, width // factor, 1)
+    expected = factor * np.arange(height // factor) + (factor - 1) / 2
+    np.testing.assert_allclose(small[0, :, 0, 0], expected)
+
+
+def test_clear_is_white():
+    red = np.array([1.0, -1.0, -0.5])
+    pixels = np.array([[*red, 1.0], [*red, -1.0], [*red, 0.0], [*red, 1.5]])
+    found = on_white(jnp.asarray(pixels[None, None]))[0, 0]
+    np.testing.assert_allclose(found, [red, [1, 1, 1], (red + 1) / 2, red], atol=1e-6)
+    gray = jnp.ones((1, 2, 2, 1)) * 0.25
+    np.testing.assert_array_equal(on_white(gray), np.full((1, 2, 2, 3), 0.25))
+
+
+class Waves:
+    """A generator of RGBA rectangles whose images are linear in w."""
+
+    resolution, base_size = 1024, (3, 4)
+
+    def apply(self, variables, x, *rest, method, **settings):
+        if method == "map":
+            return x[:, None]
+        height, width = (side * self.resolution // 4 for side in self.base_size)
+        ramp = jnp.arange(height * width * 4).reshape(height, width, 4) / 1e8
+        return x[:, 0, :1, None, None] * ramp
+
+
+def test_steps_of_rgba_rectangles():
+    z = np.array([[0.5]], np.float32), np.array([[1.5]], np.float32)
+    path = Path("w", False, False, epsilon=0.25)
+    with jax.disable_jit():
+        ends = step_images(Waves(), {}, *z, None, np.zeros(1, np.float32), path)
+    for end in ends:
+        assert end.shape == (1, 384, 512, 3)
+    assert np.max(np.abs(ends[0] - ends[1])) > 0.01
