@@ -32,12 +32,12 @@ from stylegan_jax.metrics import (
     result,
     table,
 )
-from stylegan_jax.metrics.image_sets import (
+from stylegan_jax.metrics.generated_images import (
     GeneratedImages,
-    RealImages,
     Subject,
     class_weights,
 )
+from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.parallel import Parallel
 
 FLAGS = flags.FLAGS

@@ -9,7 +9,7 @@ from stylegan_jax import reporting
 from stylegan_jax.data.pipeline import UnusableImage
 from stylegan_jax.metrics import collecting, of_generator, requirements
 from stylegan_jax.metrics.collected import Collected
-from stylegan_jax.metrics.image_sets import GeneratedImages
+from stylegan_jax.metrics.generated_images import GeneratedImages
 from stylegan_jax.metrics.request import Asked, Means
 from stylegan_jax.metrics.result import Conditions, Measurement, Result
 from stylegan_jax.metrics.table import PathMetric, SetMetric

@@ -15,12 +15,12 @@ from stylegan_jax.metrics import (
     requirements,
     table,
 )
-from stylegan_jax.metrics.image_sets import (
+from stylegan_jax.metrics.generated_images import (
     GeneratedImages,
-    RealImages,
     Subject,
     class_weights,
 )
+from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.result import Measurement, Result, failures_told
 from stylegan_jax.models import Generator, Variables
 from stylegan_jax.parallel import Parallel

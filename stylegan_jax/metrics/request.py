@@ -8,7 +8,8 @@ import numpy as np
 
 from stylegan_jax import reporting
 from stylegan_jax.metrics.collected import Networks
-from stylegan_jax.metrics.image_sets import GeneratedImages, ImageSet, RealImages
+from stylegan_jax.metrics.generated_images import GeneratedImages
+from stylegan_jax.metrics.image_sets import ImageSet, RealImages
 from stylegan_jax.metrics.real_cache import RealCache
 from stylegan_jax.metrics.table import Metric, SetMetric
 from stylegan_jax.parallel import Parallel

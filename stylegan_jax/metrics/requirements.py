@@ -1,6 +1,6 @@
 """Whether all that metrics need is there, as far as it can be known beforehand."""
 
-from stylegan_jax.metrics.image_sets import GeneratedImages
+from stylegan_jax.metrics.generated_images import GeneratedImages
 from stylegan_jax.metrics.networks.detectors import KINDS
 from stylegan_jax.metrics.request import Asked
 from stylegan_jax.metrics.table import Metric, SeparabilityMetric, SetMetric

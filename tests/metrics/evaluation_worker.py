@@ -12,7 +12,8 @@ import jax
 from stylegan_jax import parallel
 from stylegan_jax.data.sources import plain
 from stylegan_jax.metrics import request, table
-from stylegan_jax.metrics.image_sets import GeneratedImages, RealImages
+from stylegan_jax.metrics.generated_images import GeneratedImages
+from stylegan_jax.metrics.image_sets import RealImages
 from tests.metrics import stand_ins
 
 

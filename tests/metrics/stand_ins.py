@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from stylegan_jax import models
-from stylegan_jax.metrics import collected, evaluation, image_sets, request
+from stylegan_jax.metrics import collected, evaluation, generated_images, request
 from stylegan_jax.metrics.networks.detector import Features
 from stylegan_jax.metrics.result import Result
 from stylegan_jax.parallel import Parallel
@@ -51,7 +51,9 @@ def brightness(images: np.ndarray) -> np.ndarray:
     return np.stack([bright, left - right], axis=1)
 
 
-def subject(devices: Parallel, classes: int = 0, seed: int = 0) -> image_sets.Subject:
+def subject(
+    devices: Parallel, classes: int = 0, seed: int = 0
+) -> generated_images.Subject:
     """An untrained generator of 16x16."""
     e = tiny.experiment()
     generator, _ = models.build(e.model, e.data, classes)
@@ -59,7 +61,7 @@ def subject(devices: Parallel, classes: int = 0, seed: int = 0) -> image_sets.Su
     z = np.zeros((1, generator.z_dim), np.float32)
     variables = jax.jit(generator.init)(jax.random.key(seed), z, labels)
     variables = devices.replicate(jax.device_get(variables))
-    return image_sets.Subject("untrained", generator, variables, 16, 1.0)
+    return generated_images.Subject("untrained", generator, variables, 16, 1.0)
 
 
 def means(devices: Parallel, **changes) -> request.Means:

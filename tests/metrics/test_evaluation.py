@@ -24,7 +24,8 @@ from stylegan_jax.metrics import (
 )
 from stylegan_jax.metrics import result as result_module
 from stylegan_jax.metrics.collected import Networks
-from stylegan_jax.metrics.image_sets import GeneratedImages, RealImages, Subject
+from stylegan_jax.metrics.generated_images import GeneratedImages, Subject
+from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.precision_recall import precision_recall
 from stylegan_jax.metrics.result import Measurement
 from stylegan_jax.models import stylegan1

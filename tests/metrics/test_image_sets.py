@@ -8,12 +8,12 @@ import pytest
 
 from stylegan_jax import reporting
 from stylegan_jax.metrics.collected import on_white
-from stylegan_jax.metrics.image_sets import (
+from stylegan_jax.metrics.generated_images import (
     GeneratedImages,
-    RealImages,
     Subject,
     class_weights,
 )
+from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.path_length import Path, step_images
 from stylegan_jax.models import stylegan1, stylegan2
 from tests.metrics import stand_ins

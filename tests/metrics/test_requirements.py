@@ -6,7 +6,8 @@ import pytest
 
 from stylegan_jax.data.sources import plain
 from stylegan_jax.metrics import evaluation, requirements
-from stylegan_jax.metrics.image_sets import GeneratedImages, RealImages, Subject
+from stylegan_jax.metrics.generated_images import GeneratedImages, Subject
+from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.models import stylegan1, stylegan2
 from tests.metrics import stand_ins
 from tests.metrics.two_sets import two_sets
