@@ -29,7 +29,8 @@ class Collected:
       patches: of a Laplacian pyramid's levels.
       similarity: MS-SSIM [N/2] of images 0 and 1, 2 and 3, ...
       distances: perceptual distances [N/2] of the same pairs.
-      class_names: by number; empty without labels.
+      class_names: number -> name of all classes of the data, also of those that none of
+        these images is of; empty of generated images.
       failures: quantity -> why it could not be had.
     """
 
@@ -41,7 +42,7 @@ class Collected:
     patches: Descriptors | None = None
     similarity: np.ndarray | None = None
     distances: np.ndarray | None = None
-    class_names: tuple[str, ...] = ()
+    class_names: dict[int, str] = dataclasses.field(default_factory=dict)
     failures: dict[str, str] = dataclasses.field(default_factory=dict)
 
 

@@ -39,7 +39,7 @@ def collect_reals(
     known: dict[int, Collected] = {}
     missing: dict[int, set[str]] = {}
     for count, names in wanted.items():
-        known[count] = Collected(count, class_names=asked.reals.class_names or ())
+        known[count] = Collected(count, class_names=asked.reals.present_classes)
         for name in sorted(names):  # alike on all processes
             stored = None
             if means.cache is not None and name in _KEPT:

@@ -90,6 +90,12 @@ class RealImages:
         return self.source.classes
 
     @property
+    def present_classes(self) -> dict[int, str]:
+        """Number -> name of the classes that have images."""
+        totals = zip(self.source.classes, self.source.label_totals, strict=True)
+        return {i: name for i, (name, total) in enumerate(totals) if total}
+
+    @property
     def label_vectors(self) -> bool:
         """The source's."""
         return self.source.label_vectors

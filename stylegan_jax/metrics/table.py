@@ -137,12 +137,13 @@ def _pr(reals: Collected, generated: Collected) -> list[Measurement]:
 
 def _fid_per_class(reals: Collected, generated: Collected) -> list[Measurement]:
     values, few = {}, []
-    for label in np.union1d(reals.classes, generated.classes).astype(int).tolist():
+    seen = np.union1d(reals.classes, generated.classes).astype(int).tolist()
+    for label in sorted({*seen, *reals.class_names}):
         sets = [x.pool[x.classes == label] for x in (reals, generated)]
         if min(map(len, sets)) > 1:
             values[label] = frechet_distance(*map(fit, sets)).value
         else:
-            name = reals.class_names[label] if reals.class_names else label
+            name = reals.class_names.get(label, label)
             few.append("{} ({} real, {} generated)".format(name, *map(len, sets)))
     if few:
         shown = ", ".join(few[:MAX_NAMED]) + ", ..." * (len(few) > MAX_NAMED)

@@ -19,7 +19,7 @@ def test_reals_are_seen_once_and_remembered(devices, emoji, tmp_path):
     warnings = []
     cache = RealCache(tmp_path / "cache", warnings.append)
     names = ["fid50k", "fid50k_full", "kid", "msssim", "fid_per_class"]
-    asked = two_sets(devices, emoji, names)
+    asked = two_sets(devices, emoji, names, images=160)
 
     def take(asked=asked, seed=0):
         detector = stand_ins.Projection(seed=seed)
@@ -31,20 +31,20 @@ def test_reals_are_seen_once_and_remembered(devices, emoji, tmp_path):
 
     padded = -(-emoji.num_images // 16) * 16
     seen, values = take()
-    assert seen == padded + 48  # each set once, whatever was asked of it
+    assert seen == padded + 160  # each set once, whatever was asked of it
     files = sorted((tmp_path / "cache").iterdir())
     assert len(files) == 6 and not any(f.name.startswith(".") for f in files)
     seen, again = take()
-    assert seen == 48 and again == values
+    assert seen == 160 and again == values
     # Other weights, and other reals, are others.
     seen, other = take(seed=1)
-    assert seen == padded + 48 and other["kid"] != values["kid"]
+    assert seen == padded + 160 and other["kid"] != values["kid"]
     moved = dataclasses.replace(asked.reals, fit="crop")
     seen, _ = take(dataclasses.replace(asked, reals=moved))
-    assert seen == padded + 48
+    assert seen == padded + 160
     mirrored = dataclasses.replace(asked.reals, mirror=True)
     seen, _ = take(dataclasses.replace(asked, reals=mirrored))
-    assert seen == padded + 48
+    assert seen == padded + 160
     assert not warnings
     # Damage is noticed, told and mended.
     for file in files[:2]:
@@ -56,7 +56,7 @@ def test_reals_are_seen_once_and_remembered(devices, emoji, tmp_path):
     assert mended == values and len(warnings) == 3
     assert all("is damaged" in text and "made again" in text for text in warnings)
     seen, _ = take()
-    assert seen == 48 and len(warnings) == 3
+    assert seen == 160 and len(warnings) == 3
 
 
 def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(devices, emoji, tmp_path):

@@ -7,11 +7,11 @@ from stylegan_jax.metrics import frechet, table
 from stylegan_jax.metrics.collected import Collected
 
 
-def collected(classes, seed):
+def collected(classes, seed, names="ab"):
     pool = np.random.default_rng(seed).normal(size=(len(classes), 3))
-    return Collected(
-        len(classes), pool=pool, classes=np.array(classes), class_names=("a", "b", "c")
-    )
+    found = Collected(len(classes), pool=pool, classes=np.array(classes))
+    found.class_names = dict(enumerate(names))
+    return found
 
 
 def test_fid_per_class_is_the_mean_of_all():
@@ -31,7 +31,8 @@ def test_fid_per_class_is_the_mean_of_all():
         ([0, 0, 1, 1], [0, 0, 0, 0], r"1 of 2 classes .*: b \(2 real, 0 generated\);"),
         ([0, 0, 1, 1], [0, 0, 0, 1], r"b \(2 real, 1 generated\); use more images"),
         ([0, 0, 0, 1], [0, 0, 1, 1], r"b \(1 real, 2 generated\)"),
-        ([0, 0, 0, 0], [0, 0, 2, 2], r"c \(0 real, 2 generated\)"),
+        ([0, 0, 0, 0], [0, 0, 0, 0], r"1 of 2 .*: b \(0 real, 0 generated\)"),
+        ([0, 0, 1, 1], [0, 0, 2, 2], r"2 of 3 .*, 2 \(0 real, 2 generated\)"),
         ([0, 1], [1, 0], r"2 of 2 classes .*: a \(1 real, 1 generated\), b"),
     ],
 )
