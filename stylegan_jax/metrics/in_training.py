@@ -32,8 +32,8 @@ class Outcome:
     """What an evaluation means for the run.
 
     Attributes:
-      score: of `evaluation.best`, more is better; None if none was chosen.
-      alarm: one line; None if nothing points to a collapse.
+      score: of `evaluation.best`, more is better; None if none was chosen, or it failed.
+      alarm: one line; None if nothing failed or points to a collapse.
     """
 
     score: float | None
