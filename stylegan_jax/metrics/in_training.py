@@ -32,7 +32,7 @@ class Outcome:
     """What an evaluation means for the run.
 
     Attributes:
-      score: of `evaluation.best`, more is better; None if none was chosen, or it failed.
+      score: of `evaluation.best`, more is better; None if none was, or it failed.
       alarm: one line; None if nothing failed or points to a collapse.
     """
 

@@ -25,9 +25,10 @@ def test_others_are_told(tmp_path, name):
 
 def test_buckets_are_probed_beside_the_file(tmp_path, monkeypatch):
     target = paths.open_path(tmp_path / "metrics.jsonl")
+    missing = paths.open_path(tmp_path / "missing" / "x.jsonl")
     target.write_text("line\n")
     monkeypatch.setattr(paths, "scheme_of", lambda path: "gs")
     records.check_writable(target)
     assert [x.name for x in tmp_path.iterdir()] == ["metrics.jsonl"]
     with pytest.raises(ValueError, match="can't be written"):
-        records.check_writable(paths.open_path(tmp_path / "missing" / "x.jsonl"))
+        records.check_writable(missing)
