@@ -7,12 +7,13 @@ import zipfile
 
 import numpy as np
 import pytest
+from absl import app
 from PIL import Image
 
 from stylegan_jax import evaluate, models, parallel, paths, workdir
 from stylegan_jax.data import sources
 from stylegan_jax.data.sources import plain
-from stylegan_jax.metrics import table
+from stylegan_jax.metrics import command_line, table
 from tests import tiny
 from tests.metrics import stand_ins
 from tests.test_reporting import tensorboard_events
@@ -245,3 +246,15 @@ def test_classes_of_other_data_are_those_of_the_run(stored, monkeypatch):
     stored(numbers[:5], None, data="builtin")
     with pytest.raises(ValueError, match="has 8 classes, runs/it has 5"):
         evaluate.of_workdir(metrics, here)
+
+
+def test_contradicting_flags_and_an_unusable_out_end_it_at_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(command_line, "given", lambda: {"workdir", "images_a"})
+    with pytest.raises(app.UsageError, match="--workdir and --images_a exclude"):
+        evaluate.main(["evaluate"])
+    monkeypatch.setattr(command_line, "given", lambda: {"workdir"})
+    given = {"workdir": str(tmp_path), "out": str(tmp_path / "missing" / "x.jsonl")}
+    given |= {"metrics": ["swd"], "distributed": False, "coordinator": None}
+    monkeypatch.setattr(evaluate, "FLAGS", types.SimpleNamespace(**given))
+    with pytest.raises(ValueError, match="results can't be written to .*x.jsonl"):
+        evaluate.main(["evaluate"])

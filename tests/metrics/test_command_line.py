@@ -4,6 +4,7 @@ import inspect
 import re
 
 import pytest
+from absl import flags
 
 from stylegan_jax.metrics import command_line
 from stylegan_jax.metrics.command_line import EXCLUDES, NEEDS, contradictions
@@ -51,3 +52,12 @@ def test_every_rule_is_of_flags_that_there_are():
     rules = list(NEEDS.items()) + list(EXCLUDES.items())
     named = {name for flag, others in rules for name in (flag, *others)}
     assert named <= declared
+
+
+def test_flags_without_a_value_are_not_given(monkeypatch):
+    values = flags.FlagValues()
+    for name in ("workdir", "images_a", "data", "out"):
+        flags.DEFINE_string(name, None, "", flag_values=values)
+    values(["evaluate", "--workdir=runs/it", "--images_a="])
+    monkeypatch.setattr(command_line, "FLAGS", values)
+    assert command_line.given() == {"workdir"}
