@@ -13,6 +13,7 @@ import re
 
 import jax
 from absl import app, flags
+from etils import epath
 
 from stylegan_jax import host_memory, parallel, paths, workdir
 from stylegan_jax.checkpoint import CheckpointError
@@ -21,14 +22,22 @@ from stylegan_jax.data.interface import Source
 from stylegan_jax.data.sources import plain
 from stylegan_jax.front_door import reporting_errors
 from stylegan_jax.live_line import LiveLine
-from stylegan_jax.metrics import evaluation, opening, records, result, table
-from stylegan_jax.metrics.image_sets import (
+from stylegan_jax.metrics import (
+    command_line,
+    evaluation,
+    opening,
+    records,
+    request,
+    requirements,
+    result,
+    table,
+)
+from stylegan_jax.metrics.generated_images import (
     GeneratedImages,
-    RealImages,
     Subject,
     class_weights,
 )
-from stylegan_jax.metrics.networks.detectors import KINDS
+from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.parallel import Parallel
 
 FLAGS = flags.FLAGS
@@ -36,11 +45,12 @@ HEARTBEAT_SECONDS = 100
 
 
 def main(argv: list[str]) -> None:
-    """Takes the metrics, prints a table and appends to `metrics.jsonl`."""
+    """Takes the metrics; tells each, and appends it to `metrics.jsonl`, as it comes."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
-    if bool(FLAGS.workdir) == bool(FLAGS.images_a and FLAGS.images_b):
-        raise app.UsageError("give --workdir, or both --images_a and --images_b")
+    problems = command_line.contradictions(command_line.given())
+    if problems:
+        raise app.UsageError("\n  ".join(["the flags do not fit:", *problems]))
     metrics = table.find([name.strip() for name in FLAGS.metrics if name.strip()])
     host_memory.keep_freed_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
@@ -48,10 +58,13 @@ def main(argv: list[str]) -> None:
             FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id, HEARTBEAT_SECONDS
         )
     devices = parallel.data_parallel()
+    directory = paths.open_path(FLAGS.workdir or ".")
+    out = paths.open_path(FLAGS.out) if FLAGS.out else directory / records.FILE
+    _check_writable(out, devices)
     live = LiveLine()
     asked = (of_workdir if FLAGS.workdir else of_folders)(metrics, devices)
     # Before networks are loaded, or even downloaded.
-    evaluation.check(asked, FLAGS.attributes is not None)
+    requirements.check(asked, FLAGS.attributes is not None, FLAGS.features)
     means = opening.means(
         metrics,
         devices,
@@ -64,34 +77,67 @@ def main(argv: list[str]) -> None:
         show_progress=live if devices.is_main else lambda *_: None,
         on_warning=lambda text: print(f"WARNING: {text}"),
     )
-    devices.check_agreement(evaluation.facts(asked, means))
+    devices.check_agreement(request.facts(asked, means))
+    lines = result.Table(table.numbers(metrics))
+    results: list[result.Result] = []
+    failures: dict[str, str] = {}
+    if devices.is_main:
+        print(lines.head, flush=True)
     try:
-        results = evaluation.evaluate(asked, means)
+        for taken in evaluation.evaluate(asked, means):
+            live.clear()
+            if taken.failure is not None:
+                failures[taken.metric] = taken.failure
+            if devices.is_main:
+                results += taken.results
+                for found in taken.results:
+                    print(lines.row(found), flush=True)
+                _append(out, taken.results)
     finally:
         live.clear()
-    if not devices.is_main:
-        return
-    print(result.table(results))
-    directory = paths.open_path(FLAGS.workdir or ".")
-    out = FLAGS.out or directory / records.FILE
-    records.append(out, results)
-    if FLAGS.workdir and paths.scheme_of(FLAGS.workdir) is None:
-        records.to_tensorboard(directory / "tensorboard", results)
-    print(f"appended to {out}")
+        if results and FLAGS.workdir and paths.scheme_of(FLAGS.workdir) is None:
+            records.to_tensorboard(directory / "tensorboard", results)
+    if results:
+        print(f"appended to {out}")
+    if failures:
+        told = ["these metrics could not be taken:", *result.failures_told(failures)]
+        raise ValueError("\n  ".join(told))
 
 
-def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> evaluation.Asked:
+def _check_writable(out: epath.Path, devices: Parallel) -> None:
+    """Raises ValueError on all processes if the first one can't write there."""
+    problem = None
+    if devices.is_main:
+        try:
+            records.check_writable(out)
+        except ValueError as error:
+            problem = str(error)
+    if devices.any_process(problem is not None)():
+        raise ValueError(problem or f"process 0 can't write to {out}")
+
+
+def _append(out: epath.Path, results: list[result.Result]) -> None:
+    """Others wait for this process, and the next ones may have more luck."""
+    try:
+        records.append(out, results)
+    except OSError as error:
+        print(f"WARNING: {out} could not be written: {error}", flush=True)
+
+
+def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> request.Asked:
     """A generator against the data that it was trained on, or --data."""
     trained = workdir.load_generator(paths.open_path(FLAGS.workdir), FLAGS.step)
-    reals = real_source(trained)
+    needs_data = table.takes_reals(metrics) or bool(trained.classes)
+    reals = real_source(trained) if needs_data or FLAGS.data is not None else None
     weights = None
     if trained.classes and reals is not None:
-        if reals.label_size != len(trained.classes):
-            raise ValueError(
-                f"{reals.name} has {reals.label_size} classes, {FLAGS.workdir} has "
-                f"{len(trained.classes)}; give its own data with --data"
-            )
+        _check_classes(reals, trained)
         weights = class_weights(reals)
+    elif trained.classes and devices.is_main:
+        print(
+            f"NOTE: {FLAGS.workdir} has no data, so its {len(trained.classes)} classes "
+            "are drawn uniformly; --data gives them the shares of a data set"
+        )
     subject = Subject(
         name=FLAGS.workdir,
         generator=trained.generator,
@@ -100,7 +146,7 @@ def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> evaluatio
         fade=trained.fade,
     )
     fit = FLAGS.fit if FLAGS.data is not None else trained.experiment.data.fit
-    return evaluation.Asked(
+    return request.Asked(
         metrics=metrics,
         reals=None
         if reals is None
@@ -118,6 +164,28 @@ def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> evaluatio
     )
 
 
+def _check_classes(reals: Source, trained: workdir.Trained) -> None:
+    """Raises ValueError if the classes of other reals are not those of the network.
+
+    A conversion knows how many it has, but not their names.
+    """
+    ours, theirs = trained.classes, reals.classes
+    if len(ours) == len(theirs) and (trained.step is None or ours == theirs):
+        return
+    first = next(
+        (
+            f": number {i} is {a!r} and {b!r}"
+            for i, (a, b) in enumerate(zip(theirs, ours, strict=False))
+            if trained.step is not None and a != b
+        ),
+        "",
+    )
+    raise ValueError(
+        f"{reals.name} has {len(theirs)} classes, {FLAGS.workdir} has {len(ours)}, and "
+        f"they must be the same{first}; give its own data with --data"
+    )
+
+
 def real_source(trained: workdir.Trained) -> Source | None:
     """The real images of a run; None of a conversion, unless --data says where."""
     if FLAGS.data is not None:
@@ -130,7 +198,7 @@ def real_source(trained: workdir.Trained) -> Source | None:
     return sources.open_source(trained.experiment.data)
 
 
-def of_folders(metrics: dict[str, table.Metric], devices: Parallel) -> evaluation.Asked:
+def of_folders(metrics: dict[str, table.Metric], devices: Parallel) -> request.Asked:
     """Images b against images a, in the size of the smaller ones or in --size."""
     both = FLAGS.images_a, FLAGS.images_b
     if FLAGS.size is not None:
@@ -147,7 +215,7 @@ def of_folders(metrics: dict[str, table.Metric], devices: Parallel) -> evaluatio
         )
         for path, mirror in zip(both, (FLAGS.mirror_reals, False), strict=True)
     )
-    return evaluation.Asked(
+    return request.Asked(
         metrics=metrics,
         reals=a,
         generated=b,
@@ -171,41 +239,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
-def define_flags() -> None:
-    """Declares the command line."""
-    flags.DEFINE_string("workdir", None, "Directory of a run or of a conversion.")
-    flags.DEFINE_string("images_a", None, "Folder, zip or prepared set: the reals.")
-    flags.DEFINE_string("images_b", None, "Another, to be compared with them.")
-    flags.DEFINE_list("metrics", ["swd", "msssim"], "Names; a wrong one lists all.")
-    flags.DEFINE_integer(
-        "images", None, "Generated images; default: the metric's own.", lower_bound=2
-    )
-    flags.DEFINE_enum("features", "inception", list(KINDS), "Network of features.")
-    flags.DEFINE_string("detector", None, "Its weights; default: found or fetched.")
-    flags.DEFINE_string("vgg16", None, "VGG16's weights, for LPIPS; likewise.")
-    flags.DEFINE_string("attributes", None, "For ls: package.module:function.")
-    flags.DEFINE_integer("seed", 0, "Of all that is drawn.", lower_bound=0)
-    flags.DEFINE_float("truncation_psi", 1.0, "1 is all variety, as papers have it.")
-    flags.DEFINE_enum(
-        "noise", "random", ["const", "random", "none"], "Per-pixel noise."
-    )
-    flags.DEFINE_integer("step", None, "Number of the checkpoint; default: the newest.")
-    flags.DEFINE_string("data", None, "Other reals for --workdir: as --images_a.")
-    flags.DEFINE_bool("mirror_reals", False, "Flip half of the reals left-right.")
-    flags.DEFINE_string(
-        "size", None, "SIDE or HEIGHTxWIDTH that images are brought to."
-    )
-    flags.DEFINE_enum("fit", "exact", ["exact", "crop"], "How they are brought to it.")
-    flags.DEFINE_integer("batch_size", 32, "Images at once.", lower_bound=2)
-    flags.DEFINE_string("cache", opening.CACHE, "Of real statistics; empty: none.")
-    flags.DEFINE_string("out", None, "File to append to; default: metrics.jsonl.")
-    flags.DEFINE_bool("distributed", False, "One of several processes.")
-    flags.DEFINE_string("coordinator", None, "host:port of process 0; default: found.")
-    flags.DEFINE_integer("num_processes", None, "With --coordinator: how many.")
-    flags.DEFINE_integer("process_id", None, "With --coordinator: which one this is.")
-
-
 if __name__ == "__main__":
-    define_flags()
+    command_line.define()
     with reporting_errors(ValueError, CheckpointError, OSError):
         app.run(main)

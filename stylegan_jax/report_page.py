@@ -13,6 +13,7 @@ from PIL import Image
 
 from stylegan_jax import charts
 from stylegan_jax.charts import Mark, Series
+from stylegan_jax.metrics import comparable
 from stylegan_jax.reporting import LOG
 
 FILE = "report.html"
@@ -175,16 +176,16 @@ def _metrics(
     results: list[dict[str, Any]],
 ) -> dict[str, dict[str, dict[float, float]]]:
     """Metric -> line -> kimg -> value; a line is of one way to take the metric."""
-    found: dict[str, dict[str, dict[float, float]]] = {}
+    found: dict[str, dict[comparable.Way, dict[float, float]]] = {}
     for row in results:
         if row.keys() >= {"name", "value"} and row.get("kimg") is not None:
-            ways = found.setdefault(str(row["name"]), {})
-            images, psi = row.get("images_generated"), row.get("truncation_psi")
-            way = f"{images} images" + (
-                f", psi {psi:g}" if psi not in (None, 1) else ""
-            )
-            ways.setdefault(way, {})[row["kimg"]] = _number(row["value"])
-    return dict(sorted(found.items()))
+            way = comparable.way(row)
+            points = found.setdefault(str(row["name"]), {}).setdefault(way, {})
+            points[row["kimg"]] = _number(row["value"])
+    return {
+        name: dict(zip(comparable.told_apart(list(ways)), ways.values(), strict=True))
+        for name, ways in sorted(found.items())
+    }
 
 
 def _chart(title: str, lines: dict[str, dict[float, float]], marks: list[Mark]) -> str:

@@ -2,15 +2,18 @@
 
 import json
 import socket
+import types
 import zipfile
 
 import numpy as np
 import pytest
+from absl import app
 from PIL import Image
 
-from stylegan_jax import evaluate, parallel, paths, workdir
+from stylegan_jax import evaluate, models, parallel, paths, workdir
 from stylegan_jax.data import sources
 from stylegan_jax.data.sources import plain
+from stylegan_jax.metrics import command_line, table
 from tests import tiny
 from tests.metrics import stand_ins
 from tests.test_reporting import tensorboard_events
@@ -29,11 +32,11 @@ def rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def write_images(folder, count, size, seed=0):
+def write_images(folder, count, size, seed=0, levels=256):
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     for i in range(count):
-        picture = rng.integers(0, 256, (*size, 3), np.uint8)
+        picture = rng.integers(0, levels, (*size, 3), np.uint8)
         Image.fromarray(picture).save(folder / f"{i:03d}.png")
     return folder
 
@@ -133,10 +136,18 @@ def test_two_sets_of_images(tmp_path):
         for path in write_images(tmp_path / "b", 10, (16, 24), seed=1).iterdir():
             file.write(path, path.name)
     both = (f"--images_a={folder}", f"--images_b={archive}")
-    out = f"--out={tmp_path / 'metrics.jsonl'}"
-    first = start(*both, out, "--cache=", "--batch_size=8")
+    out = "--out=~/metrics.jsonl"
+    first = tiny.start(
+        "stylegan_jax.evaluate",
+        *(*both, out, "--cache=", "--batch_size=8"),
+        HOME=str(tmp_path),
+    )
     wrong = start(*both, "--metrics=swd,ppl_w_end")
-    unknown = start(*both, "--metrics=fid")
+    flat = write_images(tmp_path / "flat", 10, (16, 16), levels=1)
+    failing = start(
+        *(f"--images_a={flat}", f"--images_b={flat}", "--cache="),
+        f"--out={tmp_path / 'flat.jsonl'}",
+    )
     tiny.finish(first)
     swd, msssim = rows(tmp_path / "metrics.jsonl")
     assert swd["size"] == [16, 24]  # of the smaller ones
@@ -145,7 +156,13 @@ def test_two_sets_of_images(tmp_path):
     assert swd["generated"] == f"zip {archive}" and swd["generated_fingerprint"]
     assert swd["truncation_psi"] is None and swd["checkpoint"] is None
     assert 0 < msssim["value"] < 1
-    assert "did you mean fid50k" in tiny.failure(unknown)
+    assert msssim["dataset_fit"] == msssim["generated_fit"] == "exact"
+    assert msssim["batch_size"] == 8 and msssim["label_source"] is None
+    # What could be taken is kept, and the rest told.
+    told = tiny.failure(failing)
+    assert "these metrics could not be taken:\n  swd: the images have no det" in told
+    [kept] = rows(tmp_path / "flat.jsonl")
+    assert kept["name"] == "msssim"
     assert "ppl_w_end needs a generator, not only its images" in tiny.failure(wrong)
 
 
@@ -167,3 +184,77 @@ def test_sizes():
     for text in ("0", "64x", "a"):
         with pytest.raises(ValueError, match="height x width"):
             evaluate.parse_size(text)
+
+
+@pytest.fixture
+def stored(monkeypatch):
+    """Says what is in the workdir, and which flags are given; nothing is opened."""
+
+    def set_up(classes, step, **given):
+        e = tiny.experiment({"data.conditional": bool(classes)})
+        size = len(classes)
+        generator, _ = models.build(e.model, e.data, size)
+        trained = workdir.Trained(generator, {}, e, 16, 1.0, classes, 0, step)
+        flags = {"workdir": "runs/it", "step": None, "data": None, "seed": 0}
+        flags |= {"fit": "exact", "mirror_reals": False, "truncation_psi": 1.0}
+        flags |= {"noise": "random", "images": None}
+        monkeypatch.setattr(evaluate, "FLAGS", types.SimpleNamespace(**flags | given))
+        monkeypatch.setattr(workdir, "load_generator", lambda path, step: trained)
+
+    return set_up
+
+
+def test_data_are_opened_only_for_metrics_that_look_at_them(stored, monkeypatch):
+    def gone(data):
+        raise FileNotFoundError("the data have moved")
+
+    monkeypatch.setattr(sources, "open_source", gone)
+    here = parallel.data_parallel()
+    stored((), 24)
+    asked = evaluate.of_workdir(table.find(["is", "ppl_w_end"]), here)
+    assert asked.reals is None
+    with pytest.raises(FileNotFoundError, match="have moved"):
+        evaluate.of_workdir(table.find(["is", "kid"]), here)
+    # Shares of classes are needed whatever the metric is.
+    stored(("a", "b"), 24)
+    with pytest.raises(FileNotFoundError, match="have moved"):
+        evaluate.of_workdir(table.find(["is"]), here)
+
+
+def test_conversions_without_data_draw_classes_uniformly(stored, capsys):
+    stored(("0", "1"), None)
+    asked = evaluate.of_workdir(table.find(["is"]), parallel.data_parallel())
+    assert asked.generated.label_source == "uniform"
+    assert "2 classes are drawn uniformly; --data gives" in capsys.readouterr().out
+    stored((), None)
+    evaluate.of_workdir(table.find(["is"]), parallel.data_parallel())
+    assert not capsys.readouterr().out
+
+
+def test_classes_of_other_data_are_those_of_the_run(stored, monkeypatch):
+    here, metrics = parallel.data_parallel(), table.find(["is"])
+    names = plain.open_plain("builtin", (16, 16), "exact").classes
+    monkeypatch.setattr(evaluate, "class_weights", lambda source: np.full(8, 1 / 8))
+    numbers = tuple(map(str, range(8)))
+    for classes, step in ((names, 24), (numbers, None)):
+        stored(classes, step, data="builtin")
+        found = evaluate.of_workdir(metrics, here)
+        assert found.generated.label_source == "data"
+    stored(numbers, 24, data="builtin")
+    with pytest.raises(ValueError, match="number 0 is 'activities' and '0'; give its"):
+        evaluate.of_workdir(metrics, here)
+    stored(numbers[:5], None, data="builtin")
+    with pytest.raises(ValueError, match="has 8 classes, runs/it has 5"):
+        evaluate.of_workdir(metrics, here)
+
+
+def test_contradicting_flags_and_an_unusable_out_end_it_at_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(command_line, "given", lambda: {"workdir", "images_a"})
+    with pytest.raises(app.UsageError, match="--workdir and --images_a exclude"):
+        evaluate.main(["evaluate"])
+    monkeypatch.setattr(command_line, "given", lambda: {"workdir"})
+    given = {"workdir": str(tmp_path), "out": str(tmp_path / "missing" / "x.jsonl")}
+    given |= {"metrics": ["swd"], "distributed": False, "coordinator": None}
+    monkeypatch.setattr(evaluate, "FLAGS", types.SimpleNamespace(**given))
+    with pytest.raises(ValueError, match="results can't be written to .*x.jsonl"):
+        evaluate.main(["evaluate"])

@@ -103,7 +103,7 @@ def test_a_report(run):
     ]
     legends = figures(text)[0].findall("figcaption/span")
     assert ["".join(x.itertext()) for x in legends] == [
-        "64 images",
+        "64 images, psi 1",
         "64 images, psi 0.7",
     ]
     assert "<p>Updates skipped: 0.</p>" in text

@@ -29,6 +29,9 @@ class Collected:
       patches: of a Laplacian pyramid's levels.
       similarity: MS-SSIM [N/2] of images 0 and 1, 2 and 3, ...
       distances: perceptual distances [N/2] of the same pairs.
+      class_names: number -> name of all classes of the data, also of those that none of
+        these images is of; empty of generated images.
+      failures: quantity -> why it could not be had.
     """
 
     count: int = 0
@@ -39,6 +42,8 @@ class Collected:
     patches: Descriptors | None = None
     similarity: np.ndarray | None = None
     distances: np.ndarray | None = None
+    class_names: dict[int, str] = dataclasses.field(default_factory=dict)
+    failures: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +75,14 @@ class Order:
         if "patches" in self.quantities:
             self._patches = Descriptors(np.random.RandomState(seed))
         self._parts: dict[str, list[np.ndarray]] = {}
+        self._failures: dict[str, str] = {}
 
     @property
     def wanted(self) -> frozenset[str]:
         """What has still to be gathered."""
-        return self.quantities if self.count < self.limit else frozenset()
+        if self.count >= self.limit:
+            return frozenset()
+        return self.quantities - self._failures.keys()
 
     def add(self, rows: dict[str, np.ndarray]) -> None:
         """Takes a batch: quantity -> rows, one per image or per pair."""
@@ -84,7 +92,10 @@ class Order:
             part = rows[name][: left // 2 if pairs else left]
             if name == "moments":
                 self._moments = self._moments or Moments(part.shape[1])
-                self._moments.add(part)
+                try:
+                    self._moments.add(part)
+                except ValueError as error:  # others may still be had
+                    self._failures[name], self._moments = str(error), None
             elif name == "patches":
                 self._patches.add(part)
             else:
@@ -93,7 +104,9 @@ class Order:
 
     def collected(self) -> Collected:
         """All of it, in the end."""
-        found = Collected(self.count, patches=self._patches)
+        found = Collected(
+            self.count, patches=self._patches, failures=dict(self._failures)
+        )
         if self._moments is not None:
             found.gaussian = self._moments.gaussian()
         for name in list(self._parts):  # each freed before the next is joined

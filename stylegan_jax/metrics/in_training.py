@@ -7,15 +7,21 @@ from etils import epath
 
 from stylegan_jax.config import Experiment
 from stylegan_jax.data.interface import Source
-from stylegan_jax.data.pipeline import UnusableImage
-from stylegan_jax.metrics import evaluation, opening, records, table
-from stylegan_jax.metrics.image_sets import (
+from stylegan_jax.metrics import (
+    evaluation,
+    opening,
+    records,
+    request,
+    requirements,
+    table,
+)
+from stylegan_jax.metrics.generated_images import (
     GeneratedImages,
-    RealImages,
     Subject,
     class_weights,
 )
-from stylegan_jax.metrics.result import Measurement, Result
+from stylegan_jax.metrics.image_sets import RealImages
+from stylegan_jax.metrics.result import Measurement, Result, failures_told
 from stylegan_jax.models import Generator, Variables
 from stylegan_jax.parallel import Parallel
 from stylegan_jax.reporting import Reporter, format_duration
@@ -26,8 +32,8 @@ class Outcome:
     """What an evaluation means for the run.
 
     Attributes:
-      score: of `evaluation.best`, more is better; None if none was chosen.
-      alarm: one line; None if nothing points to a collapse.
+      score: of `evaluation.best`, more is better; None if none was, or it failed.
+      alarm: one line; None if nothing failed or points to a collapse.
     """
 
     score: float | None
@@ -78,7 +84,11 @@ class Evaluator:
         self._reals = RealImages(source, devices, e.run.seed, e.data.fit)
         self._weights = class_weights(source) if generator.label_size else None
         # Before networks are loaded, or even downloaded.
-        evaluation.check(self._asked({}, generator.resolution, 1.0, 0, 0), False)
+        requirements.check(
+            self._asked({}, generator.resolution, 1.0, 0, 0),
+            has_classifier=False,
+            features=how.features,
+        )
         self._means = opening.means(
             metrics,
             devices,
@@ -115,22 +125,28 @@ class Evaluator:
             return None
         self._last_images = images_seen
         asked = self._asked(ema, resolution, fade, images_seen, step)
-        try:
-            results = evaluation.evaluate(asked, self._means)
-        except UnusableImage:  # which this process alone may have met
-            raise
-        except ValueError as error:  # such as images without any detail
-            text = f"the metrics of {images_seen / 1000:g} kimg can't be taken: {error}"
-            self._reporter.line(f"WARNING: {text}")
-            self._reporter.event("evaluation_failed", message=str(error))
-            return Outcome(None, "metrics can't be taken")
-        self._report(results, images_seen)
+        results: list[Result] = []
+        failures: dict[str, str] = {}
+        for taken in evaluation.evaluate(asked, self._means):
+            results += taken.results
+            if taken.failure is not None:  # such as images without any detail
+                failures[taken.metric] = taken.failure
+        for text in failures_told(failures):
+            self._reporter.line(
+                f"WARNING: at {images_seen / 1000:g} kimg can't be taken: {text}"
+            )
+            self._reporter.event("evaluation_failed", message=text)
+        if results:
+            self._report(results, images_seen)
         found = {r.measurement.name: r.measurement for r in results}
         score = None
-        if how.best is not None:
+        if how.best in found:
             value = found[how.best].value
             score = value if how.best in table.MORE_IS_BETTER else -value
-        return Outcome(score, alarm(found, how.alarm_msssim, how.alarm_recall))
+        signs = [alarm(found, how.alarm_msssim, how.alarm_recall)]
+        if failures:
+            signs.append(f"{', '.join(failures)} can't be taken")
+        return Outcome(score, ", ".join(filter(None, signs)) or None)
 
     def _asked(
         self,
@@ -139,10 +155,10 @@ class Evaluator:
         fade: float,
         images_seen: int,
         step: int,
-    ) -> evaluation.Asked:
+    ) -> request.Asked:
         subject = Subject("the run", self._generator, ema, resolution, fade)
         seed = self._e.run.seed
-        return evaluation.Asked(
+        return request.Asked(
             metrics=self._metrics,
             reals=self._reals,
             generated=GeneratedImages(

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from stylegan_jax.metrics.collected import Networks
-from stylegan_jax.metrics.evaluation import Attributes, Means, ShowProgress
 from stylegan_jax.metrics.networks import detectors, lpips
 from stylegan_jax.metrics.networks.detector import Batches
 from stylegan_jax.metrics.real_cache import RealCache
+from stylegan_jax.metrics.request import Attributes, Means, ShowProgress
 from stylegan_jax.metrics.table import Metric
 from stylegan_jax.parallel import Parallel
 

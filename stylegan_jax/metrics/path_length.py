@@ -5,6 +5,7 @@ Reference: Karras et al., StyleGAN (2019), section 4.1.
 
 import dataclasses
 import functools
+import math
 from typing import Protocol
 
 import chex
@@ -106,16 +107,36 @@ def step_images(
     )
     factor = generator.resolution // (resolution or generator.resolution)
     images = jnp.repeat(jnp.repeat(images, factor, axis=1), factor, axis=2)
-    if images.shape[-1] == 1:
-        images = jnp.repeat(images, 3, axis=-1)
+    images = on_white(images)
     if path.crop:
         images = crop_face(images)
-    factor = min(images.shape[1:3]) // DISTANCE_PIXELS
-    if factor > 1:
-        count, height, width, channels = images.shape
-        blocks = (count, height // factor, factor, width // factor, factor, channels)
-        images = jnp.mean(images.reshape(blocks), axis=(2, 4))
-    return tuple(jnp.split(images, 2))
+    return tuple(jnp.split(averaged_down(images), 2))
+
+
+def on_white(images: jax.Array) -> jax.Array:
+    """Images [B,H,W,C], C 1, 3 or 4, about [-1, 1] -> RGB, what is clear over white."""
+    if images.shape[-1] == 1:
+        return jnp.repeat(images, 3, axis=-1)
+    if images.shape[-1] == 3:
+        return images
+    alpha = jnp.clip((images[..., 3:] + 1) / 2, 0, 1)
+    return images[..., :3] * alpha + (1 - alpha)
+
+
+def averaged_down(images: jax.Array) -> jax.Array:
+    """Images [B,H,W,C] -> about `DISTANCE_PIXELS` on the shorter side, or more.
+
+    Means of blocks of the largest size that divides both sides and leaves no fewer: 4
+    of 1024x1024, as officially; 2 of 768x1024, which 3 does not divide.
+    """
+    count, height, width, channels = images.shape
+    most = max(1, min(height, width) // DISTANCE_PIXELS)
+    common = math.gcd(height, width)
+    factor = max(f for f in range(1, most + 1) if common % f == 0)
+    if factor == 1:
+        return images
+    blocks = (count, height // factor, factor, width // factor, factor, channels)
+    return jnp.mean(images.reshape(blocks), axis=(2, 4))
 
 
 def with_new_noise(variables: Variables, key: jax.Array) -> Variables:
@@ -141,17 +162,22 @@ def crop_face(images: jax.Array) -> jax.Array:
         [B, R/2, R/2, C].
 
     Raises:
-        ValueError: if the resolution is not a multiple of 8.
+        ValueError: see `check_crop`.
     """
     chex.assert_rank(images, 4)
     _, height, width, _ = images.shape
+    check_crop(height, width)
+    eighth = height // 8
+    return images[:, 3 * eighth : 7 * eighth, 2 * eighth : 6 * eighth, :]
+
+
+def check_crop(height: int, width: int) -> None:
+    """Raises ValueError of images that `crop_face` does not take."""
     if height != width or height % 8:
         raise ValueError(
             f"images are {height}x{width}; cropping to the face needs square images "
             "with a resolution that is a multiple of 8"
         )
-    eighth = height // 8
-    return images[:, 3 * eighth : 7 * eighth, 2 * eighth : 6 * eighth, :]
 
 
 def kept_distances(distances: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 
 import tensorboardX
 from etils import epath
@@ -13,16 +14,15 @@ from stylegan_jax.reporting import jsonable
 FILE = "metrics.jsonl"
 
 
-def append(path: str | os.PathLike, results: list[Result]) -> None:
+def append(path: epath.Path, results: list[Result]) -> None:
     """Adds a line for each result; the file may be new, and may be in a bucket."""
     lines = "".join(
         json.dumps(jsonable(result.to_dict()), allow_nan=False) + "\n"
         for result in results
     )
-    target = epath.Path(path)
     if paths.scheme_of(path) is not None:  # where no file can grow
-        before = target.read_text() if target.exists() else ""
-        target.write_text(before + lines)
+        before = path.read_text() if path.exists() else ""
+        path.write_text(before + lines)
         return
     with open(path, "ab+") as file:
         if file.tell():
@@ -30,6 +30,30 @@ def append(path: str | os.PathLike, results: list[Result]) -> None:
             if file.read(1) != b"\n":  # a line that was cut off spoils no other
                 lines = "\n" + lines
         file.write(lines.encode())
+
+
+def check_writable(path: epath.Path) -> None:
+    """Opens the file as `append` does, and leaves nothing behind.
+
+    Raises:
+      ValueError: it can't be written.
+    """
+    try:
+        if paths.scheme_of(path) is not None:
+            probe = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+            probe.write_text("")
+            probe.unlink()
+            return
+        new = not path.exists()
+        with open(path, "ab"):
+            pass
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"results can't be written to {path} ({error.strerror or error}); give "
+            "another file as --out, in a directory that is there"
+        ) from error
 
 
 def to_tensorboard(directory: str | os.PathLike, results: list[Result]) -> None:

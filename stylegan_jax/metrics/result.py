@@ -1,6 +1,7 @@
 """What a metric found, with all that is needed to find it again."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class Conditions:
       images_real: how many; None where a metric takes none, as below.
       images_generated: how many, or pairs of steps of a path.
       seed: of latents, labels, noise, order of the reals, and of the metric's draws.
+      batch_size: images at once, by which the generator's noise is drawn.
       truncation_psi: of the generator; None of images from a disk.
       noise: of the generator, "const", "random" or "none".
       detector: name of the feature network.
@@ -50,9 +52,14 @@ class Conditions:
       dataset: what the reals are.
       dataset_fingerprint: of their content.
       dataset_mirrored: whether half of them were flipped left-right.
+      dataset_fit: how they were brought to their size, "exact" or "crop".
       size: height and width of the images.
       generated: what was compared with them.
       generated_fingerprint: of images from a disk.
+      generated_fit: as `dataset_fit`, of images from a disk.
+      dtype: of the generator's activations; None of images from a disk, as below.
+      label_source: "data" if classes were drawn with their shares in the data,
+        "uniform" if all alike; None of unconditional networks.
       checkpoint: its number, which is that of images seen.
       step: of training.
       kimg: thousands of images seen in training.
@@ -62,6 +69,7 @@ class Conditions:
     images_real: int | None
     images_generated: int | None
     seed: int
+    batch_size: int
     truncation_psi: float | None = None
     noise: str | None = None
     detector: str | None = None
@@ -70,9 +78,13 @@ class Conditions:
     dataset: str | None = None
     dataset_fingerprint: str | None = None
     dataset_mirrored: bool | None = None
+    dataset_fit: str | None = None
     size: tuple[int, int] | None = None
     generated: str | None = None
     generated_fingerprint: str | None = None
+    generated_fit: str | None = None
+    dtype: str | None = None
+    label_source: str | None = None
     checkpoint: int | None = None
     step: int | None = None
     kimg: float | None = None
@@ -106,27 +118,38 @@ class Result:
         )
 
 
-def table(results: list[Result]) -> str:
-    """The results to read: a line each."""
-    rows = [("metric", "value", "+-", "reals", "generated", "seconds")]
-    for result in results:
+class Table:
+    """Results to read: a line each, which can be told as soon as it is there."""
+
+    _HEAD = ("value", "+-", "reals", "generated", "seconds")
+    _WIDTHS = (12, 8, 9, 9, 9)
+
+    def __init__(self, names: Iterable[str]):
+        """The names of all numbers that may come."""
+        self._first = max(map(len, ("metric", *names)))
+        self.head = self._line("metric", self._HEAD)
+
+    def row(self, result: Result) -> str:
+        """The line of a result."""
         found, how = result.measurement, result.conditions
         error = found.standard_error
-        rows.append(
-            (
-                found.name,
-                f"{found.value:.6g}",
-                "" if error is None else f"{error:.2g}",
-                "" if how.images_real is None else str(how.images_real),
-                "" if how.images_generated is None else str(how.images_generated),
-                f"{result.seconds:.1f}",
-            )
+        cells = (
+            f"{found.value:.6g}",
+            "" if error is None else f"{error:.2g}",
+            "" if how.images_real is None else str(how.images_real),
+            str(how.images_generated),
+            f"{result.seconds:.1f}",
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+        return self._line(found.name, cells)
+
+    def _line(self, name: str, cells: Iterable[str]) -> str:
+        rest = (c.rjust(n) for c, n in zip(cells, self._WIDTHS, strict=True))
+        return "  ".join([name.ljust(self._first), *rest])
+
+
+def failures_told(failures: dict[str, str]) -> list[str]:
+    """Metric -> why it could not be taken, as a line for each reason."""
+    names: dict[str, list[str]] = {}
+    for name, reason in failures.items():
+        names.setdefault(reason, []).append(name)
+    return [f"{', '.join(of)}: {reason}" for reason, of in names.items()]

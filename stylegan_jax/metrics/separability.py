@@ -77,7 +77,7 @@ def support_vector_machine(
       w [D] and b.
 
     Raises:
-      RuntimeError: it did not get there, which no finite x should cause.
+      ValueError: it did not get there, which no finite x should cause.
 
     Reference: Keerthi and DeCoste, "A Modified Finite Newton Method for Fast Solution
       of Large Scale Linear SVMs" (2005).
@@ -107,7 +107,7 @@ def support_vector_machine(
         ):
             length /= 2
         weights = weights - length * step
-    raise RuntimeError(
+    raise ValueError(
         f"the support vector machine of {len(x)} latents did not converge in "
         f"{ITERATIONS} steps; look for latents that are not finite or very large"
     )

@@ -9,17 +9,24 @@ import numpy as np
 from stylegan_jax.metrics import ms_ssim, sliced_wasserstein
 from stylegan_jax.metrics.collected import Collected
 from stylegan_jax.metrics.frechet import fit, frechet_distance
-from stylegan_jax.metrics.inception_score import inception_score
+from stylegan_jax.metrics.inception_score import SPLITS, inception_score
 from stylegan_jax.metrics.kernel_distance import SUBSET_SIZE, kernel_distance
 from stylegan_jax.metrics.networks import lpips
-from stylegan_jax.metrics.path_length import Path
+from stylegan_jax.metrics.path_length import Path, check_crop
 from stylegan_jax.metrics.precision_recall import NEIGHBORS, precision_recall
 from stylegan_jax.metrics.result import Measurement
 
 # Seed of what a metric draws from features, as torch-fidelity has it.
 DRAWS_SEED = 2020
+MAX_NAMED = 10  # classes in a message
 
 Measure = Callable[[Collected | None, Collected], list[Measurement]]
+CheckSize = Callable[[int, int], object]  # height, width; raises ValueError
+
+
+def _any_size(height: int, width: int) -> None:
+    """Of metrics that take all."""
+    del height, width
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +43,9 @@ class SetMetric:
       all_reals: takes all there are, not just as many as generated.
       labelled: compares class by class.
       needs_reals: can't be had without them, though it takes some.
+      least_pixels: of the shorter side of the images.
+      check_size: raises ValueError of a height and width that it can't take.
+      least_images: of each kind; of each class, if it is labelled.
     """
 
     help: str
@@ -47,7 +57,9 @@ class SetMetric:
     all_reals: bool = False
     labelled: bool = False
     needs_reals: bool = True
-    least_pixels: int = 1  # of the shorter side of the images
+    least_pixels: int = 1
+    check_size: CheckSize = _any_size
+    least_images: int = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +76,11 @@ class PathMetric:
         """Of the shorter side of the images."""
         return lpips.MIN_SIZE * (2 if self.path.crop else 1)
 
+    def check_size(self, height: int, width: int) -> None:
+        """Raises ValueError of images that have no face to crop to."""
+        if self.path.crop:
+            check_crop(height, width)
+
 
 @dataclasses.dataclass(frozen=True)
 class SeparabilityMetric:
@@ -73,6 +90,7 @@ class SeparabilityMetric:
     images: int = 200_000
     network = None
     least_pixels = 1
+    check_size = staticmethod(_any_size)
 
 
 Metric = SetMetric | PathMetric | SeparabilityMetric
@@ -118,20 +136,24 @@ def _pr(reals: Collected, generated: Collected) -> list[Measurement]:
 
 
 def _fid_per_class(reals: Collected, generated: Collected) -> list[Measurement]:
-    both = [x for x in np.unique(reals.classes) if x in generated.classes]
-    values = {}
-    for label in both:
+    values, few = {}, []
+    seen = np.union1d(reals.classes, generated.classes).astype(int).tolist()
+    for label in sorted({*seen, *reals.class_names}):
         sets = [x.pool[x.classes == label] for x in (reals, generated)]
         if min(map(len, sets)) > 1:
-            values[int(label)] = frechet_distance(*map(fit, sets)).value
-    if not values:
+            values[label] = frechet_distance(*map(fit, sets)).value
+        else:
+            name = reals.class_names.get(label, label)
+            few.append("{} ({} real, {} generated)".format(name, *map(len, sets)))
+    if few:
+        shown = ", ".join(few[:MAX_NAMED]) + ", ..." * (len(few) > MAX_NAMED)
         raise ValueError(
-            "no class has two real and two generated images, so there is no FID per "
-            "class; use more images"
+            f"{len(few)} of {len(few) + len(values)} classes have fewer than two real "
+            f"or two generated images, and a mean without them is of something else: "
+            f"{shown}; use more images"
         )
     mean = float(np.mean(list(values.values())))
-    details = {"classes": values, "classes_without": len(both) - len(values)}
-    return [Measurement("fid_per_class", mean, details=details)]
+    return [Measurement("fid_per_class", mean, details={"classes": values})]
 
 
 def _swd(reals: Collected, generated: Collected) -> list[Measurement]:
@@ -180,9 +202,15 @@ METRICS: dict[str, Metric] = {
     "kid": SetMetric(
         "kernel inception distance", 50_000, _POOL, _POOL, _kid, "detector"
     ),
-    "is": SetMetric("Inception Score", 50_000, (), ("logits",), _is, "detector"),
+    "is": SetMetric(
+        "Inception Score",
+        *(50_000, (), ("logits",), _is, "detector"),
+        least_images=SPLITS,
+    ),
     "pr": SetMetric(
-        "improved precision and recall", 50_000, _POOL, _POOL, _pr, "detector"
+        "improved precision and recall",
+        *(50_000, _POOL, _POOL, _pr, "detector"),
+        least_images=NEIGHBORS + 1,
     ),
     "fid_per_class": SetMetric(
         "mean over classes of the Frechet inception distance",
@@ -193,6 +221,7 @@ METRICS: dict[str, Metric] = {
         "sliced Wasserstein distance of patches, times 1000",
         *(2048, ("patches",), ("patches",), _swd),
         least_pixels=sliced_wasserstein.SMALLEST_LEVEL,
+        check_size=sliced_wasserstein.levels,
     ),
     "msssim": SetMetric(
         "MS-SSIM of pairs of generated images: low is varied",
@@ -225,6 +254,11 @@ MORE_IS_BETTER = frozenset({"is", "precision", "recall", "lpips_diversity"})
 def numbers(metrics: dict[str, Metric]) -> list[str]:
     """The names of the numbers that these metrics give."""
     return [number for name in metrics for number in _NUMBERS.get(name, (name,))]
+
+
+def takes_reals(metrics: dict[str, Metric]) -> bool:
+    """Whether any of these metrics looks at real images."""
+    return any(isinstance(m, SetMetric) and m.of_reals for m in metrics.values())
 
 
 def find(names: list[str]) -> dict[str, Metric]:

@@ -4,8 +4,9 @@ import jax
 import numpy as np
 
 from stylegan_jax import models
-from stylegan_jax.metrics import collected, evaluation, image_sets
+from stylegan_jax.metrics import collected, evaluation, generated_images, request
 from stylegan_jax.metrics.networks.detector import Features
+from stylegan_jax.metrics.result import Result
 from stylegan_jax.parallel import Parallel
 from tests import tiny
 
@@ -50,7 +51,9 @@ def brightness(images: np.ndarray) -> np.ndarray:
     return np.stack([bright, left - right], axis=1)
 
 
-def subject(devices: Parallel, classes: int = 0, seed: int = 0) -> image_sets.Subject:
+def subject(
+    devices: Parallel, classes: int = 0, seed: int = 0
+) -> generated_images.Subject:
     """An untrained generator of 16x16."""
     e = tiny.experiment()
     generator, _ = models.build(e.model, e.data, classes)
@@ -58,10 +61,10 @@ def subject(devices: Parallel, classes: int = 0, seed: int = 0) -> image_sets.Su
     z = np.zeros((1, generator.z_dim), np.float32)
     variables = jax.jit(generator.init)(jax.random.key(seed), z, labels)
     variables = devices.replicate(jax.device_get(variables))
-    return image_sets.Subject("untrained", generator, variables, 16, 1.0)
+    return generated_images.Subject("untrained", generator, variables, 16, 1.0)
 
 
-def means(devices: Parallel, **changes) -> evaluation.Means:
+def means(devices: Parallel, **changes) -> request.Means:
     settings = {
         "devices": devices,
         "networks": collected.Networks(Projection(), SquaredError()),
@@ -70,4 +73,11 @@ def means(devices: Parallel, **changes) -> evaluation.Means:
         "batch_size": 16,
         "show_progress": lambda *_: None,
     }
-    return evaluation.Means(**settings | changes)
+    return request.Means(**settings | changes)
+
+
+def take(asked: request.Asked, means: request.Means) -> list[Result]:
+    """All results; none of the metrics may fail."""
+    taken = list(evaluation.evaluate(asked, means))
+    assert {t.metric: t.failure for t in taken} == dict.fromkeys(asked.metrics)
+    return [result for t in taken for result in t.results]

@@ -10,29 +10,30 @@ import jax
 import numpy as np
 import pytest
 
-from stylegan_jax import parallel, reporting
-from stylegan_jax.data.sources import plain
-from stylegan_jax.metrics import evaluation, frechet, kernel_distance, ms_ssim, table
+from stylegan_jax import reporting
+from stylegan_jax.data.pipeline import UnusableImage
+from stylegan_jax.metrics import (
+    collecting,
+    evaluation,
+    frechet,
+    kernel_distance,
+    ms_ssim,
+    of_generator,
+    request,
+    table,
+)
 from stylegan_jax.metrics import result as result_module
-from stylegan_jax.metrics.collected import Networks, on_white
-from stylegan_jax.metrics.image_sets import GeneratedImages, RealImages, class_weights
-from stylegan_jax.metrics.path_length import Path, step_images
+from stylegan_jax.metrics.collected import Networks
+from stylegan_jax.metrics.generated_images import GeneratedImages, Subject
+from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.precision_recall import precision_recall
-from stylegan_jax.metrics.real_cache import RealCache
+from stylegan_jax.metrics.result import Measurement
+from stylegan_jax.models import stylegan1
 from tests import tiny
 from tests.metrics import evaluation_worker, stand_ins
+from tests.metrics.two_sets import all_images, two_sets
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-
-@pytest.fixture(scope="module")
-def devices():
-    return parallel.data_parallel()
-
-
-@pytest.fixture(scope="module")
-def emoji():
-    return plain.open_plain("builtin", (16, 16), "exact")
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +42,8 @@ def everything(devices):
     asked = evaluation_worker.asked(devices)
     shown = []
     means = stand_ins.means(devices, show_progress=lambda *a: shown.append(a))
-    results = evaluation.evaluate(asked, means)
+    results = stand_ins.take(asked, means)
     return asked, {r.measurement.name: r for r in results}, shown
-
-
-def all_images(images, count):
-    """The first images of a set, [count,H,W,3], and their labels."""
-    parts, have = [], 0
-    for batch in images.batches(16):
-        parts.append(batch)
-        have += len(batch[0])
-        if have >= count:
-            break
-    pictures, labels = (np.concatenate(x)[:count] for x in zip(*parts, strict=True))
-    return on_white(pictures), labels
 
 
 def test_every_metric_gives_its_number(everything):
@@ -73,8 +62,8 @@ def test_every_metric_gives_its_number(everything):
 def test_numbers_are_those_of_the_formulas(everything):
     asked, found, _ = everything
     detector = stand_ins.Projection()
-    real, real_labels = all_images(asked.reals, asked.reals.count)
-    fake, fake_labels = all_images(asked.generated, 40)
+    real, _ = all_images(asked.reals, asked.reals.count)
+    fake, _ = all_images(asked.generated, 40)
     reals, fakes = (detector(x).pool for x in (real, fake))
     value = {name: r.measurement.value for name, r in found.items()}
 
@@ -96,18 +85,6 @@ def test_numbers_are_those_of_the_formulas(everything):
     scaled = fake.astype(np.float64) / 127.5 - 1
     different = np.mean((scaled[::2] - scaled[1::2]) ** 2)
     np.testing.assert_allclose(value["lpips_diversity"], different, rtol=1e-5)
-    of_class = {}
-    real_classes, fake_classes = (x.argmax(1) for x in (real_labels, fake_labels))
-    for label in np.unique(fake_classes):
-        pair = reals[real_classes == label], fakes[fake_classes == label]
-        if min(map(len, pair)) > 1:
-            of_class[int(label)] = fid(*pair)
-    assert len(of_class) > 3
-    per_class = found["fid_per_class"].measurement
-    np.testing.assert_allclose(
-        per_class.value, np.mean(list(of_class.values())), rtol=1e-9
-    )
-    assert per_class.details["classes"].keys() == of_class.keys()
 
 
 def test_a_result_says_how_to_repeat_it(everything):
@@ -127,6 +104,11 @@ def test_a_result_says_how_to_repeat_it(everything):
         "dataset": "the built-in emoji",
         "dataset_fingerprint": asked.reals.fingerprint,
         "dataset_mirrored": False,
+        "dataset_fit": "exact",
+        "batch_size": 16,
+        "generated_fit": None,
+        "dtype": "float32",
+        "label_source": "uniform",
         "size": [16, 16],
         "generated": "untrained",
         "checkpoint": 7000,
@@ -139,134 +121,19 @@ def test_a_result_says_how_to_repeat_it(everything):
     assert found["ppl_w_end"].conditions.truncation_psi is None
     assert found["ppl_w_end"].conditions.detector == "squared error"
     assert found["swd"].conditions.detector is None
-    lines = result_module.table(list(found.values())).splitlines()
+    assert found["is"].conditions.dataset_fit is None
+    table = result_module.Table(found)
+    lines = [table.head, *map(table.row, found.values())]
     assert lines[0].split() == [
         *("metric", "value", "+-", "reals", "generated", "seconds")
     ]
     assert len(lines) == len(found) + 1 and len(set(map(len, lines))) == 1
 
 
-def test_a_generators_images_are_those_of_its_seeds(devices):
-    subject = stand_ins.subject(devices)
-    few = GeneratedImages(subject, devices, 5, None, 0.7, noise="const")
-    images, labels = all_images(few, 20)
-    assert images.shape == (20, 16, 16, 3) and labels.shape == (20, 0)
-    z = np.random.RandomState(5).randn(20, subject.generator.z_dim).astype(np.float32)
-    direct = subject.generator.apply(subject.variables, z, truncation_psi=0.7)
-    expected = reporting.to_uint8(np.asarray(direct)).astype(int)
-    assert np.max(np.abs(expected - images)) <= 1
-    # A stage before the last: enlarged.
-    early = dataclasses.replace(subject, resolution=8, fade=0.5)
-    images, _ = all_images(dataclasses.replace(few, subject=early), 4)
-    assert images.shape == (4, 16, 16, 3)
-    np.testing.assert_array_equal(images[:, ::2, ::2], images[:, 1::2, 1::2])
-    z = np.split(z[:8], 2)
-    path, times = Path("w", True, False), np.zeros(4, np.float32)
-    ends = step_images(
-        *(early.generator, early.variables, *z, None, times, path),
-        resolution=early.resolution,
-        fade=early.fade,
-    )
-    for end in ends:
-        assert end.shape == (4, 16, 16, 3)
-        np.testing.assert_array_equal(end[:, ::2, ::2], end[:, 1::2, 1::2])
-
-
-def test_classes_come_as_often_as_in_the_data(devices, emoji):
-    weights = class_weights(emoji)
-    _, labels = all_images(RealImages(emoji, devices, 0, "exact"), emoji.num_images)
-    np.testing.assert_allclose(weights, labels.mean(axis=0))
-    subject = stand_ins.subject(devices, emoji.label_size)
-    one = np.eye(emoji.label_size)[2]
-    only = GeneratedImages(subject, devices, 0, one, 1.0)
-    _, labels = all_images(only, 8)
-    np.testing.assert_array_equal(labels, np.tile(one, (8, 1)))
-
-
-def two_sets(devices, emoji, names, **changes):
-    """The emoji, in two orders."""
-    sets = [RealImages(emoji, devices, seed, "exact") for seed in (0, 1)]
-    settings = {
-        "metrics": table.find(names),
-        "reals": sets[0],
-        "generated": sets[1],
-        "images": 48,
-        "seed": 0,
-        "checkpoint": {},
-    }
-    return evaluation.Asked(**settings | changes)
-
-
-def test_reals_are_seen_once_and_remembered(devices, emoji, tmp_path):
-    warnings = []
-    cache = RealCache(tmp_path / "cache", warnings.append)
-    names = ["fid50k", "fid50k_full", "kid", "msssim", "fid_per_class"]
-    asked = two_sets(devices, emoji, names)
-
-    def take(asked=asked, seed=0):
-        detector = stand_ins.Projection(seed=seed)
-        networks = Networks(detector, None)
-        means = stand_ins.means(devices, cache=cache, networks=networks)
-        results = evaluation.evaluate(asked, means)
-        values = {r.measurement.name: r.measurement.value for r in results}
-        return detector.seen, values
-
-    padded = -(-emoji.num_images // 16) * 16
-    seen, values = take()
-    assert seen == padded + 48  # each set once, whatever was asked of it
-    files = sorted((tmp_path / "cache").iterdir())
-    assert len(files) == 6 and not any(f.name.startswith(".") for f in files)
-    seen, again = take()
-    assert seen == 48 and again == values
-    # Other weights, and other reals, are others.
-    seen, other = take(seed=1)
-    assert seen == padded + 48 and other["kid"] != values["kid"]
-    moved = dataclasses.replace(asked.reals, fit="crop")
-    seen, _ = take(dataclasses.replace(asked, reals=moved))
-    assert seen == padded + 48
-    mirrored = dataclasses.replace(asked.reals, mirror=True)
-    seen, _ = take(dataclasses.replace(asked, reals=mirrored))
-    assert seen == padded + 48
-    assert not warnings
-    # Damage is noticed, told and mended.
-    for file in files[:2]:
-        content = bytearray(file.read_bytes())
-        content[len(content) // 2] ^= 255
-        file.write_bytes(content)
-    files[2].write_bytes(b"")
-    _, mended = take()
-    assert mended == values and len(warnings) == 3
-    assert all("is damaged" in text and "made again" in text for text in warnings)
-    seen, _ = take()
-    assert seen == 48 and len(warnings) == 3
-
-
-def test_half_of_the_reals_are_mirrored_if_asked_for(devices, emoji):
-    plain = RealImages(emoji, devices, 7, "exact")
-    mirrored = dataclasses.replace(plain, mirror=True)
-    images, labels = all_images(plain, 96)
-    flipped, same_labels = all_images(mirrored, 96)
-    np.testing.assert_array_equal(labels, same_labels)
-    turned = [
-        np.array_equal(b, a[:, ::-1]) and not np.array_equal(a, b)
-        for a, b in zip(images, flipped, strict=True)
-    ]
-    kept = [np.array_equal(a, b) for a, b in zip(images, flipped, strict=True)]
-    assert all(np.logical_xor(turned, kept))
-    assert 30 < sum(turned) < 66
-    # Which ones does not depend on how many come at once.
-    others = np.concatenate(
-        [on_white(x) for (x, _), _ in zip(mirrored.batches(24), range(4), strict=False)]
-    )
-    np.testing.assert_array_equal(others, flipped)
-    other_seed = dataclasses.replace(mirrored, seed=8)
-    assert not np.array_equal(all_images(other_seed, 96)[0], flipped)
-
-
 def test_facts_tell_evaluations_apart(devices, emoji):
     asked = two_sets(devices, emoji, ["kid"])
     means = stand_ins.means(devices)
-    facts = evaluation.facts(asked, means)
+    facts = request.facts(asked, means)
     assert facts["metrics"] == "kid" and facts["jax"] == jax.__version__
     assert facts["fingerprint of generated"] == emoji.fingerprint
     assert facts["weights of detector"] == means.networks.detector.digest
@@ -285,30 +152,20 @@ def test_facts_tell_evaluations_apart(devices, emoji):
         )
     ]
     weights = Networks(stand_ins.Projection(seed=1), None)
-    every = [evaluation.facts(other, means) for other in others]
-    every.append(evaluation.facts(asked, stand_ins.means(devices, networks=weights)))
-    every.append(evaluation.facts(asked, stand_ins.means(devices, batch_size=8)))
+    every = [request.facts(other, means) for other in others]
+    every.append(request.facts(asked, stand_ins.means(devices, networks=weights)))
+    every.append(request.facts(asked, stand_ins.means(devices, batch_size=8)))
     assert len({json.dumps(x) for x in [facts, *every]}) == len(every) + 1
-
-
-def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(devices, emoji, tmp_path):
-    (tmp_path / "file").write_text("")
-    warnings = []
-    cache = RealCache(tmp_path / "file" / "cache", warnings.append)
-    means = stand_ins.means(devices, cache=cache)
-    [found] = evaluation.evaluate(two_sets(devices, emoji, ["fid50k"]), means)
-    assert np.isfinite(found.measurement.value)
-    assert len(warnings) == 1 and "could not be written" in warnings[0]
 
 
 def test_equal_sets_and_order(devices, emoji):
     names = ["swd", "msssim", "fid50k", "pr"]
     reals = RealImages(emoji, devices, 0, "exact")
     asked = two_sets(devices, emoji, names, generated=reals, images=64)
-    results = evaluation.evaluate(asked, stand_ins.means(devices))
+    results = stand_ins.take(asked, stand_ins.means(devices))
     same = {r.measurement.name: r.measurement.value for r in results}
     assert same["fid50k"] < 1e-9 and same["precision"] == same["recall"] == 1
-    other = evaluation.evaluate(
+    other = stand_ins.take(
         dataclasses.replace(asked, generated=dataclasses.replace(reals, seed=9)),
         stand_ins.means(devices),
     )
@@ -317,49 +174,61 @@ def test_equal_sets_and_order(devices, emoji):
     assert results[0].measurement.details["levels"].keys() == {"16"}
 
 
-@pytest.mark.parametrize(
-    ("changes", "names", "message"),
-    [
-        ({}, ["ppl_w_end_crop"], "ppl_w_end_crop needs images of at least 32 pixels"),
-        ({"reals": None}, ["fid50k"], "fid50k needs real images; give --data"),
-        ({}, ["ppl_w_end"], "ppl_w_end needs a generator, not only its images"),
-        ({"images": 1}, ["kid"], "kid needs at least two images of each kind"),
-    ],
-)
-def test_what_is_missing_is_told(devices, emoji, changes, names, message):
-    asked = two_sets(devices, emoji, names, **changes)
-    with pytest.raises(ValueError, match=message):
-        evaluation.evaluate(asked, stand_ins.means(devices))
+class NotFinite(stand_ins.Projection):
+    """Of the third batch."""
+
+    def __call__(self, images):
+        features = super().__call__(images)
+        if self.seen == 48:
+            features.pool[5] = np.nan
+        return features
 
 
-def test_more_that_is_told(devices, emoji):
-    subject = stand_ins.subject(devices)
-    generated = GeneratedImages(subject, devices, 0, None, 1.0)
-    asked = two_sets(
-        devices, emoji, ["ls", "fid_per_class"], generated=generated, images=8
+def test_one_that_fails_leaves_the_others(devices, emoji):
+    def broken(reals, generated):
+        raise ValueError("no luck")
+
+    names = ["kid", "msssim", "fid50k"]
+    asked = two_sets(devices, emoji, names)
+    asked.metrics["kid"] = dataclasses.replace(asked.metrics["kid"], measure=broken)
+    means = stand_ins.means(devices, networks=Networks(NotFinite(), None))
+    taken = {t.metric: t for t in evaluation.evaluate(asked, means)}
+    assert list(taken) == names
+    assert taken["kid"].failure == "no luck" and not taken["kid"].results
+    assert "features of images 32 to 47 are not finite" in taken["fid50k"].failure
+    [found] = taken["msssim"].results
+    [alone] = stand_ins.take(
+        two_sets(devices, emoji, ["msssim"]), stand_ins.means(devices)
     )
-    with pytest.raises(ValueError) as caught:
-        evaluation.evaluate(asked, stand_ins.means(devices, attributes=None))
-    assert "ls needs a classifier; give --attributes" in str(caught.value)
-    assert "fid_per_class needs classes, which untrained lacks" in str(caught.value)
-    large = plain.open_plain("builtin", (32, 32), "exact")
-    reals = RealImages(large, devices, 0, "exact")
-    asked = two_sets(devices, emoji, ["swd"], reals=reals)
-    with pytest.raises(ValueError, match="emoji is 32x32, .* is 16x16"):
-        evaluation.evaluate(asked, stand_ins.means(devices))
-    with pytest.raises(ValueError, match="`batch_size` .=15. must be divisible"):
-        stand_ins.means(devices, batch_size=15)
+    assert found.measurement == alone.measurement
+    told = result_module.failures_told({"a": "x", "b": "y", "c": "x"})
+    assert told == ["a, c: x", "b: y"]
 
 
-def test_unknown_metrics_name_the_closest():
-    with pytest.raises(ValueError) as caught:
-        table.find(["fid", "kid", "pplwend"])
-    text = str(caught.value)
-    assert "unknown metric 'fid'; did you mean fid50k or fid50k_full?" in text
-    assert "unknown metric 'pplwend'; did you mean ppl_w_end" in text
-    assert all(name in text for name in table.METRICS)
-    with pytest.raises(ValueError, match="no metric was named"):
-        table.find([])
+def test_images_that_break_sets_leave_paths(devices, emoji, monkeypatch):
+    """But one that a process alone can't read is for all of them to end."""
+
+    def unreadable(*args):
+        raise error
+
+    def path(*args):
+        return [Measurement("ppl_w_end", 2.0)]
+
+    monkeypatch.setattr(collecting, "collect", unreadable)
+    monkeypatch.setattr(of_generator, "take_path_length", path)
+    network = stylegan1.Generator(resolution=16)
+    generated = GeneratedImages(
+        Subject("it", network, {}, 16, 1.0), devices, 0, None, 1.0
+    )
+    names = ["kid", "ppl_w_end"]
+    asked = two_sets(devices, emoji, names, generated=generated)
+    error = ValueError("they are broken")
+    sets, paths = evaluation.evaluate(asked, stand_ins.means(devices))
+    assert sets.failure == "they are broken"
+    assert paths.failure is None and paths.results[0].measurement.value == 2.0
+    error = UnusableImage("a.png is damaged")
+    with pytest.raises(UnusableImage):
+        list(evaluation.evaluate(asked, stand_ins.means(devices)))
 
 
 def run_worker(*arguments):

@@ -84,7 +84,7 @@ def test_metrics_that_cannot_be_taken_do_not_end_the_run(tmp_path, capsys, monke
     def broken(*args):
         raise error
 
-    monkeypatch.setattr("stylegan_jax.metrics.evaluation._collect", broken)
+    monkeypatch.setattr("stylegan_jax.metrics.collecting.collect", broken)
     short = {"training.total_kimg": 0.064}
     error = pipeline.UnusableImage("a.png is damaged")
     with pytest.raises(pipeline.UnusableImage):
@@ -92,9 +92,11 @@ def test_metrics_that_cannot_be_taken_do_not_end_the_run(tmp_path, capsys, monke
     error = ValueError("no detail at all")
     train.train(tiny.experiment(settings(tmp_path) | short), tmp_path / "run")
     said = capsys.readouterr().out
-    assert "WARNING: the metrics of 0.048 kimg can't be taken: no detail" in said
+    assert (
+        "WARNING: at 0.048 kimg can't be taken: swd, msssim: no detail at all" in said
+    )
     [event] = tiny.events(tmp_path / "run", "evaluation_failed")
-    assert event["message"] == "no detail at all"
+    assert event["message"] == "swd, msssim: no detail at all"
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 

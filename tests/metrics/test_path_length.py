@@ -10,8 +10,10 @@ import pytest
 from stylegan_jax import interop
 from stylegan_jax.metrics.path_length import (
     Path,
+    averaged_down,
     crop_face,
     kept_distances,
+    on_white,
     step_images,
     with_new_noise,
 )
@@ -158,3 +160,57 @@ def test_noise_is_drawn_anew(sampler):
         np.testing.assert_array_equal(a, b)
         assert not np.allclose(a, c) and not np.allclose(a, old)
     assert first["params"] is variables["params"]
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "factor"),
+    [
+        (1024, 1024, 4),
+        (768, 768, 3),
+        (768, 1024, 2),
+        (1280, 768, 2),
+        (1024, 1280, 4),
+        (640, 896, 2),
+        (511, 600, 1),
+        (64, 64, 1),
+    ],
+)
+def test_blocks_that_divide_both_sides_are_averaged(height, width, factor):
+    rows = np.arange(height, dtype=np.float32)[:, None] + np.zeros((1, width))
+    small = averaged_down(jnp.asarray(rows[None, :, :, None]))
+    assert small.shape == (1, height // factor, width // factor, 1)
+    expected = factor * np.arange(height // factor) + (factor - 1) / 2
+    np.testing.assert_allclose(small[0, :, 0, 0], expected)
+
+
+def test_clear_is_white():
+    red = np.array([1.0, -1.0, -0.5])
+    pixels = np.array([[*red, 1.0], [*red, -1.0], [*red, 0.0], [*red, 1.5]])
+    found = on_white(jnp.asarray(pixels[None, None]))[0, 0]
+    np.testing.assert_allclose(found, [red, [1, 1, 1], (red + 1) / 2, red], atol=1e-6)
+    gray = jnp.ones((1, 2, 2, 1)) * 0.25
+    np.testing.assert_array_equal(on_white(gray), np.full((1, 2, 2, 3), 0.25))
+
+
+class Flat:
+    """A generator of RGBA rectangles: color w / 2, alpha w."""
+
+    resolution, base_size = 768, (3, 4)
+
+    def apply(self, variables, x, *rest, method, **settings):
+        if method == "map":
+            return x[:, None]
+        height, width = (side * self.resolution // 4 for side in self.base_size)
+        pixel = x[:, 0, :1] * np.array([0.5, 0.5, 0.5, 1.0], np.float32)
+        return jnp.broadcast_to(pixel[:, None, None], (len(x), height, width, 4))
+
+
+def test_steps_of_rgba_rectangles():
+    z = np.array([[0.5]], np.float32), np.array([[1.5]], np.float32)
+    path = Path("w", False, False, epsilon=0.25)
+    with jax.disable_jit():
+        ends = step_images(Flat(), {}, *z, None, np.zeros(1, np.float32), path)
+    for end, w in zip(ends, (0.5, 0.75), strict=True):
+        alpha = (w + 1) / 2
+        expected = np.full((1, 288, 384, 3), w / 2 * alpha + 1 - alpha)
+        np.testing.assert_allclose(end, expected, rtol=1e-6)

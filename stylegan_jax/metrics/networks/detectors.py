@@ -42,6 +42,7 @@ class Kind:
       dimensions: of its features.
       load: tensors of a file -> variables.
       forward: (variables, resize, images uint8 [B,H,W,3]) -> (pool, logits or None).
+      has_logits: whether it gives any, which the Inception Score is of.
     """
 
     weights: str
@@ -49,6 +50,7 @@ class Kind:
     dimensions: int
     load: Callable[[dict[str, np.ndarray]], Variables]
     forward: Callable[[Variables, str, jax.Array], tuple[jax.Array, Any]]
+    has_logits: bool
 
 
 # 0..255 becomes -1..127/128, (x - 128) / 128, everywhere but in pytorch-fid.
@@ -68,7 +70,11 @@ def _fc7(variables: Variables, mode: str, images: jax.Array) -> tuple[jax.Array,
 
 
 _INCEPTION = functools.partial(
-    Kind, weights="inception", dimensions=2048, load=inception_weights.load
+    Kind,
+    weights="inception",
+    dimensions=2048,
+    load=inception_weights.load,
+    has_logits=True,
 )
 KINDS = {
     # The official FID, all of NVIDIA's, torch-fidelity.
@@ -81,7 +87,7 @@ KINDS = {
     # clean-fid's mode "clean".
     "inception_clean_fid": _INCEPTION(resize="clean", forward=_inception),
     # Precision and recall.
-    "vgg16": Kind("vgg16", "tf1_bilinear", vgg16.WIDTH, vgg_weights.load, _fc7),
+    "vgg16": Kind("vgg16", "tf1_bilinear", vgg16.WIDTH, vgg_weights.load, _fc7, False),
 }
 
 

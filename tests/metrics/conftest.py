@@ -1,0 +1,16 @@
+"""What tests of metrics share."""
+
+import pytest
+
+from stylegan_jax import parallel
+from stylegan_jax.data.sources import plain
+
+
+@pytest.fixture(scope="session")
+def devices():
+    return parallel.data_parallel()
+
+
+@pytest.fixture(scope="session")
+def emoji():
+    return plain.open_plain("builtin", (16, 16), "exact")
