@@ -88,7 +88,7 @@ def test_two_processes(tmp_path):
         from pathlib import Path
         from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
         from jax.experimental.multihost_utils import sync_global_devices
-        from stylegan_jax.checkpoint import Checkpoints
+        from stylegan_jax.checkpoint import CheckpointError, Checkpoints
         mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,))
         make = lambda spec, k: jax.make_array_from_callback(
             (4, 600), NamedSharding(mesh, spec),
@@ -111,6 +111,41 @@ def test_two_processes(tmp_path):
         step, items, meta = checkpoints.restore({"x": tree(0)})
         assert (step, meta, len(warned)) == (1, {"step": 1}, 1)
         checkpoints.save(2, {"x": items["x"]}, {"step": 2})
+        checkpoints.wait()
+
+        # Where it fails in one process alone, all know: while writing, ...
+        checkpoints.save(3, {"x": items["x"]}, {"step": 3})
+        manager, wrote = checkpoints._manager, checkpoints._manager.wait_until_finished
+        def failing(*args, **kwargs):
+            wrote(*args, **kwargs)
+            raise OSError("the cable is out")
+        if index == "1":
+            manager.wait_until_finished = failing
+        told = []
+        def fails(call):
+            try:
+                call()
+            except CheckpointError as error:
+                told.append(str(error))
+        fails(checkpoints.wait)
+        # ... as it begins, ...
+        if index == "1":
+            wrote = checkpoints._manager.save
+            checkpoints._manager.save = failing
+        fails(lambda: checkpoints.save(4, {"x": items["x"]}, {"step": 4}))
+        # ... and when it is read.
+        if index == "1":
+            wrote = lambda *args, **kwargs: None
+            checkpoints._manager.restore = failing
+        fails(lambda: checkpoints.restore({"x": tree(0)}))
+        reasons = ["so another process", "the cable is out"]
+        assert len(told) == 3 and "could not be read" in told[2], told
+        assert reasons[int(index)] in told[2], told
+        reasons = ["another process of the run could not write", "the cable is out"]
+        assert all(reasons[int(index)] in text for text in told[:2]), told
+        assert not checkpoints._damaged
+        checkpoints._manager.__dict__.pop("restore", None)
+        checkpoints.save(5, {"x": items["x"]}, {"step": 5})
         checkpoints.close()
         """
     with socket.socket() as free:
@@ -118,4 +153,4 @@ def test_two_processes(tmp_path):
         port = free.getsockname()[1]
     for process in [start(code, tmp_path, port, index) for index in (0, 1)]:
         finish(process)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "2", "2.damaged"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["2.damaged", "4", "5"]
