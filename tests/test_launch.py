@@ -414,11 +414,67 @@ def test_tpu_vm_starts_a_run_though_an_old_one_has_finished(tmp_path):
 def test_tpu_vm_does_not_trust_an_old_status_when_the_start_fails(tmp_path):
     tpu_is_there(tmp_path)
     broken = GCLOUD.replace('echo "$4"', '[[ $4 == scp ]] && exit 1\necho "$4"')
-    done = keep(tmp_path, "", broken, RESTARTS="1")
+    done = keep(tmp_path, "", broken, SILENT="3")
     assert done.returncode == 1
     assert "finished" not in done.stdout
-    assert done.stderr.count("that failed; trying again") == 2
-    assert "failed after 1 restarts" in done.stderr
+    assert done.stderr.count("no run could be started; trying again") == 2
+    assert "no run could be started, 3 times; giving up" in done.stderr
+
+
+def test_tpu_vm_counts_only_runs_that_began(tmp_path):
+    """There is no free TPU five times, and a run fails once."""
+    asked = 'echo x >>"$here/asked"; [[ $(wc -l <"$here/asked") -gt 5 ]] || exit 1; '
+    scarce = GCLOUD.replace("  create) ", f"  create) {asked}")
+    python = (
+        '#!/usr/bin/env bash\necho x >>"$here/runs"; [[ $(wc -l <"$here/runs") == 2 ]]'
+    )
+    done = keep(tmp_path, python, scarce, RESTARTS="1", POLL_SECONDS="0.1")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("there is no TPU yet; trying again") == 5
+    assert "the run 1: restart 1 of 1" in done.stdout
+    assert (tmp_path / "runs").read_text() == "x\nx\n"
+
+
+# What the workers of a pod say, and what `keep` does about it.
+@pytest.mark.parametrize(
+    ("answers", "returned", "runs"),
+    [
+        (["0", "0"], 0, 1),
+        (["134", "2"], 2, 1),
+        (["0", "134"], 1, 2),
+        (["75", "died"], 1, 2),
+        (["0", "75"], 0, 1),
+    ],
+)
+def test_tpu_vm_looks_at_all_workers(tmp_path, answers, returned, runs):
+    said = "; ".join(f"echo {answer}" for answer in answers)
+    pod = GCLOUD.replace(
+        "  ssh)",
+        '  ssh)\n    if [[ $7 == *absent* && -f "$here/runs" ]]; then\n'
+        f"      [[ $6 == --worker=all ]] || {{ echo {answers[0]}; exit; }}\n"
+        f"      {said}; exit\n    fi",
+    )
+    python = '#!/usr/bin/env bash\necho x >>"$here/runs"\n'
+    done = keep(tmp_path, python, pod, RESTARTS="1")
+    assert done.returncode == returned, done.stderr
+    assert (tmp_path / "runs").read_text() == runs * "x\n"
+
+
+def test_tpu_vm_waits_while_a_worker_runs(tmp_path):
+    """One has failed, and the heartbeat has not ended the other yet."""
+    pod = GCLOUD.replace(
+        "  ssh)",
+        '  ssh)\n    if [[ $7 == *absent* && -f "$here/runs" ]]; then\n'
+        '      echo x >>"$here/looks"; echo 134\n'
+        '      [[ $(wc -l <"$here/looks") -gt 3 ]] && echo 0 || echo running; exit\n'
+        "    fi",
+    )
+    python = '#!/usr/bin/env bash\necho x >>"$here/runs"\n'
+    done = keep(tmp_path, python, pod, RESTARTS="0")
+    assert done.returncode == 1
+    assert "failed after 0 restarts" in done.stderr
+    assert (tmp_path / "looks").read_text() == 4 * "x\n"
+    assert (tmp_path / "runs").read_text() == "x\n"
 
 
 @pytest.mark.parametrize(
@@ -442,7 +498,7 @@ def test_tpu_vm_gives_up_on_a_worker_that_cannot_be_reached(tmp_path):
     deaf = GCLOUD.replace("  ssh)", "  ssh)\n    exit 255")
     done = keep(tmp_path, "", deaf, POLL_SECONDS="0.01", SILENT="3")
     assert done.returncode == 1
-    assert "worker 0 could not be reached 3 times; giving up" in done.stderr
+    assert "its workers could not all be reached, 3 times; giving up" in done.stderr
     calls = (tmp_path / "calls").read_text().split()
     assert calls == 3 * ["ssh", "describe"]
 
