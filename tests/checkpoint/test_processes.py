@@ -113,38 +113,32 @@ def test_two_processes(tmp_path):
         checkpoints.save(2, {"x": items["x"]}, {"step": 2})
         checkpoints.wait()
 
-        # Where it fails in one process alone, all know: while writing, ...
-        checkpoints.save(3, {"x": items["x"]}, {"step": 3})
-        manager, wrote = checkpoints._manager, checkpoints._manager.wait_until_finished
-        def failing(*args, **kwargs):
-            wrote(*args, **kwargs)
-            raise OSError("the cable is out")
-        if index == "1":
-            manager.wait_until_finished = failing
+        # Where it fails in one process alone, all know: while it writes, ...
         told = []
-        def fails(call):
+        def fails(call, name):
+            manager, real = checkpoints._manager, getattr(checkpoints._manager, name)
+            def failing(*args, **kwargs):
+                delattr(manager, name)  # fails once
+                if name != "restore":
+                    real(*args, **kwargs)
+                raise OSError("the cable is out")
+            if index == "1":
+                setattr(manager, name, failing)
             try:
                 call()
             except CheckpointError as error:
                 told.append(str(error))
-        fails(checkpoints.wait)
-        # ... as it begins, ...
-        if index == "1":
-            wrote = checkpoints._manager.save
-            checkpoints._manager.save = failing
-        fails(lambda: checkpoints.save(4, {"x": items["x"]}, {"step": 4}))
-        # ... and when it is read.
-        if index == "1":
-            wrote = lambda *args, **kwargs: None
-            checkpoints._manager.restore = failing
-        fails(lambda: checkpoints.restore({"x": tree(0)}))
+        checkpoints.save(3, {"x": items["x"]}, {"step": 3})
+        fails(checkpoints.wait, "wait_until_finished")
+        # ... as it begins, and when it is read.
+        fails(lambda: checkpoints.save(4, {"x": items["x"]}, {"step": 4}), "save")
+        fails(lambda: checkpoints.restore({"x": tree(0)}), "restore")
         reasons = ["so another process", "the cable is out"]
         assert len(told) == 3 and "could not be read" in told[2], told
         assert reasons[int(index)] in told[2], told
         reasons = ["another process of the run could not write", "the cable is out"]
         assert all(reasons[int(index)] in text for text in told[:2]), told
         assert not checkpoints._damaged
-        checkpoints._manager.__dict__.pop("restore", None)
         checkpoints.save(5, {"x": items["x"]}, {"step": 5})
         checkpoints.close()
         """
