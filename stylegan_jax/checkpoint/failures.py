@@ -66,7 +66,7 @@ def reading(what: str) -> Iterator[None]:
         outcome = _NOT_READ if may_pass(error) else _DAMAGED
         reason, failure = reason_of(error), error
     everywhere = multihost_utils.process_allgather(np.int32(outcome))
-    worst = int(np.max(everywhere))
+    worst = max(outcome, int(np.max(everywhere)))
     if worst == _DAMAGED:
         raise Damaged(reason or "another process could not read it")
     if worst == _NOT_READ:
