@@ -14,9 +14,11 @@
 #
 #   launch/tpu_vm.sh keep FLAGS_OF_TRAIN    train, and stay: looks every POLL_SECONDS;
 #                      a TPU that was preempted is created anew, a run that failed is
-#                      started again (RESTARTS times), until it has finished. It gives
-#                      up on a run that would fail again (status 2: a wrong setting,
-#                      divergence), and on a worker that cannot be reached for SILENT looks
+#                      started again (RESTARTS times), until it has finished. Where no
+#                      TPU can be created it asks again, without end: there may be a free
+#                      one in an hour. It gives up on a run that would fail again (status
+#                      2 of any worker: a wrong setting, divergence), and on workers that
+#                      cannot be reached, or not be set up, SILENT times in a row
 #
 # --dry-run before the command prints what would be run, for a TPU that is not there yet.
 #
@@ -77,12 +79,37 @@ on_workers() { # WORKERS COMMAND
   tpu ssh "$name" --worker="$1" --command="$2"
 }
 
-# What worker 0 answers; nothing when it cannot be reached, which takes a minute at most.
-ask_worker() { # COMMAND
-  if [[ $dry_run == no ]]; then
-    gcloud compute tpus tpu-vm ssh "$name" --worker=0 --command="$1" "${where[@]}" -- \
-      -o ConnectTimeout=30 -o ServerAliveInterval=15 2>/dev/null || true
+# What all workers answer, a line each; nothing when one of them cannot be reached, which
+# takes a minute at most.
+ask_workers() { # COMMAND
+  local answers
+  if [[ $dry_run == no ]] && answers=$(
+    gcloud compute tpus tpu-vm ssh "$name" --worker=all --command="$1" "${where[@]}" -- \
+      -o ConnectTimeout=30 -o ServerAliveInterval=15 2>/dev/null
+  ); then
+    echo "$answers"
   fi
+}
+
+# One answer for the lines of all workers. While one runs the run does: JAX ends those
+# whose others are gone. Then what would fail again counts before what failed, as a
+# worker whose setting is wrong takes the others with it; that before a stop, and all
+# have to have finished.
+summary() { # ANSWERS
+  local answer worst=''
+  for answer in $1; do
+    case $answer in
+      running)
+        echo running
+        return
+        ;;
+      2) worst=2 ;;
+      0) worst=${worst:-0} ;;
+      75 | 143) [[ ${worst:-0} != 0 ]] || worst=$answer ;;
+      absent | died | [0-9]*) [[ $worst == 2 ]] || worst=$answer ;;
+    esac
+  done
+  echo "$worst"
 }
 
 state() { # of the TPU; nothing when there is none
@@ -145,14 +172,14 @@ look='cd stylegan_jax 2>/dev/null || { echo absent; exit; }; if '$running'; then
 # What a worker says of how a run ended counts if `keep` has started it, or has seen it
 # run: else it may be of a run of long ago.
 keep() { # FLAGS_OF_TRAIN
-  local k=0 found answer before='' known=no silent=0
+  local k=0 found answer before='' known=no silent=0 unready=0
   while :; do
-    answer=$(ask_worker "$look")
+    answer=$(summary "$(ask_workers "$look")")
     found=$(state)
     if [[ $found == READY && -z $answer ]]; then
       silent=$((silent + 1))
       if [[ $silent -ge $silent_limit ]]; then
-        echo "$name is READY, but worker 0 could not be reached $silent times; giving up. The run may be going on. Try: launch/tpu_vm.sh logs" >&2
+        echo "$name is READY, but its workers could not all be reached, $silent times; giving up. The run may be going on. Try: launch/tpu_vm.sh logs" >&2
         return 1
       fi
       sleep "$poll_seconds"
@@ -193,12 +220,19 @@ keep() { # FLAGS_OF_TRAIN
     if [[ $k -gt 0 ]]; then
       echo "$name is ${found:-gone}, the run ${answer:-unknown}: restart $k of $restarts"
     fi
-    k=$((k + 1)) known=no
-    # A part that fails, for want of free TPUs say, is tried again.
-    if create && setup && start "$@"; then
-      known=yes
+    known=no
+    # Only runs that began count.
+    if ! create; then
+      echo "there is no TPU yet; trying again" >&2
+    elif setup && start "$@"; then
+      k=$((k + 1)) known=yes unready=0
     else
-      echo "that failed; trying again" >&2
+      unready=$((unready + 1))
+      if [[ $unready -ge $silent_limit ]]; then
+        echo "$name: no run could be started, $unready times; giving up" >&2
+        return 1
+      fi
+      echo "no run could be started; trying again" >&2
     fi
     if [[ $dry_run == yes ]]; then
       return
@@ -224,7 +258,7 @@ case $command in
   train)
     need_flags "$@"
     create
-    if [[ $(ask_worker "cd stylegan_jax 2>/dev/null && $running && echo yes") == *yes* ]]; then
+    if [[ $(ask_workers "cd stylegan_jax 2>/dev/null && $running && echo yes") == *yes* ]]; then
       echo "$name is training already; see: launch/tpu_vm.sh logs"
       exit 0
     fi

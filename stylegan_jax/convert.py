@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from absl import app, flags
+from etils import epath
 
-from stylegan_jax import config, interop, models, workdir
+from stylegan_jax import config, interop, models, paths, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.front_door import reporting_errors
 from stylegan_jax.interop import network_files
@@ -33,14 +34,15 @@ def main(argv: list[str]) -> None:
     """Converts `--source` into `--out`."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
-    convert(Path(FLAGS.source), Path(FLAGS.out))
+    out = paths.open_path(FLAGS.out)
+    convert(paths.local_path(FLAGS.source, "--source"), out)
     print(
-        f"wrote {FLAGS.out}; try: python -m stylegan_jax.generate "
-        f"--workdir={FLAGS.out} --out={FLAGS.out}/images"
+        f"wrote {out}; try: python -m stylegan_jax.generate "
+        f"--workdir={out} --out={out / 'images'}"
     )
 
 
-def convert(source: Path, out: Path) -> None:
+def convert(source: Path, out: epath.PathLike) -> None:
     """Writes the networks of an official file as a checkpoint of ours.
 
     The averaged generator becomes the item "ema"; the trained generator and the
@@ -51,8 +53,12 @@ def convert(source: Path, out: Path) -> None:
       ValueError: the file, or an argument of its networks, is not supported, or the
         directory is taken.
     """
-    if (out / "config.json").exists():
-        raise ValueError(f"{out} already holds a run; choose another --out")
+    out = epath.Path(out)
+    for name in ("config.json", "checkpoints"):
+        if (out / name).exists():
+            raise ValueError(
+                f"{out} already holds a run, for there is {name}; choose another --out"
+            )
     networks = network_files.read_networks(source)
     if set(networks) != set(ITEMS):
         raise ValueError(
@@ -237,7 +243,9 @@ def _inexpressible(obstacle: object) -> ValueError:
 def define_flags() -> None:
     """Declares the command line."""
     flags.DEFINE_string("source", None, "The official network .pkl.")
-    flags.DEFINE_string("out", None, "Directory to write; must not hold a run.")
+    flags.DEFINE_string(
+        "out", None, "Directory to write, or gs://...; must not hold a run."
+    )
     flags.mark_flags_as_required(["source", "out"])
 
 

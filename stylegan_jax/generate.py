@@ -3,7 +3,11 @@
 python -m stylegan_jax.generate --workdir=runs/emoji --seeds=0-63 --out=out/
 """
 
+from collections.abc import Iterable
+
+import numpy as np
 from absl import app, flags
+from etils import epath
 
 from stylegan_jax import host_memory, paths, workdir
 from stylegan_jax.checkpoint import CheckpointError
@@ -12,10 +16,11 @@ from stylegan_jax.reporting import image_grid, save_png, to_uint8
 from stylegan_jax.sampling import images, seeds
 
 FLAGS = flags.FLAGS
+GRID_PIXELS = 2**26  # at most, in all images of a grid: 64 of 1024x1024
 
 
 def main(argv: list[str]) -> None:
-    """Writes `seed<seed>.png` for every seed, and `grid.png` of all."""
+    """Writes `seed<seed>.png` for every seed, and `grid.png` of the first of them."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
     chosen = seeds.parse_seeds(FLAGS.seeds)
@@ -29,24 +34,49 @@ def main(argv: list[str]) -> None:
         truncation_psi=FLAGS.truncation_psi,
         truncation_cutoff=FLAGS.truncation_cutoff,
     )
-    generated = to_uint8(
-        images.synthesize(
-            trained.generator,
-            trained.variables,
-            ws,
-            resolution=trained.resolution,
-            fade=trained.fade,
-            noise=FLAGS.noise,
-            batch_size=FLAGS.batch_size,
-        )
+    batches = images.synthesize_batches(
+        trained.generator,
+        trained.variables,
+        ws,
+        resolution=trained.resolution,
+        fade=trained.fade,
+        noise=FLAGS.noise,
+        batch_size=FLAGS.batch_size,
     )
     out = paths.open_path(FLAGS.out)
+    shown = write(out, chosen, map(to_uint8, batches), FLAGS.columns)
+    count, height, width, _ = shown.shape
+    print(
+        f"wrote {len(chosen)} images of {height}x{width} and grid.png of {count} to "
+        f"{out}"
+    )
+
+
+def write(
+    out: epath.Path, chosen: list[int], batches: Iterable[np.ndarray], columns: int
+) -> np.ndarray:
+    """Writes images as they come, and a grid of the first of them.
+
+    Args:
+      out: directory; created.
+      chosen: the seeds, which name the files.
+      batches: their images [B,H,W,C] uint8.
+      columns: images in a row of the grid.
+
+    Returns:
+      Those that the grid shows [N,H,W,C].
+    """
     out.mkdir(parents=True, exist_ok=True)
-    for seed, image in zip(chosen, generated, strict=True):
-        save_png(out / f"seed{seed:04d}.png", image)
-    save_png(out / "grid.png", image_grid(generated, FLAGS.columns))
-    height, width = generated.shape[1:3]
-    print(f"wrote {len(chosen)} images of {height}x{width} and grid.png to {out}")
+    left, shown = iter(chosen), []
+    for batch in batches:
+        most = max(GRID_PIXELS // (batch.shape[1] * batch.shape[2]), 1)
+        # Copied: a part of the batch would keep all of it.
+        shown.extend(image.copy() for image in batch[: most - len(shown)])
+        for image in batch:
+            save_png(out / f"seed{next(left):04d}.png", image)
+    grid = np.stack(shown)
+    save_png(out / "grid.png", image_grid(grid, columns))
+    return grid
 
 
 def define_flags() -> None:

@@ -11,7 +11,6 @@ fail again (a wrong setting, other data, divergence); anything else is a failure
 may have passed.
 """
 
-import dataclasses
 import os
 from collections.abc import Iterator
 
@@ -28,7 +27,6 @@ from stylegan_jax import (
     parallel,
     paths,
     report_page,
-    rngs,
     workdir,
 )
 from stylegan_jax.checkpoint import CheckpointError
@@ -37,12 +35,20 @@ from stylegan_jax.data import pipeline, sources
 from stylegan_jax.data.interface import Source
 from stylegan_jax.front_door import parse_flags, reporting_errors
 from stylegan_jax.metrics.in_training import Evaluator
-from stylegan_jax.models import Generator
 from stylegan_jax.parallel import Parallel
-from stylegan_jax.reporting import Reporter, format_duration, to_uint8
-from stylegan_jax.sampling import images as sampling
-from stylegan_jax.training import growth, loop, memory, recipes, step, transfer
+from stylegan_jax.reporting import Reporter, format_duration
+from stylegan_jax.training import (
+    announcing,
+    growth,
+    leaving,
+    loop,
+    memory,
+    recipes,
+    step,
+    transfer,
+)
 from stylegan_jax.training import state as train_state
+from stylegan_jax.training.grid import Grid
 from stylegan_jax.training.growth import Stage
 from stylegan_jax.training.programs import ProgramCache
 from stylegan_jax.training.progress import Progress
@@ -50,8 +56,6 @@ from stylegan_jax.training.state import TrainState
 from stylegan_jax.training.stopping import StopRequest
 
 FLAGS = flags.FLAGS
-
-GRID_PIXELS = 64  # small images are enlarged to this in the grids
 
 
 def main(argv: list[str]) -> int:
@@ -126,7 +130,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         e.evaluation.keep_best if e.evaluation.best is not None else 0,
     )
     newest = checkpoints.latest_step()
-    check_shared(directory, newest, devices)
+    workdir.check_shared(directory, newest, devices)
     fresh = newest is None
     transferred = None
     if fresh and e.training.transfer is not None:
@@ -145,7 +149,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         ),
         memory.budget(e, devices, reporter.line),
     )
-    describe(reporter, e, source, abstract, devices, stages)
+    announcing.describe(reporter, e, source, abstract, devices, stages)
     evaluator = None
     if e.evaluation.metrics:
         evaluator = Evaluator(
@@ -157,7 +161,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         progress = Progress(stages[0].resolution)
         if transferred is not None:
             state = devices.moved(transferred.load(state), placement)
-            report_transfer(reporter, transferred)
+            announcing.report_transfer(reporter, transferred)
             transferred = None  # its arrays take memory
     else:
         state, progress = loop.restore(checkpoints, abstract)
@@ -185,7 +189,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         batches=lambda stage, start: batches(e, source, labels, devices, stage, start),
         on_tick=grid.draw,
         evaluate=evaluate,
-        stage_cost=lambda resolution: stage_cost(generator, resolution),
+        stage_cost=lambda resolution: growth.stage_cost(generator, resolution),
     )
     trainer = loop.Loop(
         e,
@@ -220,22 +224,6 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     return state
 
 
-def check_shared(directory: epath.Path, newest: int | None, devices: Parallel) -> None:
-    """Compares what the processes see in the run's directory; all have to call it.
-
-    Raises:
-      CheckpointError: not the same; it may pass, as file systems lag behind.
-    """
-    seen = devices.all_rows(np.array([-1 if newest is None else newest]))
-    if len(set(seen.tolist())) > 1:
-        checkpoints = ", ".join("none" if n < 0 else str(n) for n in seen)
-        raise CheckpointError(
-            f"the newest checkpoint in --workdir (={directory}) is not the same for "
-            f"all processes, in their order: {checkpoints}; it has to be one directory "
-            "that all of them see, on a shared file system or in a bucket"
-        )
-
-
 def batches(
     e: Experiment,
     source: Source,
@@ -258,69 +246,6 @@ def batches(
     return ((images, labels[:, :label_size]) for images, labels in iterator)
 
 
-class Grid:
-    """Draws the same latents with the averaged generator, again and again."""
-
-    def __init__(
-        self,
-        e: Experiment,
-        generator: Generator,
-        source: Source,
-        label_size: int,
-        devices: Parallel,
-        reporter: Reporter,
-    ):
-        """Chooses latents, and labels from the data."""
-        self._e, self._generator, self._source = e, generator, source
-        self._devices, self._reporter = devices, reporter
-        count = e.run.grid_rows * e.run.grid_columns
-        key = rngs.key(e.run.seed, rngs.Stream.GRID)
-        self._z = np.asarray(jax.random.normal(key, (count, e.model.z_dim)))
-        self._labels = self._first_reals()[1] if label_size else None
-
-    def draw_reals(self) -> None:
-        """Writes a grid of real images."""
-        self._write("reals", 0, self._first_reals()[0])
-
-    def draw(self, state: TrainState, progress: Progress) -> None:
-        """Writes a grid of generated images; all processes have to call it."""
-        ema = self._devices.gathered(state.ema)
-        ws = sampling.styles(
-            self._generator,
-            ema,
-            self._z,
-            self._labels,
-            truncation_psi=self._e.run.grid_truncation_psi,
-        )
-        images = sampling.synthesize(
-            self._generator,
-            ema,
-            ws,
-            resolution=progress.resolution,
-            fade=progress.fade,
-            any_fade=self._e.model.growing,
-        )
-        self._write("fakes", progress.images_seen, to_uint8(images))
-
-    def _first_reals(self) -> tuple[np.ndarray, np.ndarray]:
-        return pipeline.first_images(
-            self._source,
-            resolution=self._source.resolution,
-            count=self._e.run.grid_rows * self._e.run.grid_columns,
-            seed=self._e.run.seed,
-        )
-
-    def _write(self, name: str, images_seen: int, images_uint8: np.ndarray) -> None:
-        columns = self._e.run.grid_columns
-        self._reporter.images(name, images_seen, images_uint8, columns, GRID_PIXELS)
-
-
-def stage_cost(generator: Generator, resolution: int) -> float:
-    """Relative cost of an image: pixels times squared channels of all its layers."""
-    sizes = [r for r in generator.resolutions if r <= resolution]
-    return float(sum((r * generator.channels(r)) ** 2 for r in sizes))
-
-
 def use_compilation_cache(directory: str | None) -> None:
     """Keeps compiled programs on disk, where a resumed run finds them."""
     if directory is None:
@@ -328,52 +253,6 @@ def use_compilation_cache(directory: str | None) -> None:
     path = os.path.expanduser(directory)
     jax.config.update("jax_compilation_cache_dir", path)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
-def describe(
-    reporter: Reporter,
-    e: Experiment,
-    source: Source,
-    state: TrainState,
-    devices: Parallel,
-    stages: list[Stage],
-) -> None:
-    """Prints what is about to be trained on what."""
-    counts = {
-        name: sum(x.size for x in jax.tree.leaves(params))
-        for name, params in state.params.items()
-    }
-    kind = jax.devices()[0].device_kind
-    reporter.line(
-        "{}, {}x{}, ".format(e.model.family, *stages[-1].size)
-        + ", ".join(f"{name} {count:,} parameters" for name, count in counts.items())
-    )
-    reporter.line(
-        f"{source.num_images:,} images from {source.name}; {len(stages)} stage(s), "
-        f"{e.training.total_kimg:g} kimg, on {devices.num_devices} x {kind} in "
-        f"{devices.process_count} process(es)"
-    )
-    if e.data.conditional:
-        for line in source.label_histogram():
-            reporter.line(line)
-        reporter.event(
-            "labels",
-            names=source.classes,
-            totals=source.label_totals,
-            images=source.labels_counted or source.num_images,
-        )
-
-
-def report_transfer(reporter: Reporter, transferred: transfer.Transfer) -> None:
-    """Prints and logs what was loaded from where, and what was not."""
-    for line in transferred.table():
-        reporter.line(line)
-    reporter.event(
-        "transfer",
-        source=transferred.name,
-        notes=transferred.notes,
-        arrays=[dataclasses.asdict(row) for row in transferred.rows],
-    )
 
 
 def define_flags() -> None:
@@ -407,10 +286,11 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    with reporting_errors(
+    errors = reporting_errors(
         CheckpointError,
         OSError,
         parallel.ProcessLost,
         hopeless=(ValueError, loop.Diverged),
-    ):
+    )
+    with leaving.at_once(), errors:
         app.run(main, flags_parser=parse_flags)

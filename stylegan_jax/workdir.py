@@ -12,12 +12,14 @@ import platform
 from typing import Any
 
 import jax
+import numpy as np
 from etils import epath
 
 from stylegan_jax import config, models
-from stylegan_jax.checkpoint import Checkpoints
+from stylegan_jax.checkpoint import CheckpointError, Checkpoints
 from stylegan_jax.config import Experiment
 from stylegan_jax.models import Generator, Variables
+from stylegan_jax.parallel import Parallel
 from stylegan_jax.reporting import environment, versions, write_json
 
 # Where a host has its data and programs, and how it gets them.
@@ -127,6 +129,22 @@ def _same_images_after_all(workdir: epath.Path, old: DataInfo, now: DataInfo) ->
         "in their fingerprints, and the images are still those of then, put "
         f'"{now.fingerprint}" as "fingerprint" into {workdir / "data.json"}'
     )
+
+
+def check_shared(workdir: epath.Path, newest: int | None, devices: Parallel) -> None:
+    """Compares what the processes see in the run's directory; all have to call it.
+
+    Raises:
+      CheckpointError: not the same; it may pass, as file systems lag behind.
+    """
+    seen = devices.all_rows(np.array([-1 if newest is None else newest]))
+    if len(set(seen.tolist())) > 1:
+        checkpoints = ", ".join("none" if n < 0 else str(n) for n in seen)
+        raise CheckpointError(
+            f"the newest checkpoint in --workdir (={workdir}) is not the same for "
+            f"all processes, in their order: {checkpoints}; it has to be one directory "
+            "that all of them see, on a shared file system or in a bucket"
+        )
 
 
 def write(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from stylegan_jax import convert, train, workdir
+from stylegan_jax import generate as front_generate
 from stylegan_jax.sampling import images
-from tests import goldens, tiny
+from tests import buckets, goldens, tiny
 from tests.interop import official_pickle
 
 # Orbax leaves coroutines of a failed read or write behind.
@@ -36,7 +37,7 @@ def test_generate(finished, tmp_path):
     first = generate(finished, tmp_path / "a", "--seeds=0-4,77", "--columns=4")
     second = generate(finished, tmp_path / "b", "--seeds=77,3", "--batch_size=2")
     out, _ = tiny.finish(first)
-    assert f"wrote 6 images of 16x16 and grid.png to {tmp_path / 'a'}" in out
+    assert f"wrote 6 images of 16x16 and grid.png of 6 to {tmp_path / 'a'}" in out
     tiny.finish(second)
     files = {p.name: p for p in (tmp_path / "a").iterdir()}
     seeds = [0, 1, 2, 3, 4, 77]
@@ -61,6 +62,27 @@ def test_generate(finished, tmp_path):
     direct = trained.generator.apply(trained.variables, ours, truncation_psi=0.7)
     expected = np.clip(np.asarray(direct[0]) * 127.5 + 127.5, 0, 255)
     assert abs(pixels(files["seed0077.png"]) - expected).max() <= 1
+
+
+def test_images_are_written_as_they_come(tmp_path, monkeypatch):
+    """A batch is on disk before the next is asked for; the grid does not keep all."""
+    monkeypatch.setattr(front_generate, "GRID_PIXELS", 3 * 8 * 8)
+    seeds = [5, 3, 9, 1, 7]
+    values = np.arange(5, dtype=np.uint8)[:, None, None, None] + np.zeros(
+        (8, 8, 3), np.uint8
+    )
+
+    def batches():
+        for i in range(0, 5, 2):
+            names = {f"seed{seed:04d}.png" for seed in seeds[:i]}
+            assert {p.name for p in tmp_path.iterdir()} == names
+            yield values[i : i + 2]
+
+    shown = front_generate.write(tmp_path, seeds, batches(), columns=2)
+    np.testing.assert_array_equal(shown, values[:3])
+    assert pixels(tmp_path / "grid.png").shape == (16, 16, 3)
+    for seed, value in zip(seeds, values, strict=True):
+        np.testing.assert_array_equal(pixels(tmp_path / f"seed{seed:04d}.png"), value)
 
 
 def test_same_seeds_same_bytes_and_no_psi_no_variety(finished, tmp_path):
@@ -156,14 +178,15 @@ def official(tmp_path_factory):
     )
 
 
-def start_convert(source, out):
-    return tiny.start("stylegan_jax.convert", f"--source={source}", f"--out={out}")
+def start_convert(source, out, **environment):
+    arguments = (f"--source={source}", f"--out={out}")
+    return tiny.start("stylegan_jax.convert", *arguments, **environment)
 
 
 def test_convert_and_generate(official, tmp_path):
     """The average's numbers, not those of the trained generator, are the official."""
     out = tmp_path / "converted"
-    said, _ = tiny.finish(start_convert(official, out))
+    said, _ = tiny.finish(start_convert(official, "~/converted", HOME=str(tmp_path)))
     assert f"--workdir={out}" in said
     trained = workdir.load_generator(out)
     assert (trained.resolution, trained.fade, trained.classes) == (32, 1.0, ())
@@ -189,9 +212,24 @@ def test_convert_and_generate(official, tmp_path):
 
 def test_a_taken_directory_is_refused(official, finished):
     before = (finished / "config.json").read_bytes()
-    with pytest.raises(ValueError, match="already holds a run; choose another --out"):
+    with pytest.raises(ValueError, match="already holds a run, for there is config"):
         convert.convert(official, finished)
     assert (finished / "config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("there", ["config.json", "checkpoints"])
+def test_a_taken_directory_is_refused_before_the_file_is_read(tmp_path, there):
+    (tmp_path / "served" / "b" / "run" / there).mkdir(parents=True)
+    with buckets.served(tmp_path / "served"):
+        for out in ("gs://b/run", tmp_path / "served" / "b" / "run"):
+            with pytest.raises(ValueError, match=f"a run, for there is {there}"):
+                convert.convert(tmp_path / "missing.pkl", out)
+
+
+def test_convert_to_what_is_no_bucket_of_ours_makes_no_folder(official):
+    message = tiny.failure(start_convert(official, "hdfs://b/run"))
+    assert "hdfs://b/run is of a scheme that is not supported" in message
+    assert not (tiny.ROOT / "hdfs:").exists()
 
 
 class Hostile:

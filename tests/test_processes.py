@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stylegan_jax import parallel, train, workdir
+from stylegan_jax import parallel, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from tests import tiny
 from tests.collective_worker import HEARTBEAT_SECONDS
@@ -140,4 +140,4 @@ def test_a_workdir_that_is_not_shared_is_noticed(monkeypatch, seen, told):
     if told:
         expected = pytest.raises(CheckpointError, match=f"their order: {told}; it has")
     with expected:
-        train.check_shared(Path("runs/x"), seen[0], parallel.local())
+        workdir.check_shared(Path("runs/x"), seen[0], parallel.local())

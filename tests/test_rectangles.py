@@ -11,6 +11,7 @@ from stylegan_jax.data import images
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.reporting import enlarge, image_grid
 from stylegan_jax.sampling import mixing
+from stylegan_jax.training.grid import GRID_PIXELS
 from tests import tiny
 from tests.data.sources.image_files import failure, folder, random_image, read
 
@@ -168,7 +169,7 @@ def test_a_run(tmp_path, name):
     skipped = [v for key, v in last.items() if key.endswith("/skipped_total")]
     assert len(skipped) >= 2 and not any(skipped)
 
-    scale = -(-train.GRID_PIXELS // min(height, width))
+    scale = -(-GRID_PIXELS // min(height, width))
     for kind in ("reals-000000.000", "fakes-000000.000", "fakes-000000.032"):
         grid = pixels(run / f"images/{kind}.png", channels)
         assert grid.shape[:2] == (2 * scale * height, 3 * scale * width)

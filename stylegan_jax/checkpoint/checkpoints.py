@@ -130,25 +130,29 @@ class Checkpoints:
         arguments[INTEGRITY] = ocp.args.JsonSave(integrity)
         self._pending = step, sum(x.nbytes for x in jax.tree.leaves(items))
         self._check_writable()
+        failure = None
         try:
             # force: our own rules above replace Orbax's, which skip without a word.
             self._manager.save(step, args=ocp.args.Composite(**arguments), force=True)
         except Exception as error:  # Orbax has no class for it
-            raise self._failed(error) from error
+            failure = error
+        self._agree(failure)
 
     def wait(self) -> None:
-        """Returns when the last save is on disk.
+        """Returns when the last save is on disk; all processes have to call it.
 
         Raises:
-          CheckpointError: if it failed; said once, older checkpoints are unharmed
-            and the next save may succeed.
+          CheckpointError: if it failed in any process; said once, older checkpoints
+            are unharmed and the next save may succeed.
         """
         if self._pending is None:
             return
+        failure = None
         try:
             self._manager.wait_until_finished()
         except Exception as error:  # Orbax has no class for it
-            raise self._failed(error) from error
+            failure = error
+        self._agree(failure)
         self._pending = None
 
     def restore(
@@ -167,7 +171,8 @@ class Checkpoints:
           The step, the items named by `templates`, and the metadata.
 
         Raises:
-          CheckpointError: if none is intact; says what is wrong with each.
+          CheckpointError: if none is intact; says what is wrong with each. Or if one
+            could not be read for a reason that may pass.
           ValueError: if an intact one does not fit the templates.
         """
         templates = {name: abstract(name, tree) for name, tree in templates.items()}
@@ -195,11 +200,16 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for the last save and ends the background threads.
 
+        Of this process alone: one that ends by an error closes while others do not.
+
         Raises:
-          CheckpointError: if that save failed.
+          CheckpointError: if that save failed here.
         """
         try:
-            self.wait()
+            if self._pending is not None:
+                self._manager.wait_until_finished()
+        except Exception as error:  # Orbax has no class for it
+            raise self._failed(error) from error
         finally:
             self._manager.close()
 
@@ -258,8 +268,12 @@ class Checkpoints:
                 trial.rmdir()
         except OSError as error:
             failure = error
+        self._agree(failure)
+
+    def _agree(self, failure: Exception | None) -> None:
+        """Fails in all processes, which have to call it, if in one."""
         if not in_all_processes(failure is None):
-            failure = failure or OSError("another process cannot write there")
+            failure = failure or OSError("another process of the run could not write")
             raise self._failed(failure) from failure
 
     def _failed(self, error: Exception) -> CheckpointError:
@@ -332,7 +346,7 @@ class Checkpoints:
 
     def _read_integrity(self, step: int) -> tuple[dict, dict]:
         """The metadata, and what is known of all that was saved."""
-        with reading():
+        with reading(f"checkpoint {step} in {self.directory}"):
             restored = self._manager.restore(
                 step,
                 args=ocp.args.Composite(
@@ -354,7 +368,7 @@ class Checkpoints:
             check_fits(f"checkpoint {step} in {self.directory}", name, template, saved)
         if not templates:
             return {}, meta
-        with reading():
+        with reading(f"checkpoint {step} in {self.directory}"):
             restored = self._manager.restore(
                 step,
                 args=ocp.args.Composite(

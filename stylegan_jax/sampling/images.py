@@ -1,6 +1,7 @@
 """Images of a generator: latents of seeds, truncation, noise, in batches."""
 
 import functools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,13 @@ def styles(
 
 
 def synthesize(
+    generator: Generator, variables: Variables, ws: jax.Array | np.ndarray, **options
+) -> np.ndarray:
+    """Images [N,H,W,C] of ws, all in memory; else as `synthesize_batches`."""
+    return np.concatenate(list(synthesize_batches(generator, variables, ws, **options)))
+
+
+def synthesize_batches(
     generator: Generator,
     variables: Variables,
     ws: jax.Array | np.ndarray,
@@ -43,7 +51,7 @@ def synthesize(
     noise: str = "const",
     noise_seed: int = 0,
     batch_size: int = 16,
-) -> np.ndarray:
+) -> Iterator[np.ndarray]:
     """Images of ws, a batch at a time.
 
     Args:
@@ -59,11 +67,10 @@ def synthesize(
       noise_seed: of the random noise, which also depends on `batch_size`.
       batch_size: images at once; bounds the memory.
 
-    Returns:
-      Images [N,H,W,C] float32, about [-1,1].
+    Yields:
+      Images [B,H,W,C] float32, about [-1,1]; of the last batch maybe fewer.
     """
     resolution = resolution or generator.resolution
-    out = []
     for i in range(0, len(ws), batch_size):
         batch = jnp.asarray(ws[i : i + batch_size])
         missing = min(batch_size, len(ws)) - len(batch)
@@ -73,8 +80,7 @@ def synthesize(
             *(generator, variables, padded, resolution),
             *(any_fade or fade != 1, fade, noise, key),
         )
-        out.append(np.asarray(images)[: len(batch)])
-    return np.concatenate(out)
+        yield np.asarray(images)[: len(batch)]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4, 6))

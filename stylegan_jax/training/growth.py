@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 
 from stylegan_jax.config import Experiment, by_resolution, image_size
+from stylegan_jax.models import Generator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,3 +136,9 @@ def _first(condition: Callable[[int], bool], limit: int) -> int:
         else:
             low = middle + 1
     return high
+
+
+def stage_cost(generator: Generator, resolution: int) -> float:
+    """Relative cost of an image: pixels times squared channels of all its layers."""
+    sizes = [r for r in generator.resolutions if r <= resolution]
+    return float(sum((r * generator.channels(r)) ** 2 for r in sizes))

@@ -128,13 +128,13 @@ class Loop:
             self._checkpoints.wait()
         finally:
             self._watchdog.close()
-            self._programs.close()  # may wait for a compilation: only when all is saved
+            self._programs.close()
         return state
 
     def _run_stage(
         self, state: TrainState, stage: Stage, progress: Progress
     ) -> TrainState:
-        programs = self._enter(stage)
+        programs = self._enter(stage, progress)
         if progress.images_seen == stage.start_images:
             state = self._reset(state)
         batches = self._hooks.batches(stage, progress.images_seen)
@@ -170,7 +170,7 @@ class Loop:
             self._stop.take_over()
         return stopping
 
-    def _enter(self, stage: Stage) -> Programs:
+    def _enter(self, stage: Stage, progress: Progress) -> Programs:
         """The stage's programs; begins to compile the next ones that are missing."""
         start = time.monotonic()
         self._watchdog.watch(f"the compilation of stage {stage.name}")
@@ -187,10 +187,25 @@ class Loop:
             images_seen=stage.start_images,
             waited_seconds=waited,
         )
+        self._note_rounds(stage, progress)
         for later in self._stages[stage.index + 1 :]:
             if self._programs.prepare(later):
                 break
         return programs
+
+    def _note_rounds(self, stage: Stage, progress: Progress) -> None:
+        """Tells when a stage goes on in other rounds than those it was begun in."""
+        before, now = progress.accumulation_rounds, self._programs.rounds(stage)
+        progress.accumulation_rounds = now
+        resumed = progress.images_seen > stage.start_images
+        if resumed and before not in (None, now):
+            self._reporter.line(
+                f"WARNING: stage {stage.name} goes on in {now} round(s) of "
+                f"accumulation, chosen by the memory of the devices; it was begun in "
+                f"{before}. The numbers will differ slightly from those of a run that "
+                "was not interrupted; `run.device_memory_gib` as the devices before "
+                "had it brings the rounds back"
+            )
 
     def _round(
         self,

@@ -17,6 +17,12 @@ from stylegan_jax.training.state import TrainState, shardings
 from stylegan_jax.training.step import Update, build_update
 
 Programs = dict[str, Update]  # phase name -> compiled update
+_under_way: set[Future[Programs]] = set()
+
+
+def compiling() -> bool:
+    """Whether this program is compiling a stage in the background."""
+    return bool(_under_way)
 
 
 class ProgramCache:
@@ -48,6 +54,7 @@ class ProgramCache:
         self._on_compiled, self._budget = on_compiled, budget
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
         self._futures: dict[tuple[int, bool], Future[Programs]] = {}
+        self._rounds: dict[tuple[int, bool], int] = {}
 
     @property
     def state_shardings(self) -> TrainState:
@@ -63,7 +70,10 @@ class ProgramCache:
         stage = self._compiled_as(stage)
         begins = _key(stage) not in self._futures
         if begins:
-            self._futures[_key(stage)] = self._pool.submit(self._compile, stage)
+            future = self._pool.submit(self._compile, stage)
+            self._futures[_key(stage)] = future
+            _under_way.add(future)
+            future.add_done_callback(_under_way.discard)
         return begins
 
     def get(self, stage: Stage) -> Programs:
@@ -76,14 +86,18 @@ class ProgramCache:
         self.prepare(stage)
         return self._futures[_key(self._compiled_as(stage))].result()
 
+    def rounds(self, stage: Stage) -> int:
+        """In how many rounds the programs that `get` gave of a stage take a batch."""
+        return self._rounds[_key(self._compiled_as(stage))]
+
     def forget(self, stage: Stage) -> None:
         """Frees the programs of a stage that is over, unless they go on in the next."""
         if not (stage.fading and self._e.run.share_programs):
             self._futures.pop(_key(self._compiled_as(stage)), None)
 
     def close(self) -> None:
-        """Stops after what is being compiled now."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Begins no more; does not wait for what is being compiled: see `leaving`."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def lower(
         self,
@@ -162,6 +176,7 @@ class ProgramCache:
                     raise memory.DoesNotFit(problem)
             elif chosen:
                 self._budget.report(memory.describe(fitted, stage, limit))
+        self._rounds[_key(stage)] = fitted.rounds
         self._on_compiled(stage, time.monotonic() - start)
         return programs
 

@@ -11,7 +11,9 @@ from stylegan_jax.training.growth import Stage
 class Progress:
     """Where the run stands on the host; saved with every checkpoint.
 
-    `resolution` and `fade` say at which stage the generator is to be used.
+    `resolution` and `fade` say at which stage the generator is to be used;
+    `accumulation_rounds` in how many rounds that stage's batches were taken, None where
+    a checkpoint of an earlier version does not say.
     """
 
     resolution: int
@@ -21,6 +23,7 @@ class Progress:
     tick: int = 0
     tick_start_images: int = 0
     training_seconds: float = 0.0
+    accumulation_rounds: int | None = None
 
 
 def tick_line(

@@ -1,6 +1,7 @@
 """A save that fails says why, and leaves no harm."""
 
 import contextlib
+import errno
 import resource
 import subprocess
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.checkpoint import CheckpointError
+from stylegan_jax.checkpoint import CheckpointError, failures
 from tests.checkpoint.states import assert_same, finish, open_, start
 
 # Orbax leaves coroutines of a failed read or write behind.
@@ -116,3 +117,68 @@ def test_lost_directory(tmp_path):
     assert "There is no complete checkpoint yet." in second
     assert "saving step 3 to" in third
     assert open_(tmp_path / "run")[0].latest_step() == 4
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+class HttpError(Exception):
+    __module__ = "gcsfs.retry"
+
+
+class UnavailableError(Exception):
+    """As TensorFlow has it."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(errno.EACCES, "Permission denied"),
+        OSError(errno.EIO, "Input/output error"),
+        OSError("Forbidden: https://storage.googleapis.com/b"),
+        TimeoutError(),
+        ValueError("ABORTED: All 32 retry attempts failed: UNAVAILABLE: HTTP code 503"),
+        ValueError("PERMISSION_DENIED: Error reading local file"),
+        HttpError("Service Unavailable, 503"),
+        UnavailableError("503"),
+        caused(Exception("Orbax"), caused(KeyError("x"), ConnectionResetError())),
+    ],
+    ids=repr,
+)
+def test_what_may_pass_is_not_taken_for_damage(tmp_path, monkeypatch, error):
+    checkpoints, warned = open_(tmp_path)
+    for step in (1, 2):
+        checkpoints.save(step, {"x": jnp.float32(step)}, {})
+    checkpoints.wait()
+
+    def restore(step, **kwargs):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints._manager, "restore", restore)
+        with pytest.raises(CheckpointError, match="checkpoint 2 in .* could not be re"):
+            checkpoints.restore({"x": jnp.float32(0)})
+    assert not warned
+    assert checkpoints.restore({"x": jnp.float32(0)})[0] == 2
+    checkpoints.save(3, {"x": jnp.float32(3)}, {})
+    checkpoints.close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "No such file"),
+        NotADirectoryError(errno.ENOTDIR, "Not a directory"),
+        ValueError("DATA_LOSS: CRC-32C checksum mismatch"),
+        KeyError("meta"),
+        caused(Exception("Orbax"), FileNotFoundError("x")),
+    ],
+    ids=repr,
+)
+def test_damage_does_not_pass(error):
+    assert not failures.may_pass(error)
+    with pytest.raises(failures.Damaged), failures.reading("it"):
+        raise error

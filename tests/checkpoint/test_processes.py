@@ -88,7 +88,7 @@ def test_two_processes(tmp_path):
         from pathlib import Path
         from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
         from jax.experimental.multihost_utils import sync_global_devices
-        from stylegan_jax.checkpoint import Checkpoints
+        from stylegan_jax.checkpoint import CheckpointError, Checkpoints
         mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,))
         make = lambda spec, k: jax.make_array_from_callback(
             (4, 600), NamedSharding(mesh, spec),
@@ -111,6 +111,34 @@ def test_two_processes(tmp_path):
         step, items, meta = checkpoints.restore({"x": tree(0)})
         assert (step, meta, len(warned)) == (1, {"step": 1}, 1)
         checkpoints.save(2, {"x": items["x"]}, {"step": 2})
+        checkpoints.wait()
+
+        # Where it fails in one process alone, all know: while it writes, ...
+        told = []
+        def fails(call, name):
+            manager, real = checkpoints._manager, getattr(checkpoints._manager, name)
+            def failing(*args, **kwargs):
+                delattr(manager, name)  # fails once
+                real(*args, **kwargs)
+                raise OSError("the cable is out")
+            if index == "1":
+                setattr(manager, name, failing)
+            try:
+                call()
+            except CheckpointError as error:
+                told.append(str(error))
+        checkpoints.save(3, {"x": items["x"]}, {"step": 3})
+        fails(checkpoints.wait, "wait_until_finished")
+        # ... as it begins, and when it is read.
+        fails(lambda: checkpoints.save(4, {"x": items["x"]}, {"step": 4}), "save")
+        fails(lambda: checkpoints.restore({"x": tree(0)}), "restore")
+        reasons = ["so another process", "the cable is out"]
+        assert len(told) == 3 and "could not be read" in told[2], told
+        assert reasons[int(index)] in told[2], told
+        reasons = ["another process of the run could not write", "the cable is out"]
+        assert all(reasons[int(index)] in text for text in told[:2]), told
+        assert not checkpoints._damaged
+        checkpoints.save(5, {"x": items["x"]}, {"step": 5})
         checkpoints.close()
         """
     with socket.socket() as free:
@@ -118,4 +146,4 @@ def test_two_processes(tmp_path):
         port = free.getsockname()[1]
     for process in [start(code, tmp_path, port, index) for index in (0, 1)]:
         finish(process)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "2", "2.damaged"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["2.damaged", "4", "5"]

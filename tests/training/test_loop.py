@@ -1,5 +1,6 @@
 """The training loop: where the host waits for the device, and where it does not."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -20,6 +21,14 @@ class Silent:
 
     def __getattr__(self, name):
         return lambda *args, **kwargs: None
+
+
+class Recorder:
+    def __init__(self):
+        self.lines = []
+
+    def line(self, text):
+        self.lines.append(text)
 
 
 class Programs:
@@ -45,6 +54,9 @@ class Programs:
 
     def prepare(self, stage):
         return False
+
+    def rounds(self, stage):
+        return 1
 
     def forget(self, stage):
         pass
@@ -163,3 +175,20 @@ def test_that_would_be_noticed():
     with pytest.raises(jax.errors.ConcretizationTypeError):
         jax.eval_shape(lambda state: trainer.run(state, progress), abstract)
     assert 0 < progress.images_seen <= 64  # not before
+
+
+@pytest.mark.parametrize(
+    ("images_seen", "before", "told"),
+    [(32, 4, True), (32, 1, False), (32, None, False), (0, 4, False)],
+)
+def test_rounds_chosen_anew_are_told(images_seen, before, told):
+    """In the middle of a stage; and they are saved with the checkpoint."""
+    trainer, _, _ = make(loop.Loop)
+    trainer._reporter = Recorder()
+    progress = Progress(8, images_seen=images_seen, accumulation_rounds=before)
+    trainer._note_rounds(trainer._stages[0], progress)
+    assert dataclasses.asdict(progress)["accumulation_rounds"] == 1
+    said = trainer._reporter.lines
+    assert len(said) == told
+    assert all("in 1 round(s) of accumulation" in line for line in said)
+    assert all("it was begun in 4" in line for line in said)

@@ -179,6 +179,7 @@ def test_training_in_rounds_chosen_by_the_memory(tmp_path, capsys):
         assert "memory" not in capsys.readouterr().out
         many, fixed = (tiny.restored(tmp_path / n, 32) for n in ("many", "fixed"))
         tiny.assert_same(many, fixed)
+        assert many["meta"]["accumulation_rounds"] == rounds
         others = tiny.restored(tmp_path / "one", 32)
         weight = next(k for k in many if "params" in k and "weight" in k)
         assert not np.array_equal(many[weight], others[weight])
