@@ -89,10 +89,12 @@ def main(argv: list[str]) -> None:
             if taken.failure is not None:
                 failures[taken.metric] = taken.failure
             if devices.is_main:
-                results += taken.results
                 for found in taken.results:
                     print(lines.row(found), flush=True)
-                _append(out, taken.results)
+                if problem := _append(out, taken.results):
+                    failures[taken.metric] = problem
+                else:
+                    results += taken.results
     finally:
         live.clear()
         if results and FLAGS.workdir and paths.scheme_of(FLAGS.workdir) is None:
@@ -100,7 +102,8 @@ def main(argv: list[str]) -> None:
     if results:
         print(f"appended to {out}")
     if failures:
-        told = ["these metrics could not be taken:", *result.failures_told(failures)]
+        told = result.failures_told(failures)
+        told = ["these metrics could not be taken, or kept:", *told]
         raise ValueError("\n  ".join(told))
 
 
@@ -116,12 +119,13 @@ def _check_writable(out: epath.Path, devices: Parallel) -> None:
         raise ValueError(problem or f"process 0 can't write to {out}")
 
 
-def _append(out: epath.Path, results: list[result.Result]) -> None:
-    """Others wait for this process, and the next ones may have more luck."""
+def _append(out: epath.Path, results: list[result.Result]) -> str | None:
+    """Why results could not be written; the others may still be."""
     try:
         records.append(out, results)
     except OSError as error:
-        print(f"WARNING: {out} could not be written: {error}", flush=True)
+        return f"{out} can't be written ({error}); the numbers are above"
+    return None
 
 
 def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> request.Asked:

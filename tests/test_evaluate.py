@@ -160,7 +160,10 @@ def test_two_sets_of_images(tmp_path):
     assert msssim["batch_size"] == 8 and msssim["label_source"] is None
     # What could be taken is kept, and the rest told.
     told = tiny.failure(failing)
-    assert "these metrics could not be taken:\n  swd: the images have no det" in told
+    assert (
+        "these metrics could not be taken, or kept:\n  swd: the images have no det"
+        in told
+    )
     [kept] = rows(tmp_path / "flat.jsonl")
     assert kept["name"] == "msssim"
     assert "ppl_w_end needs a generator, not only its images" in tiny.failure(wrong)
@@ -258,3 +261,12 @@ def test_contradicting_flags_and_an_unusable_out_end_it_at_once(monkeypatch, tmp
     monkeypatch.setattr(evaluate, "FLAGS", types.SimpleNamespace(**given))
     with pytest.raises(ValueError, match="results can't be written to .*x.jsonl"):
         evaluate.main(["evaluate"])
+
+
+def test_numbers_that_cannot_be_kept_are_told(monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(evaluate.records, "append", full)
+    told = evaluate._append(paths.open_path("metrics.jsonl"), [])
+    assert "metrics.jsonl can't be written ([Errno 28] No space left" in told

@@ -244,6 +244,7 @@ def test_truncation_closed_form():
     chex.assert_trees_all_close(moved, wanted, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_any_numbers_are_computed_with_in_float32():
     """Labels, ws, images and fades of other types make no other program."""
     g, d = small(label_size=3)
