@@ -83,15 +83,22 @@ def test_local_passes_a_signal_on_once(stand_in, tmp_path, number):
         'touch "$here/$process.ready"\nwhile :; do sleep 0.05; done'
     )
     started = local(python, "-n", "2", "-p", "5", "--restarts=3", "--", "--workdir=x")
-    ready = [tmp_path / f"{i}.ready" for i in range(2)]
+    wait_for_both(tmp_path)
+    started.send_signal(number)
+    assert_both_were_ended(started, tmp_path)
+
+
+def wait_for_both(folder):
     deadline = time.monotonic() + 60
-    while not all(path.exists() for path in ready):
+    while not all((folder / f"{i}.ready").exists() for i in range(2)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    started.send_signal(number)
+
+
+def assert_both_were_ended(started, folder):
     assert started.wait(60) == 0
     for i in range(2):
-        assert (tmp_path / f"{i}.txt").read_text() == "TERM\n"
+        assert (folder / f"{i}.txt").read_text() == "TERM\n"
 
 
 def test_local_passes_ctrl_c_of_a_terminal_on(stand_in, tmp_path):
@@ -107,15 +114,10 @@ def test_local_passes_ctrl_c_of_a_terminal_on(stand_in, tmp_path):
         env=os.environ | {"PYTHON": str(python)},
         stdin=subprocess.PIPE,
     )
-    deadline = time.monotonic() + 60
-    while not all((tmp_path / f"{i}.ready").exists() for i in range(2)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_both(tmp_path)
     started.stdin.write(b"\x03")
     started.stdin.flush()
-    assert started.wait(60) == 0
-    for i in range(2):
-        assert (tmp_path / f"{i}.txt").read_text() == "TERM\n"
+    assert_both_were_ended(started, tmp_path)
 
 
 def test_local_starts_all_again_as_often_as_told(stand_in, tmp_path):

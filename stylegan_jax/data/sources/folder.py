@@ -12,7 +12,7 @@ from stylegan_jax import config, paths
 from stylegan_jax.data import images, labels
 from stylegan_jax.data.image_names import Folder, image_names
 from stylegan_jax.data.interface import Load, Source
-from stylegan_jax.data.sources.header_check import check_headers
+from stylegan_jax.data.sources.header_check import check_headers, even_sample
 
 MAX_HEADERS = 5000  # read at opening; of larger folders an even sample
 MAX_HEADERS_IN_BUCKET = 200
@@ -106,8 +106,7 @@ def _fingerprint(root: Folder, names: list[str], label_file: bytes | None) -> st
             file.seek(sizes[index] - END_BYTES)
             return begin + file.read(END_BYTES)
 
-    count = min(len(names), MAX_CONTENTS)
-    sample = [i * len(names) // count for i in range(count)]
+    sample = even_sample(len(names), MAX_CONTENTS)
     with ThreadPoolExecutor(16) as pool:  # in a bucket each is a request
         sizes = list(pool.map(size_of, names))
         digest = hashlib.sha256(label_file or b"")

@@ -9,6 +9,12 @@ from stylegan_jax.data import images
 MAX_LISTED = 5  # images named in one message
 
 
+def even_sample(count: int, most: int) -> list[int]:
+    """At most so many indices below `count`, evenly spread."""
+    taken = min(count, most)
+    return [i * count // taken for i in range(taken)]
+
+
 def check_headers(
     names: Sequence[str],
     header_of: Callable[[str], images.Size | str],
@@ -26,8 +32,7 @@ def check_headers(
     Raises:
       ValueError: some are damaged, or of a size that does not fit.
     """
-    count = min(len(names), most)
-    sample = [names[i * len(names) // count] for i in range(count)]
+    sample = [names[i] for i in even_sample(len(names), most)]
     with ThreadPoolExecutor(16) as pool:
         headers = list(pool.map(header_of, sample))
     size = config.image_size(data.base_size, data.resolution)

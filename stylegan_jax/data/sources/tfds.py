@@ -5,7 +5,7 @@ from typing import Any
 from stylegan_jax import config
 from stylegan_jax.data import images, tfrecords
 from stylegan_jax.data.interface import Load, Source
-from stylegan_jax.data.sources.header_check import prepare_command
+from stylegan_jax.data.sources.header_check import even_sample, prepare_command
 from stylegan_jax.data.tfds_split import NO_CLASS, Split, open_split
 
 MAX_HEADERS = 64  # records whose size is checked at opening
@@ -21,7 +21,7 @@ def open_tfds(data: config.Data) -> Source:
     split = open_split(data)
     _check_sizes(split, data)
     count = split.records.count
-    counted = split.labels(_sample(count, MAX_LABELS))
+    counted = split.labels(even_sample(count, MAX_LABELS))
     tf = images.tensorflow()
     size = config.image_size(data.base_size, data.resolution)
     how = (size, data.channels, data.fit)
@@ -58,12 +58,6 @@ def open_tfds(data: config.Data) -> Source:
     )
 
 
-def _sample(count: int, most: int) -> list[int]:
-    """At most so many indices below `count`, evenly spread."""
-    taken = min(count, most)
-    return [i * count // taken for i in range(taken)]
-
-
 def _check_sizes(split: Split, data: config.Data) -> None:
     """Raises on the first size that does not fit: the declared one, or a sample's."""
     wanted = config.image_size(data.base_size, data.resolution)
@@ -74,7 +68,7 @@ def _check_sizes(split: Split, data: config.Data) -> None:
             f"{split.name}: {split.records.describe(i)}": images.header(
                 split.encoded(i)
             )
-            for i in _sample(split.records.count, MAX_HEADERS)
+            for i in even_sample(split.records.count, MAX_HEADERS)
         }
     for place, size in sizes.items():
         if isinstance(size, str):
