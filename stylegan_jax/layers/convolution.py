@@ -7,14 +7,17 @@ trilinear form, so the gradients of each are again among the three:
 
 XLA derives the gradient by k as a convolution with a window as large as the image,
 which its CPU backend runs 3 to 20 times slower than the convolution itself, on one core
-(docs/performance.md). There it is one product of matrices here, and elsewhere XLA's
-own. Forward-mode differentiation (jvp) is not defined.
+(docs/performance.md). There all three are products of matrices here, of half the
+multiplications where `winograd` can, and elsewhere XLA's own. Forward-mode
+differentiation (jvp) is not defined.
 """
 
 import functools
 
 import jax
 import jax.numpy as jnp
+
+from stylegan_jax.layers import winograd
 
 WIDE = 128  # output channels from which XLA's CPU backend uses all cores
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -63,11 +66,15 @@ def conv2d_padded(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
     Returns:
       [B,H+2p-k+1,W+2p-k+1,O].
     """
-    narrow = kernel.shape[-1] < WIDE
-    plain = functools.partial(_plain_conv, padding=padding)
-    by_matmul = functools.partial(_conv_by_matmul, padding=padding)
+    if winograd.suits(x, len(kernel), padding):
+        on_cpu = winograd.conv
+    else:
+        on_cpu = _conv_by_matmul if kernel.shape[-1] < WIDE else _plain_conv
     return jax.lax.platform_dependent(
-        x, kernel, cpu=by_matmul if narrow else plain, default=plain
+        x,
+        kernel,
+        cpu=functools.partial(on_cpu, padding=padding),
+        default=functools.partial(_plain_conv, padding=padding),
     )
 
 
@@ -121,10 +128,14 @@ def _turned(kernel: jax.Array) -> jax.Array:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _kernel_gradient(x: jax.Array, y: jax.Array, size: int, padding: int) -> jax.Array:
     """Gradient [k,k,I,O] by the kernel of sum(y * conv(x, kernel, padding))."""
+    if winograd.suits(x, size, padding):
+        on_cpu = winograd.kernel_gradient
+    else:
+        on_cpu = _kernel_gradient_by_matmul
     return jax.lax.platform_dependent(
         x,
         y,
-        cpu=functools.partial(_kernel_gradient_by_matmul, size=size, padding=padding),
+        cpu=functools.partial(on_cpu, size=size, padding=padding),
         default=functools.partial(_plain_kernel_gradient, size=size, padding=padding),
     )
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.layers import convolution, strided_convolution
+from stylegan_jax.layers import convolution, strided_convolution, winograd
 from stylegan_jax.layers.convolution import WIDE
 
 DILATED = re.compile(r"window=\{[^}]*[lr]hs_dilate")
@@ -45,6 +45,22 @@ def assert_same(f, reference, x, kernel):
 @pytest.mark.parametrize(("size", "padding"), [(3, 1), (2, 1), (2, 0), (5, 2)])
 def test_convolution(size, padding, outputs):
     x, kernel = normal(0, 2, 6, 5, 4), normal(1, size, size, 4, outputs)
+    assert_same(
+        functools.partial(convolution.conv2d_padded, padding=padding),
+        functools.partial(convolution._plain_conv, padding=padding),
+        x,
+        kernel / size,
+    )
+
+
+@pytest.mark.parametrize("width", [8, 13])  # whole tiles, and not
+@pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, 0), (2, 1), (2, 0)])
+def test_convolution_in_fewer_multiplications(size, padding, width):
+    columns = width + size - 1 - 2 * padding
+    x, kernel = normal(0, 2, 6, columns, 4), normal(1, size, size, 4, 5)
+    assert winograd.suits(x, size, padding)
+    assert not winograd.suits(x[:, :, : -width + 7], size, padding)
+    assert not winograd.suits(x.astype(jnp.bfloat16), size, padding)
     assert_same(
         functools.partial(convolution.conv2d_padded, padding=padding),
         functools.partial(convolution._plain_conv, padding=padding),
