@@ -30,7 +30,7 @@ def get_config():
     c.model.channel_max = 64  # ... and 64 everywhere below
 
     c.training.initial_resolution = 4
-    # Small batches, for more steps: twice as many images a step learn half as fast.
+    # Small batches: more steps in the same time.
     c.training.stage_kimg = 5.0
     c.training.fade_kimg = 10.0
     c.training.total_kimg = 120.0

@@ -218,4 +218,4 @@ def test_compiled_programs_do_what_they_have_to_and_no_more(family, fading):
         assert not [w for w in windows if "dilate" in w], phase
         work = compiled.cost_analysis()["flops"] / useful[phase]
         print(f"{family} {phase}: {work:.2f} times the useful operations")
-        assert 0.6 < work < 1.2, phase  # half of the multiplications: `winograd`
+        assert 0.5 < work < 1.2, phase  # of 8x8, about half: `winograd`

@@ -7,9 +7,9 @@ trilinear form, so the gradients of each are again among the three:
 
 XLA derives the gradient by k as a convolution with a window as large as the image,
 which its CPU backend runs 3 to 20 times slower than the convolution itself, on one core
-(docs/performance.md). There all three are products of matrices here, of half the
-multiplications where `winograd` can, and elsewhere XLA's own. Forward-mode
-differentiation (jvp) is not defined.
+(docs/performance.md). There it is a product of matrices here, and so is the convolution
+where that is faster, in half the multiplications if `winograd` suits; elsewhere both
+are XLA's own. Forward-mode differentiation (jvp) is not defined.
 """
 
 import functools
@@ -128,7 +128,8 @@ def _turned(kernel: jax.Array) -> jax.Array:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _kernel_gradient(x: jax.Array, y: jax.Array, size: int, padding: int) -> jax.Array:
     """Gradient [k,k,I,O] by the kernel of sum(y * conv(x, kernel, padding))."""
-    if winograd.suits(x, size, padding):
+    # Not of two taps: no faster, and devices would have to sum 2.5 times as much.
+    if size == 3 and winograd.suits(x, size, padding):
         on_cpu = winograd.kernel_gradient
     else:
         on_cpu = _kernel_gradient_by_matmul

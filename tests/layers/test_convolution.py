@@ -53,20 +53,32 @@ def test_convolution(size, padding, outputs):
     )
 
 
-@pytest.mark.parametrize("width", [8, 13])  # whole tiles, and not
+@pytest.mark.parametrize("width", [8, 20])
 @pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, 0), (2, 1), (2, 0)])
 def test_convolution_in_fewer_multiplications(size, padding, width):
     columns = width + size - 1 - 2 * padding
-    x, kernel = normal(0, 2, 6, columns, 4), normal(1, size, size, 4, 5)
-    assert winograd.suits(x, size, padding)
-    assert not winograd.suits(x[:, :, : -width + 7], size, padding)
-    assert not winograd.suits(x.astype(jnp.bfloat16), size, padding)
-    assert_same(
-        functools.partial(convolution.conv2d_padded, padding=padding),
-        functools.partial(convolution._plain_conv, padding=padding),
-        x,
-        kernel / size,
+    x, kernel = normal(0, 2, 6, columns, 64), normal(1, size, size, 64, 5) / size
+    forms = [
+        functools.partial(form, padding=padding)
+        for form in (convolution.conv2d_padded, convolution._plain_conv)
+    ]
+    assert_same(*forms, x, kernel / 8)
+    fewer, all_of_them = (
+        jax.jit(form).lower(x, kernel).compile().cost_analysis()["flops"]
+        for form in forms
     )
+    assert fewer < 0.75 * all_of_them
+
+
+def test_where_there_are_fewer_multiplications():
+    suits = lambda dtype, size, *shape: winograd.suits(  # noqa: E731
+        jnp.zeros(shape, dtype), size, 1
+    )
+    assert suits(jnp.float32, 3, 1, 5, 8, 2) and suits(jnp.float32, 2, 1, 5, 7, 2)
+    assert not suits(jnp.bfloat16, 3, 1, 5, 8, 2)
+    assert not suits(jnp.float32, 5, 1, 5, 10, 2)  # other kernels
+    assert not suits(jnp.float32, 3, 1, 5, 4, 2)  # too narrow
+    assert not suits(jnp.float32, 2, 1, 5, 8, 2)  # nine columns: no whole tiles
 
 
 @pytest.mark.parametrize("outputs", [5, WIDE])
@@ -108,7 +120,7 @@ def of_all_orders(f, *arguments):
 @pytest.mark.parametrize(
     ("f", "height"),
     [
-        (functools.partial(convolution.conv2d_padded, padding=1), 8),
+        (functools.partial(convolution.conv2d_padded, padding=1), 7),
         (strided_convolution.shrink, 9),
         (strided_convolution.grow, 8),
     ],

@@ -11,7 +11,7 @@ from tests import goldens
 
 @pytest.mark.parametrize("f", [resample.upscale_conv2d, resample.conv_downscale2d])
 @pytest.mark.parametrize(
-    "shape", [(1, 2, 6, 5), pytest.param((2, 4, 4, 3), marks=pytest.mark.slow)]
+    "shape", [(1, 2, 6, 5), pytest.param((1, 2, 16, 3), marks=pytest.mark.slow)]
 )
 def test_fused_equals_plain(f, shape):
     key_x, key_w, key_y = jax.random.split(jax.random.key(0), 3)
@@ -29,7 +29,7 @@ def test_fused_equals_plain(f, shape):
     for fused, wanted in zip(
         jax.tree.leaves(orders(False)), jax.tree.leaves(orders(True)), strict=True
     ):
-        goldens.assert_close(fused, wanted, 2e-5)
+        goldens.assert_close(fused, wanted, 2e-5)  # see `winograd`: a bit or two
 
 
 def test_no_dilation_or_stride_in_any_order():
