@@ -41,7 +41,8 @@ def conv(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
     a, b, g = _matrices(size)
     kernel = jnp.einsum("pv,uvio->puio", g, kernel, precision="highest")
     kernel = kernel.reshape(-1, size * inputs, outputs)
-    windows = _windows(x, b, size, padding)
+    rows = x.shape[1] + 2 * padding - size + 1
+    windows = _side_by_side(_points(x, b, size, padding), range(size), rows)
     products = jnp.einsum("pbhti,pio->pbhto", windows, kernel, precision="highest")
     y = jnp.stack([_sum(row, products) for row in a.T], axis=3)
     return y.reshape(*y.shape[:2], -1, outputs)
@@ -52,26 +53,33 @@ def kernel_gradient(x: jax.Array, y: jax.Array, size: int, padding: int) -> jax.
     """Gradient [k,k,I,O] by the kernel of sum(y * conv(x, kernel, padding))."""
     inputs, outputs = x.shape[-1], y.shape[-1]
     a, b, g = _matrices(size)
+    x = jnp.stack(_points(x, b, size, padding))
+    # The rows of y side by side, not those of x as in `conv`: XLA would find the same
+    # windows there, and keep them from the forward to the backward pass.
+    rows, around = x.shape[2], (size - 1, size - 1)
+    y = jnp.pad(y, ((0, 0), around, (0, 0), (0, 0)))
     y = y.reshape(*y.shape[:2], -1, TILE, outputs)
-    y = jnp.stack([_sum(row, [y[:, :, :, i] for i in range(TILE)]) for row in a])
-    windows, y = (
-        array.reshape(len(array), -1, array.shape[-1])
-        for array in (_windows(x, b, size, padding), y)
-    )
-    products = jnp.einsum("pni,pno->pio", windows, y, precision="highest")
-    products = products.reshape(-1, size, inputs, outputs)
-    return jnp.einsum("pv,puio->uvio", g, products, precision="highest")
+    points = [_sum(row, [y[:, :, :, i] for i in range(TILE)]) for row in a]
+    y = _side_by_side(points, range(size - 1, -1, -1), rows)
+    x, y = (array.reshape(len(array), -1, array.shape[-1]) for array in (x, y))
+    products = jnp.einsum("pni,pno->pio", x, y, precision="highest")
+    products = products.reshape(-1, inputs, size, outputs)
+    return jnp.einsum("pv,piuo->uvio", g, products, precision="highest")
 
 
-def _windows(x: jax.Array, b: np.ndarray, size: int, padding: int) -> jax.Array:
-    """B' x of every tile, for all rows of the kernel side by side: [P,B,H,T,kI]."""
+def _points(x: jax.Array, b: np.ndarray, size: int, padding: int) -> list[jax.Array]:
+    """B' x of every tile: P times [B,H+size-1,T,I] for H rows of results."""
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    height, width = (n - size + 1 for n in x.shape[1:3])
-    columns = [x[:, :, i : i + width - TILE + 1 : TILE] for i in range(len(b))]
-    points = [_sum(row, columns) for row in b.T]
+    end = x.shape[2] - size - TILE + 2
+    columns = [x[:, :, i : i + end : TILE] for i in range(len(b))]
+    return [_sum(row, columns) for row in b.T]
+
+
+def _side_by_side(points: list[jax.Array], starts: range, rows: int) -> jax.Array:
+    """So many rows from each start on, their channels after each other: [P,...,nC]."""
     windows = jnp.stack(
         [
-            jnp.stack([point[:, u : u + height] for u in range(size)], axis=-2)
+            jnp.stack([point[:, u : u + rows] for u in starts], axis=-2)
             for point in points
         ]
     )
