@@ -18,24 +18,15 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.layers import winograd
+from stylegan_jax.layers.products import (
+    matmul,
+    over_pixels,
+    precision,
+    side_by_side,
+)
 
 WIDE = 128  # output channels from which XLA's CPU backend uses all cores
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-
-
-def precision(x: jax.Array) -> jax.lax.Precision:
-    """Float32 means float32: TPUs and newer GPUs would multiply it in less.
-
-    Who wants speed there chooses bfloat16 activations.
-    """
-    if x.dtype == jnp.float32:
-        return jax.lax.Precision.HIGHEST
-    return jax.lax.Precision.DEFAULT
-
-
-def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """X [..., I] times kernel [I,O], in the dtype of x; see `precision`."""
-    return jnp.matmul(x, kernel.astype(x.dtype), precision=precision(x))
 
 
 def conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -66,7 +57,8 @@ def conv2d_padded(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
     Returns:
       [B,H+2p-k+1,W+2p-k+1,O].
     """
-    if winograd.suits(x, len(kernel), padding):
+    size = len(kernel)
+    if winograd.suits(x.shape[2] + 2 * padding - size + 1, size, x.dtype):
         on_cpu = winograd.conv
     else:
         on_cpu = _conv_by_matmul if kernel.shape[-1] < WIDE else _plain_conv
@@ -110,16 +102,6 @@ def _across(x: jax.Array, size: int, padding: int) -> jax.Array:
     return side_by_side([x[:, :, v : v + w] for v in range(size)])
 
 
-def side_by_side(parts: list[jax.Array]) -> jax.Array:
-    """The channels of all parts [...,C] after each other: [...,nC].
-
-    XLA's CPU backend writes a stack like this in one pass over what the parts are made
-    of, but makes every part first for a concatenation along the last axis.
-    """
-    stack = jnp.stack(parts, axis=-2)
-    return stack.reshape(*stack.shape[:-2], -1)
-
-
 def _turned(kernel: jax.Array) -> jax.Array:
     """The kernel [k,k,O,I] that takes the gradient by y to that by x."""
     return kernel[::-1, ::-1].swapaxes(2, 3)
@@ -129,7 +111,7 @@ def _turned(kernel: jax.Array) -> jax.Array:
 def _kernel_gradient(x: jax.Array, y: jax.Array, size: int, padding: int) -> jax.Array:
     """Gradient [k,k,I,O] by the kernel of sum(y * conv(x, kernel, padding))."""
     # Not of two taps: no faster, and devices would have to sum 2.5 times as much.
-    if size == 3 and winograd.suits(x, size, padding):
+    if size == 3 and winograd.suits(y.shape[2], size, y.dtype):
         on_cpu = winograd.kernel_gradient
     else:
         on_cpu = _kernel_gradient_by_matmul
@@ -160,12 +142,7 @@ def _kernel_gradient_by_matmul(
     y = jnp.pad(y, ((0, 0), (size - 1, size - 1), (0, 0), (0, 0)))
     rows, starts = across.shape[1], range(size - 1, -1, -1)
     down = side_by_side([y[:, i : i + rows] for i in starts])
-    product = jax.lax.dot_general(
-        down.reshape(-1, down.shape[-1]),
-        across.reshape(-1, across.shape[-1]),
-        (((0,), (0,)), ((), ())),
-        precision=precision(x),
-    )
+    product = over_pixels(down, across)
     product = product.reshape(size, y.shape[-1], size, x.shape[-1])
     return product.transpose(0, 2, 3, 1)
 

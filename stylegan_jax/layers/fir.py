@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax.layers import strided_convolution
-from stylegan_jax.layers.convolution import matmul, precision
+from stylegan_jax.layers.products import matmul, precision
 
 Pair = tuple[int, int]
 NO_PADDING = ((0, 0), (0, 0))

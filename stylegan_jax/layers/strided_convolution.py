@@ -9,12 +9,16 @@ matrices here, and elsewhere XLA's own (docs/performance.md). Forward-mode
 differentiation (jvp) is not defined.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.layers.convolution import (
-    DIMENSIONS,
+from stylegan_jax.layers import winograd
+from stylegan_jax.layers.convolution import DIMENSIONS
+from stylegan_jax.layers.products import (
     matmul,
+    over_pixels,
     precision,
     side_by_side,
 )
@@ -34,9 +38,11 @@ def shrink(big: jax.Array, kernel: jax.Array) -> jax.Array:
       [B,H,W,O].
     """
     assert kernel.shape[:2] == (SIZE, SIZE), kernel.shape
-    return jax.lax.platform_dependent(
-        big, kernel, cpu=_shrink_by_matmul, default=_plain_shrink
-    )
+    if winograd.suits(big.shape[2] // 2, SIZE, big.dtype):
+        on_cpu = functools.partial(winograd.conv, padding=0, stride=2)
+    else:
+        on_cpu = _shrink_by_matmul
+    return jax.lax.platform_dependent(big, kernel, cpu=on_cpu, default=_plain_shrink)
 
 
 @jax.custom_vjp
@@ -51,16 +57,20 @@ def grow(small: jax.Array, kernel: jax.Array) -> jax.Array:
       [B,2H+1,2W+1,O].
     """
     assert kernel.shape[:2] == (SIZE, SIZE), kernel.shape
-    return jax.lax.platform_dependent(
-        small, kernel, cpu=_grow_by_matmul, default=_plain_grow
-    )
+    fewer = winograd.suits(small.shape[2], SIZE, small.dtype)
+    on_cpu = winograd.grow if fewer else _grow_by_matmul
+    return jax.lax.platform_dependent(small, kernel, cpu=on_cpu, default=_plain_grow)
 
 
 @jax.custom_vjp
 def _kernel_gradient(small: jax.Array, big: jax.Array) -> jax.Array:
     """Gradient [3,3,S,C] by the kernel of sum(big * grow(small, kernel))."""
+    if winograd.suits(small.shape[2], SIZE, small.dtype):
+        on_cpu = _kernel_gradient_in_fewer_products
+    else:
+        on_cpu = _kernel_gradient_by_matmul
     return jax.lax.platform_dependent(
-        small, big, cpu=_kernel_gradient_by_matmul, default=_plain_kernel_gradient
+        small, big, cpu=on_cpu, default=_plain_kernel_gradient
     )
 
 
@@ -134,15 +144,13 @@ def _grow_by_matmul(small: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _kernel_gradient_by_matmul(small: jax.Array, big: jax.Array) -> jax.Array:
-    windows = _windows(big)
-    product = jax.lax.dot_general(
-        small.reshape(-1, small.shape[-1]),
-        windows.reshape(-1, windows.shape[-1]),
-        (((0,), (0,)), ((), ())),
-        precision=precision(small),
-    )
+    product = over_pixels(small, _windows(big))
     product = product.reshape(small.shape[-1], SIZE, SIZE, big.shape[-1])
     return product.transpose(1, 2, 0, 3)
+
+
+def _kernel_gradient_in_fewer_products(small: jax.Array, big: jax.Array) -> jax.Array:
+    return _swapped(winograd.kernel_gradient(big, small, SIZE, padding=0, stride=2))
 
 
 def _swapped(kernel: jax.Array) -> jax.Array:

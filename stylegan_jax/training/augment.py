@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax.layers.bands import filter_bands
-from stylegan_jax.layers.convolution import precision
+from stylegan_jax.layers.products import precision
 from stylegan_jax.layers.warp import warp
 
 _PIXELS = ("xflip", "rotate90", "xint")

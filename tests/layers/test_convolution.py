@@ -53,6 +53,10 @@ def test_convolution(size, padding, outputs):
     )
 
 
+def operations(f, *arguments):
+    return jax.jit(f).lower(*arguments).compile().cost_analysis()["flops"]
+
+
 @pytest.mark.parametrize("width", [8, 20])
 @pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, 0), (2, 1), (2, 0)])
 def test_convolution_in_fewer_multiplications(size, padding, width):
@@ -63,22 +67,47 @@ def test_convolution_in_fewer_multiplications(size, padding, width):
         for form in (convolution.conv2d_padded, convolution._plain_conv)
     ]
     assert_same(*forms, x, kernel / 8, tolerance=1e-4)  # bits lost in each of three
-    fewer, all_of_them = (
-        jax.jit(form).lower(x, kernel).compile().cost_analysis()["flops"]
-        for form in forms
-    )
+    fewer, all_of_them = (operations(form, x, kernel) for form in forms)
     assert fewer < 0.95 * all_of_them  # XLA leaves out the products with padding
 
 
-def test_where_there_are_fewer_multiplications():
-    suits = lambda dtype, size, *shape: winograd.suits(  # noqa: E731
-        jnp.zeros(shape, dtype), size, 1
+@pytest.mark.parametrize("width", [8, 12])
+@pytest.mark.parametrize("name", ["shrink", "grow"])
+def test_strided_convolution_in_fewer_multiplications(name, width):
+    size = (5, width) if name == "grow" else (11, 2 * width + 1)
+    x, kernel = normal(0, 2, *size, 64), normal(1, 3, 3, 64, 32) / 3
+    form = getattr(strided_convolution, name)
+    plain = getattr(strided_convolution, f"_plain_{name}")
+    assert_same(form, plain, x, kernel / 8, tolerance=1e-4)
+    by_matmul = getattr(strided_convolution, f"_{name}_by_matmul")
+    assert operations(form, x, kernel) < 0.9 * operations(by_matmul, x, kernel)
+
+
+@pytest.mark.parametrize("width", [8, 12])
+def test_kernel_gradients_in_fewer_multiplications(width):
+    x, y = normal(0, 2, 6, width, 64), normal(1, 2, 6, width, 64)
+    big = normal(0, 2, 13, 2 * width + 1, 64)
+    sizes = {"size": 3, "padding": 1}
+    fewer, all_of_them = (
+        operations(functools.partial(form, **sizes), x, y)
+        for form in (
+            convolution._kernel_gradient,
+            convolution._kernel_gradient_by_matmul,
+        )
     )
-    assert suits(jnp.float32, 3, 1, 5, 8, 2) and suits(jnp.float32, 2, 1, 5, 7, 2)
-    assert not suits(jnp.bfloat16, 3, 1, 5, 8, 2)
-    assert not suits(jnp.float32, 5, 1, 5, 10, 2)  # other kernels
-    assert not suits(jnp.float32, 3, 1, 5, 4, 2)  # too narrow
-    assert not suits(jnp.float32, 2, 1, 5, 8, 2)  # nine columns: no whole tiles
+    assert fewer < 0.9 * all_of_them
+    fewer = operations(strided_convolution._kernel_gradient, y, big)
+    all_of_them = operations(strided_convolution._kernel_gradient_by_matmul, y, big)
+    assert fewer < 0.9 * all_of_them
+
+
+def test_where_there_are_fewer_multiplications():
+    suits = winograd.suits
+    assert suits(8, 3, jnp.float32) and suits(12, 2, jnp.float32)
+    assert not suits(8, 3, jnp.bfloat16)
+    assert not suits(8, 5, jnp.float32)  # other kernels
+    assert not suits(4, 3, jnp.float32)  # too narrow
+    assert not suits(9, 2, jnp.float32)  # no whole tiles
 
 
 @pytest.mark.parametrize("outputs", [5, WIDE])
