@@ -28,11 +28,12 @@ def get_config():
     c.model.mapping_layers = 4
     c.model.channel_base = 512  # 32 channels at 32x32 ...
     c.model.channel_max = 64  # ... and 64 everywhere below
+    c.model.noise = False  # flat drawings: noise speckles them before it learns not to
 
     c.training.initial_resolution = 4
     # Small batches: more steps in the same time.
-    c.training.stage_kimg = 5.0
-    c.training.fade_kimg = 10.0
+    c.training.stage_kimg = 10.0
+    c.training.fade_kimg = 8.0
     c.training.total_kimg = 120.0
     c.training.batch_size = 8
     c.training.learning_rate = 0.002

@@ -225,9 +225,8 @@ def test_work_is_split_and_only_sums_are_exchanged(one_and_eight, family):
         params = [
             x.size for name, x in one.items() if name.startswith(f"start/['{network}']")
         ]
-        # Nine taps are summed as the 16 that they unfold to where they resample, or as
-        # the 18 products that they take part in: see `winograd`.
-        assert max(sizes) <= 18 / 9 * max(params), exchanged
+        # Nine taps are summed as the 16 that they unfold to where they resample.
+        assert max(sizes) <= 16 / 9 * max(params), exchanged
         if family == "stylegan1":  # whose phases have a use for every parameter
             assert sum(sizes) >= sum(params)
 

@@ -1,4 +1,4 @@
-"""Products of matrices, of which convolutions are made where that is faster."""
+"""Products of matrices in full precision, and the layout that makes them fast."""
 
 import jax
 import jax.numpy as jnp

@@ -5,11 +5,9 @@ connects pixel (i,j) of the small one with pixel (2i+u, 2j+v) of the big one. `s
 `grow` and `_kernel_gradient` are three faces of one trilinear form, so the gradients of
 each are again among the three. XLA's CPU backend runs dilated convolutions, which it
 derives as gradients, 20 to 40 times slower than plain ones; there they are products of
-matrices here, and elsewhere XLA's own (docs/performance.md). Forward-mode
-differentiation (jvp) is not defined.
+matrices here, in fewer multiplications if `winograd` suits, and elsewhere XLA's own
+(docs/performance.md). Forward-mode differentiation (jvp) is not defined.
 """
-
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -38,10 +36,9 @@ def shrink(big: jax.Array, kernel: jax.Array) -> jax.Array:
       [B,H,W,O].
     """
     assert kernel.shape[:2] == (SIZE, SIZE), kernel.shape
-    if winograd.suits(big.shape[2] // 2, SIZE, big.dtype):
-        on_cpu = functools.partial(winograd.conv, padding=0, stride=2)
-    else:
-        on_cpu = _shrink_by_matmul
+    assert big.shape[1] % 2 == big.shape[2] % 2 == 1, big.shape
+    fewer = winograd.suits(big.shape[2] // 2, SIZE, big.dtype)
+    on_cpu = winograd.shrink if fewer else _shrink_by_matmul
     return jax.lax.platform_dependent(big, kernel, cpu=on_cpu, default=_plain_shrink)
 
 
@@ -65,10 +62,8 @@ def grow(small: jax.Array, kernel: jax.Array) -> jax.Array:
 @jax.custom_vjp
 def _kernel_gradient(small: jax.Array, big: jax.Array) -> jax.Array:
     """Gradient [3,3,S,C] by the kernel of sum(big * grow(small, kernel))."""
-    if winograd.suits(small.shape[2], SIZE, small.dtype):
-        on_cpu = _kernel_gradient_in_fewer_products
-    else:
-        on_cpu = _kernel_gradient_by_matmul
+    fewer = winograd.suits(small.shape[2], SIZE, small.dtype)
+    on_cpu = winograd.strided_kernel_gradient if fewer else _kernel_gradient_by_matmul
     return jax.lax.platform_dependent(
         small, big, cpu=on_cpu, default=_plain_kernel_gradient
     )
@@ -147,10 +142,6 @@ def _kernel_gradient_by_matmul(small: jax.Array, big: jax.Array) -> jax.Array:
     product = over_pixels(small, _windows(big))
     product = product.reshape(small.shape[-1], SIZE, SIZE, big.shape[-1])
     return product.transpose(1, 2, 0, 3)
-
-
-def _kernel_gradient_in_fewer_products(small: jax.Array, big: jax.Array) -> jax.Array:
-    return _swapped(winograd.kernel_gradient(big, small, SIZE, padding=0, stride=2))
 
 
 def _swapped(kernel: jax.Array) -> jax.Array:

@@ -10,9 +10,9 @@ pixel, and one on those in between: nine products, not twelve. The rows of the k
 are summed as ever: tiles of both directions save more multiplications, but read and
 write more, and were not faster (docs/performance.md).
 
-Float32 only: one to two bits of precision are lost, of the largest pixel among the six.
-The gradients are in `convolution` and `strided_convolution`, which decide when to come
-here.
+Float32 only: one to two bits of precision are lost, of the largest pixel of a tile.
+`convolution` and `strided_convolution` say what is the gradient of what, and decide
+when to come here.
 """
 
 import functools
@@ -27,80 +27,100 @@ TILE = 4  # neighbouring results that are computed together
 _POINTS = (0, 1, -1, 2, -2)  # where the polynomials are multiplied; and at infinity
 
 
-def suits(results: int, size: int, dtype: jnp.dtype) -> bool:
-    """Whether so many results along a row, of [size,size] taps, are faster in this way.
+def suits(width: int, size: int, dtype: jnp.dtype) -> bool:
+    """Whether convolutions with so many results along a row are faster in this way.
 
-    So it was from 8 on, of whole tiles.
+    So they were from 8 on, of whole tiles. Kernels are [size,size]; of strided ones and
+    their transposes, the width is that of the small image.
     """
-    whole = results % TILE == 0 and results >= 2 * TILE
+    whole = width % TILE == 0 and width >= 2 * TILE
     return whole and size in (2, 3) and dtype == jnp.float32
 
 
-@functools.partial(jax.jit, static_argnames=("padding", "stride"))  # traced once each
-def conv(x: jax.Array, kernel: jax.Array, padding: int, stride: int = 1) -> jax.Array:
-    """`convolution.conv2d_padded` or `strided_convolution.shrink` where it `suits`."""
+@functools.partial(jax.jit, static_argnames="padding")  # traced once for each shape
+def conv(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
+    """`convolution.conv2d_padded` where it `suits`."""
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    return _conv(x, kernel, row_stride=1)
+
+
+@functools.partial(jax.jit, static_argnames=("size", "padding"))
+def kernel_gradient(x: jax.Array, y: jax.Array, size: int, padding: int) -> jax.Array:
+    """Gradient [k,k,I,O] by the kernel of sum(y * conv(x, kernel, padding))."""
+    a, b, g = _matrices(size)
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    # The rows of y side by side, not those of x as in `conv`: XLA would find the same
+    # windows there, and keep them from the forward to the backward pass.
+    around, starts = (size - 1, size - 1), range(size - 1, -1, -1)
+    tiles = [jnp.pad(t, ((0, 0), around, (0, 0), (0, 0))) for t in _tiles(y, a)]
+    tiles = [_windows(tile, starts, x.shape[1]) for tile in tiles]
+    pairs = zip(_points(x, b), tiles, strict=True)
+    products = [over_pixels(*pair) for pair in pairs]
+    products = jnp.stack(products).reshape(-1, x.shape[-1], size, y.shape[-1])
+    return jnp.einsum("pv,piuo->uvio", g, products, precision="highest")
+
+
+@jax.jit
+def shrink(big: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`strided_convolution.shrink` where it `suits`."""
+    even, odd = big[:, :, ::2], big[:, :, 1::2]
+    y = _conv(even, kernel[:, ::2], row_stride=2)
+    windows = _windows(odd, range(len(kernel)), y.shape[1], stride=2)
+    return y + matmul(windows, kernel[:, 1].reshape(-1, kernel.shape[-1]))
+
+
+@jax.jit
+def grow(small: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`strided_convolution.grow` where it `suits`: `shrink` transposed."""
+    a, b, g = _matrices(2)
     size, _, inputs, outputs = kernel.shape
-    a, b, g = _matrices(size, stride)
-    kernel = jnp.einsum("pv,uvio->puio", g, kernel, precision="highest")
-    kernel = kernel.reshape(-1, size * inputs, outputs)
-    rows = (x.shape[1] + 2 * padding - size) // stride + 1
+    kernel = kernel.transpose(1, 2, 0, 3).reshape(size, inputs, -1)
+    kernels = jnp.einsum("pv,vio->pio", g, kernel[::2], precision="highest")
+    tiles = zip(_tiles(small, a), kernels, strict=True)
+    products = [matmul(tile, k) for tile, k in tiles]
+    even = _overlapping([_sum(row, products) for row in b], axis=2)
+    odd = jnp.pad(matmul(small, kernel[1]), ((0, 0), (0, 0), (0, 1), (0, 0)))
+    columns = jnp.stack([even, odd], axis=3)
+    columns = columns.reshape(*even.shape[:2], -1, size, outputs)[:, :, :-1]
+    return _overlapping([columns[..., u, :] for u in range(size)], axis=1)
+
+
+@jax.jit
+def strided_kernel_gradient(small: jax.Array, big: jax.Array) -> jax.Array:
+    """Gradient [3,3,S,C] by the kernel of sum(big * grow(small, kernel))."""
+    a, b, g = _matrices(2)
+
+    def by_taps(small: jax.Array, big: jax.Array) -> jax.Array:
+        """Of one column of the kernel: [S,3C]. The windows are smaller than `big`."""
+        return over_pixels(small, _windows(big, range(3), small.shape[1], stride=2))
+
+    points = zip(_tiles(small, a), _points(big[:, :, ::2], b), strict=True)
+    products = jnp.stack([by_taps(*pair) for pair in points])
+    even = jnp.einsum("pv,pio->vio", g, products, precision="highest")
+    gradient = jnp.stack([even[0], by_taps(small, big[:, :, 1::2]), even[1]])
+    gradient = gradient.reshape(3, small.shape[-1], 3, big.shape[-1])
+    return gradient.transpose(2, 0, 1, 3)
+
+
+def _conv(x: jax.Array, kernel: jax.Array, row_stride: int) -> jax.Array:
+    """Convolution without padding; its kernel [u,v,I,O] may be higher than wide."""
+    height, size, inputs, outputs = kernel.shape
+    a, b, g = _matrices(size)
+    kernels = jnp.einsum("pv,uvio->puio", g, kernel, precision="highest")
+    kernels = kernels.reshape(-1, height * inputs, outputs)
+    rows = (x.shape[1] - height) // row_stride + 1
     products = [
-        matmul(_windows(point, range(size), rows, stride), k)
-        for point, k in zip(_points(x, b, size, padding, stride), kernel, strict=True)
+        matmul(_windows(point, range(height), rows, row_stride), k)
+        for point, k in zip(_points(x, b), kernels, strict=True)
     ]
     y = jnp.stack([_sum(row, products) for row in a.T], axis=3)
     return y.reshape(*y.shape[:2], -1, outputs)
 
 
-@jax.jit
-def grow(small: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`strided_convolution.grow` where it `suits`: `conv` of stride two, transposed."""
-    size, _, inputs, outputs = kernel.shape
-    a, b, g = _matrices(size, stride=2)
-    kernel = jnp.einsum("pv,uvio->piuo", g, kernel, precision="highest")
-    kernel = kernel.reshape(-1, inputs, size * outputs)
-    tiles = zip(_tiles(small, a), kernel, strict=True)
-    products = [matmul(tile, k) for tile, k in tiles]
-    y = _overlapping([_sum(row, products) for row in b], axis=2)
-    y = y.reshape(*y.shape[:-1], size, outputs)
-    return _overlapping([y[..., u, :] for u in range(size)], axis=1)
-
-
-@functools.partial(jax.jit, static_argnames=("size", "padding", "stride"))
-def kernel_gradient(
-    x: jax.Array, y: jax.Array, size: int, padding: int, stride: int = 1
-) -> jax.Array:
-    """Gradient [k,k,I,O] by the kernel of sum(y * conv(x, kernel, padding, stride))."""
-    a, b, g = _matrices(size, stride)
-    points, tiles = _points(x, b, size, padding, stride), _tiles(y, a)
-    if stride == 1:
-        # The rows of y side by side, not those of x as in `conv`: XLA would find the
-        # same windows there, and keep them from the forward to the backward pass.
-        around, starts = (size - 1, size - 1), range(size - 1, -1, -1)
-        tiles = [jnp.pad(t, ((0, 0), around, (0, 0), (0, 0))) for t in tiles]
-        tiles = [_windows(t, starts, points[0].shape[1]) for t in tiles]
-        order = "piuo"
-    else:
-        # All pixels in between belong to one tap: one product.
-        points[-TILE:], tiles[-TILE:] = [x[:, :, 1::2]], [y]
-        points = [_windows(p, range(size), y.shape[1], stride) for p in points]
-        order = "puio"
-    products = jnp.stack(
-        [over_pixels(*pair) for pair in zip(points, tiles, strict=True)]
-    )
-    sizes = {"p": len(points), "u": size, "i": x.shape[-1], "o": y.shape[-1]}
-    products = products.reshape([sizes[name] for name in order])
-    g = g[: len(points)]
-    return jnp.einsum(f"pv,{order}->uvio", g, products, precision="highest")
-
-
-def _points(
-    x: jax.Array, b: np.ndarray, size: int, padding: int, stride: int
-) -> list[jax.Array]:
-    """B' x of every tile: P times [B,H+2p,T,I], all rows."""
-    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+def _points(x: jax.Array, b: np.ndarray) -> list[jax.Array]:
+    """B' x of every tile of x [B,H,W,I]: P times [B,H,T,I]."""
     end = x.shape[2] - len(b) + 1
-    columns = [x[:, :, i : i + end : stride * TILE] for i in range(len(b))]
+    columns = [x[:, :, i : i + end : TILE] for i in range(len(b))]
     return [_sum(row, columns) for row in b.T]
 
 
@@ -111,7 +131,7 @@ def _tiles(y: jax.Array, a: np.ndarray) -> list[jax.Array]:
 
 
 def _windows(x: jax.Array, starts: range, rows: int, stride: int = 1) -> jax.Array:
-    """So many rows of x [B,H,T,C] from each start on, side by side: [B,rows,T,nC]."""
+    """So many rows of x [B,H,T,C] from each of n starts on, side by side: [...,nC]."""
     end = stride * (rows - 1) + 1
     return side_by_side([x[:, u : u + end : stride] for u in starts])
 
@@ -141,18 +161,11 @@ def _sum(factors: np.ndarray, terms: list[jax.Array]) -> jax.Array:
 
 
 @functools.cache
-def _matrices(size: int, stride: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A [P,TILE], B [P,P] and G [P,size] of P = stride * (TILE - 1) + size points.
+def _matrices(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A [P,TILE], B [P,P] and G [P,size] of P = TILE + size - 1 points.
 
     The last point is infinity, where a polynomial is its leading coefficient.
     """
-    if stride == 2:
-        assert size == 3, size
-        even = _matrices(2, 1)
-        a, b, g = (np.zeros(shape, np.float32) for shape in ((9, 4), (9, 9), (9, 3)))
-        a[:5], b[::2, :5], g[:5, ::2] = even
-        a[5:], b[1::2, 5:], g[5:, 1] = np.eye(TILE), np.eye(TILE), 1
-        return a, b, g
     points = np.array(_POINTS[: TILE + size - 2], np.float64)
     others = [np.delete(points, i) for i in range(len(points))]
 
