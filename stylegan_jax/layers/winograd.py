@@ -91,7 +91,7 @@ def strided_kernel_gradient(small: jax.Array, big: jax.Array) -> jax.Array:
     a, b, g = _matrices(2)
 
     def by_taps(small: jax.Array, big: jax.Array) -> jax.Array:
-        """Of one column of the kernel: [S,3C]. The windows are smaller than `big`."""
+        """Of one column of the kernel: [S,3C]."""
         return over_pixels(small, _windows(big, range(3), small.shape[1], stride=2))
 
     points = zip(_tiles(small, a), _points(big[:, :, ::2], b), strict=True)
