@@ -12,6 +12,11 @@ import pytest
 from tests.launch_scripts import ROOT
 
 
+def listen_to_ctrl_c() -> None:
+    """In a child: a shell's background jobs, tests too, are told to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def local(python: Path, *arguments: str, **settings: str) -> subprocess.Popen:
     """Starts launch/local.sh with an executable in the place of Python."""
     return subprocess.Popen(
@@ -21,6 +26,7 @@ def local(python: Path, *arguments: str, **settings: str) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=listen_to_ctrl_c,
     )
 
 
@@ -113,6 +119,7 @@ def test_local_passes_ctrl_c_of_a_terminal_on(stand_in, tmp_path):
         + [script, "-n", "2", "-p", "5", "--", "--workdir=x"],
         env=os.environ | {"PYTHON": str(python)},
         stdin=subprocess.PIPE,
+        preexec_fn=listen_to_ctrl_c,
     )
     wait_for_both(tmp_path)
     started.stdin.write(b"\x03")

@@ -11,11 +11,17 @@ are summed as ever: tiles of both directions save more multiplications, but read
 write more, and were not faster (docs/performance.md).
 
 Float32 only: one to two bits of precision are lost, of the largest pixel of a tile.
+Where an activation lies on the kink of a leaky ReLU such bits decide its gradient, so
+this is for programs that ask for it (`allowed`): those that train and draw. Whatever
+else applies the networks gets the rounding of plain convolutions.
 `convolution` and `strided_convolution` say what is the gradient of what, and decide
 when to come here.
 """
 
+import contextlib
+import contextvars
 import functools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -24,17 +30,32 @@ import numpy as np
 from stylegan_jax.layers.products import matmul, over_pixels, side_by_side
 
 TILE = 4  # neighbouring results that are computed together
+_allowed = contextvars.ContextVar("allowed", default=False)
 _POINTS = (0, 1, -1, 2, -2)  # where the polynomials are multiplied; and at infinity
 
 
-def suits(width: int, size: int, dtype: jnp.dtype) -> bool:
-    """Whether convolutions with so many results along a row are faster in this way.
+@contextlib.contextmanager
+def allowed() -> Iterator[None]:
+    """Convolutions that are traced in here may be of this form.
 
-    So they were from 8 on, of whole tiles. Kernels are [size,size]; of strided ones and
-    their transposes, the width is that of the small image.
+    Decorate the function that is jitted: `jax.jit` does not see contexts around it.
+    """
+    token = _allowed.set(True)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def suits(width: int, size: int, dtype: jnp.dtype) -> bool:
+    """Whether convolutions with so many results along a row are to be of this form.
+
+    They must be `allowed`; they were faster from 8 on, of whole tiles. Kernels are
+    [size,size]; of strided ones and their transposes, the width is that of the small
+    image.
     """
     whole = width % TILE == 0 and width >= 2 * TILE
-    return whole and size in (2, 3) and dtype == jnp.float32
+    return _allowed.get() and whole and size in (2, 3) and dtype == jnp.float32
 
 
 @functools.partial(jax.jit, static_argnames="padding")  # traced once for each shape

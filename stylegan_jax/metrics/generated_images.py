@@ -10,6 +10,7 @@ import numpy as np
 
 from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.interface import Source
+from stylegan_jax.layers import winograd
 from stylegan_jax.metrics.image_sets import Batch
 from stylegan_jax.models import Generator, Variables
 from stylegan_jax.parallel import Parallel
@@ -157,6 +158,7 @@ def _styles(generator, variables, z, labels):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 8, 9, 10))
+@winograd.allowed()
 def _images(
     generator, devices, variables, z, labels, fade, psi, key, resolution, fading, noise
 ):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.config import Experiment
+from stylegan_jax.layers import winograd
 from stylegan_jax.parallel import Parallel
 from stylegan_jax.training import memory
 from stylegan_jax.training.growth import Stage
@@ -121,7 +122,7 @@ class ProgramCache:
             self._e, self._phases, index, stage, self._parallel, rounds
         )
         jitted = jax.jit(
-            update,
+            winograd.allowed()(update),
             donate_argnums=0,
             out_shardings=(self.state_shardings, self._parallel.replicated),
         )

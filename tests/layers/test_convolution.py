@@ -59,6 +59,7 @@ def operations(f, *arguments):
 
 @pytest.mark.parametrize("width", [8, 20])
 @pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, 0), (2, 1), (2, 0)])
+@winograd.allowed()
 def test_convolution_in_fewer_multiplications(size, padding, width):
     columns = width + size - 1 - 2 * padding
     x, kernel = normal(0, 2, 6, columns, 64), normal(1, size, size, 64, 64) / size
@@ -73,6 +74,7 @@ def test_convolution_in_fewer_multiplications(size, padding, width):
 
 @pytest.mark.parametrize("width", [8, 12])
 @pytest.mark.parametrize("name", ["shrink", "grow"])
+@winograd.allowed()
 def test_strided_convolution_in_fewer_multiplications(name, width):
     size = (5, width) if name == "grow" else (11, 2 * width + 1)
     x, kernel = normal(0, 2, *size, 64), normal(1, 3, 3, 64, 32) / 3
@@ -84,6 +86,7 @@ def test_strided_convolution_in_fewer_multiplications(name, width):
 
 
 @pytest.mark.parametrize("width", [8, 12])
+@winograd.allowed()
 def test_kernel_gradients_in_fewer_multiplications(width):
     x, y = normal(0, 2, 6, width, 64), normal(1, 2, 6, width, 64)
     big = normal(0, 2, 13, 2 * width + 1, 64)
@@ -101,6 +104,7 @@ def test_kernel_gradients_in_fewer_multiplications(width):
     assert fewer < 0.9 * all_of_them
 
 
+@winograd.allowed()
 def test_where_there_are_fewer_multiplications():
     suits = winograd.suits
     assert suits(8, 3, jnp.float32) and suits(12, 2, jnp.float32)
@@ -108,6 +112,22 @@ def test_where_there_are_fewer_multiplications():
     assert not suits(8, 5, jnp.float32)  # other kernels
     assert not suits(4, 3, jnp.float32)  # too narrow
     assert not suits(9, 2, jnp.float32)  # no whole tiles
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_fewer_multiplications_only_where_they_are_allowed(first):
+    """Whichever is traced first, gradients too."""
+    x, kernel = normal(0, 2, 6, 12, 64), normal(1, 3, 3, 64, 64)
+
+    def gradients(x, kernel):
+        y, pull_back = jax.vjp(lambda *xs: convolution.conv2d(*xs), x, kernel)
+        return y, *pull_back(y)
+
+    counts = {}
+    for allowed in (first, not first):
+        f = winograd.allowed()(gradients) if allowed else gradients
+        counts[allowed] = operations(f, x, kernel)
+    assert counts[True] < 0.9 * counts[False]
 
 
 @pytest.mark.parametrize("outputs", [5, WIDE])
