@@ -28,7 +28,7 @@ def get_config():
     c.model.mapping_layers = 4
     c.model.channel_base = 512  # 32 channels at 32x32 ...
     c.model.channel_max = 64  # ... and 64 everywhere below
-    c.model.noise = False  # flat drawings: noise speckles them before it learns not to
+    c.model.noise = False  # flat drawings: with noise inputs they were speckled
 
     c.training.initial_resolution = 4
     # Small batches: more steps in the same time.
