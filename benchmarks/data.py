@@ -27,13 +27,14 @@ import numpy as np
 from absl import app, flags
 from PIL import Image
 
-from stylegan_jax import config, host_memory
+from stylegan_jax import config
 from stylegan_jax.data import formats, pipeline, preparation
-from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.interface import Source
 from stylegan_jax.data.preparation import transform
 from stylegan_jax.data.preparation.request import Request
 from stylegan_jax.data.sources import EMOJI, open_source
+from stylegan_jax.runtime import malloc
+from stylegan_jax.runtime.tensorflow import tensorflow
 
 _IMAGES = flags.DEFINE_string("images", str(EMOJI), "A source as `prepare` takes it.")
 _RESOLUTIONS = flags.DEFINE_list("resolutions", ["32", "256", "1024"], "Sides.")
@@ -52,7 +53,7 @@ MAX_BATCH = 64  # ... but no more images than this
 def main(argv: list[str]) -> None:
     """Measures what the flags ask for."""
     del argv
-    host_memory.keep_freed_on_cpu()  # as `stylegan_jax.train` does
+    malloc.keep_freed_on_cpu()  # as `stylegan_jax.train` does
     resolutions = [int(text) for text in _RESOLUTIONS.value]
     figures = measure(_IMAGES.value, resolutions, _SECONDS.value, _ROUNDS.value)
     print(table(figures))

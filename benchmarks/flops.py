@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from stylegan_jax.config import Experiment
 from stylegan_jax.layers import linear
 from stylegan_jax.models import Discriminator, Generator, stylegan1, stylegan2
-from stylegan_jax.training.growth import Stage
+from stylegan_jax.training.schedule import Stage
 
 
 def _multiply_adds(module: nn.Module, x: jax.Array, y: jax.Array) -> int:

@@ -20,8 +20,9 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from benchmarks import flops, matmul
-from stylegan_jax import config, host_memory, models
+from stylegan_jax import config, models
 from stylegan_jax.config import Experiment
+from stylegan_jax.runtime import malloc
 from stylegan_jax.sampling import images
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.")
@@ -35,7 +36,7 @@ _JSON = flags.DEFINE_string("json", None, "File for the figures.")
 def main(argv: list[str]) -> None:
     """Measures what the flags ask for."""
     del argv
-    host_memory.keep_freed_on_cpu()  # as `stylegan_jax.generate` does
+    malloc.keep_freed_on_cpu()  # as `stylegan_jax.generate` does
     sizes = [int(size) for size in _BATCH_SIZES.value]
     if not 1 <= min(sizes) <= max(sizes) <= _COUNT.value:
         raise app.UsageError(

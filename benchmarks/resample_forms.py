@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers import fir, resample
-from stylegan_jax.layers.convolution import DIMENSIONS, conv2d
+from stylegan_jax.layers import resample, upfirdn2d
+from stylegan_jax.layers.conv2d import DIMENSIONS, conv2d
 
 Form = Callable[[jax.Array, jax.Array], jax.Array]
 
-TAPS = fir.setup_filter((1, 3, 3, 1))  # of StyleGAN2's resampling
+TAPS = upfirdn2d.setup_filter((1, 3, 3, 1))  # of StyleGAN2's resampling
 BLUR = (1, 2, 1)  # of StyleGAN's
 PRECISION = jax.lax.Precision.HIGHEST
 
@@ -79,7 +79,7 @@ def space_to_depth(x: jax.Array) -> jax.Array:
 def up_dilated(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Transposed convolution, then the filter as shifts and additions."""
     y = conv(x, kernel[::-1, ::-1], (2, 2), dilation=2)
-    return fir.upfirdn2d(y, TAPS, padding=((1, 1), (1, 1)), gain=4.0)
+    return upfirdn2d.upfirdn2d(y, TAPS, padding=((1, 1), (1, 1)), gain=4.0)
 
 
 def up_dilated_depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -95,7 +95,7 @@ def up_dilated_folded(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def up_zeros(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Zeros inserted and filtered first, then a plain convolution at the high size."""
-    return fir.conv2d_resample(
+    return upfirdn2d.conv2d_resample(
         x, kernel[::-1, ::-1], TAPS, up=2, padding=((1, 1), (1, 1))
     )
 
@@ -125,7 +125,7 @@ def _up_phases(kernel: jax.Array) -> jax.Array:
 
 def down_strided(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The filter as shifts and additions, then a strided convolution."""
-    x = fir.upfirdn2d(x, TAPS, padding=((2, 2), (2, 2)))
+    x = upfirdn2d.upfirdn2d(x, TAPS, padding=((2, 2), (2, 2)))
     return conv(x, kernel, (0, 0), stride=2)
 
 
@@ -158,7 +158,7 @@ def _down_phases(kernel: jax.Array) -> jax.Array:
 
 def down_full(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """A plain convolution at the high size, of whose pixels every fourth is kept."""
-    x = fir.upfirdn2d(x, TAPS, padding=((2, 2), (2, 2)))
+    x = upfirdn2d.upfirdn2d(x, TAPS, padding=((2, 2), (2, 2)))
     return conv2d(x, kernel)[:, 1::2, 1::2]
 
 
@@ -189,7 +189,7 @@ def box_down_strided(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 # The filter by itself, y[i] = sum of taps[t] x[i + t - 1].
 
-NORMAL = fir.setup_filter(BLUR)
+NORMAL = upfirdn2d.setup_filter(BLUR)
 
 
 def blur_ours(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -243,7 +243,7 @@ def _ours(layer: Callable) -> Form:
 
 FORMS: dict[str, dict[str, Form]] = {
     "up": {
-        "ours": _ours(fir.up_conv2d),
+        "ours": _ours(upfirdn2d.up_conv2d),
         "transposed, shifts": up_dilated,
         "transposed, depthwise": up_dilated_depthwise,
         "transposed, folded": up_dilated_folded,
@@ -252,7 +252,7 @@ FORMS: dict[str, dict[str, Form]] = {
         "polyphase, own gradients": up_polyphase_own_gradients,
     },
     "down": {
-        "ours": _ours(fir.down_conv2d),
+        "ours": _ours(upfirdn2d.down_conv2d),
         "shifts, strided": down_strided,
         "depthwise, strided": down_strided_depthwise,
         "strided, folded": down_strided_folded,

@@ -25,12 +25,14 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from benchmarks import flops, matmul, operations
-from stylegan_jax import config, host_memory, models, parallel
+from stylegan_jax import config, models
 from stylegan_jax.config import Experiment
-from stylegan_jax.training import growth, recipes, step
+from stylegan_jax.runtime import malloc, parallel
+from stylegan_jax.training import phases, schedule, step
 from stylegan_jax.training import state as train_state
-from stylegan_jax.training.growth import Stage
-from stylegan_jax.training.programs import ProgramCache
+from stylegan_jax.training.compilation import ProgramCache
+from stylegan_jax.training.phases import build_phases
+from stylegan_jax.training.schedule import Stage
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.")
 _RESOLUTION = flags.DEFINE_integer("resolution", None, "Of the stage; default: last.")
@@ -52,9 +54,9 @@ _JSON = flags.DEFINE_string("json", None, "File for the figures.")
 def main(argv: list[str]) -> None:
     """Measures what the flags ask for."""
     del argv
-    host_memory.keep_freed_on_cpu()  # as `stylegan_jax.train` does
+    malloc.keep_freed_on_cpu()  # as `stylegan_jax.train` does
     e = config.parse(_CONFIG.value)
-    stages = {s.resolution: s for s in growth.stages(e)}  # the last of each
+    stages = {s.resolution: s for s in schedule.stages(e)}  # the last of each
     resolution = _RESOLUTION.value or max(stages)
     if resolution not in stages:
         raise app.UsageError(
@@ -95,7 +97,7 @@ class Training:
 
     devices: parallel.Parallel
     networks: tuple[models.Generator, models.Discriminator]
-    phases: tuple[recipes.Phase, ...]
+    phases: tuple[phases.Phase, ...]
     programs: ProgramCache
     state: train_state.TrainState
     arguments: tuple
@@ -105,7 +107,7 @@ def prepare(e: Experiment, stage: Stage, labels: int) -> Training:
     """Networks of `labels` classes with random weights, and a batch of noise."""
     devices = parallel.data_parallel(e.run.height_devices)
     networks = models.build(e.model, e.data, labels)
-    phases = recipes.build(e, *networks)
+    phases = build_phases(e, *networks)
     optimizers, names = step.build_optimizers(e), [p.name for p in phases]
 
     def create() -> train_state.TrainState:

@@ -21,10 +21,12 @@ import time
 import jax
 from absl import app, flags
 
-from stylegan_jax import config, models, parallel
-from stylegan_jax.training import growth, recipes, step
+from stylegan_jax import config, models
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import schedule, step
 from stylegan_jax.training import state as train_state
-from stylegan_jax.training.programs import ProgramCache
+from stylegan_jax.training.compilation import ProgramCache
+from stylegan_jax.training.phases import build_phases
 
 FLAGS = flags.FLAGS
 PHASES = {"d_main": train_state.DISCRIMINATOR, "g_main": train_state.GENERATOR}
@@ -72,7 +74,7 @@ def measure(e: config.Experiment) -> dict[str, dict]:
     """What the programs of the phases hold, by phase, on all devices there are."""
     here = parallel.data_parallel()
     networks = models.build(e.model, e.data, 0)
-    phases = recipes.build(e, *networks)
+    phases = build_phases(e, *networks)
     names = [phase.name for phase in phases]
     state = jax.eval_shape(
         lambda: train_state.create(
@@ -81,7 +83,7 @@ def measure(e: config.Experiment) -> dict[str, dict]:
     )
     state = train_state.placed(state, here, e.run.shard_optimizer)
     cache = ProgramCache(e, phases, here, state, 0, lambda *_: None)
-    (stage,) = growth.stages(e)
+    (stage,) = schedule.stages(e)
     out = {}
     for phase, network in PHASES.items():
         start = time.monotonic()

@@ -14,12 +14,13 @@ from typing import Any
 from absl import app, flags
 from etils import epath
 
-from stylegan_jax import config, interop, models, paths, workdir
+from stylegan_jax import config, interop, models, workdir
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.front_door import reporting_errors
 from stylegan_jax.interop import network_files
 from stylegan_jax.interop.stylegan2_torch import differences
 from stylegan_jax.models import stylegan1, stylegan2
+from stylegan_jax.runtime import storage
+from stylegan_jax.runtime.cli import reporting_errors
 
 FLAGS = flags.FLAGS
 # Networks of a file -> items of a checkpoint.
@@ -34,8 +35,8 @@ def main(argv: list[str]) -> None:
     """Converts `--source` into `--out`."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
-    out = paths.open_path(FLAGS.out)
-    convert(paths.local_path(FLAGS.source, "--source"), out)
+    out = storage.open_path(FLAGS.out)
+    convert(storage.local_path(FLAGS.source, "--source"), out)
     print(
         f"wrote {out}; try: python -m stylegan_jax.generate "
         f"--workdir={out} --out={out / 'images'}"

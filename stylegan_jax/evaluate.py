@@ -15,13 +15,11 @@ import jax
 from absl import app, flags
 from etils import epath
 
-from stylegan_jax import host_memory, parallel, paths, workdir
+from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.data import sources
 from stylegan_jax.data.interface import Source
 from stylegan_jax.data.sources import plain
-from stylegan_jax.front_door import reporting_errors
-from stylegan_jax.live_line import LiveLine
 from stylegan_jax.metrics import (
     command_line,
     evaluation,
@@ -38,7 +36,10 @@ from stylegan_jax.metrics.generated_images import (
     class_weights,
 )
 from stylegan_jax.metrics.image_sets import RealImages
-from stylegan_jax.parallel import Parallel
+from stylegan_jax.runtime import malloc, parallel, storage
+from stylegan_jax.runtime.cli import reporting_errors
+from stylegan_jax.runtime.parallel import Parallel
+from stylegan_jax.runtime.progress_bar import LiveLine
 
 FLAGS = flags.FLAGS
 HEARTBEAT_SECONDS = 100
@@ -52,14 +53,14 @@ def main(argv: list[str]) -> None:
     if problems:
         raise app.UsageError("\n  ".join(["the flags do not fit:", *problems]))
     metrics = table.find([name.strip() for name in FLAGS.metrics if name.strip()])
-    host_memory.keep_freed_on_cpu()
+    malloc.keep_freed_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
         parallel.initialize(
             FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id, HEARTBEAT_SECONDS
         )
     devices = parallel.data_parallel()
-    directory = paths.open_path(FLAGS.workdir or ".")
-    out = paths.open_path(FLAGS.out) if FLAGS.out else directory / records.FILE
+    directory = storage.open_path(FLAGS.workdir or ".")
+    out = storage.open_path(FLAGS.out) if FLAGS.out else directory / records.FILE
     _check_writable(out, devices)
     live = LiveLine()
     asked = (of_workdir if FLAGS.workdir else of_folders)(metrics, devices)
@@ -97,7 +98,7 @@ def main(argv: list[str]) -> None:
                     results += taken.results
     finally:
         live.clear()
-        if results and FLAGS.workdir and paths.scheme_of(FLAGS.workdir) is None:
+        if results and FLAGS.workdir and storage.scheme_of(FLAGS.workdir) is None:
             records.to_tensorboard(directory / "tensorboard", results)
     if results:
         print(f"appended to {out}")
@@ -130,7 +131,7 @@ def _append(out: epath.Path, results: list[result.Result]) -> str | None:
 
 def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> request.Asked:
     """A generator against the data that it was trained on, or --data."""
-    trained = workdir.load_generator(paths.open_path(FLAGS.workdir), FLAGS.step)
+    trained = workdir.load_generator(storage.open_path(FLAGS.workdir), FLAGS.step)
     needs_data = table.takes_reals(metrics) or bool(trained.classes)
     reals = real_source(trained) if needs_data or FLAGS.data is not None else None
     weights = None

@@ -9,10 +9,11 @@ import numpy as np
 from absl import app, flags
 from etils import epath
 
-from stylegan_jax import host_memory, paths, workdir
+from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.front_door import reporting_errors
-from stylegan_jax.reporting import image_grid, save_png, to_uint8
+from stylegan_jax.runtime import malloc, storage
+from stylegan_jax.runtime.cli import reporting_errors
+from stylegan_jax.runtime.image_io import image_grid, save_png, to_uint8
 from stylegan_jax.sampling import images, seeds
 
 FLAGS = flags.FLAGS
@@ -24,8 +25,8 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
     chosen = seeds.parse_seeds(FLAGS.seeds)
-    host_memory.keep_freed_on_cpu()
-    trained = workdir.load_generator(paths.open_path(FLAGS.workdir), FLAGS.step)
+    malloc.keep_freed_on_cpu()
+    trained = workdir.load_generator(storage.open_path(FLAGS.workdir), FLAGS.step)
     ws = images.styles(
         trained.generator,
         trained.variables,
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> None:
         noise=FLAGS.noise,
         batch_size=FLAGS.batch_size,
     )
-    out = paths.open_path(FLAGS.out)
+    out = storage.open_path(FLAGS.out)
     shown = write(out, chosen, map(to_uint8, batches), FLAGS.columns)
     count, height, width, _ = shown.shape
     print(

@@ -5,10 +5,11 @@ python -m stylegan_jax.mix --workdir=runs/emoji --out=mixing.png
 
 from absl import app, flags
 
-from stylegan_jax import host_memory, paths, workdir
+from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.front_door import reporting_errors
-from stylegan_jax.reporting import save_png
+from stylegan_jax.runtime import malloc, storage
+from stylegan_jax.runtime.cli import reporting_errors
+from stylegan_jax.runtime.image_io import save_png
 from stylegan_jax.sampling import images, seeds
 from stylegan_jax.sampling.mixing import mixing_figure
 
@@ -19,8 +20,8 @@ def main(argv: list[str]) -> None:
     """Writes the figure."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
-    host_memory.keep_freed_on_cpu()
-    trained = workdir.load_generator(paths.open_path(FLAGS.workdir), FLAGS.step)
+    malloc.keep_freed_on_cpu()
+    trained = workdir.load_generator(storage.open_path(FLAGS.workdir), FLAGS.step)
 
     def styles(text: str):
         chosen = seeds.parse_seeds(text)
@@ -46,7 +47,7 @@ def main(argv: list[str]) -> None:
         resolution=trained.resolution,
         fade=trained.fade,
     )
-    out = paths.open_path(FLAGS.out)
+    out = storage.open_path(FLAGS.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(out, figure)
     print(f"wrote {out}")

@@ -13,12 +13,12 @@ import warnings
 from absl import app, flags
 from PIL import Image
 
-from stylegan_jax import paths
 from stylegan_jax.data import preparation
 from stylegan_jax.data.formats import open_collection
 from stylegan_jax.data.preparation import request, transform
-from stylegan_jax.front_door import reporting_errors
-from stylegan_jax.live_line import LiveLine
+from stylegan_jax.runtime import storage
+from stylegan_jax.runtime.cli import reporting_errors
+from stylegan_jax.runtime.progress_bar import LiveLine
 
 FLAGS = flags.FLAGS
 
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     # Pillow's warning of large images; `transform` has its own limit.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     wanted = request.Request(
-        out=paths.local_path(FLAGS.out, "--out"),
+        out=storage.local_path(FLAGS.out, "--out"),
         size=parse_resolution(FLAGS.resolution),
         crop=FLAGS.crop,
         filter=FLAGS.filter,

@@ -20,40 +20,34 @@ from absl import app, flags
 from etils import epath
 from ml_collections import config_flags
 
-from stylegan_jax import (
-    config,
-    host_memory,
-    models,
-    parallel,
-    paths,
-    report_page,
-    workdir,
-)
+from stylegan_jax import config, models, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.config import Experiment
 from stylegan_jax.data import pipeline, sources
 from stylegan_jax.data.interface import Source
-from stylegan_jax.front_door import parse_flags, reporting_errors
-from stylegan_jax.metrics.in_training import Evaluator
-from stylegan_jax.parallel import Parallel
-from stylegan_jax.reporting import Reporter, format_duration
+from stylegan_jax.report import page
+from stylegan_jax.runtime import malloc, parallel, storage
+from stylegan_jax.runtime.cli import parse_flags, reporting_errors
+from stylegan_jax.runtime.logger import RunLogger, format_duration
+from stylegan_jax.runtime.parallel import Parallel
+from stylegan_jax.runtime.stop_request import StopRequest
 from stylegan_jax.training import (
     announcing,
-    growth,
     leaving,
     loop,
     memory,
-    recipes,
+    schedule,
     step,
     transfer,
 )
 from stylegan_jax.training import state as train_state
-from stylegan_jax.training.grid import Grid
-from stylegan_jax.training.growth import Stage
-from stylegan_jax.training.programs import ProgramCache
+from stylegan_jax.training.compilation import ProgramCache
+from stylegan_jax.training.evaluator import Evaluator
+from stylegan_jax.training.phases import build_phases
 from stylegan_jax.training.progress import Progress
+from stylegan_jax.training.sample_grid import Grid
+from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.state import TrainState
-from stylegan_jax.training.stopping import StopRequest
 
 FLAGS = flags.FLAGS
 
@@ -63,7 +57,7 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ValueError(f"unexpected arguments {argv[1:]}; settings are flags")
     e = config.parse(FLAGS.config)
-    host_memory.keep_freed_on_cpu()
+    malloc.keep_freed_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
         parallel.initialize(
             FLAGS.coordinator,
@@ -72,8 +66,8 @@ def main(argv: list[str]) -> int:
             e.run.heartbeat_seconds,
         )
     with parallel.explaining_lost_processes(e.run.heartbeat_seconds):
-        state = train(e, paths.open_path(FLAGS.workdir))
-        finished = int(state.images_seen) >= growth.stages(e)[-1].end_images
+        state = train(e, storage.open_path(FLAGS.workdir))
+        finished = int(state.images_seen) >= schedule.stages(e)[-1].end_images
     return 0 if finished else FLAGS.stopped_status
 
 
@@ -95,7 +89,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     """
     stop = StopRequest(e.run.time_limit_minutes)
     devices = parallel.data_parallel(e.run.height_devices)
-    stages = growth.stages(e)
+    stages = schedule.stages(e)
     for stage in stages:
         name = "training.batch_size at {}x{}".format(*stage.size)
         rounds = e.training.accumulation_rounds or 1
@@ -110,7 +104,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     use_compilation_cache(e.run.compilation_cache)
 
     generator, discriminator = models.build(e.model, e.data, labels)
-    phases = recipes.build(e, generator, discriminator)
+    phases = build_phases(e, generator, discriminator)
     optimizers = step.build_optimizers(e)
 
     def create() -> TrainState:
@@ -126,7 +120,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     checkpoints = workdir.open_checkpoints(
         directory,
         e.run.keep_checkpoints,
-        lambda text: reporter.line(text),
+        lambda text: logger.line(text),
         e.evaluation.keep_best if e.evaluation.best is not None else 0,
     )
     newest = checkpoints.latest_step()
@@ -137,40 +131,40 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         transferred = transfer.plan(e.training.transfer, abstract)
     if devices.is_main:
         workdir.write(directory, e, info)
-    reporter = Reporter(directory, devices.is_main)
+    logger = RunLogger(directory, devices.is_main)
     programs = ProgramCache(
         e,
         phases,
         devices,
         abstract,
         labels,
-        lambda stage, seconds: reporter.event(
+        lambda stage, seconds: logger.event(
             "compiled", stage=stage.name, seconds=seconds
         ),
-        memory.budget(e, devices, reporter.line),
+        memory.budget(e, devices, logger.line),
     )
-    announcing.describe(reporter, e, source, abstract, devices, stages)
+    announcing.describe(logger, e, source, abstract, devices, stages)
     evaluator = None
     if e.evaluation.metrics:
         evaluator = Evaluator(
-            *(e, generator, source, devices, reporter, directory),
+            *(e, generator, source, devices, logger, directory),
             images_seen=newest or 0,
         )
     if fresh:
         state = jax.jit(create, out_shardings=placement)()
         progress = Progress(stages[0].resolution)
         if transferred is not None:
-            state = devices.moved(transferred.load(state), placement)
-            announcing.report_transfer(reporter, transferred)
+            state = devices.reshard(transferred.load(state), placement)
+            announcing.report_transfer(logger, transferred)
             transferred = None  # its arrays take memory
     else:
         state, progress = loop.restore(checkpoints, abstract)
-        reporter.line(f"resuming at {progress.images_seen / 1000:g} kimg")
-    reporter.event("start", images_seen=progress.images_seen)
+        logger.line(f"resuming at {progress.images_seen / 1000:g} kimg")
+    logger.event("start", images_seen=progress.images_seen)
     ahead = [s for s in stages if progress.images_seen < s.end_images]
     if ahead:
         programs.prepare(ahead[0])
-    grid = Grid(e, generator, source, labels, devices, reporter)
+    grid = Grid(e, generator, source, labels, devices, logger)
     if progress.images_seen == 0:
         grid.draw_reals()
         grid.draw(state, progress)
@@ -179,7 +173,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         if evaluator is None:
             return None
         found = evaluator(
-            devices.gathered(state.ema),
+            devices.replicate_global(state.ema),
             *(progress.resolution, progress.fade),
             *(progress.images_seen, progress.step),
         )
@@ -189,7 +183,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         batches=lambda stage, start: batches(e, source, labels, devices, stage, start),
         on_tick=grid.draw,
         evaluate=evaluate,
-        stage_cost=lambda resolution: growth.stage_cost(generator, resolution),
+        stage_cost=lambda resolution: schedule.stage_cost(generator, resolution),
     )
     trainer = loop.Loop(
         e,
@@ -199,7 +193,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         hooks=hooks,
         parallel=devices,
         checkpoints=checkpoints,
-        reporter=reporter,
+        logger=logger,
         stop=stop,
     )
     try:
@@ -207,20 +201,20 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
             state = trainer.run(state, progress)
         left = progress.images_seen < stages[-1].end_images
         how = f"stopped by {stop.reason}" if left else "finished"
-        reporter.line(
+        logger.line(
             f"{how} at {progress.images_seen / 1000:g} kimg after "
             f"{format_duration(progress.training_seconds)} of training; saved in "
             f"{directory / 'checkpoints'}"
         )
         if devices.is_main:
-            with reporter.going_on(directory / report_page.FILE):
-                reporter.line(f"curves and images: {report_page.write(directory)}")
+            with logger.warn_on_os_error(directory / page.FILE):
+                logger.line(f"curves and images: {page.write(directory)}")
     finally:
         try:
             checkpoints.close()
         finally:
-            reporter.event("end", images_seen=progress.images_seen)
-            reporter.close()
+            logger.event("end", images_seen=progress.images_seen)
+            logger.close()
     return state
 
 
@@ -290,7 +284,7 @@ if __name__ == "__main__":
         CheckpointError,
         OSError,
         parallel.ProcessLost,
-        hopeless=(ValueError, loop.Diverged),
+        permanent=(ValueError, loop.Diverged),
     )
-    with leaving.at_once(), errors:
+    with leaving.exit_without_waiting(), errors:
         app.run(main, flags_parser=parse_flags)

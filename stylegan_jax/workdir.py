@@ -19,8 +19,9 @@ from stylegan_jax import config, models
 from stylegan_jax.checkpoint import CheckpointError, Checkpoints
 from stylegan_jax.config import Experiment
 from stylegan_jax.models import Generator, Variables
-from stylegan_jax.parallel import Parallel
-from stylegan_jax.reporting import environment, versions, write_json
+from stylegan_jax.runtime.environment import environment, versions
+from stylegan_jax.runtime.parallel import Parallel
+from stylegan_jax.runtime.storage import write_json
 
 # Where a host has its data and programs, and how it gets them.
 OF_ONE_HOST = frozenset(

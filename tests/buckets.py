@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 from etils.epath import backend, gpath
 
-from stylegan_jax import paths
+from stylegan_jax.runtime import storage
 
 
 class Bucket(backend._OsPathBackend):
@@ -61,6 +61,6 @@ def served(root: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(gpath._PREFIX_TO_BACKEND, "gs", Bucket(root))
         patch.setattr(gpath, "_is_tf_installed", lambda: False)
-        patch.setattr(paths, "_etils_takes_tensorflow", lambda: False)
-        patch.setattr(paths, "_is_installed", lambda package: package == "gcsfs")
+        patch.setattr(storage, "_etils_takes_tensorflow", lambda: False)
+        patch.setattr(storage, "_is_installed", lambda package: package == "gcsfs")
         yield

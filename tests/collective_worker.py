@@ -6,9 +6,9 @@ python -m tests.collective_worker MODE PORT PROCESS
 import sys
 import time
 
-from stylegan_jax import parallel
-from stylegan_jax.front_door import reporting_errors
-from stylegan_jax.training.watchdog import Watchdog
+from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime.cli import reporting_errors
+from stylegan_jax.runtime.watchdog import Watchdog
 
 HEARTBEAT_SECONDS = 10
 HANG_SECONDS = 1.0

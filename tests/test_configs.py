@@ -9,8 +9,9 @@ import pytest
 from absl import flags
 
 from stylegan_jax import config, models, presets
-from stylegan_jax.training import growth, recipes, step
+from stylegan_jax.training import schedule, step
 from stylegan_jax.training import state as train_state
+from stylegan_jax.training.phases import build_phases
 from tests.config.reading import CONFIGS, ROOT, experiment, read
 
 # --- the experiments ---------------------------------------------------------------
@@ -30,7 +31,7 @@ def test_loads_and_survives_json(name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_batches_fit_the_devices_and_the_last_stage_is_full(name):
     e, devices = experiment(name), CONFIGS[name][1]
-    stages = growth.stages(e)
+    stages = schedule.stages(e)
     rounds = e.training.accumulation_rounds
     assert [s.batch_size % (devices * rounds) for s in stages] == [0] * len(stages)
     first = e.training.initial_resolution if e.model.growing else e.data.resolution
@@ -54,7 +55,7 @@ def shapes(name: str, *arguments: str):
     e = experiment(name, *arguments)
     label_size = 10 if e.data.conditional else 0
     networks = models.build(e.model, e.data, label_size)
-    phases = tuple(phase.name for phase in recipes.build(e, *networks))
+    phases = tuple(phase.name for phase in build_phases(e, *networks))
     optimizer = step.build_optimizers(e)
     return jax.eval_shape(
         lambda: train_state.create(*networks, optimizer, phases, e.run.seed)
@@ -101,7 +102,7 @@ def test_cifar10_can_be_conditional():
 
 
 def test_ffhq_has_the_official_schedule():
-    stages = growth.stages(experiment("ffhq"))
+    stages = schedule.stages(experiment("ffhq"))
     assert [s.resolution for s in stages] == [
         8,
         *(r for r in (16, 32, 64, 128, 256, 512, 1024) for _ in range(2)),
@@ -111,7 +112,7 @@ def test_ffhq_has_the_official_schedule():
         1024: 32
     }
     e = experiment("ffhq")
-    assert {s.resolution: growth.learning_rate(e, s, 0) for s in stages} == {
+    assert {s.resolution: schedule.learning_rate(e, s, 0) for s in stages} == {
         8: 0.001,
         16: 0.001,
         32: 0.001,

@@ -16,15 +16,17 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from stylegan_jax import config, models, parallel
+from stylegan_jax import config, models
 from stylegan_jax.checkpoint import Checkpoints
-from stylegan_jax.parallel import Parallel
-from stylegan_jax.training import growth, loop, recipes, step
+from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime.parallel import Parallel
+from stylegan_jax.training import loop, schedule, step
 from stylegan_jax.training import state as train_state
-from stylegan_jax.training.programs import ProgramCache
+from stylegan_jax.training.compilation import ProgramCache
+from stylegan_jax.training.phases import build_phases
 from tests import tiny
 from tests.parallel_runs import finish, flat, start
-from tests.test_parallel import collectives, off_the_start, rms
+from tests.runtime.test_parallel import collectives, off_the_start, rms
 
 DEVICES = 16
 BATCH_SIZE = 16
@@ -64,13 +66,13 @@ class Training:
         e = experiment((changes or {}) | {"run.shard_optimizer": divided})
         here = parallel.grid(jax.devices()[:count], e.run.height_devices)
         self.here, networks = here, models.build(e.model, e.data, 0)
-        self.phases = recipes.build(e, *networks)
+        self.phases = build_phases(e, *networks)
         names = [phase.name for phase in self.phases]
         self.create = lambda: off_the_start(
             train_state.create(*networks, step.build_optimizers(e), names, e.run.seed)
         )
         self.abstract = train_state.placed(jax.eval_shape(self.create), here, divided)
-        (self.stage,) = growth.stages(e)
+        (self.stage,) = schedule.stages(e)
         cache = ProgramCache(e, self.phases, here, self.abstract, 0, lambda *_: None)
         self.programs = cache.get(self.stage)
         cache.close()

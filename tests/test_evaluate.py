@@ -10,13 +10,14 @@ import pytest
 from absl import app
 from PIL import Image
 
-from stylegan_jax import evaluate, models, parallel, paths, workdir
+from stylegan_jax import evaluate, models, workdir
 from stylegan_jax.data import sources
 from stylegan_jax.data.sources import plain
 from stylegan_jax.metrics import command_line, table
+from stylegan_jax.runtime import parallel, storage
 from tests import tiny
 from tests.metrics import stand_ins
-from tests.test_reporting import tensorboard_events
+from tests.runtime.test_logger import tensorboard_events
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -49,7 +50,7 @@ def run(tmp_path):
     ema = stand_ins.subject(here).variables
     source = sources.open_source(e.data)
     info = workdir.DataInfo(source.name, source.num_images, (), source.fingerprint)
-    directory = paths.open_path(tmp_path / "run")
+    directory = storage.open_path(tmp_path / "run")
     checkpoints = workdir.open_checkpoints(directory, 1, print)
     meta = {"resolution": 16, "fade": 1.0, "step": 24}
     checkpoints.save(tiny.END, {"ema": ema}, meta)
@@ -268,5 +269,5 @@ def test_numbers_that_cannot_be_kept_are_told(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(evaluate.records, "append", full)
-    told = evaluate._append(paths.open_path("metrics.jsonl"), [])
+    told = evaluate._append(storage.open_path("metrics.jsonl"), [])
     assert "metrics.jsonl can't be written ([Errno 28] No space left" in told

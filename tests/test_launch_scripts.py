@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stylegan_jax import front_door
+from stylegan_jax.runtime import cli
 from tests.launch_scripts import LAUNCH, ROOT, flags_of_train
 
 SCRIPTS = sorted([*LAUNCH.glob("*.sh"), *LAUNCH.glob("*.sbatch")])
@@ -108,7 +108,7 @@ def test_the_jobset_fits_its_slice_and_train():
     assert rule["onExitCodes"] == {
         "containerName": container["name"],
         "operator": "In",
-        "values": [front_door.HOPELESS],
+        "values": [cli.EXIT_PERMANENT],
     }
     [rule] = jobset["spec"]["failurePolicy"]["rules"]
     assert rule["action"] == "FailJobSet"
@@ -122,7 +122,7 @@ def test_the_jobset_fits_its_slice_and_train():
     )
     assert set(flags) <= flags_of_train()
     assert (ROOT / flags["config"]).exists()
-    assert not front_door.unknown_overrides(command[3:])
+    assert not cli.unknown_overrides(command[3:])
     assert int(overrides["config.training.batch_size"]) % chips == 0
 
 

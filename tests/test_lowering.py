@@ -14,13 +14,15 @@ from jax.sharding import AbstractMesh, AxisType
 from ml_collections import ConfigDict
 
 from benchmarks import flops
-from stylegan_jax import config, models, parallel
-from stylegan_jax.layers.convolution import WIDE
-from stylegan_jax.parallel import Parallel
-from stylegan_jax.training import growth, recipes, step
+from stylegan_jax import config, models
+from stylegan_jax.layers.conv2d import WIDE
+from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime.parallel import Parallel
+from stylegan_jax.training import schedule, step
 from stylegan_jax.training import state as train_state
-from stylegan_jax.training.growth import Stage
-from stylegan_jax.training.programs import ProgramCache
+from stylegan_jax.training.compilation import ProgramCache
+from stylegan_jax.training.phases import build_phases
+from stylegan_jax.training.schedule import Stage
 
 PHASES = {
     "stylegan1": ("d_main", "g_main"),
@@ -78,7 +80,7 @@ def ffhq(family: str) -> config.Experiment:
 
 def programs(e: config.Experiment, devices: Parallel) -> ProgramCache:
     generator, discriminator = models.build(e.model, e.data, 0)
-    phases = recipes.build(e, generator, discriminator)
+    phases = build_phases(e, generator, discriminator)
     names = PHASES[e.model.family]
     assert tuple(p.name for p in phases) == names
     state = jax.eval_shape(
@@ -95,7 +97,9 @@ def programs(e: config.Experiment, devices: Parallel) -> ProgramCache:
 
 def stage_at(e: config.Experiment, resolution: int, fading: bool) -> Stage:
     (found,) = (
-        s for s in growth.stages(e) if s.resolution == resolution and s.fading == fading
+        s
+        for s in schedule.stages(e)
+        if s.resolution == resolution and s.fading == fading
     )
     return found
 

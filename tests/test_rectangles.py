@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from stylegan_jax import config, train
-from stylegan_jax.data import images
 from stylegan_jax.data.sources import open_source
-from stylegan_jax.reporting import enlarge, image_grid
+from stylegan_jax.runtime.image_io import enlarge, image_grid
+from stylegan_jax.runtime.tensorflow import tensorflow
 from stylegan_jax.sampling import mixing
-from stylegan_jax.training.grid import GRID_PIXELS
+from stylegan_jax.training.sample_grid import GRID_PIXELS
 from tests import tiny
 from tests.data.sources.image_files import failure, folder, random_image, read
 
@@ -89,7 +89,7 @@ def test_sizes_are_checked_again_when_decoding(tmp_path):
     save(tmp_path / "a.png", 8, 16)
     source = open_source(folder(tmp_path, base_size=(2, 4)))
     save(tmp_path / "a.png", 16, 8)  # as many pixels
-    with pytest.raises(images.tensorflow().errors.InvalidArgumentError):
+    with pytest.raises(tensorflow().errors.InvalidArgumentError):
         read(source)
     assert source.check(0).startswith("is 16x8 (height x width); `data.fit`='exact'")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax import models
-from stylegan_jax.reporting import to_uint8
+from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.sampling import images, mixing, seeds
 from tests import tiny
 

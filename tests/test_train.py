@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from stylegan_jax import config, train, workdir
-from stylegan_jax.training import growth
+from stylegan_jax.training import schedule
 from tests import tiny
 
 # Orbax leaves coroutines of a failed read or write behind.
@@ -56,7 +56,7 @@ def test_a_run_leaves_everything_behind(finished):
 
 def test_the_log_agrees_with_the_schedule(finished):
     e = tiny.experiment()
-    stages = growth.stages(e)
+    stages = schedule.stages(e)
     assert [s.name for s in stages] == ["8x8", "16x16 fading in", "16x16"]
     assert [s.end_images for s in stages] == [tiny.BOUNDARY, 160, tiny.END]
     rows = tiny.ticks(finished)

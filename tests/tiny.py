@@ -19,8 +19,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from stylegan_jax import config, models, train, workdir
-from stylegan_jax.training import recipes, step
 from stylegan_jax.training import state as train_state
+from stylegan_jax.training import step
+from stylegan_jax.training.phases import build_phases
 
 ROOT = Path(__file__).resolve().parent.parent
 BOUNDARY, END = 112, 192  # images: where 16x16 begins, and where the run ends
@@ -196,7 +197,7 @@ def restored(directory: Path, images_seen: int | None = None) -> dict:
     e = config.load(directory / "config.json")
     labels = workdir.label_size(e, workdir.load_data_info(directory))
     networks = models.build(e.model, e.data, labels)
-    phases = [phase.name for phase in recipes.build(e, *networks)]
+    phases = [phase.name for phase in build_phases(e, *networks)]
     optimizer = step.build_optimizers(e)
     abstract = jax.eval_shape(
         lambda: train_state.create(*networks, optimizer, phases, e.run.seed)

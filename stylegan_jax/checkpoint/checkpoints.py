@@ -12,7 +12,6 @@ import orbax.checkpoint as ocp
 from etils import epath
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from stylegan_jax import paths
 from stylegan_jax.checkpoint.failures import (
     CheckpointError,
     Damaged,
@@ -35,6 +34,7 @@ from stylegan_jax.checkpoint.leftovers import (
     set_aside,
 )
 from stylegan_jax.checkpoint.retention import Best
+from stylegan_jax.runtime import storage
 
 META = "meta"
 INTEGRITY = "integrity"
@@ -65,7 +65,7 @@ class Checkpoints:
         if keep < 1:
             raise ValueError(f"`keep` (={keep}) must be at least 1")
         self.directory = epath.Path(directory).expanduser()
-        self._in_bucket = paths.scheme_of(directory) is not None
+        self._in_bucket = storage.scheme_of(directory) is not None
         if not self._in_bucket:
             self.directory = epath.Path(os.path.abspath(self.directory))
         self._keep, self._keep_best = keep, keep_best

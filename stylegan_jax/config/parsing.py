@@ -10,7 +10,7 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict, config_dict
 
-from stylegan_jax.config.combinations import misfits
+from stylegan_jax.config.cross_field import misfits
 from stylegan_jax.config.schema import BY_RESOLUTION_HELP, ByResolution, Experiment
 from stylegan_jax.config.values import wrong_values
 

@@ -1,9 +1,7 @@
 """Image arithmetic of the input pipeline, as TensorFlow graphs on uint8 tensors."""
 
-import functools
 import io
 import math
-import os
 import re
 import struct
 import zlib
@@ -13,6 +11,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from stylegan_jax import config
+from stylegan_jax.runtime.tensorflow import tensorflow
 
 Tensor = Any  # tf.Tensor, which is not imported until it is needed
 Size = tuple[int, int]  # height and width in pixels
@@ -30,18 +29,6 @@ PIL_ERRORS = (
     *(zlib.error, AttributeError, ArithmeticError, RuntimeError, TypeError),
     Image.DecompressionBombError,
 )
-
-
-@functools.cache
-def tensorflow() -> Any:
-    """Imports TensorFlow on first use: quietly, and away from JAX's accelerators."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    import tensorflow as tf
-
-    if tf.config.get_visible_devices("GPU"):
-        tf.config.set_visible_devices([], "GPU")
-    return tf
 
 
 def decode(encoded: Tensor) -> Tensor:

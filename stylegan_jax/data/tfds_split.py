@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from stylegan_jax import config, paths
+from stylegan_jax import config
 from stylegan_jax.data import images, labels, tfrecords
+from stylegan_jax.runtime import storage
 
 NO_CLASS = -1  # as the label of an image; in test splits often of all
 
@@ -126,7 +127,7 @@ def _prepared_builder(data: config.Data) -> Any:
     tfds = _tfds()
     directory = None
     if data.tfds_data_dir:
-        directory = str(paths.local_path(data.tfds_data_dir, "data.tfds_data_dir"))
+        directory = str(storage.local_path(data.tfds_data_dir, "data.tfds_data_dir"))
     try:
         builder = tfds.builder(data.tfds_name, data_dir=directory, try_gcs=False)
     except tfds.core.registered.DatasetNotFoundError as error:

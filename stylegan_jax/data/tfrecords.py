@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from stylegan_jax.data.crc32c import masked_crc
-from stylegan_jax.data.images import tensorflow
+from stylegan_jax.runtime.tensorflow import tensorflow
 
 # Layout of a record: length u64, its crc u32, payload, its crc u32.
 HEADER_BYTES = 12

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from stylegan_jax.interop import pickles, stand_ins, tf_pickles, torch_pickles
-from stylegan_jax.interop.pickles import PickleError
+from stylegan_jax.interop import tf_pickles, torch_pickles
+from stylegan_jax.weights import pickle, pickle_stubs
+from stylegan_jax.weights.pickle import PickleError
 
 Network = tf_pickles.Network | torch_pickles.Network
 
@@ -28,10 +29,10 @@ def read_networks(path: str | Path) -> dict[str, Network]:
     """
     path = Path(path)
     size = path.stat().st_size
-    if size > stand_ins.MAX_BYTES:
+    if size > pickle_stubs.MAX_BYTES:
         raise PickleError(
             f"{path}: has {size:,} bytes; network files have at most "
-            f"{stand_ins.MAX_BYTES:,}"
+            f"{pickle_stubs.MAX_BYTES:,}"
         )
     data = path.read_bytes()
     # Damaged bytes can raise almost any exception in here (the pickle documentation
@@ -49,11 +50,11 @@ def read_networks(path: str | Path) -> dict[str, Network]:
 
 
 def _networks(data: bytes) -> dict[str, Network]:
-    pickles.refuse_foreign(data)
-    rest = len(data) - pickles.program_end(data)
-    pickles.require(rest == 0, f"goes on for {rest:,} bytes after its end")
-    names = stand_ins.names() | tf_pickles.names() | torch_pickles.names()
-    content = pickles.Reader(data, names).load()
+    pickle.refuse_foreign(data)
+    rest = len(data) - pickle.program_end(data)
+    pickle.require(rest == 0, f"goes on for {rest:,} bytes after its end")
+    names = pickle_stubs.names() | tf_pickles.names() | torch_pickles.names()
+    content = pickle.Reader(data, names).load()
     if isinstance(content, dict):
         return torch_pickles.networks(content)
     return tf_pickles.networks(content)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from stylegan_jax.interop import stand_ins
-from stylegan_jax.interop.pickles import PickleError, kind, require, short, shown
-from stylegan_jax.interop.stand_ins import Array, text, typed
+from stylegan_jax.weights import pickle_stubs
+from stylegan_jax.weights.pickle import PickleError, kind, require, short, shown
+from stylegan_jax.weights.pickle_stubs import Array, text, typed
 
 MAX_COMPONENTS = 8  # of one network; official: 2
 VERSIONS = range(2, 6)  # 2 ProGAN, 3 StyleGAN, 4 and 5 StyleGAN2
@@ -112,7 +112,7 @@ def networks(content: Any) -> dict[str, Network]:
     return _Conversion().networks(content)
 
 
-class _Conversion(stand_ins.Conversion):
+class _Conversion(pickle_stubs.Conversion):
     """Checks what was read and makes networks of it."""
 
     def networks(self, content: Any) -> dict[str, Network]:

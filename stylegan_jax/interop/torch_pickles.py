@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from stylegan_jax.interop import stand_ins, torch_tensors
-from stylegan_jax.interop.pickles import kind, require, short, shown
-from stylegan_jax.interop.stand_ins import Function, Named, text, typed
-from stylegan_jax.interop.torch_tensors import Storage, Tensor
+from stylegan_jax.weights import pickle_stubs, torch_tensors
+from stylegan_jax.weights.pickle import kind, require, short, shown
+from stylegan_jax.weights.pickle_stubs import Function, Named, text, typed
+from stylegan_jax.weights.torch_tensors import Storage, Tensor
 
 ROLES = {"G": "generator", "D": "discriminator", "G_ema": "generator_ema"}
 MAX_MODULES = 10_000  # in one network; official: about 60
@@ -130,7 +130,7 @@ def networks(content: dict) -> dict[str, Network]:
     return {role: conversion.network(part, role) for role, part in parts.items()}
 
 
-class _Conversion(stand_ins.Conversion):
+class _Conversion(pickle_stubs.Conversion):
     """Checks what was read and makes networks of it."""
 
     def __init__(self) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from stylegan_jax.interop import pickles, stand_ins, torch_tensors
-from stylegan_jax.interop.pickles import kind, require, short
-from stylegan_jax.interop.stand_ins import Function, text
-from stylegan_jax.interop.torch_tensors import Parameter, StorageReader, Tensor
+from stylegan_jax.weights import pickle, pickle_stubs, torch_tensors
+from stylegan_jax.weights.pickle import kind, require, short
+from stylegan_jax.weights.pickle_stubs import Function, text
+from stylegan_jax.weights.torch_tensors import Parameter, StorageReader, Tensor
 
 ZIP = b"PK\x03\x04"
 OLD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number, pickled
@@ -23,7 +23,7 @@ MAX_MODULES = 10_000  # in a TorchScript file; NVIDIA's: below 300
 MAX_DEPTH = 16  # of them within each other; NVIDIA's: 5
 
 
-class _StateDict(stand_ins.Dict):
+class _StateDict(pickle_stubs.Dict):
     """Stands for an OrderedDict with the versions of modules for an attribute."""
 
     __slots__ = ("pairs",)
@@ -92,7 +92,7 @@ def read_old(path: Path) -> dict[str, np.ndarray]:
     """
     with path.open("rb") as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    program = torch_tensors.read_old_format(data, _names(), pickles.MAX_OPCODES)
+    program = torch_tensors.read_old_format(data, _names(), pickle.MAX_OPCODES)
     rest = len(data) - program.end
     require(rest == 0, f"goes on for {rest:,} bytes after its end")
     return _arrays(_state_dict(program.content))
@@ -123,7 +123,7 @@ def read_zip(path: Path) -> dict[str, np.ndarray]:
             "holds numbers that are not little-endian",
         )
         data = _content(archive, members[f"{root}data.pkl"], torch_tensors.MAX_PROGRAMS)
-        rest = len(data) - pickles.program_end(data)
+        rest = len(data) - pickle.program_end(data)
         require(rest == 0, f"data.pkl goes on for {rest:,} bytes after its end")
         if is_script:
             reader = _ScriptReader(data, _script_names(), old_format=False)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers.products import precision
+from stylegan_jax.layers.matmul import precision
 
 
 def filter_bands(images: jax.Array, gains: jax.Array) -> jax.Array:

@@ -14,8 +14,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.layers.convolution import conv2d
-from stylegan_jax.layers.products import matmul
+from stylegan_jax.layers.conv2d import conv2d
+from stylegan_jax.layers.matmul import matmul
 
 GAIN_LRELU = math.sqrt(2.0)  # of every layer that a (leaky) ReLU follows
 

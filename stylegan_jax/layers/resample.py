@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers import fir
-from stylegan_jax.layers.convolution import conv2d, conv2d_padded
+from stylegan_jax.layers import upfirdn2d
+from stylegan_jax.layers.conv2d import conv2d, conv2d_padded
 
 
 def upscale2d(x: jax.Array) -> jax.Array:
@@ -45,7 +45,9 @@ def blur2d(x: jax.Array, taps: tuple[int, ...]) -> jax.Array:
         return x
     before = (len(taps) - 1) // 2
     padding = (before, len(taps) - 1 - before)
-    return fir.upfirdn2d(x, fir.setup_filter(taps), padding=(padding,) * 2, flip=True)
+    return upfirdn2d.upfirdn2d(
+        x, upfirdn2d.setup_filter(taps), padding=(padding,) * 2, flip=True
+    )
 
 
 def upscale_conv2d(x: jax.Array, kernel: jax.Array, plain: bool = False) -> jax.Array:

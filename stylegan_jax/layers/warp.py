@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers.fir import downsample2d, setup_filter, upsample2d
+from stylegan_jax.layers.upfirdn2d import downsample2d, setup_filter, upsample2d
 
 # Orthogonal wavelet (symlet, 6 vanishing moments): enlarging and reducing by it is
 # the identity.

@@ -11,7 +11,7 @@ from stylegan_jax.metrics.ms_ssim import ms_ssim
 from stylegan_jax.metrics.networks.detector import Detector, rgb
 from stylegan_jax.metrics.path_length import PerceptualDistance
 from stylegan_jax.metrics.sliced_wasserstein import Descriptors
-from stylegan_jax.parallel import Parallel
+from stylegan_jax.runtime.parallel import Parallel
 
 OF_FEATURES = frozenset({"moments", "pool", "logits"})
 QUANTITIES = OF_FEATURES | {"classes", "patches", "similarity", "distances"}

@@ -5,7 +5,6 @@ import datetime
 import time
 from collections.abc import Iterator
 
-from stylegan_jax import reporting
 from stylegan_jax.data.pipeline import UnusableImage
 from stylegan_jax.metrics import collecting, of_generator, requirements
 from stylegan_jax.metrics.collected import Collected
@@ -13,6 +12,7 @@ from stylegan_jax.metrics.generated_images import GeneratedImages
 from stylegan_jax.metrics.request import Asked, Means
 from stylegan_jax.metrics.result import Conditions, Measurement, Result
 from stylegan_jax.metrics.table import PathMetric, SetMetric
+from stylegan_jax.runtime import environment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _all_taken(asked: Asked, means: Means) -> Iterator[Taken]:
     except ValueError as error:  # paths and separability may still be had
         broken = str(error)
     shared = time.monotonic() - start
-    versions = reporting.versions() | {"commit": reporting.git_commit()}
+    versions = environment.versions() | {"commit": environment.git_commit()}
     for name, metric in asked.metrics.items():
         begin = time.monotonic()
         if broken is not None and isinstance(metric, SetMetric):

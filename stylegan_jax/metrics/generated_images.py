@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.interface import Source
-from stylegan_jax.layers import winograd
+from stylegan_jax.layers import conv2d_cpu
 from stylegan_jax.metrics.image_sets import Batch
 from stylegan_jax.models import Generator, Variables
-from stylegan_jax.parallel import Parallel
+from stylegan_jax.runtime.parallel import Parallel
+from stylegan_jax.runtime.tensorflow import tensorflow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _styles(generator, variables, z, labels):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 8, 9, 10))
-@winograd.allowed()
+@conv2d_cpu.allowed()
 def _images(
     generator, devices, variables, z, labels, fade, psi, key, resolution, fading, noise
 ):
@@ -167,7 +167,7 @@ def _images(
     ws = generator.apply(variables, ws, psi, method="truncate")
     images = generator.apply(
         variables,
-        devices.split(ws),
+        devices.constrain_batch(ws),
         resolution=resolution,
         fade=fade if fading else 1.0,
         noise=noise,
@@ -179,7 +179,7 @@ def _images(
     images = jnp.clip(images * 127.5 + 128, 0, 255).astype(jnp.uint8)
     factor = generator.resolution // resolution
     images = jnp.repeat(jnp.repeat(images, factor, axis=1), factor, axis=2)
-    return devices.split(images)
+    return devices.constrain_batch(images)
 
 
 def class_weights(source: Source) -> np.ndarray:

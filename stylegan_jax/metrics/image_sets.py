@@ -8,7 +8,7 @@ import numpy as np
 
 from stylegan_jax.data import pipeline
 from stylegan_jax.data.interface import Source
-from stylegan_jax.parallel import Parallel
+from stylegan_jax.runtime.parallel import Parallel
 
 Batch = tuple[np.ndarray, np.ndarray]  # this process's images and labels
 

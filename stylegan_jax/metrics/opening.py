@@ -13,7 +13,7 @@ from stylegan_jax.metrics.networks.detector import Batches
 from stylegan_jax.metrics.real_cache import RealCache
 from stylegan_jax.metrics.request import Attributes, Means, ShowProgress
 from stylegan_jax.metrics.table import Metric
-from stylegan_jax.parallel import Parallel
+from stylegan_jax.runtime.parallel import Parallel
 
 CACHE = "~/.cache/stylegan_jax/metrics"
 

@@ -7,9 +7,9 @@ import secrets
 import tensorboardX
 from etils import epath
 
-from stylegan_jax import paths
 from stylegan_jax.metrics.result import Result
-from stylegan_jax.reporting import jsonable
+from stylegan_jax.runtime import storage
+from stylegan_jax.runtime.storage import jsonable
 
 FILE = "metrics.jsonl"
 
@@ -20,7 +20,7 @@ def append(path: epath.Path, results: list[Result]) -> None:
         json.dumps(jsonable(result.to_dict()), allow_nan=False) + "\n"
         for result in results
     )
-    if paths.scheme_of(path) is not None:  # where no file can grow
+    if storage.scheme_of(path) is not None:  # where no file can grow
         before = path.read_text() if path.exists() else ""
         path.write_text(before + lines)
         return
@@ -39,7 +39,7 @@ def check_writable(path: epath.Path) -> None:
       ValueError: it can't be written.
     """
     try:
-        if paths.scheme_of(path) is not None:
+        if storage.scheme_of(path) is not None:
             probe = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
             probe.write_text("")
             probe.unlink()

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from stylegan_jax import reporting
 from stylegan_jax.metrics.collected import Networks
 from stylegan_jax.metrics.generated_images import GeneratedImages
 from stylegan_jax.metrics.image_sets import ImageSet, RealImages
 from stylegan_jax.metrics.real_cache import RealCache
 from stylegan_jax.metrics.table import Metric, SetMetric
-from stylegan_jax.parallel import Parallel
+from stylegan_jax.runtime import environment
+from stylegan_jax.runtime.parallel import Parallel
 
 ShowProgress = Callable[[str, int, int], None]  # what, done, of how many
 # Images [b,H,W,3] uint8 -> logits [b,A] of binary attributes.
@@ -83,7 +83,7 @@ def facts(asked: Asked, means: Means) -> dict[str, str]:
     """What all processes of an evaluation must have in common, by name."""
     sets = {"reals": asked.reals, "generated": asked.generated}
     return (
-        {name: str(version) for name, version in reporting.versions().items()}
+        {name: str(version) for name, version in environment.versions().items()}
         | {"metrics": ", ".join(asked.metrics), "images": str(asked.images)}
         | {"seed": str(asked.seed), "batch_size": str(means.batch_size)}
         | {f"fingerprint of {k}": str(x and x.fingerprint) for k, x in sets.items()}

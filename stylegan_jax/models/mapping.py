@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.layers import linear, products
+from stylegan_jax.layers import linear, matmul
 from stylegan_jax.layers.activations import ACTIVATIONS, activate
 from stylegan_jax.layers.normalization import pixel_norm
 
@@ -44,7 +44,7 @@ class MappingNetwork(nn.Module):
                 nn.initializers.normal(1.0),
                 (self.label_size, z.shape[-1]),
             )
-            embedded = products.matmul(labels.astype(jnp.float32), embedding)
+            embedded = matmul.matmul(labels.astype(jnp.float32), embedding)
             x = jnp.concatenate([x, embedded], axis=-1)
         if self.normalize:
             x = pixel_norm(x)

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from stylegan_jax.layers import resample
 from stylegan_jax.layers.activations import ACTIVATIONS
 from stylegan_jax.layers.linear import Bias, Conv, Dense, EqualizedKernel
+from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
 from stylegan_jax.layers.remat import convolved, remat
-from stylegan_jax.layers.statistics import minibatch_stddev
 from stylegan_jax.models.interface import (
     Channels,
     check_labels,

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.layers import convolution, products, resample
+from stylegan_jax.layers import conv2d, matmul, resample
 from stylegan_jax.layers.activations import ACTIVATIONS
 from stylegan_jax.layers.linear import GAIN_LRELU, Bias, Conv, EqualizedKernel
 from stylegan_jax.layers.noise import NOISE_MODES, NoiseInjection
@@ -72,7 +72,7 @@ class SynthesisLayer(nn.Module):
                 x = resample.upscale_conv2d(x, kernel, self.options.plain_resampling)
                 x = resample.blur2d(x, self.options.blur_filter)
             else:
-                x = convolution.conv2d(x, kernel)
+                x = conv2d.conv2d(x, kernel)
             x = convolved(x)
         self.sow("intermediates", "before_noise", x)
         if self.options.noise:
@@ -112,7 +112,7 @@ class DenseInput(nn.Module):
         """W [B,W] -> [B,4,4,features]; the bias follows in the layer after it."""
         shape = (w.shape[-1], 16 * self.features)
         kernel = EqualizedKernel(shape, GAIN_LRELU / 4, name="kernel")()
-        return products.matmul(w, kernel).reshape(-1, 4, 4, self.features)
+        return matmul.matmul(w, kernel).reshape(-1, 4, 4, self.features)
 
 
 class Generator(nn.Module):

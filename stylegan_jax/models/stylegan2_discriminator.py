@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.config import image_size
-from stylegan_jax.layers import fir
+from stylegan_jax.layers import upfirdn2d
 from stylegan_jax.layers.activations import activate
 from stylegan_jax.layers.linear import Dense
+from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
 from stylegan_jax.layers.remat import remat
-from stylegan_jax.layers.statistics import minibatch_stddev
 from stylegan_jax.models import mapping
 from stylegan_jax.models.interface import Channels, check_labels, is_one
 from stylegan_jax.models.stylegan2_layers import (
@@ -167,7 +167,7 @@ class Discriminator(nn.Module):
             freeze -= 2 + block.from_rgb + residual
             x = block(x, images)
             if skip:
-                images = fir.downsample2d(images, self.options.taps)
+                images = upfirdn2d.downsample2d(images, self.options.taps)
         head = dataclasses.replace(self.options, activation=self.head_activation)
         if x is not None:
             x = x.astype(jnp.float32)

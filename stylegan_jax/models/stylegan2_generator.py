@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.layers import fir, resample
+from stylegan_jax.layers import resample, upfirdn2d
 from stylegan_jax.layers.noise import NOISE_MODES
 from stylegan_jax.layers.remat import remat
 from stylegan_jax.models import mapping
@@ -236,7 +236,7 @@ class Generator(nn.Module):
                 continue
             below, image = image, self.to_rgb[str(r)](x, ws[:, 2 * i + 1])
             if self.architecture == "skip" and r > 4:
-                image = image + fir.upsample2d(below, self.options.taps)
+                image = image + upfirdn2d.upsample2d(below, self.options.taps)
             if growing and r == resolution and r > 4 and not is_one(fade):
                 below = resample.upscale2d(below)
                 image = image + (below - image) * jnp.float32(1 - fade)

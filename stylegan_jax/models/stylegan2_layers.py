@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers import fir
+from stylegan_jax.layers import upfirdn2d
 from stylegan_jax.layers.activations import activate
-from stylegan_jax.layers.convolution import conv2d
+from stylegan_jax.layers.conv2d import conv2d
 from stylegan_jax.layers.linear import Bias, Dense, EqualizedKernel
 from stylegan_jax.layers.modulation import modulated_conv2d
 from stylegan_jax.layers.noise import NoiseInjection
@@ -42,16 +42,16 @@ class LayerOptions:
     @property
     def taps(self) -> np.ndarray:
         """The normalised filter."""
-        return fir.setup_filter(self.resample_filter)
+        return upfirdn2d.setup_filter(self.resample_filter)
 
     def convolve(self, x: jax.Array, kernel: jax.Array, direction: str) -> jax.Array:
         """Convolves; "up" doubles the size, "down" halves it, "same" keeps it."""
         kernel = kernel.astype(x.dtype)
         match direction:
             case "up":
-                y = fir.up_conv2d(x, kernel, self.taps)
+                y = upfirdn2d.up_conv2d(x, kernel, self.taps)
             case "down":
-                y = fir.down_conv2d(x, kernel, self.taps)
+                y = upfirdn2d.down_conv2d(x, kernel, self.taps)
             case _:
                 y = conv2d(x, kernel)
         return convolved(y)

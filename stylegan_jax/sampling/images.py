@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers import winograd
+from stylegan_jax.layers import conv2d_cpu
 from stylegan_jax.models import Generator, Variables
 
 
@@ -85,7 +85,7 @@ def synthesize_batches(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4, 6))
-@winograd.allowed()
+@conv2d_cpu.allowed()
 def _synthesize(generator, variables, ws, resolution, fading, fade, noise, key):
     return generator.apply(
         variables,

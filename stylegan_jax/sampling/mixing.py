@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from stylegan_jax.models import Generator, Variables
 from stylegan_jax.models.mapping import mix_styles
-from stylegan_jax.reporting import to_uint8
+from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.sampling.images import synthesize
 
 GAP = 2  # white pixels between images

@@ -6,15 +6,15 @@ import jax
 
 from stylegan_jax.config import Experiment
 from stylegan_jax.data.interface import Source
-from stylegan_jax.parallel import Parallel
-from stylegan_jax.reporting import Reporter
+from stylegan_jax.runtime.logger import RunLogger
+from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training import transfer
-from stylegan_jax.training.growth import Stage
+from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.state import TrainState
 
 
 def describe(
-    reporter: Reporter,
+    logger: RunLogger,
     e: Experiment,
     source: Source,
     state: TrainState,
@@ -27,19 +27,19 @@ def describe(
         for name, params in state.params.items()
     }
     kind = jax.devices()[0].device_kind
-    reporter.line(
+    logger.line(
         "{}, {}x{}, ".format(e.model.family, *stages[-1].size)
         + ", ".join(f"{name} {count:,} parameters" for name, count in counts.items())
     )
-    reporter.line(
+    logger.line(
         f"{source.num_images:,} images from {source.name}; {len(stages)} stage(s), "
         f"{e.training.total_kimg:g} kimg, on {devices.num_devices} x {kind} in "
         f"{devices.process_count} process(es)"
     )
     if e.data.conditional:
         for line in source.label_histogram():
-            reporter.line(line)
-        reporter.event(
+            logger.line(line)
+        logger.event(
             "labels",
             names=source.classes,
             totals=source.label_totals,
@@ -47,11 +47,11 @@ def describe(
         )
 
 
-def report_transfer(reporter: Reporter, transferred: transfer.Transfer) -> None:
+def report_transfer(logger: RunLogger, transferred: transfer.Transfer) -> None:
     """Prints and logs what was loaded from where, and what was not."""
     for line in transferred.table():
-        reporter.line(line)
-    reporter.event(
+        logger.line(line)
+    logger.event(
         "transfer",
         source=transferred.name,
         notes=transferred.notes,

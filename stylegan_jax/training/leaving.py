@@ -9,11 +9,11 @@ from typing import NoReturn
 
 import jax
 
-from stylegan_jax.training import programs
+from stylegan_jax.training import compilation
 
 
 @contextlib.contextmanager
-def at_once() -> Iterator[None]:
+def exit_without_waiting() -> Iterator[None]:
     """Lets `sys.exit` within the block end the program though it is compiling.
 
     Python waits for its threads before it exits, and a compilation, which may take
@@ -23,7 +23,7 @@ def at_once() -> Iterator[None]:
     try:
         yield
     except SystemExit as request:
-        if programs.compiling():
+        if compilation.compiling():
             _leave(request.code)
         raise
 

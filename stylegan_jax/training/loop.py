@@ -14,18 +14,18 @@ import numpy as np
 
 from stylegan_jax.checkpoint import CheckpointError, Checkpoints
 from stylegan_jax.config import Experiment, by_resolution
-from stylegan_jax.parallel import Parallel
-from stylegan_jax.reporting import Reporter
-from stylegan_jax.training import growth
-from stylegan_jax.training.growth import Stage
-from stylegan_jax.training.programs import ProgramCache, Programs
+from stylegan_jax.runtime.logger import RunLogger
+from stylegan_jax.runtime.parallel import Parallel
+from stylegan_jax.runtime.stop_request import StopRequest
+from stylegan_jax.runtime.watchdog import Watchdog
+from stylegan_jax.training import schedule
+from stylegan_jax.training.compilation import ProgramCache, Programs
+from stylegan_jax.training.phases import Phase
 from stylegan_jax.training.progress import Progress, live_line, tick_line
-from stylegan_jax.training.recipes import Phase
+from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.starvation import StarvationMeter
 from stylegan_jax.training.state import TrainState, reset_optimizers
 from stylegan_jax.training.step import build_optimizers
-from stylegan_jax.training.stopping import StopRequest
-from stylegan_jax.training.watchdog import Watchdog
 
 Batches = Iterator[tuple[np.ndarray, np.ndarray]]  # this process's images and labels
 
@@ -78,13 +78,13 @@ class Loop:
         hooks: Hooks,
         parallel: Parallel,
         checkpoints: Checkpoints,
-        reporter: Reporter,
+        logger: RunLogger,
         stop: StopRequest,
     ):
         """Puts the parts together; `run` starts."""
         self._e, self._phases, self._stages = e, phases, stages
         self._programs, self._hooks, self._parallel = programs, hooks, parallel
-        self._checkpoints, self._reporter, self._stop = checkpoints, reporter, stop
+        self._checkpoints, self._logger, self._stop = checkpoints, logger, stop
         optimizers = build_optimizers(e)
         self._reset = jax.jit(
             lambda state: reset_optimizers(state, optimizers),
@@ -163,11 +163,11 @@ class Loop:
         With several processes the answer is that of the round before: waiting for this
         round's would keep the host from running ahead of the device.
         """
-        self._votes.append(self._parallel.any_process(self._stop.made))
+        self._votes.append(self._parallel.any_process(self._stop.requested))
         waiting = int(self._parallel.process_count > 1)
         stopping = len(self._votes) > waiting and self._votes.pop(0)()
         if stopping:
-            self._stop.take_over()
+            self._stop.mark_requested_elsewhere()
         return stopping
 
     def _enter(self, stage: Stage, progress: Progress) -> Programs:
@@ -176,12 +176,12 @@ class Loop:
         self._watchdog.watch(f"the compilation of stage {stage.name}")
         programs = self._programs.get(stage)
         waited = time.monotonic() - start
-        self._reporter.line(
+        self._logger.line(
             f"stage {stage.index + 1}/{len(self._stages)}: {stage.name}, "
             f"{stage.start_images / 1000:g} to {stage.end_images / 1000:g} kimg, "
             f"batch {stage.batch_size}; waited {waited:.1f} s for its program"
         )
-        self._reporter.event(
+        self._logger.event(
             "stage",
             stage=stage.name,
             images_seen=stage.start_images,
@@ -199,7 +199,7 @@ class Loop:
         progress.accumulation_rounds = now
         resumed = progress.images_seen > stage.start_images
         if resumed and before not in (None, now):
-            self._reporter.line(
+            self._logger.line(
                 f"WARNING: stage {stage.name} goes on in {now} round(s) of "
                 f"accumulation, chosen by the memory of the devices; it was begun in "
                 f"{before}. The numbers will differ slightly from those of a run that "
@@ -223,7 +223,9 @@ class Loop:
         fade, rate = self._parallel.replicate(
             (
                 np.float32(stage.fade(progress.images_seen)),
-                np.float32(growth.learning_rate(self._e, stage, progress.images_seen)),
+                np.float32(
+                    schedule.learning_rate(self._e, stage, progress.images_seen)
+                ),
             )
         )
         for _ in range(stage.steps_per_round):
@@ -286,7 +288,7 @@ class Loop:
         rate = images / seconds
         values = means | {
             "progress/fade": progress.fade,
-            "progress/learning_rate": growth.learning_rate(
+            "progress/learning_rate": schedule.learning_rate(
                 self._e, stage, progress.images_seen
             ),
             "progress/images_per_second": rate,
@@ -294,7 +296,7 @@ class Loop:
             "progress/data_wait": data_wait,
             **{f"{name}/skipped_total": int(n) for name, n in total.items()},
         }
-        self._reporter.scalars(
+        self._logger.scalars(
             progress.images_seen,
             values,
             stage=stage.name,
@@ -302,7 +304,7 @@ class Loop:
             step=progress.step,
         )
         dropped = sum(int(n) for n in total.values())
-        self._reporter.line(
+        self._logger.line(
             tick_line(progress, stage, means, rate, data_wait, dropped, self._alarm)
         )
         self._check_divergence(skipped, progress)
@@ -357,8 +359,8 @@ class Loop:
             self._warn(error)
 
     def _warn(self, error: CheckpointError) -> None:
-        self._reporter.line(f"WARNING: {error}. The run goes on and tries again.")
-        self._reporter.event("checkpoint_failed", message=str(error))
+        self._logger.line(f"WARNING: {error}. The run goes on and tries again.")
+        self._logger.event("checkpoint_failed", message=str(error))
 
     def _show_progress(self, stage: Stage, progress: Progress) -> None:
         """The live line, at this tick's speed."""
@@ -375,7 +377,7 @@ class Loop:
             self._hooks.stage_cost,
             self._alarm,
         )
-        self._reporter.progress(line)
+        self._logger.progress(line)
 
 
 def restore(

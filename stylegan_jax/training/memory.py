@@ -12,8 +12,8 @@ from collections.abc import Callable
 import jax
 
 from stylegan_jax.config import Experiment
-from stylegan_jax.parallel import Parallel
-from stylegan_jax.training.growth import Stage
+from stylegan_jax.runtime.parallel import Parallel
+from stylegan_jax.training.schedule import Stage
 
 GIB = 2**30
 # Of the memory that a device reports: the rest is for the batches to come, the pictures

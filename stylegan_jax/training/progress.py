@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from stylegan_jax.reporting import format_duration
-from stylegan_jax.training.growth import Stage
+from stylegan_jax.runtime.logger import format_duration
+from stylegan_jax.training.schedule import Stage
 
 
 @dataclasses.dataclass

@@ -10,7 +10,7 @@ import optax
 from stylegan_jax import rngs
 from stylegan_jax.config import image_size
 from stylegan_jax.models import Discriminator, Generator, Variables
-from stylegan_jax.parallel import Parallel
+from stylegan_jax.runtime.parallel import Parallel
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 
@@ -114,7 +114,7 @@ def placed(state: TrainState, parallel: Parallel, shard_optimizer: bool) -> Trai
 
     def divided(x: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(
-            x.shape, x.dtype, sharding=parallel.divided(x.shape)
+            x.shape, x.dtype, sharding=parallel.shard_largest_axis(x.shape)
         )
 
     out = jax.tree.map(whole, state)

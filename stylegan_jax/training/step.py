@@ -11,11 +11,11 @@ import optax
 
 from stylegan_jax import rngs
 from stylegan_jax.config import Experiment
-from stylegan_jax.parallel import Parallel
-from stylegan_jax.training.growth import Stage
+from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training.optimizer import scale_by_official_adam
+from stylegan_jax.training.phases import Inputs, Phase
 from stylegan_jax.training.reals import process_reals
-from stylegan_jax.training.recipes import Inputs, Phase
+from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 
 Scalars = dict[str, jax.Array]
@@ -119,7 +119,7 @@ def build_update(
                 key=lambda stream: rngs.key(
                     e.run.seed, stream, step, index, round_index
                 ),
-                split=parallel.split,
+                split=parallel.constrain_batch,
             )
 
             def objective(params: Any):
@@ -140,12 +140,12 @@ def build_update(
             rounds,
         )
         if e.run.shard_optimizer:  # only what the optimizer does is split
-            gradients = parallel.whole(gradients)
+            gradients = parallel.constrain_replicated(gradients)
         direction, moments = optimizer.update(
             gradients, state.optimizer[phase.network], params
         )
         if e.run.shard_optimizer:
-            direction = parallel.whole(direction)
+            direction = parallel.constrain_replicated(direction)
         rate = learning_rate * relative_rate(e, phase.network)
         updated = optax.apply_updates(
             params, jax.tree.map(lambda d: -rate * d, direction)
@@ -190,7 +190,7 @@ def height_splitter(parallel: Parallel, min_resolution: int) -> Callable[..., An
 
     def split(x: Any) -> Any:
         is_large = getattr(x, "ndim", 0) == 4 and x.shape[1] >= min_resolution
-        return parallel.split_height(x) if is_large else x
+        return parallel.constrain_height(x) if is_large else x
 
     def intercept(call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
         del context

@@ -12,10 +12,12 @@ import jax
 import jax.numpy as jnp
 from etils import epath
 
-from stylegan_jax import config, models, paths, workdir
+from stylegan_jax import config, models, workdir
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.training import recipes, step
+from stylegan_jax.runtime import storage
 from stylegan_jax.training import state as train_state
+from stylegan_jax.training import step
+from stylegan_jax.training.phases import build_phases
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 
 EMA = "ema"
@@ -163,7 +165,7 @@ def _read(path: str, sharding: jax.sharding.Sharding) -> tuple[str, dict[str, An
 
 def _split(path: str) -> tuple[epath.Path, int | None]:
     """A run's directory and the number of the checkpoint, if `path` names one."""
-    directory = paths.open_path(path)
+    directory = storage.open_path(path)
     if directory.parent.name == "checkpoints" and directory.name.isdigit():
         return directory.parent.parent, int(directory.name)
     return directory, None
@@ -172,7 +174,7 @@ def _split(path: str) -> tuple[epath.Path, int | None]:
 def _templates(e: config.Experiment, label_size: int) -> dict[str, Any]:
     """Shapes of the items that a checkpoint of an experiment may have."""
     networks = models.build(e.model, e.data, label_size)
-    phases = tuple(phase.name for phase in recipes.build(e, *networks))
+    phases = tuple(phase.name for phase in build_phases(e, *networks))
     optimizers = step.build_optimizers(e)
     state = jax.eval_shape(
         lambda: train_state.create(*networks, optimizers, phases, e.run.seed)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from stylegan_jax import front_door
+from stylegan_jax.runtime import cli
 from tests.config.reading import ROOT, experiment, schema
 
 
@@ -54,14 +54,14 @@ def test_switches_can_be_written_short():
     ],
 )
 def test_unknown_overrides_are_named(argument, message):
-    [problem] = front_door.unknown_overrides(["--workdir=x", argument])
+    [problem] = cli.unknown_overrides(["--workdir=x", argument])
     assert message in problem
 
 
 def test_known_overrides_pass():
     arguments = [f"--config.{name}=1" for name in schema()]
     others = ["--config=configs/emoji.py", "--workdir=config.x=1", "--configs.a=1"]
-    assert front_door.unknown_overrides(arguments + others) == []
+    assert cli.unknown_overrides(arguments + others) == []
 
 
 def train(*arguments: str) -> subprocess.CompletedProcess:

@@ -9,13 +9,14 @@ from stylegan_jax.data import images, pipeline
 from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.labels import Labels
 from stylegan_jax.data.sources import open_source
+from stylegan_jax.runtime.tensorflow import tensorflow
 from tests import goldens
 from tests.data.sources.image_files import write_images
 
 
 def array_source(pixels, labels=None, classes=()) -> Source:
     """A source over square arrays, uint8 [N, R, R, C]."""
-    tf = images.tensorflow()
+    tf = tensorflow()
     found = Labels(classes, np.int32(labels if classes else [0] * len(pixels)))
     pixels, label_of = tf.constant(pixels), found.lookup()
     return Source(
@@ -86,7 +87,7 @@ def test_seeds_give_different_orders():
 @pytest.mark.parametrize("seed", [0, 7])
 def test_the_order_is_that_of_tensorflow_image_by_image(seed):
     """So runs that were begun when it was asked so resume in the same order."""
-    tf = images.tensorflow()
+    tf = tensorflow()
     hashed = int(np.random.SeedSequence(seed).generate_state(1)[0]) & 0x7FFFFFFF
     for position in (0, 3, 11, 10**12 + 3):
         epoch, rest = divmod(position, 11)
@@ -146,7 +147,7 @@ def test_levels_match_the_official_pyramid():
 
 def average(pixels) -> int:
     """The mean pixel of a single-channel square image, rounded by the pipeline."""
-    image = images.tensorflow().constant(np.array(pixels, np.uint8)[..., None])
+    image = tensorflow().constant(np.array(pixels, np.uint8)[..., None])
     return images.box_average(image, (1, 1)).numpy().item()
 
 
@@ -232,7 +233,7 @@ def test_what_may_pass_is_not_a_bad_image(tmp_path):
 
 
 def test_batches_before_the_bad_one_are_delivered():
-    tf = images.tensorflow()
+    tf = tensorflow()
     bad = pipeline.image_index(6, 8, 0)
 
     def load(index):
@@ -252,7 +253,7 @@ def test_batches_before_the_bad_one_are_delivered():
 
 
 def test_an_unexplained_failure_is_not_lost():
-    tf = images.tensorflow()
+    tf = tensorflow()
 
     def load(index):
         with tf.control_dependencies([tf.debugging.Assert(index < 0, ["oops"])]):

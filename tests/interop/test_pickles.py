@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax.interop.network_files import read_networks
-from stylegan_jax.interop.pickles import PickleError
+from stylegan_jax.weights.pickle import PickleError
 from tests import goldens
 from tests.interop import official_pickle
 from tests.interop.official_pickle import EasyDict, Network, dumps

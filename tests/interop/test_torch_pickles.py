@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stylegan_jax.interop import stand_ins
+from stylegan_jax.weights import pickle_stubs
 from tests.interop import official_pickle
 from tests.interop.official_pickle import (
     EasyDict,
@@ -151,7 +151,7 @@ def test_unexpected_snapshots_are_explained(tmp_path, module, match):
 def test_one_tensor_repeated_cannot_exceed_the_limit(tmp_path, monkeypatch):
     shared = tensor(np.zeros(1000, np.float32))
     data = dumps(snapshot(torch_module("G", {f"w{i}": shared for i in range(5)})))
-    monkeypatch.setattr(stand_ins, "MAX_BYTES", 60_000)  # in three networks
+    monkeypatch.setattr(pickle_stubs, "MAX_BYTES", 60_000)  # in three networks
     assert len(read(tmp_path, data)["generator"].variables) == 5
-    monkeypatch.setattr(stand_ins, "MAX_BYTES", 59_999)
+    monkeypatch.setattr(pickle_stubs, "MAX_BYTES", 59_999)
     refuse(tmp_path, data, "exceed 59,999 bytes")

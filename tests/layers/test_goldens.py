@@ -5,15 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.layers import (
-    activations,
-    convolution,
-    linear,
-    normalization,
-    resample,
-)
+from stylegan_jax.layers import activations, conv2d, linear, normalization, resample
+from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
 from stylegan_jax.layers.noise import NoiseInjection
-from stylegan_jax.layers.statistics import minibatch_stddev
 from tests import goldens
 
 FORWARD, GRADIENT = 1e-5, 1e-5  # of the rms; the noise floor is 1e-6
@@ -94,8 +88,8 @@ CONV_OPS = {  # official op -> (ours, cotangent, gain)
         "down_co",
         np.sqrt(2),
     ),
-    "conv2d_3x3": (convolution.conv2d, None, np.sqrt(2)),
-    "conv2d_1x1_gain1": (convolution.conv2d, None, 1.0),
+    "conv2d_3x3": (conv2d.conv2d, None, np.sqrt(2)),
+    "conv2d_1x1_gain1": (conv2d.conv2d, None, 1.0),
 }
 
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.layers import convolution as plain
-from stylegan_jax.layers import fir
+from stylegan_jax.layers import conv2d as plain
+from stylegan_jax.layers import upfirdn2d
 from stylegan_jax.layers.modulation import demodulation, modulated_conv2d
 from tests import goldens
 from tests.layers import official
@@ -21,7 +21,7 @@ HALF = {"float32": 5e-3, "float16": 1e-2, "bfloat16": 4e-2}
 
 def convolution(case, taps):
     return functools.partial(
-        fir.conv2d_resample,
+        upfirdn2d.conv2d_resample,
         taps=taps,
         up=case["up"],
         down=case["down"],
@@ -36,9 +36,9 @@ def in_networks(case, taps):
     if mirrored:
         return None
     if case["up"] == 2:
-        return functools.partial(fir.up_conv2d, taps=taps)
+        return functools.partial(upfirdn2d.up_conv2d, taps=taps)
     if case["down"] == 2:
-        return functools.partial(fir.down_conv2d, taps=taps)
+        return functools.partial(upfirdn2d.down_conv2d, taps=taps)
     return plain.conv2d
 
 

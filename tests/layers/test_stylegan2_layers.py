@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.layers import convolution, linear
+from stylegan_jax.layers import conv2d, linear
 from stylegan_jax.layers.activations import activate
+from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
 from stylegan_jax.layers.modulation import modulated_conv2d
 from stylegan_jax.layers.noise import NoiseInjection
 from stylegan_jax.layers.normalization import StyleModulation, pixel_norm
-from stylegan_jax.layers.statistics import minibatch_stddev
 from stylegan_jax.models.stylegan2 import ConvLayer, LayerOptions
 from tests import goldens
 from tests.layers import official
@@ -82,7 +82,7 @@ def test_layer(layer):
 
 
 def _modulated(x, p):
-    return modulated_conv2d(x, p["kernel"], p["style"], convolution.conv2d, False)
+    return modulated_conv2d(x, p["kernel"], p["style"], conv2d.conv2d, False)
 
 
 ONES = jnp.ones((4, 32, 32, 2), jnp.bfloat16)

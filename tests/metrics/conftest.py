@@ -2,8 +2,8 @@
 
 import pytest
 
-from stylegan_jax import parallel
 from stylegan_jax.data.sources import plain
+from stylegan_jax.runtime import parallel
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ import sys
 
 import jax
 
-from stylegan_jax import parallel
 from stylegan_jax.data.sources import plain
 from stylegan_jax.metrics import request, table
 from stylegan_jax.metrics.generated_images import GeneratedImages
 from stylegan_jax.metrics.image_sets import RealImages
+from stylegan_jax.runtime import parallel
 from tests.metrics import stand_ins
 
 

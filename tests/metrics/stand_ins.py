@@ -7,7 +7,7 @@ from stylegan_jax import models
 from stylegan_jax.metrics import collected, evaluation, generated_images, request
 from stylegan_jax.metrics.networks.detector import Features
 from stylegan_jax.metrics.result import Result
-from stylegan_jax.parallel import Parallel
+from stylegan_jax.runtime.parallel import Parallel
 from tests import tiny
 
 

@@ -10,7 +10,6 @@ import jax
 import numpy as np
 import pytest
 
-from stylegan_jax import reporting
 from stylegan_jax.data.pipeline import UnusableImage
 from stylegan_jax.metrics import (
     collecting,
@@ -29,6 +28,7 @@ from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.precision_recall import precision_recall
 from stylegan_jax.metrics.result import Measurement
 from stylegan_jax.models import stylegan1
+from stylegan_jax.runtime import storage
 from tests import tiny
 from tests.metrics import evaluation_worker, stand_ins
 from tests.metrics.two_sets import all_images, two_sets
@@ -89,7 +89,7 @@ def test_numbers_are_those_of_the_formulas(everything):
 
 def test_a_result_says_how_to_repeat_it(everything):
     asked, found, _ = everything
-    row = json.loads(json.dumps(reporting.jsonable(found["fid50k_full"].to_dict())))
+    row = json.loads(json.dumps(storage.jsonable(found["fid50k_full"].to_dict())))
     expected = {
         "name": "fid50k_full",
         "metric": "fid50k_full",

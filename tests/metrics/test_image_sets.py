@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax import reporting
 from stylegan_jax.metrics.collected import on_white
 from stylegan_jax.metrics.generated_images import (
     GeneratedImages,
@@ -16,6 +15,7 @@ from stylegan_jax.metrics.generated_images import (
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.path_length import Path, step_images
 from stylegan_jax.models import stylegan1, stylegan2
+from stylegan_jax.runtime import image_io
 from tests.metrics import stand_ins
 from tests.metrics.two_sets import all_images
 
@@ -29,7 +29,7 @@ def test_a_generators_images_are_those_of_its_seeds(devices):
     assert images.shape == (20, 16, 16, 3) and labels.shape == (20, 0)
     z = np.random.RandomState(5).randn(20, subject.generator.z_dim).astype(np.float32)
     direct = subject.generator.apply(subject.variables, z, truncation_psi=0.7)
-    expected = reporting.to_uint8(np.asarray(direct)).astype(int)
+    expected = image_io.to_uint8(np.asarray(direct)).astype(int)
     assert np.max(np.abs(expected - images)) <= 1
     # A stage before the last: enlarged.
     early = dataclasses.replace(subject, resolution=8, fade=0.5)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from stylegan_jax import paths
 from stylegan_jax.metrics import records
+from stylegan_jax.runtime import storage
 
 
 def test_a_file_that_can_be_written_is_left_alone(tmp_path):
-    target = paths.open_path(tmp_path / "metrics.jsonl")
+    target = storage.open_path(tmp_path / "metrics.jsonl")
     records.check_writable(target)
     assert list(tmp_path.iterdir()) == []
     target.write_text("line\n")
@@ -19,15 +19,15 @@ def test_a_file_that_can_be_written_is_left_alone(tmp_path):
 def test_others_are_told(tmp_path, name):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="can't be written to .*; give another file"):
-        records.check_writable(paths.open_path(tmp_path / name))
+        records.check_writable(storage.open_path(tmp_path / name))
     assert [x.name for x in tmp_path.iterdir()] == ["file"]
 
 
 def test_buckets_are_probed_beside_the_file(tmp_path, monkeypatch):
-    target = paths.open_path(tmp_path / "metrics.jsonl")
-    missing = paths.open_path(tmp_path / "missing" / "x.jsonl")
+    target = storage.open_path(tmp_path / "metrics.jsonl")
+    missing = storage.open_path(tmp_path / "missing" / "x.jsonl")
     target.write_text("line\n")
-    monkeypatch.setattr(paths, "scheme_of", lambda path: "gs")
+    monkeypatch.setattr(storage, "scheme_of", lambda path: "gs")
     records.check_writable(target)
     assert [x.name for x in tmp_path.iterdir()] == ["metrics.jsonl"]
     with pytest.raises(ValueError, match="can't be written"):

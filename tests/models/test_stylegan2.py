@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.layers import fir
+from stylegan_jax.layers import upfirdn2d
 from stylegan_jax.layers.activations import activate
-from stylegan_jax.layers.statistics import minibatch_stddev
+from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
 from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
@@ -125,7 +125,7 @@ def _generator_layers(model, captured):
         if r in model.to_rgb_resolutions:
             rgb = layers[f"b{r}.torgb"] = output(captured, f"to_rgb_{r}")
             layers[f"b{r}.torgb.affine"] = output(captured, f"to_rgb_{r}", "affine")
-            skip = image is not None and fir.upsample2d(image, model.options.taps)
+            skip = image is not None and upfirdn2d.upsample2d(image, model.options.taps)
             image = layers[f"b{r}:img"] = rgb + skip
     return {f"layer/{k}": v[:1] for k, v in layers.items()}
 
@@ -191,7 +191,7 @@ def _discriminator_layers(model, captured, images):
                 layers[f"b{r}.{official}"] = output(captured, block, ours)
         layers[f"b{r}:x"] = output(captured, block)
         if model.architecture == "skip":
-            images = fir.downsample2d(images, model.options.taps)
+            images = upfirdn2d.downsample2d(images, model.options.taps)
             layers[f"b{r}:img"] = images
     if model.architecture == "skip":
         layers["b4.fromrgb"] = output(captured, "from_rgb")

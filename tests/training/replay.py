@@ -1,7 +1,7 @@
 """Official random numbers in the place of our own, without a change to the program.
 
 Every number that a round of a phase draws rides along with the labels, a row an image,
-through `step.build_update` and its accumulation. Where `recipes.Game` meets the
+through `step.build_update` and its accumulation. Where `phases.GANObjectives` meets the
 networks and `losses`, a `Tape` takes them out again and puts them in, and keeps what
 comes by there.
 """
@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config, interop, models
-from stylegan_jax.training import augment, losses, recipes, state
+from stylegan_jax.augment import transforms
+from stylegan_jax.training import losses, phases, state
 from tests import goldens
 
 SOURCE = "stylegan2-ada-pytorch"
@@ -114,10 +115,10 @@ class Tape:
         self._widths = widths
         self.seen: dict[str, tuple] = {}  # function of `losses` -> (arguments, result)
         self.scores: list[tuple[bool, jax.Array]] = []  # (of reals, scores)
-        monkeypatch.setattr(recipes, "losses", self)
-        monkeypatch.setattr(recipes, "mixing_cutoff", self._mixing_cutoff)
-        self._really_augment = augment.augment
-        monkeypatch.setattr(augment, "augment", self._augment)
+        monkeypatch.setattr(phases, "losses", self)
+        monkeypatch.setattr(phases, "mixing_cutoff", self._mixing_cutoff)
+        self._really_augment = transforms.augment
+        monkeypatch.setattr(transforms, "augment", self._augment)
 
     def pack(self, rows: int, **columns: np.ndarray) -> np.ndarray:
         """The columns [at most `rows`, ...] side by side, zeros for what is missing."""
@@ -130,10 +131,10 @@ class Tape:
             parts.append(part)
         return np.concatenate(parts, axis=1)
 
-    def replay(self, phase: recipes.Phase) -> recipes.Phase:
+    def replay(self, phase: phases.Phase) -> phases.Phase:
         """The phase with labels that are from `pack`."""
 
-        def objective(params: Any, inputs: recipes.Inputs):
+        def objective(params: Any, inputs: phases.Inputs):
             edges = np.cumsum(list(self._widths.values()))[:-1]
             columns = jnp.split(inputs.labels, edges, axis=1)
             self._columns = dict(zip(self._widths, columns, strict=True))
@@ -149,7 +150,7 @@ class Tape:
         return dataclasses.replace(phase, objective=objective)
 
     def networks(self, generator: Any, discriminator: Any) -> tuple[Any, Any]:
-        """The networks as `recipes.Game` shall see them."""
+        """The networks as `phases.GANObjectives` shall see them."""
         return Substitute(generator, self._generate), Substitute(
             discriminator, self._judge
         )
@@ -228,7 +229,7 @@ def percentile_numbers(
     names: Iterable[str],
     percentile: float,
     noise: np.ndarray | None = None,
-) -> augment.Numbers:
+) -> transforms.Numbers:
     """What the official pipeline's `debug_percentile` stands for.
 
     Every transform takes place at that percentile of its strength, but for the second
@@ -240,9 +241,9 @@ def percentile_numbers(
         value = percentile
         if name == "noise":
             value = jax.scipy.special.erfinv(percentile)
-        elif name not in augment.UNIFORM:
+        elif name not in transforms.UNIFORM:
             value = jax.scipy.special.erfinv(2 * percentile - 1)
-        values[name] = jnp.full(shape[:1] + augment.WIDTHS.get(name, ()), value)
+        values[name] = jnp.full(shape[:1] + transforms.WIDTHS.get(name, ()), value)
         bands = (4,) if name == "imgfilter" else ()
         gates[name] = jnp.full(shape[:1] + bands, float(name == "rotate_post"))
-    return augment.Numbers(values, gates, noise)
+    return transforms.Numbers(values, gates, noise)

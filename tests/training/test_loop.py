@@ -8,16 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax import models, parallel
-from stylegan_jax.training import growth, loop, recipes, step
+from stylegan_jax import models
+from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime.stop_request import StopRequest
+from stylegan_jax.training import loop, schedule, step
 from stylegan_jax.training import state as train_state
+from stylegan_jax.training.phases import build_phases
 from stylegan_jax.training.progress import Progress
-from stylegan_jax.training.stopping import StopRequest
 from tests import tiny
 
 
 class Silent:
-    """A reporter, and checkpoints, that are told everything and do nothing."""
+    """A logger, and checkpoints, that are told everything and do nothing."""
 
     def __getattr__(self, name):
         return lambda *args, **kwargs: None
@@ -118,7 +120,7 @@ def make(kind: type[loop.Loop]):
         }
     )
     networks, devices = models.build(e.model, e.data, 0), parallel.data_parallel()
-    phases = recipes.build(e, *networks)
+    phases = build_phases(e, *networks)
     optimizers, names = step.build_optimizers(e), [p.name for p in phases]
     abstract = jax.eval_shape(
         lambda: train_state.create(*networks, optimizers, names, 0)
@@ -128,14 +130,14 @@ def make(kind: type[loop.Loop]):
     trainer = kind(
         e,
         phases=phases,
-        stages=growth.stages(e),
+        stages=schedule.stages(e),
         programs=programs,
         hooks=loop.Hooks(
             batches, lambda *_: None, lambda *_: None, lambda resolution: 1.0
         ),
         parallel=devices,
         checkpoints=Silent(),
-        reporter=Silent(),
+        logger=Silent(),
         stop=StopRequest(),
     )
     return trainer, programs, abstract
@@ -184,11 +186,11 @@ def test_that_would_be_noticed():
 def test_rounds_chosen_anew_are_told(images_seen, before, told):
     """In the middle of a stage; and they are saved with the checkpoint."""
     trainer, _, _ = make(loop.Loop)
-    trainer._reporter = Recorder()
+    trainer._logger = Recorder()
     progress = Progress(8, images_seen=images_seen, accumulation_rounds=before)
     trainer._note_rounds(trainer._stages[0], progress)
     assert dataclasses.asdict(progress)["accumulation_rounds"] == 1
-    said = trainer._reporter.lines
+    said = trainer._logger.lines
     assert len(said) == told
     assert all("in 1 round(s) of accumulation" in line for line in said)
     assert all("it was begun in 4" in line for line in said)

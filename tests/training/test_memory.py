@@ -7,8 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from stylegan_jax import config, parallel, train
-from stylegan_jax.training import growth, memory
+from stylegan_jax import config, train
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import memory, schedule
 from tests import tiny
 
 
@@ -135,7 +136,7 @@ def test_devices_that_say_what_they_have(monkeypatch):
 
 def test_advice(monkeypatch):
     e, devices = experiment(), parallel.data_parallel()
-    (stage,) = growth.stages(e)
+    (stage,) = schedule.stages(e)
     gib = memory.GIB
     fitted = memory.Fit(2, "g_path", memory.Need(1 * gib, 8 * gib))
     text = memory.advice(e, fitted, stage, 4 * gib, devices)

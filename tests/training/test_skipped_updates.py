@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax import parallel, train
-from stylegan_jax.training import growth
-from stylegan_jax.training.programs import ProgramCache
+from stylegan_jax import train
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import schedule
+from stylegan_jax.training.compilation import ProgramCache
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -19,7 +20,7 @@ class Step:
     def __init__(self):
         self.e = e = tiny.experiment(tiny.SMALLEST)
         self.devices = devices = parallel.data_parallel()
-        (self.stage,) = growth.stages(e)
+        (self.stage,) = schedule.stages(e)
         networks = train.models.build(e.model, e.data, 0)
         self.phases = train.recipes.build(e, *networks)
         optimizer = train.step.build_optimizers(e)

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax import config, models, parallel, rngs
+from stylegan_jax import config, models, rngs
 from stylegan_jax.models.mapping import mix_styles
 from stylegan_jax.rngs import Stream
-from stylegan_jax.training import growth, losses, recipes, state, step
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import losses, phases, schedule, state, step
+from stylegan_jax.training.phases import build_phases
 from stylegan_jax.training.reals import process_reals
 
 BATCH, SEED = 8, 3
@@ -48,7 +50,7 @@ class Setup:
     e: config.Experiment
     generator: models.Generator
     discriminator: models.Discriminator
-    stage: growth.Stage
+    stage: schedule.Stage
     update: dict
     state: state.TrainState
     images: jax.Array
@@ -60,8 +62,8 @@ class Setup:
 def build(**training) -> Setup:
     e = experiment(**training)
     g, d = models.build(e.model, e.data, 3)
-    phases = recipes.build(e, g, d)
-    stage = growth.stages(e)[1]
+    phases = build_phases(e, g, d)
+    stage = schedule.stages(e)[1]
     assert (stage.resolution, stage.fading) == (8, True)
     devices = parallel.data_parallel()
     optimizer = step.build_optimizers(e)
@@ -96,7 +98,7 @@ def fakes(s: Setup, params, w_avg, phase: int):
         )
         for stream in (Stream.LATENT, Stream.MIXING_LATENT)
     )
-    cutoff = recipes.mixing_cutoff(key(Stream.MIXING_CUTOFF), BATCH, 4, 0.9)
+    cutoff = phases.mixing_cutoff(key(Stream.MIXING_CUTOFF), BATCH, 4, 0.9)
     images = s.generator.apply(
         variables,
         mix_styles(first, second, cutoff),
@@ -236,7 +238,7 @@ def test_a_gradient_that_is_not_finite_skips_the_update():
 
 def test_mixing_cutoffs():
     draw = lambda p: np.asarray(  # noqa: E731
-        recipes.mixing_cutoff(jax.random.key(0), 4000, 6, p)
+        phases.mixing_cutoff(jax.random.key(0), 4000, 6, p)
     )
     assert set(draw(1.0)) == {1, 2, 3, 4, 5}
     assert set(draw(0.0)) == {6}

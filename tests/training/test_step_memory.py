@@ -10,10 +10,12 @@ import dataclasses
 import jax
 import pytest
 
-from stylegan_jax import config, models, parallel
-from stylegan_jax.training import growth, memory, recipes, step
+from stylegan_jax import config, models
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import memory, schedule, step
 from stylegan_jax.training import state as train_state
-from stylegan_jax.training.programs import ProgramCache
+from stylegan_jax.training.compilation import ProgramCache
+from stylegan_jax.training.phases import build_phases
 
 
 def size(tree) -> int:
@@ -47,14 +49,14 @@ class Updates:
     def __init__(self, e: config.Experiment):
         self.e, self.devices = e, parallel.data_parallel()
         networks = models.build(e.model, e.data, 0)
-        self.phases = recipes.build(e, *networks)
+        self.phases = build_phases(e, *networks)
         self.names = [p.name for p in self.phases]
         optimizers = step.build_optimizers(e)
         state = jax.eval_shape(
             lambda: train_state.create(*networks, optimizers, self.names, 0)
         )
         self.state = train_state.placed(state, self.devices, shard_optimizer=False)
-        self.stage = growth.stages(e)[-1]
+        self.stage = schedule.stages(e)[-1]
         self._cache = ProgramCache(
             e, self.phases, self.devices, self.state, 0, lambda *_: None
         )

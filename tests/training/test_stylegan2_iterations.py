@@ -11,8 +11,10 @@ import jax
 import numpy as np
 import pytest
 
-from stylegan_jax import config, interop, parallel
-from stylegan_jax.training import growth, recipes, state, step
+from stylegan_jax import config, interop
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import schedule, state, step
+from stylegan_jax.training.phases import build_phases
 from tests import goldens, tiny
 from tests.training.replay import PHASES, SOURCE, Recording, tape_for
 
@@ -87,10 +89,10 @@ def test_iterations(name, monkeypatch):
     )
     (g, g_vars), (d, d_vars) = networks = recording.networks(e)
     tape = tape_for(monkeypatch, recording)
-    real_phases = recipes.build(e, *tape.networks(g, d))
+    real_phases = build_phases(e, *tape.networks(g, d))
     assert [p.name for p in real_phases] == list(PHASES.values())
     phases = tuple(tape.replay(p) for p in real_phases)
-    (stage,) = growth.stages(e)
+    (stage,) = schedule.stages(e)
     updates = [
         jax.jit(step.build_update(e, phases, i, stage, parallel.data_parallel()))
         for i in range(len(phases))

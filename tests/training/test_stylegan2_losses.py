@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from stylegan_jax import interop
-from stylegan_jax.training import augment, recipes, step
+from stylegan_jax.augment import transforms
+from stylegan_jax.training import step
+from stylegan_jax.training.phases import build_phases
 from tests import goldens, tiny
 from tests.training.replay import (
     PHASES,
@@ -42,8 +44,8 @@ def test_objectives(name, monkeypatch):
             percentile = augmented["debug_percentile"]
             return percentile_numbers(shape, augmented["kwargs"], percentile)
 
-        monkeypatch.setattr(augment, "draw", draw)
-    phases = {p.name: tape.replay(p) for p in recipes.build(e, *tape.networks(g, d))}
+        monkeypatch.setattr(transforms, "draw", draw)
+    phases = {p.name: tape.replay(p) for p in build_phases(e, *tape.networks(g, d))}
     assert set(phases) == set(PHASES.values())
     state = recording.state(networks, step.build_optimizers(e), list(phases))
     common = {
@@ -61,7 +63,7 @@ def test_objectives(name, monkeypatch):
         results = {}
         for official, name in PHASES.items():
             phase = phases[name]
-            inputs = recipes.Inputs(
+            inputs = phases.Inputs(
                 state=state,
                 reals=reals,
                 labels=labels,

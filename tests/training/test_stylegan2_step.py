@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax import config, models, parallel, rngs
+from stylegan_jax import config, models, rngs
 from stylegan_jax.rngs import Stream
-from stylegan_jax.training import growth, recipes, state, step
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import phases, schedule, state, step
+from stylegan_jax.training.phases import build_phases
 from tests import tiny
 
 SEED, BATCH = 3, 4
@@ -54,14 +56,14 @@ LAZY = {"d_reg_interval": 16, "g_reg_interval": 4, "path_length_weight": 2.0}
 )
 def test_order_and_intervals(family, training, wanted):
     e = experiment(family, **training)
-    phases = recipes.build(e, *models.build(e.model, e.data, 0))
+    phases = build_phases(e, *models.build(e.model, e.data, 0))
     assert wanted == " ".join(f"{p.name}:{p.interval}" + "*" * p.ema for p in phases)
     for phase in phases:
         is_g = phase.name.startswith("g_")
         assert phase.network == (state.GENERATOR if is_g else state.DISCRIMINATOR)
 
 
-def watched(phase: recipes.Phase) -> recipes.Phase:
+def watched(phase: phases.Phase) -> phases.Phase:
     """The phase with an objective that reports what it was given."""
 
     def objective(params, inputs):
@@ -70,7 +72,7 @@ def watched(phase: recipes.Phase) -> recipes.Phase:
             "reals": inputs.reals,
             "draw": jax.random.uniform(inputs.key(Stream.LATENT)),
         }
-        return loss, recipes.Outcome(scalars, {"w_avg": inputs.state.w_avg + 1})
+        return loss, phases.LossAux(scalars, {"w_avg": inputs.state.w_avg + 1})
 
     return dataclasses.replace(phase, objective=objective)
 
@@ -79,9 +81,9 @@ def test_all_phases_of_a_step_share_its_number_and_mirroring():
     """Also R1, which runs after the clock has moved."""
     e = experiment(**LAZY)
     networks = models.build(e.model, e.data, 0)
-    phases = tuple(watched(p) for p in recipes.build(e, *networks))
+    phases = tuple(watched(p) for p in build_phases(e, *networks))
     names = [p.name for p in phases]
-    (stage,) = growth.stages(e)
+    (stage,) = schedule.stages(e)
     optimizers = step.build_optimizers(e)
     with tiny.quick_compilation():
         now = jax.jit(lambda: state.create(*networks, optimizers, names, SEED))()
@@ -147,10 +149,10 @@ def test_accumulated_gradients_of_the_true_objective():
     """R1 draws nothing: two rounds are the mean of two halves."""
     e = experiment(**LAZY, accumulation_rounds=2)
     networks = models.build(e.model, e.data, 0)
-    phases = recipes.build(e, *networks)
+    phases = build_phases(e, *networks)
     names = [p.name for p in phases]
     index = names.index("d_r1")
-    (stage,) = growth.stages(e)
+    (stage,) = schedule.stages(e)
     optimizers = step.build_optimizers(e)
     with tiny.quick_compilation():
         start = jax.jit(lambda: state.create(*networks, optimizers, names, SEED))()

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config, convert, models, train, workdir
-from stylegan_jax.training import recipes, step, transfer
 from stylegan_jax.training import state as train_state
+from stylegan_jax.training import step, transfer
+from stylegan_jax.training.phases import build_phases
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR
 from stylegan_jax.training.transfer import EMA, INITIALISED, LEFT_OVER, LOADED
 from tests import tiny
@@ -44,7 +45,7 @@ def experiment(**changes) -> config.Experiment:
 def new_state(e: config.Experiment, seed: int, labels: int = 0):
     """A state of the right shapes in which every number is another."""
     networks = models.build(e.model, e.data, labels)
-    phases = [phase.name for phase in recipes.build(e, *networks)]
+    phases = [phase.name for phase in build_phases(e, *networks)]
     optimizers = step.build_optimizers(e)
     abstract = jax.eval_shape(
         lambda: train_state.create(*networks, optimizers, phases, e.run.seed)

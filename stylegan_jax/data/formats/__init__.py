@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from stylegan_jax import paths
 from stylegan_jax.data.formats import (
     archives,
     cifar,
@@ -13,6 +12,7 @@ from stylegan_jax.data.formats import (
 )
 from stylegan_jax.data.formats.collection import Collection
 from stylegan_jax.data.formats.tfds import open_tfds_collection
+from stylegan_jax.runtime import storage
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 SUFFIXES = (
@@ -39,7 +39,7 @@ def open_collection(
       ValueError: it is none of them, is damaged, or has no images.
     """
     is_tfds = source.startswith(TFDS)
-    path = Path(source) if is_tfds else paths.local_path(source, "--source")
+    path = Path(source) if is_tfds else storage.local_path(source, "--source")
     tables = [path] if path.name.lower().endswith(parquet.SUFFIX) else []
     if path.is_dir() and not is_tfds:
         tables = parquet.find(path)

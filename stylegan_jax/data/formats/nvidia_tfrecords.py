@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from stylegan_jax.data import labels, tfrecords
 from stylegan_jax.data.formats.collection import Collection, Unusable, identity
-from stylegan_jax.data.images import tensorflow
+from stylegan_jax.runtime.tensorflow import tensorflow
 
 SUFFIX = ".tfrecords"
 LEVEL = re.compile(r"-r(\d\d)$")

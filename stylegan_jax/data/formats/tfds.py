@@ -2,8 +2,8 @@
 
 from stylegan_jax import config
 from stylegan_jax.data.formats.collection import Collection, Unusable, identity
-from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.tfds_split import open_split
+from stylegan_jax.runtime.tensorflow import tensorflow
 
 
 def open_tfds_collection(

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 from stylegan_jax.data import tfrecords
-from stylegan_jax.data.images import tensorflow
+from stylegan_jax.runtime.tensorflow import tensorflow
 
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # as the time of every entry: same images, same bytes
 

@@ -13,10 +13,10 @@ from PIL import Image
 
 from stylegan_jax.data import tfrecords
 from stylegan_jax.data.formats.collection import Collection, Unusable
-from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.labels import Labels
 from stylegan_jax.data.preparation import transform
 from stylegan_jax.data.preparation.request import Geometry, Request
+from stylegan_jax.runtime.tensorflow import tensorflow
 
 
 @dataclasses.dataclass(frozen=True)

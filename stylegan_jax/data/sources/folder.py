@@ -8,11 +8,12 @@ from typing import Any
 
 from etils import epath
 
-from stylegan_jax import config, paths
+from stylegan_jax import config
 from stylegan_jax.data import images, labels
 from stylegan_jax.data.image_names import Folder, image_names
 from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.sources.header_check import check_headers, even_sample
+from stylegan_jax.runtime import storage
 
 MAX_HEADERS = 5000  # read at opening; of larger folders an even sample
 MAX_HEADERS_IN_BUCKET = 200
@@ -30,9 +31,9 @@ def open_folder(data: config.Data) -> Source:
       ValueError: no images, or images that are damaged or have an unusable size.
     """
     root: Folder = Path(data.path).expanduser()
-    in_bucket = paths.scheme_of(data.path) is not None
+    in_bucket = storage.scheme_of(data.path) is not None
     if in_bucket:
-        root = paths.open_path(data.path)
+        root = storage.open_path(data.path)
     names = image_names(root)
 
     def header_of(name: str) -> images.Size | str:

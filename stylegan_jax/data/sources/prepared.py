@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stylegan_jax import config, paths
+from stylegan_jax import config
 from stylegan_jax.data import images, tfrecords
 from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.preparation import FORMAT_VERSION, INFO
 from stylegan_jax.data.sources.header_check import prepare_command
+from stylegan_jax.runtime import storage
 
 Parse = Callable[[Any], tuple[Any, Any]]  # records to encoded images and labels
 Stored = tuple[int, int, int]  # height, width and channels
@@ -24,7 +25,7 @@ def open_prepared(data: config.Data) -> Source:
     Raises:
       ValueError: the folder is none that `prepare` made, or its images don't fit.
     """
-    root = paths.local_path(data.path, "data.path")
+    root = storage.local_path(data.path, "data.path")
     info = read_info(root, data)
     size = config.image_size(data.base_size, data.resolution)
     stored = info["height"], info["width"]

@@ -5,12 +5,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stylegan_jax import config, paths
+from stylegan_jax import config
 from stylegan_jax.data import images, labels, tfrecords
 from stylegan_jax.data.formats import nvidia_tfrecords
 from stylegan_jax.data.formats.collection import Unusable
 from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.sources.header_check import prepare_command
+from stylegan_jax.runtime import storage
 
 PIECES, PIECE_BYTES = 256, 64  # of each file, in the fingerprint
 
@@ -135,7 +136,7 @@ class _Level:
 
 
 def _find(data: config.Data) -> dict[int, Path]:
-    root = paths.local_path(data.path, "data.path")
+    root = storage.local_path(data.path, "data.path")
     found = nvidia_tfrecords.levels(root) if root.is_dir() else {}
     if not found:
         raise ValueError(

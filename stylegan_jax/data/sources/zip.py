@@ -3,13 +3,14 @@
 import hashlib
 from typing import Any
 
-from stylegan_jax import config, paths
+from stylegan_jax import config
 from stylegan_jax.data import images, labels
 from stylegan_jax.data.formats.archives import open_zip
 from stylegan_jax.data.formats.collection import Unusable
 from stylegan_jax.data.image_names import SUFFIXES
 from stylegan_jax.data.interface import Load, Source
 from stylegan_jax.data.sources.header_check import check_headers
+from stylegan_jax.runtime import storage
 
 MAX_HEADERS = 5000  # entries read at opening; of more an even sample
 
@@ -24,7 +25,7 @@ def open_zip_source(data: config.Data) -> Source:
       ValueError: no zip, no images, wrong labels, or images that are damaged or have an
         unusable size.
     """
-    path = paths.local_path(data.path, "data.path")
+    path = storage.local_path(data.path, "data.path")
     if not path.is_file():
         raise ValueError(
             f"`data.path` (={data.path!r}) must be a zip of images; a folder of them "

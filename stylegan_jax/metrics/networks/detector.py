@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from stylegan_jax import parallel
+from stylegan_jax.runtime import parallel
 
 
 class Features(NamedTuple):

@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.interop import safetensors
 from stylegan_jax.metrics.networks import (
     downloads,
     inception_weights,
@@ -28,6 +27,7 @@ from stylegan_jax.metrics.networks.detector import Batches, NetworkDetector, rgb
 from stylegan_jax.metrics.networks.published import find, sha256
 from stylegan_jax.metrics.networks.resize import resize
 from stylegan_jax.models import Variables
+from stylegan_jax.weights import safetensors
 
 LPIPS_HEADS = Path(__file__).parent / "assets" / "lpips_vgg_v0.1.safetensors"
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stylegan_jax.interop import pickles, safetensors, stand_ins, torch_weights
-from stylegan_jax.interop.pickles import PickleError
-from stylegan_jax.interop.safetensors import FormatError
+from stylegan_jax.interop import torch_weights
+from stylegan_jax.weights import pickle, pickle_stubs, safetensors
+from stylegan_jax.weights.pickle import PickleError
+from stylegan_jax.weights.safetensors import FormatError
 
 EXPECTED = "weights as .pth (a state dict), TorchScript .pt, or .safetensors"
 
@@ -30,10 +31,10 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     size = path.stat().st_size
-    if size > stand_ins.MAX_BYTES:
+    if size > pickle_stubs.MAX_BYTES:
         raise ValueError(
             f"{path} has {size:,} bytes; files of weights have at most "
-            f"{stand_ins.MAX_BYTES:,}"
+            f"{pickle_stubs.MAX_BYTES:,}"
         )
     with path.open("rb") as file:
         head = file.read(256)
@@ -46,7 +47,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
             return torch_weights.read_old(path)
         if _is_safetensors(head, size):
             return safetensors.read(path)[0]
-        pickles.refuse_foreign(head, EXPECTED)
+        pickle.refuse_foreign(head, EXPECTED)
     except (PickleError, FormatError) as error:
         raise type(error)(f"{path} {error}") from None
     except Exception as error:

@@ -12,8 +12,8 @@ from stylegan_jax.data import formats, tfrecords
 from stylegan_jax.data.crc32c import crc32c
 from stylegan_jax.data.formats import cifar
 from stylegan_jax.data.formats.collection import Unusable
-from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.sources import open_source
+from stylegan_jax.runtime.tensorflow import tensorflow
 from tests import goldens
 from tests.data.preparation.piles import pile, prepare
 from tests.data.sources.image_files import read

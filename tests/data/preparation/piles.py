@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from stylegan_jax.data import formats, preparation
-from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.preparation.request import Request
+from stylegan_jax.runtime.tensorflow import tensorflow
 
 
 def picture(seed=0, size=(16, 16), bands=3) -> Image.Image:

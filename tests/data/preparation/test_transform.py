@@ -9,6 +9,7 @@ from stylegan_jax.data import images
 from stylegan_jax.data.formats.collection import Unusable
 from stylegan_jax.data.images import ORIENTATION
 from stylegan_jax.data.preparation import transform
+from stylegan_jax.runtime.tensorflow import tensorflow
 from tests import goldens
 
 TRANSFORMS = "stylegan2_and_3/I6_dataset_transforms"
@@ -54,9 +55,7 @@ def test_levels_are_nvidias():
 def test_levels_are_what_training_averages():
     image = noise(64, 32, 3)
     for level in transform.halvings(image, 3)[1:]:
-        averaged = images.box_average(
-            images.tensorflow().constant(image), level.shape[:2]
-        )
+        averaged = images.box_average(tensorflow().constant(image), level.shape[:2])
         np.testing.assert_array_equal(level, averaged)
 
 
@@ -80,7 +79,7 @@ def test_center_has_the_ratio_of_the_result():
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P"])
 def test_channels_are_those_of_training(mode, channels):
-    tf = images.tensorflow()
+    tf = tensorflow()
     shape = {"L": (9, 7), "P": (9, 7, 3)}.get(mode, (9, 7, len(mode)))
     image = Image.fromarray(noise(*shape))
     content = encoded(image.convert("P") if mode == "P" else image)
@@ -142,7 +141,7 @@ def test_sixteen_bits_are_rounded_to_eight():
 
 
 def test_sixteen_bits_of_color_are_cut_to_the_upper_eight_as_in_training():
-    tf = images.tensorflow()
+    tf = tensorflow()
     values = np.arange(0, 65536, 65535 // 47, np.uint16)[:48]
     pixels = values.reshape(4, 4, 3)
     content = tf.io.encode_png(tf.constant(pixels)).numpy()

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from stylegan_jax import config
-from stylegan_jax.data import images
 from stylegan_jax.data.sources import open_source
+from stylegan_jax.runtime.tensorflow import tensorflow
 
 
 def random_image(size=(16, 16), mode="RGB", seed=0) -> Image.Image:
@@ -28,7 +28,7 @@ def folder(path, **changes):
 
 
 def read(source, index=0):
-    tf = images.tensorflow()
+    tf = tensorflow()
     image, label = source.load(tf.constant(index, tf.int64))
     label = label.numpy()
     assert label.dtype == np.float32 and label.shape == (source.label_size,)

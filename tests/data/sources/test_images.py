@@ -6,6 +6,7 @@ from PIL import Image
 
 from stylegan_jax.data import images
 from stylegan_jax.data.sources import open_source
+from stylegan_jax.runtime.tensorflow import tensorflow
 from tests.data.sources.image_files import (
     failure,
     folder,
@@ -85,7 +86,7 @@ def test_sizes_are_checked_again_when_decoding(tmp_path):
     write_images(tmp_path, ["a.png"])
     source = open_source(folder(tmp_path))
     random_image((64, 4)).save(tmp_path / "a.png")  # as many pixels as 16x16
-    tf = images.tensorflow()
+    tf = tensorflow()
     with pytest.raises(tf.errors.InvalidArgumentError):
         read(source)
     assert source.check(0).startswith("is 4x64 (height x width); `data.fit`=")
@@ -144,6 +145,6 @@ def test_animated_webps_are_refused_before_they_are_decoded(tmp_path):
     source = open_source(folder(tmp_path, channels=4))
     assert read(source)[0].shape == (16, 16, 4)  # extended, but not animated
     (tmp_path / "a.webp").write_bytes(animated)
-    with pytest.raises(images.tensorflow().errors.InvalidArgumentError):
+    with pytest.raises(tensorflow().errors.InvalidArgumentError):
         read(source)
     assert source.check(0).startswith("is an animated WebP")

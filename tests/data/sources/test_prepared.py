@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config
-from stylegan_jax.data import images, pipeline, preparation
+from stylegan_jax.data import pipeline, preparation
 from stylegan_jax.data.sources import open_source
+from stylegan_jax.runtime.tensorflow import tensorflow
 from tests import goldens
 from tests.data.preparation.piles import pile, png, prepare
 from tests.data.sources.image_files import failure, read
@@ -195,7 +196,7 @@ def test_each_damaged_byte_of_a_png_is_noticed(tmp_path):
         damaged = bytearray(whole)
         damaged[at] ^= 1
         path.write_bytes(damaged)
-        with pytest.raises(images.tensorflow().errors.OpError):
+        with pytest.raises(tensorflow().errors.OpError):
             read(source)
         assert source.check(0) == (
             "has a wrong checksum (crc), the file is damaged there"

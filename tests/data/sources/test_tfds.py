@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config
-from stylegan_jax.data import images, preparation
+from stylegan_jax.data import preparation
 from stylegan_jax.data.formats import open_collection
 from stylegan_jax.data.preparation.request import Request
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.data.sources import tfds as tfds_source
+from stylegan_jax.runtime.tensorflow import tensorflow
 from tests.data.sources.image_files import failure, folder, random_image, read
 
 
 @pytest.fixture(scope="module")
 def tfds_root(tmp_path_factory):
     """Directories `tfrecord` and `array_record`, each with the data set `tiny`."""
-    images.tensorflow()
+    tensorflow()
     import tensorflow_datasets as tfds
 
     def generate(seeds, labelled=True):
@@ -151,7 +152,7 @@ def test_tfds_splits_with_some_labels_are_refused(tfds_root, monkeypatch):
     source = open_source(dataclasses.replace(data, tfds_split="train+blank"))
     assert source.classes == ("even", "odd") and source.check(0) is None
     assert source.check(14) == "has no class (its label is -1), others have one"
-    with pytest.raises(images.tensorflow().errors.InvalidArgumentError):
+    with pytest.raises(tensorflow().errors.InvalidArgumentError):
         read(source, 14)
 
 

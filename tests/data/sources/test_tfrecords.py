@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stylegan_jax.data import tfrecords
-from stylegan_jax.data.images import tensorflow
 from stylegan_jax.data.sources import open_source
+from stylegan_jax.runtime.tensorflow import tensorflow
 from tests import goldens
 from tests.data.formats.test_formats import nvidia_folder, pixels
 from tests.data.preparation.piles import prepare

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from stylegan_jax.interop import safetensors
 from stylegan_jax.metrics.networks import detectors, inception, inception_weights
 from stylegan_jax.metrics.networks.detector import Detector
+from stylegan_jax.weights import safetensors
 from tests import goldens
 from tests.metrics.networks import recipe
 

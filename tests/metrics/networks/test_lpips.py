@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.interop import safetensors
 from stylegan_jax.metrics.networks import (
     detectors,
     lpips,
@@ -15,6 +14,7 @@ from stylegan_jax.metrics.networks import (
     vgg_weights,
     weight_files,
 )
+from stylegan_jax.weights import safetensors
 from tests import goldens
 from tests.interop import torch_files
 from tests.metrics.networks import recipe

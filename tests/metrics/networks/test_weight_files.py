@@ -8,8 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from stylegan_jax.interop import safetensors
 from stylegan_jax.metrics.networks import weight_files
+from stylegan_jax.weights import safetensors
 from tests.interop import torch_files
 from tests.interop.torch_files import Parameter, Rebuilt, tensor
 

@@ -1,0 +1,1 @@
+"""What the discriminator sees: random transforms of reals and fakes."""

@@ -1,0 +1,341 @@
+"""Resampling with FIR filters: upfirdn, and convolutions that change the resolution.
+
+Filters are shifts and additions, which XLA fuses on every backend, and so are their
+gradients, for the adjoint of `upfirdn2d` is another `upfirdn2d`: no dilated or strided
+convolution in any order, which XLA runs slowly on CPU.
+
+Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
+appendix B ("Filtering"); Karras et al. 2019, appendix C.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylegan_jax.layers import conv2d_strided
+from stylegan_jax.layers.matmul import matmul, precision
+
+Pair = tuple[int, int]
+NO_PADDING = ((0, 0), (0, 0))
+IDENTITY = np.ones(1, np.float32)
+
+
+def setup_filter(
+    taps, normalize: bool = True, flip: bool = False, gain: float = 1.0
+) -> np.ndarray:
+    """A filter as `upfirdn2d` takes it.
+
+    Args:
+      taps: numbers [k], or [h,w] for a filter that is not separable; a single number
+        too.
+      normalize: make them sum to one.
+      flip: reverse them.
+      gain: of a signal's amplitude; shared evenly between two passes over [k].
+
+    Returns:
+      float32 [k] or [h,w].
+    """
+    f = np.atleast_1d(np.asarray(taps, np.float64))
+    if f.ndim > 2 or f.size == 0:
+        raise ValueError(f"filter of shape {f.shape}; it must be [k] or [h,w]")
+    if normalize:
+        f = f / f.sum()
+    if flip:
+        f = np.flip(f)
+    return (f * gain ** (f.ndim / 2)).astype(np.float32)
+
+
+def upfirdn2d(
+    x: jax.Array,
+    taps: np.ndarray,
+    up: int | Pair = 1,
+    down: int | Pair = 1,
+    padding: tuple[Pair, Pair] = NO_PADDING,
+    flip: bool = False,
+    gain: float = 1.0,
+) -> jax.Array:
+    """Inserts zeros, pads or crops, filters, and keeps every down-th pixel.
+
+    Args:
+      x: [B,H,W,C].
+      taps: [k] for both axes in turn, or [h,w].
+      up: pixels per pixel after insertion, zeros behind each; of (height, width).
+      down: the first of each `down` pixels is kept; of (height, width).
+      padding: zeros ((top, bottom), (left, right)); negative crops.
+      flip: correlate instead of convolve.
+      gain: of the amplitude.
+
+    Returns:
+      [B,H',W',C], H' = (H * up + top + bottom - taps) // down + 1.
+    """
+    f = np.asarray(taps, np.float64)
+    f = f if flip else np.flip(f)
+    f = f * gain ** (f.ndim / 2)
+    sizes = (f.shape[0], f.shape[-1])
+    lengths = tuple(
+        (n * u + sum(p) - k) // d + 1
+        for n, u, d, p, k in zip(
+            x.shape[1:3], _pair(up), _pair(down), padding, sizes, strict=True
+        )
+    )
+    if min(lengths) < 1:
+        raise ValueError(
+            f"upfirdn2d of {x.shape} by {up} / {down} with {f.shape} taps and padding "
+            f"{padding} leaves nothing"
+        )
+    begins = tuple(before for before, _ in padding)
+    return _upfirdn(x, _Geometry(f, _pair(up), _pair(down), begins, lengths))
+
+
+def upsample2d(
+    x: jax.Array,
+    taps: np.ndarray,
+    factor: int | Pair = 2,
+    padding: tuple[Pair, Pair] = NO_PADDING,
+    flip: bool = False,
+    gain: float = 1.0,
+) -> jax.Array:
+    """Enlarges x [B,H,W,C] by `factor`, centred, keeping its amplitude.
+
+    `padding` is of the enlarged image; all arguments are as for `upfirdn2d`.
+    """
+    ups = _pair(factor)
+    padding = _plus_upsampling(padding, taps, ups)
+    return upfirdn2d(x, taps, ups, 1, padding, flip, gain * ups[0] * ups[1])
+
+
+def downsample2d(
+    x: jax.Array,
+    taps: np.ndarray,
+    factor: int | Pair = 2,
+    padding: tuple[Pair, Pair] = NO_PADDING,
+    flip: bool = False,
+    gain: float = 1.0,
+) -> jax.Array:
+    """Reduces x [B,H,W,C] by `factor`, centred; arguments as for `upfirdn2d`."""
+    downs = _pair(factor)
+    padding = _plus_downsampling(padding, taps, downs)
+    return upfirdn2d(x, taps, 1, downs, padding, flip, gain)
+
+
+def filter2d(
+    x: jax.Array,
+    taps: np.ndarray,
+    padding: tuple[Pair, Pair] = NO_PADDING,
+    flip: bool = False,
+    gain: float = 1.0,
+) -> jax.Array:
+    """Filters x [B,H,W,C] with zero padding that keeps its size."""
+    return downsample2d(x, taps, 1, padding, flip, gain)
+
+
+def conv2d_resample(
+    x: jax.Array,
+    kernel: jax.Array,
+    taps: np.ndarray,
+    up: int = 1,
+    down: int = 1,
+    padding: tuple[Pair, Pair] = NO_PADDING,
+    flip_kernel: bool = False,
+    groups: int = 1,
+) -> jax.Array:
+    """Upsamples, convolves and downsamples: the plain form, for any arguments.
+
+    Args:
+      x: [B,H,W,I].
+      kernel: [h,w,I/groups,O].
+      taps: of the filter, used once for `up` and once for `down` if they are not 1.
+      up: inserts zeros and filters, keeping the amplitude.
+      down: filters and keeps every down-th pixel.
+      padding: zeros ((top, bottom), (left, right)) beside those that the filter takes,
+        around the upsampled image.
+      flip_kernel: convolve instead of correlate.
+      groups: the channels are convolved in so many parts.
+
+    Returns:
+      [B,H',W',O].
+    """
+    if down > 1:
+        padding = _plus_downsampling(padding, taps, _pair(down))
+    if up > 1:
+        padding = _plus_upsampling(padding, taps, _pair(up))
+    x = upfirdn2d(x, taps if up > 1 else IDENTITY, up, 1, padding, gain=up**2)
+    x = jax.lax.conv_general_dilated(
+        x,
+        (kernel[::-1, ::-1] if flip_kernel else kernel).astype(x.dtype),
+        (1, 1),
+        "VALID",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+        precision=precision(x),
+    )
+    return upfirdn2d(x, taps, down=down) if down > 1 else x
+
+
+def up_conv2d(x: jax.Array, kernel: jax.Array, taps: np.ndarray) -> jax.Array:
+    """Doubles the resolution and convolves: zeros inserted, kernel, filter.
+
+    Args:
+      x: [B,H,W,I].
+      kernel: [k,k,I,O], k 1 or 3; its tap (u,v) sends pixel (i,j) to (2i+u, 2j+v).
+      taps: the filter.
+
+    Returns:
+      [B,2H,2W,O].
+    """
+    if kernel.shape[0] == 1:
+        return upsample2d(matmul(x, kernel[0, 0]), taps)
+    padding = tuple(
+        ((k + 1) // 2 - 1, (k - 2) // 2) for k in (taps.shape[0], taps.shape[-1])
+    )
+    x = conv2d_strided.grow(x, kernel.astype(x.dtype))
+    return upfirdn2d(x, taps, padding=padding, gain=4.0)
+
+
+def down_conv2d(x: jax.Array, kernel: jax.Array, taps: np.ndarray) -> jax.Array:
+    """Filters, convolves, and halves the resolution.
+
+    Args:
+      x: [B,2H,2W,I].
+      kernel: [k,k,I,O], k 1 or 3.
+      taps: the filter.
+
+    Returns:
+      [B,H,W,O].
+    """
+    if kernel.shape[0] == 1:
+        return matmul(downsample2d(x, taps), kernel[0, 0])
+    padding = tuple(
+        ((k - 1) // 2 + 1, (k - 2) // 2 + 1) for k in (taps.shape[0], taps.shape[-1])
+    )
+    x = upfirdn2d(x, taps, padding=padding)
+    return conv2d_strided.shrink(x, kernel.astype(x.dtype))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Geometry:
+    """What `upfirdn2d` does along each axis.
+
+    Output n is the sum of taps[up * s + begin - n * down] times input s.
+    """
+
+    taps: np.ndarray
+    ups: list[int]
+    downs: list[int]
+    begins: tuple[int, int]
+    lengths: tuple[int, int]
+
+    def adjoint(self, lengths: tuple[int, int]) -> "_Geometry":
+        """The same sum by input, given as many inputs: again an `upfirdn2d`."""
+        sizes = (self.taps.shape[0], self.taps.shape[-1])
+        begins = tuple(k - 1 - b for k, b in zip(sizes, self.begins, strict=True))
+        return _Geometry(np.flip(self.taps), self.downs, self.ups, begins, lengths)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _upfirdn(x: jax.Array, g: _Geometry) -> jax.Array:
+    if g.taps.ndim == 1:
+        for axis in (0, 1):
+            x = _combine([x] * len(g.taps), g.taps, axis, g)
+        return x
+    # Rows of the filter, one after the other.
+    rows = [_combine([x] * len(row), row, 1, g) for row in g.taps]
+    return _combine(rows, np.ones(len(rows)), 0, g)
+
+
+def _upfirdn_forward(x: jax.Array, g: _Geometry) -> tuple[jax.Array, tuple]:
+    return _upfirdn(x, g), x.shape[1:3]
+
+
+def _upfirdn_backward(g: _Geometry, lengths: tuple, y: jax.Array) -> tuple[jax.Array]:
+    return (_upfirdn(y, g.adjoint(lengths)),)
+
+
+_upfirdn.defvjp(_upfirdn_forward, _upfirdn_backward)
+
+
+def _pair(value: int | Pair) -> list[int]:
+    return np.broadcast_to(value, 2).tolist()
+
+
+def _plus_upsampling(
+    padding: tuple[Pair, Pair], taps: np.ndarray, ups: list[int]
+) -> tuple[Pair, ...]:
+    """With what centres the result of inserting zeros and filtering."""
+    sizes = (taps.shape[0], taps.shape[-1])
+    return tuple(
+        (before + (k + up - 1) // 2, after + (k - up) // 2)
+        for (before, after), k, up in zip(padding, sizes, ups, strict=True)
+    )
+
+
+def _plus_downsampling(
+    padding: tuple[Pair, Pair], taps: np.ndarray, downs: list[int]
+) -> tuple[Pair, ...]:
+    """With what centres the result of filtering and dropping pixels."""
+    sizes = (taps.shape[0], taps.shape[-1])
+    return tuple(
+        (before + (k - down + 1) // 2, after + (k - down) // 2)
+        for (before, after), k, down in zip(padding, sizes, downs, strict=True)
+    )
+
+
+def _combine(
+    terms: list[jax.Array],
+    taps: np.ndarray,
+    axis: int,
+    g: _Geometry,
+) -> jax.Array:
+    """Sum of taps[t] times terms[t] zero-inserted, shifted by t, every down-th pixel.
+
+    Output pixel up * q + r takes pixel q * down + s of term t where
+    r * down + t - begin = up * s: each r is a sum of plain strided slices.
+    """
+    up, down, begin = g.ups[axis], g.downs[axis], g.begins[axis]
+    length = g.lengths[axis]
+    axis += 1
+    size = terms[0].shape[axis]
+    count = -(-length // up)  # outputs of each remainder r
+    meets = [
+        [
+            (t, (r * down + t - begin) // up)
+            for t in range(len(taps))
+            if (r * down + t - begin) % up == 0
+        ]
+        for r in range(up)
+    ]
+    shifts = [s for pairs in meets for _, s in pairs]
+    before = max(0, -min(shifts, default=0))
+    after = max(0, max(shifts, default=0) + (count - 1) * down + 1 - size)
+    widths = [(0, 0)] * terms[0].ndim
+    widths[axis] = (before, after)
+    padded = {id(t): jnp.pad(t, widths) for t in terms}
+    phases = []
+    for pairs in meets:
+        total = None
+        for t, s in pairs:
+            start = s + before
+            part = jax.lax.slice_in_dim(
+                padded[id(terms[t])],
+                start,
+                start + (count - 1) * down + 1,
+                down,
+                axis,
+            )
+            if taps[t] != 1:
+                part = part * np.asarray(taps[t], part.dtype)
+            total = part if total is None else total + part
+        if total is None:
+            shape = list(terms[0].shape)
+            shape[axis] = count
+            total = jnp.zeros(shape, terms[0].dtype)
+        phases.append(total)
+    if up == 1:
+        return phases[0]
+    y = jnp.stack(phases, axis=axis + 1)
+    shape = list(terms[0].shape)
+    shape[axis] = count * up
+    return jax.lax.slice_in_dim(y.reshape(shape), 0, length, axis=axis)

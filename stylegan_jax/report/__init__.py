@@ -1,0 +1,1 @@
+"""The page that shows a run: curves, stages and images."""

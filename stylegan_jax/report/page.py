@@ -1,0 +1,290 @@
+"""A run as one HTML file: curves, images over time, metrics, settings."""
+
+import base64
+import html
+import io
+import json
+import re
+from collections import defaultdict
+from typing import Any
+
+from etils import epath
+from PIL import Image
+
+from stylegan_jax.metrics import comparable
+from stylegan_jax.report import charts
+from stylegan_jax.report.charts import Mark, Series
+from stylegan_jax.runtime.logger import LOG
+
+FILE = "report.html"
+METRICS = "metrics.jsonl"
+MAX_GRIDS = 60  # of more an even choice, the last among them
+MAX_POINTS = 400  # of a line, likewise
+GRID_PIXELS = 960  # larger grids are made smaller
+
+# Charts: title -> what the names of their lines end in.
+GROUPS = {
+    "Losses": r"/loss$",
+    "Scores of the discriminator": r"/score_\w+$",
+    "Penalties": r"/(\w*penalty|drift)$",
+    "Path length": r"/length(_mean)?$",
+    "Norms of gradients": r"/gradient_norm$",
+    "Images per second": r"^progress/images_per_second$",
+    "Share of time waiting for data": r"^progress/data_wait$",
+    "Learning rate": r"^progress/learning_rate$",
+    "Share of the newest resolution": r"^progress/fade$",
+    "Updates skipped": r"/skipped_total$",
+}
+# Told in words as long as they have one value.
+OFTEN_CONSTANT = ("Learning rate", "Share of the newest resolution", "Updates skipped")
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 14px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1480px;
+  padding: 0 1em; color: #222; background: #fff; }
+h1 { font-size: 1.5em; margin: 0; overflow-wrap: anywhere; }
+h2, summary { font-size: 1.15em; font-weight: 600; margin: 1.6em 0 .4em; }
+summary { cursor: pointer; }
+.charts, .pictures { display: grid; gap: 12px;
+  grid-template-columns: repeat(auto-fill, minmax(min(420px, 100%), 1fr)); }
+.pictures { grid-template-columns: repeat(auto-fill, minmax(min(560px, 100%), 1fr)); }
+figure { margin: 0; border: 1px solid #ddd; border-radius: 4px; padding: 6px; }
+figcaption span { margin-right: 1em; font-size: 12px; white-space: nowrap; }
+figcaption i { display: inline-block; width: 10px; height: 10px; margin-right: 4px; }
+.chart { width: 100%; display: block; } .title { font-weight: 600; font-size: 13px; }
+.tick { font-size: 10px; fill: #666; } .grid { stroke: #eee; }
+.mark { stroke: #bbb; stroke-dasharray: 3 3; }
+.stage { font-size: 9px; fill: #888; paint-order: stroke; stroke: #fff;
+  stroke-width: 3px; }
+.pictures p { margin: 0 0 6px; } .pictures img { width: 100%; border: 1px solid #ddd; }
+#when { width: 100%; } #label { font-variant-numeric: tabular-nums; }
+.results { max-height: 480px; overflow: auto; }
+table { border-collapse: collapse; } td, th { padding: 2px 12px 2px 0;
+  text-align: left; vertical-align: top; } td { font-variant-numeric: tabular-nums; }
+pre { background: #f6f6f6; padding: 8px; overflow-x: auto; font-size: 12px; }
+"""
+SCRIPT = """
+const grids = JSON.parse(document.getElementById('grids').textContent);
+const slider = document.getElementById('when');
+function show() {
+  const chosen = grids[Number(slider.value)];
+  document.getElementById('grid').src = chosen.image;
+  document.getElementById('label').textContent = chosen.label;
+}
+slider.addEventListener('input', show);
+show();
+"""
+
+
+def write(workdir: epath.Path) -> epath.Path:
+    """Writes `report.html` into a run's directory; returns its path.
+
+    Raises:
+      ValueError: the directory is not that of a run.
+    """
+    if not (workdir / LOG).exists():
+        raise ValueError(
+            f"{workdir} has no {LOG}, so it is not the directory of a run; give the "
+            "--workdir of a training"
+        )
+    target = workdir / FILE
+    temporary = workdir / f".{FILE}.tmp"
+    temporary.write_text(page(workdir))
+    temporary.replace(target)
+    return target
+
+
+def page(workdir: epath.Path) -> str:
+    """The report as HTML that needs nothing but itself."""
+    rows, results = read_rows(workdir / LOG), read_rows(workdir / METRICS)
+    name = html.escape(str(workdir))
+    sections = [
+        f"<h1>{name}</h1>{_summary(rows)}",
+        _curves(rows, results),
+        _grids(workdir / "images"),
+        _results(results),
+        _settings("Configuration", workdir / "config.json"),
+        _settings("Data", workdir / "data.json"),
+        _settings("Environment of each start", workdir / "environment.json"),
+    ]
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}'
+        f"</title><style>{STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
+    )
+
+
+def read_rows(path: epath.Path) -> list[dict[str, Any]]:
+    """The rows of a JSONL file, none if it is missing, but half-written ones."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def _summary(rows: list[dict[str, Any]]) -> str:
+    ticks = [row for row in rows if "tick" in row]
+    if not ticks:
+        return "<p>No tick has ended yet.</p>"
+    last = ticks[-1]
+    hours = float(last.get("progress/training_seconds", 0)) / 3600
+    return (
+        f"<p>{last['kimg']:g} kimg, stage {html.escape(str(last.get('stage')))}, "
+        f"{hours:.2f} hours of training</p>"
+    )
+
+
+def _curves(rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
+    """All charts. A run that was set back has gone over some points twice: the last."""
+    lines: dict[str, dict[float, float]] = defaultdict(dict)
+    marks: dict[str, Mark] = {}
+    for row in rows:
+        if "images_seen" not in row:
+            continue
+        x = row["images_seen"] / 1000
+        stage = row.get("stage")
+        if stage is not None and stage not in marks:
+            marks[stage] = Mark(x, str(stage))
+        for name, value in row.items():
+            if "/" in name and isinstance(value, (int, float, str)):
+                lines[name][x] = _number(value)
+    shown = list(marks.values()) if len(marks) > 1 else []
+    # The log has the metrics too, but not how they were taken.
+    lines = {k: v for k, v in lines.items() if not k.startswith("metrics/")}
+    lines.pop("progress/training_seconds", None)
+    parts = [_chart(name, of, shown) for name, of in _metrics(results).items()]
+    constant = []
+    for title, pattern in GROUPS.items():
+        group = {k: lines.pop(k) for k in sorted(lines) if re.search(pattern, k)}
+        values = {value for line in group.values() for value in line.values()}
+        if title in OFTEN_CONSTANT and len(values) == 1:
+            constant.append(f"{title}: {values.pop():.6g}.")
+        else:
+            parts.append(_chart(title, group, shown))
+    parts += [_chart(name, {name: line}, shown) for name, line in sorted(lines.items())]
+    return (
+        f'<h2>Curves</h2><div class="charts">{"".join(parts)}</div>'
+        f"<p>{' '.join(constant)}</p>"
+    )
+
+
+def _metrics(
+    results: list[dict[str, Any]],
+) -> dict[str, dict[str, dict[float, float]]]:
+    """Metric -> line -> kimg -> value; a line is of one way to take the metric."""
+    found: dict[str, dict[comparable.Way, dict[float, float]]] = {}
+    for row in results:
+        if row.keys() >= {"name", "value"} and row.get("kimg") is not None:
+            way = comparable.way(row)
+            points = found.setdefault(str(row["name"]), {}).setdefault(way, {})
+            points[row["kimg"]] = _number(row["value"])
+    return {
+        name: dict(zip(comparable.told_apart(list(ways)), ways.values(), strict=True))
+        for name, ways in sorted(found.items())
+    }
+
+
+def _chart(title: str, lines: dict[str, dict[float, float]], marks: list[Mark]) -> str:
+    series = [
+        Series(name, _thinned(sorted(points.items()), MAX_POINTS))
+        for name, points in lines.items()
+    ]
+    try:
+        return charts.chart(title, series, marks)
+    except ValueError:  # nothing finite to draw
+        return ""
+
+
+def _grids(folder: epath.Path) -> str:
+    """The grids of generated images with a slider, and that of reals."""
+    if not folder.exists():
+        return ""
+    fakes = sorted(folder.glob("fakes-*.png"), key=lambda path: path.name)
+    reals = sorted(folder.glob("reals-*.png"), key=lambda path: path.name)
+    if not fakes:
+        return ""
+    grids = [
+        {"label": f"{_kimg(path.name):g} kimg", "image": _embedded(path)}
+        for path in _thinned(fakes, MAX_GRIDS)
+    ]
+    last = len(grids) - 1
+    beside = "".join(
+        f'<div><p>Real images</p><img alt="real images" src="{_embedded(path)}"></div>'
+        for path in reals[:1]
+    )
+    return (
+        '<h2>Images of the same latents</h2><div class="pictures"><div><p>'
+        f'<label for="when">Generated at <span id="label">{grids[last]["label"]}</span>'
+        '</label></p><img id="grid" alt="generated images" '
+        f'src="{grids[last]["image"]}"><input id="when" type="range" min="0" '
+        f'max="{last}" value="{last}"></div>{beside}</div>'
+        f'<script id="grids" type="application/json">{json.dumps(grids)}</script>'
+        f"<script>{SCRIPT}</script>"
+    )
+
+
+def _results(rows: list[dict[str, Any]]) -> str:
+    """A table of `metrics.jsonl`."""
+    if not rows:
+        return ""
+    columns = (
+        *("name", "value", "standard_error", "images_real", "images_generated"),
+        *("kimg", "seed", "truncation_psi", "detector", "time"),
+    )
+    head = "".join(f"<th>{column}</th>" for column in columns)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{_cell(row.get(c))}</td>' for c in columns)}</tr>"
+        for row in rows
+    )
+    return (
+        '<h2>Metrics</h2><div class="results">'
+        f"<table><tr>{head}</tr>{body}</table></div>"
+    )
+
+
+def _settings(title: str, path: epath.Path) -> str:
+    if not path.exists():
+        return ""
+    text = html.escape(path.read_text().strip())
+    return f"<details><summary>{title}</summary><pre>{text}</pre></details>"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return html.escape(f"{value:.6g}" if isinstance(value, float) else str(value))
+
+
+def _number(value: float | str) -> float:
+    """Also of "nan" and "inf", as the log has them."""
+    try:
+        return float(value)
+    except ValueError:
+        return float("nan")
+
+
+def _thinned(items: list, most: int) -> list:
+    """At most so many of them, evenly, the last among them."""
+    if len(items) <= most:
+        return items
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+def _kimg(name: str) -> float:
+    """Of e.g. "fakes-000040.500.png"."""
+    found = re.search(r"-(\d+)\.(\d+)\.png$", name)
+    return int(found[1]) + int(found[2]) / 1000
+
+
+def _embedded(path: epath.Path) -> str:
+    """An image as a data URI, as WebP, which is a fraction of a PNG."""
+    with Image.open(io.BytesIO(path.read_bytes())) as image:
+        picture = image.convert("RGBA" if image.mode == "RGBA" else "RGB")
+    picture.thumbnail((GRID_PIXELS, GRID_PIXELS))
+    out = io.BytesIO()
+    picture.save(out, format="WEBP", quality=85)
+    return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()

@@ -1,0 +1,80 @@
+"""Images as files: grids, PNG, and the step from floats to bytes."""
+
+import io
+import os
+
+import numpy as np
+from PIL import Image
+
+from stylegan_jax.runtime.storage import write_atomically
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def image_grid(images_uint8: np.ndarray, columns: int) -> np.ndarray:
+    """Lays images out in rows; the last row is filled up with white.
+
+    Args:
+      images_uint8: [N,H,W,C] uint8, N of at least 1.
+      columns: images per row, at least 1.
+
+    Returns:
+      [rows * H, columns * W, C] uint8.
+    """
+    images = np.asarray(images_uint8)
+    if images.ndim != 4 or images.dtype != np.uint8 or not len(images):
+        raise ValueError(
+            f"images must be [N,H,W,C] uint8 with N of at least 1, got "
+            f"{list(images.shape)} {images.dtype}; see to_uint8"
+        )
+    if columns < 1:
+        raise ValueError(f"columns (={columns}) must be at least 1")
+    n, h, w, c = images.shape
+    rows = -(-n // columns)
+    cells = np.full((rows * columns, h, w, c), 255, np.uint8)
+    cells[:n] = images
+    cells = cells.reshape(rows, columns, h, w, c).transpose(0, 2, 1, 3, 4)
+    return cells.reshape(rows * h, columns * w, c)
+
+
+def enlarge(images_uint8: np.ndarray, scale_to: int | None) -> np.ndarray:
+    """Repeats pixels so that [N,H,W,C] images have `scale_to` of them each way."""
+    images = np.asarray(images_uint8)
+    if scale_to is None:
+        return images
+    factor = max(1, -(-scale_to // min(images.shape[1:3])))
+    return images.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def save_png(path: str | os.PathLike, image_uint8: np.ndarray) -> None:
+    """Writes a [H,W,C] uint8 image, C of 1, 3 or 4; whole or not at all."""
+    image = np.asarray(image_uint8)
+    if image.ndim != 3 or image.dtype != np.uint8 or image.shape[2] not in _MODES:
+        raise ValueError(
+            f"an image must be [H,W,C] uint8 with C of {list(_MODES)}, got "
+            f"{list(image.shape)} {image.dtype}"
+        )
+    buffer = io.BytesIO()
+    pixels = image[:, :, 0] if image.shape[2] == 1 else image
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    write_atomically(path, buffer.getvalue())
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Maps floats in [-1,1] to uint8: trunc(127.5 x + 128), clamped; NaN is black.
+
+    Reference: Karras et al. 2019, official code, convert_images_to_uint8.
+    """
+    images = np.clip(np.asarray(images, np.float32), -2, 2)
+    scaled = np.nan_to_num(images, nan=-1.0) * np.float32(127.5) + np.float32(128)
+    return np.clip(scaled, 0, 255).astype(np.uint8)
+
+
+def rgb_on_white(image: np.ndarray) -> np.ndarray:
+    """[H,W,C] uint8 in RGB as TensorBoard shows it; transparency over white."""
+    if image.shape[2] == 1:
+        return np.repeat(image, 3, axis=2)
+    if image.shape[2] == 4:
+        alpha = image[:, :, 3:].astype(np.float32) / 255
+        return np.rint(image[:, :, :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return image

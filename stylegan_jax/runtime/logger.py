@@ -1,0 +1,206 @@
+"""Reports: console lines, JSONL, TensorBoard scalars and images, PNG grids.
+
+Only the main process reports. The log is append-only and survives kill -9: a row is
+flushed when written, and a half-written one never spoils the next. In a bucket the log
+and the images are those of the last tick, and TensorBoard's file comes at the end.
+"""
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import tensorboardX
+from etils import epath
+
+from stylegan_jax.runtime import storage
+from stylegan_jax.runtime.image_io import (
+    enlarge,
+    image_grid,
+    rgb_on_white,
+    save_png,
+)
+from stylegan_jax.runtime.storage import Mirror, jsonable
+
+LOG = "log.jsonl"
+LIVE_LINE_SECONDS = 0.2
+
+
+class RunLogger:
+    """Writes `log.jsonl`, `tensorboard/` and `images/` below a run's directory."""
+
+    def __init__(
+        self,
+        workdir: str | os.PathLike,
+        enabled: bool,
+        stream: TextIO | None = None,
+    ):
+        """Opens the log and TensorBoard; a resumed run appends to both.
+
+        Args:
+          workdir: directory of the run, maybe in a bucket; created if missing.
+          enabled: true in the main process; otherwise every method does nothing.
+          stream: where lines go; None for `sys.stdout`.
+        """
+        self._enabled = enabled
+        self._stream = sys.stdout if stream is None else stream
+        self._live = False
+        self._live_time_seconds = -math.inf
+        if not enabled:
+            return
+        self._mirror = None
+        if storage.scheme_of(workdir) is not None:
+            self._mirror = Mirror(epath.Path(workdir), (LOG,))
+            workdir = self._mirror.local
+        self._workdir = Path(workdir)
+        self._workdir.mkdir(parents=True, exist_ok=True)
+        self._log = _open_log(self._workdir / LOG)
+        self._tensorboard = tensorboardX.SummaryWriter(
+            str(self._workdir / "tensorboard"), flush_secs=20
+        )
+
+    def progress(self, text: str) -> None:
+        """Rewrites the live line, a few times per second; only on a terminal."""
+        if not self._enabled or not self._stream.isatty():
+            return
+        now = time.monotonic()
+        if now - self._live_time_seconds < LIVE_LINE_SECONDS:
+            return
+        self._live_time_seconds = now
+        self._live = True
+        # A line as wide as the terminal would wrap, and \r not return to its start.
+        width = shutil.get_terminal_size().columns - 1
+        self._stream.write(f"\r{' '.join(text.split())[:width]}\x1b[K")
+        self._stream.flush()
+
+    def line(self, text: str) -> None:
+        """Prints a line that stays; the live line is cleared first."""
+        if not self._enabled:
+            return
+        self._clear_live_line()
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+    def scalars(self, images_seen: int, values: dict[str, float], **fields) -> None:
+        """Writes one JSONL row and one TensorBoard point per value.
+
+        Args:
+          images_seen: the run's clock.
+          values: name -> number; TensorBoard groups names by what is before a "/".
+          **fields: what else the row holds, such as `stage`; not in TensorBoard.
+        """
+        if not self._enabled:
+            return
+        images_seen = int(images_seen)
+        values = {name: float(value) for name, value in values.items()}
+        clock = {"images_seen": images_seen, "kimg": images_seen / 1000}
+        self._row(clock | fields | values)
+        for name, value in values.items():
+            self._tensorboard.add_scalar(name, value, global_step=images_seen)
+        self._upload(LOG)
+
+    def event(self, kind: str, **fields) -> None:
+        """Writes the JSONL row {"event": kind, ...}."""
+        if self._enabled:
+            self._row({"event": kind} | fields)
+
+    def images(
+        self,
+        name: str,
+        images_seen: int,
+        images_uint8: np.ndarray,
+        columns: int,
+        scale_to: int | None = None,
+    ) -> None:
+        """Writes a grid to `images/<name>-<kimg>.png` and to TensorBoard.
+
+        Args:
+          name: the file's name and TensorBoard's tag.
+          images_seen: the run's clock.
+          images_uint8: [N,H,W,C] uint8, C of 1, 3 or 4.
+          columns: images in a row of the grid.
+          scale_to: enlarge by the smallest whole factor that makes each image at
+            least this high and wide, in pixels; None for no enlargement.
+        """
+        if not self._enabled:
+            return
+        grid = image_grid(enlarge(images_uint8, scale_to), columns)
+        kimg, images = divmod(int(images_seen), 1000)
+        path = self._workdir / "images" / f"{name}-{kimg:06d}.{images:03d}.png"
+        with self.warn_on_os_error(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_png(path, grid)
+            self._tensorboard.add_image(
+                name, rgb_on_white(grid), global_step=images_seen, dataformats="HWC"
+            )
+        self._upload("images")
+
+    def close(self) -> None:
+        """Clears the live line and closes the files; may be called twice."""
+        if not self._enabled:
+            return
+        self._clear_live_line()
+        self._enabled = False
+        with self.warn_on_os_error(self._workdir):
+            self._log.close()
+            self._tensorboard.close()
+        if self._mirror is not None:
+            self._upload(LOG, "images", "tensorboard")
+            self._mirror.close()
+
+    def _upload(self, *names: str) -> None:
+        if self._mirror is not None:
+            with self.warn_on_os_error(self._workdir):
+                self._mirror.upload(*names)
+
+    def _clear_live_line(self) -> None:
+        if self._live:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._live = False
+
+    def _row(self, fields: dict[str, Any]) -> None:
+        row = {"time": round(time.time(), 3)} | fields
+        with self.warn_on_os_error(self._workdir / LOG):
+            self._log.write(json.dumps(jsonable(row), allow_nan=False) + "\n")
+            self._log.flush()
+
+    @contextlib.contextmanager
+    def warn_on_os_error(self, path: Path) -> Iterator[None]:
+        """A record that a full disk refuses must not end the run that it is about."""
+        try:
+            yield
+        except OSError as error:
+            self._stream.write(f"WARNING: {path} could not be written: {error}\n")
+
+
+def format_duration(seconds: float) -> str:
+    """Two units of a duration: "42s", "3m 10s", "2h 05m", "1d 03h"."""
+    if not math.isfinite(seconds):
+        return "unknown"
+    whole = max(0, int(seconds))
+    for unit, size, below, below_size in (
+        ("d", 86400, "h", 3600),
+        ("h", 3600, "m", 60),
+        ("m", 60, "s", 1),
+    ):
+        if whole >= size:
+            return f"{whole // size}{unit} {whole % size // below_size:02d}{below}"
+    return f"{whole}s"
+
+
+def _open_log(path: Path) -> TextIO:
+    """Opens for appending, on a new line even if the last one was cut off."""
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+    return path.open("a", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Safe readers of weight files; they know no network."""

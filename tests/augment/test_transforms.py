@@ -1,0 +1,379 @@
+"""Augmentation against the official pipeline, given the same random numbers."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax import config, models
+from stylegan_jax.augment import transforms
+from stylegan_jax.layers.bands import band_filters
+from stylegan_jax.layers.warp import SYM6
+from stylegan_jax.rngs import Stream
+from stylegan_jax.training import state, step
+from stylegan_jax.training.phases import build_phases
+from tests import goldens, tiny
+from tests.training.replay import percentile_numbers
+
+# Of the rms. The official float32 itself is off by up to 5e-6 (images) and 1.5e-5
+# (gradients) of the maximum, and the margins differ.
+IMAGES, GRADIENTS, MATRICES = 2e-5, 1e-4, 2e-6
+ALL = transforms.PIPELINES["bgcfnc"]
+
+
+def numbers_of(batch: int, gate: float = 0.0, **values) -> transforms.Numbers:
+    """One number for all images by name of the transform."""
+    values = {
+        name: jnp.broadcast_to(jnp.float32(value), (batch, *np.shape(value)))
+        for name, value in values.items()
+    }
+    return transforms.Numbers(
+        values, dict.fromkeys(values, jnp.full(batch, gate)), None
+    )
+
+
+def load(name: str) -> tuple[dict[str, np.ndarray], dict]:
+    path = goldens.path(f"stylegan2_and_3/{name}.json")
+    arrays = goldens.arrays(f"stylegan2_and_3/{name}.npz")
+    return arrays, json.loads(path.read_text())
+
+
+def to_float(images_uint8: np.ndarray) -> np.ndarray:
+    return goldens.nhwc(images_uint8).astype(np.float32) / 127.5 - 1
+
+
+def assert_plan(
+    plan: transforms.Plan, wanted: dict[str, np.ndarray], rows: slice, name
+):
+    """Matrices and gains of some images, as far as the file has them."""
+    ours = {"G_inv": plan.inverse, "C": plan.colour, "filter_gain": plan.band_gains}
+    assert set(wanted) <= {*ours, "margin_x0y0x1y1"}
+    for key in ours.keys() & wanted.keys():
+        got = ours[key][rows]
+        # Gains are stored of the whole batch, matrices of some.
+        count = min(len(got), len(wanted[key]))
+        goldens.assert_close(
+            got[:count], wanted[key][:count], MATRICES, f"{name} {key}"
+        )
+
+
+def run(images, numbers, pipeline, probability=1.0, cotangents=None):
+    """Plan, images, and the gradient of sum(images * cotangents) by the input."""
+
+    def both(images, numbers, cotangents):
+        plan = transforms.plan(numbers, images.shape, probability, pipeline)
+        out, pull_back = jax.vjp(lambda x: transforms.execute(x, plan), images)
+        return plan, out, pull_back(cotangents)[0]
+
+    if cotangents is None:
+        cotangents = np.zeros_like(images)
+    with tiny.quick_compilation():
+        return jax.jit(both)(images, numbers, cotangents)
+
+
+@pytest.mark.parametrize("name", ["E1_single_res32", "E2_single_res64"])
+def test_single_transforms(name):
+    """Every transform by itself at three strengths, all of them as one batch."""
+    arrays, settings = load(name)
+    cases = [(t, p) for t in settings["transforms"] for p in settings["percentiles"]]
+    image = to_float(arrays["in/img_u8"])[:1]
+    images = np.repeat(image, len(cases), axis=0)
+    noise = np.repeat(goldens.nhwc(arrays["in/noise_raw"])[:1], len(cases), axis=0)
+    each = [percentile_numbers(image.shape, transforms.TRANSFORMS, p) for _, p in cases]
+    values, gates, _ = jax.tree.map(lambda *x: jnp.concatenate(x), *each)
+    for transform in gates:
+        off = np.array([transform != t for t, _ in cases])
+        gates[transform] = jnp.where(
+            off.reshape(-1, *[1] * (gates[transform].ndim - 1)), 1.0, gates[transform]
+        )
+    numbers = transforms.Numbers(values, gates, noise)
+    plan, out, _ = run(images, numbers, ALL)
+    for i, (transform, percentile) in enumerate(cases):
+        case = f"{transform}/p{percentile}"
+        assert_plan(plan, goldens.below(arrays, f"mat/{case}/"), slice(i, i + 1), case)
+        want = goldens.nhwc(arrays[f"out/{case}"])
+        got = out[i : i + 1]
+        if want.shape != got.shape:
+            got = got[:, 24:40, 24:40]
+        goldens.assert_close(got, want, IMAGES, case)
+
+
+@pytest.mark.parametrize("resolution", [32, 64])
+def test_all_transforms_together(resolution):
+    """One batch: the first half without filters, noise and cutout."""
+    arrays, settings = load("E3_all_debug0.3")
+    images = to_float(arrays[f"in/img_u8_{resolution}"])
+    noise = goldens.nhwc(arrays[f"in/noise_raw_{resolution}"])
+    numbers = percentile_numbers((8, *images.shape[1:]), transforms.TRANSFORMS, 0.3)
+    for transform in ("imgfilter", "noise", "cutout"):
+        numbers.gates[transform] = numbers.gates[transform].at[:4].set(1.0)
+    numbers = numbers._replace(noise=np.concatenate([noise] * 2))
+    cotangents = np.zeros((8, *images.shape[1:]), np.float32)
+    cotangents[[0, 4]] = goldens.nhwc(arrays[f"in/cot_{resolution}"])
+    plan, out, vjp = run(
+        np.concatenate([images] * 2), numbers, ALL, cotangents=cotangents
+    )
+    for start, pipeline in ((0, "bgc"), (4, "bgcfnc")):
+        case = f"{pipeline}_res{resolution}_p0.3"
+        rows = slice(start, start + 4)
+        assert_plan(plan, goldens.below(arrays, f"mat/{case}/"), rows, case)
+        want = goldens.nhwc(arrays[f"out/{case}"])
+        goldens.assert_close(out[rows][: len(want)], want, IMAGES, case)
+        want = goldens.nhwc(arrays[f"vjp/{case}"])
+        goldens.assert_close(vjp[rows][:1], want, GRADIENTS, case)
+
+
+def test_filters():
+    """As official; the bands add up to all frequencies."""
+    arrays, _ = load("E3_all_debug0.3")
+    goldens.assert_close(SYM6, arrays["const/Hz_geom"], 1e-6)
+    goldens.assert_close(band_filters(), arrays["const/Hz_fbank"], 1e-6)
+    goldens.assert_close(band_filters().sum(0), np.eye(43)[21], 1e-12)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "E4_random_bgc_res32",
+        "E5_random_bgc_res64",
+        "E6_random_all_res32",
+        "E7_random_bgc_res32_l",
+    ],
+)
+def test_recorded_random_numbers(name):
+    """Calls whose every random number is in the file."""
+    arrays, settings = load(name)
+    batch = settings["batch"]
+    values, gates, noise = {}, {}, None
+    for drawn in settings["draws"]:
+        numbers = arrays[drawn["key"]]
+        what = drawn["what"].partition(":")[0]  # e.g. "imgfilter band 0 gate"
+        if what == "noise image":
+            noise = goldens.nhwc(numbers)
+            continue
+        transform, into = what.split()[0], gates if what.endswith("gate") else values
+        numbers = numbers.reshape(batch, -1)
+        if transform == "imgfilter":  # four bands, one after the other
+            before = into.get(transform, np.zeros((batch, 0), np.float32))
+            into[transform] = np.concatenate([before, numbers], axis=1)
+        else:
+            into[transform] = numbers[:, 0] if numbers.shape[1] == 1 else numbers
+    pipeline = transforms.Pipeline(**settings["pipe"])
+    numbers = transforms.Numbers(values, gates, noise)
+    plan, out, vjp = run(
+        to_float(arrays["in/img_u8"]),
+        numbers,
+        pipeline,
+        settings["p"],
+        goldens.nhwc(arrays["in/cot"]),
+    )
+    assert_plan(plan, goldens.below(arrays, "mat/run/"), slice(None), name)
+    goldens.assert_close(out, goldens.nhwc(arrays["out/img"]), IMAGES, name)
+    goldens.assert_close(vjp[:1], goldens.nhwc(arrays["vjp/img_0"]), GRADIENTS, name)
+
+
+@pytest.fixture(scope="module")
+def rectangles() -> np.ndarray:
+    """Two RGBA images of 8 x 16."""
+    return np.random.default_rng(0).normal(size=(2, 8, 16, 4)).astype(np.float32)
+
+
+def test_probability_zero_is_the_identity():
+    """All transforms are drawn, none takes place; gray images too."""
+    images = np.random.default_rng(0).normal(size=(2, 22, 24, 1)).astype(np.float32)
+    out = jax.jit(transforms.augment, static_argnums=3)(
+        jax.random.key(0), images, 0.0, ALL
+    )
+    goldens.assert_close(out, images, 1e-5)
+
+
+def test_no_pipeline_leaves_images_alone(rectangles):
+    out = transforms.augment(None, rectangles, 1.0, transforms.PIPELINES["none"])
+    assert out is rectangles
+
+
+def test_geometry_of_rectangles(rectangles):
+    """Shifted by whole pixels; smooth images mirrored and turned upside down.
+
+    The wavelet is not symmetric, so that the latter two are not exact.
+    """
+    pixels = transforms.PIPELINES["b"]
+    _, out, _ = run(rectangles, numbers_of(2, xint=(1.0, 1.0)), pixels)
+    # By 0.125 of each size: 2 to the right, 1 down.
+    mirrored = np.pad(rectangles, ((0, 0), (1, 0), (2, 0), (0, 0)), "reflect")
+    goldens.assert_close(out, mirrored[:, :-1, :-2], 1e-5)
+    y, x = (np.cos(np.pi * np.arange(n) / (n - 1)) for n in (8, 16))
+    smooth = np.stack([y[:, None] + x, y[:, None] * x, y[:, None] - x], -1)
+    smooth = smooth[None].astype(np.float32)
+    _, out, _ = run(smooth, numbers_of(1, xflip=0.5), pixels)
+    np.testing.assert_allclose(out, smooth[:, :, ::-1], atol=0.03)
+    _, out, _ = run(smooth, numbers_of(1, rotate90=0.5), pixels)
+    np.testing.assert_allclose(out, smooth[:, ::-1, ::-1], atol=0.1)
+
+
+def test_colour_keeps_alpha_and_the_mean_of_gray(rectangles):
+    """Alpha is no colour; hue and saturation do not change gray."""
+    pipeline = transforms.PIPELINES["bgc"]
+    numbers = numbers_of(2, hue=0.7, saturation=0.4)
+    _, out, _ = run(rectangles, numbers, pipeline)
+    np.testing.assert_array_equal(out[..., 3], rectangles[..., 3])
+    goldens.assert_close(out.mean(-1), rectangles.mean(-1), 1e-5)
+    assert np.abs(out - rectangles)[..., :3].max() > 0.1
+    _, out, _ = run(rectangles[..., :1], numbers, pipeline)
+    goldens.assert_close(out, rectangles[..., :1], 1e-5)
+
+
+def test_other_channels_are_refused(rectangles):
+    with pytest.raises(ValueError, match="2 channels; augmentation takes 1 "):
+        run(rectangles[..., :2], numbers_of(2, xflip=0.5), ALL)
+
+
+def test_small_images_are_not_filtered(rectangles):
+    numbers = numbers_of(2, imgfilter=np.zeros(4))
+    numbers.gates["imgfilter"] = jnp.zeros((2, 4))
+    with pytest.raises(ValueError, match="are 8 pixels .* take at least 22"):
+        run(rectangles, numbers, ALL)
+
+
+def test_how_often_transforms_happen():
+    """Each with the probability; the two rotations together have it too."""
+    shape, p = (4096, 2, 2, 3), 0.3
+    numbers = transforms.draw(jax.random.key(1), shape, ALL)
+    assert numbers.noise.shape == shape
+    amounts = transforms._amounts(numbers, shape[0], p, ALL)
+    amounts["turned"] = amounts.pop("rotate") != 0
+    amounts["turned"] |= amounts.pop("rotate_post") != 0
+    chances = {"xflip": p / 2, "lumaflip": p / 2, "rotate90": p * 3 / 4}
+    for name, amount in amounts.items():
+        per_image = np.reshape(amount != 0, (shape[0], -1)).astype(float)
+        deviation = np.sqrt(0.25 / shape[0])
+        chance = chances.get(name, p)
+        np.testing.assert_allclose(per_image.mean(0), chance, atol=5 * deviation)
+
+
+def test_a_transform_does_not_change_the_numbers_of_another():
+    few, many = (
+        transforms.draw(jax.random.key(2), (4, 2, 2, 3), transforms.PIPELINES[name])
+        for name in ("bg", "bgcfnc")
+    )
+    for name, value in few.values.items():
+        np.testing.assert_array_equal(value, many.values[name])
+        np.testing.assert_array_equal(few.gates[name], many.gates[name])
+    drawn = [np.ravel(x) for x in jax.tree.leaves((many.values, many.gates))]
+    drawn = np.concatenate(drawn)
+    assert len(np.unique(drawn)) == len(drawn)
+
+
+AUGMENTED = tiny.STYLEGAN2 | {
+    "training.augment": "bg",
+    "training.augment_probability": 0.25,
+}
+REALS, FAKES, BETWEEN = (
+    Stream.AUGMENT_REALS,
+    Stream.AUGMENT_FAKES,
+    Stream.AUGMENT_BETWEEN,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "streams"),
+    [
+        ({}, {"g_main": [FAKES], "d_main": [REALS, FAKES], "d_r1": [REALS]}),
+        (
+            {
+                "training.loss": "wgan",
+                "training.d_reg_interval": 0,
+                "training.path_length_weight": 0.0,
+            },
+            {"g_main": [FAKES], "d_main": [REALS, FAKES, BETWEEN]},
+        ),
+    ],
+)
+def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
+    """All that the discriminator sees is augmented, in every phase."""
+    e = tiny.experiment(AUGMENTED | changes)
+    networks = models.build(e.model, e.data, 0)
+    seen = []
+
+    def augmented(stream, images, probability, pipeline):
+        assert (probability, pipeline) == (0.25, transforms.PIPELINES["bg"])
+        seen.append(stream)
+        return images
+
+    monkeypatch.setattr(transforms, "augment", augmented)
+    phases = build_phases(e, *networks)
+    start = jax.eval_shape(
+        lambda: state.create(
+            *networks, step.build_optimizers(e), [p.name for p in phases], 0
+        )
+    )
+    for phase in phases:
+        seen.clear()
+
+        def objective(start, reals, phase=phase):
+            inputs = phases.Inputs(
+                state=start,
+                reals=reals,
+                labels=None,
+                fade=1.0,
+                resolution=8,
+                key=lambda s: s if s >= REALS else jax.random.key(s),
+                split=lambda x: x,
+            )
+            return phase.objective(start.params[phase.network], inputs)[0]
+
+        jax.eval_shape(objective, start, jax.ShapeDtypeStruct((8, 8, 8, 3), "float32"))
+        assert seen == streams.get(phase.name, [])
+
+
+SKIP = {
+    "data.resolution": 16,
+    "model.family": "stylegan2",
+    "model.g_architecture": "skip",
+    "model.d_architecture": "resnet",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"training.augment": "bgc"}, "must both be set, or 'none' and 0"),
+        ({"training.augment_probability": 0.1}, "must both be set, or 'none' and 0"),
+        (
+            {"training.augment": "bg", "training.augment_probability": 1.5},
+            r"augment_probability` \(=1.5\) must lie in \[0, 1\]",
+        ),
+        (
+            {"training.augment": "bgcf", "training.augment_probability": 0.5},
+            "of at least 22 pixels; these have 16; try 'bgc'",
+        ),
+        ({"training.augment": "cutout"}, "augment` .* must be one of"),
+        (
+            {
+                "training.augment": "bg",
+                "training.augment_probability": 0.5,
+                "model.family": "stylegan1",
+                "model.g_architecture": "growing",
+                "model.d_architecture": "growing",
+            },
+            "must be 'none' for growing networks",
+        ),
+    ],
+)
+def test_config_problems(changes, problem):
+    with pytest.raises(config.ConfigError, match=problem):
+        tiny.experiment(SKIP | changes)
+
+
+def test_every_pipeline_can_be_configured():
+    for name, pipeline in transforms.PIPELINES.items():
+        probability = float(pipeline != transforms.Pipeline())
+        changes = {
+            "data.resolution": 32,
+            "training.augment": name,
+            "training.augment_probability": probability,
+        }
+        tiny.experiment(SKIP | changes)
+    assert set(transforms.PIPELINES) == set(config.CHOICES["training.augment"])

@@ -1,0 +1,291 @@
+"""Nothing that is learned depends on the number of devices.
+
+Run as a program (`python -m tests.runtime.test_parallel <devices> <directory>`) it is
+the worker of its own tests, for the number of devices is fixed when JAX starts.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from stylegan_jax import config, models, rngs
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import phases, schedule, step
+from stylegan_jax.training import state as train_state
+from stylegan_jax.training.compilation import ProgramCache
+from stylegan_jax.training.phases import build_phases
+from tests.goldens import below
+from tests.parallel_runs import CONFIG, experiment, finish, flat, start
+
+DEVICES = 8
+BATCH_SIZE = 16
+LABEL_SIZE = 3
+ROUNDS, STEPS_PER_ROUND = 2, 2
+
+
+def stylegan2() -> config.Experiment:
+    """Every phase at every other step, in two rounds of accumulation."""
+    scope: dict = {}
+    exec(CONFIG, scope)
+    c = scope["get_config"]()
+    c.model.family = "stylegan2"
+    c.model.g_architecture, c.model.d_architecture = "skip", "resnet"
+    c.model.channel_base = 128
+    c.training.update(
+        batch_size=2 * BATCH_SIZE,
+        accumulation_rounds=2,
+        g_reg_interval=2,
+        d_reg_interval=2,
+        path_length_weight=2.0,
+        ema_rampup=0.05,
+    )
+    return config.parse(c)
+
+
+EXPERIMENTS = {
+    "stylegan1": experiment(batch_size=BATCH_SIZE, steps_per_round=STEPS_PER_ROUND),
+    "stylegan2": stylegan2(),
+}
+PHASES = {
+    "stylegan1": ("d_main", "g_main"),
+    "stylegan2": ("g_main", "g_path", "d_main", "d_r1"),
+}
+STAGE = {"stylegan1": 1, "stylegan2": 0}
+NETWORKS = {"d": "discriminator", "g": "generator"}
+
+
+def worker(devices: int, out: Path) -> None:
+    """Trains both families for a few steps; writes all numbers, and the programs."""
+    jax.config.update("jax_num_cpu_devices", devices)
+    here = parallel.data_parallel()
+    numbers = flat("draws", draws(here))
+    for family, e in EXPERIMENTS.items():
+        folder = out / family
+        folder.mkdir(parents=True)
+        results = train_a_little(e, schedule.stages(e)[STAGE[family]], here, folder)
+        numbers |= {f"{family}/{name}": value for name, value in results.items()}
+    np.savez(out / "numbers.npz", **numbers)
+
+
+def train_a_little(
+    e: config.Experiment, stage: schedule.Stage, here: parallel.Parallel, folder: Path
+) -> dict[str, np.ndarray]:
+    generator, discriminator = models.build(e.model, e.data, LABEL_SIZE)
+    phases = build_phases(e, generator, discriminator)
+    optimizer = step.build_optimizers(e)
+    names = [p.name for p in phases]
+    state = here.jit_replicated(
+        lambda: off_the_start(
+            train_state.create(generator, discriminator, optimizer, names, e.run.seed)
+        )
+    )()
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here.replicated),
+        state,
+    )
+    programs = ProgramCache(e, phases, here, abstract, LABEL_SIZE, lambda *_: None)
+    numbers: dict[str, np.ndarray] = flat("start", state.params)
+    random = np.random.RandomState(0)
+    compiled = programs.get(stage)
+    for name in names:
+        flops = compiled[name].cost_analysis()["flops"]
+        numbers[f"flops/{name}"] = np.asarray(flops)
+        (folder / f"{name}.hlo").write_text(compiled[name].as_text())
+    for i in range(ROUNDS * STEPS_PER_ROUND):
+        fade = np.float32(0.2 + 0.4 * (i // STEPS_PER_ROUND))
+        rate = np.float32(e.training.learning_rate)
+        fade, rate = here.replicate((fade, rate))
+        size = (stage.batch_size, stage.resolution, stage.resolution, 3)
+        images = random.randint(0, 256, size).astype(np.uint8)
+        labels = np.eye(LABEL_SIZE, dtype=np.float32)[
+            random.randint(0, LABEL_SIZE, stage.batch_size)
+        ]
+        batch = here.put_batch((images, labels))
+        for phase in phases:
+            if i % phase.interval == 0:
+                state, scalars = compiled[phase.name](state, *batch, fade, rate)
+                numbers |= flat(f"scalars/{i}", scalars)
+    programs.close()
+    return numbers | flat("state", state)
+
+
+def off_the_start(state: train_state.TrainState) -> train_state.TrainState:
+    """Moves the parameters to where no gradient is zero by construction.
+
+    At the very start the generator's input is constant in space, so the instance norm
+    after it removes the first bias: its gradient is zero but for rounding, and Adam
+    makes a full step of any gradient, however small. (The 1 / sqrt(1e-8) of that
+    instance norm also magnifies rounding ten thousand times.)
+    """
+    key = jax.random.key(1)
+    leaves, tree = jax.tree.flatten(state.params)
+    leaves = [
+        x + 0.5 * jax.random.normal(jax.random.fold_in(key, i), x.shape)
+        for i, x in enumerate(leaves)
+    ]
+    params = jax.tree.unflatten(tree, leaves)
+    if "input" in params["generator"]:
+        const = params["generator"]["input"]["const"]
+        params["generator"]["input"]["const"] = 2 * (const - 1)
+    return state.replace(params=params)
+
+
+def draws(here: parallel.Parallel) -> dict[str, jax.Array]:
+    """Random numbers as the training step draws them, split over the devices."""
+
+    def draw():
+        def key(stream):
+            return rngs.key(0, stream, 5, 1)
+
+        return {
+            "z": jax.random.normal(key(rngs.Stream.LATENT), (BATCH_SIZE, 8)),
+            "noise": jax.random.normal(key(rngs.Stream.NOISE), (BATCH_SIZE, 8, 8, 1)),
+            "mirror": jax.random.uniform(key(rngs.Stream.MIRROR), (BATCH_SIZE,)),
+            "cutoff": phases.mixing_cutoff(
+                key(rngs.Stream.MIXING_CUTOFF), BATCH_SIZE, 4, 0.9
+            ),
+        }
+
+    return jax.jit(draw, out_shardings=here.batched)()
+
+
+@pytest.fixture(scope="module")
+def one_and_eight(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
+    """The worker's numbers by device count."""
+    folder = tmp_path_factory.mktemp("devices")
+    command = [sys.executable, "-m", "tests.runtime.test_parallel"]
+    running = [
+        start([*command, str(n), str(folder / str(n))], folder / f"{n}.log")
+        for n in (1, DEVICES)
+    ]
+    finish(running)
+    out = {}
+    for n in (1, DEVICES):
+        with np.load(folder / str(n) / "numbers.npz") as data:
+            out[n] = dict(data)
+        for path in (folder / str(n)).glob("*/*.hlo"):
+            out[n][f"{path.parent.name}/hlo/{path.stem}"] = path.read_text()
+    return out
+
+
+def test_random_draws_do_not_depend_on_the_devices(one_and_eight):
+    one, eight = one_and_eight[1], one_and_eight[DEVICES]
+    names = [name for name in one if name.startswith("draws/")]
+    assert len(names) == 4
+    for name in names:
+        np.testing.assert_array_equal(one[name], eight[name], err_msg=name)
+        assert len(np.unique(one[name])) > 2, name
+
+
+@pytest.mark.parametrize("family", EXPERIMENTS)
+def test_training_does_not_depend_on_the_devices(one_and_eight, family):
+    one, eight = (below(one_and_eight[n], f"{family}/") for n in (1, DEVICES))
+    worst: dict[str, tuple[float, str]] = {}
+
+    def check(kind: str, name: str, relative: float, allowed: float) -> None:
+        worst[kind] = max(worst.get(kind, (0.0, "")), (relative, name))
+        assert relative <= allowed, (name, relative)
+
+    for name, value in one.items():
+        if not name.startswith(("scalars/", "state/")):
+            continue
+        difference = eight[name] - value
+        if name.startswith("scalars/"):
+            # Mean scores may be near zero by cancellation; single ones are about 1.
+            size = 1.0 if "score" in name else abs(value)
+            check("scalars", name, abs(difference) / size, 1e-5)
+        elif np.any(difference):
+            if ".optimizer" in name:  # squares, of which few hold most of the sum
+                check("optimizer", name, rms(difference) / rms(value), 1e-5)
+            else:
+                check("params", name, np.max(np.abs(difference)) / rms(value), 1e-5)
+    # A step is small beside a parameter, so hold the way gone to account too.
+    for name, before in below(one, "start/").items():
+        end = f"state/.params{name}"
+        moved = rms(one[end] - before)
+        assert moved > 1e-3, name  # the learning rate: one full step of Adam
+        check("way", name, rms(eight[end] - one[end]) / moved, 5e-4)
+    print("largest relative differences, 1 to 8 devices:", worst)
+
+
+@pytest.mark.parametrize("family", EXPERIMENTS)
+def test_work_is_split_and_only_sums_are_exchanged(one_and_eight, family):
+    """Gradients and the minibatch's statistics are summed; no activation travels."""
+    one, eight = (below(one_and_eight[n], f"{family}/") for n in (1, DEVICES))
+    for phase in PHASES[family]:
+        network = NETWORKS[phase[0]]
+        split = eight[f"flops/{phase}"] / one[f"flops/{phase}"]
+        assert split < 1.5 / DEVICES, (phase, split)
+
+        exchanged = collectives(eight[f"hlo/{phase}"])
+        assert {kind for kind, _ in exchanged} == {"all-reduce"}, exchanged
+        sizes = [size for _, size in exchanged]
+        params = [
+            x.size for name, x in one.items() if name.startswith(f"start/['{network}']")
+        ]
+        # Nine taps are summed as the 16 that they unfold to where they resample.
+        assert max(sizes) <= 16 / 9 * max(params), exchanged
+        if family == "stylegan1":  # whose phases have a use for every parameter
+            assert sum(sizes) >= sum(params)
+
+
+def collectives(hlo: str) -> list[tuple[str, int]]:
+    """(kind, elements) of everything that the devices of a program exchange."""
+    kinds = "all-reduce|all-gather|all-to-all|collective-[a-z]+|reduce-scatter|send"
+    out = []
+    for result, kind in re.findall(rf"= (.*?) ({kinds})(?:-start)?\(", hlo):
+        for dimensions in re.findall(r"\w\[([\d,]*)\]", result):
+            sizes = [int(d) for d in dimensions.split(",") if d]
+            out.append((kind, int(np.prod(sizes))))
+    return out
+
+
+def test_collectives_are_found():
+    hlo = """
+      %a = f32[2,4]{1,0} all-reduce(%b), channel_id=6
+      %c = (f32[3]{0}, f32[]) all-reduce(%d, %e), channel_id=7
+      ROOT %f = f32[16,8]{1,0} all-gather(%a), dimensions={0}
+      %g = f32[2,4]{1,0} add(%all-gather.1, %all-reduce.2)
+    """
+    assert collectives(hlo) == [
+        ("all-reduce", 8),
+        ("all-reduce", 3),
+        ("all-reduce", 1),
+        ("all-gather", 128),
+    ]
+
+
+@pytest.mark.parametrize(
+    "batch_size, remedy", [(30, "24 or 32"), (5, "8"), (12, "8 or 16")]
+)
+def test_batch_that_does_not_divide_is_refused(batch_size, remedy):
+    eight = parallel.Parallel(jax.sharding.AbstractMesh((8,), ("data",)))
+    eight.check_batch("training.batch_size", 16)
+    with pytest.raises(ValueError) as error:
+        eight.check_batch("training.batch_size", batch_size)
+    assert str(error.value) == (
+        f"`training.batch_size` (={batch_size}) must be divisible by the 8 devices; "
+        f"try {remedy}."
+    )
+
+
+def test_host_values_reach_the_devices():
+    here = parallel.data_parallel()
+    tree = {"a": np.float32(0.5), "b": np.arange(6, dtype=np.int32).reshape(2, 3)}
+    for put in (here.replicate, lambda t: here.put_batch({"b": t["b"]})):
+        for name, x in put(tree).items():
+            np.testing.assert_array_equal(np.asarray(x), tree[name])
+            assert x.dtype == tree[name].dtype
+    assert here.any_process(True)() and not here.any_process(False)()
+
+
+def rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
+
+
+if __name__ == "__main__":
+    worker(int(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,144 @@
+"""Processes that differ, are killed, or hang: the others notice, and say which."""
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stylegan_jax import workdir
+from stylegan_jax.checkpoint import CheckpointError
+from stylegan_jax.runtime import parallel
+from tests import tiny
+from tests.collective_worker import HEARTBEAT_SECONDS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Pair:
+    """Two workers."""
+
+    def __init__(self, folder: Path, mode: str):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        self._logs = [folder / f"{i}.log" for i in (0, 1)]
+        self.processes = []
+        for i in (0, 1):
+            with self._logs[i].open("w") as log:
+                command = ["-m", "tests.collective_worker", mode, port, str(i)]
+                process = subprocess.Popen(
+                    [sys.executable, *command], cwd=ROOT, stdout=log, stderr=log
+                )
+            self.processes.append(process)
+
+    def log(self, process: int) -> str:
+        return self._logs[process].read_text()
+
+    def wait_for(self, text: str) -> None:
+        """Until both have printed it."""
+        deadline = time.monotonic() + 120
+        while not all(text in self.log(i) for i in (0, 1)):
+            assert time.monotonic() < deadline, (self.log(0), self.log(1))
+            time.sleep(0.02)
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def start(tmp_path):
+    pairs = []
+
+    def make(mode: str) -> Pair:
+        pairs.append(Pair(tmp_path, mode))
+        return pairs[-1]
+
+    yield make
+    for pair in pairs:
+        pair.end()
+
+
+def test_processes_that_differ_are_told_in_what(start):
+    pair = start("differ")
+    pair.wait_for("error: the processes of this run differ")
+    for i in (0, 1):
+        assert "agreed" in pair.log(i)  # while they did
+        problems = pair.log(i).split("differ; ")[1].splitlines()[1:3]
+        assert problems == [
+            "  jax: '1.2.3' in process 0; 'a much longer version, of other bytes: "
+            "\u00e4\u00f6' in process 1",
+            "  data: 'seven images and 0' in process 0; 'seven images and 1' in "
+            "process 1",
+        ]
+        assert "Traceback" not in pair.log(i)
+        assert pair.processes[i].wait(60) == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_who_is_left_ends_within_the_heartbeat_and_says_who_is_gone(start, how):
+    """Killed: the collective fails. Stopped: it hangs."""
+    pair = start("forever")
+    pair.wait_for("agreed")
+    time.sleep(0.5)
+    pair.processes[1].send_signal(how)
+    gone = time.monotonic()
+    status = pair.processes[0].wait(60)
+    seconds = time.monotonic() - gone
+    print(f"the other one ended after {seconds:.1f} s")
+    assert status == -signal.SIGABRT
+    assert seconds < HEARTBEAT_SECONDS + 5
+    log = pair.log(0)
+    assert "Task 1 heartbeat timeout" in log or "stopped sending heartbeats):\n1" in log
+    if how == signal.SIGKILL:
+        assert "error: process 0 of 2 has lost another process of the run" in log
+        assert "start the same command in all processes: it resumes" in log
+    else:
+        assert "process 0 of 2 has been at the round from step 8 on for 1 s" in log
+        assert "start the same command again: it resumes" in log
+
+
+def test_differences_group_the_processes():
+    a, b, c = ({"jax": v, "flax": "1"} for v in ("0.10", "0.9", "0.10"))
+    assert parallel.differences([a, a]) == []
+    assert parallel.differences([a, b, c]) == [
+        "jax: '0.10' in processes 0, 2; '0.9' in process 1"
+    ]
+    assert parallel.differences([a, a | {"new": "x"}]) == [
+        "new: 'nothing' in process 0; 'x' in process 1"
+    ]
+
+
+def test_facts_hold_versions_settings_and_data_but_not_places():
+    data = workdir.DataInfo("folder x", 7, (), "abc")
+    facts = workdir.facts(tiny.experiment(), data)
+    assert {"python", "jax", "numpy", "model.family", "run.seed"} <= facts.keys()
+    assert facts["training.r1_gamma"] == "10.0"
+    assert facts["data"] == "7 images, fingerprint abc"
+    elsewhere = tiny.experiment({"data.path": "/elsewhere", "data.prefetch_batches": 9})
+    assert workdir.facts(elsewhere, data) == facts
+    other = tiny.experiment({"training.r1_gamma": 1.0})
+    assert parallel.differences([facts, workdir.facts(other, data)]) == [
+        "training.r1_gamma: '10.0' in process 0; '1.0' in process 1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"), [([32, 32], None), ([32, -1], "32, none"), ([16, 32], "16, 32")]
+)
+def test_a_workdir_that_is_not_shared_is_noticed(monkeypatch, seen, told):
+    monkeypatch.setattr(
+        parallel.Parallel, "all_rows", lambda here, row: np.array([*row, *seen[1:]])
+    )
+    expected = contextlib.nullcontext()
+    if told:
+        expected = pytest.raises(CheckpointError, match=f"their order: {told}; it has")
+    with expected:
+        workdir.check_shared(Path("runs/x"), seen[0], parallel.local())

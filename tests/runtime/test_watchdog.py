@@ -1,0 +1,49 @@
+"""Activities that do not end are reported, those that do are not."""
+
+import queue
+import time
+
+import pytest
+
+from stylegan_jax.runtime.watchdog import Watchdog
+
+
+@pytest.fixture
+def reports():
+    return queue.Queue()
+
+
+def test_reports_what_takes_too_long_again_and_again(reports):
+    dog = Watchdog(0.05, "process 1 of 2", reports.put)
+    dog.watch("the round from step 8 on")
+    first, second = reports.get(timeout=60), reports.get(timeout=60)
+    dog.close()
+    assert first.startswith(
+        "WARNING: process 1 of 2 has been at the round from step 8 on for 0 s "
+        "(`run.hang_report_seconds`=0.05)"
+    )
+    assert "start the same command again: it resumes" in first
+    assert second.startswith("WARNING: process 1 of 2 has been at the round")
+
+
+def test_what_ends_in_time_is_not_reported(reports):
+    dog = Watchdog(0.5, "process 0 of 1", reports.put)
+    for step in range(20):  # longer than the limit together, not each
+        dog.watch(f"step {step}")
+        time.sleep(0.05)
+    dog.watch(None)
+    time.sleep(0.7)
+    dog.watch("the last one")
+    dog.close()
+    assert reports.empty()
+
+
+def test_reports_to_stderr_by_itself(capsys):
+    dog = Watchdog(0.01, "process 0 of 1")
+    dog.watch("tick 3")
+    text, deadline = "", time.monotonic() + 60
+    while "tick 3" not in text and time.monotonic() < deadline:
+        time.sleep(0.01)
+        text += capsys.readouterr().err
+    dog.close()
+    assert "process 0 of 1 has been at tick 3" in text
