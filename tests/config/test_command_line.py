@@ -1,11 +1,11 @@
-"""The command line changes settings, and names those that are wrong."""
+"""The command line changes settings and reports those that are wrong."""
 
 import subprocess
 import sys
 
 import pytest
 
-from stylegan_jax.runtime import cli
+from stylegan_jax import config
 from tests.config.reading import ROOT, experiment, schema
 
 
@@ -37,7 +37,7 @@ def test_command_line_overrides(argument, section, field, value):
     assert getattr(getattr(e, section), field) == value
 
 
-def test_switches_can_be_written_short():
+def test_booleans_have_short_forms():
     assert not experiment("emoji", "--noconfig.data.mirror").data.mirror
     assert experiment("cifar10", "--config.data.conditional").data.conditional
 
@@ -53,15 +53,15 @@ def test_switches_can_be_written_short():
         ("--config.training.loss.x=1", "`training.loss` is a value"),
     ],
 )
-def test_unknown_overrides_are_named(argument, message):
-    [problem] = cli.unknown_overrides(["--workdir=x", argument])
+def test_unknown_overrides_are_reported(argument, message):
+    [problem] = config.unknown_overrides(["--workdir=x", argument])
     assert message in problem
 
 
-def test_known_overrides_pass():
+def test_known_overrides_are_accepted():
     arguments = [f"--config.{name}=1" for name in schema()]
     others = ["--config=configs/emoji.py", "--workdir=config.x=1", "--configs.a=1"]
-    assert cli.unknown_overrides(arguments + others) == []
+    assert config.unknown_overrides(arguments + others) == []
 
 
 def train(*arguments: str) -> subprocess.CompletedProcess:
@@ -100,14 +100,14 @@ def test_wrong_command_line_gives_one_message_and_no_run(tmp_path):
         (["--workdir=x", "more"], "unexpected arguments ['more']"),
     ],
 )
-def test_wrong_flags_are_hopeless(tmp_path, arguments, message):
+def test_wrong_flags_fail_permanently(tmp_path, arguments, message):
     done = train("--config=configs/emoji.py", *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_missing_config_file_is_named(tmp_path):
+def test_missing_config_file_is_reported(tmp_path):
     done = train("--config=configs/emojis.py", f"--workdir={tmp_path / 'run'}")
     assert done.returncode == 2
     assert done.stderr.startswith("error: The config file cannot be read")
