@@ -6,10 +6,10 @@ from absl import flags
 
 from stylegan_jax.config.parsing import ConfigError, key_error
 
-FLAGS = flags.FLAGS
 
-
-def parse_flags(argv: list[str]) -> list[str]:
+def parse_flags(
+    argv: list[str], flag_values: flags.FlagValues = flags.FLAGS
+) -> list[str]:
     """Parse a command line; for `app.run(flags_parser=parse_flags)`.
 
     `ml_collections.config_flags` applies the overrides. This function turns its
@@ -17,6 +17,7 @@ def parse_flags(argv: list[str]) -> list[str]:
 
     Args:
       argv: The name of the program and its arguments.
+      flag_values: The declared flags, among them `config`.
 
     Returns:
       The arguments that are not flags.
@@ -26,13 +27,14 @@ def parse_flags(argv: list[str]) -> list[str]:
         flag is unknown, missing or invalid.
     """
     # config_flags would stop at the first unknown setting, with an AttributeError.
-    arguments = FLAGS.read_flags_from_files(argv[1:], force_gnu=False)
+    arguments = flag_values.read_flags_from_files(argv[1:], force_gnu=False)
     problems = unknown_overrides(arguments)
     if problems:
         raise ConfigError("\n  ".join(["The command line is wrong:", *problems]))
     try:
-        remaining = FLAGS(argv)
-        FLAGS.config.lock()  # config_flags reports a missing file at the first use
+        remaining = flag_values(argv)
+        # config_flags reports a missing file when the config is first used.
+        flag_values.config.lock()
     except flags.Error as error:
         raise ConfigError(f"The command line is wrong: {error}") from error
     except BrokenPipeError:  # of `--help | head`
