@@ -27,7 +27,7 @@ from stylegan_jax.data import pipeline, sources
 from stylegan_jax.data.interface import Source
 from stylegan_jax.report import page
 from stylegan_jax.runtime import malloc, parallel, storage
-from stylegan_jax.runtime.cli import parse_flags, reporting_errors
+from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.logger import RunLogger, format_duration
 from stylegan_jax.runtime.stop_request import StopRequest
 from stylegan_jax.training import (
@@ -280,4 +280,4 @@ if __name__ == "__main__":
         permanent=(ValueError, loop.Diverged),
     )
     with compilation.exit_without_waiting(), errors:
-        app.run(main, flags_parser=parse_flags)
+        app.run(main, flags_parser=config.parse_flags)

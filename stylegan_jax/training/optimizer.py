@@ -21,6 +21,9 @@ import optax
 from stylegan_jax.config import Experiment
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR
 
+# Place of epsilon in the official code of each family.
+OFFICIAL_EPSILON = {"stylegan1": "tensorflow", "stylegan2": "pytorch"}
+
 
 def build_optimizers(e: Experiment) -> dict[str, optax.GradientTransformation]:
     """Build the optimizer of each network.
@@ -38,7 +41,7 @@ def build_optimizers(e: Experiment) -> dict[str, optax.GradientTransformation]:
                 e.training.adam_beta1 ** lazy_ratio(e, network),
                 e.training.adam_beta2 ** lazy_ratio(e, network),
                 e.training.adam_epsilon,
-                e.training.adam_epsilon_placement,
+                e.training.adam_epsilon_placement or OFFICIAL_EPSILON[e.model.family],
             ),
             optax.scale(relative_learning_rate(e, network)),
         )

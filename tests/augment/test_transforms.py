@@ -371,4 +371,6 @@ def test_every_pipeline_can_be_configured():
             "training.augment_probability": probability,
         }
         tiny.experiment(SKIP | changes)
-    assert set(transforms.PIPELINES) == set(config.CHOICES["training.augment"])
+    fields = {name: field for name, field, _ in config.fields(config.Experiment())}
+    choices = fields["training.augment"].metadata["choices"]
+    assert set(transforms.PIPELINES) == set(choices)
