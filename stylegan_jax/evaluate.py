@@ -39,7 +39,7 @@ from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.runtime import malloc, parallel, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.parallel import Parallel
-from stylegan_jax.runtime.progress_bar import LiveLine
+from stylegan_jax.runtime.progress_bar import ProgressBar
 
 FLAGS = flags.FLAGS
 HEARTBEAT_SECONDS = 100
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
     if problems:
         raise app.UsageError("\n  ".join(["the flags do not fit:", *problems]))
     metrics = table.find([name.strip() for name in FLAGS.metrics if name.strip()])
-    malloc.keep_freed_on_cpu()
+    malloc.keep_freed_memory_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
         parallel.initialize(
             FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id, HEARTBEAT_SECONDS
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> None:
     directory = storage.open_path(FLAGS.workdir or ".")
     out = storage.open_path(FLAGS.out) if FLAGS.out else directory / records.FILE
     _check_writable(out, devices)
-    live = LiveLine()
+    live = ProgressBar()
     asked = (of_workdir if FLAGS.workdir else of_folders)(metrics, devices)
     # Before networks are loaded, or even downloaded.
     requirements.check(asked, FLAGS.attributes is not None, FLAGS.features)

@@ -125,7 +125,7 @@ def test_two_processes_find_what_one_does_and_the_first_writes(run, tmp_path):
     assert rows(run / "metrics.jsonl")[2]["value"] == found[1]["value"]
     for process in start_both(*arguments, cache, of_second=("--seed=1",)):
         told = tiny.failure(process)
-        assert "the processes of this run differ" in told
+        assert "The processes of this run differ" in told
         assert "seed: '0' in process 0; '1' in process 1" in told
     assert len(rows(run / "metrics.jsonl")) == 3
 
