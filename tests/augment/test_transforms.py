@@ -315,7 +315,7 @@ def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
                 fade=1.0,
                 resolution=8,
                 key=lambda s: s if s >= REALS else jax.random.key(s),
-                split=lambda x: x,
+                shard_batch=lambda x: x,
             )
             return phase.objective(start.params[phase.network], inputs)[0]
 

@@ -170,7 +170,7 @@ def test_discriminator_phase(loss):
     after, scalars = s.update["d_main"](s.state, s.images, s.labels, s.fade, s.rate)
     np.testing.assert_allclose(scalars["d_main/loss"], value, rtol=1e-5)
     moments = jax.tree.map(lambda g: 0.01 * g**2, gradients)
-    assert_moments(after.optimizer["discriminator"].second, moments)
+    assert_moments(after.optimizer["discriminator"][0].nu, moments)
     chex.assert_trees_all_close(
         after.params["discriminator"], adam(before, gradients, s.rate), atol=2e-3
     )
@@ -206,7 +206,7 @@ def test_generator_phase_and_average():
     after, scalars = s.update["g_main"](d_after, s.images, s.labels, s.fade, s.rate)
     np.testing.assert_allclose(scalars["g_main/loss"], value, rtol=1e-5)
     moments = jax.tree.map(lambda g: 0.01 * g**2, gradients)
-    assert_moments(after.optimizer["generator"].second, moments)
+    assert_moments(after.optimizer["generator"][0].nu, moments)
     chex.assert_trees_all_close(after.w_avg, w_avg, atol=1e-6)
     chex.assert_trees_all_equal(after.ema, d_after.ema)
     assert (int(after.step), int(after.images_seen)) == (6, 1000 + BATCH)
