@@ -174,7 +174,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
             return None
         found = evaluator(
             devices.replicate_global(state.ema),
-            *(progress.resolution, progress.fade),
+            progress.lod,
             *(progress.images_seen, progress.step),
         )
         return found and loop.Judgement(found.score, found.alarm)

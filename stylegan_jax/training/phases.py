@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from stylegan_jax.augment import transforms
 from stylegan_jax.config import Experiment, Training
-from stylegan_jax.models import Discriminator, Generator
+from stylegan_jax.models import Discriminator, Generator, LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
 from stylegan_jax.rngs import Stream
 from stylegan_jax.training import losses
@@ -28,8 +28,7 @@ class Inputs:
       state: before the phase; its averages as the rounds before left them.
       reals: [B,R,R,C] in [-1,1], processed.
       labels: [B,label_size], or None for unconditional networks.
-      fade: share of the stage's resolution.
-      resolution: of the stage.
+      lod: the stage's resolution and its fade.
       key: gives the phase's key of a stream.
       split: asks for a batch to be split over the devices.
     """
@@ -37,8 +36,7 @@ class Inputs:
     state: TrainState
     reals: jax.Array
     labels: jax.Array | None
-    fade: jax.Array | float
-    resolution: int
+    lod: LevelOfDetail
     key: Callable[[Stream], jax.Array]
     split: Callable[[jax.Array], jax.Array]
 
@@ -224,7 +222,7 @@ class GANObjectives:
         return loss, LossAux({"r1_penalty": penalty}, {})
 
     def _shrink(self, inputs: Inputs) -> float:
-        return (inputs.resolution / self.discriminator.resolution) ** 2
+        return (inputs.lod.resolution / self.discriminator.resolution) ** 2
 
     def _styles(
         self, params: Any, inputs: Inputs, batch: int
@@ -243,7 +241,7 @@ class GANObjectives:
 
         ws = styles(Stream.LATENT)
         w_avg = update_w_avg(inputs.state.w_avg, ws, t.w_avg_beta)
-        layers = min(g.num_ws, 2 * (inputs.resolution.bit_length() - 2))
+        layers = min(g.num_ws, 2 * (inputs.lod.resolution.bit_length() - 2))
         if t.style_mixing_probability > 0 and layers > 1:
             key = inputs.key(Stream.MIXING_CUTOFF)
             cutoff = mixing_cutoff(key, batch, layers, t.style_mixing_probability)
@@ -255,8 +253,7 @@ class GANObjectives:
         return self.generator.apply(
             inputs.state.generator_variables(params),
             ws,
-            resolution=inputs.resolution,
-            fade=inputs.fade,
+            lod=inputs.lod,
             noise="random",
             method="synthesize",
             rngs={"noise": inputs.key(Stream.NOISE)},
@@ -275,7 +272,7 @@ class GANObjectives:
                 inputs.key(stream), images, t.augment_probability, pipeline
             )
             return self.discriminator.apply(
-                {"params": params}, images, inputs.labels, fade=inputs.fade
+                {"params": params}, images, inputs.labels, lod=inputs.lod
             )
 
         return score

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime.logger import format_duration
 from stylegan_jax.training.schedule import Stage
 
@@ -24,6 +25,11 @@ class Progress:
     tick_start_images: int = 0
     training_seconds: float = 0.0
     accumulation_rounds: int | None = None
+
+    @property
+    def lod(self) -> LevelOfDetail:
+        """The resolution and fade at which the generator is to be used."""
+        return LevelOfDetail(self.resolution, self.fade)
 
 
 def tick_line(

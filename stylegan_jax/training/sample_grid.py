@@ -52,13 +52,13 @@ class Grid:
             self._labels,
             truncation_psi=self._e.run.grid_truncation_psi,
         )
+        # A growing network draws all fades of a resolution with one program.
+        lod = progress.lod
         images = sampling.synthesize(
             self._generator,
             ema,
             ws,
-            resolution=progress.resolution,
-            fade=progress.fade,
-            any_fade=self._e.model.growing,
+            lod=lod.with_traced_fade() if self._e.model.growing else lod,
         )
         self._write("fakes", progress.images_seen, to_uint8(images))
 

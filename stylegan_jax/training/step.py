@@ -11,6 +11,7 @@ import optax
 
 from stylegan_jax import rngs
 from stylegan_jax.config import Experiment
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training.optimizer import scale_by_official_adam
 from stylegan_jax.training.phases import Inputs, Phase
@@ -100,7 +101,7 @@ def build_update(
         learning_rate: jax.Array,
     ) -> tuple[TrainState, Scalars]:
         step = state.step - int(index > clock)
-        stage_fade = fade if stage.fading else 1.0
+        lod = LevelOfDetail(stage.resolution, fade if stage.fading else 1.0)
         flip = None
         if e.data.mirror:  # the same for all phases of a step
             mirror = rngs.key(e.run.seed, rngs.Stream.MIRROR, step)
@@ -114,8 +115,7 @@ def build_update(
                 state=state.replace(**averages),
                 reals=reals,
                 labels=labels if labels.shape[1] else None,
-                fade=stage_fade,
-                resolution=stage.resolution,
+                lod=lod,
                 key=lambda stream: rngs.key(
                     e.run.seed, stream, step, index, round_index
                 ),
@@ -135,7 +135,7 @@ def build_update(
         averages, (gradients, scalars) = accumulate(
             one_round,
             {"w_avg": state.w_avg, "path_length_mean": state.path_length_mean},
-            process_reals(images_uint8, flip, stage_fade),
+            process_reals(images_uint8, flip, lod.fade),
             labels,
             rounds,
         )

@@ -11,9 +11,10 @@ from stylegan_jax import config, models
 from stylegan_jax.augment import transforms
 from stylegan_jax.layers.bands import band_filters
 from stylegan_jax.layers.warp import SYM6
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.rngs import Stream
 from stylegan_jax.training import state, step
-from stylegan_jax.training.phases import build_phases
+from stylegan_jax.training.phases import Inputs, build_phases
 from tests import goldens, tiny
 from tests.training.replay import percentile_numbers
 
@@ -313,12 +314,11 @@ def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
         seen.clear()
 
         def objective(start, reals, phase=phase):
-            inputs = phases.Inputs(
+            inputs = Inputs(
                 state=start,
                 reals=reals,
                 labels=None,
-                fade=1.0,
-                resolution=8,
+                lod=LevelOfDetail(8),
                 key=lambda s: s if s >= REALS else jax.random.key(s),
                 split=lambda x: x,
             )
