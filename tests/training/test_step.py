@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config, models, rngs
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles
 from stylegan_jax.rngs import Stream
 from stylegan_jax.runtime import parallel
@@ -58,6 +59,10 @@ class Setup:
     fade: float = 0.25
     rate: float = 0.01
 
+    @property
+    def lod(self):
+        return LevelOfDetail(self.stage.resolution, self.fade)
+
 
 def build(**training) -> Setup:
     e = experiment(**training)
@@ -98,8 +103,7 @@ def fakes(s: Setup, params, w_avg, phase: int):
     images = s.generator.apply(
         variables,
         mix_styles(first, second, cutoff),
-        resolution=8,
-        fade=s.fade,
+        s.lod,
         noise="random",
         method="synthesize",
         rngs={"noise": key(Stream.NOISE)},
@@ -148,7 +152,7 @@ def test_discriminator_phase(loss):
     def objective(params):
         def score(images):
             variables = {"params": params}
-            return s.discriminator.apply(variables, images, s.labels, fade=s.fade)
+            return s.discriminator.apply(variables, images, s.labels, s.lod)
 
         real, by_real = losses.scores_and_gradients(score, reals)
         fake, by_fake = losses.scores_and_gradients(score, made)
@@ -196,7 +200,10 @@ def test_generator_phase_and_average():
     def objective(params):
         images, w_avg = fakes(s, params, d_after.w_avg, 1)
         scores = s.discriminator.apply(
-            {"params": d_after.params["discriminator"]}, images, s.labels, fade=s.fade
+            {"params": d_after.params["discriminator"]},
+            images,
+            s.labels,
+            s.lod,
         )
         return jnp.mean(jax.nn.softplus(-scores)), w_avg
 
