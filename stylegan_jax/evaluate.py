@@ -168,7 +168,7 @@ def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> request.A
     )
 
 
-def _check_classes(reals: Source, trained: workdir.Trained) -> None:
+def _check_classes(reals: Source, trained: workdir.TrainedGenerator) -> None:
     """Raises ValueError if the classes of other reals are not those of the network.
 
     A conversion knows how many it has, but not their names.
@@ -190,7 +190,7 @@ def _check_classes(reals: Source, trained: workdir.Trained) -> None:
     )
 
 
-def real_source(trained: workdir.Trained) -> Source | None:
+def real_source(trained: workdir.TrainedGenerator) -> Source | None:
     """The real images of a run; None of a conversion, unless --data says where."""
     if FLAGS.data is not None:
         height, width = trained.generator.base_size

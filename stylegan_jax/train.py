@@ -99,7 +99,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     )
     label_size = workdir.label_size(e, info)
     devices.check_agreement(workdir.facts(e, info))
-    workdir.check(directory, e, info)
+    workdir.check_resumable(directory, e, info)
     use_compilation_cache(e.run.compilation_cache)
 
     # Networks, phases, optimizers; checkpoints or networks to start from.
@@ -118,7 +118,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
 
     # Logs, programs, evaluation.
     if devices.is_main:
-        workdir.write(directory, e, info)
+        workdir.write_description(directory, e, info)
     logger = RunLogger(directory, devices.is_main)
     programs = ProgramCache(
         training,

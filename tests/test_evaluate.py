@@ -56,7 +56,7 @@ def run(tmp_path):
     meta = {"resolution": 16, "fade": 1.0, "step": 24}
     checkpoints.save(tiny.END, {"ema": ema}, meta)
     checkpoints.close()
-    workdir.write(directory, e, info)
+    workdir.write_description(directory, e, info)
     return directory
 
 
@@ -199,7 +199,9 @@ def stored(monkeypatch):
         e = tiny.experiment({"data.conditional": bool(classes)})
         size = len(classes)
         generator, _ = models.build(e.model, e.data, size)
-        trained = workdir.Trained(generator, {}, e, LevelOfDetail(16), classes, 0, step)
+        trained = workdir.TrainedGenerator(
+            generator, {}, e, LevelOfDetail(16), classes, 0, step
+        )
         flags = {"workdir": "runs/it", "step": None, "data": None, "seed": 0}
         flags |= {"fit": "exact", "mirror_reals": False, "truncation_psi": 1.0}
         flags |= {"noise": "random", "images": None}

@@ -10,7 +10,20 @@ With several processes, every process calls every method, and all of them see th
 directory.
 """
 
-from stylegan_jax.checkpoint.checkpoints import Checkpoints
+from typing import TYPE_CHECKING, Any
+
 from stylegan_jax.checkpoint.failures import CheckpointError
 
+if TYPE_CHECKING:
+    from stylegan_jax.checkpoint.checkpoints import Checkpoints
+
 __all__ = ["CheckpointError", "Checkpoints"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `Checkpoints` on first use, for Orbax is slow to import."""
+    if name != "Checkpoints":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from stylegan_jax.checkpoint import checkpoints
+
+    return checkpoints.Checkpoints

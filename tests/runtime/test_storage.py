@@ -69,15 +69,15 @@ def test_tensorflow_says_what_it_knows():
 def test_the_descriptions_of_a_run_are_in_the_bucket(bucket):
     run, e = storage.open_path("gs://b/run"), tiny.experiment()
     data = DataInfo("folder x", 7, ("a", "b"), "abc")
-    workdir.check(run, e, data)
-    workdir.write(run, e, data)
-    workdir.write(run, e, data)
+    workdir.check_resumable(run, e, data)
+    workdir.write_description(run, e, data)
+    workdir.write_description(run, e, data)
     assert config.load(bucket / "run" / "config.json") == e
     assert config.load("gs://b/run/config.json") == e
     assert workdir.load_data_info(run) == data
     assert len(json.loads((bucket / "run" / "environment.json").read_text())) == 2
     with pytest.raises(ValueError, match="gs://b/run holds a run with other settings"):
-        workdir.check(run, tiny.experiment({"training.r1_gamma": 1.0}), data)
+        workdir.check_resumable(run, tiny.experiment({"training.r1_gamma": 1.0}), data)
 
 
 def test_reports_are_uploaded_and_a_resumed_log_goes_on(bucket):
