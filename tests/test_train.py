@@ -299,14 +299,14 @@ def test_a_run_on_other_data_is_refused(finished, tmp_path):
     data = workdir.load_data_info(finished)
     other = workdir.DataInfo("folder x", 7, data.classes, "another fingerprint")
     with pytest.raises(ValueError, match="folder x with 7 images now") as error:
-        workdir.check(finished, e, other)
+        workdir.check_resumable(finished, e, other)
     assert "data.json" not in str(error.value)  # no doubt, these are others
     other = workdir.DataInfo("folder x", data.num_images, data.classes, "new")
     with pytest.raises(ValueError, match='put "new" as "fingerprint" into .*data.json'):
-        workdir.check(finished, e, other)
+        workdir.check_resumable(finished, e, other)
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(ValueError, match="checkpoints but no config.json"):
-        workdir.check(tmp_path, e, data)
+        workdir.check_resumable(tmp_path, e, data)
 
 
 # Not finite
