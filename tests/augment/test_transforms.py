@@ -15,6 +15,7 @@ from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.rngs import Stream
 from stylegan_jax.runtime import parallel
 from stylegan_jax.training import setup
+from stylegan_jax.training.phases import Inputs
 from tests import goldens, tiny
 from tests.training.replay import percentile_numbers
 
@@ -309,7 +310,7 @@ def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
         seen.clear()
 
         def objective(start, reals, phase=phase):
-            inputs = phases.Inputs(
+            inputs = Inputs(
                 state=start,
                 reals=reals,
                 labels=None,
