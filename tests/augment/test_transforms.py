@@ -14,8 +14,7 @@ from stylegan_jax.layers.warp import SYM6
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.rngs import Stream
 from stylegan_jax.runtime import parallel
-from stylegan_jax.training import setup
-from stylegan_jax.training.phases import Inputs
+from stylegan_jax.training import phases, setup
 from tests import goldens, tiny
 from tests.training.replay import percentile_numbers
 
@@ -310,7 +309,7 @@ def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
         seen.clear()
 
         def objective(start, reals, phase=phase):
-            inputs = Inputs(
+            inputs = phases.Inputs(
                 state=start,
                 reals=reals,
                 labels=None,
