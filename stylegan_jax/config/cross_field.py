@@ -14,7 +14,7 @@ def misfits(e: Experiment) -> Iterator[str]:
 def _images(e: Experiment) -> Iterator[str]:
     """How the real images are found."""
     d = e.data
-    if d.source not in ("builtin", "tfds") and d.path is None:
+    if d.source in ("folder", "zip", "prepared", "tfrecords") and d.path is None:
         yield f"`data.path` must name the images when `data.source` is {d.source!r}"
     if d.source == "tfds" and d.tfds_name is None:
         yield "`data.tfds_name` must name a data set when `data.source` is 'tfds'"

@@ -11,7 +11,8 @@ ByResolution = tuple[tuple[int, float], ...]
 class Data:
     """Where the real images come from."""
 
-    source: str = "builtin"  # builtin | tfds | folder | zip | prepared | tfrecords
+    # One of data.sources.SOURCES: builtin | tfds | folder | zip | prepared | tfrecords
+    source: str = "builtin"
     # folder: directory of images, searched recursively; zip: of images; prepared:
     # directory that `python -m stylegan_jax.prepare` made; tfrecords: directory with
     # NVIDIA's multi-resolution files

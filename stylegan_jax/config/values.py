@@ -12,7 +12,6 @@ from stylegan_jax.config.schema import (
 )
 
 CHOICES = {
-    "data.source": ("builtin", "tfds", "folder", "zip", "prepared", "tfrecords"),
     "data.channels": (1, 3, 4),
     "data.fit": ("exact", "crop"),
     "model.family": ("stylegan1", "stylegan2"),
