@@ -43,28 +43,26 @@ def open_records(path: Path) -> RawDataset:
       ValueError: the file is cut off or empty, or the labels cannot be used.
     """
     try:
-        ends = tfrecord.offsets(path)
+        reader = tfrecord.Reader([path])
     except ValueError as error:
         raise ValueError(
             f"{error}; copy it again, the file was cut off or is no TFRecord"
         ) from error
-    if len(ends) == 1:
+    if not len(reader):
         raise ValueError(f"{path} has no records")
 
     def read(index: int) -> np.ndarray:
         try:
-            return decode(
-                tfrecord.read_checked(path, *ends[index : index + 2].tolist())
-            )
+            return decode(reader.read_checked(index))
         except ValueError as error:
             raise InvalidImage(str(error)) from error
 
     return RawDataset(
         name=str(path),
-        names=tuple(f"record {index}" for index in range(len(ends) - 1)),
+        names=tuple(f"record {index}" for index in range(len(reader))),
         identity=identity([(path.name, path.stat().st_size)]),
         read=read,
-        own_labels=read_labels(path, len(ends) - 1),
+        own_labels=read_labels(path, len(reader)),
     )
 
 

@@ -1,9 +1,9 @@
 """TensorFlow Datasets: one split with random access, for training and for `prepare`.
 
-TFDS's own data sources (`builder.as_data_source`) serve where they can: they read only
-array_record, while TFDS prepares data sets as TFRecords by default; these are read by
-`tfrecord.Reader`. The images are not decoded by TFDS, whose data sources decode in
-Python, one image at a time, but inside `tf.data`, as those of all other sources.
+TFDS's own data sources (`builder.as_data_source`) serve where they can: they read
+array_record, but TFDS prepares data sets as TFRecords by default; these are read by
+`tfrecord.Reader`. Both give serialized examples, which are decoded inside `tf.data` like
+the images of all other sources.
 """
 
 import dataclasses
@@ -249,7 +249,7 @@ def _examples(
                     f"{error}; its split states more records. Prepare the data set "
                     "again"
                 ) from error
-            return count, reader.read, reader.place
+            return count, reader.read, reader.describe
         case "array_record":
             if importlib.util.find_spec("array_record") is None:
                 raise ValueError(

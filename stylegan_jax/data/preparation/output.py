@@ -106,20 +106,16 @@ def write_nvidia_zip(path: Path, folder: Path, info: dict) -> None:
         def add(name: str, content: bytes | str) -> None:
             archive.writestr(zipfile.ZipInfo(name, ZIP_DATE), content)
 
-        for shard in sorted(folder.glob("r*.tfrecord")):
-            ends = tfrecord.offsets(shard).tolist()
-            for begin, end in zip(ends[:-1], ends[1:], strict=True):
-                example = tensorflow().train.Example()
-                example.ParseFromString(tfrecord.read(shard, begin, end))
-                digits = f"{len(labels):08d}"
-                name = f"{digits[:5]}/img{digits}.png"
-                feature = example.features.feature
-                add(name, feature["image"].bytes_list.value[0])
-                label = feature["label"]
-                if info["label_vectors"]:
-                    labels.append((name, list(label.float_list.value)))
-                else:
-                    labels.append((name, *label.int64_list.value))
+        reader = tfrecord.Reader(sorted(folder.glob("r*.tfrecord")))
+        for index in range(len(reader)):
+            example = tensorflow().train.Example.FromString(reader.read(index))
+            name = f"{index:08d}"[:5] + f"/img{index:08d}.png"
+            add(name, example.features.feature["image"].bytes_list.value[0])
+            label = example.features.feature["label"]
+            if info["label_vectors"]:
+                labels.append((name, list(label.float_list.value)))
+            else:
+                labels.append((name, *label.int64_list.value))
         add(INFO, json.dumps(info, indent=1))
         content = {"labels": labels if info["classes"] else None}
         add(LABEL_FILE, json.dumps(content))

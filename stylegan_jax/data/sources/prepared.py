@@ -81,7 +81,7 @@ def open_prepared(data: config.Data) -> Source:
         name=f"prepared {data.path}",
         fingerprint=info["fingerprint"],
         load=loader(full),
-        describe=levels[full].place,
+        describe=levels[full].describe,
         check=check,
         levels={r: loader(r) for r in usable if r != full},
     )

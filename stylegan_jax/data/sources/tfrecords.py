@@ -56,7 +56,7 @@ def open_tfrecords(data: config.Data) -> Source:
         name=f"tfrecords {data.path}",
         fingerprint=_fingerprint(found, levels[min(levels)].reader, own),
         load=loader(full, spec),
-        describe=full.reader.place,
+        describe=full.reader.describe,
         check=check,
         levels={
             r: loader(level, ImageSpec((r, r), data.channels, "exact"))
