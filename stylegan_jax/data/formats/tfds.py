@@ -1,9 +1,9 @@
 """TensorFlow Datasets: one split with random access, for training and for `prepare`.
 
 TFDS's own data sources (`builder.as_data_source`) serve where they can: they read
-array_record, but TFDS prepares data sets as TFRecords by default; these are read by
-`tfrecord.Reader`. Both give serialized examples, which are decoded inside `tf.data` like
-the images of all other sources.
+array_record, but by default TFDS prepares data sets as TFRecords, which
+`tfrecord.Reader` reads. Both give serialized examples, which are decoded inside
+`tf.data` like the images of all other sources.
 """
 
 import dataclasses
