@@ -26,6 +26,7 @@ setup(
         "chex",
         "etils[epath]",
         "flax>=0.12",
+        "google-crc32c>=1.6,<2",  # checksums of TFRecords
         "importlib_resources",  # tensorflow-datasets needs it and does not say so
         "jax>=0.10",
         "ml-collections>=1.0",

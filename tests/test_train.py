@@ -109,7 +109,7 @@ def test_grids_are_drawn_at_every_tick(finished):
 
 def test_one_compilation_a_stage_and_ahead_of_it(tmp_path, monkeypatch):
     """The first grid of the first stage waits for the program of the second."""
-    draw = train.Grid.draw
+    draw = train.SampleGrid.draw
 
     def patient(grid, state, progress):
         draw(grid, state, progress)
@@ -118,7 +118,7 @@ def test_one_compilation_a_stage_and_ahead_of_it(tmp_path, monkeypatch):
             assert time.monotonic() < deadline, "was not compiled in the background"
             time.sleep(0.05)
 
-    monkeypatch.setattr(train.Grid, "draw", patient)
+    monkeypatch.setattr(train.SampleGrid, "draw", patient)
     train.train(tiny.experiment({"training.total_kimg": 0.128}), tmp_path)
     rows = tiny.log(tmp_path)
     compiled = tiny.events(tmp_path, "compiled")

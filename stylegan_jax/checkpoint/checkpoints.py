@@ -151,7 +151,10 @@ class Checkpoints:
         self._end_save()
 
     def restore(
-        self, templates: Mapping[str, PyTree], step: int | None = None
+        self,
+        templates: Mapping[str, PyTree],
+        step: int | None = None,
+        initial: Mapping[str, float] | None = None,
     ) -> tuple[int, dict[str, PyTree], dict]:
         """Read and verify the newest intact checkpoint, or that of a given step.
 
@@ -164,6 +167,8 @@ class Checkpoints:
           step: number of the checkpoint; None for the newest that is intact. Damaged
             ones are skipped with a warning, and the next save renames them to
             `<step>.damaged`.
+          initial: initial values, by "item/name", of arrays that earlier checkpoints
+            may lack, see `names.ADDED`.
 
         Returns:
           The step, the items named by `templates`, and the metadata.
@@ -175,7 +180,7 @@ class Checkpoints:
         """
         templates = {k: abstract(k, tree) for k, tree in templates.items()}
         found, (restored, meta), damaged = self._first_intact(
-            step, lambda candidate: self._read(candidate, templates)
+            step, lambda candidate: self._read(candidate, templates, initial or {})
         )
         self._damaged = damaged
         return found, restored, meta
@@ -364,7 +369,10 @@ class Checkpoints:
         return meta, integrity
 
     def _read(
-        self, step: int, templates: dict[str, PyTree]
+        self,
+        step: int,
+        templates: dict[str, PyTree],
+        initial: Mapping[str, float],
     ) -> tuple[dict[str, PyTree], dict]:
         """Return the items of a checkpoint in their templates, and the metadata."""
         meta, saved = self._read_json(step)
@@ -388,7 +396,7 @@ class Checkpoints:
             arrays = manager.stored_arrays(restored[item])
             _check_signature(item, signature(arrays), saved[item])
             renamed = {name: arrays[stored] for stored, name in names[item].items()}
-            filled[item] = fill_template(item, template, renamed)
+            filled[item] = fill_template(item, template, renamed, initial)
         return filled, meta
 
     def _describe(self, step: int) -> str:

@@ -23,7 +23,7 @@ TARGET = Path(__file__).resolve().parent / "emoji64.zip"
 
 
 def wanted(name: str) -> bool:
-    """Whether the entry `group/code-points.png` belongs in the data set."""
+    """True if the entry `group/code-points.png` belongs in the data set."""
     path = Path(name)
     return (
         path.suffix == ".png"

@@ -7,17 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylegan_jax.data.image_names import image_names
+from stylegan_jax.data.formats.folder import image_names
 from stylegan_jax.data.sources import folder as folder_source
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.data.sources.folder import END_BYTES
-from tests.data.sources.image_files import (
-    failure,
-    folder,
-    random_image,
-    read,
-    write_images,
-)
+from tests.data.opened import folder, open_failure, read
+from tests.data.raw_data import random_image, write_images
 
 
 def test_folder_is_sorted_and_labelled_by_subfolder(tmp_path):
@@ -66,7 +61,7 @@ def test_a_folder_is_listed_by_its_own_path_or_the_first_link(tmp_path):
 def test_folder_with_images_at_its_top_has_no_classes(tmp_path):
     write_images(tmp_path, ["a.png", "cat/b.png"])
     assert open_source(folder(tmp_path)).classes == ()
-    message = failure(folder(tmp_path, conditional=True))
+    message = open_failure(folder(tmp_path, conditional=True))
     assert "`data.conditional` is set, but folder" in message
     assert "has no class labels" in message
 
@@ -75,7 +70,7 @@ def test_folder_with_images_at_its_top_has_no_classes(tmp_path):
 def test_exact_refuses_other_sizes(tmp_path, size):
     write_images(tmp_path, ["ok.png"])
     write_images(tmp_path, [f"bad{i}.png" for i in range(7)], size=size)
-    message = failure(folder(tmp_path))
+    message = open_failure(folder(tmp_path))
     assert message.startswith("7 of the 8 images looked at in `data.path`")
     where = f"{tmp_path / 'bad0.png'} is {size[1]}x{size[0]} (height x width)"
     assert where + "; `data.fit`='exact' takes 16x16, or 2, 4, 8... times" in message
@@ -88,7 +83,7 @@ def test_exact_refuses_other_sizes(tmp_path, size):
 
 def test_crop_refuses_small_images(tmp_path):
     write_images(tmp_path, ["a.png"], size=(40, 12))
-    message = failure(folder(tmp_path, fit="crop"))
+    message = open_failure(folder(tmp_path, fit="crop"))
     assert "is 12x40 (height x width); `data.fit`='crop' takes images of" in message
     assert "of at least 16x16" in message
     assert "use `--config.data.resolution=8`, or remove these images" in message
@@ -97,17 +92,17 @@ def test_crop_refuses_small_images(tmp_path):
 def test_files_that_are_no_images_are_named(tmp_path):
     write_images(tmp_path, ["a.png"])
     (tmp_path / "b.png").write_text("hello")
-    message = failure(folder(tmp_path))
+    message = open_failure(folder(tmp_path))
     assert message.startswith("1 of the 2 images looked at")
     assert f"{tmp_path / 'b.png'} is not an image, or its header is" in message
     assert "remove or replace" in message
 
 
 def test_missing_and_empty_folders(tmp_path):
-    message = failure(folder(tmp_path / "gone"))
+    message = open_failure(folder(tmp_path / "gone"))
     assert f"`data.path` (={str(tmp_path / 'gone')!r}) is not a directory" in message
     (tmp_path / "readme.txt").write_text("no images here")
-    message = failure(folder(tmp_path))
+    message = open_failure(folder(tmp_path))
     assert "holds no images; files with the endings .bmp, .gif" in message
 
 
