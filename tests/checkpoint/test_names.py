@@ -45,6 +45,10 @@ def test_former_names_and_missing_arrays(tmp_path, mu):
     template = jax.tree.map(lambda x: x + 1, today)
     _, items, _ = checkpoints.restore({"training": template})
     assert_same(items["training"], today)
+    # Or the value that the caller gives.
+    given = {"training/augment_probability": 0.5}
+    _, items, _ = checkpoints.restore({"training": template}, initial=given)
+    assert float(items["training"]["augment_probability"]) == 0.5
 
 
 def test_names_of_today_are_found_as_they_are(tmp_path):
