@@ -69,7 +69,7 @@ def differences(a: nn.Module, b: nn.Module) -> dict[str, Any]:
 
 def _spelt_out(model: nn.Module) -> dict[str, Any]:
     """What defines a network, with all defaults that depend on other settings."""
-    alike = {"parent", "name", "dtype", "low_precision_resolutions"}
+    alike = {"parent", "name", "dtype", "low_precision_resolutions", "winograd"}
     settings = {
         f.name: getattr(model, f.name)
         for f in dataclasses.fields(model)

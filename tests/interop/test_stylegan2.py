@@ -13,7 +13,8 @@ from stylegan_jax import config, convert, interop, workdir
 from stylegan_jax.interop import stylegan2_tf, stylegan2_torch, stylegan2_variables
 from stylegan_jax.interop.network_files import read_networks
 from stylegan_jax.models import LevelOfDetail, stylegan1
-from stylegan_jax.sampling import images
+from stylegan_jax.sampling.synthesis import synthesize
+from stylegan_jax.sampling.truncation import truncated_styles
 from tests import goldens, tiny
 from tests.interop import official_pickle, stylegan2_goldens
 from tests.interop.stylegan2_goldens import (
@@ -145,13 +146,13 @@ def test_convert(name, tmp_path, capsys):
     assert_same(ours, goldens.below(arrays, "G_ema/"))
     if name == FILES[0]:
         with tiny.quick_compilation():
-            ws = images.styles(
+            ws = truncated_styles(
                 trained.generator,
                 trained.variables,
                 arrays["in/z"],
                 truncation_psi=0.7,
             )
-            drawn = images.synthesize(trained.generator, trained.variables, ws)
+            drawn = synthesize(trained.generator, trained.variables, ws)
         wanted = goldens.nhwc(arrays["out/img_G_ema_psi0.7_const"])
         assert np.abs(drawn - wanted).max() <= IMAGES * np.abs(wanted).max()
 
