@@ -9,9 +9,9 @@ import pytest
 from absl import flags
 
 from stylegan_jax import config, models, presets
-from stylegan_jax.training import schedule, step
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import schedule, setup
 from stylegan_jax.training import state as train_state
-from stylegan_jax.training.phases import build_phases
 from tests.config.reading import CONFIGS, ROOT, experiment, read
 
 # --- the experiments ---------------------------------------------------------------
@@ -31,7 +31,7 @@ def test_loads_and_survives_json(name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_batches_fit_the_devices_and_the_last_stage_is_full(name):
     e, devices = experiment(name), CONFIGS[name][1]
-    stages = schedule.stages(e)
+    stages = schedule.build_stages(e)
     rounds = e.training.accumulation_rounds
     assert [s.batch_size % (devices * rounds) for s in stages] == [0] * len(stages)
     first = e.training.initial_resolution if e.model.growing else e.data.resolution
@@ -54,12 +54,7 @@ def shapes(name: str, *arguments: str):
     """Return the shapes of the initial training state."""
     e = experiment(name, *arguments)
     label_size = 10 if e.data.conditional else 0
-    networks = models.build(e.model, e.data, label_size)
-    phases = tuple(phase.name for phase in build_phases(e, *networks))
-    optimizer = step.build_optimizers(e)
-    return jax.eval_shape(
-        lambda: train_state.create(*networks, optimizer, phases, e.run.seed)
-    )
+    return setup.build(e, parallel.local(), label_size).abstract_state
 
 
 def parameters(tree) -> int:
@@ -102,7 +97,7 @@ def test_cifar10_can_be_conditional():
 
 
 def test_ffhq_has_the_official_schedule():
-    stages = schedule.stages(experiment("ffhq"))
+    stages = schedule.build_stages(experiment("ffhq"))
     assert [s.resolution for s in stages] == [
         8,
         *(r for r in (16, 32, 64, 128, 256, 512, 1024) for _ in range(2)),

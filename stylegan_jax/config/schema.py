@@ -276,6 +276,13 @@ class Training:
         0.99, "Adam's decay of the second moment, nu.", rule=DECAY
     )
     adam_epsilon: float = setting(1e-8, "Adam's epsilon.", rule=POSITIVE)
+    adam_epsilon_placement: str | None = setting(
+        None,
+        "Place of Adam's epsilon: `tensorflow` adds it to the root of the second "
+        "moment before the bias correction, `pytorch` after it. None: as the official "
+        "code of the family does.",
+        choices=("tensorflow", "pytorch"),
+    )
     loss: str = setting(
         "logistic",
         "Adversarial loss: `logistic` (non-saturating), `wgan` (WGAN-GP) or `hinge`.",

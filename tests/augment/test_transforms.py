@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax import config, models
+from stylegan_jax import config
 from stylegan_jax.augment import transforms
 from stylegan_jax.layers.bands import band_filters
 from stylegan_jax.layers.warp import SYM6
 from stylegan_jax.rngs import Stream
-from stylegan_jax.training import state, step
-from stylegan_jax.training.phases import build_phases
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import phases, setup
 from tests import goldens, tiny
 from tests.training.replay import percentile_numbers
 
@@ -294,7 +294,6 @@ REALS, FAKES, BETWEEN = (
 def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
     """All that the discriminator sees is augmented, in every phase."""
     e = tiny.experiment(AUGMENTED | changes)
-    networks = models.build(e.model, e.data, 0)
     seen = []
 
     def augmented(stream, images, probability, pipeline):
@@ -303,13 +302,9 @@ def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
         return images
 
     monkeypatch.setattr(transforms, "augment", augmented)
-    phases = build_phases(e, *networks)
-    start = jax.eval_shape(
-        lambda: state.create(
-            *networks, step.build_optimizers(e), [p.name for p in phases], 0
-        )
-    )
-    for phase in phases:
+    training = setup.build(e, parallel.local())
+    start = training.abstract_state
+    for phase in training.phases:
         seen.clear()
 
         def objective(start, reals, phase=phase):

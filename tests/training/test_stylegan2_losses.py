@@ -7,7 +7,8 @@ import pytest
 
 from stylegan_jax import interop
 from stylegan_jax.augment import transforms
-from stylegan_jax.training import step
+from stylegan_jax.training import phases
+from stylegan_jax.training.optimizer import build_optimizers
 from stylegan_jax.training.phases import build_phases
 from tests import goldens, tiny
 from tests.training.replay import (
@@ -45,9 +46,9 @@ def test_objectives(name, monkeypatch):
             return percentile_numbers(shape, augmented["kwargs"], percentile)
 
         monkeypatch.setattr(transforms, "draw", draw)
-    phases = {p.name: tape.replay(p) for p in build_phases(e, *tape.networks(g, d))}
-    assert set(phases) == set(PHASES.values())
-    state = recording.state(networks, step.build_optimizers(e), list(phases))
+    replayed = {p.name: tape.replay(p) for p in build_phases(e, *tape.networks(g, d))}
+    assert set(replayed) == set(PHASES.values())
+    state = recording.state(networks, build_optimizers(e), list(replayed))
     common = {
         "real_c": arrays.get("in/real_c", np.zeros((8, 0))),
         "gen_c": arrays.get("in/gen_c", np.zeros((8, 0))),
@@ -62,7 +63,7 @@ def test_objectives(name, monkeypatch):
     def run(state, reals, labels):
         results = {}
         for official, name in PHASES.items():
-            phase = phases[name]
+            phase = replayed[name]
             inputs = phases.Inputs(
                 state=state,
                 reals=reals,
@@ -70,7 +71,7 @@ def test_objectives(name, monkeypatch):
                 fade=1.0,
                 resolution=16,
                 key=lambda stream: jax.random.key(0),
-                split=lambda x: x,
+                shard_batch=lambda x: x,
             )
 
             def objective(params, phase=phase, inputs=inputs):
@@ -91,9 +92,9 @@ def test_objectives(name, monkeypatch):
             for real, scores in tape.scores:
                 out["scores/real" if real else "scores/fake"] = scores
         if phase == "g_main":
-            out["G/loss"] = seen["g_logistic_nonsaturating"][1]
+            out["G/loss"] = seen["generator"][1]
         if phase == "d_main":
-            out["D/loss"] = seen["d_logistic"][1]
+            out["D/loss"] = seen["discriminator"][1]
         if phase == "g_path":
             (out["pl_grads"],), out["pl_lengths"] = seen["path_lengths"]
             out["pl_penalty"], _ = seen["path_length_penalty"][1]
