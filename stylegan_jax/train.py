@@ -162,7 +162,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
             return None
         found = evaluator(
             devices.replicate_global(state.ema),
-            *(now.resolution, now.fade),
+            now.lod,
             *(now.images_seen, now.step),
         )
         return found and loop.EvalResult(found.score, found.alarm)

@@ -175,7 +175,7 @@ def child(parent: subprocess.Popen, argument: str) -> int:
 
 def test_the_generator_of_two_processes_is_used_by_one(runs):
     trained = workdir.load_generator(runs.folder / "resumed")
-    assert trained.resolution == 8 and 0 < trained.fade < 1
+    assert trained.lod.resolution == 8 and 0 < trained.lod.fade < 1
     assert len(trained.classes) == trained.generator.label_size > 0
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from stylegan_jax.augment import transforms
 from stylegan_jax.config import Experiment, Training
-from stylegan_jax.models import Discriminator, Generator
+from stylegan_jax.models import Discriminator, Generator, LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
 from stylegan_jax.rngs import Stream
 from stylegan_jax.training import losses
@@ -30,8 +30,7 @@ class Inputs:
         them.
       reals: [B,H,W,C] float32 in [-1,1], see `step.process_reals`.
       labels: [B,label_size], or None for unconditional networks.
-      fade: weight of the stage's resolution against the one below, in [0,1].
-      resolution: of the stage.
+      lod: the stage's resolution and its fade.
       key: returns the phase's key of a stream.
       shard_batch: constrains a batch to be sharded over the devices.
     """
@@ -39,8 +38,7 @@ class Inputs:
     state: TrainState
     reals: jax.Array
     labels: jax.Array | None
-    fade: jax.Array | float
-    resolution: int
+    lod: LevelOfDetail
     key: Callable[[Stream], jax.Array]
     shard_batch: Callable[[jax.Array], jax.Array]
 
@@ -207,7 +205,7 @@ class GANObjectives:
         return loss, LossAux({"r1_penalty": penalty}, {})
 
     def _shrink(self, inputs: Inputs) -> float:
-        return (inputs.resolution / self._discriminator.resolution) ** 2
+        return (inputs.lod.resolution / self._discriminator.resolution) ** 2
 
     def _styles(
         self, params: Any, inputs: Inputs, batch: int
@@ -228,7 +226,7 @@ class GANObjectives:
 
         ws = styles(Stream.LATENT)
         w_avg = update_w_avg(inputs.state.w_avg, ws, t.w_avg_beta)
-        layers = min(g.num_ws, 2 * (inputs.resolution.bit_length() - 2))
+        layers = min(g.num_ws, 2 * (inputs.lod.resolution.bit_length() - 2))
         if t.style_mixing_probability > 0 and layers > 1:
             key = inputs.key(Stream.MIXING_CUTOFF)
             cutoff = mixing_cutoff(key, batch, layers, t.style_mixing_probability)
@@ -240,8 +238,7 @@ class GANObjectives:
         return self._generator.apply(
             inputs.state.generator_variables(params),
             ws,
-            resolution=inputs.resolution,
-            fade=inputs.fade,
+            lod=inputs.lod,
             noise="random",
             method="synthesize",
             rngs={"noise": inputs.key(Stream.NOISE)},
@@ -261,7 +258,7 @@ class GANObjectives:
                 self._augmentations,
             )
             return self._discriminator.apply(
-                {"params": params}, images, inputs.labels, fade=inputs.fade
+                {"params": params}, images, inputs.labels, lod=inputs.lod
             )
 
         return score

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from stylegan_jax.data.interface import Source
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime.logger import RunLogger, format_duration
 from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.setup import Setup
@@ -37,6 +38,11 @@ class Progress:
     tick_start_images: int = 0
     training_seconds: float = 0.0
     accumulation_rounds: int | None = None
+
+    @property
+    def lod(self) -> LevelOfDetail:
+        """Level of detail at which the averaged generator is to be used."""
+        return LevelOfDetail(self.resolution, self.fade)
 
 
 def log_setup(logger: RunLogger, setup: Setup, source: Source) -> None:

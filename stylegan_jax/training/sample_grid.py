@@ -43,13 +43,13 @@ class SampleGrid:
             self._labels,
             truncation_psi=e.run.grid_truncation_psi,
         )
+        # A growing network draws all fades of a resolution with one program.
+        lod = progress.lod
         images = sampling.synthesize(
             generator,
             ema,
             ws,
-            resolution=progress.resolution,
-            fade=progress.fade,
-            any_fade=e.model.growing,
+            lod=lod.with_traced_fade() if e.model.growing else lod,
         )
         self._write("fakes", progress.images_seen, to_uint8(images))
 

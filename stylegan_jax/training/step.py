@@ -12,6 +12,7 @@ import optax
 from stylegan_jax import rngs
 from stylegan_jax.config import Experiment
 from stylegan_jax.layers.resample import downscale2d, upscale2d
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training.phases import Inputs
 from stylegan_jax.training.schedule import Stage
@@ -56,7 +57,7 @@ def build_update(
         learning_rate: jax.Array,
     ) -> tuple[TrainState, Scalars]:
         step = state.step - int(index > clock)
-        stage_fade = fade if stage.fading else 1.0
+        lod = LevelOfDetail(stage.resolution, fade if stage.fading else 1.0)
         params = state.params[phase.network]
 
         # Reals: all phases of a step mirror the same images.
@@ -64,7 +65,7 @@ def build_update(
         if e.data.mirror:
             key = rngs.key(e.run.seed, rngs.Stream.MIRROR, step)
             flip = jax.random.uniform(key, (stage.batch_size,)) >= 0.5
-        reals = process_reals(images_uint8, flip, stage_fade)
+        reals = process_reals(images_uint8, flip, lod.fade)
 
         # Gradients: the mean over the accumulation rounds.
         def one_round(averages: Averages, batch: tuple) -> tuple:
@@ -74,8 +75,7 @@ def build_update(
                 state=state.replace(**averages),
                 reals=reals,
                 labels=labels if labels.shape[1] else None,
-                fade=stage_fade,
-                resolution=stage.resolution,
+                lod=lod,
                 key=lambda stream: rngs.key(
                     e.run.seed, stream, step, index, round_index
                 ),

@@ -11,9 +11,10 @@ from stylegan_jax import config
 from stylegan_jax.augment import transforms
 from stylegan_jax.layers.bands import band_filters
 from stylegan_jax.layers.warp import SYM6
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.rngs import Stream
 from stylegan_jax.runtime import parallel
-from stylegan_jax.training import phases, setup
+from stylegan_jax.training import setup
 from tests import goldens, tiny
 from tests.training.replay import percentile_numbers
 
@@ -312,10 +313,9 @@ def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
                 state=start,
                 reals=reals,
                 labels=None,
-                fade=1.0,
-                resolution=8,
+                lod=LevelOfDetail(8),
                 key=lambda s: s if s >= REALS else jax.random.key(s),
-                split=lambda x: x,
+                shard_batch=lambda x: x,
             )
             return phase.objective(start.params[phase.network], inputs)[0]
 

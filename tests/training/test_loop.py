@@ -182,5 +182,5 @@ def test_rounds_chosen_anew_are_told(images_seen, before, told):
     assert dataclasses.asdict(progress)["accumulation_rounds"] == 1
     said = trainer._logger.lines
     assert len(said) == told
-    assert all("in 1 round(s) of accumulation" in line for line in said)
-    assert all("it was begun in 4" in line for line in said)
+    assert all("with 1 accumulation round(s)" in line for line in said)
+    assert all("it started with 4" in line for line in said)

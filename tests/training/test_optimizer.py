@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from stylegan_jax import interop
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.models.mapping import update_w_avg
 from stylegan_jax.training import losses
 from stylegan_jax.training.optimizer import scale_by_adam, scale_by_tensorflow_adam
@@ -100,19 +101,19 @@ def test_whole_iterations(file):
         averaged, "stylegan1", "generator", **common, **settings["G_kwargs"]
     )
     assert int(lod) == 0
-    fade = 1 - lod
+    lod = LevelOfDetail.from_scalar(lod, g.resolution)
     reals = jnp.asarray(goldens.nhwc(arrays["in/reals"]))
     adam = scale_by_tensorflow_adam(0.0, 0.99, 1e-8)
 
     def fakes(params, w_avg, z):
         variables = g_vars | {"params": params}
         ws = g.apply(variables, z, method="map")
-        images = g.apply(variables, ws, fade=fade, method="synthesize")
+        images = g.apply(variables, ws, lod, method="synthesize")
         return images, update_w_avg(w_avg, ws, 0.995)
 
     def d_loss(params, g_params, w_avg):
         images, w_avg = fakes(g_params, w_avg, arrays["in/z_D"])
-        score = lambda x: d.apply({"params": params}, x, fade=fade)  # noqa: E731
+        score = lambda x: d.apply({"params": params}, x, lod=lod)  # noqa: E731
         real, gradients = losses.scores_and_gradients(score, reals)
         penalty = losses.squared_norm_penalty(gradients, 1.0)
         loss = losses.d_logistic(real, score(images)) + 5.0 * penalty
@@ -120,7 +121,7 @@ def test_whole_iterations(file):
 
     def g_loss(params, d_params, w_avg):
         images, w_avg = fakes(params, w_avg, arrays["in/z_G"])
-        scores = d.apply({"params": d_params}, images, fade=fade)
+        scores = d.apply({"params": d_params}, images, lod=lod)
         return jnp.mean(losses.g_logistic_nonsaturating(scores)), w_avg
 
     d_step = jax.jit(jax.value_and_grad(d_loss, has_aux=True))

@@ -202,5 +202,5 @@ def test_lazy_adam():
         adam = optimizer.build_optimizers(e)[network]
         _, (moments, _) = adam.update(np.ones(1), adam.init(np.zeros(1)))
         assert moments.mu is None  # beta1 stays zero
-        effective = 1 - float(moments.second[0])
+        effective = 1 - float(moments.nu[0])
         assert effective == pytest.approx(row["effective_betas"][1], rel=1e-6)

@@ -7,9 +7,9 @@ import pytest
 
 from stylegan_jax import interop
 from stylegan_jax.augment import transforms
-from stylegan_jax.training import phases
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.training.optimizer import build_optimizers
-from stylegan_jax.training.phases import build_phases
+from stylegan_jax.training.phases import Inputs, build_phases
 from tests import goldens, tiny
 from tests.training.replay import (
     PHASES,
@@ -64,12 +64,11 @@ def test_objectives(name, monkeypatch):
         results = {}
         for official, name in PHASES.items():
             phase = replayed[name]
-            inputs = phases.Inputs(
+            inputs = Inputs(
                 state=state,
                 reals=reals,
                 labels=labels,
-                fade=1.0,
-                resolution=16,
+                lod=LevelOfDetail(16),
                 key=lambda stream: jax.random.key(0),
                 shard_batch=lambda x: x,
             )

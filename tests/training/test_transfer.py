@@ -197,7 +197,7 @@ def test_a_converted_generator_alone_serves_twice(tmp_path):
     assert not outcomes(plan, DISCRIMINATOR, LOADED)
     text = "\n".join(plan.table())
     assert "it has no discriminator; this run's keeps its initialization" in text
-    assert "it has only the averaged generator, which serves for both" in text
+    assert "it has only the averaged generator, which is used for both" in text
     generator, ema = after.params[GENERATOR], after.ema["params"]
     for a, b in zip(jax.tree.leaves(generator), jax.tree.leaves(ema), strict=True):
         assert a.unsafe_buffer_pointer() != b.unsafe_buffer_pointer()
