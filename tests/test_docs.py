@@ -83,41 +83,35 @@ def test_every_command_is_run_by_a_test_or_says_what_it_needs():
         assert f'"{module}"' in (ROOT / test).read_text()
 
 
+WRONG = [
+    ["stylegan_jax.generate", ["--workdir=x", "--out=y", "--sed=1"]],
+    ["stylegan_jax.train", ["--config=configs/emoji.py", "--workdir=x", "--a=1"]],
+    [
+        "stylegan_jax.train",
+        ["--config=configs/emoji.py", "--workdir=x", "--config.a=1"],
+    ],
+]
+
+
 def test_the_flags_of_every_command_parse():
-    programs = [c for c in COMMANDS if c.module and c.module not in ("pip", "build")]
-    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    right = [[c.module, c.words[3:]] for c in COMMANDS if c.module not in (None, "pip")]
     done = subprocess.run(
         [sys.executable, "-m", "tests.check_flags"],
-        input=json.dumps([(c.module, c.words[3:]) for c in programs]),
+        input=json.dumps(right + WRONG),
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env=environment,
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},
         timeout=300,
         check=True,
     )
     results = json.loads(done.stdout)
-    assert len(results) == len(programs)
-    for command, (status, output) in zip(programs, results, strict=True):
+    assert len(results) == len(right) + len(WRONG)
+    for command, (status, output) in zip(right, results, strict=False):
         assert status == 0, (command, output)
-
-
-def test_wrong_flags_would_be_noticed():
-    wrong = [
-        ["stylegan_jax.generate", ["--workdir=x", "--out=y", "--sed=1"]],
-        ["stylegan_jax.train", ["--config=configs/emoji.py", "--workdir=x", "--a=1"]],
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.check_flags"],
-        input=json.dumps(wrong),
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=300,
-        check=True,
-    )
-    for status, output in json.loads(done.stdout):
-        assert status != 0 and "Unknown command line flag" in output
+    for status, output in results[len(right) :]:
+        assert status != 0
+        assert "Unknown command line flag" in output or "unknown config key" in output
 
 
 def experiments_named() -> list[tuple[str, tuple[str, ...]]]:
@@ -150,7 +144,8 @@ def test_files_that_are_named_exist(page):
     missing = [
         name
         for name in {*links, *names} - IN_A_WORKDIR
-        if not any((place / name).exists() for place in places)
+        if not name.startswith("runs/")
+        and not any((place / name).exists() for place in places)
     ]
     assert missing == []
 
