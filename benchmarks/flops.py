@@ -15,7 +15,13 @@ import jax.numpy as jnp
 
 from stylegan_jax.config import Experiment
 from stylegan_jax.layers import linear
-from stylegan_jax.models import Discriminator, Generator, stylegan1, stylegan2
+from stylegan_jax.models import (
+    Discriminator,
+    Generator,
+    LevelOfDetail,
+    stylegan1,
+    stylegan2,
+)
 from stylegan_jax.training.schedule import Stage
 
 
@@ -76,7 +82,7 @@ def per_image(
     size = [n * resolution // 4 for n in generator.base_size]
     images = jax.ShapeDtypeStruct((1, *size, generator.image_channels), jnp.float32)
     return (
-        count(generator, g, z, labels, resolution=resolution, noise="none"),
+        count(generator, g, z, labels, LevelOfDetail(resolution), noise="none"),
         count(discriminator, d, images, labels),
     )
 

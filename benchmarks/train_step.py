@@ -25,14 +25,13 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from benchmarks import flops, matmul, operations
-from stylegan_jax import config, models
+from stylegan_jax import config
 from stylegan_jax.config import Experiment
 from stylegan_jax.runtime import malloc, parallel
-from stylegan_jax.training import phases, schedule, step
-from stylegan_jax.training import state as train_state
+from stylegan_jax.training import schedule, setup
 from stylegan_jax.training.compilation import ProgramCache
-from stylegan_jax.training.phases import build_phases
 from stylegan_jax.training.schedule import Stage
+from stylegan_jax.training.state import TrainState
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.")
 _RESOLUTION = flags.DEFINE_integer("resolution", None, "Of the stage; default: last.")
@@ -56,7 +55,7 @@ def main(argv: list[str]) -> None:
     del argv
     malloc.keep_freed_on_cpu()  # as `stylegan_jax.train` does
     e = config.parse(_CONFIG.value)
-    stages = {s.resolution: s for s in schedule.stages(e)}  # the last of each
+    stages = {s.resolution: s for s in schedule.build_stages(e)}  # the last of each
     resolution = _RESOLUTION.value or max(stages)
     if resolution not in stages:
         raise app.UsageError(
@@ -84,44 +83,29 @@ def compilation_cache(directory: str | None) -> Iterator[None]:
 
 @dataclasses.dataclass
 class Training:
-    """An experiment at a stage, ready to take steps on the devices that there are.
+    """An experiment at a stage, ready to take steps on the present devices.
 
     Attributes:
-      devices: see `parallel`.
-      networks: generator and discriminator.
-      phases: the recipe.
-      programs: of the phases, not compiled yet.
-      state: the first; updates take it.
-      arguments: what an update takes beside.
+      setup: the training.
+      programs: the programs of the phases, not compiled yet.
+      state: the current state, which updates donate.
+      arguments: the other arguments of an update.
     """
 
-    devices: parallel.Parallel
-    networks: tuple[models.Generator, models.Discriminator]
-    phases: tuple[phases.Phase, ...]
+    setup: setup.Setup
     programs: ProgramCache
-    state: train_state.TrainState
+    state: TrainState
     arguments: tuple
 
 
 def prepare(e: Experiment, stage: Stage, labels: int) -> Training:
     """Networks of `labels` classes with random weights, and a batch of noise."""
     devices = parallel.data_parallel(e.run.height_devices)
-    networks = models.build(e.model, e.data, labels)
-    phases = build_phases(e, *networks)
-    optimizers, names = step.build_optimizers(e), [p.name for p in phases]
-
-    def create() -> train_state.TrainState:
-        return train_state.create(*networks, optimizers, names, 0)
-
-    abstract = train_state.placed(
-        jax.eval_shape(create), devices, e.run.shard_optimizer
-    )
+    training = setup.build(e, devices, labels)
     return Training(
-        devices,
-        networks,
-        phases,
-        ProgramCache(e, phases, devices, abstract, labels, lambda *_: None),
-        jax.jit(create, out_shardings=train_state.shardings(abstract))(),
+        training,
+        ProgramCache(training),
+        training.create_state(),
         arguments(e, stage, labels, devices),
     )
 
@@ -131,7 +115,7 @@ def measure(
 ) -> dict[str, Any]:
     """Times every phase of a stage, and the matrix product, in turn."""
     training = prepare(e, stage, labels)
-    names = [p.name for p in training.phases]
+    names = training.setup.phase_names
     compiled, compile_seconds, cached_seconds = {}, {}, {}
     for seconds_of in (compile_seconds, cached_seconds):
         jax.clear_caches()  # but for that on disk
@@ -158,13 +142,14 @@ def measure(
             samples[name].append(run(name, counts[name]))
         rates.append(matmul.rate())
     matmul_rate = statistics.median(rates)
-    g, d = flops.per_image(*training.networks, stage.resolution)
+    networks = training.setup.generator, training.setup.discriminator
+    g, d = flops.per_image(*networks, stage.resolution)
     useful = flops.per_phase(e, stage, g, d)
-    intervals = {p.name: p.interval for p in training.phases}
+    intervals = {p.name: p.interval for p in training.setup.phases}
     figures = {
         "config": {"resolution": stage.resolution, "batch_size": stage.batch_size},
         "device": jax.devices()[0].device_kind,
-        "devices": training.devices.num_devices,
+        "devices": training.setup.parallel.num_devices,
         "jax": jax.__version__,
         "matmul_gflops": matmul_rate / 1e9,
         "forward_gflop_per_image": {"generator": g / 1e9, "discriminator": d / 1e9},
@@ -203,7 +188,7 @@ def measure(
 def profile(e: Experiment, stage: Stage, labels: int, phase: str) -> str:
     """The time of a phase by kind of operation, to read."""
     training = prepare(e, stage, labels)
-    names = [p.name for p in training.phases]
+    names = training.setup.phase_names
     if phase not in names:
         raise app.UsageError(f"--profile (={phase}) must be one of {names}")
     compiled = training.programs.lower(stage, names.index(phase)).compile()

@@ -21,12 +21,11 @@ import time
 import jax
 from absl import app, flags
 
-from stylegan_jax import config, models
+from stylegan_jax import config
 from stylegan_jax.runtime import parallel
-from stylegan_jax.training import schedule, step
+from stylegan_jax.training import setup
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
-from stylegan_jax.training.phases import build_phases
 
 FLAGS = flags.FLAGS
 PHASES = {"d_main": train_state.DISCRIMINATOR, "g_main": train_state.GENERATOR}
@@ -73,17 +72,10 @@ def collective_bytes(hlo: str) -> dict[str, int]:
 def measure(e: config.Experiment) -> dict[str, dict]:
     """What the programs of the phases hold, by phase, on all devices there are."""
     here = parallel.data_parallel()
-    networks = models.build(e.model, e.data, 0)
-    phases = build_phases(e, *networks)
-    names = [phase.name for phase in phases]
-    state = jax.eval_shape(
-        lambda: train_state.create(
-            *networks, step.build_optimizers(e), names, e.run.seed
-        )
-    )
-    state = train_state.placed(state, here, e.run.shard_optimizer)
-    cache = ProgramCache(e, phases, here, state, 0, lambda *_: None)
-    (stage,) = schedule.stages(e)
+    training = setup.build(e, here)
+    names, state = training.phase_names, training.abstract_state
+    cache = ProgramCache(training)
+    (stage,) = training.stages
     out = {}
     for phase, network in PHASES.items():
         start = time.monotonic()

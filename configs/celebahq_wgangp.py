@@ -1,13 +1,13 @@
-r"""StyleGAN on CelebA-HQ, 1024x1024, with WGAN-GP and drift.
+r"""StyleGAN on CelebA-HQ, 1024x1024, with the WGAN-GP loss and the drift penalty.
 
-Command (8 devices; fewer work if they divide the batch sizes and hold the images):
+Command (8 devices, or fewer if they divide the batch sizes and have the memory):
   python -m stylegan_jax.train --config=configs/celebahq_wgangp.py \
     --workdir=runs/celebahq --config.data.path=DIRECTORY_OF_THE_30000_IMAGES
 
-Cost: 6 days 14 hours on 8 Tesla V100, which the official README says of FFHQ with the
-  same networks and schedule but R1; not measured with this code. The paper lengthened
-  training from 12,000 to 25,000 kimg because of R1; with this loss
-  `--config.training.total_kimg=12000` may do.
+Cost: 6 days 14 hours on 8 Tesla V100 for FFHQ with the same networks and schedule but
+  R1, according to the official README; not measured with this code. The paper extended
+  training from 12,000 to 25,000 kimg because of R1; with this loss,
+  `--config.training.total_kimg=12000` may suffice.
 Expected: FID 5.17 (paper, Table 1, F; 5.06 without style mixing, E). Not measured with
   this code.
 Reference: Karras et al. 2019, section 2 and appendix C; official train.py, the lines
@@ -33,7 +33,7 @@ def get_config():
         (32, 64),
         (64, 32),
     )
-    # FFHQ's rates, but at most 0.002.
+    # FFHQ's learning rates, but at most 0.002.
     c.training.learning_rate = 0.001
     c.training.learning_rate_by_resolution = (
         (128, 0.0015),

@@ -1,13 +1,13 @@
-r"""StyleGAN on CIFAR-10, 32x32, by TFDS; unconditional, or conditional on the class.
+r"""StyleGAN on CIFAR-10 from TFDS, 32x32, unconditional or class-conditional.
 
 Command (1 to 8 devices):
   python -m stylegan_jax.train --config=configs/cifar10.py --workdir=runs/cifar10
   python -m stylegan_jax.train --config=configs/cifar10.py --workdir=runs/cifar10c \
     --config.data.conditional=True
 
-Cost: unknown; not measured. It is meant for one GPU.
-Expected: unknown; neither the paper nor we have a figure. The schedule and the weight
-  of R1 are our choice for small images and have not been tuned.
+Cost: not measured; meant for one GPU.
+Expected: not measured, nor in the paper. The schedule and the weight of R1 are our
+  choices for small images and have not been tuned.
 """
 
 from stylegan_jax import config
@@ -20,7 +20,7 @@ def get_config():
     c.data.resolution = 32
     c.data.mirror = True
 
-    # 8x8, 16x16 and 32x32 in five stages, at full resolution after 1,200 kimg.
+    # 8x8, 16x16 and 32x32 in five stages: full resolution after 1,200 kimg.
     c.training.total_kimg = 10000.0
     c.training.initial_resolution = 8
     c.training.stage_kimg = 300.0
@@ -28,7 +28,7 @@ def get_config():
     c.training.batch_size = 64
     c.training.batch_size_by_resolution = ((8, 128),)
     c.training.learning_rate = 0.001
-    # R1 sums over pixels: FFHQ's 10 is far too strong for a thousandth of them.
+    # R1 sums over pixels: FFHQ's 10 is far too strong for a thousandth of its pixels.
     c.training.r1_gamma = 0.1
 
     c.run.tick_kimg = 50.0

@@ -1,16 +1,17 @@
-"""StyleGAN on the emoji that come with the package, 32x32: the quickstart.
+"""The quickstart: StyleGAN on the emoji of the package, 32x32.
 
 Command (also `make quickstart`):
   python -m stylegan_jax.train --config=configs/emoji.py --workdir=runs/emoji
 
-Cost: under 20 minutes on two CPU cores, setting up included: it ends at 120 kimg or
-  after 17 minutes, and the same command goes on. The networks are far narrower than the
-  paper's.
-Expected: the pictures in README.md. Longer is better: the same command with
-  --config.training.total_kimg=1000 --config.run.time_limit_minutes=0 goes on.
+Cost: under 20 minutes on two CPU cores, including the setup. The run stops at 120 kimg
+  or after 17 minutes; the same command resumes it. The networks are much narrower than
+  the paper's.
+Expected: the pictures in README.md; longer training improves them:
+  --config.training.total_kimg=1000 --config.run.time_limit_minutes=0
 Metrics: `python -m stylegan_jax.evaluate --workdir=runs/emoji` at any time (SWD and
-  MS-SSIM, no download); or --config.evaluation.metrics=swd,msssim
-  --config.evaluation.every_kimg=40 --config.evaluation.images=512 while it trains.
+  MS-SSIM, without a download), or during training with
+  --config.evaluation.metrics=swd,msssim --config.evaluation.every_kimg=40
+  --config.evaluation.images=512
 """
 
 from stylegan_jax import config
@@ -28,21 +29,21 @@ def get_config():
     c.model.mapping_layers = 4
     c.model.channel_base = 512  # 32 channels at 32x32 ...
     c.model.channel_max = 64  # ... and 64 everywhere below
-    c.model.noise = False  # flat drawings: with noise inputs they were speckled
+    c.model.noise = False  # noise inputs speckle flat drawings
 
     c.training.initial_resolution = 4
-    # Small batches: more steps in the same time.
+    # A small batch takes more steps in the same time.
     c.training.stage_kimg = 10.0
     c.training.fade_kimg = 8.0
     c.training.total_kimg = 120.0
     c.training.batch_size = 8
     c.training.learning_rate = 0.002
     c.training.r1_gamma = 0.5
-    c.training.d_reg_interval = 8  # 13% faster than in every step (64 channels)
+    c.training.d_reg_interval = 8  # 13% faster than R1 in every step (64 channels)
     c.training.style_mixing_probability = 0.3
     c.training.ema_half_life_kimg = 4.0
 
-    c.run.share_programs = True  # 4 to compile, not 7
+    c.run.share_programs = True  # compile 4 programs instead of 7
     c.run.time_limit_minutes = 17.0
     c.run.tick_kimg = 4.0
     c.run.grid_rows = 6

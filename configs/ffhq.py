@@ -1,12 +1,12 @@
 r"""StyleGAN on FFHQ, 1024x1024: the official 8-GPU setting (Table 1, F).
 
-Command (8 devices; fewer work if they divide the batch sizes and hold the images):
+Command (8 devices, or fewer if they divide the batch sizes and have the memory):
   python -m stylegan_jax.train --config=configs/ffhq.py --workdir=runs/ffhq \
     --config.data.path=DIRECTORY_OF_THE_70000_IMAGES
 
-Cost: 6 days 14 hours on 8 Tesla V100, says the official README of its own code; not
-  measured with this code.
-Expected: FID 4.40 (paper, Table 1; 50,000 images, no truncation). Not measured with
+Cost: 6 days 14 hours on 8 Tesla V100 with the official code, according to its README;
+  not measured with this code.
+Expected: FID 4.40 (paper, Table 1; 50,000 images, no truncation); not measured with
   this code.
 Reference: Karras et al. 2019, section 2 and appendix C; official train.py.
 """
@@ -20,12 +20,12 @@ def get_config():
     c.data.resolution = 1024
     c.data.mirror = True
 
-    # Starting at 8x8, fifteen stages reach 1024x1024 after 8,400 of 25,000 kimg.
+    # 8x8 to 1024x1024 in fifteen stages: full resolution after 8,400 of 25,000 kimg.
     c.training.total_kimg = 25000.0
     c.training.initial_resolution = 8
     c.training.stage_kimg = 600.0
     c.training.fade_kimg = 600.0
-    c.training.batch_size = 32  # from 128x128 on: 4 images a device
+    c.training.batch_size = 32  # from 128x128 on: 4 images per device
     c.training.batch_size_by_resolution = (
         (4, 512),
         (8, 256),

@@ -1,15 +1,15 @@
-r"""StyleGAN on FFHQ at 256x256: a quarter of the side, the same recipe.
+r"""StyleGAN on FFHQ at 256x256, with the settings of configs/ffhq.py otherwise.
 
-Command (8 devices; fewer work if they divide the batch sizes and hold the images):
+Command (8 devices, or fewer if they divide the batch sizes and have the memory):
   python -m stylegan_jax.train --config=configs/ffhq256.py --workdir=runs/ffhq256 \
     --config.data.path=DIRECTORY_OF_THE_70000_IMAGES
-  Images of any larger size are resized while training; resizing them once beforehand
-  saves decoding the 1024x1024 ones again and again.
+  Larger images are resized during training; preparing them once with
+  `python -m stylegan_jax.prepare` saves decoding them in every epoch.
 
-Cost: 3 days 8 hours on 8 Tesla V100, says the official README of its own code; not
-  measured with this code.
-Expected: faces as those of configs/ffhq.py at a lower resolution. The paper gives no
-  FID at this size, and we have not measured one.
+Cost: 3 days 8 hours on 8 Tesla V100 with the official code, according to its README;
+  not measured with this code.
+Expected: faces like those of configs/ffhq.py at a lower resolution; the FID is neither
+  published nor measured with this code.
 Reference: Karras et al. 2019; official train.py, the line "-ffhq256".
 """
 
@@ -23,7 +23,7 @@ def get_config():
     c.data.fit = "crop"
     c.data.mirror = True
 
-    # Starting at 8x8, eleven stages reach 256x256 after 6,000 of 25,000 kimg.
+    # 8x8 to 256x256 in eleven stages: full resolution after 6,000 of 25,000 kimg.
     c.training.total_kimg = 25000.0
     c.training.initial_resolution = 8
     c.training.batch_size = 32

@@ -1,16 +1,16 @@
 r"""StyleGAN on LSUN Bedroom, 256x256.
 
-Command (8 devices; fewer work if they divide the batch sizes and hold the images):
+Command (8 devices, or fewer if they divide the batch sizes and have the memory):
   python -m stylegan_jax.train --config=configs/lsun_bedroom.py \
-    --workdir=runs/bedroom --config.data.tfds_data_dir=WHERE_TFDS_KEEPS_IT
-  Unless they are prepared in that directory, TFDS downloads the three million images at
-  the first start; unpacking them takes the package tensorflow-io, which is not among
-  our requirements. A folder of images works too:
-  `--config.data.source=folder --config.data.path=...`.
+    --workdir=runs/bedroom --config.data.tfds_data_dir=DIRECTORY_OF_TFDS
+  Unless that directory has the prepared data set, TFDS downloads the three million
+  images at the first start and needs the package tensorflow-io, which is not among our
+  requirements, to unpack them. A folder of images works, too:
+    --config.data.source=folder --config.data.path=DIRECTORY
 
-Cost: about 9 days on 8 Tesla V100: the 3 days 8 hours that the official README gives
-  for 256x256 and 25,000 kimg, times 70 / 25. An estimate; not measured with this code.
-Expected: FID 2.65 (paper, appendix E). Not measured with this code.
+Cost: about 9 days on 8 Tesla V100, an estimate: the 3 days 8 hours of the official
+  README for 256x256 and 25,000 kimg, times 70 / 25. Not measured with this code.
+Expected: FID 2.65 (paper, appendix E); not measured with this code.
 Reference: Karras et al. 2019, appendix E; official train.py, the line "-bedroom".
 """
 

@@ -1,14 +1,14 @@
-r"""StyleGAN2 on a folder of your own images, its settings chosen by size and devices.
+r"""StyleGAN2 on a folder of your own images; the resolution and devices set the rest.
 
-Command, with the resolution, an x and the number of devices after the colon:
+Command, with RESOLUTIONxDEVICES after the colon:
   python -m stylegan_jax.train --config=configs/stylegan2_auto.py:256x8 \
     --workdir=runs/mine --config.data.path=DIRECTORY_OF_IMAGES
-  From a network that has been trained before:
-    --config.training.transfer=ITS_WORKDIR --config.training.ema_rampup=0
+  Starting from a trained network:
+    --config.training.transfer=WORKDIR_OF_THE_NETWORK --config.training.ema_rampup=0
 
 Cost: not measured.
-Expected: a sensible start for most images, no more. Below some ten thousand images the
-  discriminator learns them by heart, for there is no augmentation but mirroring.
+Expected: a reasonable starting point for most data sets. With fewer than about ten
+  thousand images, the discriminator memorizes them: mirroring is the only augmentation.
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
   Data", appendix C; the preset "auto" (stylegan_jax/presets.py).
 """

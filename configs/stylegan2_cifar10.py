@@ -1,19 +1,19 @@
-r"""StyleGAN2 on CIFAR-10, 32x32: conditional, unconditional, or small.
+r"""StyleGAN2 on CIFAR-10, 32x32: conditional, unconditional or small.
 
-Command (1 or 2 devices), with one of cond, uncond, small after the colon:
+Command (1 or 2 devices), with cond, uncond or small after the colon:
   python -m stylegan_jax.train --config=configs/stylegan2_cifar10.py:cond \
     --workdir=runs/stylegan2-cifar10
-  Without TFDS, of a folder with one sub-folder of images per class:
+  Without TFDS, from a folder with one subfolder of images per class:
     --config.data.source=folder --config.data.path=DIRECTORY
-  The small one is cut for two CPU cores and conditional, too, unless told otherwise by
+  `small` is for two CPU cores; it is conditional unless
   `--config.data.conditional=False`.
 
-Cost: `small` 103 minutes for 240 kimg on two CPU cores that another run shared (50 to
-  52 images/s in good hours, 17 to 25 in bad ones); the others were not measured.
-Expected: `small` docs/stylegan2_cifar10.png (240 kimg). The others, with adaptive
-  augmentation, which this config lacks: the StyleGAN2-ADA paper has FID 2.92
-  unconditional and 2.42 conditional; without either 8.32 and 6.96 (its table of
-  CIFAR-10). Not trained by us.
+Cost: `small`: 103 minutes for 240 kimg on two CPU cores shared with another run (50 to
+  52 images/s at best, 17 to 25 at worst); the others were not measured.
+Expected: `small`: docs/stylegan2_cifar10.png (240 kimg). The others: FID 8.32
+  unconditional, 6.96 conditional without the adaptive augmentation, which this config
+  lacks; 2.92 and 2.42 with it (StyleGAN2-ADA paper, table of CIFAR-10). Not trained
+  with this code.
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
   Data"; the preset "cifar" (stylegan_jax/presets.py).
 """

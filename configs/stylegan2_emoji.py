@@ -1,13 +1,12 @@
-r"""StyleGAN2 on the emoji that come with the package, 32x32, cut for two CPU cores.
+r"""StyleGAN2 on the emoji of the package, 32x32, for two CPU cores.
 
 Command:
   python -m stylegan_jax.train --config=configs/stylegan2_emoji.py \
     --workdir=runs/stylegan2-emoji
   At 64x64: `--config.data.resolution=64 --config.training.r1_gamma=0.4`.
 
-Cost: 107 minutes for 233 kimg on two CPU cores that another run shared (45 to 48
-  images/s in good hours, 14 to 23 in bad ones). Everything is trained at
-  full resolution from the first step on.
+Cost: 107 minutes for 233 kimg on two CPU cores shared with another run (45 to 48
+  images/s at best, 14 to 23 at worst), at full resolution from the first step.
 Expected: docs/stylegan2_emoji.png (233 kimg).
 Reference: the preset "auto" (stylegan_jax/presets.py) with narrower networks.
 """
@@ -27,7 +26,7 @@ def get_config():
     c.model.channel_max = 64  # ... and 64 everywhere below
 
     c.training.total_kimg = 1000.0
-    c.training.r1_gamma = 0.1  # well above the rule of "auto" (0.0064): few images
+    c.training.r1_gamma = 0.1  # well above the 0.0064 of "auto": few images
 
     c.run.tick_kimg = 8.0
     c.run.grid_rows = 6

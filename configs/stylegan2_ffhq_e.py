@@ -1,12 +1,13 @@
-r"""StyleGAN2 on FFHQ, 1024x1024, with networks of StyleGAN's size (Table 1, E).
+r"""StyleGAN2 on FFHQ, 1024x1024, with networks of the size of StyleGAN's (Table 1, E).
 
-Command (8 devices; with fewer, `--config.training.accumulation_rounds=8` on one, say):
+Command (8 devices; on one, e.g., with `--config.training.accumulation_rounds=8`):
   python -m stylegan_jax.train --config=configs/stylegan2_ffhq_e.py \
     --workdir=runs/stylegan2-ffhq-e --config.data.path=DIRECTORY_OF_THE_70000_IMAGES
 
-Cost: 61 images/s on 8 Tesla V100 against 31 of the large networks, says the paper of
-  the official code: about 5 days. Not measured with this code.
-Expected: FID 3.31 (paper, Table 1; 50,000 images, no truncation). Not trained by us.
+Cost: about 5 days on 8 Tesla V100 with the official code: 61 images/s according to the
+  paper, 31 for the large networks. Not measured with this code.
+Expected: FID 3.31 (paper, Table 1; 50,000 images, no truncation); not trained with this
+  code.
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
   Table 1, E; the weight of R1 is that of the official run_training.py.
 """

@@ -1,22 +1,22 @@
 r"""The StyleGAN2 paper's Table 1: from StyleGAN to StyleGAN2, one change at a time.
 
-Command (8 devices), with one of the steps a, b, c, d, e, f after the colon:
+Command (8 devices), with a step from a to f after the colon:
   python -m stylegan_jax.train --config=configs/stylegan2_table1.py:b \
     --workdir=runs/stylegan2-b --config.data.path=DIRECTORY_OF_THE_70000_FFHQ_IMAGES
 
-  step                                                      FID of the paper on FFHQ
+  step                                                      FID on FFHQ in the paper
   a  StyleGAN; equals configs/ffhq.py                       4.40
   b  a + weight demodulation                                4.39
-  c  b + lazy regularisation                                4.38
-  d  c + path length regularisation                         4.34
+  c  b + lazy regularization                                4.38
+  d  c + path length regularization                         4.34
   e  d - growing, new G and D; configs/stylegan2_ffhq_e.py  3.31
   f  e + large networks; configs/stylegan2_ffhq.py          2.84
 
-Cost: on 8 Tesla V100 37 images/s for a, 61 for e and 31 for f, says the paper of the
-  official code: about 8, 5 and 9 days. Not measured with this code.
-Expected: the FIDs above (paper, Table 1). Not trained by us.
+Cost: about 8 days for a, 5 for e and 9 for f on 8 Tesla V100 with the official code:
+  37, 61 and 31 images/s according to the paper. Not measured with this code.
+Expected: the FIDs above (paper, Table 1); not trained with this code.
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
-  Table 1 and sections 2 to 4; steps b to d judge with StyleGAN's discriminator.
+  Table 1 and sections 2 to 4; steps b to d keep StyleGAN's discriminator.
 """
 
 import runpy
@@ -35,14 +35,14 @@ def get_config(step=None):
     return c
 
 
-# Config to begin with, and what a step changes in it.
+# Each step is another config and the settings to change in it.
 _DEMODULATION = {
     "model.family": "stylegan2",
-    "model.channel_base": 16384,  # the same channels: this family counts in c / R
+    "model.channel_base": 16384,  # the same widths: base / R channels in this family
 }
 _LAZY = _DEMODULATION | {
     "training.d_reg_interval": 16,
-    "training.g_reg_interval": 4,  # as yet of nothing; it shortens Adam's memory
+    "training.g_reg_interval": 4,  # no regularization yet, but shorter decays of Adam
 }
 _PATH_LENGTH = _LAZY | {"training.path_length_weight": 2.0}
 STEPS = {

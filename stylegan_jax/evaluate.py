@@ -147,8 +147,7 @@ def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> request.A
         name=FLAGS.workdir,
         generator=trained.generator,
         variables=devices.replicate(jax.device_get(trained.variables)),
-        resolution=trained.resolution,
-        fade=trained.fade,
+        lod=trained.lod,
     )
     fit = FLAGS.fit if FLAGS.data is not None else trained.experiment.data.fit
     return request.Asked(

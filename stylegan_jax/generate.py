@@ -39,8 +39,7 @@ def main(argv: list[str]) -> None:
         trained.generator,
         trained.variables,
         ws,
-        resolution=trained.resolution,
-        fade=trained.fade,
+        lod=trained.lod,
         noise=FLAGS.noise,
         batch_size=FLAGS.batch_size,
     )

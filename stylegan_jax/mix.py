@@ -44,8 +44,7 @@ def main(argv: list[str]) -> None:
             "middle": styles(FLAGS.middle_seeds),
             "fine": styles(FLAGS.fine_seeds),
         },
-        resolution=trained.resolution,
-        fade=trained.fade,
+        lod=trained.lod,
     )
     out = storage.open_path(FLAGS.out)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
-"""StyleGAN2's settings by resolution and number of devices.
+"""Presets of StyleGAN2 for a resolution and a number of devices.
 
     c = presets.auto(resolution=256, devices=8)
     c.data.source, c.data.path = "folder", "/path/to/images"
 
-`auto` scales a few numbers so that most data sets train well enough from the start;
-the other names are the settings of the papers. All of them are settings like any
-others: change what you know better afterwards.
+`auto` scales a few settings with the resolution and the devices, as a starting point
+for most data sets; the other presets are the settings of the papers. A preset only sets
+values: any of them can be changed afterwards.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
 Data" (StyleGAN2-ADA), appendix C; the numbers are those of the official PyTorch code.
@@ -21,19 +21,20 @@ from stylegan_jax import config
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """What one name stands for.
+    """Settings of one preset.
 
     Attributes:
-      devices: that the batch is meant for; with fewer it is accumulated.
-      batch_size: global.
-      channel_base: c / R channels at resolution R.
-      learning_rate: of both networks.
-      r1_gamma: weight of the gradient penalty.
-      ema_kimg: half-life of the averaged generator ...
-      ema_rampup: ... at most this share of the images seen; 0: no limit.
-      mapping_layers: of the generator's mapping network.
-      mbstd_group_size: in samples.
-      changes: by which the preset differs from all others.
+      devices: Number of devices that the batch size is meant for; on fewer devices,
+        gradients are accumulated.
+      batch_size: Global batch size in images.
+      channel_base: c of the c / R channels at resolution R.
+      learning_rate: Learning rate of both networks.
+      r1_gamma: Weight of R1, the gradient penalty on real images.
+      ema_kimg: Half-life of the averaged generator in thousands of images.
+      ema_rampup: Upper bound of the half-life as a share of the images seen; 0: none.
+      mapping_layers: Number of layers of the generator's mapping network.
+      mbstd_group_size: Group size of the minibatch standard deviation in images.
+      changes: Settings that only this preset changes, by `section.field`.
     """
 
     devices: int
@@ -54,7 +55,7 @@ _CIFAR = {
     "training.style_mixing_probability": 0.0,
     "model.d_architecture": "orig",
 }
-#        devices batch channels   rate  gamma  EMA ramp-up mapping group
+# Columns: devices, batch, channels, learning rate, gamma, EMA, ramp-up, mapping, group.
 PRESETS = {
     "stylegan2": Preset(8, 32, 32768, 0.002, 10.0, 10.0, 0.0, 8, 4),
     "paper256": Preset(8, 64, 16384, 0.0025, 1.0, 20.0, 0.0, 8, 8),
@@ -66,20 +67,20 @@ NAMES = ("auto", *PRESETS)
 
 
 def auto(resolution: int, devices: int = 1) -> ConfigDict:
-    """An experiment with settings scaled to the resolution and the devices."""
+    """Return an experiment with the preset `auto`; see `stylegan2`."""
     return stylegan2("auto", resolution, devices)
 
 
 def stylegan2(name: str, resolution: int, devices: int = 1) -> ConfigDict:
-    """An experiment with the settings of a name, for a config file to change.
+    """Return an experiment with the settings of a preset, for a config file to change.
 
     Args:
-      name: one of NAMES.
-      resolution: of the images.
-      devices: that it will run on, all hosts together.
+      name: One of NAMES.
+      resolution: Resolution of the images in pixels.
+      devices: Number of devices of the run, over all hosts.
 
     Raises:
-      ValueError: unknown name, or numbers that are no powers of two.
+      ValueError: The name is unknown, or a number is not a power of two.
     """
     c = config.base()
     c.data.resolution = resolution
@@ -88,9 +89,10 @@ def stylegan2(name: str, resolution: int, devices: int = 1) -> ConfigDict:
 
 
 def changes(name: str, resolution: int, devices: int = 1) -> dict[str, Any]:
-    """What `stylegan2` changes, as {"section.field": value}, for any ConfigDict.
+    """Return the settings of a preset as {"section.field": value}.
 
-    Apply it with `c.update_from_flattened_dict`.
+    Apply them to a ConfigDict with `c.update_from_flattened_dict`. The arguments and
+    errors are those of `stylegan2`.
     """
     if name not in NAMES:
         raise ValueError(f"the preset (={name!r}) must be one of {', '.join(NAMES)}")
@@ -100,8 +102,8 @@ def changes(name: str, resolution: int, devices: int = 1) -> dict[str, Any]:
         )
     if devices < 1 or devices & (devices - 1):
         raise ValueError(
-            f"the number of devices (={devices}) must be a power of two; for another "
-            "take the next lower one and set `training.batch_size` yourself"
+            f"the number of devices (={devices}) must be a power of two; otherwise "
+            "use the next lower power of two and set `training.batch_size` yourself"
         )
     p = PRESETS[name] if name in PRESETS else scaled(resolution, devices)
     return {
@@ -112,7 +114,7 @@ def changes(name: str, resolution: int, devices: int = 1) -> dict[str, Any]:
         "model.channel_base": p.channel_base,
         "model.channel_max": 512,
         "model.mbstd_group_size": p.mbstd_group_size,
-        # Nothing is in low precision before `model.dtype` is bfloat16.
+        # Without effect unless `model.dtype` is bfloat16.
         "model.low_precision_resolutions": 4,
         "model.conv_clamp": 256.0,
         "training.total_kimg": 25000.0,
@@ -134,8 +136,8 @@ def changes(name: str, resolution: int, devices: int = 1) -> dict[str, Any]:
 
 
 def scaled(resolution: int, devices: int) -> Preset:
-    """The preset "auto"."""
-    # A device holds 4096 / R images but no more than 32, and all together 64.
+    """Return the preset `auto` for a resolution and a number of devices."""
+    # At most 4096 / R and 32 images on a device, at most 64 in a batch.
     batch_size = min(devices * min(4096 // resolution, 32), 64)
     batch_size = max(batch_size, devices)
     return Preset(
@@ -143,7 +145,7 @@ def scaled(resolution: int, devices: int) -> Preset:
         batch_size=batch_size,
         channel_base=32768 if resolution >= 512 else 16384,
         learning_rate=0.002 if resolution >= 1024 else 0.0025,
-        # In proportion to the pixels, for R1 sums over them.
+        # R1 sums over the pixels, hence the square.
         r1_gamma=0.0002 * resolution**2 / batch_size,
         ema_kimg=batch_size * 10 / 32,
         ema_rampup=0.05,

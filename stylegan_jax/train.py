@@ -1,14 +1,14 @@
-"""Trains the networks of an experiment, or goes on where the run stopped.
+"""Train the networks of an experiment, or resume an interrupted run.
 
     python -m stylegan_jax.train --config=configs/emoji.py --workdir=runs/emoji
 
-Every setting can be changed on the command line:
+Every setting can be overridden on the command line:
 `--config.training.total_kimg=100`. The same command resumes an interrupted run.
 
-Exit status: 0 when the run has finished; that of `--stopped_status` (default 0) when a
-signal or its time limit stopped it, and it was saved; 2 when the same command would
-fail again (a wrong setting, other data, divergence); anything else is a failure that
-may have passed.
+Exit status: 0 if the run has finished; the value of `--stopped_status` (default 0) if a
+signal or its time limit stopped it and it was saved; 2 if the same command would fail
+again (a wrong setting, other data, divergence); any other status is a failure that may
+be temporary.
 """
 
 import os
@@ -20,40 +20,38 @@ from absl import app, flags
 from etils import epath
 from ml_collections import config_flags
 
-from stylegan_jax import config, models, workdir
+from stylegan_jax import config, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.config import Experiment
 from stylegan_jax.data import pipeline, sources
 from stylegan_jax.data.interface import Source
 from stylegan_jax.report import page
 from stylegan_jax.runtime import malloc, parallel, storage
-from stylegan_jax.runtime.cli import parse_flags, reporting_errors
+from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.logger import RunLogger, format_duration
-from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.runtime.stop_request import StopRequest
 from stylegan_jax.training import (
-    announcing,
-    leaving,
+    compilation,
     loop,
     memory,
+    progress,
     schedule,
-    step,
+    setup,
     transfer,
 )
-from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
 from stylegan_jax.training.evaluator import Evaluator
-from stylegan_jax.training.phases import build_phases
 from stylegan_jax.training.progress import Progress
-from stylegan_jax.training.sample_grid import Grid
+from stylegan_jax.training.sample_grid import SampleGrid
 from stylegan_jax.training.schedule import Stage
+from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import TrainState
 
 FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> int:
-    """Reads the flags and trains; returns the exit status."""
+    """Read the flags and train; return the exit status."""
     if len(argv) > 1:
         raise ValueError(f"unexpected arguments {argv[1:]}; settings are flags")
     e = config.parse(FLAGS.config)
@@ -67,30 +65,31 @@ def main(argv: list[str]) -> int:
         )
     with parallel.explaining_lost_processes(e.run.heartbeat_seconds):
         state = train(e, storage.open_path(FLAGS.workdir))
-        finished = int(state.images_seen) >= schedule.stages(e)[-1].end_images
-    return 0 if finished else FLAGS.stopped_status
+        end_images = schedule.build_stages(e)[-1].end_images
+    return 0 if int(state.images_seen) >= end_images else FLAGS.stopped_status
 
 
 def train(e: Experiment, directory: epath.Path) -> TrainState:
-    """Trains an experiment in a directory, to the end, a signal or its time limit.
+    """Train an experiment in a directory, to its end, a signal or its time limit.
 
     Args:
       e: the experiment.
-      directory: where the run lives, on disk or in a bucket; a run of the same
+      directory: directory of the run, on disk or in a bucket. A run of the same
         experiment is resumed.
 
     Returns:
       The last state.
 
     Raises:
-      ValueError: the experiment does not fit the data, the devices or the directory.
-      training.loop.Diverged: too many updates in a row were not finite.
-      CheckpointError: no checkpoint can be read, or the last one not be written.
+      ValueError: if the experiment does not fit the data, the devices or the directory.
+      training.loop.Diverged: if too many consecutive updates were not finite.
+      CheckpointError: if no checkpoint can be read, or the last cannot be written.
     """
     stop = StopRequest(e.run.time_limit_minutes)
+
+    # Devices, data and directory must fit the experiment.
     devices = parallel.data_parallel(e.run.height_devices)
-    stages = schedule.stages(e)
-    for stage in stages:
+    for stage in schedule.build_stages(e):
         name = "training.batch_size at {}x{}".format(*stage.size)
         rounds = e.training.accumulation_rounds or 1
         devices.check_batch(name, stage.batch_size, rounds)
@@ -98,25 +97,13 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     info = workdir.DataInfo(
         source.name, source.num_images, source.classes, source.fingerprint
     )
-    labels = workdir.label_size(e, info)
+    label_size = workdir.label_size(e, info)
     devices.check_agreement(workdir.facts(e, info))
     workdir.check(directory, e, info)
     use_compilation_cache(e.run.compilation_cache)
 
-    generator, discriminator = models.build(e.model, e.data, labels)
-    phases = build_phases(e, generator, discriminator)
-    optimizers = step.build_optimizers(e)
-
-    def create() -> TrainState:
-        names = [phase.name for phase in phases]
-        return train_state.create(
-            generator, discriminator, optimizers, names, e.run.seed
-        )
-
-    abstract = train_state.placed(
-        jax.eval_shape(create), devices, e.run.shard_optimizer
-    )
-    placement = train_state.shardings(abstract)
+    # Networks, phases, optimizers; checkpoints or networks to start from.
+    training = setup.build(e, devices, label_size)
     checkpoints = workdir.open_checkpoints(
         directory,
         e.run.keep_checkpoints,
@@ -125,85 +112,86 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     )
     newest = checkpoints.latest_step()
     workdir.check_shared(directory, newest, devices)
-    fresh = newest is None
     transferred = None
-    if fresh and e.training.transfer is not None:
-        transferred = transfer.plan(e.training.transfer, abstract)
+    if newest is None and e.training.transfer is not None:
+        transferred = transfer.plan(e.training.transfer, training.abstract_state)
+
+    # Logs, programs, evaluation.
     if devices.is_main:
         workdir.write(directory, e, info)
     logger = RunLogger(directory, devices.is_main)
     programs = ProgramCache(
-        e,
-        phases,
-        devices,
-        abstract,
-        labels,
+        training,
         lambda stage, seconds: logger.event(
             "compiled", stage=stage.name, seconds=seconds
         ),
         memory.budget(e, devices, logger.line),
     )
-    announcing.describe(logger, e, source, abstract, devices, stages)
+    progress.log_setup(logger, training, source)
     evaluator = None
     if e.evaluation.metrics:
         evaluator = Evaluator(
-            *(e, generator, source, devices, logger, directory),
+            *(e, training.generator, source, devices, logger, directory),
             images_seen=newest or 0,
         )
-    if fresh:
-        state = jax.jit(create, out_shardings=placement)()
-        progress = Progress(stages[0].resolution)
-        if transferred is not None:
-            state = devices.reshard(transferred.load(state), placement)
-            announcing.report_transfer(logger, transferred)
-            transferred = None  # its arrays take memory
-    else:
-        state, progress = loop.restore(checkpoints, abstract)
-        logger.line(f"resuming at {progress.images_seen / 1000:g} kimg")
-    logger.event("start", images_seen=progress.images_seen)
-    ahead = [s for s in stages if progress.images_seen < s.end_images]
-    if ahead:
-        programs.prepare(ahead[0])
-    grid = Grid(e, generator, source, labels, devices, logger)
-    if progress.images_seen == 0:
-        grid.draw_reals()
-        grid.draw(state, progress)
 
-    def evaluate(state: TrainState, progress: Progress) -> loop.Judgement | None:
+    # State: new, transferred or restored.
+    if newest is None:
+        state, now = training.create_state(), Progress(training.stages[0].resolution)
+        if transferred is not None:
+            state = transferred.load(state)
+            state = devices.reshard(state, training.state_shardings)
+            transferred.log(logger)
+            transferred = None  # free the memory of its arrays
+    else:
+        state, now = loop.restore(checkpoints, training.abstract_state)
+        logger.line(f"resuming at {now.images_seen / 1000:g} kimg")
+    logger.event("start", images_seen=now.images_seen)
+
+    # Start to compile the current stage while the first grids are drawn.
+    stages_left = [s for s in training.stages if now.images_seen < s.end_images]
+    if stages_left:
+        programs.prepare(stages_left[0])
+    grid = SampleGrid(training, source, logger)
+    if now.images_seen == 0:
+        grid.draw_reals()
+        grid.draw(state, now)
+
+    def evaluate(state: TrainState, now: Progress) -> loop.EvalResult | None:
         if evaluator is None:
             return None
         found = evaluator(
             devices.replicate_global(state.ema),
-            *(progress.resolution, progress.fade),
-            *(progress.images_seen, progress.step),
+            now.lod,
+            *(now.images_seen, now.step),
         )
-        return found and loop.Judgement(found.score, found.alarm)
+        return found and loop.EvalResult(found.score, found.alarm)
 
+    # The loop, and the report at its end.
     hooks = loop.Hooks(
-        batches=lambda stage, start: batches(e, source, labels, devices, stage, start),
+        batches=lambda stage, start: batches(training, source, stage, start),
         on_tick=grid.draw,
         evaluate=evaluate,
-        stage_cost=lambda resolution: schedule.stage_cost(generator, resolution),
+        stage_cost=lambda resolution: schedule.stage_cost(
+            training.generator, resolution
+        ),
     )
     trainer = loop.Loop(
-        e,
-        phases=phases,
-        stages=stages,
+        training,
         programs=programs,
         hooks=hooks,
-        parallel=devices,
         checkpoints=checkpoints,
         logger=logger,
         stop=stop,
     )
     try:
         with stop.signals_heard():
-            state = trainer.run(state, progress)
-        left = progress.images_seen < stages[-1].end_images
-        how = f"stopped by {stop.reason}" if left else "finished"
+            state = trainer.run(state, now)
+        is_done = now.images_seen >= training.stages[-1].end_images
+        how = "finished" if is_done else f"stopped by {stop.reason}"
         logger.line(
-            f"{how} at {progress.images_seen / 1000:g} kimg after "
-            f"{format_duration(progress.training_seconds)} of training; saved in "
+            f"{how} at {now.images_seen / 1000:g} kimg after "
+            f"{format_duration(now.training_seconds)} of training; saved in "
             f"{directory / 'checkpoints'}"
         )
         if devices.is_main:
@@ -213,20 +201,16 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         try:
             checkpoints.close()
         finally:
-            logger.event("end", images_seen=progress.images_seen)
+            logger.event("end", images_seen=now.images_seen)
             logger.close()
     return state
 
 
 def batches(
-    e: Experiment,
-    source: Source,
-    label_size: int,
-    devices: Parallel,
-    stage: Stage,
-    start_images: int,
+    training: Setup, source: Source, stage: Stage, start_images: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """This process's batches of a stage from a position on."""
+    """Return this process's batches of a stage from a position of the clock on."""
+    e, devices = training.experiment, training.parallel
     iterator = pipeline.batches(
         source,
         resolution=stage.resolution,
@@ -237,11 +221,12 @@ def batches(
         process_count=devices.process_count,
         prefetch_batches=e.data.prefetch_batches,
     )
+    label_size = training.label_size
     return ((images, labels[:, :label_size]) for images, labels in iterator)
 
 
 def use_compilation_cache(directory: str | None) -> None:
-    """Keeps compiled programs on disk, where a resumed run finds them."""
+    """Keep compiled programs on disk, where a resumed run finds them."""
     if directory is None:
         return
     path = os.path.expanduser(directory)
@@ -250,28 +235,36 @@ def use_compilation_cache(directory: str | None) -> None:
 
 
 def define_flags() -> None:
-    """Declares the command line."""
+    """Define the command-line flags."""
     config_flags.DEFINE_config_file(
-        "config", None, "The experiment, e.g. configs/emoji.py"
+        "config", None, "Path to the experiment, for example configs/emoji.py."
     )
     flags.DEFINE_string(
-        "workdir", None, "Directory of the run, or gs://...; created, or resumed."
+        "workdir",
+        None,
+        "Directory of the run, on disk or gs://...; it is created, or resumed.",
     )
     flags.DEFINE_bool(
-        "distributed", False, "One of several processes (TPU pod, SLURM)."
+        "distributed",
+        False,
+        "Join the other processes of the run as the environment says (TPU pod, SLURM).",
     )
     flags.DEFINE_string(
-        "coordinator", None, "host:port of process 0; default: found out."
+        "coordinator",
+        None,
+        "Address host:port of process 0 [default: from the environment].",
     )
     flags.DEFINE_integer(
-        "num_processes", None, "With --coordinator: how many there are."
+        "num_processes", None, "Number of processes; with --coordinator."
     )
-    flags.DEFINE_integer("process_id", None, "With --coordinator: which one this is.")
+    flags.DEFINE_integer(
+        "process_id", None, "Index of this process, from 0; with --coordinator."
+    )
     flags.DEFINE_integer(
         "stopped_status",
         0,
         "Exit status of a run that a signal or its time limit stopped and that was "
-        "saved; launch scripts give 75, to tell it from one that has finished.",
+        "saved. Launch scripts use 75 to tell it from a finished run.",
         lower_bound=0,
         upper_bound=127,
     )
@@ -286,5 +279,5 @@ if __name__ == "__main__":
         parallel.ProcessLost,
         permanent=(ValueError, loop.Diverged),
     )
-    with leaving.exit_without_waiting(), errors:
-        app.run(main, flags_parser=parse_flags)
+    with compilation.exit_without_waiting(), errors:
+        app.run(main, flags_parser=config.parse_flags)

@@ -18,7 +18,7 @@ from etils import epath
 from stylegan_jax import config, models
 from stylegan_jax.checkpoint import CheckpointError, Checkpoints
 from stylegan_jax.config import Experiment
-from stylegan_jax.models import Generator, Variables
+from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.environment import environment, versions
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.runtime.storage import write_json
@@ -66,8 +66,7 @@ class Trained:
     generator: Generator
     variables: Variables
     experiment: Experiment
-    resolution: int  # of the stage that training had reached ...
-    fade: float  # ... and how far it was faded in
+    lod: LevelOfDetail  # that training had reached
     classes: tuple[str, ...]  # empty for unconditional networks
     checkpoint: int  # its number: images seen, 0 for conversions
     step: int | None  # of training; None for conversions
@@ -224,8 +223,7 @@ def load_generator(workdir: epath.Path, step: int | None = None) -> Trained:
         generator=generator,
         variables=items["ema"],
         experiment=e,
-        resolution=meta["resolution"],
-        fade=meta["fade"],
+        lod=LevelOfDetail(meta["resolution"], meta["fade"]),
         classes=data.classes if size else (),
         checkpoint=found,
         step=meta.get("step"),

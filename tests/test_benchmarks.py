@@ -48,7 +48,7 @@ def test_operations_of_both_networks():
 def test_operations_of_an_iteration():
     """With lazy regularisation averaged in: 4.75 G + 8.375 D."""
     e = experiment()
-    stage = schedule.stages(e)[-1]
+    stage = schedule.build_stages(e)[-1]
     phases = flops.per_phase(e, stage, g=1.0, d=100.0)
     total = (
         phases["g_main"]

@@ -1,4 +1,4 @@
-"""Every experiment in `configs/`, as its header says and as the papers have it."""
+"""Every experiment in `configs/` loads, builds and has the settings of its paper."""
 
 import ast
 import dataclasses
@@ -9,9 +9,9 @@ import pytest
 from absl import flags
 
 from stylegan_jax import config, models, presets
-from stylegan_jax.training import schedule, step
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import schedule, setup
 from stylegan_jax.training import state as train_state
-from stylegan_jax.training.phases import build_phases
 from tests.config.reading import CONFIGS, ROOT, experiment, read
 
 # --- the experiments ---------------------------------------------------------------
@@ -31,7 +31,7 @@ def test_loads_and_survives_json(name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_batches_fit_the_devices_and_the_last_stage_is_full(name):
     e, devices = experiment(name), CONFIGS[name][1]
-    stages = schedule.stages(e)
+    stages = schedule.build_stages(e)
     rounds = e.training.accumulation_rounds
     assert [s.batch_size % (devices * rounds) for s in stages] == [0] * len(stages)
     first = e.training.initial_resolution if e.model.growing else e.data.resolution
@@ -51,23 +51,18 @@ def test_header_says_command_cost_and_result(name):
 
 
 def shapes(name: str, *arguments: str):
-    """What a run would create first, without creating it."""
+    """Return the shapes of the initial training state."""
     e = experiment(name, *arguments)
     label_size = 10 if e.data.conditional else 0
-    networks = models.build(e.model, e.data, label_size)
-    phases = tuple(phase.name for phase in build_phases(e, *networks))
-    optimizer = step.build_optimizers(e)
-    return jax.eval_shape(
-        lambda: train_state.create(*networks, optimizer, phases, e.run.seed)
-    )
+    return setup.build(e, parallel.local(), label_size).abstract_state
 
 
 def parameters(tree) -> int:
     return sum(x.size for x in jax.tree.leaves(tree))
 
 
-# Trainable parameters of generator and discriminator, where published: Karras et al.
-# 2019, Table 1, and the official codes' printouts.
+# Published numbers of trainable parameters of the generator and the discriminator:
+# Karras et al. 2019, Table 1, and the printouts of the official code.
 PUBLISHED = {
     "ffhq": (26_219_627, 23_087_249),
     "celebahq_wgangp": (26_219_627, 23_087_249),
@@ -93,8 +88,8 @@ def test_networks_build(name):
 def test_cifar10_can_be_conditional():
     plain = parameters(shapes("cifar10").params)
     conditional = parameters(shapes("cifar10", "--config.data.conditional=True").params)
-    # The label embedding [10,512] and the second half of the mapping's input; ten
-    # scores in place of one.
+    # The label embedding [10,512], the second half of the mapping network's input, and
+    # ten logits in place of one.
     assert conditional - plain == 10 * 512 + 512 * 512 + 9 * (512 + 1)
 
 
@@ -102,7 +97,7 @@ def test_cifar10_can_be_conditional():
 
 
 def test_ffhq_has_the_official_schedule():
-    stages = schedule.stages(experiment("ffhq"))
+    stages = schedule.build_stages(experiment("ffhq"))
     assert [s.resolution for s in stages] == [
         8,
         *(r for r in (16, 32, 64, 128, 256, 512, 1024) for _ in range(2)),
@@ -139,7 +134,7 @@ def flat(e: config.Experiment) -> dict:
 
 
 def differences(steps: list[dict]) -> list[set[str]]:
-    """What changes from each experiment to the next."""
+    """Return the settings that change from each experiment to the next."""
     return [
         {key for key in before if before[key] != after[key]}
         for before, after in zip(steps, steps[1:], strict=False)
@@ -163,7 +158,7 @@ def test_table1_takes_one_step_at_a_time():
 
 
 @pytest.mark.parametrize("name", ["table1", "table1:a"])
-def test_table1_asks_for_a_step(name):
+def test_table1_requires_a_step(name):
     with pytest.raises(flags.IllegalFlagValueError, match="must be one of b, c, d, e"):
         read(name)
 
@@ -179,7 +174,7 @@ def test_stylegan2_table1_takes_one_step_at_a_time():
         {"training.path_length_weight"},
     ]
     assert differences([e, f]) == [{"model.channel_base", "training.r1_gamma"}]
-    # The growing networks keep the widths of StyleGAN.
+    # The growing networks have the widths of StyleGAN.
     networks = [
         models.build(experiment(f"stylegan2_table1:{s}").model, config.Data(), 0)
         for s in "abcde"
@@ -197,7 +192,7 @@ def test_stylegan2_table1_takes_one_step_at_a_time():
         ("stylegan2_auto:256", "must be RESOLUTIONxDEVICES"),
     ],
 )
-def test_stylegan2_configs_name_their_arguments(name, message):
+def test_stylegan2_configs_list_their_arguments(name, message):
     with pytest.raises(flags.IllegalFlagValueError, match=message):
         read(name)
 

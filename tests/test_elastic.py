@@ -16,14 +16,13 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from stylegan_jax import config, models
+from stylegan_jax import config
 from stylegan_jax.checkpoint import Checkpoints
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.parallel import Parallel
-from stylegan_jax.training import loop, schedule, step
+from stylegan_jax.training import loop, setup
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
-from stylegan_jax.training.phases import build_phases
 from tests import tiny
 from tests.parallel_runs import finish, flat, start
 from tests.runtime.test_parallel import collectives, off_the_start, rms
@@ -65,21 +64,16 @@ class Training:
     def __init__(self, count: int, divided: bool, changes: dict | None = None):
         e = experiment((changes or {}) | {"run.shard_optimizer": divided})
         here = parallel.grid(jax.devices()[:count], e.run.height_devices)
-        self.here, networks = here, models.build(e.model, e.data, 0)
-        self.phases = build_phases(e, *networks)
-        names = [phase.name for phase in self.phases]
-        self.create = lambda: off_the_start(
-            train_state.create(*networks, step.build_optimizers(e), names, e.run.seed)
-        )
-        self.abstract = train_state.placed(jax.eval_shape(self.create), here, divided)
-        (self.stage,) = schedule.stages(e)
-        cache = ProgramCache(e, self.phases, here, self.abstract, 0, lambda *_: None)
+        self.here, self.setup = here, setup.build(e, here)
+        self.phases, self.abstract = self.setup.phases, self.setup.abstract_state
+        (self.stage,) = self.setup.stages
+        cache = ProgramCache(self.setup)
         self.programs = cache.get(self.stage)
         cache.close()
 
     def start(self) -> train_state.TrainState:
-        shardings = train_state.shardings(self.abstract)
-        return jax.jit(self.create, out_shardings=shardings)()
+        state = off_the_start(self.setup.create_state())
+        return self.here.reshard(state, self.setup.state_shardings)
 
     def go_on(self, state: train_state.TrainState) -> train_state.TrainState:
         for i in range(int(state.step), int(state.step) + STEPS):

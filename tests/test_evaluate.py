@@ -14,6 +14,7 @@ from stylegan_jax import evaluate, models, workdir
 from stylegan_jax.data import sources
 from stylegan_jax.data.sources import plain
 from stylegan_jax.metrics import command_line, table
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime import parallel, storage
 from tests import tiny
 from tests.metrics import stand_ins
@@ -198,7 +199,7 @@ def stored(monkeypatch):
         e = tiny.experiment({"data.conditional": bool(classes)})
         size = len(classes)
         generator, _ = models.build(e.model, e.data, size)
-        trained = workdir.Trained(generator, {}, e, 16, 1.0, classes, 0, step)
+        trained = workdir.Trained(generator, {}, e, LevelOfDetail(16), classes, 0, step)
         flags = {"workdir": "runs/it", "step": None, "data": None, "seed": 0}
         flags |= {"fit": "exact", "mirror_reals": False, "truncation_psi": 1.0}
         flags |= {"noise": "random", "images": None}

@@ -6,6 +6,7 @@ from PIL import Image
 
 from stylegan_jax import convert, train, workdir
 from stylegan_jax import generate as front_generate
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.sampling import images
 from tests import buckets, goldens, tiny
 from tests.weights import official_pickle
@@ -189,7 +190,7 @@ def test_convert_and_generate(official, tmp_path):
     said, _ = tiny.finish(start_convert(official, "~/converted", HOME=str(tmp_path)))
     assert f"--workdir={out}" in said
     trained = workdir.load_generator(out)
-    assert (trained.resolution, trained.fade, trained.classes) == (32, 1.0, ())
+    assert (trained.lod, trained.classes) == (LevelOfDetail(32), ())
     golden = goldens.arrays("stylegan1/g_32_linear.npz")
     ws = images.styles(
         trained.generator,

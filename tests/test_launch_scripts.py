@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stylegan_jax import config
 from stylegan_jax.runtime import cli
 from tests.launch_scripts import LAUNCH, ROOT, flags_of_train
 
@@ -122,7 +123,7 @@ def test_the_jobset_fits_its_slice_and_train():
     )
     assert set(flags) <= flags_of_train()
     assert (ROOT / flags["config"]).exists()
-    assert not cli.unknown_overrides(command[3:])
+    assert not config.unknown_overrides(command[3:])
     assert int(overrides["config.training.batch_size"]) % chips == 0
 
 

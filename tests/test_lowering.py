@@ -18,10 +18,9 @@ from stylegan_jax import config, models
 from stylegan_jax.layers.conv2d import WIDE
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.parallel import Parallel
-from stylegan_jax.training import schedule, step
+from stylegan_jax.training import schedule, setup
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
-from stylegan_jax.training.phases import build_phases
 from stylegan_jax.training.schedule import Stage
 
 PHASES = {
@@ -79,26 +78,15 @@ def ffhq(family: str) -> config.Experiment:
 
 
 def programs(e: config.Experiment, devices: Parallel) -> ProgramCache:
-    generator, discriminator = models.build(e.model, e.data, 0)
-    phases = build_phases(e, generator, discriminator)
-    names = PHASES[e.model.family]
-    assert tuple(p.name for p in phases) == names
-    state = jax.eval_shape(
-        lambda: train_state.create(
-            generator, discriminator, step.build_optimizers(e), names, e.run.seed
-        )
-    )
-    state = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=devices.replicated),
-        state,
-    )
-    return ProgramCache(e, phases, devices, state, 0, lambda *_: None)
+    training = setup.build(e, devices)
+    assert tuple(training.phase_names) == PHASES[e.model.family]
+    return ProgramCache(training)
 
 
 def stage_at(e: config.Experiment, resolution: int, fading: bool) -> Stage:
     (found,) = (
         s
-        for s in schedule.stages(e)
+        for s in schedule.build_stages(e)
         if s.resolution == resolution and s.fading == fading
     )
     return found

@@ -1,4 +1,4 @@
-"""The presets against what the official command line resolves to (golden H1)."""
+"""The presets agree with what the official command line resolves to (golden H1)."""
 
 import csv
 import json
@@ -61,7 +61,7 @@ def test_official_settings(row):
     assert (m.g_architecture, m.d_architecture) == ("skip", row["d_architecture"])
     assert (t.adam_beta1, t.adam_beta2) == (beta1, beta2)
     assert row["d_lrate"] == row["lrate"] and t.discriminator_learning_rate is None
-    # The official "cifar" asks for less than one round when there are many GPUs.
+    # On many GPUs, the official "cifar" results in less than one round.
     rounds = int(row["batch_size"]) / (int(row["batch_gpu"]) * int(row["gpus"]))
     assert t.accumulation_rounds == max(rounds, 1)
     assert t.batch_size % (t.accumulation_rounds * int(row["gpus"])) == 0
@@ -94,6 +94,6 @@ def test_many_devices_have_an_image_each():
         (("auto", 256, 6), r"the number of devices \(=6\) must be a power of two"),
     ],
 )
-def test_refuses(arguments, message):
+def test_rejects(arguments, message):
     with pytest.raises(ValueError, match=message):
         presets.stylegan2(*arguments)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax import models
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.sampling import images, mixing, seeds
 from tests import tiny
@@ -102,16 +103,17 @@ def test_the_size_of_batches_has_no_effect(network, ws):
 
 
 def test_one_program_serves_all_fades_of_a_resolution(network, ws):
-    def draw(fade, **kwargs):
-        return images.synthesize(*network, ws, fade=fade, **kwargs)
+    def draw(lod):
+        return images.synthesize(*network, ws, lod=lod)
 
-    half = draw(0.5)
+    half = draw(LevelOfDetail(16, 0.5))
     programs = images._synthesize._cache_size()
-    one = draw(1.0, any_fade=True)
-    np.testing.assert_array_equal(draw(0.5, any_fade=True), half)
+    one = draw(LevelOfDetail(16).with_traced_fade())
+    for fade in (0.5, np.float32(0.5)):
+        np.testing.assert_array_equal(draw(LevelOfDetail(16, fade)), half)
     assert images._synthesize._cache_size() == programs
     scale = np.abs(one).max()
-    np.testing.assert_allclose(draw(1.0), one, atol=1e-5 * scale, rtol=0)
+    np.testing.assert_allclose(draw(LevelOfDetail(16)), one, atol=1e-5 * scale, rtol=0)
     assert not np.allclose(half, one, atol=0.01 * scale)
 
 
@@ -198,7 +200,7 @@ def test_mixing_takes_the_intended_layers(name):
 
 def test_the_figure(network, ws):
     rows = {"coarse": ws[:2], "middle": ws[2:3], "fine": ws[3:4]}
-    figure = mixing.mixing_figure(*network, ws[4:], rows, resolution=16)
+    figure = mixing.mixing_figure(*network, ws[4:], rows, lod=LevelOfDetail(16))
     side = 64  # 16 pixels, four times as large
     pitch = side + mixing.GAP
     width = mixing.LABEL_PIXELS + pitch * 4

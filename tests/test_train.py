@@ -56,7 +56,7 @@ def test_a_run_leaves_everything_behind(finished):
 
 def test_the_log_agrees_with_the_schedule(finished):
     e = tiny.experiment()
-    stages = schedule.stages(e)
+    stages = schedule.build_stages(e)
     assert [s.name for s in stages] == ["8x8", "16x16 fading in", "16x16"]
     assert [s.end_images for s in stages] == [tiny.BOUNDARY, 160, tiny.END]
     rows = tiny.ticks(finished)

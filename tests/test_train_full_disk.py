@@ -49,7 +49,7 @@ def test_a_full_disk_does_not_end_the_run_before_its_time(small_disk, tmp_path, 
     for line, step in zip(warnings, (32, 48, 64), strict=True):
         assert f"saving step {step} to {run / 'checkpoints'} failed: the disk" in line
         assert "The last complete checkpoint is step 16, unharmed." in line
-        assert line.endswith("The run goes on and tries again.")
+        assert line.endswith("The run continues and will try again.")
     (message,) = err.splitlines()  # and no tracebacks round it
     assert message.startswith("error: ")
     assert "saving step 80 to" in message and "the disk is full" in message

@@ -15,10 +15,9 @@ import jax
 import numpy as np
 import pytest
 
-from stylegan_jax import config, models, workdir
-from stylegan_jax.training import schedule, step
-from stylegan_jax.training import state as train_state
-from stylegan_jax.training.phases import build_phases
+from stylegan_jax import config, workdir
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import schedule, setup
 from tests.parallel_runs import (
     CONFIG,
     ROOT,
@@ -84,7 +83,7 @@ def runs(tmp_path_factory) -> Runs:
 
 def test_two_processes_go_on_from_one(runs):
     """The same run to the same numbers, over the change of the stage, to its end."""
-    stages = schedule.stages(experiment())
+    stages = schedule.build_stages(experiment())
     assert [s.end_images for s in stages] == [64, 112]
     first, last = runs.checkpoints("one")[0], stages[-1].end_images
     assert first < stages[0].end_images and runs.checkpoints("one")[-1] == last
@@ -176,7 +175,7 @@ def child(parent: subprocess.Popen, argument: str) -> int:
 
 def test_the_generator_of_two_processes_is_used_by_one(runs):
     trained = workdir.load_generator(runs.folder / "resumed")
-    assert trained.resolution == 8 and 0 < trained.fade < 1
+    assert trained.lod.resolution == 8 and 0 < trained.lod.fade < 1
     assert len(trained.classes) == trained.generator.label_size > 0
 
 
@@ -208,13 +207,7 @@ def last_state(directory: Path) -> tuple[dict[str, np.ndarray], dict]:
     """Everything in the newest checkpoint of a run."""
     e = config.load(directory / "config.json")
     size = workdir.label_size(e, workdir.load_data_info(directory))
-    generator, discriminator = models.build(e.model, e.data, size)
-    names = [p.name for p in build_phases(e, generator, discriminator)]
-    state = jax.eval_shape(
-        lambda: train_state.create(
-            generator, discriminator, step.build_optimizers(e), names, 0
-        )
-    )
+    state = setup.build(e, parallel.local(), size).abstract_state
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     state = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), state

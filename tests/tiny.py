@@ -18,10 +18,9 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from stylegan_jax import config, models, train, workdir
-from stylegan_jax.training import state as train_state
-from stylegan_jax.training import step
-from stylegan_jax.training.phases import build_phases
+from stylegan_jax import config, train, workdir
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import setup
 
 ROOT = Path(__file__).resolve().parent.parent
 BOUNDARY, END = 112, 192  # images: where 16x16 begins, and where the run ends
@@ -174,11 +173,9 @@ def recorded_batches():
     consumed: dict[str, str] = {}
     original = train.batches
 
-    def recording(e, source, label_size, devices, stage, start_images):
+    def recording(training, source, stage, start_images):
         position = start_images
-        for images, labels in original(
-            e, source, label_size, devices, stage, start_images
-        ):
+        for images, labels in original(training, source, stage, start_images):
             content = images.tobytes() + labels.tobytes()
             digest = hashlib.sha256(content).hexdigest()
             consumed[str(position)] = f"{list(images.shape)} {digest}"
@@ -196,12 +193,7 @@ def restored(directory: Path, images_seen: int | None = None) -> dict:
     """Everything in a checkpoint: path -> array; "meta" is the host's progress."""
     e = config.load(directory / "config.json")
     labels = workdir.label_size(e, workdir.load_data_info(directory))
-    networks = models.build(e.model, e.data, labels)
-    phases = [phase.name for phase in build_phases(e, *networks)]
-    optimizer = step.build_optimizers(e)
-    abstract = jax.eval_shape(
-        lambda: train_state.create(*networks, optimizer, phases, e.run.seed)
-    )
+    abstract = setup.build(e, parallel.local(), labels).abstract_state
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), abstract

@@ -1,22 +1,22 @@
-"""The typed schema of an experiment, and the one place where it is checked.
+"""The settings of an experiment, their documentation and their validation.
 
-A file in `configs/` returns `config.base()` with some fields changed; the command
-line may change more (`--config.training.total_kimg=100`). `config.parse` turns the
-result into a frozen, validated `Experiment`, which is all the rest of the code sees.
-The settings are in `schema.py`.
+A file in `configs/` returns `config.base()` with some settings changed; the command
+line can change more (`--config.training.total_kimg=100`). `config.parse` turns the
+result into a frozen, validated `Experiment`, the only form that the rest of the code
+sees. `schema.py` declares the settings; a new one is one field there.
 """
 
+from stylegan_jax.config.command_line import parse_flags, unknown_overrides
 from stylegan_jax.config.parsing import (
     ConfigError,
     base,
+    key_error,
     load,
     parse,
     to_dict,
-    unknown_key,
     validate,
 )
 from stylegan_jax.config.schema import (
-    ByResolution,
     Data,
     Evaluation,
     Experiment,
@@ -25,12 +25,10 @@ from stylegan_jax.config.schema import (
     Training,
     by_resolution,
     image_size,
-    is_resolution,
 )
-from stylegan_jax.config.values import CHOICES
+from stylegan_jax.config.setting import ByResolution, fields, is_resolution
 
 __all__ = [
-    "CHOICES",
     "ByResolution",
     "ConfigError",
     "Data",
@@ -41,11 +39,14 @@ __all__ = [
     "Training",
     "base",
     "by_resolution",
+    "fields",
     "image_size",
     "is_resolution",
+    "key_error",
     "load",
     "parse",
+    "parse_flags",
     "to_dict",
-    "unknown_key",
+    "unknown_overrides",
     "validate",
 ]

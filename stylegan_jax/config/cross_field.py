@@ -1,27 +1,27 @@
-"""What does not fit together between settings that are fine by themselves."""
+"""Errors in combinations of settings that are valid by themselves."""
 
 from collections.abc import Iterator
 
 from stylegan_jax.config.schema import Experiment, Model, by_resolution, image_size
 
 
-def misfits(e: Experiment) -> Iterator[str]:
-    """What is wrong between settings that are fine by themselves."""
+def cross_field_errors(e: Experiment) -> Iterator[str]:
+    """Iterate over the errors in combinations of settings, each valid by itself."""
     for check in (_images, _networks, _objective, _batches, _run):
         yield from check(e)
 
 
 def _images(e: Experiment) -> Iterator[str]:
-    """How the real images are found."""
+    """Check that the data set is named."""
     d = e.data
     if d.source not in ("builtin", "tfds") and d.path is None:
-        yield f"`data.path` must name the images when `data.source` is {d.source!r}"
+        yield f"`data.path` must name the images if `data.source` is {d.source!r}"
     if d.source == "tfds" and d.tfds_name is None:
-        yield "`data.tfds_name` must name a data set when `data.source` is 'tfds'"
+        yield "`data.tfds_name` must name a data set if `data.source` is 'tfds'"
 
 
 def _networks(e: Experiment) -> Iterator[str]:
-    """The networks, and the images that they are made for."""
+    """Check the networks, and the networks against the images."""
     d, m = e.data, e.model
     if m.growing != (m.d_architecture == "growing"):
         yield (
@@ -29,7 +29,7 @@ def _networks(e: Experiment) -> Iterator[str]:
             f"`model.d_architecture` (={m.d_architecture!r}) must both be 'growing', "
             "or neither"
         )
-    yield from _unread(m)
+    yield from _unused(m)
     if m.family == "stylegan1" and not m.growing:
         yield "`model.g_architecture` must be 'growing' for the family stylegan1"
     if m.growing and d.base_size != (4, 4):
@@ -39,8 +39,8 @@ def _networks(e: Experiment) -> Iterator[str]:
         )
     if m.const_input and not m.styles:
         yield (
-            "`model.styles`=False with a constant input leaves the images without any "
-            "dependence on w; set `model.const_input`=False too"
+            "`model.styles` (=False) with `model.const_input` (=True) makes the images "
+            "independent of w; set `model.const_input` to False, too"
         )
     smallest_base = d.resolution // (2 if m.family == "stylegan1" else 1)
     if m.channel_base < smallest_base:
@@ -55,7 +55,7 @@ def _networks(e: Experiment) -> Iterator[str]:
             "channels at 4x4"
         )
     inputs = m.z_dim
-    if d.conditional:  # the labels' embedding has as many features as z, or as w
+    if d.conditional:  # the size of the label embedding
         inputs += m.z_dim if m.family == "stylegan1" else m.w_dim
     if m.mapping_layers == 0 and inputs > m.w_dim and m.family == "stylegan2":
         yield "`model.mapping_layers` must be positive for a conditional stylegan2"
@@ -67,7 +67,7 @@ def _networks(e: Experiment) -> Iterator[str]:
 
 
 def _objective(e: Experiment) -> Iterator[str]:
-    """The schedule, the losses and the augmentation."""
+    """Check the schedule, the losses and the augmentation."""
     d, m, t = e.data, e.model, e.training
     if m.growing and t.initial_resolution > d.resolution:
         yield (
@@ -77,12 +77,12 @@ def _objective(e: Experiment) -> Iterator[str]:
     if t.path_length_weight and not t.g_reg_interval:
         yield (
             "`training.path_length_weight` needs `training.g_reg_interval` (4 in "
-            "StyleGAN2), the steps from one path length regularisation to the next"
+            "StyleGAN2), the number of steps between two path length regularizations"
         )
     if t.d_reg_interval and (t.loss != "logistic" or t.r2_gamma):
         yield (
-            "`training.d_reg_interval` makes R1 lazy; it goes with `training.loss` "
-            "'logistic' and `training.r2_gamma` 0 only"
+            "`training.d_reg_interval` makes R1 lazy, which is supported only for "
+            "`training.loss` 'logistic' and `training.r2_gamma` 0"
         )
     if (t.augment != "none") != (t.augment_probability > 0):
         yield (
@@ -96,19 +96,19 @@ def _objective(e: Experiment) -> Iterator[str]:
     smallest = min(image_size(d.base_size, d.resolution))
     if t.augment.startswith("bgcf") and smallest < 22:
         yield (
-            f"`training.augment` (={t.augment!r}) filters images of at least 22 "
-            f"pixels; these have {smallest}; try 'bgc'"
+            f"`training.augment` (={t.augment!r}) applies filters, which need sides "
+            f"of at least 22 pixels; these have {smallest}; try 'bgc'"
         )
     if t.transfer is not None and t.ema_rampup:
         yield (
             f"`training.ema_rampup` (={t.ema_rampup}) must be 0 with "
-            "`training.transfer`: the first step would forget the averaged generator "
-            "that was transferred"
+            "`training.transfer`; otherwise the first step would forget the "
+            "transferred average of the generator"
         )
 
 
 def _batches(e: Experiment) -> Iterator[str]:
-    """The parts that batches are split into."""
+    """Check that batches split into accumulation rounds and minibatch groups."""
     m, t = e.model, e.training
     for total in sorted(set(_batch_sizes(e))):
         batch_size = total / (t.accumulation_rounds or 1)
@@ -120,9 +120,10 @@ def _batches(e: Experiment) -> Iterator[str]:
         elif t.path_length_weight and batch_size < t.path_length_batch_shrink:
             yield (
                 f"a batch of {total:g} in `training.accumulation_rounds` "
-                f"(={t.accumulation_rounds}) leaves no image for the path length, "
-                "which takes one in `training.path_length_batch_shrink` "
-                f"(={t.path_length_batch_shrink}); use fewer rounds or shrink less"
+                f"(={t.accumulation_rounds}) leaves no image for the path length "
+                "regularization, which uses one in `training.path_length_batch_shrink` "
+                f"(={t.path_length_batch_shrink}); use fewer rounds or a smaller "
+                "divisor"
             )
         elif batch_size % min(m.mbstd_group_size, batch_size):
             yield (
@@ -132,16 +133,16 @@ def _batches(e: Experiment) -> Iterator[str]:
 
 
 def _run(e: Experiment) -> Iterator[str]:
-    """How the run is split over devices, shown and judged."""
+    """Check the devices, the grid of samples and the evaluation."""
     d, r = e.data, e.run
     if r.height_devices > 1:
         rows = image_size(d.base_size, r.height_min_resolution)[0]
         if d.resolution < r.height_min_resolution or rows % r.height_devices:
             yield (
-                f"`run.height_devices` (={r.height_devices}) splits nothing; it must "
-                f"divide the {rows} rows of `run.height_min_resolution` "
-                f"(={r.height_min_resolution}), which `data.resolution` "
-                f"(={d.resolution}) must reach"
+                f"`run.height_devices` (={r.height_devices}) must divide the {rows} "
+                "rows of `run.height_min_resolution` "
+                f"(={r.height_min_resolution}), which must not exceed "
+                f"`data.resolution` (={d.resolution})"
             )
     if r.grid_rows * r.grid_columns > 4096:
         yield (
@@ -150,13 +151,13 @@ def _run(e: Experiment) -> Iterator[str]:
         )
     if e.evaluation.best is not None and not e.evaluation.metrics:
         yield (
-            f"`evaluation.best` (={e.evaluation.best!r}) needs `evaluation.metrics`, "
-            "which give this number"
+            f"`evaluation.best` (={e.evaluation.best!r}) needs a metric in "
+            "`evaluation.metrics` that reports this number"
         )
 
 
-def _unread(m: Model) -> Iterator[str]:
-    """Settings that were changed though these networks do not read them."""
+def _unused(m: Model) -> Iterator[str]:
+    """Check that no setting was changed that these networks do not read."""
     readers = (
         ("styles const_input instance_norm pixel_norm", m.family == "stylegan1"),
         ("resample_filter conv_clamp", m.family == "stylegan2"),
@@ -169,14 +170,14 @@ def _unread(m: Model) -> Iterator[str]:
             value, default = getattr(m, name), getattr(Model(), name)
             if not read and value != default:
                 yield (
-                    f"`model.{name}` (={value!r}) has no meaning for {m.family} with "
+                    f"`model.{name}` (={value!r}) has no effect for {m.family} with "
                     f"`model.g_architecture` {m.g_architecture!r}; leave it at "
                     f"{default!r}"
                 )
 
 
 def _batch_sizes(e: Experiment) -> list[float]:
-    """The batch size of every resolution that the run may reach."""
+    """Return the batch size of each resolution that the run may reach."""
     t = e.training
     sizes = []
     resolution = t.initial_resolution if e.model.growing else e.data.resolution

@@ -1,4 +1,4 @@
-"""From a configuration to an experiment, and back."""
+"""Conversion of configurations to experiments and back."""
 
 import dataclasses
 import difflib
@@ -10,32 +10,33 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict, config_dict
 
-from stylegan_jax.config.cross_field import misfits
-from stylegan_jax.config.schema import BY_RESOLUTION_HELP, ByResolution, Experiment
-from stylegan_jax.config.values import wrong_values
+from stylegan_jax.config.cross_field import cross_field_errors
+from stylegan_jax.config.schema import Experiment
+from stylegan_jax.config.setting import PAIRS, ByResolution, field_errors
 
 
 class ConfigError(ValueError):
-    """The configuration is not usable; the message lists every problem at once."""
+    """The configuration cannot be used; the message lists all problems."""
 
 
 def base() -> ConfigDict:
-    """The default experiment as a ConfigDict, for a config file to change."""
+    """Return the default experiment as a ConfigDict, for a config file to change."""
     return _to_config_dict(Experiment())
 
 
 def parse(config: ConfigDict | dict[str, Any]) -> Experiment:
-    """Turns a configuration into a validated, read-only experiment.
+    """Convert a configuration to a validated, read-only experiment.
 
     Args:
-      config: what `get_config()` returned, or a dict read from `config.json`.
+      config: The result of `get_config()`, or a dict read from `config.json`.
 
     Returns:
       The experiment.
 
     Raises:
-      ConfigError: unknown keys, wrong types or values that do not fit together;
-        the message lists all of them.
+      ConfigError: The configuration has unknown keys, values of a wrong type, values
+        that are not allowed, or values that contradict each other. The message lists
+        all of them.
     """
     if isinstance(config, ConfigDict):
         config = config.to_dict()
@@ -51,31 +52,40 @@ def parse(config: ConfigDict | dict[str, Any]) -> Experiment:
 
 
 def to_dict(experiment: Experiment) -> dict[str, Any]:
-    """The experiment as nested plain dicts, tuples as lists (as JSON has them)."""
+    """Return the experiment as nested dicts, with lists for tuples as in JSON."""
     return json.loads(json.dumps(dataclasses.asdict(experiment)))
 
 
 def load(path: epath.PathLike) -> Experiment:
-    """Reads and validates a `config.json` written by a run."""
+    """Read and validate the `config.json` of a run."""
     return parse(json.loads(epath.Path(path).read_text()))
 
 
-def unknown_key(name: str, allowed: typing.Iterable[str]) -> str:
-    """An error text for an unknown config key that names the closest valid ones."""
-    *parents, leaf = name.split(".")
-    allowed = list(allowed)
-    close = difflib.get_close_matches(leaf, allowed, n=1, cutoff=0.5)
-    guess = f"; did you mean `{'.'.join([*parents, close[0]])}`?" if close else ""
-    return f"unknown config key `{name}`{guess} (allowed here: {', '.join(allowed)})"
+def validate(experiment: Experiment) -> list[str]:
+    """Return all errors of an experiment whose types are right.
 
-
-def validate(e: Experiment) -> list[str]:
-    """All problems of an experiment whose types are right; empty when it is fine.
-
-    Values that are wrong by themselves are reported first, then, when there are none,
-    those that do not fit together.
+    Combinations of settings are checked only if each setting is valid by itself.
     """
-    return list(wrong_values(e)) or list(misfits(e))
+    return list(field_errors(experiment)) or list(cross_field_errors(experiment))
+
+
+def key_error(path: str) -> str | None:
+    """Return an error message if no section or setting has this dotted path."""
+    section, parts = Experiment(), path.split(".")
+    for depth, part in enumerate(parts):
+        parent = "".join(f"{name}." for name in parts[:depth])
+        if not dataclasses.is_dataclass(section):
+            return f"`{parent[:-1]}` is a value; it has no key `{part}`"
+        allowed = [field.name for field in dataclasses.fields(section)]
+        if part not in allowed:
+            close = difflib.get_close_matches(part, allowed, n=1, cutoff=0.5)
+            hint = f"; did you mean `{parent}{close[0]}`?" if close else ""
+            return (
+                f"unknown config key `{parent}{part}`{hint} (allowed here: "
+                f"{', '.join(allowed)})"
+            )
+        section = getattr(section, part)
+    return None
 
 
 def _to_config_dict(section: Any) -> ConfigDict:
@@ -84,54 +94,68 @@ def _to_config_dict(section: Any) -> ConfigDict:
     for field in dataclasses.fields(section):
         value = getattr(section, field.name)
         if dataclasses.is_dataclass(value):
-            out[field.name] = _to_config_dict(value)
+            value = _to_config_dict(value)
         elif isinstance(hints[field.name], types.UnionType):
-            kind = typing.get_args(hints[field.name])[0]
-            out[field.name] = config_dict.placeholder(kind)
-            out[field.name] = value
-        else:
-            out[field.name] = value
+            # A placeholder keeps the type of an optional setting that is None.
+            out[field.name] = config_dict.placeholder(
+                typing.get_args(hints[field.name])[0]
+            )
+        out[field.name] = value
     return out.lock()
 
 
 def _build(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
-    """An instance of the dataclass `cls`; appends to `problems` what does not fit."""
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    if not isinstance(values, dict):
-        problems.append(f"`{prefix[:-1]}` must be a section with keys {list(fields)}")
-        return cls()
+    """Return an instance of the dataclass `cls`; append what is wrong to `problems`."""
     hints = typing.get_type_hints(cls)
+    if not isinstance(values, dict):
+        problems.append(f"`{prefix[:-1]}` must be a section with keys {list(hints)}")
+        return cls()
     kwargs = {}
     for name, value in values.items():
-        if name not in fields:
-            problems.append(unknown_key(prefix + name, fields))
+        path = f"{prefix}{name}"
+        if name not in hints:
+            problems.append(key_error(path))
         elif dataclasses.is_dataclass(hints[name]):
-            kwargs[name] = _build(hints[name], value, f"{prefix}{name}.", problems)
+            kwargs[name] = _build(hints[name], value, f"{path}.", problems)
         else:
-            kwargs[name] = _coerce(hints[name], value, prefix + name, problems)
+            try:
+                kwargs[name] = _convert(value, hints[name])
+            except (TypeError, ValueError):
+                wanted = _type_name(hints[name])
+                problems.append(f"`{path}` (={value!r}) must be {wanted}")
     return cls(**kwargs)
 
 
-def _coerce(hint: Any, value: Any, name: str, problems: list[str]) -> Any:
-    """`value` as the field's type; ints serve as floats and lists as tuples."""
+def _convert(value: Any, hint: Any) -> Any:
+    """Return `value` as the annotated type; JSON's ints and lists serve, too.
+
+    A ConfigDict is no substitute: it takes None for any type, bools for ints, and
+    does not look into tuples.
+
+    Raises:
+      TypeError, ValueError: `value` does not have this type, or this length.
+    """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, types.UnionType):
-        return None if value is None else _coerce(args[0], value, name, problems)
+        return None if value is None else _convert(value, args[0])
+    if origin is tuple and isinstance(value, list | tuple):
+        if args[-1] is Ellipsis:
+            args = args[:1] * len(value)
+        return tuple(_convert(v, a) for v, a in zip(value, args, strict=True))
+    if isinstance(value, origin or hint) and isinstance(value, bool) == (hint is bool):
+        return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if origin is tuple and isinstance(value, (list, tuple)):
-        if args[-1] is Ellipsis:
-            return tuple(_coerce(args[0], v, name, problems) for v in value)
-        if len(value) == len(args):
-            return tuple(
-                _coerce(a, v, name, problems) for a, v in zip(args, value, strict=True)
-            )
-    elif isinstance(value, origin or hint) and not (
-        hint is int and isinstance(value, bool)
-    ):
-        return value
-    wanted = getattr(hint, "__name__", str(hint))
-    if hint == ByResolution or hint == tuple[int, float]:
-        wanted = BY_RESOLUTION_HELP
-    problems.append(f"`{name}` (={value!r}) must be {wanted}")
-    return value
+    raise TypeError
+
+
+def _type_name(hint: Any) -> str:
+    if isinstance(hint, types.UnionType):
+        hint = typing.get_args(hint)[0]
+    if hint == ByResolution:
+        return PAIRS
+    return (
+        hint.__name__
+        if isinstance(hint, type) and not typing.get_args(hint)
+        else (str(hint))
+    )

@@ -1,190 +1,537 @@
-"""The typed schema of an experiment: every setting, its default and unit."""
+"""The settings of an experiment: default, unit, allowed values and documentation."""
 
 import dataclasses
-from typing import Any
 
-BY_RESOLUTION_HELP = "pairs (resolution, value), e.g. ((8, 256), (16, 128))"
-ByResolution = tuple[tuple[int, float], ...]
+from stylegan_jax.config.setting import (
+    AT_LEAST_ONE_IMAGE,
+    BASE_SIZE,
+    BY_RESOLUTION,
+    DECAY,
+    FILTER,
+    FILTER_OR_NONE,
+    FRACTION,
+    NON_NEGATIVE,
+    POSITIVE,
+    RESOLUTION,
+    SEED,
+    WHOLE_BY_RESOLUTION,
+    ByResolution,
+    setting,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """Where the real images come from."""
+    """The real images: their source, geometry and labels."""
 
-    source: str = "builtin"  # builtin | tfds | folder | zip | prepared | tfrecords
-    # folder: directory of images, searched recursively; zip: of images; prepared:
-    # directory that `python -m stylegan_jax.prepare` made; tfrecords: directory with
-    # NVIDIA's multi-resolution files
-    path: str | None = None
-    tfds_name: str | None = None  # tfds: e.g. "cifar10" or "lsun/bedroom"
-    tfds_split: str = "train"
-    tfds_data_dir: str | None = None  # tfds: None means ~/tensorflow_datasets
-    tfds_download: bool = True  # False: use only what is already prepared
-    resolution: int = 1024  # pixels; also the full resolution of the networks
-    # Height and width at resolution 4, stylegan2 only: with (4, 8), resolution 512
-    # means images of 512 x 1024.
-    base_size: tuple[int, int] = (4, 4)
-    channels: int = 3  # 1 grayscale, 3 RGB, 4 RGBA
-    fit: str = "exact"  # other sizes: "exact" refuses, "crop" crops and resizes
-    conditional: bool = False  # feed class labels to the networks
-    mirror: bool = False  # flip half of the real images left-right
-    prefetch_batches: int = 4  # batches decoded ahead of the step
+    source: str = setting(
+        "builtin",
+        "Kind of the data set: `builtin` (the emoji of the package), `tfds` "
+        "(TensorFlow Datasets), `folder` (a directory of images, searched "
+        "recursively), `zip` (a zip file of images), `prepared` (a directory written "
+        "by `python -m stylegan_jax.prepare`) or `tfrecords` (a directory of NVIDIA's "
+        "multi-resolution files).",
+        choices=("builtin", "tfds", "folder", "zip", "prepared", "tfrecords"),
+    )
+    path: str | None = setting(
+        None, "File or directory of the images; unused by `builtin` and `tfds`."
+    )
+    tfds_name: str | None = setting(
+        None, "Name in TensorFlow Datasets, e.g. `cifar10` or `lsun/bedroom`."
+    )
+    tfds_split: str = setting("train", "Split of the TFDS data set.")
+    tfds_data_dir: str | None = setting(
+        None, "Directory of TFDS; None: `~/tensorflow_datasets`."
+    )
+    tfds_download: bool = setting(
+        True,
+        "Download and prepare a missing TFDS data set; False: fail if it is missing.",
+    )
+    resolution: int = setting(
+        1024,
+        "Resolution of the images and the full resolution of the networks.",
+        unit="pixels",
+        rule=RESOLUTION,
+    )
+    base_size: tuple[int, int] = setting(
+        (4, 4),
+        "Height and width of the images at resolution 4 (stylegan2 only): with (4, 8), "
+        "resolution 512 means images of 512x1024.",
+        unit="pixels",
+        rule=BASE_SIZE,
+    )
+    channels: int = setting(3, "1: grayscale, 3: RGB, 4: RGBA.", choices=(1, 3, 4))
+    fit: str = setting(
+        "exact",
+        "Treatment of images of other sizes: `exact` refuses them, `crop` crops the "
+        "center and resizes it.",
+        choices=("exact", "crop"),
+    )
+    conditional: bool = setting(False, "Condition both networks on the class labels.")
+    mirror: bool = setting(False, "Flip each real image horizontally at random.")
+    prefetch_batches: int = setting(
+        4,
+        "Number of batches that are decoded ahead of the training step.",
+        rule=POSITIVE,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """Generator and discriminator; the defaults are StyleGAN's for FFHQ."""
+    """The generator and the discriminator; the defaults are StyleGAN's for FFHQ."""
 
-    family: str = "stylegan1"  # stylegan1 | stylegan2
-    z_dim: int = 512
-    w_dim: int = 512
-    mapping_layers: int = 8  # 0 passes the normalised z on as w
-    mapping_features: int = 512
-    mapping_lr_multiplier: float = 0.01
-    # Channels at resolution R, as officially: stylegan1 2 * base / R, stylegan2
-    # base / R ...
-    channel_base: int = 8192
-    channel_max: int = 512  # ... but at most this
-    nonlinearity: str = "lrelu"
-    noise: bool = True
-    mbstd_group_size: int = 4  # samples; 1 turns minibatch stddev off
-    mbstd_features: int = 1
-    dtype: str = "float32"  # activations only; parameters stay float32
-    # Activations that are kept for the gradients: all, those of convolutions, or what
-    # enters each block; the rest is computed again. Less memory, more time.
-    remat: str = "none"  # none | convolutions | blocks
+    family: str = setting(
+        "stylegan1", "Family of the networks.", choices=("stylegan1", "stylegan2")
+    )
+    z_dim: int = setting(512, "Dimension of the latent z.", rule=POSITIVE)
+    w_dim: int = setting(512, "Dimension of the latent w.", rule=POSITIVE)
+    mapping_layers: int = setting(
+        8,
+        "Number of layers of the mapping network; 0 uses the normalized z as w.",
+        rule=NON_NEGATIVE,
+    )
+    mapping_features: int = setting(
+        512, "Width of the hidden layers of the mapping network.", rule=POSITIVE
+    )
+    mapping_lr_multiplier: float = setting(
+        0.01,
+        "Learning-rate multiplier of the mapping network (equalized learning rate).",
+        rule=POSITIVE,
+    )
+    channel_base: int = setting(
+        8192,
+        "Number of channels at resolution R before the limit `channel_max`: 2 * base / "
+        "R for stylegan1, base / R for stylegan2, as in the official code.",
+        rule=POSITIVE,
+    )
+    channel_max: int = setting(
+        512, "Maximum number of channels of any layer.", rule=POSITIVE
+    )
+    nonlinearity: str = setting(
+        "lrelu",
+        "Activation function; `lrelu` has slope 0.2.",
+        choices=("lrelu", "relu"),
+    )
+    noise: bool = setting(True, "Add noise inputs after the generator's convolutions.")
+    mbstd_group_size: int = setting(
+        4,
+        "Group size of the minibatch standard deviation; 1 turns it off.",
+        unit="images",
+        rule=POSITIVE,
+    )
+    mbstd_features: int = setting(
+        1, "Number of feature maps of the minibatch standard deviation.", rule=POSITIVE
+    )
+    dtype: str = setting(
+        "float32",
+        "Data type of the activations; parameters always stay in float32.",
+        choices=("float32", "bfloat16"),
+    )
+    remat: str = setting(
+        "none",
+        "Activations to recompute in the backward pass: `none`; all but the outputs of "
+        "convolutions (`convolutions`); all but the inputs of blocks (`blocks`). Saves "
+        "memory and costs time.",
+        choices=("none", "convolutions", "blocks"),
+    )
     # Growing networks.
-    blur_filter: tuple[int, ...] = (1, 2, 1)  # () turns blurring off
-    # The steps of the StyleGAN paper's Table 1 (B = all off, pixel_norm on).
-    styles: bool = True
-    const_input: bool = True
-    instance_norm: bool = True
-    pixel_norm: bool = False
-    # StyleGAN2. "growing" generators grow with StyleGAN's discriminator.
-    g_architecture: str = "growing"  # growing | skip | resnet | orig
-    d_architecture: str = "growing"  # growing | resnet | skip | orig
-    resample_filter: tuple[int, ...] = (1, 3, 3, 1)
-    conv_clamp: float | None = None  # bound of activations; 256 for low precision
-    low_precision_resolutions: int = 4  # as many of the highest are in `dtype`
-    d_mapping_layers: int = 8  # of the discriminator's labels
-    freeze_layers: int = 0  # of the discriminator, from its input on (FreezeD)
+    blur_filter: tuple[int, ...] = setting(
+        (1, 2, 1),
+        "Blur after upsampling and before downsampling in growing networks; () turns "
+        "it off.",
+        rule=FILTER_OR_NONE,
+    )
+    # The steps of the StyleGAN paper's Table 1 (B: all off but pixel_norm).
+    styles: bool = setting(
+        True, "Modulate the features of each layer by styles, AdaIN (stylegan1)."
+    )
+    const_input: bool = setting(
+        True, "Start the synthesis from a learned constant, not from w (stylegan1)."
+    )
+    instance_norm: bool = setting(
+        True, "Apply instance normalization in the generator (stylegan1)."
+    )
+    pixel_norm: bool = setting(
+        False, "Apply pixelwise feature normalization in the generator (stylegan1)."
+    )
+    # StyleGAN2.
+    g_architecture: str = setting(
+        "growing",
+        "Architecture of the generator; `growing` is progressive growing, which pairs "
+        "it with StyleGAN's discriminator.",
+        choices=("growing", "skip", "resnet", "orig"),
+    )
+    d_architecture: str = setting(
+        "growing",
+        "Architecture of the discriminator; `growing` if and only if the generator's "
+        "is.",
+        choices=("growing", "resnet", "skip", "orig"),
+    )
+    resample_filter: tuple[int, ...] = setting(
+        (1, 3, 3, 1), "Filter for up- and downsampling (stylegan2).", rule=FILTER
+    )
+    conv_clamp: float | None = setting(
+        None,
+        "Clamp activations to [-conv_clamp, conv_clamp]; 256 for low precision; None: "
+        "no clamping (stylegan2).",
+        rule=NON_NEGATIVE,
+    )
+    low_precision_resolutions: int = setting(
+        4,
+        "Number of the highest resolutions that run in `dtype` (stylegan2).",
+        rule=NON_NEGATIVE,
+    )
+    d_mapping_layers: int = setting(
+        8,
+        "Number of layers of the discriminator's mapping network, which embeds the "
+        "labels (not for growing networks).",
+        rule=NON_NEGATIVE,
+    )
+    freeze_layers: int = setting(
+        0,
+        "Number of layers of the discriminator that are not trained, counted from its "
+        "input (Freeze-D; not for growing networks).",
+        rule=NON_NEGATIVE,
+    )
 
     @property
     def growing(self) -> bool:
-        """Whether training starts small and adds resolutions."""
+        """True for networks that start small and add resolutions while training."""
         return self.g_architecture == "growing"
 
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """Objective, optimizer and growth schedule; counted in images, globally."""
+    """The objective, the optimizer and the schedule, counted in global images."""
 
-    total_kimg: float = 25000.0  # thousands of real images shown
-    initial_resolution: int = 8  # growing networks only, as the next two
-    stage_kimg: float = 600.0  # at full strength, per resolution
-    fade_kimg: float = 600.0  # fading a resolution in
-    batch_size: int = 32  # global, over all devices
-    batch_size_by_resolution: ByResolution = ()
-    learning_rate: float = 0.001
-    learning_rate_by_resolution: ByResolution = ()
-    learning_rate_rampup_kimg: float = 0.0
-    # Beside `learning_rate`; by resolution, in their ratio. None: the generator's.
-    discriminator_learning_rate: float | None = None
-    # Parts of a batch, one after the other; None: as few as fit the devices' memory,
-    # for each stage. Random numbers and groups of minibatch stddev depend on them.
-    accumulation_rounds: int | None = 1
-    steps_per_round: int = 4  # steps between two looks at the schedule
-    adam_beta1: float = 0.0
-    adam_beta2: float = 0.99
-    adam_epsilon: float = 1e-8
-    loss: str = "logistic"  # logistic | wgan | hinge
-    r1_gamma: float = 10.0  # weight of the gradient penalty on reals; logistic only
-    r2_gamma: float = 0.0  # the same on fakes
-    d_reg_interval: int = 0  # 0: R1 in every update of D; k: lazily, every k-th step
-    path_length_weight: float = 0.0  # 2 in StyleGAN2; needs g_reg_interval
-    path_length_decay: float = 0.01  # of the moving average of lengths
-    path_length_batch_shrink: int = 2  # it takes this fraction of the batch
-    g_reg_interval: int = 0  # path length is regularised every k-th step
-    gp_weight: float = 10.0  # gradient penalty between reals and fakes; wgan, hinge
-    gp_target: float = 1.0  # gradient norm that the penalty pulls to
-    drift_weight: float = 0.001  # on squared scores of reals; wgan only
-    style_mixing_probability: float = 0.9
-    # What the discriminator sees is augmented at random, each letter a group: b pixel
-    # blitting, g geometry, c colour, f filters, n noise, c cutout.
-    augment: str = "none"  # none | b | bg | bgc | bgcf | bgcfn | bgcfnc
-    # Of each transform; fixed. StyleGAN2-ADA's control of it is not there yet.
-    augment_probability: float = 0.0
-    w_avg_beta: float = 0.995  # decay of the moving average of w, per generator call
-    ema_half_life_kimg: float = 10.0  # of the averaged generator ...
-    ema_rampup: float = 0.0  # ... at most this share of the images seen; 0: no limit
-    nonfinite_limit: int = 20  # skipped updates in a row before the run stops
-    # --workdir of a run, or --out of a conversion, whose networks a new run starts
-    # from; `.../checkpoints/NUMBER` takes that one and not the newest.
-    transfer: str | None = None
+    total_kimg: float = setting(
+        25000.0,
+        "Length of the training.",
+        unit="thousands of real images",
+        rule=AT_LEAST_ONE_IMAGE,
+    )
+    initial_resolution: int = setting(
+        8,
+        "Resolution at which growing networks start.",
+        unit="pixels",
+        rule=RESOLUTION,
+    )
+    stage_kimg: float = setting(
+        600.0,
+        "Length of the stable stage of each resolution of growing networks.",
+        unit="thousands of real images",
+        rule=POSITIVE,
+    )
+    fade_kimg: float = setting(
+        600.0,
+        "Length of the stage that fades in each new resolution of growing networks.",
+        unit="thousands of real images",
+        rule=NON_NEGATIVE,
+    )
+    batch_size: int = setting(
+        32, "Global batch size, over all devices.", unit="images", rule=POSITIVE
+    )
+    batch_size_by_resolution: ByResolution = setting(
+        (),
+        "Batch sizes of single resolutions, in place of `batch_size`.",
+        unit="images",
+        rule=WHOLE_BY_RESOLUTION,
+    )
+    learning_rate: float = setting(
+        0.001, "Learning rate of both networks.", rule=POSITIVE
+    )
+    learning_rate_by_resolution: ByResolution = setting(
+        (),
+        "Learning rates of single resolutions, in place of `learning_rate`.",
+        rule=BY_RESOLUTION,
+    )
+    learning_rate_rampup_kimg: float = setting(
+        0.0,
+        "Length of the linear warm-up of the learning rate.",
+        unit="thousands of real images",
+        rule=NON_NEGATIVE,
+    )
+    discriminator_learning_rate: float | None = setting(
+        None,
+        "Learning rate of the discriminator, which scales with "
+        "`learning_rate_by_resolution`; None: that of the generator.",
+        rule=POSITIVE,
+    )
+    accumulation_rounds: int | None = setting(
+        1,
+        "Number of parts of a batch whose gradients are accumulated one after the "
+        "other; None: the fewest that fit into the memory of the devices, chosen for "
+        "each stage. Random numbers and minibatch groups depend on it.",
+        rule=POSITIVE,
+    )
+    steps_per_round: int = setting(
+        4,
+        "Number of training steps between two updates of the schedule.",
+        rule=POSITIVE,
+    )
+    adam_beta1: float = setting(
+        0.0, "Adam's decay of the first moment, mu.", rule=DECAY
+    )
+    adam_beta2: float = setting(
+        0.99, "Adam's decay of the second moment, nu.", rule=DECAY
+    )
+    adam_epsilon: float = setting(1e-8, "Adam's epsilon.", rule=POSITIVE)
+    adam_epsilon_placement: str | None = setting(
+        None,
+        "Place of Adam's epsilon: `tensorflow` adds it to the root of the second "
+        "moment before the bias correction, `pytorch` after it. None: as the official "
+        "code of the family does.",
+        choices=("tensorflow", "pytorch"),
+    )
+    loss: str = setting(
+        "logistic",
+        "Adversarial loss: `logistic` (non-saturating), `wgan` (WGAN-GP) or `hinge`.",
+        choices=("logistic", "wgan", "hinge"),
+    )
+    r1_gamma: float = setting(
+        10.0,
+        "Weight of R1, the gradient penalty on real images (logistic loss only).",
+        rule=NON_NEGATIVE,
+    )
+    r2_gamma: float = setting(
+        0.0,
+        "Weight of R2, the gradient penalty on generated images (logistic loss only).",
+        rule=NON_NEGATIVE,
+    )
+    d_reg_interval: int = setting(
+        0,
+        "Interval of the lazy R1 regularization; 0 adds R1 to the loss of every step.",
+        unit="steps",
+        rule=NON_NEGATIVE,
+    )
+    path_length_weight: float = setting(
+        0.0,
+        "Weight of the path length regularization, 2 in StyleGAN2; needs "
+        "`g_reg_interval`.",
+        rule=NON_NEGATIVE,
+    )
+    path_length_decay: float = setting(
+        0.01, "Update rate of the moving average of path lengths.", rule=FRACTION
+    )
+    path_length_batch_shrink: int = setting(
+        2,
+        "Divisor of the batch size in the path length regularization.",
+        rule=POSITIVE,
+    )
+    g_reg_interval: int = setting(
+        0,
+        "Interval of the lazy path length regularization; 0 turns it off.",
+        unit="steps",
+        rule=NON_NEGATIVE,
+    )
+    gp_weight: float = setting(
+        10.0,
+        "Weight of the gradient penalty between real and generated images (wgan and "
+        "hinge loss).",
+        rule=NON_NEGATIVE,
+    )
+    gp_target: float = setting(
+        1.0, "Target norm of the gradients in this penalty.", rule=POSITIVE
+    )
+    drift_weight: float = setting(
+        0.001,
+        "Weight of the drift penalty on the squared logits of real images (wgan only).",
+        rule=NON_NEGATIVE,
+    )
+    style_mixing_probability: float = setting(
+        0.9, "Probability of style mixing.", rule=FRACTION
+    )
+    augment: str = setting(
+        "none",
+        "Augmentations of the discriminator's inputs, one letter a group: b pixel "
+        "blitting, g geometry, c color, f image-space filters, n noise, c (the last) "
+        "cutout.",
+        choices=("none", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"),
+    )
+    augment_probability: float = setting(
+        0.0, "Constant probability of each augmentation.", rule=FRACTION
+    )
+    w_avg_beta: float = setting(
+        0.995,
+        "Decay of the moving average of w, per call of the generator.",
+        rule=FRACTION,
+    )
+    ema_half_life_kimg: float = setting(
+        10.0,
+        "Half-life of the exponential moving average of the generator.",
+        unit="thousands of real images",
+        rule=POSITIVE,
+    )
+    ema_rampup: float = setting(
+        0.0,
+        "Upper bound of this half-life as a share of the images seen; 0: no bound.",
+        rule=NON_NEGATIVE,
+    )
+    nonfinite_limit: int = setting(
+        20,
+        "Number of successive updates skipped for non-finite values that stops the "
+        "run.",
+        rule=POSITIVE,
+    )
+    transfer: str | None = setting(
+        None,
+        "The `--workdir` of a run or the `--out` of a conversion whose networks a new "
+        "run starts from; `.../checkpoints/NUMBER` names a checkpoint that is not the "
+        "newest.",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Seed, cadence and outputs.
+    """The seed, the cadence and the outputs of a run.
 
-    Nothing here changes what is learned but `seed`, and `device_memory_gib` where
-    `training.accumulation_rounds` is None.
+    No setting of this section changes what is learned, except for `seed`, and for
+    `device_memory_gib` if `training.accumulation_rounds` is None.
     """
 
-    seed: int = 0
-    # Of one start, compilation included: then the run saves and ends, as at a signal,
-    # and the same command goes on from there. 0: no limit.
-    time_limit_minutes: float = 0.0
-    tick_kimg: float = 40.0  # one line, one image grid
-    tick_kimg_by_resolution: ByResolution = ()
-    checkpoint_every_ticks: int = 5
-    keep_checkpoints: int = 3
-    grid_rows: int = 4
-    grid_columns: int = 8
-    grid_truncation_psi: float = 1.0
-    # Directory of compiled programs; None leaves it to JAX's own settings, of which
-    # JAX_ENABLE_COMPILATION_CACHE=0 turns any cache off.
-    compilation_cache: str | None = "~/.cache/stylegan_jax/xla"
-    # Growing networks: a resolution's stable stage runs the programs of its fading one,
-    # with a fade of 1. Less to compile, for short runs; a little more to compute.
-    share_programs: bool = False
+    seed: int = setting(0, "Random seed.", rule=SEED)
+    time_limit_minutes: float = setting(
+        0.0,
+        "Time after which a start, compilation included, saves and ends as at a "
+        "signal; the same command resumes the run. 0: no limit.",
+        unit="minutes",
+        rule=NON_NEGATIVE,
+    )
+    tick_kimg: float = setting(
+        40.0,
+        "Length of a tick, which ends with a progress line and a grid of samples.",
+        unit="thousands of real images",
+        rule=POSITIVE,
+    )
+    tick_kimg_by_resolution: ByResolution = setting(
+        (),
+        "Lengths of the ticks of single resolutions, in place of `tick_kimg`.",
+        unit="thousands of real images",
+        rule=BY_RESOLUTION,
+    )
+    checkpoint_every_ticks: int = setting(
+        5, "Interval of the checkpoints.", unit="ticks", rule=POSITIVE
+    )
+    keep_checkpoints: int = setting(
+        3, "Number of the newest checkpoints to keep.", rule=POSITIVE
+    )
+    grid_rows: int = setting(4, "Number of rows of the grid of samples.", rule=POSITIVE)
+    grid_columns: int = setting(
+        8, "Number of columns of the grid of samples.", rule=POSITIVE
+    )
+    grid_truncation_psi: float = setting(1.0, "Truncation psi of the grid of samples.")
+    compilation_cache: str | None = setting(
+        "~/.cache/stylegan_jax/xla",
+        "Directory of compiled programs; None leaves it to JAX's own settings "
+        "(`JAX_ENABLE_COMPILATION_CACHE=0` turns every cache off).",
+    )
+    share_programs: bool = setting(
+        False,
+        "Use the program of a resolution's fading stage for its stable stage, too, "
+        "with a fade of 1: less to compile, a little more to compute (growing "
+        "networks).",
+    )
     # Many devices and processes.
-    shard_optimizer: bool = False  # moments and averaged generator, over all devices
-    # Devices that share the rows of an image, from this resolution of the layers on;
-    # for batches that are smaller than the number of devices.
-    height_devices: int = 1
-    height_min_resolution: int = 256
-    # Memory of each device that training may take; None: what the device reports. Where
-    # it is known, programs that exceed it are told of before they run.
-    device_memory_gib: float | None = None
-    heartbeat_seconds: int = 60  # a process silent for so long is taken for dead
-    hang_report_seconds: float = 300.0  # a round, compilation... as long is reported
+    shard_optimizer: bool = setting(
+        False,
+        "Shard the moments of the optimizer and the averaged generator over all "
+        "devices.",
+    )
+    height_devices: int = setting(
+        1,
+        "Number of devices that share the rows of an image, for batches smaller than "
+        "the number of devices.",
+        rule=POSITIVE,
+    )
+    height_min_resolution: int = setting(
+        256,
+        "Lowest resolution of the layers whose rows are shared.",
+        unit="pixels",
+        rule=RESOLUTION,
+    )
+    device_memory_gib: float | None = setting(
+        None,
+        "Memory of each device that training may use; None: what the device reports. "
+        "Where it is known, programs that exceed it are reported before they run.",
+        unit="GiB",
+        rule=POSITIVE,
+    )
+    heartbeat_seconds: int = setting(
+        60,
+        "Silence after which a process is considered dead.",
+        unit="seconds",
+        rule=POSITIVE,
+    )
+    hang_report_seconds: float = setting(
+        300.0,
+        "Duration after which a round, a compilation, etc. is reported as hanging.",
+        unit="seconds",
+        rule=POSITIVE,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Metrics that are taken of the averaged generator while it is trained."""
+    """Metrics of the averaged generator that are computed during training."""
 
-    # Names, comma-separated, as `stylegan_jax.evaluate` has them; "" takes none.
-    metrics: str = ""
-    every_kimg: float = 200.0  # at the end of the tick in which so many more were seen
-    images: int | None = None  # generated for each; None: as many as the metric's own
-    features: str = "inception"  # network of features, as `evaluate --features` has it
-    detector: str | None = None  # file of its weights; None: found, or downloaded
-    vgg16: str | None = None  # file of VGG16's weights, for LPIPS; likewise
-    batch_size: int = 32  # images at once, over all devices
-    cache: str | None = "~/.cache/stylegan_jax/metrics"  # of real images' statistics
-    # The checkpoints in which this number was best are kept beside the newest.
-    best: str | None = None  # e.g. "fid50k" or "recall"
-    keep_best: int = 1
-    # Signs of collapse, told in the progress line ...
-    alarm_msssim: float = 0.15  # "msssim" so far above that of the reals
-    alarm_recall: float = 0.02  # "recall" below this
+    metrics: str = setting(
+        "",
+        "Comma-separated names of the metrics, as in `python -m "
+        "stylegan_jax.evaluate`; empty: none.",
+    )
+    every_kimg: float = setting(
+        200.0,
+        "Interval of the evaluations, which take place at the end of a tick.",
+        unit="thousands of real images",
+        rule=POSITIVE,
+    )
+    images: int | None = setting(
+        None,
+        "Number of images to generate for each metric; None: the metric's own number.",
+        unit="images",
+        rule=POSITIVE,
+    )
+    features: str = setting(
+        "inception", "Feature network, as in `evaluate --features`."
+    )
+    detector: str | None = setting(
+        None,
+        "File of the feature network's weights; None: found in the cache, else "
+        "downloaded.",
+    )
+    vgg16: str | None = setting(
+        None,
+        "File of VGG16's weights, for LPIPS; None: found in the cache, else "
+        "downloaded.",
+    )
+    batch_size: int = setting(
+        32,
+        "Global batch size of the evaluation, over all devices.",
+        unit="images",
+        rule=POSITIVE,
+    )
+    cache: str | None = setting(
+        "~/.cache/stylegan_jax/metrics",
+        "Directory of the cached statistics of real images; None: no cache.",
+    )
+    best: str | None = setting(
+        None,
+        "Number by which the best checkpoints are kept beside the newest, e.g. "
+        "`fid50k` or `recall`; None keeps the newest only.",
+    )
+    keep_best: int = setting(1, "Number of best checkpoints to keep.", rule=POSITIVE)
+    # Signs of mode collapse, reported in the progress line.
+    alarm_msssim: float = setting(
+        0.15, "Excess of `msssim` over that of real images that reports a collapse."
+    )
+    alarm_recall: float = setting(
+        0.02, "Value of `recall` below which a collapse is reported.", rule=FRACTION
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Everything that defines one run."""
+    """All settings of one run."""
 
     data: Data = Data()
     model: Model = Model()
@@ -193,25 +540,16 @@ class Experiment:
     evaluation: Evaluation = Evaluation()
 
 
-def is_resolution(value: int) -> bool:
-    """Whether `value` is a side length that the networks can have."""
-    return 4 <= value <= 1024 and value & (value - 1) == 0
-
-
 def by_resolution(pairs: ByResolution, resolution: int, default: float) -> float:
-    """The value that holds at `resolution`: its own entry, else `default`."""
+    """Return the value for `resolution` if `pairs` has one, else `default`."""
     return dict(pairs).get(resolution, default)
 
 
 def image_size(base_size: tuple[int, int], resolution: int) -> tuple[int, int]:
-    """Height and width in pixels at a resolution; `base_size` is that at 4."""
+    """Return the height and width in pixels at `resolution`.
+
+    Args:
+      base_size: Height and width at resolution 4, `data.base_size`.
+      resolution: Any resolution of the networks.
+    """
     return base_size[0] * resolution // 4, base_size[1] * resolution // 4
-
-
-def settings(e: Experiment) -> list[tuple[str, Any]]:
-    """All settings as ("section.field", value)."""
-    return [
-        (f"{section.name}.{field.name}", getattr(getattr(e, section.name), field.name))
-        for section in dataclasses.fields(e)
-        for field in dataclasses.fields(getattr(e, section.name))
-    ]

@@ -11,7 +11,7 @@ import numpy as np
 from stylegan_jax.data.interface import Source
 from stylegan_jax.layers import conv2d_cpu
 from stylegan_jax.metrics.image_sets import Batch
-from stylegan_jax.models import Generator, Variables
+from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.runtime.tensorflow import tensorflow
 
@@ -27,16 +27,14 @@ class Subject:
       name: what results call it.
       generator: the network; becomes one of float32.
       variables: its variables, whole on every device.
-      resolution: of the stage that it has reached; its images are enlarged to the full
-        one by repeating pixels, as officially.
-      fade: how far that stage is faded in.
+      lod: the resolution that it has reached, and its fade; images are enlarged to the
+        full resolution by repeating pixels, as officially.
     """
 
     name: str
     generator: Generator
     variables: Variables
-    resolution: int
-    fade: float
+    lod: LevelOfDetail
 
     def __post_init__(self):
         """Replaces the network."""
@@ -130,9 +128,7 @@ class GeneratedImages:
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """See `ImageSet`."""
         subject, devices = self.subject, self.devices
-        shown = devices.replicate(
-            (np.float32(subject.fade), np.float32(self.truncation_psi))
-        )
+        shown = devices.replicate((subject.lod, np.float32(self.truncation_psi)))
         for index, ((z,), labels) in enumerate(self.latents(batch_size)):
             key = jax.random.fold_in(jax.random.key(self.seed), index)
             images = _images(
@@ -143,8 +139,6 @@ class GeneratedImages:
                 labels,
                 *shown,
                 key,
-                subject.resolution,
-                subject.fade != 1,
                 self.noise,
             )
             here = devices.local_rows(images)
@@ -157,19 +151,16 @@ def _styles(generator, variables, z, labels):
     return generator.apply(variables, z, labels, method="map")
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 8, 9, 10))
+@functools.partial(jax.jit, static_argnums=(0, 1, 8))
 @conv2d_cpu.allowed()
-def _images(
-    generator, devices, variables, z, labels, fade, psi, key, resolution, fading, noise
-):
+def _images(generator, devices, variables, z, labels, lod, psi, key, noise):
     """Images [B,H,W,C] uint8 of z [B, Z], of the full network's size."""
     ws = generator.apply(variables, z, labels, method="map")
     ws = generator.apply(variables, ws, psi, method="truncate")
     images = generator.apply(
         variables,
         devices.constrain_batch(ws),
-        resolution=resolution,
-        fade=fade if fading else 1.0,
+        lod=lod,
         noise=noise,
         method="synthesize",
         rngs={"noise": key},
@@ -177,7 +168,7 @@ def _images(
     # As `reporting.to_uint8` does on the host.
     images = jnp.nan_to_num(jnp.clip(images, -2, 2), nan=-1.0)
     images = jnp.clip(images * 127.5 + 128, 0, 255).astype(jnp.uint8)
-    factor = generator.resolution // resolution
+    factor = generator.resolution // lod.resolution
     images = jnp.repeat(jnp.repeat(images, factor, axis=1), factor, axis=2)
     return devices.constrain_batch(images)
 

@@ -29,8 +29,7 @@ def take_path_length(
             labels,
             devices.put_batch(times),
             path,
-            resolution=subject.resolution,
-            fade=subject.fade if subject.fade != 1 else None,
+            lod=subject.lod,
         )
         ends = map(devices.local_rows, ends)
         here = np.asarray(means.networks.distance(*ends)) / path.epsilon**2

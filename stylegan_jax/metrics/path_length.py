@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.models import Generator, Variables
+from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.sampling.interpolation import lerp, slerp
 
 EPSILON = 1e-4  # the step along the way from one latent to another
@@ -58,7 +58,7 @@ class Path:
         return draws.astype(np.float32)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 6), static_argnames=("resolution",))
+@functools.partial(jax.jit, static_argnums=(0, 6))
 def step_images(
     generator: Generator,
     variables: Variables,
@@ -68,8 +68,7 @@ def step_images(
     times: jax.Array,
     path: Path,
     *,
-    resolution: int | None = None,
-    fade: jax.Array | float | None = None,
+    lod: LevelOfDetail | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """The images at both ends of a step; how far apart they are is for LPIPS to say.
 
@@ -81,9 +80,8 @@ def step_images(
       labels: [B, label_size] of both, None for unconditional networks.
       times: [B], where on its way each step begins, 0 to 1.
       path: what is measured.
-      resolution: the generator's stage; None is the full one. Images of others are
-        enlarged to it by repeating pixels.
-      fade: share of the stage's resolution; None where it has no part.
+      lod: the resolution and its fade; None is the full resolution, to which images of
+        others are enlarged by repeating pixels.
 
     Returns:
       Two batches of images [B,h,w,3] float32, about [-1, 1]. The distance of each pair
@@ -101,11 +99,10 @@ def step_images(
     images = generator.apply(
         variables,
         jnp.concatenate(ws),
-        resolution=resolution,
-        fade=1.0 if fade is None else fade,
+        lod=lod,
         method="synthesize",
     )
-    factor = generator.resolution // (resolution or generator.resolution)
+    factor = 1 if lod is None else generator.resolution // lod.resolution
     images = jnp.repeat(jnp.repeat(images, factor, axis=1), factor, axis=2)
     images = on_white(images)
     if path.crop:

@@ -8,10 +8,11 @@ from stylegan_jax.models.interface import (
     Channels,
     Discriminator,
     Generator,
+    LevelOfDetail,
     Variables,
 )
 
-__all__ = ["Discriminator", "Generator", "Variables", "build"]
+__all__ = ["Discriminator", "Generator", "LevelOfDetail", "Variables", "build"]
 
 
 def build(model: Model, data: Data, label_size: int) -> tuple[Generator, Discriminator]:

@@ -10,6 +10,55 @@ import numpy as np
 Variables = dict  # collection name -> nested dict of arrays, as Flax has them
 
 
+@jax.tree_util.register_pytree_node_class
+@dataclasses.dataclass(frozen=True)
+class LevelOfDetail:
+    """A resolution of a growing network, and how far it is faded in.
+
+    A pytree: `jax.jit` takes the resolution as static and traces the fade, except a
+    Python 1.0, which stays static too, so that programs of a resolution at full
+    strength do not contain the blending.
+
+    Attributes:
+      resolution: R, the height and width of the images in units of `base_size / 4`.
+      fade: in [0,1], the weight of this resolution against the one below.
+
+    Reference: Karras et al. 2018, "Progressive Growing of GANs", section 2, figure 2.
+    """
+
+    resolution: int
+    fade: jax.Array | float = 1.0
+
+    @classmethod
+    def from_scalar(cls, lod: float, full: int) -> "LevelOfDetail":
+        """Convert the official scalar, log2(full / resolution) + 1 - fade."""
+        return cls(full >> int(lod), 1 - (lod - int(lod)))
+
+    @property
+    def fades(self) -> bool:
+        """False if the fade is known to be 1 at trace time."""
+        return isinstance(self.fade, jax.core.Tracer) or not np.array_equal(
+            self.fade, 1
+        )
+
+    def with_traced_fade(self) -> "LevelOfDetail":
+        """Return the same level with a fade that `jax.jit` traces even if it is 1."""
+        return LevelOfDetail(self.resolution, np.float32(self.fade))
+
+    def tree_flatten(self) -> tuple[tuple, tuple]:
+        """Return the traced children and the static data."""
+        number = isinstance(self.fade, (int, float))
+        if number and self.fade == 1:
+            return (), (self.resolution,)
+        # All fades as float32, so that numbers and arrays share one program.
+        return (np.float32(self.fade) if number else self.fade,), (self.resolution,)
+
+    @classmethod
+    def tree_unflatten(cls, static: tuple, children: tuple) -> "LevelOfDetail":
+        """Invert `tree_flatten`."""
+        return cls(*static, *children)
+
+
 class Generator(Protocol):
     """Latents to images. A Flax module; the methods go through `apply`.
 
@@ -31,8 +80,7 @@ class Generator(Protocol):
         self,
         z: jax.Array,
         labels: jax.Array | None = None,
-        resolution: int | None = None,
-        fade: jax.Array | float = 1.0,
+        lod: LevelOfDetail | None = None,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
         noise: str = "const",
@@ -50,8 +98,7 @@ class Generator(Protocol):
     def synthesize(
         self,
         ws: jax.Array,
-        resolution: int | None = None,
-        fade: jax.Array | float = 1.0,
+        lod: LevelOfDetail | None = None,
         noise: str = "const",
     ) -> jax.Array:
         """Ws [B,L,W] -> images [B,H,W,C]."""
@@ -68,12 +115,12 @@ class Discriminator(Protocol):
         self,
         images: jax.Array,
         labels: jax.Array | None = None,
-        fade: jax.Array | float = 1.0,
+        lod: LevelOfDetail | None = None,
     ) -> jax.Array:
         """Images [B,H,W,C], labels [B,label_size] -> logits [B] float32.
 
-        The images' size says the stage: a growing network takes any resolution from 4
-        to the full one.
+        A growing network takes images of any resolution from 4 to the full one; `lod`
+        must have the same resolution, and None is that resolution at full strength.
         """
 
 
@@ -116,6 +163,9 @@ def check_resolution(resolution: int, full: int) -> None:
         )
 
 
-def is_one(fade: jax.Array | float) -> bool:
-    """Whether the resolution is known at trace time to stand at full strength."""
-    return not isinstance(fade, jax.core.Tracer) and np.array_equal(fade, 1)
+def check_same_resolution(lod: LevelOfDetail, images: int) -> None:
+    """Raise ValueError unless the images have the resolution of `lod`."""
+    if lod.resolution != images:
+        raise ValueError(
+            f"lod has resolution {lod.resolution}, but the images are {images}x{images}"
+        )

@@ -15,9 +15,10 @@ from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
 from stylegan_jax.layers.remat import convolved, remat
 from stylegan_jax.models.interface import (
     Channels,
+    LevelOfDetail,
     check_labels,
     check_resolution,
-    is_one,
+    check_same_resolution,
 )
 
 
@@ -99,32 +100,33 @@ class Discriminator(nn.Module):
         self,
         images: jax.Array,
         labels: jax.Array | None = None,
-        fade: jax.Array | float = 1.0,
+        lod: LevelOfDetail | None = None,
     ) -> jax.Array:
         """Judges images.
 
         Args:
           images: [B,R,R,C], about [-1,1]; R says the stage.
           labels: [B,label_size], for conditional networks.
-          fade: in [0,1], the share of this resolution against the one below; not
-            used at 4x4.
+          lod: the images' resolution and its fade; None is full strength. At 4x4 the
+            fade has no effect.
 
         Returns:
           Logits [B], float32, high for real.
         """
-        self._check(images, labels, fade)
+        lod = LevelOfDetail(images.shape[1]) if lod is None else lod
+        self._check(images, labels, lod)
         activation = ACTIVATIONS[self.nonlinearity].function
         images = images.astype(self.dtype)
         start = self.resolutions.index(images.shape[1])
         x = activation(self.from_rgb[start](images))
         for i in range(start, 0, -1):
             x = self.blocks[i - 1](x)
-            fading = i == start and not is_one(fade)
+            fading = i == start and lod.fades
             if fading or (self.growing and self.is_initializing()):
                 images = resample.downscale2d(images)
                 below = activation(self.from_rgb[i - 1](images))
                 if fading:
-                    x = x + (below - x) * jnp.asarray(1 - fade, x.dtype)
+                    x = x + (below - x) * jnp.asarray(1 - lod.fade, x.dtype)
         x = x.astype(jnp.float32)
         if self.mbstd_group_size > 1:
             x = minibatch_stddev(x, self.mbstd_group_size, self.mbstd_features)
@@ -136,7 +138,7 @@ class Discriminator(nn.Module):
         return jnp.sum(logits * labels.astype(jnp.float32), axis=1)
 
     def _check(
-        self, images: jax.Array, labels: jax.Array | None, fade: jax.Array | float
+        self, images: jax.Array, labels: jax.Array | None, lod: LevelOfDetail
     ) -> None:
         b, h, w, c = images.shape
         if h != w or c != self.image_channels:
@@ -145,9 +147,10 @@ class Discriminator(nn.Module):
                 f"[B,R,R,{self.image_channels}]"
             )
         check_resolution(h, self.resolution)
-        if not (self.growing or (h == self.resolution and is_one(fade))):
+        if not (self.growing or (h == self.resolution and not lod.fades)):
             raise ValueError(
-                f"images of {h}x{h} with fade {fade} were given to a discriminator "
+                f"images of {h}x{h} with fade {lod.fade} were given to a discriminator "
                 f"that does not grow; it takes {self.resolution}x{self.resolution} only"
             )
+        check_same_resolution(lod, h)
         check_labels(labels, self.label_size, b)

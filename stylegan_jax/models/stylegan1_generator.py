@@ -22,9 +22,9 @@ from stylegan_jax.layers.remat import convolved, remat
 from stylegan_jax.models import mapping
 from stylegan_jax.models.interface import (
     Channels,
+    LevelOfDetail,
     check_labels,
     check_resolution,
-    is_one,
 )
 
 
@@ -196,8 +196,7 @@ class Generator(nn.Module):
         self,
         z: jax.Array,
         labels: jax.Array | None = None,
-        resolution: int | None = None,
-        fade: jax.Array | float = 1.0,
+        lod: LevelOfDetail | None = None,
         truncation_psi: jax.Array | float | None = 1.0,
         truncation_cutoff: int | None = None,
         noise: str = "const",
@@ -207,10 +206,8 @@ class Generator(nn.Module):
         Args:
           z: [B,Z], standard normal.
           labels: [B,label_size], for conditional networks.
-          resolution: R, the stage; None is the full one. Official level of detail l
-            is resolution = full >> floor(l), fade = 1 - (l - floor(l)).
-          fade: in [0,1], the share of this resolution against the one below; not
-            used at 4x4.
+          lod: the resolution and its fade; None is the full resolution. At 4x4 the
+            fade has no effect.
           truncation_psi: see `truncate`.
           truncation_cutoff: see `truncate`.
           noise: "const", "none", or "random", which takes the call's
@@ -220,7 +217,7 @@ class Generator(nn.Module):
           Images [B,R,R,C], float32, about [-1,1], not clipped.
         """
         ws = self.truncate(self.map(z, labels), truncation_psi, truncation_cutoff)
-        return self.synthesize(ws, resolution=resolution, fade=fade, noise=noise)
+        return self.synthesize(ws, lod, noise)
 
     def map(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
         """Z [B,Z], labels [B,label_size] -> ws [B,L,W], not truncated."""
@@ -242,20 +239,20 @@ class Generator(nn.Module):
     def synthesize(
         self,
         ws: jax.Array,
-        resolution: int | None = None,
-        fade: jax.Array | float = 1.0,
+        lod: LevelOfDetail | None = None,
         noise: str = "const",
     ) -> jax.Array:
         """Images from ws [B,L,W]; arguments and result as for the whole network.
 
         For a lower resolution ws may have as few layers as it needs.
         """
-        resolution = self.resolution if resolution is None else int(resolution)
+        lod = LevelOfDetail(self.resolution) if lod is None else lod
+        resolution = lod.resolution
         check_resolution(resolution, self.resolution)
-        if not (self.growing or (resolution == self.resolution and is_one(fade))):
+        if not (self.growing or (resolution == self.resolution and not lod.fades)):
             raise ValueError(
-                f"resolution {resolution} and fade {fade} were asked of a generator "
-                f"that does not grow; it has {self.resolution} only"
+                f"resolution {resolution} and fade {lod.fade} were requested from a "
+                f"generator that does not grow; it has {self.resolution} only"
             )
         if noise not in NOISE_MODES:
             raise ValueError(f"noise (={noise!r}) must be one of {NOISE_MODES}")
@@ -277,9 +274,9 @@ class Generator(nn.Module):
             shown = r >= resolution // 2 or self.is_initializing()
             if shown and self.to_rgb[i] is not None:
                 image = self.to_rgb[i](x).astype(jnp.float32)
-            if r == resolution and r > 4 and not is_one(fade):
+            if r == resolution and r > 4 and lod.fades:
                 below = resample.upscale2d(below)
-                image = image + (below - image) * jnp.float32(1 - fade)
+                image = image + (below - image) * jnp.float32(1 - lod.fade)
         return image
 
     def flips_kernel(self, resolution: int) -> bool:

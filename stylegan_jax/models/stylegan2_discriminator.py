@@ -19,7 +19,7 @@ from stylegan_jax.layers.linear import Dense
 from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
 from stylegan_jax.layers.remat import remat
 from stylegan_jax.models import mapping
-from stylegan_jax.models.interface import Channels, check_labels, is_one
+from stylegan_jax.models.interface import Channels, LevelOfDetail, check_labels
 from stylegan_jax.models.stylegan2_layers import (
     HALF_POWER,
     ConvLayer,
@@ -136,19 +136,19 @@ class Discriminator(nn.Module):
         self,
         images: jax.Array,
         labels: jax.Array | None = None,
-        fade: jax.Array | float = 1.0,
+        lod: LevelOfDetail | None = None,
     ) -> jax.Array:
         """Judges images.
 
         Args:
           images: [B,H,W,C], about [-1,1], of the full resolution.
           labels: [B,label_size], for conditional networks: any numbers.
-          fade: 1; this network does not grow.
+          lod: the full resolution, without fading; this network does not grow.
 
         Returns:
           Logits [B], float32, high for real.
         """
-        self._check(images, labels, fade)
+        self._check(images, labels, lod)
         images = images.astype(jnp.float32)
         skip, residual = self.architecture == "skip", self.architecture == "resnet"
         x, freeze = None, self.freeze_layers
@@ -198,7 +198,7 @@ class Discriminator(nn.Module):
         return jnp.sum(out * embedded, axis=1) / math.sqrt(self.embedding_size)
 
     def _check(
-        self, images: jax.Array, labels: jax.Array | None, fade: jax.Array | float
+        self, images: jax.Array, labels: jax.Array | None, lod: LevelOfDetail | None
     ) -> None:
         size = image_size(self.base_size, self.resolution)
         if images.ndim != 4 or images.shape[1:] != (*size, self.image_channels):
@@ -206,6 +206,9 @@ class Discriminator(nn.Module):
                 f"images are {images.shape}; this network takes "
                 f"[B,{size[0]},{size[1]},{self.image_channels}]"
             )
-        if not is_one(fade):
-            raise ValueError(f"fade is {fade}; this network does not grow")
+        if lod is not None and (lod.fades or lod.resolution != self.resolution):
+            raise ValueError(
+                f"resolution {lod.resolution} and fade {lod.fade} were asked of a "
+                f"discriminator that does not grow; it takes {self.resolution} only"
+            )
         check_labels(labels, self.label_size, len(images))

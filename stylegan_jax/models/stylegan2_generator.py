@@ -14,9 +14,9 @@ from stylegan_jax.layers.remat import remat
 from stylegan_jax.models import mapping
 from stylegan_jax.models.interface import (
     Channels,
+    LevelOfDetail,
     check_labels,
     check_resolution,
-    is_one,
 )
 from stylegan_jax.models.stylegan2_layers import (
     HALF_POWER,
@@ -153,8 +153,7 @@ class Generator(nn.Module):
         self,
         z: jax.Array,
         labels: jax.Array | None = None,
-        resolution: int | None = None,
-        fade: jax.Array | float = 1.0,
+        lod: LevelOfDetail | None = None,
         truncation_psi: jax.Array | float | None = 1.0,
         truncation_cutoff: int | None = None,
         noise: str = "const",
@@ -164,9 +163,8 @@ class Generator(nn.Module):
         Args:
           z: [B,Z], standard normal.
           labels: [B,label_size], for conditional networks: any numbers.
-          resolution: R; only "growing" has others than the full one (None).
-          fade: in [0,1], the share of this resolution against the one below; only
-            "growing" has others than 1.
+          lod: the resolution and its fade; None is the full resolution, the only one
+            that architectures other than "growing" have.
           truncation_psi: see `truncate`.
           truncation_cutoff: see `truncate`.
           noise: "const", "none", or "random", which takes the call's
@@ -176,7 +174,7 @@ class Generator(nn.Module):
           Images [B,H,W,C], float32, about [-1,1], not clipped.
         """
         ws = self.truncate(self.map(z, labels), truncation_psi, truncation_cutoff)
-        return self.synthesize(ws, resolution=resolution, fade=fade, noise=noise)
+        return self.synthesize(ws, lod, noise)
 
     def map(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
         """Z [B,Z], labels [B,label_size] -> ws [B,L,W], not truncated."""
@@ -198,8 +196,7 @@ class Generator(nn.Module):
     def synthesize(
         self,
         ws: jax.Array,
-        resolution: int | None = None,
-        fade: jax.Array | float = 1.0,
+        lod: LevelOfDetail | None = None,
         noise: str = "const",
     ) -> jax.Array:
         """Images from ws [B,L,W]; arguments and result as for the whole network.
@@ -207,14 +204,15 @@ class Generator(nn.Module):
         For a lower resolution ws may have as few layers as it needs. A ToRGB shares
         its w with the layer that follows it.
         """
-        resolution = self.resolution if resolution is None else int(resolution)
+        lod = LevelOfDetail(self.resolution) if lod is None else lod
+        resolution = lod.resolution
         check_resolution(resolution, self.resolution)
         growing = self.architecture == "growing"
-        if not growing and not (resolution == self.resolution and is_one(fade)):
+        if not growing and not (resolution == self.resolution and not lod.fades):
             raise ValueError(
-                f"resolution {resolution} and fade {fade} were asked of a generator "
-                f'"{self.architecture}", which has {self.resolution} only; a "growing" '
-                "one has all"
+                f"resolution {resolution} and fade {lod.fade} were requested from a "
+                f'generator "{self.architecture}", which has {self.resolution} only; a '
+                '"growing" one has all'
             )
         if noise not in NOISE_MODES:
             raise ValueError(f"noise (={noise!r}) must be one of {NOISE_MODES}")
@@ -237,7 +235,7 @@ class Generator(nn.Module):
             below, image = image, self.to_rgb[str(r)](x, ws[:, 2 * i + 1])
             if self.architecture == "skip" and r > 4:
                 image = image + upfirdn2d.upsample2d(below, self.options.taps)
-            if growing and r == resolution and r > 4 and not is_one(fade):
+            if growing and r == resolution and r > 4 and lod.fades:
                 below = resample.upscale2d(below)
-                image = image + (below - image) * jnp.float32(1 - fade)
+                image = image + (below - image) * jnp.float32(1 - lod.fade)
         return image

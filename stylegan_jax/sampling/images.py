@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax.layers import conv2d_cpu
-from stylegan_jax.models import Generator, Variables
+from stylegan_jax.models import Generator, LevelOfDetail, Variables
 
 
 def latents(seeds: list[int], z_dim: int) -> np.ndarray:
@@ -46,9 +46,7 @@ def synthesize_batches(
     variables: Variables,
     ws: jax.Array | np.ndarray,
     *,
-    resolution: int | None = None,
-    fade: float = 1.0,
-    any_fade: bool = False,
+    lod: LevelOfDetail | None = None,
     noise: str = "const",
     noise_seed: int = 0,
     batch_size: int = 16,
@@ -59,11 +57,8 @@ def synthesize_batches(
       generator: the network.
       variables: its variables.
       ws: [N,L,W].
-      resolution: the stage; None is the full one.
-      fade: share of the stage's resolution.
-      any_fade: of a growing generator, use the program that serves all fades of the
-        resolution also when `fade` is 1: less to compile where stages follow each
-        other, more to compute.
+      lod: the resolution and its fade; None is the full resolution. All fades of a
+        resolution share one program, except a Python 1.0, which has its own.
       noise: "const", "random" or "none".
       noise_seed: of the random noise, which also depends on `batch_size`.
       batch_size: images at once; bounds the memory.
@@ -71,27 +66,22 @@ def synthesize_batches(
     Yields:
       Images [B,H,W,C] float32, about [-1,1]; of the last batch maybe fewer.
     """
-    resolution = resolution or generator.resolution
     for i in range(0, len(ws), batch_size):
         batch = jnp.asarray(ws[i : i + batch_size])
         missing = min(batch_size, len(ws)) - len(batch)
         padded = jnp.concatenate([batch, jnp.repeat(batch[-1:], missing, axis=0)])
         key = jax.random.fold_in(jax.random.key(noise_seed), i)
-        images = _synthesize(
-            *(generator, variables, padded, resolution),
-            *(any_fade or fade != 1, fade, noise, key),
-        )
+        images = _synthesize(generator, variables, padded, lod, noise, key)
         yield np.asarray(images)[: len(batch)]
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3, 4, 6))
+@functools.partial(jax.jit, static_argnums=(0, 4))
 @conv2d_cpu.allowed()
-def _synthesize(generator, variables, ws, resolution, fading, fade, noise, key):
+def _synthesize(generator, variables, ws, lod, noise, key):
     return generator.apply(
         variables,
         ws,
-        resolution=resolution,
-        fade=fade if fading else 1.0,
+        lod=lod,
         noise=noise,
         method="synthesize",
         rngs={"noise": key},

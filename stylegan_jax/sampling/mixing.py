@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw
 
-from stylegan_jax.models import Generator, Variables
+from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.models.mapping import mix_styles
 from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.sampling.images import synthesize
@@ -76,8 +76,7 @@ def mixing_figure(
     source_ws: jax.Array,
     destination_ws: dict[str, jax.Array],
     *,
-    resolution: int,
-    fade: float = 1.0,
+    lod: LevelOfDetail,
 ) -> np.ndarray:
     """Draws the figure.
 
@@ -87,21 +86,19 @@ def mixing_figure(
       source_ws: [N,L,W], the images on top, whose styles are copied.
       destination_ws: "coarse", "middle" and "fine" -> [M,L,W], the images on the left,
         which keep all other styles.
-      resolution: R, the stage.
-      fade: share of the stage's resolution.
+      lod: the resolution and its fade.
 
     Returns:
       The figure as uint8 [H,W,3]: a row per destination.
     """
-    options = {"resolution": resolution, "fade": fade}
-    top = synthesize(generator, variables, source_ws, **options)
+    top = synthesize(generator, variables, source_ws, lod=lod)
     rows = [[None, *to_uint8(top)]]
     names = [""]
-    for name, layers in style_ranges(resolution).items():
+    for name, layers in style_ranges(lod.resolution).items():
         ws = destination_ws[name]
-        left = synthesize(generator, variables, ws, **options)
+        left = synthesize(generator, variables, ws, lod=lod)
         mixed = style_mixing(
-            generator, variables, source_ws, ws, layers, **options
+            generator, variables, source_ws, ws, layers, lod=lod
         ).swapaxes(0, 1)
         for first, others in zip(to_uint8(left), to_uint8(mixed), strict=True):
             rows.append([first, *others])

@@ -1,1 +1,1 @@
-"""Growth schedule, objectives, the step and the loop."""
+"""Training: from an experiment to a loop of compiled steps."""

@@ -1,103 +1,85 @@
-"""Compiles the programs of a stage, and those of the next one ahead of time."""
+"""Compilation of a stage's programs, and of the next stage's ahead of time."""
 
+import contextlib
 import dataclasses
+import os
+import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.config import Experiment
 from stylegan_jax.layers import conv2d_cpu
-from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training import memory
-from stylegan_jax.training.phases import Phase
 from stylegan_jax.training.schedule import Stage
-from stylegan_jax.training.state import TrainState, shardings
+from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.step import Update, build_update
 
 Programs = dict[str, Update]  # phase name -> compiled update
-_under_way: set[Future[Programs]] = set()
-
-
-def compiling() -> bool:
-    """Whether this program is compiling a stage in the background."""
-    return bool(_under_way)
+_running: set[Future[Programs]] = set()
 
 
 class ProgramCache:
-    """The compiled updates of each stage; states given to them are donated."""
+    """The compiled updates of each stage, which donate the state they are given."""
 
     def __init__(
         self,
-        e: Experiment,
-        phases: tuple[Phase, ...],
-        parallel: Parallel,
-        abstract_state: TrainState,
-        label_size: int,
-        on_compiled: Callable[[Stage, float], None],
+        setup: Setup,
+        on_compiled: Callable[[Stage, float], None] = lambda stage, seconds: None,
         budget: memory.Budget = memory.UNKNOWN,
     ):
-        """Remembers what compiling needs.
+        """Prepare to compile; nothing is compiled yet.
 
         Args:
-          e: the experiment.
-          phases: its recipe.
-          parallel: where the arrays lie.
-          abstract_state: shapes, dtypes and shardings of the state.
-          label_size: length of a label vector.
-          on_compiled: told of each stage that is ready, and the seconds it took.
-          budget: the memory that a stage has to fit.
+          setup: the training.
+          on_compiled: called with each stage that is ready and the seconds it took.
+          budget: the memory that a stage must fit into.
         """
-        self._e, self._phases, self._parallel = e, phases, parallel
-        self._state, self._label_size = abstract_state, label_size
-        self._on_compiled, self._budget = on_compiled, budget
+        self._setup, self._on_compiled, self._budget = setup, on_compiled, budget
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
         self._futures: dict[tuple[int, bool], Future[Programs]] = {}
         self._rounds: dict[tuple[int, bool], int] = {}
 
-    @property
-    def state_shardings(self) -> TrainState:
-        """How the arrays of the state lie on the devices, before and after."""
-        return shardings(self._state)
-
     def prepare(self, stage: Stage) -> bool:
-        """Begins to compile a stage in the background.
+        """Start to compile a stage in the background.
 
         Returns:
-          Whether there was anything to begin.
+          True if there was anything to start.
         """
         stage = self._compiled_as(stage)
-        begins = _key(stage) not in self._futures
-        if begins:
+        is_new = _key(stage) not in self._futures
+        if is_new:
             future = self._pool.submit(self._compile, stage)
             self._futures[_key(stage)] = future
-            _under_way.add(future)
-            future.add_done_callback(_under_way.discard)
-        return begins
+            _running.add(future)
+            future.add_done_callback(_running.discard)
+        return is_new
 
     def get(self, stage: Stage) -> Programs:
-        """The programs of a stage; waits where they are not ready.
+        """Return the programs of a stage; wait until they are compiled.
 
         Raises:
-          memory.DoesNotFit: rounds were to be chosen, and no number of them fits; or
-            the compiler refuses those that were set.
+          memory.DoesNotFit: if no number of accumulation rounds fits, or the compiler
+            refuses the number that is set.
         """
         self.prepare(stage)
         return self._futures[_key(self._compiled_as(stage))].result()
 
     def rounds(self, stage: Stage) -> int:
-        """In how many rounds the programs that `get` gave of a stage take a batch."""
+        """Return the accumulation rounds of the programs that `get` returned."""
         return self._rounds[_key(self._compiled_as(stage))]
 
     def forget(self, stage: Stage) -> None:
-        """Frees the programs of a stage that is over, unless they go on in the next."""
-        if not (stage.fading and self._e.run.share_programs):
+        """Free the programs of a finished stage, unless the next stage shares them."""
+        if not (stage.fading and self._setup.experiment.run.share_programs):
             self._futures.pop(_key(self._compiled_as(stage)), None)
 
     def close(self) -> None:
-        """Begins no more; does not wait for what is being compiled: see `leaving`."""
+        """Start no more compilations; do not wait for the running one."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def lower(
@@ -107,58 +89,60 @@ class ProgramCache:
         platform: str | None = None,
         rounds: int | None = None,
     ) -> jax.stages.Lowered:
-        """Phase number `index` of the recipe at `stage`, traced and lowered.
+        """Trace and lower phase number `index` at a stage.
 
         Args:
-          stage: of the run.
-          index: of the phase.
-          platform: "tpu", "cuda", ...; it need not be there. None for the one of the
-            devices.
-          rounds: of accumulation; None for the experiment's, or as few as the batch
-            allows where it leaves them open.
+          stage: a stage of the run.
+          index: position of the phase in `setup.phases`.
+          platform: "tpu", "cuda", ..., which need not be present; None takes the
+            platform of the devices.
+          rounds: accumulation rounds; None takes the experiment's, or the smallest
+            number that the batch allows where the experiment leaves it open.
         """
         rounds = rounds or self._rounds_options(stage)[0]
-        update = build_update(
-            self._e, self._phases, index, stage, self._parallel, rounds
-        )
+        update = build_update(self._setup, index, stage, rounds)
         jitted = jax.jit(
             conv2d_cpu.allowed()(update),
             donate_argnums=0,
-            out_shardings=(self.state_shardings, self._parallel.replicated),
+            out_shardings=(
+                self._setup.state_shardings,
+                self._setup.parallel.replicated,
+            ),
         )
         platforms = None if platform is None else (platform,)
         return jitted.trace(*self.arguments(stage)).lower(lowering_platforms=platforms)
 
     def arguments(self, stage: Stage) -> tuple:
-        """Shapes, dtypes and shardings of what the updates of a stage take."""
+        """Return shapes, dtypes and shardings of the arguments of a stage's updates."""
+        parallel, e = self._setup.parallel, self._setup.experiment
 
         def batch(shape: tuple[int, ...], dtype) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct(
-                (stage.batch_size, *shape), dtype, sharding=self._parallel.batched
+                (stage.batch_size, *shape), dtype, sharding=parallel.batched
             )
 
-        scalar = jax.ShapeDtypeStruct(
-            (), jnp.float32, sharding=self._parallel.replicated
-        )
+        scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=parallel.replicated)
         return (
-            self._state,
-            batch((*stage.size, self._e.data.channels), jnp.uint8),
-            batch((self._label_size,), jnp.float32),
+            self._setup.abstract_state,
+            batch((*stage.size, e.data.channels), jnp.uint8),
+            batch((self._setup.label_size,), jnp.float32),
             scalar,
             scalar,
         )
 
     def _compiled_as(self, stage: Stage) -> Stage:
-        """The stage whose programs serve this one: itself, or the fading one."""
-        first = stage.resolution == self._e.training.initial_resolution
-        fades_in = self._e.model.growing and not first
-        if not (fades_in and self._e.run.share_programs):
+        """Return the stage whose programs serve this one: itself or the fading one."""
+        e = self._setup.experiment
+        is_first = stage.resolution == e.training.initial_resolution
+        fades_in = e.model.growing and not is_first
+        if not (fades_in and e.run.share_programs):
             return stage
         return dataclasses.replace(stage, fading=True)
 
     def _compile(self, stage: Stage) -> Programs:
         start = time.monotonic()
-        names, limit = [phase.name for phase in self._phases], self._budget.limit
+        e, names = self._setup.experiment, self._setup.phase_names
+        limit = self._budget.limit
         programs, fitted = memory.fit(
             lambda name, rounds: self.lower(
                 stage, names.index(name), rounds=rounds
@@ -168,22 +152,57 @@ class ProgramCache:
             limit,
         )
         if limit is not None:
-            chosen = self._e.training.accumulation_rounds is None
+            is_open = e.training.accumulation_rounds is None
             if fitted.need.total > limit:
-                problem = memory.advice(self._e, fitted, stage, limit, self._parallel)
-                # Told at once: the stage may be days ahead.
+                problem = memory.advice(e, fitted, stage, limit, self._setup.parallel)
+                # Report it at once: the stage may be days ahead.
                 self._budget.report(f"WARNING: {problem}")
-                if chosen or len(programs) < len(names):
+                if is_open or len(programs) < len(names):
                     raise memory.DoesNotFit(problem)
-            elif chosen:
+            elif is_open:
                 self._budget.report(memory.describe(fitted, stage, limit))
         self._rounds[_key(stage)] = fitted.rounds
         self._on_compiled(stage, time.monotonic() - start)
         return programs
 
     def _rounds_options(self, stage: Stage) -> list[int]:
-        return memory.options(self._e, stage.batch_size, self._parallel.batch_shards)
+        return memory.rounds_options(
+            self._setup.experiment, stage.batch_size, self._setup.parallel.batch_shards
+        )
 
 
 def _key(stage: Stage) -> tuple[int, bool]:
     return stage.resolution, stage.fading
+
+
+@contextlib.contextmanager
+def exit_without_waiting() -> Iterator[None]:
+    """Let `sys.exit` within the block end the program during a compilation.
+
+    Python waits for its threads before it exits, and a compilation, which may take
+    minutes, cannot be interrupted. A scheduler would kill the process meanwhile, and
+    the exit status that says that the run was saved would be lost. All files must be
+    closed before the block ends.
+    """
+    try:
+        yield
+    except SystemExit as request:
+        if _running:
+            _exit_now(request.code)
+        raise
+
+
+def _exit_now(code: object) -> NoReturn:
+    """End the process without destroying what the compiler still uses."""
+    status = code if isinstance(code, int) else int(code is not None)
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    try:
+        # The other processes wait for this, which JAX would do at exit.
+        jax.distributed.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except Exception:  # report it, as Python reports errors at exit
+        traceback.print_exc()
+    finally:
+        os._exit(status)

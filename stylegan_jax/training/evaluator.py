@@ -22,7 +22,7 @@ from stylegan_jax.metrics.generated_images import (
 )
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.result import Measurement, Result, failures_told
-from stylegan_jax.models import Generator, Variables
+from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.logger import RunLogger, format_duration
 from stylegan_jax.runtime.parallel import Parallel
 
@@ -105,14 +105,13 @@ class Evaluator:
         )
 
     def __call__(
-        self, ema: Variables, resolution: int, fade: float, images_seen: int, step: int
+        self, ema: Variables, lod: LevelOfDetail, images_seen: int, step: int
     ) -> LossAux | None:
         """Takes the metrics, if it is time; all processes have to call it.
 
         Args:
           ema: the averaged generator, whole on every device.
-          resolution: of the stage.
-          fade: share of it.
+          lod: the stage's resolution and its fade.
           images_seen: the run's clock.
           step: likewise.
 
@@ -124,7 +123,7 @@ class Evaluator:
         if images_seen // every == self._last_images // every:
             return None
         self._last_images = images_seen
-        asked = self._asked(ema, resolution, fade, images_seen, step)
+        asked = self._asked(ema, lod, images_seen, step)
         results: list[Result] = []
         failures: dict[str, str] = {}
         for taken in evaluation.evaluate(asked, self._means):
@@ -151,12 +150,11 @@ class Evaluator:
     def _asked(
         self,
         ema: Variables,
-        resolution: int,
-        fade: float,
+        lod: LevelOfDetail,
         images_seen: int,
         step: int,
     ) -> request.Asked:
-        subject = Subject("the run", self._generator, ema, resolution, fade)
+        subject = Subject("the run", self._generator, ema, lod)
         seed = self._e.run.seed
         return request.Asked(
             metrics=self._metrics,

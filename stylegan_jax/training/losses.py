@@ -1,128 +1,191 @@
-"""Adversarial objectives and gradient penalties, per image; pure functions.
+"""Adversarial losses and gradient penalties, per image; pure functions.
 
-Scores are the discriminator's logits [B], high for real. The objective of a network is
-the mean over the batch.
+Scores are the discriminator's logits [B], high for real images. The loss of a network
+is the mean over the batch.
 
-Penalties are the official ones at every stage: the official code differentiates by
-images blown up to the full resolution, which makes the squared gradient norm smaller by
-(stage / full)^2 than that by the images themselves; `shrink` is that factor.
+A new adversarial loss is a pair of functions of the scores here and a case in
+`adversarial_loss`; a new penalty is a function here and a term, or a `Phase`, in
+`phases.py`.
+
+Penalties are scaled as in the official code at every stage. That code differentiates
+by images that are enlarged to the full resolution, which makes the squared gradient
+norm smaller by (stage / full)^2 than the norm of the gradient by the images themselves;
+the argument `shrink` is this factor.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 
-Score = Callable[[jax.Array], jax.Array]  # images [B,R,R,C] -> logits [B]
+Score = Callable[[jax.Array], jax.Array]  # images [B,H,W,C] -> logits [B]
+
+
+@dataclasses.dataclass(frozen=True)
+class AdversarialLoss:
+    """The losses of the two networks.
+
+    Attributes:
+      generator: (scores of fakes [B], scores of reals [B] or None) -> losses [B].
+      discriminator: (scores of reals [B], scores of fakes [B]) -> losses [B].
+      generator_scores_reals: True if the generator's loss needs the scores of reals,
+        as relativistic losses do.
+    """
+
+    generator: Callable[[jax.Array, jax.Array | None], jax.Array]
+    discriminator: Callable[[jax.Array, jax.Array], jax.Array]
+    generator_scores_reals: bool = False
+
+
+def adversarial_loss(name: str, drift_weight: float = 0.001) -> AdversarialLoss:
+    """Return an adversarial loss by its name.
+
+    Args:
+      name: "logistic", "wgan" or "hinge".
+      drift_weight: weight of the squared scores of reals in "wgan".
+
+    Raises:
+      ValueError: if there is no loss of this name.
+    """
+    match name:
+        case "logistic":
+            return AdversarialLoss(
+                lambda fake, real: g_logistic_nonsaturating(fake), d_logistic
+            )
+        case "wgan":
+            return AdversarialLoss(
+                lambda fake, real: g_wgan(fake),
+                lambda real, fake: d_wgan(real, fake, drift_weight),
+            )
+        case "hinge":
+            return AdversarialLoss(lambda fake, real: g_wgan(fake), d_hinge)
+        case _:
+            raise ValueError(
+                f"unknown loss {name!r}; use 'logistic', 'wgan' or 'hinge'"
+            )
 
 
 def g_logistic_nonsaturating(fake: jax.Array) -> jax.Array:
-    """-log(sigmoid(D(fake))). Goodfellow et al. 2014, "GANs", section 3."""
+    """Return -log(sigmoid(D(fake))). Goodfellow et al. 2014, "GANs", section 3."""
     return jax.nn.softplus(-fake)
 
 
 def g_logistic_saturating(fake: jax.Array) -> jax.Array:
-    """log(1 - sigmoid(D(fake))). Goodfellow et al. 2014, equation 1."""
+    """Return log(1 - sigmoid(D(fake))). Goodfellow et al. 2014, equation 1."""
     return -jax.nn.softplus(fake)
 
 
 def g_wgan(fake: jax.Array) -> jax.Array:
-    """-D(fake). Arjovsky et al. 2017, "Wasserstein GAN"; also for the hinge loss."""
+    """Return -D(fake), also for the hinge loss. Arjovsky et al. 2017, "WGAN"."""
     return -fake
 
 
 def d_logistic(real: jax.Array, fake: jax.Array) -> jax.Array:
-    """-log(sigmoid(D(real))) - log(1 - sigmoid(D(fake)))."""
+    """Return -log(sigmoid(D(real))) - log(1 - sigmoid(D(fake)))."""
+    chex.assert_equal_shape([real, fake])
     return jax.nn.softplus(fake) + jax.nn.softplus(-real)
 
 
 def d_wgan(real: jax.Array, fake: jax.Array, drift_weight: float = 0.001) -> jax.Array:
-    """D(fake) - D(real) + drift * D(real)^2. Karras et al. 2018, appendix A.1."""
+    """Return D(fake) - D(real) + drift * D(real)^2. Karras et al. 2018, app. A.1."""
+    chex.assert_equal_shape([real, fake])
     return fake - real + drift_weight * jnp.square(real)
 
 
 def d_hinge(real: jax.Array, fake: jax.Array) -> jax.Array:
-    """Margins of one on both sides. Lim and Ye 2017, "Geometric GAN"."""
+    """Return the hinge loss with margins of one. Lim and Ye 2017, "Geometric GAN"."""
+    chex.assert_equal_shape([real, fake])
     return jnp.maximum(0.0, 1.0 + fake) + jnp.maximum(0.0, 1.0 - real)
 
 
 def scores_and_gradients(
     score: Score, images: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Logits [B] of images [B,R,R,C], and the gradient of their sum by the images."""
+    """Return the logits [B] of images [B,H,W,C] and the gradients of their sum."""
+    chex.assert_rank(images, 4)
     scores, pull_back = jax.vjp(score, images)
+    chex.assert_shape(scores, (len(images),))
     return scores, pull_back(jnp.ones_like(scores))[0]
 
 
 def squared_norm_penalty(gradients: jax.Array, shrink: float) -> jax.Array:
-    """R1 (on reals) and R2 (on fakes): the squared gradient norm [B].
+    """Return the squared gradient norm [B]: R1 on reals, R2 on fakes.
 
-    Weighted by gamma / 2 in the objective.
+    The loss weights it by gamma / 2.
 
     Args:
-      gradients: [B,R,R,C], see `scores_and_gradients`.
+      gradients: [B,H,W,C], see `scores_and_gradients`.
       shrink: (stage resolution / full resolution)^2.
 
     Reference: Mescheder et al. 2018, "Which Training Methods for GANs do actually
     Converge?", section 4.1.
     """
+    chex.assert_rank(gradients, 4)
     return shrink * jnp.sum(jnp.square(gradients), axis=(1, 2, 3))
 
 
 def unit_norm_penalty(
     gradients: jax.Array, shrink: float, target: float = 1.0
 ) -> jax.Array:
-    """WGAN-GP: the squared distance [B] of the gradient norm from `target`.
+    """Return the squared distance [B] of the gradient norm from `target` (WGAN-GP).
 
-    Weighted by lambda / target^2 in the objective.
+    The loss weights it by lambda / target^2.
 
     Args:
-      gradients: [B,R,R,C], at points between reals and fakes.
+      gradients: [B,H,W,C], at points between reals and fakes.
       shrink: (stage resolution / full resolution)^2.
-      target: the norm that is wanted.
+      target: the norm that the penalty pulls to.
 
     Reference: Gulrajani et al. 2017, "Improved Training of Wasserstein GANs",
     section 4.
     """
+    chex.assert_rank(gradients, 4)
     norm = jnp.sqrt(shrink * jnp.sum(jnp.square(gradients), axis=(1, 2, 3)))
     return jnp.square(norm - target)
 
 
 def interpolate(reals: jax.Array, fakes: jax.Array, factors: jax.Array) -> jax.Array:
-    """Images between reals and fakes [B,R,R,C]; factor [B] 0 is real, 1 is fake."""
+    """Return images between reals and fakes [B,H,W,C]; a factor [B] of 0 is real."""
+    chex.assert_equal_shape([reals, fakes])
+    chex.assert_shape(factors, (len(reals),))
     return reals + (fakes - reals) * factors[:, None, None, None]
 
 
 def path_noise(noise: jax.Array) -> jax.Array:
-    """Scales standard normal image noise [B,H,W,C] to unit length per channel."""
+    """Scale standard normal image noise [B,H,W,C] to unit length per channel."""
+    chex.assert_rank(noise, 4)
     return noise / math.sqrt(noise.shape[1] * noise.shape[2])
 
 
 def path_lengths(gradients: jax.Array) -> jax.Array:
-    """How far images move per unit step in w, along a random direction: [B].
+    """Return how far images move per unit step in w along a random direction: [B].
 
     Args:
       gradients: [B,L,W], of sum(images * `path_noise`) by the styles of all layers.
     """
+    chex.assert_rank(gradients, 3)
     return jnp.sqrt(jnp.mean(jnp.sum(jnp.square(gradients), axis=2), axis=1))
 
 
 def path_length_penalty(
     lengths: jax.Array, mean: jax.Array, decay: float = 0.01
 ) -> tuple[jax.Array, jax.Array]:
-    """Squared distance [B] of path lengths from their moving average.
+    """Return the squared distance of path lengths from their moving average.
 
     Args:
       lengths: [B], see `path_lengths`.
-      mean: the moving average [] so far.
-      decay: how far the average moves to this batch before it is used.
+      mean: [], the moving average so far.
+      decay: share of this batch in the moving average, which is updated first.
 
     Returns:
-      The penalty [B], and the moved average [], through which gradients flow.
+      The penalty [B], and the updated moving average [], through which gradients flow.
 
     Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of
     StyleGAN", section 3.2 and appendix B.
     """
+    chex.assert_rank([lengths, mean], [1, 0])
     mean = mean + decay * (jnp.mean(lengths) - mean)
     return jnp.square(lengths - mean), mean

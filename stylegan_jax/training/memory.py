@@ -1,8 +1,8 @@
-"""Whether a program fits a device, and in how many rounds a batch does.
+"""Device memory: choose the accumulation rounds so that a stage's programs fit.
 
-XLA says before a program runs what memory it takes: arguments and results, which do not
-depend on the rounds, and temporary memory, most of which is the activations of one
-round's part of the batch.
+XLA reports the memory of a program before it runs: arguments and results, which do not
+depend on the number of rounds, and temporary memory, most of which is the activations
+of one round's part of the batch.
 """
 
 import dataclasses
@@ -16,13 +16,13 @@ from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training.schedule import Stage
 
 GIB = 2**30
-# Of the memory that a device reports: the rest is for the batches to come, the pictures
-# and the allocator's gaps. What `run.device_memory_gib` says is taken as it stands.
+# Share of the memory that a device reports. The rest is for prefetched batches, sample
+# grids and fragmentation. `run.device_memory_gib` is used as it is.
 USABLE = 0.9
 
 
 class DoesNotFit(ValueError):
-    """No number of rounds makes a stage's programs fit; says what would."""
+    """No number of accumulation rounds makes a stage's programs fit the memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Need:
 
     Attributes:
       fixed: arguments, results that do not reuse their memory, and code.
-      temporary: the most that is in use at once beside that.
+      temporary: peak of the temporary memory.
     """
 
     fixed: float
@@ -39,13 +39,13 @@ class Need:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Total memory."""
         return self.fixed + self.temporary
 
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """A number of rounds, and the phase that needs the most memory in it."""
+    """A number of accumulation rounds, and the phase that needs most memory in it."""
 
     rounds: int
     phase: str
@@ -54,11 +54,12 @@ class Fit:
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """What training may take on each device, and who is told how it is used.
+    """Memory that training may use on each device.
 
     Attributes:
-      limit: bytes of a device; None when nobody knows, and nothing is checked.
-      report: told, in a line, what was chosen for a stage, or that it does not fit.
+      limit: bytes per device; None if it is unknown, and nothing is checked.
+      report: called with a line on what was chosen for a stage, or that it does not
+        fit.
     """
 
     limit: float | None = None
@@ -69,7 +70,7 @@ UNKNOWN = Budget()
 
 
 def need(compiled: jax.stages.Compiled) -> Need:
-    """The memory of a compiled program."""
+    """Return the memory of a compiled program."""
     m = compiled.memory_analysis()
     results = m.output_size_in_bytes - m.alias_size_in_bytes
     return Need(
@@ -79,12 +80,12 @@ def need(compiled: jax.stages.Compiled) -> Need:
 
 
 def budget(e: Experiment, parallel: Parallel, report: Callable[[str], None]) -> Budget:
-    """What the experiment says that a device has, or what the devices say.
+    """Return the memory that the experiment sets, or else that the devices report.
 
-    All processes have to call it; they get the same.
+    All processes must call it; all get the same result.
 
     Raises:
-      ValueError: rounds are to be chosen, and nobody knows the memory.
+      ValueError: if the rounds are to be chosen and the memory is unknown.
     """
     if e.run.device_memory_gib is not None:
         return Budget(e.run.device_memory_gib * GIB, report)
@@ -93,23 +94,22 @@ def budget(e: Experiment, parallel: Parallel, report: Callable[[str], None]) -> 
     if limit is None and e.training.accumulation_rounds is None:
         raise ValueError(
             "`training.accumulation_rounds` (=None) is chosen by the memory of the "
-            f"devices, and these ({jax.devices()[0].device_kind}) do not say how much "
-            "they have; set `run.device_memory_gib`, or a number of rounds"
+            f"devices, but these ({jax.devices()[0].device_kind}) do not report how "
+            "much they have; set `run.device_memory_gib` or a number of rounds"
         )
     return Budget(limit, report)
 
 
-def options(e: Experiment, batch_size: int, shards: int) -> list[int]:
-    """Numbers of rounds that split a batch as the networks and objectives need it.
+def rounds_options(e: Experiment, batch_size: int, shards: int) -> list[int]:
+    """Return the numbers of rounds that networks and objectives can split a batch into.
 
     Args:
-      e: the experiment; a number of rounds that it sets is the only one.
-      batch_size: global.
-      shards: parts of the batch that lie on different devices; each round has to have
-        equal shares of all of them.
+      e: the experiment; a number of rounds that it sets is the only option.
+      batch_size: images per step, over all devices.
+      shards: shards of the batch; each round takes an equal share of each.
 
     Returns:
-      From few to many; never empty.
+      The numbers in rising order; never empty.
     """
     t = e.training
     if t.accumulation_rounds is not None:
@@ -131,20 +131,20 @@ def fit(
     rounds_options: list[int],
     limit: float | None,
 ) -> tuple[dict[str, jax.stages.Compiled], Fit]:
-    """Compiles the phases in the fewest rounds that fit.
+    """Compile the phases in the fewest rounds that fit.
 
-    Rounds that cannot fit, even if nothing but activations took temporary memory, are
-    not tried.
+    Options that could not fit even if all temporary memory were activations are not
+    tried.
 
     Args:
-      compile_phase: from a phase's name and a number of rounds.
-      names: of the phases.
-      rounds_options: see `options`.
-      limit: bytes of a device; None takes the first option.
+      compile_phase: compiles a phase, by its name, in a number of rounds.
+      names: names of the phases.
+      rounds_options: see `rounds_options`.
+      limit: bytes per device; None takes the first option.
 
     Returns:
-      The programs by phase and what they take; it exceeds the limit if no option fits,
-      and then phases may be missing.
+      The programs by phase, and the memory they need. If no option fits, it exceeds the
+      limit, and phases may be missing.
     """
     rounds = rounds_options[0]
     while True:
@@ -153,7 +153,7 @@ def fit(
             try:
                 programs[name] = compile_phase(name, rounds)
                 found = need(programs[name])
-            except jax.errors.JaxRuntimeError as error:  # TPUs find out by themselves
+            except jax.errors.JaxRuntimeError as error:  # from a TPU's compiler
                 if limit is None or "RESOURCE_EXHAUSTED" not in str(error):
                     raise
                 found = Need(0, math.inf)
@@ -179,7 +179,7 @@ def fit(
 
 
 def describe(fitted: Fit, stage: Stage, limit: float) -> str:
-    """What was chosen, in a line."""
+    """Return a line on what was chosen for a stage."""
     times = "round" if fitted.rounds == 1 else "rounds"
     return (
         f"memory: stage {stage.name} in {fitted.rounds} {times} of "
@@ -192,10 +192,10 @@ def describe(fitted: Fit, stage: Stage, limit: float) -> str:
 def advice(
     e: Experiment, fitted: Fit, stage: Stage, limit: float, parallel: Parallel
 ) -> str:
-    """What does not fit, and what would."""
+    """Return a message on what does not fit, and what would."""
     fixed, temporary = fitted.need.fixed, fitted.need.temporary
     part = stage.batch_size // fitted.rounds
-    images = part // parallel.batch_shards  # at once on a device
+    images = part // parallel.batch_shards  # per device
     remedies = []
     if temporary < math.inf and fixed < limit:
         free, each = limit - fixed, temporary / images

@@ -1,7 +1,8 @@
-"""What each paper updates, in which order and how often.
+"""The updates of a training step: which network, which objective, how often.
 
-A recipe is a tuple of phases. A phase names the network it trains and the objective;
-`step.py` turns it into a program, the loop runs the phases that are due.
+A training step is a tuple of phases. Each phase updates one network by one objective;
+`step.py` turns it into a program, and the loop runs the phases that are due. To add an
+objective, write a method of `GANObjectives` and name it in a `Phase`.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 
 from stylegan_jax.augment import transforms
 from stylegan_jax.config import Experiment, Training
-from stylegan_jax.models import Discriminator, Generator
+from stylegan_jax.models import Discriminator, Generator, LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
 from stylegan_jax.rngs import Stream
 from stylegan_jax.training import losses
@@ -22,34 +23,33 @@ from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """What an objective may use beside the parameters that it is differentiated by.
+    """Inputs of an objective beside the parameters that it is differentiated by.
 
     Attributes:
-      state: before the phase; its averages as the rounds before left them.
-      reals: [B,R,R,C] in [-1,1], processed.
+      state: before the phase, with averages as the previous accumulation round left
+        them.
+      reals: [B,H,W,C] float32 in [-1,1], see `step.process_reals`.
       labels: [B,label_size], or None for unconditional networks.
-      fade: share of the stage's resolution.
-      resolution: of the stage.
-      key: gives the phase's key of a stream.
-      split: asks for a batch to be split over the devices.
+      lod: the stage's resolution and its fade.
+      key: returns the phase's key of a stream.
+      shard_batch: constrains a batch to be sharded over the devices.
     """
 
     state: TrainState
     reals: jax.Array
     labels: jax.Array | None
-    fade: jax.Array | float
-    resolution: int
+    lod: LevelOfDetail
     key: Callable[[Stream], jax.Array]
-    split: Callable[[jax.Array], jax.Array]
+    shard_batch: Callable[[jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
 class LossAux:
-    """What an objective reports beside its value.
+    """Results of an objective beside the loss.
 
     Attributes:
-      scalars: for the log.
-      averages: moving averages of the state that it moved, by field.
+      scalars: numbers for the log.
+      averages: updated moving averages, by field of the state.
     """
 
     scalars: dict[str, jax.Array]
@@ -64,11 +64,11 @@ class Phase:
     """One update of one network.
 
     Attributes:
-      name: unique in the recipe; prefix of its scalars.
+      name: unique among the phases; prefix of its scalars.
       network: GENERATOR or DISCRIMINATOR.
-      objective: (params of the network, inputs) -> (value to minimise, outcome).
-      interval: run at every interval-th step.
-      ema: average the generator after this phase.
+      objective: (parameters of the network, inputs) -> (loss [], `LossAux`).
+      interval: the phase runs at every interval-th step.
+      ema: True if the averaged generator is updated after this phase.
     """
 
     name: str
@@ -81,16 +81,15 @@ class Phase:
 def build_phases(
     e: Experiment, generator: Generator, discriminator: Discriminator
 ) -> tuple[Phase, ...]:
-    """The recipe of the experiment's family, in the paper's update order."""
-    t, game = e.training, GANObjectives(generator, discriminator, e.training)
-    d_main = (Phase("d_main", DISCRIMINATOR, game.discriminator_objective, ema=True),)
+    """Return the phases of a step, in the order of the family's paper."""
+    t, objectives = e.training, GANObjectives(generator, discriminator, e.training)
+    d_main = (Phase("d_main", DISCRIMINATOR, objectives.discriminator, ema=True),)
     d_r1 = g_path = ()
     if t.d_reg_interval and t.r1_gamma:
-        objective = game.gradient_penalty_objective
-        d_r1 = (Phase("d_r1", DISCRIMINATOR, objective, t.d_reg_interval),)
-    g_main = (Phase("g_main", GENERATOR, game.generator_objective),)
+        d_r1 = (Phase("d_r1", DISCRIMINATOR, objectives.r1, t.d_reg_interval),)
+    g_main = (Phase("g_main", GENERATOR, objectives.generator),)
     if t.path_length_weight:
-        objective = game.path_length_objective
+        objective = objectives.path_length
         g_path = (Phase("g_path", GENERATOR, objective, t.g_reg_interval),)
     match e.model.family:
         case "stylegan1":
@@ -101,42 +100,41 @@ def build_phases(
             raise ValueError(f"unknown `model.family` {e.model.family!r}")
 
 
-@dataclasses.dataclass(frozen=True)
 class GANObjectives:
-    """The two players' objectives.
+    """The objectives of the two networks.
 
-    Regularisers that run only every k-th step (lazily) count k-fold.
+    The weight of a regularizer that runs only at every k-th step (lazily) is multiplied
+    by k.
 
     Reference: Karras et al. 2019, appendix C; Karras et al. 2020, "Analyzing and
     Improving the Image Quality of StyleGAN", section 3 and appendix B.
     """
 
-    generator: Generator
-    discriminator: Discriminator
-    training: Training
+    def __init__(
+        self, generator: Generator, discriminator: Discriminator, training: Training
+    ):
+        """Keep the networks and the settings of the losses."""
+        self._generator, self._discriminator = generator, discriminator
+        self._training = training
+        self._loss = losses.adversarial_loss(training.loss, training.drift_weight)
+        self._augmentations = transforms.PIPELINES[training.augment]
 
-    def generator_objective(
-        self, params: Any, inputs: Inputs
-    ) -> tuple[jax.Array, LossAux]:
-        """Fakes should be taken for real."""
+    def generator(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
+        """Make the discriminator take fakes for real."""
         ws, averages = self._styles(params, inputs, len(inputs.reals))
         fakes = self._synthesize(params, ws, inputs)
-        judge = inputs.state.params[DISCRIMINATOR]
-        scores = self._score(judge, inputs, Stream.AUGMENT_FAKES)(fakes)
-        per_image = {
-            "logistic": losses.g_logistic_nonsaturating,
-            "wgan": losses.g_wgan,
-            "hinge": losses.g_wgan,
-        }[self.training.loss](scores)
-        loss = jnp.mean(per_image)
-        return loss, LossAux({"loss": loss, "score_fake": jnp.mean(scores)}, averages)
+        d_params = inputs.state.params[DISCRIMINATOR]
+        fake = self._score(d_params, inputs, Stream.AUGMENT_FAKES)(fakes)
+        real = None
+        if self._loss.generator_scores_reals:
+            real = self._score(d_params, inputs, Stream.AUGMENT_REALS)(inputs.reals)
+        loss = jnp.mean(self._loss.generator(fake, real))
+        return loss, LossAux({"loss": loss, "score_fake": jnp.mean(fake)}, averages)
 
-    def path_length_objective(
-        self, params: Any, inputs: Inputs
-    ) -> tuple[jax.Array, LossAux]:
-        """A step in w should change the image by the same amount everywhere."""
-        t = self.training
-        # Every k-th row, so that each device keeps to its own.
+    def path_length(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
+        """Make a step in w change the image by the same amount everywhere."""
+        t = self._training
+        # Take every k-th row, so that each device keeps rows of its own.
         batch = len(inputs.reals) // t.path_length_batch_shrink
         if inputs.labels is not None:
             labels = inputs.labels[:: t.path_length_batch_shrink][:batch]
@@ -158,34 +156,28 @@ class GANObjectives:
         loss = t.g_reg_interval * t.path_length_weight * jnp.mean(penalty)
         return loss, LossAux(scalars, averages)
 
-    def discriminator_objective(
-        self, params: Any, inputs: Inputs
-    ) -> tuple[jax.Array, LossAux]:
-        """Reals and fakes should be told apart, with a smooth score."""
-        t = self.training
-        made = inputs.state.params[GENERATOR]
-        ws, averages = self._styles(made, inputs, len(inputs.reals))
-        fakes = jax.lax.stop_gradient(self._synthesize(made, ws, inputs))
-        scalars = {}
+    def discriminator(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
+        """Tell reals from fakes, with the gradient penalties that are not lazy."""
+        t = self._training
+        g_params = inputs.state.params[GENERATOR]
+        ws, averages = self._styles(g_params, inputs, len(inputs.reals))
+        fakes = jax.lax.stop_gradient(self._synthesize(g_params, ws, inputs))
 
-        def judged(
-            images: jax.Array, stream: Stream, gamma: float, name: str
-        ) -> tuple[jax.Array, jax.Array | float]:
-            """Scores, and the weighted penalty on their gradient where it counts."""
-            score = self._score(params, inputs, stream)
-            if t.loss != "logistic" or gamma == 0:
-                return score(images), 0.0
-            scores, gradients = losses.scores_and_gradients(score, images)
-            penalty = losses.squared_norm_penalty(gradients, self._shrink(inputs))
-            scalars[name] = jnp.mean(penalty)
-            return scores, gamma / 2 * penalty
-
-        now = not t.d_reg_interval
-        real, r1 = judged(
-            inputs.reals, Stream.AUGMENT_REALS, now * t.r1_gamma, "r1_penalty"
+        # Scores, with R1 on reals and R2 on fakes unless they are lazy.
+        eager = t.loss == "logistic" and not t.d_reg_interval
+        real, r1 = self._score_and_penalize(
+            params, inputs, Stream.AUGMENT_REALS, inputs.reals, eager * t.r1_gamma
         )
-        fake, r2 = judged(fakes, Stream.AUGMENT_FAKES, now * t.r2_gamma, "r2_penalty")
-        penalty = r1 + r2
+        fake, r2 = self._score_and_penalize(
+            params, inputs, Stream.AUGMENT_FAKES, fakes, eager * t.r2_gamma
+        )
+        scalars, penalty = {}, 0.0
+        for name, gamma, raw in (("r1", t.r1_gamma, r1), ("r2", t.r2_gamma, r2)):
+            if raw is not None:
+                scalars[f"{name}_penalty"] = jnp.mean(raw)
+                penalty = penalty + gamma / 2 * raw
+
+        # The gradient penalty of WGAN-GP, on points between reals and fakes.
         if t.loss != "logistic" and t.gp_weight > 0:
             factors = jax.random.uniform(inputs.key(Stream.INTERPOLATION), real.shape)
             between = losses.interpolate(inputs.reals, fakes, factors)
@@ -194,16 +186,8 @@ class GANObjectives:
             raw = losses.unit_norm_penalty(gradients, self._shrink(inputs), t.gp_target)
             scalars["gradient_penalty"] = jnp.mean(raw)
             penalty = t.gp_weight / t.gp_target**2 * raw
-        match t.loss:
-            case "logistic":
-                adversarial = losses.d_logistic(real, fake)
-            case "wgan":
-                adversarial = losses.d_wgan(real, fake, t.drift_weight)
-            case "hinge":
-                adversarial = losses.d_hinge(real, fake)
-            case _:
-                raise ValueError(f"unknown `training.loss` {t.loss!r}")
-        loss = jnp.mean(adversarial + penalty)
+
+        loss = jnp.mean(self._loss.discriminator(real, fake) + penalty)
         scalars |= {
             "loss": loss,
             "score_real": jnp.mean(real),
@@ -211,39 +195,38 @@ class GANObjectives:
         }
         return loss, LossAux(scalars, averages)
 
-    def gradient_penalty_objective(
-        self, params: Any, inputs: Inputs
-    ) -> tuple[jax.Array, LossAux]:
-        """The score should be smooth around reals: R1 by itself."""
-        t = self.training
-        _, gradients = losses.scores_and_gradients(
-            self._score(params, inputs, Stream.AUGMENT_REALS), inputs.reals
-        )
+    def r1(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
+        """Make the score smooth around reals: R1 alone, for lazy regularization."""
+        t = self._training
+        score = self._score(params, inputs, Stream.AUGMENT_REALS)
+        _, gradients = losses.scores_and_gradients(score, inputs.reals)
         penalty = jnp.mean(losses.squared_norm_penalty(gradients, self._shrink(inputs)))
         loss = t.d_reg_interval * t.r1_gamma / 2 * penalty
         return loss, LossAux({"r1_penalty": penalty}, {})
 
     def _shrink(self, inputs: Inputs) -> float:
-        return (inputs.resolution / self.discriminator.resolution) ** 2
+        return (inputs.lod.resolution / self._discriminator.resolution) ** 2
 
     def _styles(
         self, params: Any, inputs: Inputs, batch: int
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Mixed styles [B,L,W] of new latents, and the w average moved by them.
+        """Return mixed styles [B,L,W] of new latents, and the updated average of w.
 
-        The cutoff of style mixing is drawn per image (officially once per device), so
-        that the numbers do not depend on the number of devices.
+        The cutoff of style mixing is drawn per image. The official code draws it once
+        per device, which would make the numbers depend on the number of devices.
         """
-        t, g = self.training, self.generator
+        t, g = self._training, self._generator
         variables = inputs.state.generator_variables(params)
 
         def styles(stream: Stream) -> jax.Array:
             z = jax.random.normal(inputs.key(stream), (batch, g.z_dim))
-            return g.apply(variables, inputs.split(z), inputs.labels, method="map")
+            return g.apply(
+                variables, inputs.shard_batch(z), inputs.labels, method="map"
+            )
 
         ws = styles(Stream.LATENT)
         w_avg = update_w_avg(inputs.state.w_avg, ws, t.w_avg_beta)
-        layers = min(g.num_ws, 2 * (inputs.resolution.bit_length() - 2))
+        layers = min(g.num_ws, 2 * (inputs.lod.resolution.bit_length() - 2))
         if t.style_mixing_probability > 0 and layers > 1:
             key = inputs.key(Stream.MIXING_CUTOFF)
             cutoff = mixing_cutoff(key, batch, layers, t.style_mixing_probability)
@@ -251,43 +234,59 @@ class GANObjectives:
         return ws, {"w_avg": jax.lax.stop_gradient(w_avg)}
 
     def _synthesize(self, params: Any, ws: jax.Array, inputs: Inputs) -> jax.Array:
-        """Training images [B,H,W,C] of ws [B,L,W], with random noise."""
-        return self.generator.apply(
+        """Return the training images [B,H,W,C] of ws [B,L,W], with random noise."""
+        return self._generator.apply(
             inputs.state.generator_variables(params),
             ws,
-            resolution=inputs.resolution,
-            fade=inputs.fade,
+            lod=inputs.lod,
             noise="random",
             method="synthesize",
             rngs={"noise": inputs.key(Stream.NOISE)},
         )
 
     def _score(self, params: Any, inputs: Inputs, stream: Stream) -> losses.Score:
-        """What the discriminator makes of images; it sees them augmented only.
+        """Return the function from images to the logits of their augmentations.
 
-        Penalties are on gradients by the images before that.
+        Penalties are on gradients by the images before augmentation.
         """
-        t = self.training
 
         def score(images: jax.Array) -> jax.Array:
-            pipeline = transforms.PIPELINES[t.augment]
             images = transforms.augment(
-                inputs.key(stream), images, t.augment_probability, pipeline
+                inputs.key(stream),
+                images,
+                inputs.state.augment_probability,
+                self._augmentations,
             )
-            return self.discriminator.apply(
-                {"params": params}, images, inputs.labels, fade=inputs.fade
+            return self._discriminator.apply(
+                {"params": params}, images, inputs.labels, lod=inputs.lod
             )
 
         return score
+
+    def _score_and_penalize(
+        self,
+        params: Any,
+        inputs: Inputs,
+        stream: Stream,
+        images: jax.Array,
+        gamma: float,
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """Return logits [B] and squared gradient norms [B], None if `gamma` is 0."""
+        score = self._score(params, inputs, stream)
+        if gamma == 0:
+            return score(images), None
+        scores, gradients = losses.scores_and_gradients(score, images)
+        return scores, losses.squared_norm_penalty(gradients, self._shrink(inputs))
 
 
 def mixing_cutoff(
     key: jax.Array, batch: int, layers: int, probability: float
 ) -> jax.Array:
-    """First layer of the second style, per image [B].
+    """Return the first layer of the second style, int32 per image [B].
 
-    With `probability` uniform in [1, layers), else `layers`: no mixing.
+    It is uniform in [1, layers) with `probability`, else `layers`: no mixing.
     """
-    chance, place = jax.random.split(key)
-    cutoff = jax.random.randint(place, (batch,), 1, layers)
-    return jnp.where(jax.random.uniform(chance, (batch,)) < probability, cutoff, layers)
+    key_mix, key_layer = jax.random.split(key)
+    cutoff = jax.random.randint(key_layer, (batch,), 1, layers)
+    mixed = jax.random.uniform(key_mix, (batch,)) < probability
+    return jnp.where(mixed, cutoff, layers)

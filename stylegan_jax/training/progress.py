@@ -1,19 +1,33 @@
-"""Where a run stands, and how that is told."""
+"""Progress of a run: its place on the clock, and the lines that report it."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from stylegan_jax.runtime.logger import format_duration
+import jax
+
+from stylegan_jax.data.interface import Source
+from stylegan_jax.models import LevelOfDetail
+from stylegan_jax.runtime.logger import RunLogger, format_duration
 from stylegan_jax.training.schedule import Stage
+from stylegan_jax.training.setup import Setup
 
 
 @dataclasses.dataclass
 class Progress:
-    """Where the run stands on the host; saved with every checkpoint.
+    """Place of a run on the host's clock; saved with every checkpoint.
 
-    `resolution` and `fade` say at which stage the generator is to be used;
-    `accumulation_rounds` in how many rounds that stage's batches were taken, None where
-    a checkpoint of an earlier version does not say.
+    Attributes:
+      resolution: resolution at which the averaged generator is to be used.
+      fade: weight of this resolution against the one below.
+      step: steps taken.
+      images_seen: real images shown.
+      tick: ticks reported.
+      tick_start_images: `images_seen` at the start of the current tick.
+      training_seconds: time spent training.
+      accumulation_rounds: rounds that the stage's batches are split into; None in
+        checkpoints that do not store it.
     """
 
     resolution: int
@@ -25,6 +39,39 @@ class Progress:
     training_seconds: float = 0.0
     accumulation_rounds: int | None = None
 
+    @property
+    def lod(self) -> LevelOfDetail:
+        """Level of detail at which the averaged generator is to be used."""
+        return LevelOfDetail(self.resolution, self.fade)
+
+
+def log_setup(logger: RunLogger, setup: Setup, source: Source) -> None:
+    """Log the networks, the data, the devices and the labels of a run."""
+    e, devices = setup.experiment, setup.parallel
+    counts = {
+        name: sum(x.size for x in jax.tree.leaves(params))
+        for name, params in setup.abstract_state.params.items()
+    }
+    kind = jax.devices()[0].device_kind
+    logger.line(
+        "{}, {}x{}, ".format(e.model.family, *setup.stages[-1].size)
+        + ", ".join(f"{name} {count:,} parameters" for name, count in counts.items())
+    )
+    logger.line(
+        f"{source.num_images:,} images from {source.name}; {len(setup.stages)} "
+        f"stage(s), {e.training.total_kimg:g} kimg, on {devices.num_devices} x {kind} "
+        f"in {devices.process_count} process(es)"
+    )
+    if e.data.conditional:
+        for line in source.label_histogram():
+            logger.line(line)
+        logger.event(
+            "labels",
+            names=source.classes,
+            totals=source.label_totals,
+            images=source.labels_counted or source.num_images,
+        )
+
 
 def tick_line(
     progress: Progress,
@@ -32,19 +79,19 @@ def tick_line(
     means: Mapping[str, float],
     images_per_second: float,
     data_wait: float,
-    dropped: int,
+    skipped: int,
     alarm: str | None,
 ) -> str:
-    """The line of one tick.
+    """Return the line that reports a tick.
 
     Args:
-      progress: at its end.
-      stage: it was in.
-      means: of its scalars; losses are told.
-      images_per_second: its speed.
+      progress: at the end of the tick.
+      stage: the current stage.
+      means: means of the scalars over the tick, of which the losses are shown.
+      images_per_second: speed over the tick.
       data_wait: share of the time that the device waited for images.
-      dropped: updates skipped since the run began.
-      alarm: what the metrics warn of.
+      skipped: updates skipped since the run started.
+      alarm: warning of the metrics.
     """
     return (
         f"tick {progress.tick:<4d} kimg {progress.images_seen / 1000:<8.1f} "
@@ -53,7 +100,7 @@ def tick_line(
         + "  ".join(
             f"{name} {means[name]:.3f}" for name in means if name.endswith("/loss")
         )
-        + (f"  skipped {dropped}" if dropped else "")
+        + (f"  skipped {skipped}" if skipped else "")
         + (f"  {alarm}" if alarm else "")
     )
 
@@ -67,16 +114,16 @@ def live_line(
     stage_cost: Callable[[int], float],
     alarm: str | None,
 ) -> str:
-    """The line between ticks, with the time left at this speed.
+    """Return the live line between ticks, with the time left at the current speed.
 
     Args:
-      progress: so far.
-      stages: all of the run.
-      stage: the one it is in.
-      images_per_second: the speed since the last tick.
+      progress: the current progress.
+      stages: all stages of the run.
+      stage: the current stage.
+      images_per_second: speed since the last tick.
       data_wait: share of the time that the device waited for images.
       stage_cost: (resolution) -> relative cost of an image.
-      alarm: what the metrics warn of.
+      alarm: warning of the metrics.
     """
     stage_left = (stage.end_images - progress.images_seen) / images_per_second
     later = sum(
@@ -94,3 +141,39 @@ def live_line(
         f"{format_duration(stage_left + later / images_per_second)} left"
         + (f" | {alarm}" if alarm else "")
     )
+
+
+class DataWaitMeter:
+    """Meter of the time that the device waits for its images.
+
+    The host runs ahead of the device. While the device is busy, the host's own waiting
+    costs nothing and does not count. If the device is idle when the host's waiting
+    ends, all of that waiting counts, which overestimates it by the time that the device
+    was still busy.
+    """
+
+    def __init__(self):
+        """Start an interval."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Start another interval."""
+        self._start, self._waited = time.monotonic(), 0.0
+
+    def next(self, batches: Iterator[Any], running: Any) -> Any:
+        """Return the next batch and measure the wait for it.
+
+        Args:
+          batches: iterator of batches.
+          running: arrays that the device is computing; None before the first step.
+        """
+        start = time.monotonic()
+        batch = next(batches)
+        if all(array.is_ready() for array in jax.tree.leaves(running)):
+            self._waited += time.monotonic() - start
+        return batch
+
+    @property
+    def share(self) -> float:
+        """Share of the current interval that was spent waiting, in [0,1]."""
+        return self._waited / max(time.monotonic() - self._start, 1e-9)

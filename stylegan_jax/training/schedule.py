@@ -1,7 +1,7 @@
-"""Progressive growing: which resolution is trained when, as a list of stages.
+"""Schedule of a training: its stages of progressive growing, and the learning rate.
 
-The level of detail (lod) counts down from log2(full / initial) to 0; its whole part
-says the resolution, its fraction how far that resolution is still faded out.
+The level of detail (lod) counts down from log2(full / initial) to 0. Its integer part
+gives the resolution, its fraction how far that resolution is still faded out.
 
 Reference: Karras et al. 2018, "Progressive Growing of GANs", section 2 and
 appendix A; Karras et al. 2019, appendix C.
@@ -17,17 +17,20 @@ from stylegan_jax.models import Generator
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A stretch of training with one compiled program; a StyleGAN2 run has one.
+    """A part of a training at one resolution, whose programs are compiled once.
+
+    A run of a network that does not grow has one stage.
 
     Attributes:
       index: position in the run.
-      resolution: R of the networks.
-      size: (H, W) of the images, in pixels.
-      fading: whether the resolution is being faded in.
+      resolution: resolution R of the networks.
+      size: (H, W) of the images in pixels.
+      fading: True while the resolution is being faded in.
       batch_size: images per step, over all devices.
-      steps_per_round: steps between two looks at the schedule.
-      start_images: clock at which it begins ...
-      end_images: ... and ends; whole rounds, so a little past the nominal values.
+      steps_per_round: steps between two evaluations of the schedule.
+      start_images: value of the clock, in images seen, where the stage starts.
+      end_images: value of the clock where it ends. A stage lasts whole rounds, so this
+        lies a little past the nominal value.
       lod: level of detail as a function of the clock.
     """
 
@@ -43,11 +46,11 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """E.g. "16x16 fading in": height by width."""
+        """Height by width, for example "16x16 fading in"."""
         return "{}x{}".format(*self.size) + " fading in" * self.fading
 
     def fade(self, images_seen: int) -> float:
-        """Share of this resolution, in [0,1]; 1 unless it is still fading in."""
+        """Return the weight of this resolution against the one below, in [0,1]."""
         lod, own = self.lod(images_seen), math.floor(self.lod(self.start_images))
         if not self.fading or lod <= own:
             return 1.0
@@ -55,7 +58,7 @@ class Stage:
 
 
 def level_of_detail(e: Experiment, images_seen: int) -> float:
-    """The official lod after `images_seen` images."""
+    """Return the official level of detail after `images_seen` images."""
     if not e.model.growing:
         return 0.0
     kimg, t = images_seen / 1000.0, e.training
@@ -67,11 +70,11 @@ def level_of_detail(e: Experiment, images_seen: int) -> float:
     return max(lod, 0.0)
 
 
-def stages(e: Experiment) -> list[Stage]:
-    """All stages of a run, in order.
+def build_stages(e: Experiment) -> list[Stage]:
+    """Return the stages of a run, in their order.
 
-    Schedule and resolution are looked at once a round, as officially: a stage lasts
-    whole rounds, and the resolution switches when the fade begins.
+    The schedule is evaluated once per round, as in the official code: a stage lasts
+    whole rounds, and the resolution switches when the fade starts.
     """
 
     def lod(images_seen: int) -> float:
@@ -112,7 +115,10 @@ def stages(e: Experiment) -> list[Stage]:
 
 
 def learning_rate(e: Experiment, stage: Stage, images_seen: int) -> float:
-    """The learning rate of both networks for the next round."""
+    """Return the learning rate of the next round, common to both networks.
+
+    It is computed in double precision on the host, as in the official code.
+    """
     t = e.training
     rate = by_resolution(
         t.learning_rate_by_resolution, stage.resolution, t.learning_rate
@@ -127,7 +133,10 @@ def _bracket(lod: float) -> tuple[int, int]:
 
 
 def _first(condition: Callable[[int], bool], limit: int) -> int:
-    """The smallest n from 1 to `limit` with condition(n), which never turns false."""
+    """Return the smallest n in [1, limit] with condition(n), by bisection.
+
+    A condition that holds for n must hold for n + 1 too.
+    """
     low, high = 1, limit
     while low < high:
         middle = (low + high) // 2
@@ -139,6 +148,6 @@ def _first(condition: Callable[[int], bool], limit: int) -> int:
 
 
 def stage_cost(generator: Generator, resolution: int) -> float:
-    """Relative cost of an image: pixels times squared channels of all its layers."""
+    """Return the relative cost of an image: pixels times channels^2 of all layers."""
     sizes = [r for r in generator.resolutions if r <= resolution]
     return float(sum((r * generator.channels(r)) ** 2 for r in sizes))

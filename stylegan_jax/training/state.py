@@ -1,4 +1,4 @@
-"""All that training changes, as one pytree of arrays with one clock."""
+"""The state of a training: everything that a step changes, as one pytree of arrays."""
 
 from typing import Any
 
@@ -17,19 +17,23 @@ GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 
 @flax.struct.dataclass
 class TrainState:
-    """State of a run; dicts are keyed by network name, `skipped` by phase name.
+    """State of a run.
+
+    Dicts are keyed by the network's name, `skipped` and `skipped_total` by the phase's.
 
     Attributes:
       step: int32 [], steps taken.
-      images_seen: int32 [], real images shown, as the host counts them for schedules.
+      images_seen: int32 [], real images shown so far: the run's clock.
       params: trained parameters, float32.
-      optimizer: the optimizers' states.
-      w_avg: [W], moving average of w.
-      path_length_mean: [], moving average of the path length.
-      ema: the averaged generator as Flax variables, ready for `apply`: "params",
-        "stats" with its own `w_avg`, "noise" with the constant noise maps.
-      skipped: int32 [], updates in a row that were not finite and were left out.
-      skipped_total: int32 [], the same over the whole run.
+      optimizer: states of the optimizers.
+      w_avg: float32 [W], moving average of w.
+      path_length_mean: float32 [], moving average of the path length.
+      augment_probability: float32 [] in [0,1], probability of each augmentation.
+      ema: exponential moving average of the generator as Flax variables, ready for
+        `apply`: "params", "stats" with its own `w_avg`, and "noise" with the constant
+        noise maps.
+      skipped: int32 [], consecutive updates skipped because they were not finite.
+      skipped_total: int32 [], updates skipped over the whole run.
     """
 
     step: jax.Array
@@ -38,12 +42,13 @@ class TrainState:
     optimizer: dict[str, optax.OptState]
     w_avg: jax.Array
     path_length_mean: jax.Array
+    augment_probability: jax.Array
     ema: Variables
     skipped: dict[str, jax.Array]
     skipped_total: dict[str, jax.Array]
 
     def generator_variables(self, params: Any) -> Variables:
-        """The trained generator's variables, with `params` in the place of its own."""
+        """Return the trained generator's variables with `params` as its parameters."""
         return {
             "params": params,
             "stats": {"w_avg": self.w_avg},
@@ -55,17 +60,21 @@ def create(
     generator: Generator,
     discriminator: Discriminator,
     optimizers: dict[str, optax.GradientTransformation],
-    phases: tuple[str, ...],
+    phase_names: list[str],
     seed: int,
+    augment_probability: float = 0.0,
 ) -> TrainState:
-    """The state at the beginning; call it under jit, which leaves out the networks.
+    """Create the initial state.
+
+    Call it under jit, which removes the forward passes of the initialization.
 
     Args:
       generator: the generator.
       discriminator: the discriminator.
-      optimizers: by network.
-      phases: names of the recipe's phases.
-      seed: of the run.
+      optimizers: an optimizer for each network's name.
+      phase_names: names of the phases.
+      seed: random seed of the run.
+      augment_probability: initial probability of each augmentation, in [0,1].
     """
     z = jnp.zeros((1, generator.z_dim))
     labels = jnp.zeros((1, generator.label_size)) if generator.label_size else None
@@ -86,55 +95,57 @@ def create(
         optimizer={name: optimizers[name].init(p) for name, p in params.items()},
         w_avg=variables["stats"]["w_avg"],
         path_length_mean=jnp.zeros(()),
+        augment_probability=jnp.float32(augment_probability),
         ema=variables,
-        skipped=dict.fromkeys(phases, zero),
-        skipped_total=dict.fromkeys(phases, zero),
+        skipped=dict.fromkeys(phase_names, zero),
+        skipped_total=dict.fromkeys(phase_names, zero),
     )
 
 
-def placed(state: TrainState, parallel: Parallel, shard_optimizer: bool) -> TrainState:
-    """Shapes, dtypes and shardings of a state.
+def with_shardings(
+    state: TrainState, parallel: Parallel, shard_optimizer: bool
+) -> TrainState:
+    """Return the shapes, dtypes and shardings of a state.
 
     Args:
-      state: arrays, or their shapes and dtypes.
+      state: a tree of arrays, or of their shapes and dtypes.
       parallel: the devices.
-      shard_optimizer: whether optimizers and averaged parameters are split over all
-        devices, each of which then updates its part; else all is replicated. Trained
-        parameters always are.
+      shard_optimizer: shard the optimizers' states and the averaged parameters over
+        all devices, so that each device updates its part. Everything else, the trained
+        parameters included, is replicated.
 
     Returns:
-      The state as `jax.ShapeDtypeStruct`s with shardings.
+      A tree of `jax.ShapeDtypeStruct` with shardings.
 
     Reference: Rajbhandari et al. 2020, "ZeRO: Memory Optimizations Toward Training
     Trillion Parameter Models", section 5.1.
     """
 
-    def whole(x: Any) -> jax.ShapeDtypeStruct:
+    def replicate(x: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.replicated)
 
-    def divided(x: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(
-            x.shape, x.dtype, sharding=parallel.shard_largest_axis(x.shape)
-        )
+    def shard(x: Any) -> jax.ShapeDtypeStruct:
+        sharding = parallel.shard_largest_axis(x.shape)
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
-    out = jax.tree.map(whole, state)
+    out = jax.tree.map(replicate, state)
     if not shard_optimizer:
         return out
     return out.replace(
-        optimizer=jax.tree.map(divided, state.optimizer),
-        ema=out.ema | {"params": jax.tree.map(divided, state.ema["params"])},
+        optimizer=jax.tree.map(shard, state.optimizer),
+        ema=out.ema | {"params": jax.tree.map(shard, state.ema["params"])},
     )
 
 
 def shardings(state: TrainState) -> TrainState:
-    """The sharding of each array of a state."""
+    """Return the sharding of each array of a state."""
     return jax.tree.map(lambda x: x.sharding, state)
 
 
 def reset_optimizers(
     state: TrainState, optimizers: dict[str, optax.GradientTransformation]
 ) -> TrainState:
-    """The state with fresh optimizers, as at the beginning of every stage."""
+    """Return the state with fresh optimizers, as at the start of every stage."""
     return state.replace(
         optimizer={name: optimizers[name].init(p) for name, p in state.params.items()}
     )

@@ -1,4 +1,4 @@
-"""One phase of a recipe at one stage, as a pure update of the state."""
+"""One phase of a training step at one stage, as a pure update of the state."""
 
 import functools
 from collections.abc import Callable
@@ -11,84 +11,41 @@ import optax
 
 from stylegan_jax import rngs
 from stylegan_jax.config import Experiment
+from stylegan_jax.layers.resample import downscale2d, upscale2d
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime.parallel import Parallel
-from stylegan_jax.training.optimizer import scale_by_official_adam
-from stylegan_jax.training.phases import Inputs, Phase
-from stylegan_jax.training.reals import process_reals
+from stylegan_jax.training.phases import Inputs
 from stylegan_jax.training.schedule import Stage
-from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
+from stylegan_jax.training.setup import Setup
+from stylegan_jax.training.state import GENERATOR, TrainState
 
 Scalars = dict[str, jax.Array]
-Averages = dict[str, jax.Array]  # moving averages of the state, by field
+Averages = dict[str, jax.Array]  # moving averages, by field of the state
 Update = Callable[..., tuple[TrainState, Scalars]]
 
 
-def build_optimizers(e: Experiment) -> dict[str, optax.GradientTransformation]:
-    """The optimizer of each network; their updates lack the learning rate.
-
-    Lazy regularisation makes more updates than there are steps: the decays are taken
-    to the power `lazy_ratio`, to forget as fast as without it. Epsilon is where each
-    paper's official code has it: StyleGAN's is in TensorFlow, StyleGAN2-ADA's in
-    PyTorch.
-    """
-    t = e.training
-    return {
-        network: scale_by_official_adam(
-            t.adam_beta1 ** lazy_ratio(e, network),
-            t.adam_beta2 ** lazy_ratio(e, network),
-            t.adam_epsilon,
-            epsilon_corrected=e.model.family == "stylegan2",
-        )
-        for network in (GENERATOR, DISCRIMINATOR)
-    }
-
-
-def lazy_ratio(e: Experiment, network: str) -> float:
-    """Steps per update of a network: k/(k+1) if regularised every k-th step, else 1.
-
-    Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of
-    StyleGAN", appendix B ("Lazy regularization").
-    """
-    t = e.training
-    k = t.g_reg_interval if network == GENERATOR else t.d_reg_interval
-    return k / (k + 1) if k else 1.0
-
-
-def relative_rate(e: Experiment, network: str) -> float:
-    """A network's learning rate as a multiple of the schedule's."""
-    t, ratio = e.training, lazy_ratio(e, network)
-    if network == DISCRIMINATOR and t.discriminator_learning_rate is not None:
-        ratio *= t.discriminator_learning_rate / t.learning_rate
-    return ratio
-
-
 def build_update(
-    e: Experiment,
-    phases: tuple[Phase, ...],
-    index: int,
-    stage: Stage,
-    parallel: Parallel,
-    rounds: int | None = None,
+    setup: Setup, index: int, stage: Stage, rounds: int | None = None
 ) -> Update:
-    """The update of phase number `index` at `stage`.
+    """Build the update of phase number `index` at a stage.
 
     Args:
-      e: the experiment.
-      phases: its recipe.
-      index: of the phase.
-      stage: of the schedule.
-      parallel: the devices.
-      rounds: of accumulation; None for the experiment's.
+      setup: the training.
+      index: position of the phase in `setup.phases`.
+      stage: a stage of the schedule.
+      rounds: accumulation rounds that the batch is split into; None takes the
+        experiment's.
 
     Returns:
       A pure function (state, images_uint8 [B,H,W,C], labels [B,label_size], fade [],
       learning_rate []) -> (state, scalars named "<phase>/<scalar>").
     """
+    e, phases, parallel = setup.experiment, setup.phases, setup.parallel
     phase = phases[index]
     rounds = rounds or e.training.accumulation_rounds
-    assert rounds is not None, "the experiment leaves them open"
-    optimizer = build_optimizers(e)[phase.network]
-    by_height = height_splitter(parallel, e.run.height_min_resolution)
+    assert rounds is not None, "the experiment leaves the number of rounds open"
+    optimizer = setup.optimizers[phase.network]
+    constrain_height = height_constraint(parallel, e.run.height_min_resolution)
     # The clock moves with the last of the phases that run at every step.
     clock = max(i for i, p in enumerate(phases) if p.interval == 1)
 
@@ -100,58 +57,60 @@ def build_update(
         learning_rate: jax.Array,
     ) -> tuple[TrainState, Scalars]:
         step = state.step - int(index > clock)
-        stage_fade = fade if stage.fading else 1.0
-        flip = None
-        if e.data.mirror:  # the same for all phases of a step
-            mirror = rngs.key(e.run.seed, rngs.Stream.MIRROR, step)
-            flip = jax.random.uniform(mirror, (stage.batch_size,)) >= 0.5
+        lod = LevelOfDetail(stage.resolution, fade if stage.fading else 1.0)
         params = state.params[phase.network]
 
-        def one_round(averages: Averages, part: tuple) -> tuple:
-            """From (round, reals, labels) to (gradients, scalars)."""
-            round_index, reals, labels = part
+        # Reals: all phases of a step mirror the same images.
+        flip = None
+        if e.data.mirror:
+            key = rngs.key(e.run.seed, rngs.Stream.MIRROR, step)
+            flip = jax.random.uniform(key, (stage.batch_size,)) >= 0.5
+        reals = process_reals(images_uint8, flip, lod.fade)
+
+        # Gradients: the mean over the accumulation rounds.
+        def one_round(averages: Averages, batch: tuple) -> tuple:
+            """Map (round, reals, labels) to (averages, (gradients, scalars))."""
+            round_index, reals, labels = batch
             inputs = Inputs(
                 state=state.replace(**averages),
                 reals=reals,
                 labels=labels if labels.shape[1] else None,
-                fade=stage_fade,
-                resolution=stage.resolution,
+                lod=lod,
                 key=lambda stream: rngs.key(
                     e.run.seed, stream, step, index, round_index
                 ),
-                split=parallel.constrain_batch,
+                shard_batch=parallel.constrain_batch,
             )
 
             def objective(params: Any):
-                loss, outcome = phase.objective(params, inputs)
-                return loss, (averages | outcome.averages, outcome.scalars)
+                loss, aux = phase.objective(params, inputs)
+                return loss, (averages | aux.averages, aux.scalars)
 
-            with nn.intercept_methods(by_height):
-                (_, (after, scalars)), gradients = jax.value_and_grad(
+            with nn.intercept_methods(constrain_height):
+                (_, (averages_after, scalars)), gradients = jax.value_and_grad(
                     objective, has_aux=True
                 )(params)
-            return after, (gradients, scalars)
+            return averages_after, (gradients, scalars)
 
+        averages = {"w_avg": state.w_avg, "path_length_mean": state.path_length_mean}
         averages, (gradients, scalars) = accumulate(
-            one_round,
-            {"w_avg": state.w_avg, "path_length_mean": state.path_length_mean},
-            process_reals(images_uint8, flip, stage_fade),
-            labels,
-            rounds,
+            one_round, averages, reals, labels, rounds
         )
-        if e.run.shard_optimizer:  # only what the optimizer does is split
+
+        # Parameters: only the optimizer's part of the work may be sharded.
+        if e.run.shard_optimizer:
             gradients = parallel.constrain_replicated(gradients)
-        direction, moments = optimizer.update(
+        direction, optimizer_state = optimizer.update(
             gradients, state.optimizer[phase.network], params
         )
         if e.run.shard_optimizer:
             direction = parallel.constrain_replicated(direction)
-        rate = learning_rate * relative_rate(e, phase.network)
         updated = optax.apply_updates(
-            params, jax.tree.map(lambda d: -rate * d, direction)
+            params, optax.tree.scale(-learning_rate, direction)
         )
-        # What is not finite skips the whole update, as a gradient does in StyleGAN;
-        # StyleGAN2 would replace its entries by zero or 1e5 and go on.
+
+        # Skip the whole update unless it is finite, as StyleGAN does for a gradient.
+        # StyleGAN2 would replace the affected entries by zero or 1e5 and go on.
         finite = all_finite((gradients, averages))
         keep = functools.partial(jax.tree.map, lambda a, b: jnp.where(finite, a, b))
         skipped = jnp.where(finite, 0, state.skipped[phase.name] + 1)
@@ -159,14 +118,16 @@ def build_update(
         new = state.replace(
             params=state.params | {phase.network: keep(updated, params)},
             optimizer=state.optimizer
-            | {phase.network: keep(moments, state.optimizer[phase.network])},
+            | {phase.network: keep(optimizer_state, state.optimizer[phase.network])},
             skipped=state.skipped | {phase.name: skipped},
             skipped_total=state.skipped_total | {phase.name: total},
             **{k: keep(v, getattr(state, k)) for k, v in averages.items()},
         )
+
+        # Averaged generator and clock.
         if phase.ema:
             beta = ema_beta(e, stage.batch_size, state.images_seen)
-            new = new.replace(ema=average(new, beta))
+            new = new.replace(ema=update_ema(new, beta))
         if index == clock:
             new = new.replace(
                 step=state.step + 1, images_seen=state.images_seen + stage.batch_size
@@ -177,26 +138,33 @@ def build_update(
     return update
 
 
-def height_splitter(parallel: Parallel, min_resolution: int) -> Callable[..., Any]:
-    """An interceptor of Flax that splits what large layers return by height.
-
-    The networks know nothing of it. Between two such results the compiler splits
-    likewise, and devices exchange the rows that a kernel reaches over their borders.
+def process_reals(
+    images_uint8: jax.Array,
+    flip: jax.Array | None = None,
+    fade: jax.Array | float = 1.0,
+) -> jax.Array:
+    """Scale real images to [-1,1], mirror some of them, and fade them in.
 
     Args:
-      parallel: the devices.
-      min_resolution: layers with fewer rows are left to the compiler.
+      images_uint8: [B,H,W,C] at the stage's resolution.
+      flip: bool [B], True where an image is mirrored left-right; None mirrors none.
+      fade: weight of this resolution against the one below; a Python number that equals
+        1 leaves the blending out of the program.
+
+    Returns:
+      Images [B,H,W,C], float32, in [-1,1].
+
+    Reference: Karras et al. 2018, "Progressive Growing of GANs", section 2 and
+    figure 2.
     """
-
-    def split(x: Any) -> Any:
-        is_large = getattr(x, "ndim", 0) == 4 and x.shape[1] >= min_resolution
-        return parallel.constrain_height(x) if is_large else x
-
-    def intercept(call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
-        del context
-        return jax.tree.map(split, call(*args, **kwargs))
-
-    return intercept
+    images = images_uint8.astype(jnp.float32) / 127.5 - 1
+    if flip is not None:
+        mirrored = images[:, :, ::-1]
+        images = jnp.where(flip[:, None, None, None], mirrored, images)
+    if isinstance(fade, (int, float)) and fade == 1:
+        return images
+    blurred = upscale2d(downscale2d(images))
+    return images + (blurred - images) * (1 - fade)
 
 
 def accumulate(
@@ -206,24 +174,24 @@ def accumulate(
     labels: jax.Array,
     rounds: int,
 ) -> tuple[Averages, Any]:
-    """Runs `one_round` over the parts of a batch; the mean of its results.
+    """Run `one_round` over the parts of a batch and return the mean of its results.
 
-    Officially the rounds' gradients are added up, which Adam cannot tell but by its
-    epsilon. Round r takes every rounds-th row from r on, so that each device keeps to
-    its own.
+    The official code adds the rounds' gradients up, which Adam cannot tell from their
+    mean but for its epsilon. Round r takes every rounds-th row, starting from row r, so
+    that each device keeps rows of its own.
     """
     if rounds == 1:
         return one_round(averages, (0, reals, labels))
 
-    def parts(x: jax.Array) -> jax.Array:
+    def split(x: jax.Array) -> jax.Array:
         return x.reshape(len(x) // rounds, rounds, *x.shape[1:]).swapaxes(0, 1)
 
-    def body(carry: tuple, part: tuple) -> tuple:
+    def body(carry: tuple, batch: tuple) -> tuple:
         averages, sums = carry
-        averages, results = one_round(averages, part)
+        averages, results = one_round(averages, batch)
         return (averages, jax.tree.map(jnp.add, sums, results)), None
 
-    xs = (jnp.arange(rounds), parts(reals), parts(labels))
+    xs = (jnp.arange(rounds), split(reals), split(labels))
     first = jax.tree.map(lambda x: x[0], xs)
     _, shapes = jax.eval_shape(one_round, averages, first)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
@@ -234,10 +202,10 @@ def accumulate(
 def ema_beta(
     e: Experiment, batch_size: int, images_seen: jax.Array
 ) -> jax.Array | float:
-    """Decay per step of the averaged generator.
+    """Return the decay per step of the averaged generator.
 
-    `ema_rampup` bounds the half-life to a share of the images seen before the step, so
-    that the random start is soon forgotten; the first step copies.
+    `ema_rampup` limits the half-life to a share of the images seen before the step, so
+    that the random start is soon forgotten; the first step copies the generator.
 
     Reference: Karras et al. 2020, "Training Generative Adversarial Networks with
     Limited Data", appendix C.
@@ -249,8 +217,8 @@ def ema_beta(
     return 0.5 ** (batch_size / half_life)
 
 
-def average(state: TrainState, beta: jax.Array | float) -> Any:
-    """The averaged generator after one step; what is not trained is copied."""
+def update_ema(state: TrainState, beta: jax.Array | float) -> Any:
+    """Return the averaged generator after a step; what is not trained is copied."""
     params = jax.tree.map(
         lambda old, new: new + (old - new) * beta,
         state.ema["params"],
@@ -260,5 +228,28 @@ def average(state: TrainState, beta: jax.Array | float) -> Any:
 
 
 def all_finite(tree: Any) -> jax.Array:
-    """Whether no leaf holds a NaN or infinity, bool []."""
+    """Return True, bool [], if no array of a tree has a NaN or an infinity."""
     return jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]).all()
+
+
+def height_constraint(parallel: Parallel, min_resolution: int) -> Callable[..., Any]:
+    """Return a Flax interceptor that shards the outputs of large layers by height.
+
+    The networks know nothing of it. The compiler shards the operations between two such
+    outputs alike, and devices exchange the rows that a kernel reaches across their
+    borders.
+
+    Args:
+      parallel: the devices.
+      min_resolution: outputs with fewer rows are left to the compiler.
+    """
+
+    def constrain(x: Any) -> Any:
+        is_large = getattr(x, "ndim", 0) == 4 and x.shape[1] >= min_resolution
+        return parallel.constrain_height(x) if is_large else x
+
+    def intercept(call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
+        del context
+        return jax.tree.map(constrain, call(*args, **kwargs))
+
+    return intercept

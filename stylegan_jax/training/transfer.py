@@ -1,8 +1,8 @@
-"""Starts a run from networks that were trained before.
+"""Transfer learning: start a run from networks that are already trained.
 
 Arrays are matched by name and shape, so the source may have another resolution (names
-count from 4x4 up), other widths or other labels: what fits is loaded, the rest stays
-as it was initialised. The optimizers and the clock always start afresh.
+count from 4x4 up), other widths or other labels. Arrays that match are loaded, the rest
+stay as they were initialized. The optimizers and the clock always start from zero.
 """
 
 import dataclasses
@@ -14,10 +14,9 @@ from etils import epath
 
 from stylegan_jax import config, models, workdir
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.runtime import storage
-from stylegan_jax.training import state as train_state
-from stylegan_jax.training import step
-from stylegan_jax.training.phases import build_phases
+from stylegan_jax.runtime import parallel, storage
+from stylegan_jax.runtime.logger import RunLogger
+from stylegan_jax.training import setup
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 
 EMA = "ema"
@@ -27,7 +26,7 @@ Arrays = dict[str, jax.Array]  # by name, e.g. "params/blocks_0/const"
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What becomes of one array; a shape is None where there is no such array."""
+    """Outcome for one array; a shape is None where there is no such array."""
 
     network: str
     array: str
@@ -38,13 +37,13 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-    """Networks to start from, and what of them fits.
+    """Networks to start from, and which of their arrays match.
 
     Attributes:
-      name: of the source, for people.
-      networks: of GENERATOR, DISCRIMINATOR and EMA those that it has.
-      notes: what it lacks, and what takes its place.
-      rows: every array of this run or of the source.
+      name: name of the source, for the log.
+      networks: arrays of the source by network: GENERATOR, DISCRIMINATOR, EMA.
+      notes: networks that the source lacks, and what replaces them.
+      rows: outcome of every array of this run or of the source.
     """
 
     name: str
@@ -53,11 +52,11 @@ class Transfer:
     rows: tuple[Row, ...]
 
     def load(self, state: TrainState) -> TrainState:
-        """The state with all arrays replaced that fit."""
+        """Return the state with all matching arrays replaced."""
         parts = _parts(state)
         for row in self.rows:
             if row.outcome == LOADED:
-                # Copied, for the generator and its average may begin as one array.
+                # Copy: the generator and its average may share an array.
                 array = jnp.copy(self.networks[row.network][row.array])
                 parts[row.network][row.array] = array
         generator = _unflatten(parts[GENERATOR], _generator_variables(state))
@@ -74,7 +73,7 @@ class Transfer:
         )
 
     def table(self) -> list[str]:
-        """Lines for people: every array, then a line per network and the notes."""
+        """Return lines for the log: every array, a line per network, and the notes."""
         head = ("network", "array", "outcome", "shape here", "shape there")
         cells = [
             (r.network, r.array, r.outcome, _text(r.shape), _text(r.source_shape))
@@ -94,22 +93,34 @@ class Transfer:
             )
         return lines + [f"  {note}" for note in self.notes]
 
+    def log(self, logger: RunLogger) -> None:
+        """Log what was loaded from where, and what was not."""
+        for line in self.table():
+            logger.line(line)
+        logger.event(
+            "transfer",
+            source=self.name,
+            notes=self.notes,
+            arrays=[dataclasses.asdict(row) for row in self.rows],
+        )
+
 
 def plan(path: str, state: TrainState) -> Transfer:
-    """Reads the networks of a run, or of a converted network, and sees what fits.
+    """Read the networks of a run or of a conversion, and match their arrays.
 
     Args:
-      path: the directory, of which the newest intact checkpoint is taken; or one of
-        its `checkpoints/NUMBER`.
+      path: the directory, whose newest intact checkpoint is read, or one of its
+        `checkpoints/NUMBER`.
       state: shapes, dtypes and shardings of this run's state.
 
     Raises:
-      ValueError: there is no such directory, nothing usable in it, or nothing fits.
+      ValueError: if there is no such directory, it has no usable checkpoint, or no
+        weight matches.
     """
     name, items = _read(path, state.step.sharding)
     networks, notes = _networks(items)
     rows = compare(_parts(state), networks)
-    # Biases and scalars always find some of their shape.
+    # Biases and scalars do not count: some always match by their shape.
     if not any(
         row.outcome == LOADED and row.array.startswith("params/") and len(row.shape) > 1
         for row in rows
@@ -123,7 +134,7 @@ def plan(path: str, state: TrainState) -> Transfer:
 
 
 def compare(here: dict[str, Arrays], there: dict[str, Arrays]) -> tuple[Row, ...]:
-    """Matches arrays, or their shapes, by network and name."""
+    """Match arrays, or their shapes, by network and name."""
     rows = []
     for network, arrays in here.items():
         others = there.get(network, {})
@@ -137,7 +148,7 @@ def compare(here: dict[str, Arrays], there: dict[str, Arrays]) -> tuple[Row, ...
 
 
 def _read(path: str, sharding: jax.sharding.Sharding) -> tuple[str, dict[str, Any]]:
-    """What the checkpoint is called, and its items."""
+    """Return the name of the checkpoint and its items."""
     directory, number = _split(path)
     data = workdir.load_data_info(directory)
     if data is None or not (directory / "config.json").exists():
@@ -164,7 +175,7 @@ def _read(path: str, sharding: jax.sharding.Sharding) -> tuple[str, dict[str, An
 
 
 def _split(path: str) -> tuple[epath.Path, int | None]:
-    """A run's directory and the number of the checkpoint, if `path` names one."""
+    """Return the run's directory, and the checkpoint's number if `path` has one."""
     directory = storage.open_path(path)
     if directory.parent.name == "checkpoints" and directory.name.isdigit():
         return directory.parent.parent, int(directory.name)
@@ -172,37 +183,32 @@ def _split(path: str) -> tuple[epath.Path, int | None]:
 
 
 def _templates(e: config.Experiment, label_size: int) -> dict[str, Any]:
-    """Shapes of the items that a checkpoint of an experiment may have."""
-    networks = models.build(e.model, e.data, label_size)
-    phases = tuple(phase.name for phase in build_phases(e, *networks))
-    optimizers = step.build_optimizers(e)
-    state = jax.eval_shape(
-        lambda: train_state.create(*networks, optimizers, phases, e.run.seed)
-    )
+    """Return the shapes of the items that a checkpoint of an experiment may have."""
+    state = setup.build(e, parallel.local(), label_size).abstract_state
     return {
         EMA: state.ema,
         "training": state.replace(ema={}),
-        # In the place of "training" in a converted network.
+        # A conversion has these instead of "training".
         GENERATOR: state.ema,
         DISCRIMINATOR: {"params": state.params[DISCRIMINATOR]},
     }
 
 
 def _networks(items: dict[str, Any]) -> tuple[dict[str, Arrays], tuple[str, ...]]:
-    """The networks among the items of a checkpoint, and notes."""
+    """Return the networks among a checkpoint's items, and notes on what it lacks."""
     if "training" in items:
         return _parts(items["training"].replace(ema=items[EMA])), ()
     networks = {network: _flatten(tree) for network, tree in items.items()}
     notes = []
     if EMA not in networks and GENERATOR in networks:
         networks[EMA] = networks[GENERATOR]
-        notes.append("it has no averaged generator: the trained one serves for both")
+        notes.append("it has no averaged generator; the trained one is used for both")
     if GENERATOR not in networks and EMA in networks:
         networks[GENERATOR] = networks[EMA]
-        notes.append("it has only the averaged generator, which serves for both")
+        notes.append("it has only the averaged generator, which is used for both")
     if DISCRIMINATOR not in networks:
-        notes.append("it has no discriminator: this run's starts as initialised")
-    networks[GENERATOR] = {  # the state has these once, in the average
+        notes.append("it has no discriminator; this run's keeps its initialization")
+    networks[GENERATOR] = {  # the state stores noise maps once, in the average
         name: array
         for name, array in networks.get(GENERATOR, {}).items()
         if not name.startswith("noise/")
@@ -215,7 +221,7 @@ def _generator_variables(state: TrainState) -> models.Variables:
 
 
 def _parts(state: TrainState) -> dict[str, Arrays]:
-    """All that is transferred of a state, by network and name."""
+    """Return the arrays of a state that are transferred, by network and name."""
     return {
         GENERATOR: _flatten(_generator_variables(state)),
         DISCRIMINATOR: _flatten({"params": state.params[DISCRIMINATOR]}),
@@ -231,7 +237,7 @@ def _flatten(tree: Any) -> Arrays:
 
 
 def _unflatten(arrays: Arrays, like: Any) -> Any:
-    """The inverse of `_flatten`, for a tree of the structure of `like`."""
+    """Invert `_flatten` for a tree with the structure of `like`."""
     return jax.tree.unflatten(jax.tree.structure(like), list(arrays.values()))
 
 

@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax import config, models
+from stylegan_jax import config
 from stylegan_jax.augment import transforms
 from stylegan_jax.layers.bands import band_filters
 from stylegan_jax.layers.warp import SYM6
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.rngs import Stream
-from stylegan_jax.training import state, step
-from stylegan_jax.training.phases import build_phases
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import setup
 from tests import goldens, tiny
 from tests.training.replay import percentile_numbers
 
@@ -294,7 +295,6 @@ REALS, FAKES, BETWEEN = (
 def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
     """All that the discriminator sees is augmented, in every phase."""
     e = tiny.experiment(AUGMENTED | changes)
-    networks = models.build(e.model, e.data, 0)
     seen = []
 
     def augmented(stream, images, probability, pipeline):
@@ -303,13 +303,9 @@ def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
         return images
 
     monkeypatch.setattr(transforms, "augment", augmented)
-    phases = build_phases(e, *networks)
-    start = jax.eval_shape(
-        lambda: state.create(
-            *networks, step.build_optimizers(e), [p.name for p in phases], 0
-        )
-    )
-    for phase in phases:
+    training = setup.build(e, parallel.local())
+    start = training.abstract_state
+    for phase in training.phases:
         seen.clear()
 
         def objective(start, reals, phase=phase):
@@ -317,10 +313,9 @@ def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
                 state=start,
                 reals=reals,
                 labels=None,
-                fade=1.0,
-                resolution=8,
+                lod=LevelOfDetail(8),
                 key=lambda s: s if s >= REALS else jax.random.key(s),
-                split=lambda x: x,
+                shard_batch=lambda x: x,
             )
             return phase.objective(start.params[phase.network], inputs)[0]
 
@@ -376,4 +371,6 @@ def test_every_pipeline_can_be_configured():
             "training.augment_probability": probability,
         }
         tiny.experiment(SKIP | changes)
-    assert set(transforms.PIPELINES) == set(config.CHOICES["training.augment"])
+    fields = {name: field for name, field, _ in config.fields(config.Experiment())}
+    choices = fields["training.augment"].metadata["choices"]
+    assert set(transforms.PIPELINES) == set(choices)

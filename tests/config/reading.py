@@ -1,7 +1,5 @@
-"""Reads the experiments in `configs/` as a command line does."""
+"""Read the experiments in `configs/` in the same way as a command line."""
 
-import dataclasses
-import typing
 from pathlib import Path
 
 from absl import flags
@@ -12,7 +10,7 @@ from stylegan_jax import config
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "--config.data.path=/somewhere"
 
-# Config -> arguments without which it is not complete, devices that it is meant for.
+# Config -> (arguments that it requires, number of devices that it is meant for).
 CONFIGS = {
     "emoji": ((), 1),
     "ffhq": ((FOLDER,), 8),
@@ -45,11 +43,9 @@ CONFIGS = {
 
 
 def read(name: str, *arguments: str):
-    """The ConfigDict that a command line gives."""
-    path, _, step_of_table = name.partition(":")
-    value = str(ROOT / "configs" / f"{path}.py") + (
-        step_of_table and f":{step_of_table}"
-    )
+    """Return the ConfigDict of a command line."""
+    path, colon, variant = name.partition(":")
+    value = f"{ROOT / 'configs' / path}.py{colon}{variant}"
     argv = ["train", f"--config={value}", *arguments]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
@@ -62,10 +58,5 @@ def experiment(name: str, *arguments: str) -> config.Experiment:
 
 
 def schema() -> set[str]:
-    """All fields as "section.field"."""
-    sections = typing.get_type_hints(config.Experiment)
-    return {
-        f"{name}.{field.name}"
-        for name, cls in sections.items()
-        for field in dataclasses.fields(cls)
-    }
+    """Return all settings as "section.field"."""
+    return {name for name, _, _ in config.fields(config.Experiment())}

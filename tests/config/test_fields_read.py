@@ -1,4 +1,4 @@
-"""Every setting is read by some part of the program."""
+"""Every setting is read somewhere in the package."""
 
 import ast
 import typing
@@ -11,10 +11,10 @@ PACKAGE = ROOT / "stylegan_jax"
 
 
 def fields_read(source: str) -> set[str]:
-    """The "section.field" that a program reads as attributes.
+    """Return each "section.field" that a module reads as an attribute.
 
-    Seen are `<anything>.training.loss` and `t.loss`, where t is `<anything>.training`
-    by an assignment, or a parameter or attribute annotated as `Training`.
+    This finds `<anything>.training.loss` and `t.loss`, where t is assigned
+    `<anything>.training` or is a parameter annotated as `Training`.
     """
     sections = typing.get_type_hints(config.Experiment)
     classes = {cls.__name__: name for name, cls in sections.items()}
@@ -61,7 +61,7 @@ def test_every_field_is_read_outside_of_config():
     assert never_read(p.read_text() for p in files) == set()
 
 
-def test_a_field_that_nobody_reads_is_found():
+def test_an_unused_field_is_found():
     read_all = "\n".join(f"e.{name}" for name in sorted(schema()))
     assert never_read([read_all]) == set()
     without = read_all.replace("e.training.loss\n", "")

@@ -1,16 +1,18 @@
-"""Configurations are parsed and checked, all problems told at once."""
+"""Configurations are parsed and validated; all problems are reported at once."""
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
 from stylegan_jax import config
+from stylegan_jax.config import setting
 from tests.config.reading import experiment
 
 
 def changed(**sections) -> config.Experiment:
-    """The default experiment with fields changed, not validated."""
+    """Return the default experiment with fields changed, without validation."""
     e = config.Experiment()
     return dataclasses.replace(
         e,
@@ -84,14 +86,14 @@ PROBLEMS = {
     ),
     "`model.resample_filter`": changed(model={"resample_filter": (1,)}),
     "`model.conv_clamp` (=-1.0) must not": changed(model={"conv_clamp": -1.0}),
-    "`model.conv_clamp` (=256.0) has no meaning for stylegan1": changed(
+    "`model.conv_clamp` (=256.0) has no effect for stylegan1": changed(
         model={"conv_clamp": 256.0}
     ),
-    "`model.freeze_layers` (=3) has no meaning": changed(model={"freeze_layers": 3}),
-    "`model.blur_filter` (=()) has no meaning for stylegan2": changed(
+    "`model.freeze_layers` (=3) has no effect": changed(model={"freeze_layers": 3}),
+    "`model.blur_filter` (=()) has no effect for stylegan2": changed(
         model=SKIP | {"blur_filter": ()}
     ),
-    "`model.pixel_norm` (=True) has no meaning for stylegan2": changed(
+    "`model.pixel_norm` (=True) has no effect for stylegan2": changed(
         model={"family": "stylegan2", "pixel_norm": True}
     ),
     "`run.time_limit_minutes` (=-1.0) must not be negative": changed(
@@ -158,7 +160,12 @@ def test_validate_reports_all_problems():
         ({"training": {"batch_size": "many"}}, "`training.batch_size` (='many')"),
         ({"training": {"batch_size": 1.5}}, "`training.batch_size` (=1.5) must be int"),
         ({"training": {"batch_size": True}}, "`training.batch_size` (=True)"),
+        ({"training": {"total_kimg": True}}, "`training.total_kimg` (=True) must be f"),
+        ({"training": {"total_kimg": None}}, "`training.total_kimg` (=None) must be f"),
         ({"data": {"mirror": 1}}, "`data.mirror` (=1) must be bool"),
+        ({"data": {"path": 1}}, "`data.path` (=1) must be str"),
+        ({"data": {"base_size": [4]}}, "`data.base_size` (=[4]) must be tuple[int, in"),
+        ({"model": {"blur_filter": [0.5]}}, "must be tuple[int, ...]"),
         (
             {"training": {"batch_size_by_resolution": [[8]]}},
             "must be pairs (resolution, value)",
@@ -169,7 +176,7 @@ def test_validate_reports_all_problems():
         ),
     ],
 )
-def test_parse_refuses(wrong, message):
+def test_parse_rejects(wrong, message):
     with pytest.raises(config.ConfigError) as caught:
         config.parse(wrong)
     assert message in str(caught.value)
@@ -182,7 +189,70 @@ def test_parse_reports_all_problems():
     assert len(str(caught.value).splitlines()) == 1 + 3
 
 
-def test_load_reads_what_to_dict_gave(tmp_path):
+@pytest.mark.parametrize(
+    ("rule", "valid", "invalid"),
+    [
+        (setting.DECAY, (0.0, 0.99), (-0.1, 1.0)),
+        (setting.FRACTION, (0.0, 1.0), (-0.1, 1.1)),
+        (setting.SEED, (0, 2**32 - 1), (-1, 2**32)),
+        (setting.AT_LEAST_ONE_IMAGE, (0.001, 25000.0), (0.0, 0.0009)),
+        (setting.RESOLUTION, (4, 1024), (2, 6, 2048)),
+        (setting.BASE_SIZE, ((1, 64),), ((0, 4), (4, 65))),
+        (setting.FILTER, ((1, 1),), ((), (1,), (1, -1))),
+        (setting.FILTER_OR_NONE, ((), (1,)), ((1, -1), (0,))),
+        (
+            setting.BY_RESOLUTION,
+            ((), ((8, 0.5), (16, 1.0))),
+            (((8, 1.0), (8, 2.0)), ((7, 1.0),), ((8, 0.0),), ((8, float("inf")),)),
+        ),
+        (
+            setting.WHOLE_BY_RESOLUTION,
+            (((8, 2.0),),),
+            (((8, 0.5),), ((8, float("inf")),), ((8, float("nan")),)),
+        ),
+    ],
+    ids=lambda value: value.text if isinstance(value, setting.Rule) else "",
+)
+def test_rules(rule, valid, invalid):
+    assert [value for value in valid if not rule.holds(value)] == []
+    assert [value for value in invalid if rule.holds(value)] == []
+
+
+def test_values_must_be_finite():
+    e = changed(training={"learning_rate": float("inf"), "r1_gamma": float("nan")})
+    assert config.validate(e) == [
+        "`training.learning_rate` (=inf) must be finite",
+        "`training.r1_gamma` (=nan) must be finite",
+    ]
+
+
+def test_every_setting_is_documented_and_valid_by_default():
+    for name, field, value in config.fields(config.Experiment()):
+        doc = field.metadata["doc"]
+        assert doc[0].isupper() or doc[0].isdigit(), name
+        assert doc.endswith("."), name
+        assert value == field.default
+    assert config.validate(config.Experiment()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("ffhq", "ffhq"),
+        ("stylegan2_cifar10_small", "stylegan2_cifar10:small"),
+    ],
+)
+def test_load_reads_a_file_of_an_older_version(file, name):
+    """The files were written by commit 135a373, with the same configs."""
+    path = Path(__file__).parent / "stored" / f"{file}.json"
+    e = config.load(path)
+    assert e == experiment(name)
+    stored, now = json.loads(path.read_text()), config.to_dict(e)
+    for section, values in stored.items():  # settings may be added, none may change
+        assert {key: now[section][key] for key in values} == values
+
+
+def test_load_reads_what_to_dict_returned(tmp_path):
     e = experiment("ffhq")
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config.to_dict(e)))

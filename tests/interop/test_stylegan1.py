@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config, convert, interop, workdir
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.models.stylegan1 import Channels, Generator
 from tests import goldens, tiny
 from tests.weights import official_pickle
@@ -93,7 +94,7 @@ def test_a_network_of_fixed_structure_cannot_grow(name):
     rng = np.random.default_rng(0)
     if network == "generator":
         inputs = (rng.normal(size=(2, 32)),)
-        smaller = lambda: model.apply(variables, *inputs, resolution=16)  # noqa: E731
+        smaller = lambda: model.apply(variables, *inputs, lod=LevelOfDetail(16))  # noqa: E731
     else:
         inputs = images, labels = rng.normal(size=(2, 32, 32, 3)), np.eye(10)[:2]
         smaller = lambda: model.apply(variables, images[:, ::2, ::2], labels)  # noqa: E731
@@ -105,7 +106,7 @@ def test_a_network_of_fixed_structure_cannot_grow(name):
         model.apply(variables, *inputs), growing.apply(all_variables, *inputs)
     )
     with pytest.raises(ValueError, match="does not grow"):
-        model.apply(variables, *inputs, fade=0.5)
+        model.apply(variables, *inputs, lod=LevelOfDetail(32, 0.5))
     with pytest.raises(ValueError, match="does not grow"):
         smaller()
 

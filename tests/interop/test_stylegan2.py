@@ -13,7 +13,7 @@ from stylegan_jax import config, convert, interop, workdir
 from stylegan_jax.interop import stylegan2_tf, stylegan2_torch, stylegan2_variables
 from stylegan_jax.interop.experiment import experiment_of
 from stylegan_jax.interop.network_files import read_networks
-from stylegan_jax.models import stylegan1
+from stylegan_jax.models import LevelOfDetail, stylegan1
 from stylegan_jax.sampling import images
 from stylegan_jax.weights import files
 from tests import goldens, tiny
@@ -142,7 +142,7 @@ def test_convert(name, tmp_path, capsys):
     # Its labels' mapping has a learning rate and a width that are not ours to choose.
     assert ("left out the discriminator" in capsys.readouterr().out) == conditional
     trained = workdir.load_generator(out)
-    assert (trained.resolution, trained.fade) == (16, 1.0)
+    assert trained.lod == LevelOfDetail(16)
     assert trained.classes == (("0", "1", "2") if conditional else ())
     model, defaults = trained.experiment.model, config.Model()
     for unread in ("styles", "const_input", "instance_norm", "pixel_norm"):
@@ -231,7 +231,7 @@ def test_convert_names_what_it_leaves_out(tmp_path, capsys, changes, option):
     shown = capsys.readouterr().out
     assert re.search(f"left out the discriminator.*\n.*\n?.*{option}", shown)
     assert "latent" not in shown and "architecture" not in shown
-    assert workdir.load_generator(tmp_path / "out").resolution == 16
+    assert workdir.load_generator(tmp_path / "out").lod.resolution == 16
 
 
 def test_convert_keeps_the_discriminator_of_a_generator_without_noise():

@@ -7,6 +7,7 @@ from stylegan_jax import models
 from stylegan_jax.metrics import collected, evaluation, generated_images, request
 from stylegan_jax.metrics.networks.detector import Features
 from stylegan_jax.metrics.result import Result
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime.parallel import Parallel
 from tests import tiny
 
@@ -61,7 +62,9 @@ def subject(
     z = np.zeros((1, generator.z_dim), np.float32)
     variables = jax.jit(generator.init)(jax.random.key(seed), z, labels)
     variables = devices.replicate(jax.device_get(variables))
-    return generated_images.Subject("untrained", generator, variables, 16, 1.0)
+    return generated_images.Subject(
+        "untrained", generator, variables, LevelOfDetail(16)
+    )
 
 
 def means(devices: Parallel, **changes) -> request.Means:

@@ -27,7 +27,7 @@ from stylegan_jax.metrics.generated_images import GeneratedImages, Subject
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.precision_recall import precision_recall
 from stylegan_jax.metrics.result import Measurement
-from stylegan_jax.models import stylegan1
+from stylegan_jax.models import LevelOfDetail, stylegan1
 from stylegan_jax.runtime import storage
 from tests import tiny
 from tests.metrics import evaluation_worker, stand_ins
@@ -218,7 +218,7 @@ def test_images_that_break_sets_leave_paths(devices, emoji, monkeypatch):
     monkeypatch.setattr(of_generator, "take_path_length", path)
     network = stylegan1.Generator(resolution=16)
     generated = GeneratedImages(
-        Subject("it", network, {}, 16, 1.0), devices, 0, None, 1.0
+        Subject("it", network, {}, LevelOfDetail(16)), devices, 0, None, 1.0
     )
     names = ["kid", "ppl_w_end"]
     asked = two_sets(devices, emoji, names, generated=generated)

@@ -14,7 +14,7 @@ from stylegan_jax.metrics.generated_images import (
 )
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.path_length import Path, step_images
-from stylegan_jax.models import stylegan1, stylegan2
+from stylegan_jax.models import LevelOfDetail, stylegan1, stylegan2
 from stylegan_jax.runtime import image_io
 from tests.metrics import stand_ins
 from tests.metrics.two_sets import all_images
@@ -32,7 +32,7 @@ def test_a_generators_images_are_those_of_its_seeds(devices):
     expected = image_io.to_uint8(np.asarray(direct)).astype(int)
     assert np.max(np.abs(expected - images)) <= 1
     # A stage before the last: enlarged.
-    early = dataclasses.replace(subject, resolution=8, fade=0.5)
+    early = dataclasses.replace(subject, lod=LevelOfDetail(8, 0.5))
     images, _ = all_images(dataclasses.replace(few, subject=early), 4)
     assert images.shape == (4, 16, 16, 3)
     np.testing.assert_array_equal(images[:, ::2, ::2], images[:, 1::2, 1::2])
@@ -40,8 +40,7 @@ def test_a_generators_images_are_those_of_its_seeds(devices):
     path, times = Path("w", True, False), np.zeros(4, np.float32)
     ends = step_images(
         *(early.generator, early.variables, *z, None, times, path),
-        resolution=early.resolution,
-        fade=early.fade,
+        lod=early.lod,
     )
     for end in ends:
         assert end.shape == (4, 16, 16, 3)
@@ -86,18 +85,18 @@ def test_measured_networks_are_of_float32(family):
     low = family.Generator(resolution=16, dtype=jnp.dtype("bfloat16"))
     if family is stylegan2:
         low = low.clone(low_precision_resolutions=2)
-    subject = Subject("low", low, {}, 16, 1.0)
+    subject = Subject("low", low, {}, LevelOfDetail(16))
     assert subject.dtype == "float32"
     assert subject.generator == low.clone(dtype=jnp.dtype("float32"))
     # The same program when it is measured again.
-    again = Subject("low", low, {}, 16, 1.0)
+    again = Subject("low", low, {}, LevelOfDetail(16))
     assert hash(again.generator) == hash(subject.generator)
 
 
 def test_where_classes_come_from(devices):
     def source(classes, weights):
         generator = stylegan1.Generator(resolution=16, label_size=classes)
-        subject = Subject("it", generator, {}, 16, 1.0)
+        subject = Subject("it", generator, {}, LevelOfDetail(16))
         return GeneratedImages(subject, devices, 0, weights, 1.0).label_source
 
     assert source(0, None) is None

@@ -8,7 +8,7 @@ from stylegan_jax.data.sources import plain
 from stylegan_jax.metrics import evaluation, requirements
 from stylegan_jax.metrics.generated_images import GeneratedImages, Subject
 from stylegan_jax.metrics.image_sets import RealImages
-from stylegan_jax.models import stylegan1, stylegan2
+from stylegan_jax.models import LevelOfDetail, stylegan1, stylegan2
 from tests.metrics import stand_ins
 from tests.metrics.two_sets import two_sets
 
@@ -78,7 +78,7 @@ def test_sizes(devices, emoji):
     def asked(size, names):
         network = stylegan2.Generator(resolution=32, base_size=size)
         generated = GeneratedImages(
-            Subject("it", network, {}, 32, 1.0), devices, 0, None, 1.0
+            Subject("it", network, {}, LevelOfDetail(32)), devices, 0, None, 1.0
         )
         return two_sets(devices, emoji, names, generated=generated, reals=None)
 
@@ -113,7 +113,7 @@ def test_classes_are_matched_by_name(devices, emoji):
     requirements.check(asked(emoji), False, None)
     network = stylegan1.Generator(resolution=16, label_size=8)
     generated = GeneratedImages(
-        Subject("it", network, {}, 16, 1.0), devices, 0, None, 1.0
+        Subject("it", network, {}, LevelOfDetail(16)), devices, 0, None, 1.0
     )
     generator = two_sets(devices, emoji, ["fid_per_class"], generated=generated)
     requirements.check(generator, False, None)

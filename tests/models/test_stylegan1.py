@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config, interop, models
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles, truncate, update_w_avg
 from stylegan_jax.models.stylegan1 import Channels, Discriminator, Generator
 from tests import goldens
@@ -32,11 +33,6 @@ def enlarge(images, size):
     return np.repeat(np.repeat(np.asarray(images), k, 1), k, 2)
 
 
-def stage(lod, full):
-    """Our arguments for an official level of detail."""
-    return {"resolution": full >> int(lod), "fade": 1 - (lod - int(lod))}
-
-
 @pytest.mark.parametrize("name", GENERATORS)
 def test_generator(name):
     file = f"stylegan1/{name}.npz"
@@ -52,7 +48,7 @@ def test_generator(name):
             variables,
             arrays["in/z"],
             arrays.get("in/labels"),
-            **stage(float(key.split("lod")[1]), full),
+            LevelOfDetail.from_scalar(float(key.split("lod")[1]), full),
         )
         wanted = goldens.nhwc(arrays[key])
         goldens.assert_close(enlarge(images, full), wanted, IMAGES, key)
@@ -126,11 +122,11 @@ def test_discriminator(name):
         )
         images = goldens.nhwc(arrays[f"in/images_batch{settings['batches'][0]}"])
         labels = arrays["in/labels10_batch8"] if label_size else None
-        lod = float(key.split("lod")[1])
-        options = stage(lod, images.shape[1])
-        size, block = options.pop("resolution"), 1 << int(lod)
+        full = images.shape[1]
+        lod = LevelOfDetail.from_scalar(float(key.split("lod")[1]), full)
+        size, block = lod.resolution, full // lod.resolution
         images = images.reshape(-1, size, block, size, block, 3).mean((2, 4))
-        scores = model.apply(variables, images, labels, **options)
+        scores = model.apply(variables, images, labels, lod)
         goldens.assert_close(scores, arrays[key][:, 0], SCORES, key)
 
 
@@ -180,17 +176,18 @@ def test_fade_goes_from_the_stage_below_to_this_one():
     z = jax.random.normal(jax.random.key(0), (4, 8))
     variables = g.init(jax.random.key(1), z)
     # All compiled, to round alike; fade traced, so that the blend is there at 1 too.
-    low = jax.jit(lambda: g.apply(variables, z, resolution=8))()
+    low = jax.jit(lambda: g.apply(variables, z, lod=LevelOfDetail(8)))()
     full = jax.jit(lambda: g.apply(variables, z))()
-    faded = jax.jit(lambda fade: g.apply(variables, z, resolution=16, fade=fade))
-    faded_out, faded_in = faded(0.0), faded(1.0)
+    faded = jax.jit(lambda lod: g.apply(variables, z, lod=lod))
+    faded_out = faded(LevelOfDetail(16, 0.0))
+    faded_in = faded(LevelOfDetail(16).with_traced_fade())
     chex.assert_trees_all_close(enlarge(low, 16), np.asarray(faded_out), atol=1e-5)
     chex.assert_trees_all_close(faded_in, full, atol=1e-5)
     assert float(jnp.abs(full - faded_out).max()) > 0.01
     params = d.init(jax.random.key(2), full)
     for size, fade in ((8, 1.0), (16, jnp.float32(0))):
         images = faded_out[:, :: 16 // size, :: 16 // size]
-        scores = d.apply(params, images, fade=fade)
+        scores = d.apply(params, images, lod=LevelOfDetail(size, fade))
         if size == 8:
             wanted = scores
     chex.assert_trees_all_close(scores, wanted, atol=1e-5)
@@ -254,11 +251,10 @@ def test_any_numbers_are_computed_with_in_float32():
     d_variables = d.init(jax.random.key(0), np.zeros((2, 16, 16, 3)), labels)
     with jax.enable_x64(True):
         for fade in (0.3, np.float64(0.3), np.float32(1), jnp.ones(())):
-            images = g.apply(
-                variables, z, labels, np.int64(16), fade=fade, truncation_psi=fade
-            )
-            scores = d.apply(d_variables, np.float64(images), labels, fade=fade)
-            doubles = d.apply(d_variables, images, np.float64(labels), fade=fade)
+            lod = LevelOfDetail(np.int64(16), fade)
+            images = g.apply(variables, z, labels, lod, truncation_psi=fade)
+            scores = d.apply(d_variables, np.float64(images), labels, lod)
+            doubles = d.apply(d_variables, images, np.float64(labels), lod)
             assert images.dtype == scores.dtype == doubles.dtype == jnp.float32
             # The images that went through float64 were not changed by it.
             np.testing.assert_allclose(scores, doubles, rtol=1e-5)
@@ -273,7 +269,7 @@ def test_user_mistakes_are_named():
     with pytest.raises(ValueError, match=r"takes \[B, 8\]"):
         g.apply(variables, jnp.zeros((2, 9)), labels)
     with pytest.raises(ValueError, match=r"not a stage .* it has \[4, 8, 16\]"):
-        g.apply(variables, z, labels, resolution=32)
+        g.apply(variables, z, labels, LevelOfDetail(32))
     with pytest.raises(ValueError, match="takes square images"):
         d.init(jax.random.key(0), jnp.zeros((2, 16, 8, 3)), labels)
     unconditional, _ = small()

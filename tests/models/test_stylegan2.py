@@ -14,7 +14,7 @@ import pytest
 from stylegan_jax.layers import upfirdn2d
 from stylegan_jax.layers.activations import activate
 from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
-from stylegan_jax.models.interface import Channels
+from stylegan_jax.models.interface import Channels, LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
 from tests import goldens
@@ -241,12 +241,12 @@ def test_images_of_whole_numbers(architecture):
     d = small()[1].clone(architecture=architecture)
     images = np.random.default_rng(0).integers(0, 3, (4, 16, 16, 3), np.uint8)
     variables = jax.jit(d.init)(jax.random.key(0), images)
-    logits = d.apply(variables, images, fade=np.float32(1))
-    wanted = d.apply(variables, np.float32(images), fade=jnp.ones(()))
+    logits = d.apply(variables, images, lod=LevelOfDetail(16, np.float32(1)))
+    wanted = d.apply(variables, np.float32(images), lod=LevelOfDetail(16, jnp.ones(())))
     assert logits.dtype == jnp.float32
     np.testing.assert_array_equal(logits, wanted)
     with pytest.raises(ValueError, match="does not grow"):
-        d.apply(variables, images, fade=np.float32(0.9))
+        d.apply(variables, images, lod=LevelOfDetail(16, np.float32(0.9)))
 
 
 def test_noise_modes():

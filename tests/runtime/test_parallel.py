@@ -12,12 +12,11 @@ import jax
 import numpy as np
 import pytest
 
-from stylegan_jax import config, models, rngs
+from stylegan_jax import config, rngs
 from stylegan_jax.runtime import parallel
-from stylegan_jax.training import phases, schedule, step
+from stylegan_jax.training import phases, schedule, setup
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
-from stylegan_jax.training.phases import build_phases
 from tests.goldens import below
 from tests.parallel_runs import CONFIG, experiment, finish, flat, start
 
@@ -66,7 +65,9 @@ def worker(devices: int, out: Path) -> None:
     for family, e in EXPERIMENTS.items():
         folder = out / family
         folder.mkdir(parents=True)
-        results = train_a_little(e, schedule.stages(e)[STAGE[family]], here, folder)
+        results = train_a_little(
+            e, schedule.build_stages(e)[STAGE[family]], here, folder
+        )
         numbers |= {f"{family}/{name}": value for name, value in results.items()}
     np.savez(out / "numbers.npz", **numbers)
 
@@ -74,20 +75,10 @@ def worker(devices: int, out: Path) -> None:
 def train_a_little(
     e: config.Experiment, stage: schedule.Stage, here: parallel.Parallel, folder: Path
 ) -> dict[str, np.ndarray]:
-    generator, discriminator = models.build(e.model, e.data, LABEL_SIZE)
-    phases = build_phases(e, generator, discriminator)
-    optimizer = step.build_optimizers(e)
-    names = [p.name for p in phases]
-    state = here.jit_replicated(
-        lambda: off_the_start(
-            train_state.create(generator, discriminator, optimizer, names, e.run.seed)
-        )
-    )()
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here.replicated),
-        state,
-    )
-    programs = ProgramCache(e, phases, here, abstract, LABEL_SIZE, lambda *_: None)
+    training = setup.build(e, here, LABEL_SIZE)
+    state = off_the_start(training.create_state())
+    names, phases = training.phase_names, training.phases
+    programs = ProgramCache(training)
     numbers: dict[str, np.ndarray] = flat("start", state.params)
     random = np.random.RandomState(0)
     compiled = programs.get(stage)

@@ -97,6 +97,7 @@ class Recording:
             optimizer={name: optimizers[name].init(params[name]) for name in params},
             w_avg=jnp.asarray(g["stats"]["w_avg"]),
             path_length_mean=jnp.float32(self.settings["pl_mean_init"]),
+            augment_probability=jnp.float32(bool(self.settings.get("aug"))),
             ema=g,
             skipped=dict.fromkeys(names, zero),
             skipped_total=dict.fromkeys(names, zero),
@@ -191,10 +192,28 @@ class Tape:
                 shape = args[0].shape
                 args = (self._columns["noise"][: shape[0]].reshape(shape),)
             result = function(*args)
+            if name == "adversarial_loss":
+                return self._watch_loss(result)
             self.seen[name] = args, result
             return result
 
         return watched
+
+    def _watch_loss(self, loss: losses.AdversarialLoss) -> losses.AdversarialLoss:
+        """Record the losses of both networks as "generator" and "discriminator"."""
+
+        def watch(name: str, function: Callable) -> Callable:
+            def watched(*args):
+                self.seen[name] = args, function(*args)
+                return self.seen[name][1]
+
+            return watched
+
+        return dataclasses.replace(
+            loss,
+            generator=watch("generator", loss.generator),
+            discriminator=watch("discriminator", loss.discriminator),
+        )
 
 
 class Substitute:

@@ -6,33 +6,35 @@ import textwrap
 
 import pytest
 
-from stylegan_jax.training import compilation, leaving
+from stylegan_jax.training import compilation
 from tests import tiny
 
 # In the place of a compilation something that takes longer than the test may.
 PROGRAM = """
     import sys, threading, time
-    from stylegan_jax.training import growth, leaving, programs
+    from stylegan_jax.runtime import parallel
+    from stylegan_jax.training import compilation, setup
     from tests import tiny
 
     began = threading.Event()
 
-    class Slow(programs.ProgramCache):
+    class Slow(compilation.ProgramCache):
         def _compile(self, stage):
             began.set()
             time.sleep(float(sys.argv[1]))
 
     e = tiny.experiment()
-    with leaving.exit_without_waiting():
-        cache = Slow(e, (), None, None, 0, lambda *_: None)
-        for stage in growth.stages(e):
+    training = setup.build(e, parallel.local())
+    with compilation.exit_without_waiting():
+        cache = Slow(training)
+        for stage in training.stages:
             cache.prepare(stage)
         began.wait()
         if sys.argv[2] == "done":
-            while programs.compiling():
+            while bool(compilation._running):
                 time.sleep(0.01)
         cache.close()
-        print("saved", programs.compiling())
+        print("saved", bool(compilation._running))
         sys.exit(75)
     """
 
@@ -58,9 +60,9 @@ def test_leaves_with_its_status_and_output(seconds, when):
 def test_what_sys_exit_was_given(monkeypatch, capsys, code, status, said):
     """It is left by the status that Python would have given."""
     left = []
-    monkeypatch.setattr(leaving.os, "_exit", left.append)
-    monkeypatch.setattr(compilation, "compiling", lambda: True)
-    with pytest.raises(SystemExit), leaving.exit_without_waiting():
+    monkeypatch.setattr(compilation.os, "_exit", left.append)
+    monkeypatch.setattr(compilation, "_running", {object()})
+    with pytest.raises(SystemExit), compilation.exit_without_waiting():
         sys.exit(code)
     assert left == [status]
     assert capsys.readouterr().err == said

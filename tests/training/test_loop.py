@@ -8,12 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax import models
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.stop_request import StopRequest
-from stylegan_jax.training import loop, schedule, step
+from stylegan_jax.training import loop, setup
 from stylegan_jax.training import state as train_state
-from stylegan_jax.training.phases import build_phases
 from stylegan_jax.training.progress import Progress
 from tests import tiny
 
@@ -99,7 +97,7 @@ class Unmeasured:
 
 @pytest.fixture(autouse=True)
 def unmeasured(monkeypatch):
-    monkeypatch.setattr(loop, "StarvationMeter", Unmeasured)
+    monkeypatch.setattr(loop, "DataWaitMeter", Unmeasured)
 
 
 def batches(stage, start):
@@ -119,23 +117,15 @@ def make(kind: type[loop.Loop]):
             "run.tick_kimg": 0.064,
         }
     )
-    networks, devices = models.build(e.model, e.data, 0), parallel.data_parallel()
-    phases = build_phases(e, *networks)
-    optimizers, names = step.build_optimizers(e), [p.name for p in phases]
-    abstract = jax.eval_shape(
-        lambda: train_state.create(*networks, optimizers, names, 0)
-    )
-    abstract = train_state.placed(abstract, devices, shard_optimizer=False)
-    programs = Programs(abstract, phases)
+    training = setup.build(e, parallel.data_parallel())
+    abstract = training.abstract_state
+    programs = Programs(abstract, training.phases)
     trainer = kind(
-        e,
-        phases=phases,
-        stages=schedule.stages(e),
+        training,
         programs=programs,
         hooks=loop.Hooks(
             batches, lambda *_: None, lambda *_: None, lambda resolution: 1.0
         ),
-        parallel=devices,
         checkpoints=Silent(),
         logger=Silent(),
         stop=StopRequest(),
@@ -188,9 +178,9 @@ def test_rounds_chosen_anew_are_told(images_seen, before, told):
     trainer, _, _ = make(loop.Loop)
     trainer._logger = Recorder()
     progress = Progress(8, images_seen=images_seen, accumulation_rounds=before)
-    trainer._note_rounds(trainer._stages[0], progress)
+    trainer._warn_of_other_rounds(trainer._stages[0], progress)
     assert dataclasses.asdict(progress)["accumulation_rounds"] == 1
     said = trainer._logger.lines
     assert len(said) == told
-    assert all("in 1 round(s) of accumulation" in line for line in said)
-    assert all("it was begun in 4" in line for line in said)
+    assert all("with 1 accumulation round(s)" in line for line in said)
+    assert all("it started with 4" in line for line in said)

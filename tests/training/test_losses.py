@@ -7,6 +7,7 @@ import pytest
 
 from stylegan_jax import interop
 from stylegan_jax.layers.resample import downscale2d
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
 from stylegan_jax.training import losses
 from tests import goldens
@@ -33,8 +34,8 @@ class Official:
         self.g, self.g_vars = load("G", "generator")
         self.d, self.d_vars = load("D", "discriminator")
         self.full = common["resolution"]
-        self.resolution, self.fade = self.full >> int(lod), 1 - (lod - int(lod))
-        self.shrink = (self.resolution / self.full) ** 2
+        self.lod = LevelOfDetail.from_scalar(lod, self.full)
+        self.shrink = (self.lod.resolution / self.full) ** 2
         self.labels = self.arrays.get("in/labels")
         self.z2 = self.arrays.get("in/z2_style_mixing")
         self.cutoff = (settings["train_random"] or {}).get("cutoff")
@@ -57,14 +58,13 @@ class Official:
         return self.g.apply(
             self.g_vars | {"params": params},
             ws,
-            resolution=self.resolution,
-            fade=self.fade,
+            self.lod,
             method="synthesize",
         )
 
     def score(self, params):
         return lambda images: self.d.apply(
-            {"params": params}, images, self.labels, fade=self.fade
+            {"params": params}, images, self.labels, self.lod
         )
 
     def d_loss(self, params, name):
@@ -113,7 +113,7 @@ def case(request):
 
 def test_images_scores_and_penalty(case):
     official, out, _ = case
-    k = official.full // official.resolution
+    k = official.full // official.lod.resolution
     fakes = official.fakes(official.g_vars["params"])
     enlarged = np.repeat(np.repeat(fakes, k, 1), k, 2)
     goldens.assert_close(enlarged, goldens.nhwc(out["fake_images"]), IMAGES)

@@ -105,7 +105,7 @@ def experiment(**training) -> config.Experiment:
 )
 def test_options(batch, shards, rounds, changes):
     e = experiment(**{"accumulation_rounds": None} | changes)
-    assert memory.options(e, batch, shards) == rounds
+    assert memory.rounds_options(e, batch, shards) == rounds
 
 
 def test_the_memory_has_to_be_known_to_choose_by_it():
@@ -136,7 +136,7 @@ def test_devices_that_say_what_they_have(monkeypatch):
 
 def test_advice(monkeypatch):
     e, devices = experiment(), parallel.data_parallel()
-    (stage,) = schedule.stages(e)
+    (stage,) = schedule.build_stages(e)
     gib = memory.GIB
     fitted = memory.Fit(2, "g_path", memory.Need(1 * gib, 8 * gib))
     text = memory.advice(e, fitted, stage, 4 * gib, devices)

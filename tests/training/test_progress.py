@@ -5,14 +5,14 @@ import types
 import jax.numpy as jnp
 import pytest
 
-from stylegan_jax.training import starvation
+from stylegan_jax.training import progress
 
 
 class Clock:
     def __init__(self, monkeypatch):
         self.now = 100.0
         time = types.SimpleNamespace(monotonic=lambda: self.now)
-        monkeypatch.setattr(starvation, "time", time)
+        monkeypatch.setattr(progress, "time", time)
 
     def batches(self, *seconds):
         for number, wait in enumerate(seconds):
@@ -27,7 +27,7 @@ class Array:
 
 def test_only_an_idle_device_waits(monkeypatch):
     clock = Clock(monkeypatch)
-    meter = starvation.StarvationMeter()
+    meter = progress.DataWaitMeter()
     batches = clock.batches(1, 2, 4, 8)
     assert meter.next(batches, None) == 0  # nothing was started yet
     assert meter.share == 1
@@ -43,7 +43,7 @@ def test_only_an_idle_device_waits(monkeypatch):
 
 def test_arrays_of_jax_are_asked_without_waiting(monkeypatch):
     clock = Clock(monkeypatch)
-    meter = starvation.StarvationMeter()
+    meter = progress.DataWaitMeter()
     done = jnp.ones(3).block_until_ready()
     meter.next(clock.batches(5), {"loss": done})
     clock.now += 5

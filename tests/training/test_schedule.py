@@ -74,7 +74,7 @@ def test_stages_are_the_official_loop(gpus):
     if simulated is None:
         pytest.skip(f"no simulation for {gpus} GPUs in the golden file")
     e = ffhq1024(gpus)
-    stages = schedule.stages(e)
+    stages = schedule.build_stages(e)
     events = simulated["events"]
     assert [s.start_images for s in stages] == [v["cur_nimg"] for v in events]
     for stage, event in zip(stages, events, strict=True):
@@ -116,7 +116,7 @@ def experiment(**training) -> config.Experiment:
 
 
 def test_fades_rise_from_zero_to_one():
-    for stage in schedule.stages(experiment()):
+    for stage in schedule.build_stages(experiment()):
         step = stage.batch_size * stage.steps_per_round
         fades = [
             stage.fade(i) for i in range(stage.start_images, stage.end_images, step)
@@ -130,24 +130,24 @@ def test_fades_rise_from_zero_to_one():
 
 
 def test_without_fading_or_growing():
-    stages = schedule.stages(experiment(fade_kimg=0.0))
+    stages = schedule.build_stages(experiment(fade_kimg=0.0))
     assert [(s.resolution, s.fading) for s in stages] == [
         (4, False),
         (8, False),
         (16, False),
     ]
-    (only,) = schedule.stages(experiment(initial_resolution=16))
+    (only,) = schedule.build_stages(experiment(initial_resolution=16))
     assert (only.start_images, only.end_images) == (0, 1008)  # whole rounds
     assert only.fade(500) == 1.0
 
 
 def test_a_run_that_ends_early_has_only_the_stages_that_it_reaches():
-    assert len(schedule.stages(experiment(total_kimg=0.05))) == 1
-    assert schedule.stages(experiment(total_kimg=0.001))[0].end_images == 16
+    assert len(schedule.build_stages(experiment(total_kimg=0.05))) == 1
+    assert schedule.build_stages(experiment(total_kimg=0.001))[0].end_images == 16
 
 
 def test_learning_rate_ramps_up():
     e = experiment(learning_rate_rampup_kimg=0.5, learning_rate=0.4)
-    stage = schedule.stages(e)[0]
+    stage = schedule.build_stages(e)[0]
     assert schedule.learning_rate(e, stage, 250) == pytest.approx(0.2)
     assert schedule.learning_rate(e, stage, 900) == pytest.approx(0.4)

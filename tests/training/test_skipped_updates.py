@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax import train
 from stylegan_jax.runtime import parallel
-from stylegan_jax.training import schedule
+from stylegan_jax.training import setup
 from stylegan_jax.training.compilation import ProgramCache
 from tests import tiny
 
@@ -20,20 +19,10 @@ class Step:
     def __init__(self):
         self.e = e = tiny.experiment(tiny.SMALLEST)
         self.devices = devices = parallel.data_parallel()
-        (self.stage,) = schedule.stages(e)
-        networks = train.models.build(e.model, e.data, 0)
-        self.phases = train.recipes.build(e, *networks)
-        optimizer = train.step.build_optimizers(e)
-        names = [phase.name for phase in self.phases]
-        self.create = devices.jit_replicated(
-            lambda: train.train_state.create(*networks, optimizer, names, e.run.seed)
-        )
-        replicated = devices.replicated
-        abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated),
-            jax.eval_shape(self.create),
-        )
-        cache = ProgramCache(e, self.phases, devices, abstract, 0, lambda *_: None)
+        training = setup.build(e, devices)
+        (self.stage,) = training.stages
+        self.phases, self.create = training.phases, training.create_state
+        cache = ProgramCache(training)
         self.programs = cache.get(self.stage)
         cache.close()
         pixels = np.random.RandomState(0).randint(0, 256, (8, 4, 4, 3), np.uint8)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config, models, rngs
+from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles
 from stylegan_jax.rngs import Stream
 from stylegan_jax.runtime import parallel
-from stylegan_jax.training import losses, phases, schedule, state, step
-from stylegan_jax.training.phases import build_phases
-from stylegan_jax.training.reals import process_reals
+from stylegan_jax.training import losses, phases, schedule, setup, state, step
+from stylegan_jax.training.step import process_reals
+from tests import goldens
 
 BATCH, SEED = 8, 3
 
@@ -58,22 +59,22 @@ class Setup:
     fade: float = 0.25
     rate: float = 0.01
 
+    @property
+    def lod(self):
+        return LevelOfDetail(self.stage.resolution, self.fade)
+
 
 def build(**training) -> Setup:
     e = experiment(**training)
-    g, d = models.build(e.model, e.data, 3)
-    phases = build_phases(e, g, d)
-    stage = schedule.stages(e)[1]
+    training = setup.build(e, parallel.data_parallel(), 3)
+    g, d, stage = training.generator, training.discriminator, training.stages[1]
     assert (stage.resolution, stage.fading) == (8, True)
-    devices = parallel.data_parallel()
-    optimizer = step.build_optimizers(e)
-    names = [p.name for p in phases]
-    assert names == ["d_main", "g_main"]
-    start = jax.jit(lambda: state.create(g, d, optimizer, names, SEED))()
+    assert training.phase_names == ["d_main", "g_main"]
+    start = training.create_state()
     start = start.replace(step=jnp.int32(5), images_seen=jnp.int32(1000))
     update = {
-        name: jax.jit(step.build_update(e, phases, i, stage, devices))
-        for i, name in enumerate(names)
+        name: jax.jit(step.build_update(training, i, stage))
+        for i, name in enumerate(training.phase_names)
     }
     random = np.random.RandomState(0)
     images = jnp.asarray(random.randint(0, 256, (BATCH, 8, 8, 3)), jnp.uint8)
@@ -102,8 +103,7 @@ def fakes(s: Setup, params, w_avg, phase: int):
     images = s.generator.apply(
         variables,
         mix_styles(first, second, cutoff),
-        resolution=8,
-        fade=s.fade,
+        s.lod,
         noise="random",
         method="synthesize",
         rngs={"noise": key(Stream.NOISE)},
@@ -152,7 +152,7 @@ def test_discriminator_phase(loss):
     def objective(params):
         def score(images):
             variables = {"params": params}
-            return s.discriminator.apply(variables, images, s.labels, fade=s.fade)
+            return s.discriminator.apply(variables, images, s.labels, s.lod)
 
         real, by_real = losses.scores_and_gradients(score, reals)
         fake, by_fake = losses.scores_and_gradients(score, made)
@@ -174,7 +174,7 @@ def test_discriminator_phase(loss):
     after, scalars = s.update["d_main"](s.state, s.images, s.labels, s.fade, s.rate)
     np.testing.assert_allclose(scalars["d_main/loss"], value, rtol=1e-5)
     moments = jax.tree.map(lambda g: 0.01 * g**2, gradients)
-    assert_moments(after.optimizer["discriminator"].second, moments)
+    assert_moments(after.optimizer["discriminator"][0].nu, moments)
     chex.assert_trees_all_close(
         after.params["discriminator"], adam(before, gradients, s.rate), atol=2e-3
     )
@@ -200,7 +200,10 @@ def test_generator_phase_and_average():
     def objective(params):
         images, w_avg = fakes(s, params, d_after.w_avg, 1)
         scores = s.discriminator.apply(
-            {"params": d_after.params["discriminator"]}, images, s.labels, fade=s.fade
+            {"params": d_after.params["discriminator"]},
+            images,
+            s.labels,
+            s.lod,
         )
         return jnp.mean(jax.nn.softplus(-scores)), w_avg
 
@@ -210,7 +213,7 @@ def test_generator_phase_and_average():
     after, scalars = s.update["g_main"](d_after, s.images, s.labels, s.fade, s.rate)
     np.testing.assert_allclose(scalars["g_main/loss"], value, rtol=1e-5)
     moments = jax.tree.map(lambda g: 0.01 * g**2, gradients)
-    assert_moments(after.optimizer["generator"].second, moments)
+    assert_moments(after.optimizer["generator"][0].nu, moments)
     chex.assert_trees_all_close(after.w_avg, w_avg, atol=1e-6)
     chex.assert_trees_all_equal(after.ema, d_after.ema)
     assert (int(after.step), int(after.images_seen)) == (6, 1000 + BATCH)
@@ -243,3 +246,28 @@ def test_mixing_cutoffs():
     assert set(draw(1.0)) == {1, 2, 3, 4, 5}
     assert set(draw(0.0)) == {6}
     assert np.mean(draw(0.9) == 6) == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("lod", [0.0, 0.4, 1.0, 1.7, 3.0])
+def test_official_processing(lod, mirror):
+    data = goldens.arrays("stylegan1/process_reals.npz")
+    images = goldens.nhwc(data[f"in/uint8_floor_lod{int(lod)}"])
+    flip = data["in/mirror_uniform"].reshape(-1) >= 0.5
+    assert flip.any() and not flip.all()
+    fade = 1 - (lod - int(lod))
+    ours = process_reals(
+        jnp.asarray(images), jnp.asarray(flip) if mirror else None, fade
+    )
+    wanted = goldens.nhwc(data[f"out/{'mirror_' * mirror}lod{lod}"])
+    k = wanted.shape[1] // ours.shape[1]
+    enlarged = np.repeat(np.repeat(ours, k, 1), k, 2)
+    np.testing.assert_allclose(enlarged, wanted, atol=1e-6)
+
+
+def test_a_traced_fade_gives_the_same():
+    images = np.random.RandomState(0).randint(0, 256, (2, 8, 8, 3)).astype(np.uint8)
+    for fade in (0.0, 0.3, 1.0):
+        static = process_reals(jnp.asarray(images), None, fade)
+        traced = process_reals(jnp.asarray(images), None, jnp.float32(fade))
+        np.testing.assert_allclose(static, traced, atol=1e-6)

@@ -10,12 +10,10 @@ import dataclasses
 import jax
 import pytest
 
-from stylegan_jax import config, models
+from stylegan_jax import config
 from stylegan_jax.runtime import parallel
-from stylegan_jax.training import memory, schedule, step
-from stylegan_jax.training import state as train_state
+from stylegan_jax.training import memory, setup, step
 from stylegan_jax.training.compilation import ProgramCache
-from stylegan_jax.training.phases import build_phases
 
 
 def size(tree) -> int:
@@ -48,18 +46,10 @@ class Updates:
 
     def __init__(self, e: config.Experiment):
         self.e, self.devices = e, parallel.data_parallel()
-        networks = models.build(e.model, e.data, 0)
-        self.phases = build_phases(e, *networks)
-        self.names = [p.name for p in self.phases]
-        optimizers = step.build_optimizers(e)
-        state = jax.eval_shape(
-            lambda: train_state.create(*networks, optimizers, self.names, 0)
-        )
-        self.state = train_state.placed(state, self.devices, shard_optimizer=False)
-        self.stage = schedule.stages(e)[-1]
-        self._cache = ProgramCache(
-            e, self.phases, self.devices, self.state, 0, lambda *_: None
-        )
+        self.setup = setup.build(e, self.devices)
+        self.names, self.state = self.setup.phase_names, self.setup.abstract_state
+        self.stage = self.setup.stages[-1]
+        self._cache = ProgramCache(self.setup)
 
     def peak(self, name: str) -> memory.Need:
         """Of an update, arguments and results included."""
@@ -69,22 +59,23 @@ class Updates:
     def peak_without_donation(self, name: str) -> memory.Need:
         """Of the same update when the state that it is given stays."""
         index = self.names.index(name)
-        update = step.build_update(self.e, self.phases, index, self.stage, self.devices)
+        update = step.build_update(self.setup, index, self.stage)
         lowered = jax.jit(update).lower(*self._cache.arguments(self.stage))
         return memory.need(lowered.compile())
 
     def needed(self, name: str) -> tuple[int, int]:
         """Bytes of its arguments and of its activations."""
         index, counted = self.names.index(name), []
-        objective = self.phases[index].objective
+        phases = list(self.setup.phases)
+        objective = phases[index].objective
 
         def spy(params, inputs):
             counted.append(activations(objective, params, inputs))
             return objective(params, inputs)
 
-        phases = list(self.phases)
         phases[index] = dataclasses.replace(phases[index], objective=spy)
-        update = step.build_update(self.e, phases, index, self.stage, self.devices)
+        spying = dataclasses.replace(self.setup, phases=tuple(phases))
+        update = step.build_update(spying, index, self.stage)
         arguments = self._cache.arguments(self.stage)
         jax.eval_shape(update, *arguments)
         return size(arguments), counted[0]

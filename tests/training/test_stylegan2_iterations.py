@@ -5,6 +5,7 @@ the averaged generator and its ramp-up.
 """
 
 import csv
+import dataclasses
 import json
 
 import jax
@@ -13,7 +14,7 @@ import pytest
 
 from stylegan_jax import config, interop
 from stylegan_jax.runtime import parallel
-from stylegan_jax.training import schedule, state, step
+from stylegan_jax.training import optimizer, setup, state, step
 from stylegan_jax.training.phases import build_phases
 from tests import goldens, tiny
 from tests.training.replay import PHASES, SOURCE, Recording, tape_for
@@ -89,15 +90,16 @@ def test_iterations(name, monkeypatch):
     )
     (g, g_vars), (d, d_vars) = networks = recording.networks(e)
     tape = tape_for(monkeypatch, recording)
+    training = setup.build(e, parallel.data_parallel(), recording.label_size)
+    assert training.phase_names == list(PHASES.values())
     real_phases = build_phases(e, *tape.networks(g, d))
-    assert [p.name for p in real_phases] == list(PHASES.values())
     phases = tuple(tape.replay(p) for p in real_phases)
-    (stage,) = schedule.stages(e)
+    training = dataclasses.replace(training, phases=phases)
+    (stage,) = training.stages
     updates = [
-        jax.jit(step.build_update(e, phases, i, stage, parallel.data_parallel()))
-        for i in range(len(phases))
+        jax.jit(step.build_update(training, i, stage)) for i in range(len(phases))
     ]
-    now = recording.state(networks, step.build_optimizers(e), list(PHASES.values()))
+    now = recording.state(networks, training.optimizers, training.phase_names)
     t = e.training
     for iteration in range(settings["iters"]):
         reports, beta = {}, step.ema_beta(e, batch, int(now.images_seen))
@@ -193,11 +195,12 @@ def test_lazy_adam():
             )
         )
         network = state.GENERATOR if is_g else state.DISCRIMINATOR
-        assert step.lazy_ratio(e, network) == pytest.approx(row["mb_ratio"])
-        rate = e.training.learning_rate * step.relative_rate(e, network)
+        assert optimizer.lazy_ratio(e, network) == pytest.approx(row["mb_ratio"])
+        relative = optimizer.relative_learning_rate(e, network)
+        rate = e.training.learning_rate * relative
         assert rate == pytest.approx(row["effective_lr"])
-        optimizer = step.build_optimizers(e)[network]
-        _, moments = optimizer.update(np.ones(1), optimizer.init(np.zeros(1)))
-        assert moments.first is None  # beta1 stays zero
-        effective = 1 - float(moments.second[0])
+        adam = optimizer.build_optimizers(e)[network]
+        _, (moments, _) = adam.update(np.ones(1), adam.init(np.zeros(1)))
+        assert moments.mu is None  # beta1 stays zero
+        effective = 1 - float(moments.nu[0])
         assert effective == pytest.approx(row["effective_betas"][1], rel=1e-6)

@@ -7,8 +7,9 @@ import pytest
 
 from stylegan_jax import interop
 from stylegan_jax.augment import transforms
-from stylegan_jax.training import step
-from stylegan_jax.training.phases import build_phases
+from stylegan_jax.models import LevelOfDetail
+from stylegan_jax.training.optimizer import build_optimizers
+from stylegan_jax.training.phases import Inputs, build_phases
 from tests import goldens, tiny
 from tests.training.replay import (
     PHASES,
@@ -45,9 +46,9 @@ def test_objectives(name, monkeypatch):
             return percentile_numbers(shape, augmented["kwargs"], percentile)
 
         monkeypatch.setattr(transforms, "draw", draw)
-    phases = {p.name: tape.replay(p) for p in build_phases(e, *tape.networks(g, d))}
-    assert set(phases) == set(PHASES.values())
-    state = recording.state(networks, step.build_optimizers(e), list(phases))
+    replayed = {p.name: tape.replay(p) for p in build_phases(e, *tape.networks(g, d))}
+    assert set(replayed) == set(PHASES.values())
+    state = recording.state(networks, build_optimizers(e), list(replayed))
     common = {
         "real_c": arrays.get("in/real_c", np.zeros((8, 0))),
         "gen_c": arrays.get("in/gen_c", np.zeros((8, 0))),
@@ -62,15 +63,14 @@ def test_objectives(name, monkeypatch):
     def run(state, reals, labels):
         results = {}
         for official, name in PHASES.items():
-            phase = phases[name]
-            inputs = phases.Inputs(
+            phase = replayed[name]
+            inputs = Inputs(
                 state=state,
                 reals=reals,
                 labels=labels,
-                fade=1.0,
-                resolution=16,
+                lod=LevelOfDetail(16),
                 key=lambda stream: jax.random.key(0),
-                split=lambda x: x,
+                shard_batch=lambda x: x,
             )
 
             def objective(params, phase=phase, inputs=inputs):
@@ -91,9 +91,9 @@ def test_objectives(name, monkeypatch):
             for real, scores in tape.scores:
                 out["scores/real" if real else "scores/fake"] = scores
         if phase == "g_main":
-            out["G/loss"] = seen["g_logistic_nonsaturating"][1]
+            out["G/loss"] = seen["generator"][1]
         if phase == "d_main":
-            out["D/loss"] = seen["d_logistic"][1]
+            out["D/loss"] = seen["discriminator"][1]
         if phase == "g_path":
             (out["pl_grads"],), out["pl_lengths"] = seen["path_lengths"]
             out["pl_penalty"], _ = seen["path_length_penalty"][1]

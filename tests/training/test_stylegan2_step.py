@@ -12,7 +12,7 @@ import pytest
 from stylegan_jax import config, models, rngs
 from stylegan_jax.rngs import Stream
 from stylegan_jax.runtime import parallel
-from stylegan_jax.training import phases, schedule, state, step
+from stylegan_jax.training import optimizer, phases, setup, state, step
 from stylegan_jax.training.phases import build_phases
 from tests import tiny
 
@@ -80,22 +80,21 @@ def watched(phase: phases.Phase) -> phases.Phase:
 def test_all_phases_of_a_step_share_its_number_and_mirroring():
     """Also R1, which runs after the clock has moved."""
     e = experiment(**LAZY)
-    networks = models.build(e.model, e.data, 0)
-    phases = tuple(watched(p) for p in build_phases(e, *networks))
-    names = [p.name for p in phases]
-    (stage,) = schedule.stages(e)
-    optimizers = step.build_optimizers(e)
+    training = setup.build(e, parallel.data_parallel())
+    phases = tuple(watched(p) for p in training.phases)
+    training = dataclasses.replace(training, phases=phases)
+    (stage,) = training.stages
     with tiny.quick_compilation():
-        now = jax.jit(lambda: state.create(*networks, optimizers, names, SEED))()
+        now = training.create_state()
     now = now.replace(step=jnp.int32(16), images_seen=jnp.int32(64))
     images = np.random.RandomState(0).randint(0, 256, (BATCH, 8, 8, 3), np.uint8)
     flip = jax.random.uniform(rngs.key(SEED, Stream.MIRROR, 16), (BATCH,)) >= 0.5
     assert 0 < flip.sum() < BATCH
     mirrored = np.where(flip[:, None, None, None], images[:, :, ::-1], images)
     steps, seen, averaged = [], [], []
-    for i, name in enumerate(names):
+    for i, name in enumerate(training.phase_names):
         before = now
-        update = step.build_update(e, phases, i, stage, parallel.data_parallel())
+        update = step.build_update(training, i, stage)
         now, out = jax.jit(update)(now, images, jnp.zeros((BATCH, 0)), 1.0, 0.01)
         np.testing.assert_allclose(
             out[f"{name}/reals"], mirrored / 127.5 - 1, atol=1e-6, err_msg=name
@@ -113,7 +112,7 @@ def test_all_phases_of_a_step_share_its_number_and_mirroring():
             )
     assert steps == [16, 16, 17, 17]
     assert seen == [64, 64, 64 + BATCH, 64 + BATCH]
-    assert int(now.optimizer[state.GENERATOR].count) == 2
+    assert int(now.optimizer[state.GENERATOR][0].count) == 2
     # Three of them moved the average before d_main had it averaged: 0 -> 3.
     np.testing.assert_array_equal(now.ema["stats"]["w_avg"], 3)
     np.testing.assert_array_equal(now.w_avg, 4)
@@ -148,23 +147,20 @@ def test_accumulation_is_the_mean_over_strided_parts(rounds):
 def test_accumulated_gradients_of_the_true_objective():
     """R1 draws nothing: two rounds are the mean of two halves."""
     e = experiment(**LAZY, accumulation_rounds=2)
-    networks = models.build(e.model, e.data, 0)
-    phases = build_phases(e, *networks)
-    names = [p.name for p in phases]
-    index = names.index("d_r1")
-    (stage,) = schedule.stages(e)
-    optimizers = step.build_optimizers(e)
+    training = setup.build(e, parallel.data_parallel())
+    index = training.phase_names.index("d_r1")
+    (stage,) = training.stages
     with tiny.quick_compilation():
-        start = jax.jit(lambda: state.create(*networks, optimizers, names, SEED))()
+        start = training.create_state()
     start = start.replace(step=jnp.int32(17))
     images = np.random.RandomState(0).randint(0, 256, (BATCH, 8, 8, 3), np.uint8)
-    update = step.build_update(e, phases, index, stage, parallel.data_parallel())
+    update = step.build_update(training, index, stage)
     after, out = jax.jit(update)(start, images, jnp.zeros((BATCH, 0)), 1.0, 0.01)
     flip = jax.random.uniform(rngs.key(SEED, Stream.MIRROR, 16), (BATCH,)) >= 0.5
     reals = np.where(flip[:, None, None, None], images[:, :, ::-1], images) / 127.5 - 1
 
     def objective(params, reals):
-        d = networks[1]
+        d = training.discriminator
         by_image = jax.grad(lambda x: jnp.sum(d.apply({"params": params}, x)))
         return 16 * 10 / 2 * jnp.mean(jnp.sum(by_image(reals) ** 2, (1, 2, 3)))
 
@@ -173,7 +169,7 @@ def test_accumulated_gradients_of_the_true_objective():
     halves = [grad(params, jnp.float32(reals[r::2])) for r in (0, 1)]
     mean = jax.tree.map(lambda a, b: (a + b) / 2, *halves)
     beta2 = 0.99 ** (16 / 17)
-    moments = after.optimizer[state.DISCRIMINATOR].second
+    moments = after.optimizer[state.DISCRIMINATOR][0].nu
     for ours, wanted in zip(
         jax.tree.leaves(moments), jax.tree.leaves(mean), strict=True
     ):
@@ -190,8 +186,10 @@ def test_relative_rates():
             learning_rate=0.001, discriminator_learning_rate=own, d_reg_interval=lazy
         )
         wanted = (16 / 17 if lazy else 1) * (4 if own else 1)
-        assert step.relative_rate(e, state.DISCRIMINATOR) == pytest.approx(wanted)
-        assert step.relative_rate(e, state.GENERATOR) == 1.0
+        assert optimizer.relative_learning_rate(
+            e, state.DISCRIMINATOR
+        ) == pytest.approx(wanted)
+        assert optimizer.relative_learning_rate(e, state.GENERATOR) == 1.0
 
 
 def test_ema_ramps_up():

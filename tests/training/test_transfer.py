@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax import config, convert, models, train, workdir
-from stylegan_jax.training import state as train_state
-from stylegan_jax.training import step, transfer
-from stylegan_jax.training.phases import build_phases
+from stylegan_jax import config, convert, train, workdir
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import setup, transfer
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR
 from stylegan_jax.training.transfer import EMA, INITIALISED, LEFT_OVER, LOADED
 from tests import tiny
@@ -44,12 +43,7 @@ def experiment(**changes) -> config.Experiment:
 
 def new_state(e: config.Experiment, seed: int, labels: int = 0):
     """A state of the right shapes in which every number is another."""
-    networks = models.build(e.model, e.data, labels)
-    phases = [phase.name for phase in build_phases(e, *networks)]
-    optimizers = step.build_optimizers(e)
-    abstract = jax.eval_shape(
-        lambda: train_state.create(*networks, optimizers, phases, e.run.seed)
-    )
+    abstract = setup.build(e, parallel.local(), labels).abstract_state
     rng = np.random.default_rng(seed)
     return jax.tree.map(
         lambda x: jnp.asarray(rng.uniform(-1, 1, x.shape).astype(x.dtype)), abstract
@@ -202,8 +196,8 @@ def test_a_converted_generator_alone_serves_twice(tmp_path):
     assert np.array_equal(after.w_avg, average["stats"]["w_avg"])
     assert not outcomes(plan, DISCRIMINATOR, LOADED)
     text = "\n".join(plan.table())
-    assert "it has no discriminator: this run's starts as initialised" in text
-    assert "it has only the averaged generator, which serves for both" in text
+    assert "it has no discriminator; this run's keeps its initialization" in text
+    assert "it has only the averaged generator, which is used for both" in text
     generator, ema = after.params[GENERATOR], after.ema["params"]
     for a, b in zip(jax.tree.leaves(generator), jax.tree.leaves(ema), strict=True):
         assert a.unsafe_buffer_pointer() != b.unsafe_buffer_pointer()

@@ -1,7 +1,7 @@
 """Opens the data set that a configuration names.
 
-A new kind of source is a function `Data -> Source`, a line in `SOURCES` and a name in
-`config.CHOICES`.
+A new kind of source is a function `Data -> Source`, a line in `SOURCES` and one of the
+choices of `data.source` in `config/schema.py`.
 """
 
 import hashlib

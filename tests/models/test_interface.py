@@ -1,0 +1,42 @@
+"""The values and checks that all families share."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax.models import LevelOfDetail
+
+
+def test_jit_takes_the_resolution_as_static_and_traces_the_fade():
+    seen = []
+
+    @jax.jit
+    def f(lod):
+        seen.append((lod.resolution, lod.fades, isinstance(lod.fade, jax.Array)))
+        return jnp.float32(lod.fade)
+
+    for fade in (0.25, np.float32(0.25), np.float64(0.25), jnp.float32(0.25)):
+        assert f(LevelOfDetail(8, fade)) == 0.25
+    assert seen == [(8, True, True)]  # one program for all of them
+    # At full strength nothing is traced, unless that is requested.
+    assert f(LevelOfDetail(8)) == f(LevelOfDetail(8, 1)) == 1
+    assert seen[1:] == [(8, False, False)]
+    assert f(LevelOfDetail(8).with_traced_fade()) == 1
+    assert len(seen) == 2
+    f(LevelOfDetail(16, 0.25))
+    assert seen[2:] == [(16, True, True)]
+
+
+@pytest.mark.parametrize("fade", [1.0, np.float32(1), jnp.ones(())])
+def test_a_known_fade_of_one_does_not_fade(fade):
+    assert not LevelOfDetail(8, fade).fades
+    assert LevelOfDetail(8, fade * 0.5).fades
+
+
+@pytest.mark.parametrize(
+    ("scalar", "resolution", "fade"),
+    [(0.0, 64, 1.0), (0.25, 64, 0.75), (1.0, 32, 1.0), (3.5, 8, 0.5)],
+)
+def test_official_level_of_detail(scalar, resolution, fade):
+    assert LevelOfDetail.from_scalar(scalar, 64) == LevelOfDetail(resolution, fade)
