@@ -17,6 +17,7 @@ import pytest
 from etils import epath
 
 from stylegan_jax import models, workdir
+from stylegan_jax.models.interface import LevelOfDetail
 from stylegan_jax.sampling import images
 from tests import tiny
 
@@ -34,7 +35,7 @@ def conversion(tmp_path_factory):
 
 def test_the_generator_draws_the_same_images(conversion):
     trained = workdir.load_generator(conversion)
-    assert (trained.resolution, trained.fade, trained.checkpoint) == (16, 1.0, 0)
+    assert (trained.lod, trained.checkpoint) == (LevelOfDetail(16), 0)
     assert trained.classes == () and trained.step is None
     z = images.latents([0, 1], trained.experiment.model.z_dim)
     network = trained.generator, trained.variables
