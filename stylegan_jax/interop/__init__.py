@@ -4,11 +4,6 @@ model, variables = from_official(arrays, source="stylegan1", network="generator"
                                  resolution=1024)
 images = model.apply(variables, z, truncation_psi=0.7)
 arrays = to_official(model, variables)
-
-A source is a module with `MODELS`, the classes of its networks, and
-  build(network, kwargs)           the module that official arguments describe
-  from_official(arrays, network, kwargs), to_official(model, variables)
-  same_network(a, b)               True if two modules compute the same function
 """
 
 from collections.abc import Mapping
@@ -18,12 +13,13 @@ import flax.linen as nn
 import numpy as np
 
 from stylegan_jax.interop import stylegan1, stylegan2_tf, stylegan2_torch
+from stylegan_jax.interop.source import Source
 from stylegan_jax.models import Variables
 
 SOURCES = {
-    "stylegan1": stylegan1,
-    "stylegan2-ada-pytorch": stylegan2_torch,
-    "stylegan2-tf": stylegan2_tf,
+    "stylegan1": stylegan1.SOURCE,
+    "stylegan2-ada-pytorch": stylegan2_torch.SOURCE,
+    "stylegan2-tf": stylegan2_tf.SOURCE,
 }
 NETWORKS = ("generator", "discriminator")
 
@@ -89,9 +85,9 @@ def to_official(
     return code.to_official(model, variables)
 
 
-def _source_of(model: nn.Module):
+def _source_of(model: nn.Module) -> Source:
     for code in SOURCES.values():
-        if isinstance(model, code.MODELS):
+        if isinstance(model, code.models):
             return code
     raise ValueError(
         f"{type(model).__name__} is not a network of any of the sources "
@@ -99,7 +95,7 @@ def _source_of(model: nn.Module):
     )
 
 
-def _source(source: str):
+def _source(source: str) -> Source:
     if source not in SOURCES:
         raise ValueError(f"source (={source!r}) must be one of {sorted(SOURCES)}.")
     return SOURCES[source]

@@ -9,7 +9,7 @@ import numpy as np
 
 from stylegan_jax.config import is_resolution
 from stylegan_jax.interop.arguments import Arguments, is_number
-from stylegan_jax.models import Variables
+from stylegan_jax.interop.source import Source
 from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.stylegan1 import Discriminator, Generator, LayerOptions
 from stylegan_jax.weights import layout
@@ -35,7 +35,6 @@ _IGNORED = frozenset(
     }
 )
 
-MODELS = (Generator, Discriminator)
 FULLY_GROWN = np.zeros((), np.float32)  # level of detail
 
 _CONST = LEADING_AXIS.then(layout.permuted(1, 2, 0))  # [1,C,4,4] <-> [4,4,C]
@@ -46,26 +45,6 @@ _CHW_OUTPUTS = TRANSPOSED.then(_CHW_INPUTS).then(TRANSPOSED)
 def build(network: str, kwargs: Mapping[str, Any]) -> nn.Module:
     """Return the module that the official arguments of a network describe."""
     return _generator(kwargs) if network == "generator" else _discriminator(kwargs)
-
-
-def from_official(
-    arrays: Mapping[str, np.ndarray], network: str, kwargs: Mapping[str, Any]
-) -> tuple[nn.Module, Variables]:
-    """Build a network; see `interop.from_official`."""
-    model = build(network, kwargs)
-    variables = layout.load(
-        _entries(model),
-        arrays,
-        f"StyleGAN {network} with these arguments ({dict(kwargs)})",
-        "`resolution`, `label_size` and the switches that add or remove layers",
-        "`fmap_base`, `fmap_max` and the latent sizes",
-    )
-    return model, variables
-
-
-def to_official(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
-    """Return the official arrays; see `interop.to_official`."""
-    return layout.save(_entries(model), variables)
 
 
 def same_network(a: nn.Module, b: nn.Module) -> bool:
@@ -84,7 +63,12 @@ def same_network(a: nn.Module, b: nn.Module) -> bool:
 # Names
 
 
-def _entries(model: nn.Module) -> list[Entry]:
+def entries(model: nn.Module) -> list[Entry]:
+    """Return the official variables of a network.
+
+    Raises:
+      ValueError: StyleGAN has no such network.
+    """
     if isinstance(model, Generator):
         return _generator_entries(model)
     if isinstance(model, Discriminator):
@@ -289,3 +273,14 @@ def _blur_filter(a: Arguments) -> tuple[int, ...]:
     if not isinstance(taps, (list, tuple, np.ndarray)) or not all(map(is_number, taps)):
         raise ValueError(f"blur_filter={taps!r} must be a list of numbers or None.")
     return tuple(np.asarray(taps).tolist())
+
+
+SOURCE = Source(
+    title="StyleGAN",
+    models=(Generator, Discriminator),
+    build=build,
+    entries=entries,
+    same_network=same_network,
+    check_names="`resolution`, `label_size` and the switches that add or remove layers",
+    check_shapes="`fmap_base`, `fmap_max` and the latent sizes",
+)

@@ -4,6 +4,8 @@ Every argument has a counterpart in stylegan2-ada-pytorch, so `stylegan2_torch` 
 the modules. An argument that is left out has the default of the official converter.
 """
 
+import dataclasses
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +15,7 @@ import numpy as np
 
 from stylegan_jax.interop import stylegan2_torch
 from stylegan_jax.interop.arguments import Arguments
-from stylegan_jax.interop.stylegan2_torch import MODELS, same_network
 from stylegan_jax.interop.stylegan2_variables import DEFAULT_FILTER, entries
-from stylegan_jax.models import Variables
-from stylegan_jax.weights import layout
-
-__all__ = ["MODELS", "build", "from_official", "same_network", "to_official"]
 
 # Name, default, and the arguments in PyTorch that it sets.
 _GENERATOR = (
@@ -114,10 +111,10 @@ def torch_arguments(network: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def from_official(
+def modernize(
     arrays: Mapping[str, np.ndarray], network: str, kwargs: Mapping[str, Any]
-) -> tuple[nn.Module, Variables]:
-    """Build a network; see `interop.from_official`.
+) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any]]:
+    """Return arrays and arguments as StyleGAN2-ADA has them.
 
     Names of components may have TensorFlow's prefix: G_synthesis/... The names of
     growing networks (ToRGB_lod0, FromRGB_lod0, ...) mean the architecture "orig", as in
@@ -126,27 +123,9 @@ def from_official(
     """
     arrays = {_COMPONENT_NAME.sub(r"\1", k): v for k, v in arrays.items()}
     if any(_GROWING_NAME.match(name) for name in arrays):
-        model = build(network, {**kwargs, "architecture": "orig"})
-        arrays = _without_growing(arrays, model.resolution)
-    else:
-        model = build(network, kwargs)
-    variables = layout.load(
-        entries(model, "tf"),
-        arrays,
-        f"StyleGAN2 {network} with these arguments ({dict(kwargs)})",
-        "`architecture`, `resolution`, `label_size`, `use_noise` and `mapping_layers`",
-        "`fmap_base`, `fmap_max` and the sizes of z, w and labels",
-    )
-    return model, variables
-
-
-def to_official(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
-    """Return the official arrays; see `interop.to_official`.
-
-    All arrays come back bit for bit but the styles' biases: TensorFlow stores them
-    minus 1, and float32 rounds the difference.
-    """
-    return layout.save(entries(model, "tf"), variables)
+        kwargs = {**kwargs, "architecture": "orig"}
+        arrays = _without_growing(arrays, build(network, kwargs).resolution)
+    return arrays, kwargs
 
 
 def _without_growing(
@@ -163,3 +142,16 @@ def _without_growing(
             continue
         renamed[name] = value
     return renamed
+
+
+# Styles' biases lose a bit on the way: TensorFlow stores them minus 1, in float32.
+SOURCE = dataclasses.replace(
+    stylegan2_torch.SOURCE,
+    build=build,
+    entries=functools.partial(entries, framework="tf"),
+    check_names=(
+        "`architecture`, `resolution`, `label_size`, `use_noise` and `mapping_layers`"
+    ),
+    check_shapes="`fmap_base`, `fmap_max` and the sizes of z, w and labels",
+    modernize=modernize,
+)

@@ -1,6 +1,7 @@
 """The networks of stylegan2-ada-pytorch: official arguments and what they mean."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 
 from stylegan_jax.config import is_resolution
 from stylegan_jax.interop.arguments import Arguments
+from stylegan_jax.interop.source import Source
 from stylegan_jax.interop.stylegan2_variables import DEFAULT_FILTER, entries
 from stylegan_jax.layers.activations import ACTIVATIONS
-from stylegan_jax.models import Variables
 from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.stylegan2 import (
     D_ARCHITECTURES,
@@ -19,9 +20,7 @@ from stylegan_jax.models.stylegan2 import (
     Generator,
     LayerOptions,
 )
-from stylegan_jax.weights import layout
 
-MODELS = (Generator, Discriminator)
 ARCHITECTURES = D_ARCHITECTURES  # of generators too
 _IGNORED = frozenset({"fp16_channels_last"})  # only the order of axes in memory
 
@@ -29,27 +28,6 @@ _IGNORED = frozenset({"fp16_channels_last"})  # only the order of axes in memory
 def build(network: str, kwargs: Mapping[str, Any]) -> nn.Module:
     """Return the module that the official arguments of a network describe."""
     return _generator(kwargs) if network == "generator" else _discriminator(kwargs)
-
-
-def from_official(
-    arrays: Mapping[str, np.ndarray], network: str, kwargs: Mapping[str, Any]
-) -> tuple[nn.Module, Variables]:
-    """Build a network; see `interop.from_official`. The filters may be left out."""
-    model = build(network, kwargs)
-    variables = layout.load(
-        entries(model, "torch"),
-        arrays,
-        f"StyleGAN2 {network} with these arguments ({dict(kwargs)})",
-        "`architecture`, `img_resolution`, `c_dim`, `use_noise` and `num_layers`",
-        "`channel_base`, `channel_max`, `resample_filter` and the sizes of z, w and "
-        "labels",
-    )
-    return model, variables
-
-
-def to_official(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
-    """Return the official arrays; see `interop.to_official`."""
-    return layout.save(entries(model, "torch"), variables)
 
 
 def same_network(a: nn.Module, b: nn.Module) -> bool:
@@ -218,3 +196,19 @@ def _check_mapping(model: Any, inputs: int, outputs: int, name: str) -> None:
             f"num_layers=0 passes {inputs} numbers on, but {name} is {outputs}; make "
             "them equal or use layers."
         )
+
+
+SOURCE = Source(
+    title="StyleGAN2",
+    models=(Generator, Discriminator),
+    build=build,
+    entries=functools.partial(entries, framework="torch"),
+    same_network=same_network,
+    check_names=(
+        "`architecture`, `img_resolution`, `c_dim`, `use_noise` and `num_layers`"
+    ),
+    check_shapes=(
+        "`channel_base`, `channel_max`, `resample_filter` and the sizes of z, w and "
+        "labels"
+    ),
+)

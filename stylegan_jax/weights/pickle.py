@@ -19,7 +19,7 @@ NETWORK_FILE = "a network .pkl of StyleGAN, StyleGAN2 or StyleGAN2-ADA"
 
 # Files that people hand over by mistake: their first bytes and what they are.
 _FOREIGN = (
-    (b"PK\x03\x04", "a zip archive, as of torch.save (.pt, .pth) or a data set"),
+    (b"PK\x03\x04", "a zip archive: a PyTorch file (.pt, .pth) or a data set"),
     (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19", "a PyTorch file of the older format"),
     (b"version https://git-lfs", "a Git LFS pointer; fetch the real file"),
     (b"<!doctype html", "a web page; the download of the real file must have failed"),
