@@ -83,7 +83,8 @@ def convert(source: Path, out: epath.PathLike) -> None:
     checkpoints.close()
     # Last, for these files mark the directory as complete.
     classes = tuple(str(i) for i in range(generator.label_size))
-    workdir.write(out, e, workdir.DataInfo(source.name, 0, classes, ""))
+    info = workdir.DataInfo(source.name, 0, classes, "")
+    workdir.write_description(out, e, info)
 
 
 def _load(name: str, network: OfficialNetwork) -> tuple[Any, Any]:
