@@ -34,6 +34,7 @@ setup(
         "optax>=0.2.5",
         "orbax-checkpoint>=0.12,<1.0",
         "pillow",
+        "safetensors>=0.4",  # weights in a format that cannot hold code
         "scipy",
         "tensorboardX",
         f"tensorflow-cpu; {TF_CPU}",  # reads and decodes images, nothing else
