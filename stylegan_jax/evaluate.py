@@ -39,7 +39,7 @@ from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.runtime import malloc, parallel, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.parallel import Parallel
-from stylegan_jax.runtime.progress_bar import LiveLine
+from stylegan_jax.runtime.progress_bar import ProgressBar
 
 FLAGS = flags.FLAGS
 HEARTBEAT_SECONDS = 100
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
     if problems:
         raise app.UsageError("\n  ".join(["the flags do not fit:", *problems]))
     metrics = table.find([name.strip() for name in FLAGS.metrics if name.strip()])
-    malloc.keep_freed_on_cpu()
+    malloc.keep_freed_memory_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
         parallel.initialize(
             FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id, HEARTBEAT_SECONDS
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> None:
     directory = storage.open_path(FLAGS.workdir or ".")
     out = storage.open_path(FLAGS.out) if FLAGS.out else directory / records.FILE
     _check_writable(out, devices)
-    live = LiveLine()
+    live = ProgressBar()
     asked = (of_workdir if FLAGS.workdir else of_folders)(metrics, devices)
     # Before networks are loaded, or even downloaded.
     requirements.check(asked, FLAGS.attributes is not None, FLAGS.features)
@@ -168,7 +168,7 @@ def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> request.A
     )
 
 
-def _check_classes(reals: Source, trained: workdir.Trained) -> None:
+def _check_classes(reals: Source, trained: workdir.TrainedGenerator) -> None:
     """Raises ValueError if the classes of other reals are not those of the network.
 
     A conversion knows how many it has, but not their names.
@@ -190,7 +190,7 @@ def _check_classes(reals: Source, trained: workdir.Trained) -> None:
     )
 
 
-def real_source(trained: workdir.Trained) -> Source | None:
+def real_source(trained: workdir.TrainedGenerator) -> Source | None:
     """The real images of a run; None of a conversion, unless --data says where."""
     if FLAGS.data is not None:
         height, width = trained.generator.base_size

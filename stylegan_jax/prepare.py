@@ -19,7 +19,7 @@ from stylegan_jax.data.preparation import options
 from stylegan_jax.data.preparation.output import INFO
 from stylegan_jax.runtime import storage
 from stylegan_jax.runtime.cli import reporting_errors
-from stylegan_jax.runtime.progress_bar import LiveLine
+from stylegan_jax.runtime.progress_bar import ProgressBar
 
 FLAGS = flags.FLAGS
 
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
         resume=FLAGS.resume,
         workers=FLAGS.workers,
     )
-    progress = LiveLine()
+    progress = ProgressBar()
     try:
         raw = open_raw_dataset(FLAGS.source, FLAGS.split, FLAGS.tfds_data_dir)
         info = preparation.prepare(raw, chosen, progress)

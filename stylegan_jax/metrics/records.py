@@ -9,7 +9,7 @@ from etils import epath
 
 from stylegan_jax.metrics.result import Result
 from stylegan_jax.runtime import storage
-from stylegan_jax.runtime.storage import jsonable
+from stylegan_jax.runtime.storage import to_jsonable
 
 FILE = "metrics.jsonl"
 
@@ -17,7 +17,7 @@ FILE = "metrics.jsonl"
 def append(path: epath.Path, results: list[Result]) -> None:
     """Adds a line for each result; the file may be new, and may be in a bucket."""
     lines = "".join(
-        json.dumps(jsonable(result.to_dict()), allow_nan=False) + "\n"
+        json.dumps(to_jsonable(result.to_dict()), allow_nan=False) + "\n"
         for result in results
     )
     if storage.scheme_of(path) is not None:  # where no file can grow

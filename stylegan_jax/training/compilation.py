@@ -13,7 +13,7 @@ from typing import NoReturn
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.layers import conv2d_cpu
+from stylegan_jax.runtime import parallel
 from stylegan_jax.training import memory
 from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.setup import Setup
@@ -102,7 +102,7 @@ class ProgramCache:
         rounds = rounds or self._rounds_options(stage)[0]
         update = build_update(self._setup, index, stage, rounds)
         jitted = jax.jit(
-            conv2d_cpu.allowed()(update),
+            update,
             donate_argnums=0,
             out_shardings=(
                 self._setup.state_shardings,
@@ -199,7 +199,7 @@ def _exit_now(code: object) -> NoReturn:
         print(code, file=sys.stderr)
     try:
         # The other processes wait for this, which JAX would do at exit.
-        jax.distributed.shutdown()
+        parallel.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
     except Exception:  # report it, as Python reports errors at exit

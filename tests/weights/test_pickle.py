@@ -9,9 +9,9 @@ import pytest
 
 from stylegan_jax.weights import pickle_stubs
 from stylegan_jax.weights.pickle import PickleError
-from tests.interop import official_pickle
-from tests.interop.official_pickle import Network, dumps, tensor, torch_module
-from tests.interop.small_files import Calls, attacks, read, refuse, small
+from tests.weights import official_pickle
+from tests.weights.official_pickle import Network, dumps, tensor, torch_module
+from tests.weights.small_files import Calls, attacks, read, refuse, small
 
 # Where in a network file the attack is put.
 PLACES = {
@@ -62,19 +62,19 @@ NEW_STATE = b"}X\x09\x00\x00\x00__class__K\x01s"
 MISUSES = {
     "state of a dtype": (
         DTYPE + NEW_STATE + b"b",
-        r"attempt to change `numpy\.dtype`",
+        r"attempts to change `numpy\.dtype`",
     ),
     "state of a function": (
         RECONSTRUCT + NEW_STATE + b"b",
-        "attempt to change.*_reconstruct",
+        "attempts to change.*_reconstruct",
     ),
     "defaults of a function": (
         RECONSTRUCT + b"N" + NEW_STATE + b"\x86b",
-        "attempt to change.*_reconstruct",
+        "attempts to change.*_reconstruct",
     ),
     "state of the array class": (
         b"cnumpy\nndarray\n" + NEW_STATE + b"b",
-        r"attempt to change `numpy\.ndarray`",
+        r"attempts to change `numpy\.ndarray`",
     ),
     "state of the network class": (
         NETWORK + NEW_STATE + b"b",
@@ -86,7 +86,7 @@ MISUSES = {
     ),
     "slots of a network": (
         NETWORK + b")\x81N" + NEW_STATE + b"\x86b",
-        "network state is a tuple",
+        "state of a network has type tuple",
     ),
     "state of the dict class": (
         EASY_DICT + NEW_STATE + b"b",
@@ -126,7 +126,7 @@ MISUSES = {
     ),
     "structured dtype": (
         DTYPE + b"](X\x01\x00\x00\x00aX\x02\x00\x00\x00f4\x86e\x85R",
-        "dtype a list; only plain",
+        "dtype a value of type list; only plain",
     ),
     "subarray dtype": (
         F4 + b"(K\x03X\x01\x00\x00\x00|" + F4 + b"K\x02\x86NNK\x08K\x04K\x00tb",
@@ -134,11 +134,11 @@ MISUSES = {
     ),
     "other encoding": (
         b"c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R",
-        "something else than latin1",
+        "something other than latin1",
     ),
     "huge shape": (
         ARRAY + b"(K\x01J\xff\xff\xff\x7f\x85" + F4 + b"\x89C\x04abcdtb",
-        "needs 8,589,934,588 bytes, the file has 4",
+        "needs 8,589,934,588 bytes, but the file has 4",
     ),
     "negative shape": (
         ARRAY + b"(K\x01J\xff\xff\xff\xff\x85" + F4 + b"\x89C\x04abcdtb",
@@ -146,27 +146,27 @@ MISUSES = {
     ),
     "objects for content": (
         ARRAY + b"(K\x01K\x01\x85" + F4 + b"\x89](K\x01etb",
-        "content is a list",
+        "content has type list",
     ),
     "short content": (
         b"cnumpy.core.multiarray\nscalar\n" + F4 + b"C\x03abc\x86R",
-        "needs 4 bytes, the file has 3",
+        "needs 4 bytes, but the file has 3",
     ),
     "list for a size": (
         b"ctorch\nSize\n](K\x01e\x85R",
-        "size is a list",
+        "size has type list",
     ),
     "numbers in a set": (
         b"cbuiltins\nset\n](K\x01e\x85R",
-        "something else than at most 100 names",
+        "something other than at most 100 names",
     ),
     "large set": (
         b"c__builtin__\nset\n](" + b"X\x01\x00\x00\x00a" * 101 + b"e\x85R",
-        "something else than at most 100 names",
+        "something other than at most 100 names",
     ),
     "state of a set": (
         b"cbuiltins\nset\n)R}b",
-        "set with attributes of its own",
+        "Set has attributes of its own",
     ),
     # Keys: hashing walks a tuple once for each way to each of its parts, and as deep.
     "key of shared tuples": (
@@ -248,7 +248,7 @@ def test_settings_have_one_budget_for_a_file(tmp_path, monkeypatch):
     three = [small(static_kwargs={"a": [0] * 10}) for _ in range(3)]  # 12 values each
     assert len(read(tmp_path, dumps(tuple(three)))) == 3
     three[0] = small(static_kwargs={"a": [0] * 11})
-    refuse(tmp_path, dumps(tuple(three)), "generator_ema.static_kwargs is too large")
+    refuse(tmp_path, dumps(tuple(three)), "arguments of generator_ema are too large")
 
 
 def test_small_arrays_are_counted(tmp_path, monkeypatch):
@@ -273,7 +273,7 @@ def test_calls_copy_nothing(tmp_path):
     calls = b"h\x00h\x01R" * 20_000
     data = b"\x80\x02cbuiltins\nset\nq\x00" + names + b"e\x85q\x01](" + calls + b"e."
     tracemalloc.start()
-    refuse(tmp_path, data, "holds a list")
+    refuse(tmp_path, data, "holds a value of type list")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100 * len(data)
@@ -282,23 +282,35 @@ def test_calls_copy_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        ((), "holds a tuple; expected the three networks"),
-        ((1, 2, 3), "holds a tuple"),
+        ((), "type tuple; expected the three networks"),
+        ((1, 2, 3), "holds a value of type tuple"),
         ({"G": 1}, "holds a dict"),
-        (small(version=9), "version is 9, expected 2 to 5"),
-        (small(version="3"), "version is '3'"),
-        (small(name=3), "`name` is a int, expected a str"),
+        (small(version=9), "version of the network is 9, expected 2 to 5"),
+        (small(version="3"), "version of the network is '3'"),
+        (small(name=3), "`name` of the network has type int, expected str"),
         (
             Network({"version": 3, "name": "G", "variables": {}}),
-            "`variables` is a dict, expected a list",
+            "`variables` of the network has type dict, expected list",
         ),
-        (small([("w", 1.0)]), "variable 'w' is a float, not an array"),
+        (
+            small([("w", 1.0)]),
+            "variable 'w' of the network has type float, expected an array",
+        ),
         (small([("w", np.zeros(1)), ("w", np.zeros(1))]), "two variables 'w'"),
-        (small([(1, np.zeros(1))]), "variable name is a int"),
-        (small(static_kwargs={"a": {1: 2}}), "key is a int"),
-        (small(components={"mapping": 3}), "network.mapping is a int"),
+        (small([(1, np.zeros(1))]), "name of a variable of the network has type int"),
+        (
+            small(static_kwargs={"a": {1: 2}}),
+            "a key in the arguments of the network has type int",
+        ),
+        (
+            small(components={"mapping": 3}),
+            "component 'mapping' of the network has type int",
+        ),
         (small(components={f"part{i}": 3 for i in range(9)}), "more than 8 components"),
-        (small([("w" * 201, np.zeros(1))]), "variable name has more than 200 char"),
+        (
+            small([("w" * 201, np.zeros(1))]),
+            "name of a variable .* has more than 200 char",
+        ),
         (Network({"version": 3, "name": "G"}), "has no `variables`"),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.interop import official_pickle
+from tests.weights import official_pickle
 
 KINDS = {
     "float32": "Float",

@@ -7,12 +7,12 @@ import struct
 import numpy as np
 import pytest
 
-from stylegan_jax.interop.network_files import read_networks
+from stylegan_jax.weights.files import read_networks
 from stylegan_jax.weights.pickle import PickleError
 from tests import goldens
-from tests.interop import official_pickle
-from tests.interop.official_pickle import EasyDict, Network, dumps
-from tests.interop.small_files import of_tensor, read, refuse, small, snapshot
+from tests.weights import official_pickle
+from tests.weights.official_pickle import EasyDict, Network, dumps
+from tests.weights.small_files import of_tensor, read, refuse, small, snapshot
 
 STYLEGAN2_FILES = ("I3_legacy_tf_skip_resnet", "I4_legacy_tf_cond")
 
@@ -178,7 +178,7 @@ def test_truncated_files_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("data", "match"),
     [
-        (b"PK\x03\x04rest", r"a zip archive, as torch\.save writes"),
+        (b"PK\x03\x04rest", "a zip archive: a PyTorch file"),
         (
             b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02",
             "a PyTorch file of the older format",

@@ -7,9 +7,9 @@ import os
 import numpy as np
 import pytest
 
-from stylegan_jax.interop.network_files import read_networks
+from stylegan_jax.weights.files import read_networks
 from stylegan_jax.weights.pickle import PickleError
-from tests.interop.official_pickle import (
+from tests.weights.official_pickle import (
     EasyDict,
     Network,
     network,
