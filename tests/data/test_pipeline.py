@@ -167,7 +167,7 @@ def test_builtin_images_arrive():
         ({"process_index": 1}, "`process_index` (=1) must be in [0, 1)"),
         ({"start_images": -1}, "`start_images` (=-1) must not be negative"),
         ({"seed": -1}, "`seed` (=-1) must not be negative"),
-        ({"resolution": 8}, "`resolution` (=8) must be the 4 of arrays, or that divided"),
+        ({"resolution": 8}, "`resolution` (=8) must be the 4 of arrays, or that"),
         ({"resolution": 3}, "`resolution` (=3) must be the 4"),
         ({"resolution": 0}, "`resolution` (=0) must be the 4"),
     ],
