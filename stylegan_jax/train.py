@@ -144,7 +144,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
             transferred.log(logger)
             transferred = None  # free the memory of its arrays
     else:
-        state, now = loop.restore(checkpoints, training.abstract_state)
+        state, now = loop.restore(checkpoints, training)
         logger.line(f"resuming at {now.images_seen / 1000:g} kimg")
     logger.event("start", images_seen=now.images_seen)
 

@@ -126,7 +126,7 @@ def check_module(
 
 @stages
 @pytest.mark.parametrize(
-    "platform", ["tpu", pytest.param("cuda", marks=pytest.mark.slow)]
+    "platform", ["tpu", pytest.param("cuda", marks=pytest.mark.aot)]
 )
 def test_small_networks_lower(platform, family, fading):
     e = small(family)
@@ -137,6 +137,7 @@ def test_small_networks_lower(platform, family, fading):
         check_module(text, e, stage, phase, len(reused(state, phase)))
 
 
+@pytest.mark.aot
 @full_stages
 def test_bfloat16_reaches_the_convolutions(family, fading):
     e = small(family, "bfloat16")
@@ -152,7 +153,7 @@ def test_bfloat16_reaches_the_convolutions(family, fading):
             assert "x4x4x" in shape or "x6x6x" in shape, shape
 
 
-@pytest.mark.slow
+@pytest.mark.aot
 @stages
 def test_ffhq_at_1024_lowers(family, fading):
     e = ffhq(family)
@@ -177,6 +178,7 @@ def test_ffhq_at_1024_lowers(family, fading):
             check_module(text, e, stage, phase, len(reused(state, phase)))
 
 
+@pytest.mark.aot
 @full_stages
 def test_compiled_programs_do_what_they_have_to_and_no_more(family, fading):
     """They overwrite the state, dilate nothing, and add little to what is useful.
