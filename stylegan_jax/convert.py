@@ -64,6 +64,12 @@ def convert(source: Path, out: epath.PathLike) -> None:
             f"{source} holds {sorted(networks)}; a StyleGAN file must hold "
             f"{sorted(ITEMS)}."
         )
+    for network in networks.values():
+        if network.source not in interop.SOURCES:
+            raise ValueError(
+                f"{source} holds networks of {network.source}, which cannot be "
+                f"converted; supported are {sorted(interop.SOURCES)}."
+            )
     loaded = {name: _load(name, network) for name, network in networks.items()}
     generator, discriminator = loaded["generator_ema"][0], loaded["discriminator"][0]
     e, obstacle = experiment_of(generator, discriminator)

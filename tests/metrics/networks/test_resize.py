@@ -1,4 +1,4 @@
-"""Resizing, held to TensorFlow 1, PyTorch and clean-fid."""
+"""Resizing against TensorFlow 1, PyTorch and clean-fid."""
 
 import jax
 import numpy as np
@@ -24,7 +24,7 @@ NAMES = {
 
 @pytest.fixture(scope="module", params=SIZES)
 def case(request):
-    """A size, its picture, facts, and arrays."""
+    """Rows of the golden of a size, its picture, statistics and arrays."""
     facts = recipe.document("metrics/resize.json")
     entry = facts["cases"][request.param]
     picture = recipe.pattern(*entry["hw"], entry["pattern_seed"])
@@ -32,13 +32,13 @@ def case(request):
     return facts["rows"], picture, entry["modes"], arrays
 
 
-def test_all_modes_are_held_to_a_golden():
+def test_every_mode_has_a_golden():
     assert set(NAMES) == set(resize.MODES)
 
 
 @pytest.mark.parametrize("mode", NAMES)
 def test_golden(case, mode):
-    """Of values up to 255, in float32: that is 4e-7 of them."""
+    """The tolerance is 4e-7 of the largest value, 255: float32."""
     rows, picture, facts, arrays = case
     result = np.asarray(resize.resize(picture[None], 299, 299, mode))[0]
     expected = facts[NAMES[mode]]
@@ -51,7 +51,7 @@ def test_golden(case, mode):
     np.testing.assert_allclose(exact.std((0, 1)), expected["std"], atol=1e-4, rtol=0)
 
 
-def test_an_image_of_the_size_is_left_alone():
+def test_an_image_of_the_right_size_is_unchanged():
     image = recipe.pattern(299, 299, 3)[None]
     for mode in resize.MODES:
         np.testing.assert_array_equal(resize.resize(image, 299, 299, mode), image)
@@ -65,6 +65,6 @@ def test_a_flat_image_stays_flat(mode):
     assert result.shape == (1, 20, 5, 3) and result.dtype == np.float32
 
 
-def test_an_unknown_mode_is_told():
+def test_an_unknown_mode_is_refused():
     with pytest.raises(ValueError, match=r"no resize mode 'cubic'.*'tf1_bilinear'"):
         resize.resize(np.zeros((1, 4, 4, 3), np.uint8), 8, 8, "cubic")
