@@ -1,7 +1,6 @@
 """Converts an official StyleGAN network file into a directory that `generate` reads.
 
-    python -m stylegan_jax.convert --source=karras2019stylegan-ffhq-1024x1024.pkl \
-        --out=runs/ffhq-official
+    python -m stylegan_jax.convert --source=ffhq-1024x1024.pkl --out=runs/ffhq
 
 Reads the network files of StyleGAN, StyleGAN2 and StyleGAN2-ADA, by TensorFlow or
 PyTorch. Nothing in the file is executed; see `weights.pickle`.

@@ -19,7 +19,7 @@ from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.data import sources
 from stylegan_jax.data.interface import Source
-from stylegan_jax.data.sources import plain
+from stylegan_jax.data.sources import from_path
 from stylegan_jax.metrics import (
     command_line,
     evaluation,
@@ -196,7 +196,7 @@ def real_source(trained: workdir.TrainedGenerator) -> Source | None:
         height, width = trained.generator.base_size
         full = trained.generator.resolution
         size = height * full // 4, width * full // 4
-        return plain.open_plain(FLAGS.data, size, FLAGS.fit)
+        return from_path.open_path(FLAGS.data, size, FLAGS.fit)
     if trained.step is None:
         return None
     return sources.open_source(trained.experiment.data)
@@ -208,10 +208,10 @@ def of_folders(metrics: dict[str, table.Metric], devices: Parallel) -> request.A
     if FLAGS.size is not None:
         size = parse_size(FLAGS.size)
     else:
-        size = min(plain.first_size(path) for path in both)
+        size = min(from_path.first_image_size(path) for path in both)
     a, b = (
         RealImages(
-            plain.open_plain(path, size, FLAGS.fit),
+            from_path.open_path(path, size, FLAGS.fit),
             devices,
             FLAGS.seed,
             FLAGS.fit,

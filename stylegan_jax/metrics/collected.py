@@ -11,6 +11,7 @@ from stylegan_jax.metrics.ms_ssim import ms_ssim
 from stylegan_jax.metrics.networks.detector import Detector, rgb
 from stylegan_jax.metrics.path_length import PerceptualDistance
 from stylegan_jax.metrics.sliced_wasserstein import Descriptors
+from stylegan_jax.runtime.image_io import composite_on_white
 from stylegan_jax.runtime.parallel import Parallel
 
 OF_FEATURES = frozenset({"moments", "pool", "logits"})
@@ -161,7 +162,4 @@ def rows_of(
 
 def on_white(images: np.ndarray) -> np.ndarray:
     """Images [N,H,W,C] uint8, C 1, 3 or 4 -> [N,H,W,3], what is clear over white."""
-    if images.shape[3] != 4:
-        return rgb(images)
-    alpha = images[..., 3:].astype(np.float32) / 255
-    return np.rint(images[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return rgb(composite_on_white(images))

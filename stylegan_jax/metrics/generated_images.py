@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax.data.interface import Source
-from stylegan_jax.layers import conv2d_cpu
 from stylegan_jax.metrics.image_sets import Batch
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.parallel import Parallel
@@ -21,7 +20,8 @@ class Subject:
     """A generator that is measured, with activations of float32 in all its layers.
 
     Those of a network that is trained in lower precision have rounding errors that are
-    larger than what the small steps of path lengths change.
+    larger than what the small steps of path lengths change. Its convolutions have the
+    official rounding, except where images are drawn.
 
     Attributes:
       name: what results call it.
@@ -38,7 +38,7 @@ class Subject:
 
     def __post_init__(self):
         """Replaces the network."""
-        full = self.generator.clone(dtype=jnp.dtype(jnp.float32))
+        full = self.generator.clone(dtype=jnp.dtype(jnp.float32), winograd=False)
         object.__setattr__(self, "generator", full)
 
     @property
@@ -152,12 +152,11 @@ def _styles(generator, variables, z, labels):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 8))
-@conv2d_cpu.allowed()
 def _images(generator, devices, variables, z, labels, lod, psi, key, noise):
     """Images [B,H,W,C] uint8 of z [B, Z], of the full network's size."""
     ws = generator.apply(variables, z, labels, method="map")
     ws = generator.apply(variables, ws, psi, method="truncate")
-    images = generator.apply(
+    images = generator.clone(winograd=True).apply(
         variables,
         devices.constrain_batch(ws),
         lod=lod,

@@ -9,7 +9,7 @@ import sys
 
 import jax
 
-from stylegan_jax.data.sources import plain
+from stylegan_jax.data.sources import from_path
 from stylegan_jax.metrics import request, table
 from stylegan_jax.metrics.generated_images import GeneratedImages
 from stylegan_jax.metrics.image_sets import RealImages
@@ -22,7 +22,7 @@ def asked(devices: parallel.Parallel, images: int = 40) -> request.Asked:
     metrics.remove("fid_per_class")  # needs more images
     # Programs of both spaces, of one way each.
     metrics = [n for n in metrics if n not in ("ppl_z_end", "ppl_w_full")]
-    source = plain.open_plain("builtin", (16, 16), "exact")
+    source = from_path.open_path("builtin", (16, 16), "exact")
     subject = stand_ins.subject(devices, source.label_size)
     return request.Asked(
         metrics=table.find(metrics),

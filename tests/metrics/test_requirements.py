@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from stylegan_jax.data.sources import plain
+from stylegan_jax.data.sources import from_path
 from stylegan_jax.metrics import evaluation, requirements
 from stylegan_jax.metrics.generated_images import GeneratedImages, Subject
 from stylegan_jax.metrics.image_sets import RealImages
@@ -40,7 +40,7 @@ def test_more_that_is_told(devices, emoji):
         evaluation.evaluate(asked, stand_ins.means(devices, attributes=None))
     assert "ls needs a classifier; give --attributes" in str(caught.value)
     assert "fid_per_class needs classes, which untrained lacks" in str(caught.value)
-    large = plain.open_plain("builtin", (32, 32), "exact")
+    large = from_path.open_path("builtin", (32, 32), "exact")
     reals = RealImages(large, devices, 0, "exact")
     asked = two_sets(devices, emoji, ["swd"], reals=reals)
     with pytest.raises(ValueError, match="emoji is 32x32, .* is 16x16"):

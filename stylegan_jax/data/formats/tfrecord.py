@@ -1,4 +1,9 @@
-"""TFRecord files: written whole or not at all, read at random."""
+"""TFRecord files: random access, and writers whose files are complete or absent.
+
+TensorFlow writes the files and computes their checksums. It has no public reader with
+random access: skipping to a record of a file of 20,000 took 143 ms with `tf.data`, and
+6 ms with its internal random reader, against 0.02 ms with `Reader.read`.
+"""
 
 import contextlib
 import os
@@ -8,28 +13,29 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 
-from stylegan_jax.data.crc32c import masked_crc
 from stylegan_jax.runtime.tensorflow import tensorflow
 
-# Layout of a record: length u64, its crc u32, payload, its crc u32.
+# Layout of a record: length u64, its CRC u32, payload, CRC of the payload u32.
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
+CRC_MASK_DELTA = 0xA282EAD8
 
 
 def offsets(path: str | os.PathLike, count: int | None = None) -> np.ndarray:
-    """Where the records of a file begin, and where the last one ends.
+    """Return the offsets at which records begin, and the end of the last one.
 
     Args:
-      path: of the file.
-      count: how many records to look for; None for all.
+      path: path of the file.
+      count: number of records to look for; None for all.
 
     Returns:
       int64 [records + 1], in bytes.
 
     Raises:
-      ValueError: the file ends before `count` records, or within one.
+      ValueError: the file holds fewer than `count` records, or ends within one.
     """
     found, position = [0], 0
     with open(path, "rb", buffering=0) as file:
@@ -45,48 +51,14 @@ def offsets(path: str | os.PathLike, count: int | None = None) -> np.ndarray:
     return np.array(found, np.int64)
 
 
-def checksums(path: str | os.PathLike, ends: Sequence[int]) -> np.ndarray:
-    """What the file says are the masked crc's of its records' payloads.
-
-    Args:
-      path: of the file.
-      ends: where its records end, in bytes.
-
-    Returns:
-      Little-endian uint32, as many as `ends`.
-    """
-    with open(path, "rb", buffering=0) as file:
-        found = [os.pread(file.fileno(), FOOTER_BYTES, e - FOOTER_BYTES) for e in ends]
-    return np.frombuffer(b"".join(found), "<u4")
-
-
-def read(path: str | os.PathLike, begin: int, end: int) -> bytes:
-    """The payload of the record between two offsets; its crc is not looked at."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        length = end - begin - HEADER_BYTES - FOOTER_BYTES
-        return os.pread(descriptor, length, begin + HEADER_BYTES)
-    finally:
-        os.close(descriptor)
-
-
-def read_checked(path: str | os.PathLike, begin: int, end: int) -> bytes:
-    """As `read`, slower.
-
-    Raises:
-      ValueError: the payload is not what was written.
-    """
-    with open(path, "rb") as file:
-        file.seek(begin)
-        record = file.read(end - begin)
-    payload = record[HEADER_BYTES:-FOOTER_BYTES]
-    if struct.unpack("<I", record[-FOOTER_BYTES:])[0] != masked_crc(payload):
-        raise ValueError("has a wrong checksum (crc), the file is damaged there")
-    return payload
+def _masked_crc(payload: bytes) -> int:
+    """Return the CRC-32C in the rotated form that TFRecord files store."""
+    crc = google_crc32c.value(payload)
+    return ((crc >> 15 | crc << 17) + CRC_MASK_DELTA) & 0xFFFFFFFF
 
 
 class Reader:
-    """Random access to the records of several files, as one list."""
+    """Random access to the records of several files as one sequence."""
 
     def __init__(
         self,
@@ -94,15 +66,15 @@ class Reader:
         counts: Sequence[int] | None = None,
         skips: Sequence[int] | None = None,
     ):
-        """Finds where each record is.
+        """Index the files.
 
         Args:
-          paths: of the files.
-          counts: how many records of each to take; None for all.
-          skips: how many of each to leave out before; None for none.
+          paths: paths of the files.
+          counts: number of records to take from each file; None for all.
+          skips: number of records to skip before these; None for none.
 
         Raises:
-          ValueError: a file ends too soon.
+          ValueError: a file ends too early.
         """
         self._paths, self._skips = paths, skips or [0] * len(paths)
         ends = [None] * len(paths)
@@ -117,38 +89,62 @@ class Reader:
         return int(self._ends[-1])
 
     def read(self, index: int) -> bytes:
-        """The payload of a record."""
-        file, record = self._find(index)
-        begin, end = self._offsets[file][record : record + 2].tolist()
-        return read(self._paths[file], begin, end)
+        """Return the payload of a record without checking its CRC."""
+        path, begin, end = self._find(index)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            length = end - begin - HEADER_BYTES - FOOTER_BYTES
+            return os.pread(descriptor, length, begin + HEADER_BYTES)
+        finally:
+            os.close(descriptor)
 
     def read_checked(self, index: int) -> bytes:
-        """As `read`, slower; raises ValueError where the file is damaged."""
-        file, record = self._find(index)
-        begin, end = self._offsets[file][record : record + 2].tolist()
-        return read_checked(self._paths[file], begin, end)
+        """Return the payload of a record after checking its CRC.
+
+        Raises:
+          ValueError: the payload is not the one that was written.
+        """
+        path, begin, end = self._find(index)
+        with open(path, "rb") as file:
+            file.seek(begin)
+            record = file.read(end - begin)
+        payload = record[HEADER_BYTES:-FOOTER_BYTES]
+        if struct.unpack("<I", record[-FOOTER_BYTES:])[0] != _masked_crc(payload):
+            raise ValueError("has a wrong checksum (crc), the file is damaged there")
+        return payload
 
     def checksums(self) -> np.ndarray:
-        """The stored crc of each record, uint32 [records]; see `checksums`."""
-        parts = zip(self._paths, self._offsets, self._skips, strict=True)
-        found = [
-            checksums(path, ends[skip + 1 :].tolist()) for path, ends, skip in parts
-        ]
-        return np.concatenate(found)
+        """Return the CRC that is stored for each payload, uint32 [records]."""
+        found = []
+        for path, offsets_, skip in zip(
+            self._paths, self._offsets, self._skips, strict=True
+        ):
+            with open(path, "rb", buffering=0) as file:
+                found += [
+                    os.pread(file.fileno(), FOOTER_BYTES, end - FOOTER_BYTES)
+                    for end in offsets_[skip + 1 :].tolist()
+                ]
+        return np.frombuffer(b"".join(found), "<u4")
 
-    def place(self, index: int) -> str:
-        """Record and file, for messages."""
-        file, record = self._find(index)
+    def describe(self, index: int) -> str:
+        """Return the record's number and file, for messages."""
+        file, record = self._locate(index)
         return f"record {record} of {self._paths[file]}"
 
-    def _find(self, index: int) -> tuple[int, int]:
+    def _find(self, index: int) -> tuple[str | os.PathLike, int, int]:
+        """Return a record's file, and the offsets of its begin and end."""
+        file, record = self._locate(index)
+        return self._paths[file], *self._offsets[file][record : record + 2].tolist()
+
+    def _locate(self, index: int) -> tuple[int, int]:
+        """Return the numbers of a record's file and of the record in it."""
         file = int(np.searchsorted(self._ends, index, side="right"))
         begin = int(self._ends[file - 1]) if file else 0
         return file, int(index) - begin + self._skips[file]
 
 
 def fetcher(read_one: Callable[[int], bytes]) -> Callable[[Any], Any]:
-    """For `tf.data`: int64 [n], indices, to string [n], what is read of each."""
+    """Return a function for `tf.data`: int64 indices [n] -> records, string [n]."""
     tf = tensorflow()
 
     def read_all(indices: np.ndarray) -> np.ndarray:
@@ -162,7 +158,7 @@ def fetcher(read_one: Callable[[int], bytes]) -> Callable[[Any], Any]:
 
 
 class Writer:
-    """A file that gets its name when it is complete; a context manager."""
+    """Context manager that writes a file and renames it once it is complete."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -174,10 +170,10 @@ class Writer:
         return self
 
     def write(self, payload: bytes) -> None:
-        """Appends a record.
+        """Append a record.
 
         Raises:
-          OSError: it can't be written, e.g. for a full disk.
+          OSError: the record cannot be written, e.g. because the disk is full.
         """
         with self._explaining():
             self._writer.write(payload)
@@ -197,7 +193,7 @@ class Writer:
 
 
 def replace(temporary: Path, path: Path) -> None:
-    """Renames a file once its content is on the disk."""
+    """Rename a file after its content has reached the disk."""
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)

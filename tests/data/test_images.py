@@ -1,19 +1,16 @@
-"""How image files become pixels of one size and kind."""
+"""Image files to pixels of one size and number of channels, in training."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from stylegan_jax.data import images
+from stylegan_jax.data.decoding import ORIENTATION
 from stylegan_jax.data.sources import open_source
+from stylegan_jax.runtime.image_io import composite_on_white
 from stylegan_jax.runtime.tensorflow import tensorflow
-from tests.data.sources.image_files import (
-    failure,
-    folder,
-    random_image,
-    read,
-    write_images,
-)
+from tests.data.opened import folder, open_failure, read
+from tests.data.raw_data import random_image, write_images
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -31,10 +28,20 @@ def test_channels_are_converted(tmp_path, mode, channels):
         white.alpha_composite(expected)
         expected = white.convert("RGB" if channels == 3 else "L")
     expected = np.asarray(expected).reshape(16, 16, channels)
-    # PIL composites and weighs in fixed point: a step of 1 in each of the two.
+    # Pillow composites and converts to gray in fixed point, each off by at most 1.
     tolerance = {4: 0, 3: 1, 1: 2}[channels]
     assert image.dtype == np.uint8
     np.testing.assert_allclose(image.astype(int), expected, atol=tolerance)
+
+
+def test_alpha_is_composited_alike_by_numpy_and_tensorflow():
+    gray_alpha = np.stack(np.indices([256, 256], np.uint8), -1)
+    expected = composite_on_white(gray_alpha)
+    graph = images.to_channels(tensorflow().constant(gray_alpha), 1)
+    np.testing.assert_array_equal(graph, expected)
+    exact = gray_alpha.astype(np.int64)
+    exact = (exact[..., :1] * exact[..., 1:] + 255 * (255 - exact[..., 1:])) / 255
+    np.testing.assert_allclose(expected, exact, atol=0.5 + 1e-6)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "bmp", "gif", "webp", "JPEG"])
@@ -92,15 +99,18 @@ def test_sizes_are_checked_again_when_decoding(tmp_path):
     assert source.check(0).startswith("is 4x64 (height x width); `data.fit`=")
 
 
-def test_images_that_are_to_be_turned_are_told(tmp_path):
+def test_images_with_an_exif_orientation_are_refused(tmp_path):
     write_images(tmp_path, ["a.png"])
     exif = Image.Exif()
-    exif[images.ORIENTATION] = 6
+    exif[ORIENTATION] = 6
     random_image().save(tmp_path / "b.jpg", exif=exif)
-    message = failure(folder(tmp_path))
-    assert message.startswith("1 of the 2 images looked at")
+    message = open_failure(folder(tmp_path))
+    assert message.startswith("1 of the 2 images checked")
     assert f"`python -m stylegan_jax.prepare --source={tmp_path} --out=" in message
-    assert f"{tmp_path / 'b.jpg'} is to be turned (EXIF orientation 6)" in message
+    assert (
+        f"{tmp_path / 'b.jpg'} must be rotated or flipped (EXIF orientation 6)"
+        in message
+    )
 
 
 def test_sixteen_bits_and_other_color_modes_are_read(tmp_path):
@@ -125,21 +135,24 @@ def write_animation(path):
 
 
 @pytest.mark.parametrize("kind", ["gif", "png"])
-def test_of_animations_the_first_frame_is_taken(tmp_path, kind):
+def test_the_first_frame_of_animations_is_read(tmp_path, kind):
     write_animation(tmp_path / f"a.{kind}")
     image, _ = read(open_source(folder(tmp_path)))
     assert (image == [255, 0, 0]).all()
 
 
 def test_animated_webps_are_refused_before_they_are_decoded(tmp_path):
-    """TensorFlow 2.21 would write past its memory, and the process be aborted."""
+    """TensorFlow 2.21 would write past its memory and abort the process."""
     write_animation(tmp_path / "a.webp")
     animated = (tmp_path / "a.webp").read_bytes()
-    message = failure(folder(tmp_path))
+    message = open_failure(folder(tmp_path))
     assert "a.webp is an animated WebP, of which no single image can be" in message
-    assert "prepare --source=" in message and "takes the first of animations" in message
+    assert (
+        "prepare --source=" in message
+        and "takes the first frame of animations" in message
+    )
     exif = Image.Exif()
-    exif[images.ORIENTATION] = 1
+    exif[ORIENTATION] = 1
     random_image(mode="RGBA").save(tmp_path / "a.webp", lossless=True, exif=exif)
     assert b"VP8X" in (tmp_path / "a.webp").read_bytes()
     source = open_source(folder(tmp_path, channels=4))
