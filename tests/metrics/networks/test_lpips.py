@@ -2,6 +2,7 @@
 
 import json
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,10 +71,13 @@ def test_distances_of_other_sizes(network, facts, arrays, name):
     np.testing.assert_allclose(result, expected, atol=TOLERANCE)
 
 
-def test_normalization(facts):
-    vectors = facts["normalize_tensor"]
-    result = lpips.normalize(jnp.asarray(vectors["input"], jnp.float32))
-    np.testing.assert_allclose(result, vectors["output"], atol=1e-6)
+class Normalization(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_normalize(self):
+        vectors = recipe.document("metrics/lpips.json")["normalize_tensor"]
+        inputs = jnp.asarray(vectors["input"], jnp.float32)
+        result = self.variant(lpips.normalize)(inputs)
+        np.testing.assert_allclose(result, vectors["output"], atol=1e-6)
 
 
 def test_images_that_cannot_be_compared_are_refused(network):

@@ -1,6 +1,8 @@
 """Resizing against TensorFlow 1, PyTorch and clean-fid."""
 
-import jax
+import functools
+
+import chex
 import numpy as np
 import pytest
 
@@ -57,12 +59,16 @@ def test_an_image_of_the_right_size_is_unchanged():
         np.testing.assert_array_equal(resize.resize(image, 299, 299, mode), image)
 
 
-@pytest.mark.parametrize("mode", NAMES)
-def test_a_flat_image_stays_flat(mode):
-    image = np.full((1, 9, 13, 3), 200, np.uint8)
-    result = jax.jit(resize.resize, static_argnums=(1, 2, 3))(image, 20, 5, mode)
-    np.testing.assert_allclose(result, 200.0, atol=1e-3)
-    assert result.shape == (1, 20, 5, 3) and result.dtype == np.float32
+class FlatImage(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_a_flat_image_stays_flat(self):
+        image = np.full((1, 9, 13, 3), 200, np.uint8)
+        for mode in NAMES:
+            to_size = functools.partial(resize.resize, height=20, width=5, mode=mode)
+            result = self.variant(to_size)(image)
+            np.testing.assert_allclose(result, 200.0, atol=1e-3, err_msg=mode)
+            chex.assert_shape(result, (1, 20, 5, 3))
+            chex.assert_type(result, np.float32)
 
 
 def test_an_unknown_mode_is_refused():
