@@ -230,7 +230,7 @@ def test_a_taken_directory_is_refused_before_the_file_is_read(tmp_path, there):
 
 def test_convert_to_what_is_no_bucket_of_ours_makes_no_folder(official):
     message = tiny.failure(start_convert(official, "hdfs://b/run"))
-    assert "hdfs://b/run is of a scheme that is not supported" in message
+    assert "The scheme of hdfs://b/run is not supported" in message
     assert not (tiny.ROOT / "hdfs:").exists()
 
 
