@@ -1,42 +1,18 @@
 """Opens what metrics work with: networks, a classifier, what is known of reals."""
 
 import importlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from stylegan_jax.metrics.collected import Networks
-from stylegan_jax.metrics.networks import detectors, lpips
-from stylegan_jax.metrics.networks.detector import Batches
+from stylegan_jax.metrics.networks import detectors
+from stylegan_jax.metrics.networks.lpips import LPIPS
 from stylegan_jax.metrics.real_cache import RealCache
 from stylegan_jax.metrics.request import Attributes, Means, ShowProgress
 from stylegan_jax.metrics.table import Metric
 from stylegan_jax.runtime.parallel import Parallel
 
 CACHE = "~/.cache/stylegan_jax/metrics"
-
-
-class Lpips:
-    """LPIPS of float images, over the devices of this process.
-
-    Attributes:
-      name: "lpips".
-      digest: of its weights.
-    """
-
-    name = "lpips"
-
-    def __init__(self, vgg16: str | os.PathLike | None, batch_size: int):
-        """Finds the weights, `vgg16` those of the network."""
-        network = detectors.Perceptual(vgg16, batch_size=batch_size)
-        self.digest = network.digest
-        self._run = Batches(lpips.distance, network.variables, batch_size)
-
-    def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Distances [B] of images [B,h,w,3] float32, about [-1, 1]."""
-        return self._run(a, b)
 
 
 def means(
@@ -78,7 +54,7 @@ def means(
             detectors.load(features, detector, batch_size=share)
             if "detector" in needed
             else None,
-            Lpips(vgg16, share) if "lpips" in needed else None,
+            LPIPS(vgg16, batch_size=share) if "lpips" in needed else None,
         ),
         attributes=None if attributes is None else _function(attributes),
         cache=None

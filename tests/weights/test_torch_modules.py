@@ -1,11 +1,11 @@
-"""Snapshots of PyTorch are read without PyTorch; hostile ones run nothing."""
+"""Snapshots of stylegan2-ada-pytorch are read without PyTorch; none runs anything."""
 
 import numpy as np
 import pytest
 
 from stylegan_jax.weights import pickle_stubs
-from tests.interop import official_pickle
-from tests.interop.official_pickle import (
+from tests.weights import official_pickle
+from tests.weights.official_pickle import (
     EasyDict,
     Module,
     Storage,
@@ -14,7 +14,7 @@ from tests.interop.official_pickle import (
     tensor,
     torch_module,
 )
-from tests.interop.small_files import (
+from tests.weights.small_files import (
     NUMBERS,
     attacks,
     of_tensor,
@@ -23,10 +23,8 @@ from tests.interop.small_files import (
     snapshot,
 )
 
-TORCH = "stylegan2-ada-pytorch"
 
-
-def test_reads_tensors_as_pytorch_lays_them_out(tmp_path):
+def test_reads_tensors_of_any_strides(tmp_path):
     values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     tensors = {
         "plain": tensor(values),
@@ -53,7 +51,7 @@ def test_reads_tensors_as_pytorch_lays_them_out(tmp_path):
     networks = read(tmp_path, dumps(snapshot(outer)))
     assert list(networks) == ["generator", "discriminator", "generator_ema"]
     network = networks["generator_ema"]
-    assert (network.class_name, network.source) == ("Generator", TORCH)
+    assert network.class_name == "Generator"
     assert network.kwargs == {"z_dim": 4, "deep": {"a": [1, (2.5, None)]}}
     assert "was compiled" in network.module_source
     wanted = {
@@ -74,7 +72,7 @@ def test_reads_tensors_as_pytorch_lays_them_out(tmp_path):
     assert list(older.variables) == list(wanted)
 
 
-# Where in a snapshot an attack is put.
+# Place of the attack in a snapshot.
 TORCH_PLACES = {
     "as a network": lambda a: a,
     "as a tensor": lambda a: torch_module("G", {"w": a}),
@@ -104,9 +102,9 @@ def test_attacks_in_snapshots_are_refused(tmp_path, attack, place):
 
 
 def cyclic():
-    made = torch_module("G", {})
-    made.arguments[0]["state"]["_modules"]["again"] = made
-    return made
+    module = torch_module("G", {})
+    module.arguments[0]["state"]["_modules"]["again"] = module
+    return module
 
 
 def of_data(data):
@@ -119,28 +117,31 @@ DATA = official_pickle.storage_bytes(NUMBERS)
 @pytest.mark.parametrize(
     ("module", "match"),
     [
-        (of_tensor(shape=(7,)), "goes beyond its 6 numbers"),
+        (of_tensor(shape=(7,)), "goes beyond the 6 numbers"),
         (of_tensor(offset=1), "goes beyond"),
         (of_tensor(strides=(2,)), "goes beyond"),
         (of_tensor(shape=(2**20, 2**20), strides=(0, 0)), "goes beyond"),
         (of_tensor(strides=(-1,)), "are not sizes"),
         (of_tensor(offset=-1), "are not sizes"),
         (of_tensor(shape=(1, 1)), "more strides than axes|goes beyond"),
-        (of_data(DATA[:-1]), "needs 32 bytes, the file has 31"),
+        (of_data(DATA[:-1]), "needs 32 bytes, but the file has 31"),
         (of_data(DATA + b"x"), "goes on for 1 bytes after its end"),
-        (of_data(DATA[15:]), "not of torch.save's older format"),
+        (of_data(DATA[15:]), "not in torch.save's older format"),
         (of_data(DATA[:2] + b"N0" * 500 + DATA[2:]), "more than 1,000 instructions"),
         (of_data(official_pickle.storage_bytes(NUMBERS, count=7)), "needs 36 bytes"),
         (of_data(official_pickle.storage_bytes(NUMBERS, b"Q")), r"torch\.QStorage"),
         (of_data(b""), "damaged"),
-        (of_data("text"), "tensor data is a str"),
+        (of_data("text"), "tensor data has type str"),
         (cyclic(), "too many modules"),
         (torch_module("G", {}, _init_args=(1,)), "arguments that have no names"),
-        (torch_module("G", {"w": 3}), "'w' is a int, not a tensor"),
-        (torch_module("G", {}, modules={"m": 3}), "has a int for a module"),
-        (torch_module("G", {}, _modules=[]), "`_modules` is a list"),
+        (
+            torch_module("G", {"w": 3}),
+            "'w' of generator has type int, expected a tensor",
+        ),
+        (torch_module("G", {}, modules={"m": 3}), "a module of generator has type int"),
+        (torch_module("G", {}, _modules=[]), "`_modules` of generator has type list"),
         (Module({"type": "function"}), "persistent 'function', not a class"),
-        (Module(3), "made of a int"),
+        (Module(3), "description of a module has type int"),
         (3, "expected the networks G, D, G_ema"),
     ],
 )
@@ -148,7 +149,7 @@ def test_unexpected_snapshots_are_explained(tmp_path, module, match):
     refuse(tmp_path, dumps(snapshot(module)), match)
 
 
-def test_one_tensor_repeated_cannot_exceed_the_limit(tmp_path, monkeypatch):
+def test_a_repeated_tensor_cannot_exceed_the_limit(tmp_path, monkeypatch):
     shared = tensor(np.zeros(1000, np.float32))
     data = dumps(snapshot(torch_module("G", {f"w{i}": shared for i in range(5)})))
     monkeypatch.setattr(pickle_stubs, "MAX_BYTES", 60_000)  # in three networks

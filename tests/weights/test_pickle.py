@@ -9,11 +9,11 @@ import pytest
 
 from stylegan_jax.weights import pickle_stubs
 from stylegan_jax.weights.pickle import PickleError
-from tests.interop import official_pickle
-from tests.interop.official_pickle import Network, dumps, tensor, torch_module
-from tests.interop.small_files import Calls, attacks, read, refuse, small
+from tests.weights import official_pickle
+from tests.weights.official_pickle import Network, dumps, tensor, torch_module
+from tests.weights.small_files import Calls, attacks, read, refuse, small
 
-# Where in a network file the attack is put.
+# Place of the attack in a network file.
 PLACES = {
     "alone": lambda attack: attack,
     "in the tuple": lambda attack: (small(), attack, small()),
@@ -36,8 +36,8 @@ def test_attacks_are_refused_and_nothing_runs(tmp_path, attack, place, protocol)
     assert not sentinel.exists()
 
 
-def test_the_sentinel_does_betray_an_attack(tmp_path):
-    """The plain unpickler runs the same bytes: the test above can fail."""
+def test_the_sentinel_reveals_an_attack(tmp_path):
+    """The plain unpickler runs the same bytes, so the test above can fail."""
     sentinel = tmp_path / "sentinel"
     data = dumps(small([("w", attacks(sentinel)["os.system"])]))
     with official_pickle._official_modules():
@@ -58,23 +58,23 @@ ARRAY = RECONSTRUCT + b"cnumpy\nndarray\nK\x00\x85C\x01b\x87R"
 F4 = DTYPE + b"X\x02\x00\x00\x00f4\x85R"
 NEW_STATE = b"}X\x09\x00\x00\x00__class__K\x01s"
 
-# Hand-written programs that misuse the names which are allowed, and why each fails.
+# Hand-written programs that misuse the allowed names, and the reason each fails.
 MISUSES = {
     "state of a dtype": (
         DTYPE + NEW_STATE + b"b",
-        r"attempt to change `numpy\.dtype`",
+        r"attempts to change `numpy\.dtype`",
     ),
     "state of a function": (
         RECONSTRUCT + NEW_STATE + b"b",
-        "attempt to change.*_reconstruct",
+        "attempts to change.*_reconstruct",
     ),
     "defaults of a function": (
         RECONSTRUCT + b"N" + NEW_STATE + b"\x86b",
-        "attempt to change.*_reconstruct",
+        "attempts to change.*_reconstruct",
     ),
     "state of the array class": (
         b"cnumpy\nndarray\n" + NEW_STATE + b"b",
-        r"attempt to change `numpy\.ndarray`",
+        r"attempts to change `numpy\.ndarray`",
     ),
     "state of the network class": (
         NETWORK + NEW_STATE + b"b",
@@ -86,7 +86,7 @@ MISUSES = {
     ),
     "slots of a network": (
         NETWORK + b")\x81N" + NEW_STATE + b"\x86b",
-        "network state is a tuple",
+        "state of a network has type tuple",
     ),
     "state of the dict class": (
         EASY_DICT + NEW_STATE + b"b",
@@ -126,7 +126,7 @@ MISUSES = {
     ),
     "structured dtype": (
         DTYPE + b"](X\x01\x00\x00\x00aX\x02\x00\x00\x00f4\x86e\x85R",
-        "dtype a list; only plain",
+        "dtype a value of type list; only plain",
     ),
     "subarray dtype": (
         F4 + b"(K\x03X\x01\x00\x00\x00|" + F4 + b"K\x02\x86NNK\x08K\x04K\x00tb",
@@ -134,11 +134,11 @@ MISUSES = {
     ),
     "other encoding": (
         b"c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R",
-        "something else than latin1",
+        "something other than latin1",
     ),
     "huge shape": (
         ARRAY + b"(K\x01J\xff\xff\xff\x7f\x85" + F4 + b"\x89C\x04abcdtb",
-        "needs 8,589,934,588 bytes, the file has 4",
+        "needs 8,589,934,588 bytes, but the file has 4",
     ),
     "negative shape": (
         ARRAY + b"(K\x01J\xff\xff\xff\xff\x85" + F4 + b"\x89C\x04abcdtb",
@@ -146,27 +146,27 @@ MISUSES = {
     ),
     "objects for content": (
         ARRAY + b"(K\x01K\x01\x85" + F4 + b"\x89](K\x01etb",
-        "content is a list",
+        "content has type list",
     ),
     "short content": (
         b"cnumpy.core.multiarray\nscalar\n" + F4 + b"C\x03abc\x86R",
-        "needs 4 bytes, the file has 3",
+        "needs 4 bytes, but the file has 3",
     ),
     "list for a size": (
         b"ctorch\nSize\n](K\x01e\x85R",
-        "size is a list",
+        "size has type list",
     ),
     "numbers in a set": (
         b"cbuiltins\nset\n](K\x01e\x85R",
-        "something else than at most 100 names",
+        "something other than at most 100 names",
     ),
     "large set": (
         b"c__builtin__\nset\n](" + b"X\x01\x00\x00\x00a" * 101 + b"e\x85R",
-        "something else than at most 100 names",
+        "something other than at most 100 names",
     ),
     "state of a set": (
         b"cbuiltins\nset\n)R}b",
-        "set with attributes of its own",
+        "Set has attributes of its own",
     ),
     # Keys: hashing walks a tuple once for each way to each of its parts, and as deep.
     "key of shared tuples": (
@@ -212,7 +212,7 @@ MISUSES = {
 def test_misuse_of_allowed_names_is_refused(tmp_path, misuse):
     program, reason = MISUSES[misuse]
     refuse(tmp_path, b"\x80\x04" + program + b".", f"{reason}.*[Nn]othing in")
-    # What is bound to the names must not have changed for the next file.
+    # The stubs must not have changed for the next file.
     assert read(tmp_path, dumps(small()))["network"].name == "D"
 
 
@@ -220,7 +220,7 @@ def test_persistent_ids_are_refused(tmp_path):
     refuse(tmp_path, b"\x80\x02X\x01\x00\x00\x00aQ.", "PyTorch")
 
 
-def test_files_that_unfold_are_refused(tmp_path):
+def test_files_that_expand_without_bound_are_refused(tmp_path):
     inner = [1]
     for _ in range(40):  # 2^40 values in 40 lists
         inner = [inner, inner]
@@ -233,7 +233,7 @@ def test_files_that_unfold_are_refused(tmp_path):
     refuse(tmp_path, dumps(cycle), "component with components")
 
 
-def test_one_array_repeated_cannot_exceed_the_limit(tmp_path, monkeypatch):
+def test_a_repeated_array_cannot_exceed_the_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(pickle_stubs, "MAX_BYTES", 10_000)
     array = np.zeros(500, np.uint8)  # 2000 bytes as float32
     fits = small([(f"w{i}", array) for i in range(5)])
@@ -248,7 +248,7 @@ def test_settings_have_one_budget_for_a_file(tmp_path, monkeypatch):
     three = [small(static_kwargs={"a": [0] * 10}) for _ in range(3)]  # 12 values each
     assert len(read(tmp_path, dumps(tuple(three)))) == 3
     three[0] = small(static_kwargs={"a": [0] * 11})
-    refuse(tmp_path, dumps(tuple(three)), "generator_ema.static_kwargs is too large")
+    refuse(tmp_path, dumps(tuple(three)), "arguments of generator_ema are too large")
 
 
 def test_small_arrays_are_counted(tmp_path, monkeypatch):
@@ -273,7 +273,7 @@ def test_calls_copy_nothing(tmp_path):
     calls = b"h\x00h\x01R" * 20_000
     data = b"\x80\x02cbuiltins\nset\nq\x00" + names + b"e\x85q\x01](" + calls + b"e."
     tracemalloc.start()
-    refuse(tmp_path, data, "holds a list")
+    refuse(tmp_path, data, "holds a value of type list")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100 * len(data)
@@ -282,23 +282,35 @@ def test_calls_copy_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        ((), "holds a tuple; expected the three networks"),
-        ((1, 2, 3), "holds a tuple"),
+        ((), "type tuple; expected the three networks"),
+        ((1, 2, 3), "holds a value of type tuple"),
         ({"G": 1}, "holds a dict"),
-        (small(version=9), "version is 9, expected 2 to 5"),
-        (small(version="3"), "version is '3'"),
-        (small(name=3), "`name` is a int, expected a str"),
+        (small(version=9), "version of the network is 9, expected 2 to 5"),
+        (small(version="3"), "version of the network is '3'"),
+        (small(name=3), "`name` of the network has type int, expected str"),
         (
             Network({"version": 3, "name": "G", "variables": {}}),
-            "`variables` is a dict, expected a list",
+            "`variables` of the network has type dict, expected list",
         ),
-        (small([("w", 1.0)]), "variable 'w' is a float, not an array"),
+        (
+            small([("w", 1.0)]),
+            "variable 'w' of the network has type float, expected an array",
+        ),
         (small([("w", np.zeros(1)), ("w", np.zeros(1))]), "two variables 'w'"),
-        (small([(1, np.zeros(1))]), "variable name is a int"),
-        (small(static_kwargs={"a": {1: 2}}), "key is a int"),
-        (small(components={"mapping": 3}), "network.mapping is a int"),
+        (small([(1, np.zeros(1))]), "name of a variable of the network has type int"),
+        (
+            small(static_kwargs={"a": {1: 2}}),
+            "a key in the arguments of the network has type int",
+        ),
+        (
+            small(components={"mapping": 3}),
+            "component 'mapping' of the network has type int",
+        ),
         (small(components={f"part{i}": 3 for i in range(9)}), "more than 8 components"),
-        (small([("w" * 201, np.zeros(1))]), "variable name has more than 200 char"),
+        (
+            small([("w" * 201, np.zeros(1))]),
+            "name of a variable .* has more than 200 char",
+        ),
         (Network({"version": 3, "name": "G"}), "has no `variables`"),
     ],
 )
@@ -309,6 +321,6 @@ def test_unexpected_content_is_explained(tmp_path, content, match):
 def test_names_that_coincide_are_refused(tmp_path):
     part = small([("w", np.zeros(1))])
     whole = small([("G_mapping/w", np.zeros(1))], components={"mapping": part})
-    made = read(tmp_path, dumps(whole))["network"]
+    network = read(tmp_path, dumps(whole))["network"]
     with pytest.raises(PickleError, match="two variables named 'G_mapping/w'"):
-        made.all_variables()
+        network.all_variables()
