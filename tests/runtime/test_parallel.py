@@ -9,14 +9,11 @@ import sys
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType
 
 from stylegan_jax import config, rngs
 from stylegan_jax.runtime import parallel
-from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training import phases, schedule, setup
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
@@ -30,7 +27,7 @@ ROUNDS, STEPS_PER_ROUND = 2, 2
 
 
 def stylegan2() -> config.Experiment:
-    """Every phase at every other step, in two rounds of accumulation."""
+    """Return a run with every phase at every other step, accumulated in two rounds."""
     scope: dict = {}
     exec(CONFIG, scope)
     c = scope["get_config"]()
@@ -61,7 +58,7 @@ NETWORKS = {"d": "discriminator", "g": "generator"}
 
 
 def worker(devices: int, out: Path) -> None:
-    """Trains both families for a few steps; writes all numbers, and the programs."""
+    """Train both families for a few steps; write all numbers, and the programs."""
     jax.config.update("jax_num_cpu_devices", devices)
     here = parallel.data_parallel()
     numbers = flat("draws", draws(here))
@@ -129,7 +126,7 @@ def perturb_parameters(state: train_state.TrainState) -> train_state.TrainState:
 
 
 def draws(here: parallel.Parallel) -> dict[str, jax.Array]:
-    """Random numbers as the training step draws them, split over the devices."""
+    """Draw random numbers as the training step does, sharded over the devices."""
 
     def draw():
         def key(stream):
@@ -149,7 +146,7 @@ def draws(here: parallel.Parallel) -> dict[str, jax.Array]:
 
 @pytest.fixture(scope="module")
 def one_and_eight(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
-    """The worker's numbers by device count."""
+    """Return the worker's numbers by device count."""
     folder = tmp_path_factory.mktemp("devices")
     command = [sys.executable, "-m", "tests.runtime.test_parallel"]
     running = [
@@ -166,7 +163,7 @@ def one_and_eight(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
     return out
 
 
-def test_random_draws_do_not_depend_on_the_devices(one_and_eight):
+def test_random_draws_do_not_depend_on_the_number_of_devices(one_and_eight):
     one, eight = one_and_eight[1], one_and_eight[DEVICES]
     names = [name for name in one if name.startswith("draws/")]
     assert len(names) == 4
@@ -176,7 +173,7 @@ def test_random_draws_do_not_depend_on_the_devices(one_and_eight):
 
 
 @pytest.mark.parametrize("family", EXPERIMENTS)
-def test_training_does_not_depend_on_the_devices(one_and_eight, family):
+def test_training_does_not_depend_on_the_number_of_devices(one_and_eight, family):
     one, eight = (below(one_and_eight[n], f"{family}/") for n in (1, DEVICES))
     worst: dict[str, tuple[float, str]] = {}
 
@@ -207,8 +204,8 @@ def test_training_does_not_depend_on_the_devices(one_and_eight, family):
 
 
 @pytest.mark.parametrize("family", EXPERIMENTS)
-def test_work_is_split_and_only_sums_are_exchanged(one_and_eight, family):
-    """Gradients and the minibatch's statistics are summed; no activation travels."""
+def test_work_is_sharded_and_only_sums_are_communicated(one_and_eight, family):
+    """Gradients and minibatch statistics are summed; no activation is communicated."""
     one, eight = (below(one_and_eight[n], f"{family}/") for n in (1, DEVICES))
     for phase in PHASES[family]:
         network = NETWORKS[phase[0]]
@@ -228,7 +225,7 @@ def test_work_is_split_and_only_sums_are_exchanged(one_and_eight, family):
 
 
 def collectives(hlo: str) -> list[tuple[str, int]]:
-    """(kind, elements) of everything that the devices of a program exchange."""
+    """Return (kind, elements) of all that the devices of a program communicate."""
     kinds = "all-reduce|all-gather|all-to-all|collective-[a-z]+|reduce-scatter|send"
     out = []
     for result, kind in re.findall(rf"= (.*?) ({kinds})(?:-start)?\(", hlo):
@@ -256,7 +253,7 @@ def test_collectives_are_found():
 @pytest.mark.parametrize(
     "batch_size, remedy", [(30, "24 or 32"), (5, "8"), (12, "8 or 16")]
 )
-def test_batch_that_does_not_divide_is_refused(batch_size, remedy):
+def test_a_batch_that_does_not_divide_is_rejected(batch_size, remedy):
     eight = parallel.Parallel(jax.sharding.AbstractMesh((8,), ("data",)))
     eight.check_batch("training.batch_size", 16)
     with pytest.raises(ValueError) as error:
@@ -279,51 +276,6 @@ def test_host_values_reach_the_devices():
 
 def rms(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
-
-
-def test_batches_may_be_smaller_than_the_number_of_devices():
-    mesh = jax.sharding.AbstractMesh((2, 4), ("data", "height"), (AxisType.Auto,) * 2)
-    here = Parallel(mesh)
-    assert (here.num_devices, here.batch_shards) == (8, 2)
-    here.check_batch("training.batch_size", 2)
-    with pytest.raises(ValueError, match="must be divisible by the 2 groups of 4 dev"):
-        here.check_batch("training.batch_size", 3)
-    x = jax.ShapeDtypeStruct((2, 8, 8, 3), np.float32)
-    program = jax.jit(here.constrain_height).trace(x).lower(lowering_platforms=("cpu",))
-    assert re.search(r'\[\{"data"\}, \{"height"\}', program.as_text())
-
-
-def test_groups_must_fit_into_a_process():
-    with pytest.raises(ValueError, match=r"`run.height_devices` \(=3\) must divide"):
-        parallel.data_parallel(3)
-
-
-def test_arrays_are_sharded_along_their_largest_divisible_axis():
-    here = Parallel(jax.sharding.AbstractMesh((8,), ("data",), (AxisType.Auto,)))
-    spec = {
-        shape: here.shard_largest_axis(shape).shard_shape(shape)
-        for shape in [(3, 3, 16, 64), (64, 3), (24, 24), (512,), (7, 9), (), (0, 8)]
-    }
-    assert spec == {
-        (3, 3, 16, 64): (3, 3, 16, 8),
-        (64, 3): (8, 3),
-        (24, 24): (24, 3),
-        (512,): (64,),
-        (7, 9): (7, 9),
-        (): (),
-        (0, 8): (0, 1),
-    }
-
-
-def test_fewer_rows_than_devices_are_left_to_the_compiler():
-    here = parallel.data_parallel()
-    two = Parallel(jax.sharding.AbstractMesh((2,), ("data",), (AxisType.Auto,)))
-    for rows in (1, 3):
-        x = jax.ShapeDtypeStruct((rows, 8), np.float32)
-        assert jax.eval_shape(two.constrain_batch, x).shape == (rows, 8)
-    np.testing.assert_array_equal(
-        here.constrain_batch(jnp.ones((3, 2))), np.ones((3, 2))
-    )
 
 
 if __name__ == "__main__":
