@@ -2,9 +2,9 @@
 
 - `files` reads a file of any kind, with one style of error message.
 - `pickle` is an unpickler that runs nothing; `pickle_stubs` takes the objects' place.
-- `tf_networks` reads TensorFlow-era pickles (StyleGAN, StyleGAN2), `torch_modules` the
-  snapshots of stylegan2-ada-pytorch.
-- `torch_files` reads state dicts and TorchScript; `torch_tensors` reads their tensors.
+- `tf_networks` reads TensorFlow-era pickles (StyleGAN, StyleGAN2).
+- `torch_modules` reads the snapshots of stylegan2-ada-pytorch.
+- `torch_files` reads PyTorch's state dicts and TorchScript, `torch_tensors` tensors.
 - `safetensors` reads and writes arrays in that format.
 - `layout` has the tables that map the names and axes of a file to ours.
 """

@@ -14,7 +14,8 @@ from stylegan_jax.interop import stylegan2_tf, stylegan2_torch, stylegan2_variab
 from stylegan_jax.interop.experiment import experiment_of
 from stylegan_jax.interop.network_files import read_networks
 from stylegan_jax.models import LevelOfDetail, stylegan1
-from stylegan_jax.sampling import images
+from stylegan_jax.sampling.synthesis import synthesize
+from stylegan_jax.sampling.truncation import truncated_styles
 from stylegan_jax.weights import files
 from tests import goldens, tiny
 from tests.interop import stylegan2_goldens
@@ -153,13 +154,13 @@ def test_convert(name, tmp_path, capsys):
     assert_same(ours, goldens.below(arrays, "G_ema/"))
     if name == FILES[0]:
         with tiny.quick_compilation():
-            ws = images.styles(
+            ws = truncated_styles(
                 trained.generator,
                 trained.variables,
                 arrays["in/z"],
                 truncation_psi=0.7,
             )
-            drawn = images.synthesize(trained.generator, trained.variables, ws)
+            drawn = synthesize(trained.generator, trained.variables, ws)
         wanted = goldens.nhwc(arrays["out/img_G_ema_psi0.7_const"])
         assert np.abs(drawn - wanted).max() <= IMAGES * np.abs(wanted).max()
 
