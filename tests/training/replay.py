@@ -256,7 +256,7 @@ def percentile_numbers(
     percentile: float,
     noise: np.ndarray | None = None,
 ) -> transforms.Numbers:
-    """Return the numbers that correspond to `debug_percentile` of the official pipeline.
+    """Return the numbers for `debug_percentile` of the official pipeline.
 
     Every transform except the second rotation is applied at that percentile of its
     strength. The official percentile of the normal distribution lacks a factor sqrt(2),

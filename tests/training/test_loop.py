@@ -155,7 +155,7 @@ def test_host_reads_from_the_device_only_at_ticks(monkeypatch):
     # Two phases run in every step, the path length in every second one.
     assert len(programs.scalars) == 2 * steps + steps // 2
     assert trainer.ticks == [8, 16, 24]  # every 64 images
-    # It only waits for results that are two rounds old: each has two steps, five updates.
+    # It only waits for results that are two rounds, of five updates each, old.
     assert len(waits) == steps // 2 - 2
     assert min(waits) == max(waits) == 10
 

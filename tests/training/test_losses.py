@@ -1,9 +1,11 @@
 """Official losses, penalties and gradients, at whole and fractional levels."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl.testing import parameterized
 
 from stylegan_jax import interop
 from stylegan_jax.layers.resample import downscale2d
@@ -13,6 +15,16 @@ from stylegan_jax.training import losses
 from tests import goldens
 
 IMAGES, SCORES, LOSS, GRADIENTS = 3e-4, 1e-4, 1e-4, 5e-4  # relative to the rms
+
+
+LOSSES = {
+    "D_logistic": losses.d_logistic,
+    "D_wgan": losses.d_wgan,
+    "D_hinge": losses.d_hinge,
+    "G_logistic_nonsaturating": losses.g_logistic_nonsaturating,
+    "G_logistic_saturating": losses.g_logistic_saturating,
+    "G_wgan": losses.g_wgan,
+}
 
 
 class OfficialNetworks:
@@ -75,12 +87,7 @@ class OfficialNetworks:
             _, gradients = losses.scores_and_gradients(score, self.reals)
             penalty = losses.squared_norm_penalty(gradients, self.shrink)
             return losses.d_logistic(real, fake) + 10.0 / 2 * penalty
-        plain = {
-            "D_logistic": losses.d_logistic,
-            "D_wgan": losses.d_wgan,
-            "D_hinge": losses.d_hinge,
-        }[name.removesuffix("_gp")]
-        out = plain(real, fake)
+        out = LOSSES[name.removesuffix("_gp")](real, fake)
         if name.endswith("_gp"):
             factors = self.arrays["in/wgan_mixing_factors"].reshape(-1)
             interpolated = losses.interpolate(self.reals, fakes, factors)
@@ -90,11 +97,22 @@ class OfficialNetworks:
 
     def g_loss(self, params, name):
         score = self.score(self.d_vars["params"])
-        return {
-            "G_logistic_nonsaturating": losses.g_logistic_nonsaturating,
-            "G_logistic_saturating": losses.g_logistic_saturating,
-            "G_wgan": losses.g_wgan,
-        }[name](score(self.fakes(params)))
+        return LOSSES[name](score(self.fakes(params)))
+
+
+class TestAdversarialLosses(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    @parameterized.parameters(
+        *("D_logistic", "D_wgan", "D_hinge"),
+        *("G_logistic_nonsaturating", "G_logistic_saturating", "G_wgan"),
+    )
+    def test_golden_scores(self, name):
+        arrays = goldens.arrays("stylegan1/loss_trainmode_16.npz")
+        out = goldens.below(arrays, "out/lod0.6/")
+        real, fake = (out[f"{kind}_scores"][:, 0] for kind in ("real", "fake"))
+        scores = (real, fake) if name.startswith("D") else (fake,)
+        loss = self.variant(LOSSES[name])(*scores)
+        goldens.assert_close(loss, out[f"loss/{name}"][:, 0], LOSS, name)
 
 
 OPTIMIZED = {"xla_backend_optimization_level": 3}

@@ -16,8 +16,8 @@ from stylegan_jax.models.stylegan2 import (
 from tests import tiny
 
 UNIT_ROUNDOFF = 2.0**-9  # largest relative error of one bfloat16 rounding
-# Roundings of a value in a layer: kernel, style, product, eight additions of the filter,
-# demodulation, noise (two), bias, activation, gain.
+# Roundings of a value in a layer: kernel, style, product, eight additions of the
+# filter, demodulation, noise (two), bias, activation, gain.
 ROUNDINGS = 16
 SIZE, LOW = 32, 2  # the two highest resolutions, with two convolutions each
 COMMON = {
@@ -104,7 +104,7 @@ def test_discriminator():
 
 
 def test_low_precision_resolutions():
-    """They are those of at least max(2^(log2(R) + 1 - N), 8), as in the official code."""
+    """They are at least max(2^(log2(R) + 1 - N), 8), as in the official code."""
     for n, lowest in ((0, None), (1, 32), (2, 16), (3, 8), (4, 8), (9, 8)):
         model = Generator(
             resolution=SIZE, low_precision_resolutions=n, dtype=jnp.bfloat16

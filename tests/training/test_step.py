@@ -1,6 +1,7 @@
 """The compiled phases, compared with the same step written out by hand."""
 
 import dataclasses
+import functools
 
 import chex
 import flax.traverse_util
@@ -65,6 +66,7 @@ class Setup:
         return LevelOfDetail(self.stage.resolution, self.fade)
 
 
+@functools.cache
 def build(**training) -> Setup:
     e = experiment(**training)
     training = setup.build(e, parallel.data_parallel(), 3)
@@ -190,9 +192,8 @@ def test_generator_phase_and_ema():
     s = build()
     params = s.state.params["generator"]
     # Make the averaged generator differ from the trained one.
-    s.state = s.state.replace(
-        ema=s.state.ema | {"params": jax.tree.map(lambda x: x + 1, params)}
-    )
+    ema = s.state.ema | {"params": jax.tree.map(lambda x: x + 1, params)}
+    s = dataclasses.replace(s, state=s.state.replace(ema=ema))
     d_after, _ = s.update["d_main"](s.state, s.images, s.labels, s.fade, s.rate)
     beta = 0.5 ** (BATCH / 10_000)
     chex.assert_trees_all_close(

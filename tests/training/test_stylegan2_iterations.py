@@ -29,7 +29,7 @@ MOVE, OUTLIERS = 0.02, 1e-2
 
 
 def contiguous_to_strided(x: np.ndarray, rounds: int) -> np.ndarray:
-    """Reorder rows from consecutive blocks, one per round, to rows r::rounds of round r."""
+    """Reorder blocks of rows, one per round, so that round r has rows r::rounds."""
     return (
         x.reshape(rounds, len(x) // rounds, *x.shape[1:])
         .swapaxes(0, 1)
