@@ -2,7 +2,7 @@
 
 x is [B,H,W,I] and kernel [3,3,I,O], which `blur` ignores. The first form of each
 operation is ours. XLA derives the gradients of convolutions, except for "own gradients"
-and the plain forms; "shifts" are `upfirdn2d.upfirdn2d`, which defines its own gradients.
+and the plain forms; "shifts" are `upfirdn2d.upfirdn2d`, which has its own gradients.
 """
 
 from collections.abc import Callable
