@@ -44,7 +44,7 @@ help:
 	@echo '                    ARGS="--config.data.path=/data/ffhq" EXTRAS=dev,gpu'
 	@echo 'make test         run the tests'
 	@echo 'make test-slow    run the slow tests'
-	@echo 'make test-aot     run the tests that compile programs ahead of time
+	@echo 'make test-aot     run the tests that compile programs ahead of time'
 	@echo 'make soak         kill and restart training runs for minutes'
 	@echo 'make mutations    check that the tests detect wrong changes to the mathematics'
 	@echo 'make lint         check the code and the shell scripts'
