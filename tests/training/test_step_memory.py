@@ -109,7 +109,7 @@ def experiment(
     "family", ["stylegan2", pytest.param("stylegan1", marks=pytest.mark.slow)]
 )
 def test_state_is_updated_in_place(family):
-    """With few activations, an update without donation exceeds the bound."""
+    """An update with few activations exceeds the bound without donation."""
     updates = Updates(experiment(family, 8, channels=8, batch=2, width=256))
     arguments, activations = updates.required_bytes("d_main")
     bound = BOUND * (arguments + activations)
@@ -131,7 +131,7 @@ def test_state_is_updated_in_place(family):
     ],
 )
 def test_activations_are_stored_once(family, phase):
-    """With large activations, a second copy of them exceeds the bound."""
+    """A second copy of large activations exceeds the bound."""
     updates = Updates(experiment(family, 16, channels=128, batch=8, width=16))
     arguments, activations = updates.required_bytes(phase)
     assert activations > 0.9 * arguments
