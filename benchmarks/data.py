@@ -47,6 +47,7 @@ _SECONDS = flags.DEFINE_float(
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Measurements to take.", lower_bound=1)
 _JSON = flags.DEFINE_string("json", None, "File to write the results to.")
 
+KINDS = ("PNG", "JPEG")
 PIXELS = 2**24  # of all images of a resolution: 16 of 1024x1024
 NOISE = 2.0  # standard deviation on the scale of 0 to 255
 QUALITY = 95
@@ -98,19 +99,11 @@ def table(figures: dict[str, Any]) -> str:
 def _measure_resolution(
     images: str, resolution: int, folder: Path, seconds: float, rounds: int
 ) -> list[dict[str, Any]]:
-    originals = {"PNG": folder / "png", "JPEG": folder / "jpeg"}
-    encoded = {kind: [] for kind in originals}
-    for number, pixels in enumerate(_enlarged(images, resolution)):
-        for kind, root in originals.items():
-            root.mkdir(exist_ok=True)
-            file = io.BytesIO()
-            Image.fromarray(pixels).save(file, kind, quality=QUALITY)
-            encoded[kind].append(file.getvalue())
-            (root / f"{number:05d}.{kind.lower()}").write_bytes(file.getvalue())
     samples: dict[str, Callable[[], float]] = {}
+    encoded = _write_folders(images, resolution, folder)
     small = resolution > SMALL
-    for kind, root in originals.items():
-        prepared = folder / f"prepared-{kind}"
+    for kind in KINDS:
+        root, prepared = folder / kind, folder / f"prepared-{kind}"
         options = PrepareOptions(prepared, multires=True, workers=os.cpu_count())
         raw = formats.open_raw_dataset(str(root))
         preparation.prepare(raw, options, lambda *_: None)
@@ -140,9 +133,25 @@ def _measure_resolution(
             "small": rates.get(f"{name} small"),
             "bytes_of_an_image": statistics.mean(map(len, encoded[kind])),
         }
-        for kind in originals
+        for kind in KINDS
         for name in (f"{kind} folder", f"{kind} multires")
     ]
+
+
+def _write_folders(
+    images: str, resolution: int, folder: Path
+) -> dict[str, list[bytes]]:
+    """Write a folder of each kind; return the contents of its files."""
+    encoded = {kind: [] for kind in KINDS}
+    for number, pixels in enumerate(_enlarged(images, resolution)):
+        for kind, files in encoded.items():
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(file, kind, quality=QUALITY)
+            files.append(file.getvalue())
+            path = folder / kind / f"{number:05d}.{kind.lower()}"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(file.getvalue())
+    return encoded
 
 
 def _enlarged(images: str, resolution: int) -> Iterator[np.ndarray]:

@@ -1,8 +1,10 @@
 """Sphinx configuration; `make docs` builds the site into docs/_build/html."""
 
 import dataclasses
+import inspect
 import os
 import re
+import shutil
 import sys
 import typing
 from pathlib import Path
@@ -40,29 +42,42 @@ autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_default_options = {"ignore-module-all": True}
 autodoc_typehints = "signature"
+smartquotes = False  # it would turn the dashes of flags into others
 default_role = "code"  # docstrings quote code as Markdown does, with one backtick
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 
 GENERATED = ROOT / "docs" / "_generated"
+# Pages of modules that have been moved would remain.
+shutil.rmtree(GENERATED, ignore_errors=True)
 
 
-def escape_markup(app, what, name, obj, options, lines) -> None:
-    """Escape what reStructuredText would take for markup in our docstrings.
+def to_restructured_text(app, what, name, obj, options, lines) -> None:
+    """Convert the plain text of our docstrings, after napoleon has read its sections.
 
-    They contain mathematics such as `a * b` and names such as `*args`, but no emphasis,
-    references or substitutions.
+    Indented blocks are code or formulas. Elsewhere, `a * b`, `*args` and `name_` are
+    meant literally: there is no emphasis, and there are no references.
     """
     del app, what, name, obj, options
-    for i, line in enumerate(lines):
-        parts = re.split(r"(`[^`]*`)", line)
-        parts[::2] = [re.sub(r"([*|]|\w_\b)", _escaped, text) for text in parts[::2]]
-        lines[i] = "".join(parts)
+    out, literal, previous = [], False, ""
+    for line in lines:
+        indented = line.startswith(" ")
+        if literal and line and not indented:
+            literal = False
+            out.append("")
+        # Fields and lists have indented lines that continue them.
+        if indented and line.strip() and not literal and previous:
+            literal = not re.match(r" |:|[-*] |\d+\. |\.\. ", previous)
+            out += ["", "::", ""] if literal else []
+        out.append(line if literal else _escape(line))
+        previous = line if line.strip() else previous
+    lines[:] = out
 
 
-def _escaped(match: re.Match) -> str:
-    text = match[1]
-    return f"{text[0]}\\_" if text.endswith("_") else f"\\{text}"
+def _escape(line: str) -> str:
+    parts = re.split(r"(`[^`]*`)", line)
+    parts[::2] = [re.sub(r"([*|]|(?<=\w)_\b)", r"\\\1", text) for text in parts[::2]]
+    return "".join(parts)
 
 
 def write_settings(app) -> None:
@@ -71,7 +86,7 @@ def write_settings(app) -> None:
     text = []
     for section in dataclasses.fields(config.Experiment):
         values = getattr(config.Experiment(), section.name)
-        text += [f"## `{section.name}`", "", type(values).__doc__, ""]
+        text += [f"## `{section.name}`", "", inspect.getdoc(type(values)), ""]
         text += ["| setting | type | default | |", "|---|---|---|---|"]
         hints = typing.get_type_hints(type(values))
         for field in dataclasses.fields(values):
@@ -86,10 +101,7 @@ def write_settings(app) -> None:
             )
         text.append("")
     GENERATED.mkdir(exist_ok=True)
-    path = GENERATED / "settings.inc"
-    new = "\n".join(text)
-    if not path.exists() or path.read_text() != new:
-        path.write_text(new)
+    (GENERATED / "settings.inc").write_text("\n".join(text))
 
 
 def _type(hint: typing.Any) -> str:
@@ -112,4 +124,4 @@ def _description(field: dataclasses.Field) -> str:
 def setup(app) -> None:
     """Register the hooks."""
     app.connect("builder-inited", write_settings)
-    app.connect("autodoc-process-docstring", escape_markup)
+    app.connect("autodoc-process-docstring", to_restructured_text)

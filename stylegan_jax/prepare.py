@@ -107,17 +107,19 @@ def define_flags() -> None:
         "crop",
         "none",
         images.CROPS,
-        "center: the largest center part; center-wide: NVIDIA's, padded with black to "
-        "a square.",
+        "none: resize the whole image; center: first cut out the largest center of the "
+        "same shape; center-wide: NVIDIA's crop, padded with black to a square.",
     )
-    flags.DEFINE_enum("filter", "lanczos", images.FILTERS, "Filter of the resizing.")
+    flags.DEFINE_enum("filter", "lanczos", images.FILTERS, "Filter for resizing.")
     flags.DEFINE_enum(
         "channels",
         "auto",
         ["auto", "1", "3", "4"],
         "auto: 1 if all images are gray, else 3; alpha is composited on white.",
     )
-    flags.DEFINE_bool("multires", False, "Also store each lower resolution, down to 4.")
+    flags.DEFINE_bool(
+        "multires", False, "Also store every lower resolution, down to 4."
+    )
     flags.DEFINE_enum(
         "labels",
         "auto",
@@ -127,8 +129,13 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "max_images", None, "Use only the first images.", lower_bound=1
     )
-    flags.DEFINE_enum("format", "tfrecord", options.FORMATS, "zip: for NVIDIA's code.")
-    flags.DEFINE_bool("strict", False, "Stop at unusable images, don't skip them.")
+    flags.DEFINE_enum(
+        "format",
+        "tfrecord",
+        options.FORMATS,
+        "tfrecord: for `data.source=prepared`; zip: for NVIDIA's code.",
+    )
+    flags.DEFINE_bool("strict", False, "Stop at the first unusable image.")
     flags.DEFINE_bool("resume", False, "Continue an unfinished run.")
     flags.DEFINE_integer(
         "workers", os.cpu_count(), "Images to process in parallel.", lower_bound=1

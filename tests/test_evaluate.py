@@ -171,12 +171,12 @@ def test_two_sets_of_images(tmp_path):
     assert "ppl_w_end needs a generator, not only its images" in tiny.failure(wrong)
 
 
-def test_plain_sources(tmp_path):
+def test_sources_given_by_a_path(tmp_path):
     folder = write_images(tmp_path / "a", 3, (20, 12))
     assert from_path.first_image_size(str(folder)) == (20, 12)
     source = from_path.open_path(str(folder), (20, 12), "exact")
     assert source.size == (20, 12) and source.num_images == 3
-    with pytest.raises(ValueError, match="it is --size and --fit that say"):
+    with pytest.raises(ValueError, match="here --size and --fit set the size"):
         from_path.open_path(str(folder), (16, 16), "exact")
     with pytest.raises(ValueError, match="must be a folder or a zip of images"):
         from_path.infer_source(str(tmp_path / "nothing"))

@@ -7,7 +7,8 @@ from PIL import Image
 from stylegan_jax import convert, train, workdir
 from stylegan_jax import generate as front_generate
 from stylegan_jax.models import LevelOfDetail
-from stylegan_jax.sampling import images
+from stylegan_jax.sampling.synthesis import synthesize
+from stylegan_jax.sampling.truncation import truncated_styles
 from tests import buckets, goldens, tiny
 from tests.weights import official_pickle
 
@@ -56,7 +57,7 @@ def test_generate(finished, tmp_path):
         assert abs(difference).max() <= 1
 
     trained = workdir.load_generator(finished)
-    ours = images.latents([77], 8)
+    ours = seeds.latents([77], 8)
     np.testing.assert_array_equal(
         ours, np.random.RandomState(77).randn(1, 8).astype("f")
     )
@@ -192,14 +193,14 @@ def test_convert_and_generate(official, tmp_path):
     trained = workdir.load_generator(out)
     assert (trained.lod, trained.classes) == (LevelOfDetail(32), ())
     golden = goldens.arrays("stylegan1/g_32_linear.npz")
-    ws = images.styles(
+    ws = truncated_styles(
         trained.generator,
         trained.variables,
         golden["in/z"],
         truncation_psi=0.7,
         truncation_cutoff=4,
     )
-    drawn = images.synthesize(trained.generator, trained.variables, ws)
+    drawn = synthesize(trained.generator, trained.variables, ws)
     expected = goldens.nhwc(golden["out/trunc_psi0.7_cutoff4"])
     # Ten times the float32 rounding of the official code, as the README suggests.
     goldens.assert_close(drawn, expected, 3e-4)
@@ -229,7 +230,7 @@ def test_convert_checks_the_directory_before_reading_the_file(tmp_path, existing
 
 def test_convert_to_an_unsupported_scheme_creates_no_directory(official):
     message = tiny.failure(start_convert(official, "hdfs://b/run"))
-    assert "hdfs://b/run is of a scheme that is not supported" in message
+    assert "The scheme of hdfs://b/run is not supported" in message
     assert not (tiny.ROOT / "hdfs:").exists()
 
 

@@ -1,4 +1,4 @@
-"""Whole runs on what `prepare` made."""
+"""Training runs on prepared sets and label vectors."""
 
 import gzip
 import json
@@ -13,6 +13,7 @@ from stylegan_jax.data import formats, preparation
 from stylegan_jax.data.preparation.options import PrepareOptions
 from stylegan_jax.data.sources import open_source
 from tests import tiny
+from tests.data.formats import test_parquet
 from tests.data.opened import read
 from tests.data.raw_data import cifar_files, idx, noise, nvidia_folder, pack, png
 from tests.data.sources.test_tfds import tfds_root  # noqa: F401, a fixture
@@ -22,17 +23,17 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 @pytest.mark.slow
 def test_a_growing_run_on_levels_is_that_on_the_originals(tmp_path, tmp_path_factory):
-    """The built-in emoji as a multires folder: the same run, to the last bit."""
+    """A run on the emoji prepared with multires is bit for bit that on the emoji."""
     emoji = open_source(config.Data(resolution=64))
     (tmp_path / "emoji").mkdir()
     for index in range(emoji.num_images):
         image = Image.fromarray(read(emoji, index)[0])
         image.save(tmp_path / "emoji" / f"{index:04d}.bmp")
-    request = PrepareOptions(
+    options = PrepareOptions(
         tmp_path / "set", size=(16, 16), filter="area", multires=True, workers=2
     )
     opened = formats.open_raw_dataset(str(tmp_path / "emoji"))
-    preparation.prepare(opened, request, lambda *_: None)
+    preparation.prepare(opened, options, lambda *_: None)
     settings = {"data.source": "prepared", "data.path": str(tmp_path / "set")}
     with tiny.recorded_batches() as consumed:
         train.train(tiny.experiment(settings), tmp_path / "run")
@@ -70,13 +71,11 @@ def nvidias_zip(root):
 
 
 def parquet_file(root):
-    from tests.data.formats import test_parquet  # needs pyarrow
-
     return test_parquet.write(root / "x.parquet", [png(i) for i in range(12)])
 
 
-# The formats that `prepare` reads, made here, and the `data.source` that trains on them
-# without it.
+# Functions that make a small data set of each format, and the `data.source` that trains
+# on it without preparation.
 SORTED = {f"{'ab'[i % 2]}/{i}.png": png(i, size=(8, 8)) for i in range(12)}
 FORMATS = {
     "folder": (lambda root: pack("folder", root / "x", SORTED), "folder"),
@@ -101,14 +100,12 @@ def test_every_format_is_prepared_and_trained_from(tmp_path, request, kind):
         opened = formats.open_raw_dataset("tfds:tiny", tfds_data_dir=root)
         origin = {"data.tfds_name": "tiny", "data.tfds_data_dir": root}
     else:
-        if kind == "parquet":
-            pytest.importorskip("pyarrow")
         path = make(tmp_path)
         opened = formats.open_raw_dataset(str(path))
         origin = {"data.path": str(path)}
     out = tmp_path / "out"
-    wanted = PrepareOptions(out, size=(8, 8), channels=3, multires=True)
-    info = preparation.prepare(opened, wanted, lambda *_: None)
+    options = PrepareOptions(out, size=(8, 8), channels=3, multires=True)
+    info = preparation.prepare(opened, options, lambda *_: None)
     assert info["num_images"] == len(opened.names) >= 10 and not info["skipped"]
     runs = [{"data.source": "prepared", "data.path": str(out)}]
     if direct:
@@ -155,4 +152,4 @@ def test_label_vectors_train_and_generate(tmp_path, capsys):
     message = tiny.failure(
         tiny.start("stylegan_jax.generate", *arguments, f"--out={out}", "--label=1,2")
     )
-    assert "label (='1,2') must be 3 numbers with commas between" in message
+    assert "label (='1,2') must be 3 numbers separated by commas" in message

@@ -38,7 +38,7 @@ def write_images(folder, names, size=8):
         ),
         (
             {"data.source": "folder"},
-            "`data.path` must name the images when",
+            "`data.path` must name the images if",
         ),
         (
             {"data.source": "folder", "data.path": "/nowhere"},

@@ -186,7 +186,7 @@ class Source:
     def label_summary(self) -> str:
         """Return one line with the rarest and the most frequent label."""
         counted = self._num_counted
-        sample = "" if counted == self.num_images else f" of {counted:,} looked at"
+        sample = "" if counted == self.num_images else f" in a sample of {counted:,}"
         order = sorted(range(self.label_size), key=self.label_totals.__getitem__)
         (least, rarest), (most, commonest) = (
             (self.label_totals[i], self.classes[i]) for i in (order[0], order[-1])

@@ -212,5 +212,5 @@ def _check_resolution(source: Source, resolution: int) -> None:
     if not usable or any(side % factor for side in source.size):
         raise ValueError(
             f"`resolution` (={resolution}) must be the {source.resolution} of "
-            f"{source.name} or half of it, a quarter, an eighth..."
+            f"{source.name}, or that divided by a power of two"
         )

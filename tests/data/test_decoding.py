@@ -17,7 +17,7 @@ from tests.data.raw_data import encoded, noise
 TRANSFORMS = "stylegan2_and_3/I6_dataset_transforms"
 
 
-def test_transforms_are_nvidias():
+def test_crops_are_those_of_nvidia():
     cases = json.loads(goldens.path(f"{TRANSFORMS}.json").read_text())["cases"]
     arrays = goldens.arrays(f"{TRANSFORMS}.npz")
     for case in cases:
@@ -36,7 +36,7 @@ def test_transforms_are_nvidias():
         np.testing.assert_array_equal(result, arrays[f"out/{case['id']}"], str(case))
 
 
-def test_levels_are_nvidias():
+def test_levels_are_those_of_nvidia():
     arrays = goldens.arrays("stylegan1/dataset_pyramid.npz")
     for index, image in enumerate(goldens.nhwc(arrays["in/images_uint8"])):
         for level in images.pyramid(image, 3):
@@ -51,7 +51,7 @@ def test_levels_are_what_training_averages():
         np.testing.assert_array_equal(level, averaged)
 
 
-def test_area_is_the_mean_over_whole_and_broken_pixels():
+def test_area_is_the_mean_over_whole_and_partial_pixels():
     image = noise(12, 12, 3)
     small = images.fit_pil(Image.fromarray(image), (4, 4), "none", "area")
     mean = image.reshape(4, 3, 4, 3, 3).mean((1, 3))
@@ -61,7 +61,7 @@ def test_area_is_the_mean_over_whole_and_broken_pixels():
     np.testing.assert_array_equal(small, [[60, 20]])
 
 
-def test_center_has_the_ratio_of_the_result():
+def test_center_crop_has_the_ratio_of_the_result():
     pixels = np.zeros([40, 80, 3], np.uint8)
     pixels[:, 10:70] = 200
     image = images.fit_pil(Image.fromarray(pixels), (20, 30), "center", "box")
@@ -78,13 +78,13 @@ def test_channels_are_those_of_training(mode, channels):
     ours = np.asarray(images.to_channels_pil(decoding.decode_pil(content), channels))
     theirs = images.to_channels(decoding.decode(tf.constant(content)), channels)
     difference = ours.reshape(9, 7, channels).astype(int) - theirs.numpy()
-    assert abs(difference).max() <= 1  # one may round a tie of float32 up
+    assert abs(difference).max() <= 1  # ties of float32 may be rounded differently
 
 
 def test_orientation_is_applied():
     pixels = noise(8, 16, 3)
     exif = Image.Exif()
-    exif[ORIENTATION] = 6  # to be turned clockwise
+    exif[ORIENTATION] = 6  # to be rotated clockwise
     content = encoded(Image.fromarray(pixels), exif=exif)
     header = decoding.read_header(content)
     assert (header.height, header.width) == (16, 8)
@@ -109,7 +109,7 @@ def test_all_orientations_are_pillows(kind, orientation):
     header = decoding.read_header(content)
     assert (header.height, header.width) == expected.shape[:2]
     if kind == "TIFF":
-        return  # training takes none
+        return  # training reads no TIFFs
     turned = orientation in range(2, 9)
     refused = isinstance(decoding.size_or_problem(content, as_stored=True), str)
     assert refused == turned and decoding.size_or_problem(content) == (8, 16)
@@ -151,7 +151,7 @@ def test_other_color_modes_and_transparency():
         decoding.decode_pil(encoded(Image.new("F", (4, 4)), "TIFF"))
 
 
-def test_animations_give_their_first_image():
+def test_animations_give_their_first_frame():
     frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert decoding.read_header(content).animated

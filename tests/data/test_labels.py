@@ -65,7 +65,7 @@ def test_vectors_are_part_of_the_fingerprint(sources, tmp_path):
     assert info["fingerprint"] != old
 
 
-def test_nvidias_vectors_are_nvidias(tmp_path):
+def test_vectors_are_those_of_nvidias_reader(tmp_path):
     reader = json.loads(
         goldens.path("stylegan2_and_3/I8_dataset_reader.json").read_text()
     )
@@ -92,7 +92,8 @@ def test_one_hot_vectors_are_classes():
     one_hot = labels.from_vectors(np.float32([[0, 1], [1, 0], [0, 1]]))
     assert not one_hot.are_vectors and one_hot.values.tolist() == [1, 0, 1]
     assert one_hot.counts().totals == (1, 2)
-    for table in ([[0, 1, 0]], [[1, 1]], [[0, 0]], [[0, 2]]):  # unused last; no class
+    # The last class unused, or rows that are not one-hot.
+    for table in ([[0, 1, 0]], [[1, 1]], [[0, 0]], [[0, 2]]):
         found = labels.from_vectors(np.float32(table))
         assert found.are_vectors and found.values.tolist() == table
 

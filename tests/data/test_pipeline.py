@@ -63,7 +63,7 @@ def test_seeds_give_different_orders():
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-def test_the_order_is_that_of_tensorflow_image_by_image(seed):
+def test_the_order_is_that_of_index_shuffle(seed):
     """Runs that began with TensorFlow's function resume in the same order."""
     tf = tensorflow()
     hashed = int(np.random.SeedSequence(seed).generate_state(1)[0]) & 0x7FFFFFFF
@@ -167,7 +167,7 @@ def test_builtin_images_arrive():
         ({"process_index": 1}, "`process_index` (=1) must be in [0, 1)"),
         ({"start_images": -1}, "`start_images` (=-1) must not be negative"),
         ({"seed": -1}, "`seed` (=-1) must not be negative"),
-        ({"resolution": 8}, "`resolution` (=8) must be the 4 of arrays or half of it"),
+        ({"resolution": 8}, "`resolution` (=8) must be the 4 of arrays, or that"),
         ({"resolution": 3}, "`resolution` (=3) must be the 4"),
         ({"resolution": 0}, "`resolution` (=0) must be the 4"),
     ],

@@ -78,7 +78,7 @@ class Split:
             return labels.unlabeled(missing)
         if missing:
             raise ValueError(
-                f"{missing} of the {len(numbers)} images looked at in {self.name} have "
+                f"{missing} of the {len(numbers)} images checked in {self.name} have "
                 f"no class (their label is {NO_CLASS}), the others have one; choose a "
                 "`data.tfds_split` in which all images have a class, or none has"
             )

@@ -155,7 +155,7 @@ def _survey(
             continue
         finally:
             if index % 100 == 0:
-                progress("looked at", index, count)
+                progress("inspected", index, count)
         sizes[header.height, header.width] += 1
         all_gray &= header.gray
     if needs_headers and not sizes:

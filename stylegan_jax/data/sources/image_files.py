@@ -100,7 +100,7 @@ def check_headers(
         if problem:
             unfit.append(f"{root}/{name} {problem}")
             unfit_sizes.append(header)
-    counted = f"of the {len(sample)} images looked at in `data.path` (={data.path!r})"
+    counted = f"of the {len(sample)} images checked in `data.path` (={data.path!r})"
     if damaged:
         raise ValueError(
             f"{len(damaged)} {counted} can't be used as they are; remove or replace "

@@ -1,4 +1,4 @@
-"""Data sets in the formats of their authors; small ones, made here."""
+"""CIFAR-10, MNIST and NVIDIA's TFRecords in their original formats, made here."""
 
 import gzip
 import pickle
@@ -57,7 +57,7 @@ def test_cifar(tmp_path, kind):
     assert sorted(opened.levels) == [4, 8, 16]
 
 
-def test_cifar_pickles_run_nothing(tmp_path):
+def test_cifar_pickles_cannot_run_code(tmp_path):
     class Evil:
         def __reduce__(self):
             return print, ("this ran",)
@@ -71,7 +71,7 @@ def test_cifar_pickles_run_nothing(tmp_path):
     )
 
 
-def test_cifar_damage_is_told(tmp_path):
+def test_cifar_damage_is_reported(tmp_path):
     for number, (name, content) in enumerate(
         {
             "py/data_batch_2": pickle.dumps({"data": np.zeros(3), "labels": [0]}),
@@ -89,7 +89,7 @@ def test_cifar_damage_is_told(tmp_path):
     assert "data_batch_5' not found" in message
 
 
-def test_other_tars_are_no_cifar(tmp_path):
+def test_other_tars_are_not_cifar(tmp_path):
     (tmp_path / "bad.tar").write_bytes(b"hello")
     assert cifar.open_cifar(tmp_path / "bad.tar") is None
     with tarfile.open(tmp_path / "empty.tar", "w"):
@@ -116,7 +116,7 @@ def test_mnist(tmp_path, side, suffix):
     check_trains(tmp_path / "out", padded[..., None], labels, side, channels=1)
 
 
-def test_mnist_damage_is_told(tmp_path):
+def test_mnist_damage_is_reported(tmp_path):
     path = tmp_path / "x-images-idx3-ubyte.gz"
     good = idx(noise(5, 28, 28))
     for content, reason in {
@@ -139,7 +139,7 @@ def test_mnist_damage_is_told(tmp_path):
 # NVIDIA's TFRecords
 
 
-def test_nvidias_tfrecords_and_back_to_their_levels(tmp_path):
+def test_nvidias_tfrecords_are_prepared_with_their_levels(tmp_path):
     arrays = goldens.arrays("stylegan1/dataset_pyramid.npz")
     levels = [arrays[f"out/level_{side}x{side}"] for side in (4, 8, 16, 32)]
     nvidia_folder(tmp_path / "in", levels, labels=[[0, 1, 0], [0, 0, 1]])
@@ -180,7 +180,7 @@ def test_other_records_and_labels_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("length", [0, 1, 1000, 100_003])
-def test_checksum_is_tensorflows(tmp_path, length):
+def test_checksums_are_those_of_tensorflow(tmp_path, length):
     payload = noise(length).tobytes()
     with tfrecord.Writer(tmp_path / "x") as writer:
         writer.write(payload)

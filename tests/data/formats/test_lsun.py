@@ -1,8 +1,8 @@
 """LSUN's format. `lsun.mdb.gz` was written by LMDB 0.9.36 (py-lmdb 3.0.0).
 
-Two transactions: 41 pairs were put in, one of them with a value of 4,880 bytes, and the
-first was deleted. Values are WebP images of 16x16. The digest is of all keys and values
-in order, as that library gave them.
+It had two transactions: 41 pairs were added, one of them with a value of 4,880 bytes,
+and the first was deleted. The values are WebP images of 16x16. The digest covers all
+keys and values in order, as that library returned them.
 """
 
 import gzip
@@ -74,7 +74,7 @@ def test_damage_is_reported(path):
 @pytest.mark.parametrize("page", [2**20, 2**60, 2**63, 2**64 - 2])
 def test_a_damaged_pointer_is_reported(path, page):
     content = bytearray(path.read_bytes())
-    for meta in (0, 4096):  # where the page of the root is named
+    for meta in (0, 4096):  # where the number of the root page is
         struct.pack_into("<Q", content, meta + 128, page)
     path.write_bytes(content)
     message = failure(path)
@@ -85,12 +85,12 @@ def test_a_damaged_page_is_reported(path):
     content = path.read_bytes()
     (root,) = struct.unpack_from("<Q", content, 128)
     damaged = bytearray(content)
-    struct.pack_into("<H", damaged, root * 4096 + 12, 2)  # where its nodes' list ends
+    struct.pack_into("<H", damaged, root * 4096 + 12, 2)  # the end of its list of nodes
     path.write_bytes(damaged)
     assert f"its page {root} is damaged" in failure(path)
 
 
-def test_no_damage_hangs_or_crashes(path):
+def test_random_damage_neither_hangs_nor_crashes(path):
     whole, rng = path.read_bytes(), random.Random(0)
     for _ in range(300):
         path.write_bytes(mutated(whole, rng))

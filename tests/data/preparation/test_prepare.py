@@ -89,7 +89,7 @@ def test_a_dataset_json_is_found_beside_the_images(tmp_path, kind):
     assert info["classes"] == ("0", "1", "2") and info["label_totals"] == [4, 3, 3]
 
 
-def test_fingerprint_is_of_the_content_not_the_order(tmp_path):
+def test_fingerprint_depends_on_the_content_not_the_order(tmp_path):
     one = pack("folder", tmp_path / "one", {"1.png": png(1), "2.png": png(2)})
     two = pack("zip", tmp_path / "two", {"x.png": png(2), "y.bmp": png(1, kind="BMP")})
     other = pack("folder", tmp_path / "other", {"1.png": png(1), "2.png": png(3)})
@@ -192,7 +192,7 @@ def test_nvidias_zip_is_read_and_written(tmp_path, small_shards):
     assert not (tmp_path / "out.zip.partial").exists()
 
 
-def test_geometry_counts_as_training_does():
+def test_output_sizes_are_those_of_training():
     assert output_size((512, 1024)).base_size == (4, 8)
     assert output_size((384, 512)).base_size == (3, 4)
     assert output_size((384, 512)).resolution == 512

@@ -49,14 +49,14 @@ for run in runs:
     preparation.prepare(formats.open_raw_dataset(source), options, lambda *_: None)
     break
 """
-# Formats, and at which call that writes or renames a record or file the run is killed:
-# in the first shard, in the second, and when the zip is about to get its name.
+# Format, and the number of the write or rename at which the run is killed: in the first
+# shard, in the second, and when the zip is about to be renamed.
 KILLS = [("tfrecord", 3), ("tfrecord", 10), ("zip", 14)]
 
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
-    """A zip, and the folders of killed runs on it, in the order of `KILLS`."""
+    """Zip of images, and a folder for each killed run of `KILLS`."""
     root = tmp_path_factory.mktemp("killed")
     source = pack("zip", root / "raw", FILES)
     runs = [f"{root / str(i)}/out,{kind},{at}" for i, (kind, at) in enumerate(KILLS)]
@@ -151,7 +151,7 @@ def test_a_zip_is_synced_before_it_is_renamed(tmp_path, monkeypatch):
     assert synced[-1] == ((tmp_path / "out.zip").stat().st_ino, False)
 
 
-def test_full_disk_names_the_file_and_the_remedy():
+def test_a_full_disk_names_the_file():
     with (
         pytest.raises(OSError, match="/dev/full.*can't be written"),
         tfrecord.Writer(FullDisk()) as writer,
@@ -160,7 +160,7 @@ def test_full_disk_names_the_file_and_the_remedy():
 
 
 class FullDisk:
-    """A path whose temporary file has no room."""
+    """Path whose temporary file lies on a full disk."""
 
     name = "x"
 

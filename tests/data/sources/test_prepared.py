@@ -76,7 +76,7 @@ def test_smaller_networks_read_their_level(shared_folder):
         np.testing.assert_array_equal(read(half, index)[0], read(full, index)[0])
 
 
-def test_other_channels_are_made_of_the_full_images(shared_folder):
+def test_other_channels_are_made_from_the_full_images(shared_folder):
     source = open_source(
         data("prepared", shared_folder.with_name("multires"), channels=1)
     )
@@ -110,7 +110,7 @@ def test_prepared_folders_that_do_not_fit(folder, tmp_path):
 
 
 @pytest.mark.parametrize("as_folder", [False, True])
-def test_nvidias_zip_gives_nvidias_images_and_labels(tmp_path, as_folder):
+def test_nvidias_zip_has_the_images_and_labels_of_nvidias_reader(tmp_path, as_folder):
     path = goldens.path("stylegan2_and_3/I7_tiny_dataset.zip")
     if as_folder:
         with zipfile.ZipFile(path) as archive:
@@ -154,7 +154,7 @@ def test_zip_problems_are_named(tmp_path):
     assert "must be a zip of images; for a folder of images use" in message
     bad = pack("zip", tmp_path / "bad", {"a.png": b"hello", "../b.png": png(1)})
     message = open_failure(data("zip", bad))
-    assert "2 of the 2 images looked at" in message
+    assert "2 of the 2 images checked" in message
     assert f"{bad}/a.png is not an image" in message
     assert f"{bad}/../b.png has a name that leads out of the archive" in message
     small = pack("zip", tmp_path / "small", {"a.png": png(1, size=(20, 20))})
@@ -164,8 +164,8 @@ def test_zip_problems_are_named(tmp_path):
     assert "`data.path` (=" in open_failure(data("zip", none))
 
 
-def test_damage_in_a_zip_is_named_when_met(tmp_path):
-    # Large enough not to be in the buffer of the open file.
+def test_damage_in_a_zip_is_named_when_it_is_read(tmp_path):
+    # Too large for the buffer of the open file.
     files = {name: png(size=(128, 128)) for name in ("a.png", "b.png")}
     path = pack("zip", tmp_path / "raw", files)
     source = open_source(data("zip", path))

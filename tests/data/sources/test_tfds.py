@@ -148,7 +148,7 @@ def test_tfds_splits_without_labels(tfds_root, tmp_path):
 
 def test_tfds_splits_with_some_labels_are_refused(tfds_root, monkeypatch):
     data = tiny(tfds_root, "tfrecord", tfds_split="test+blank")
-    reason = "3 of the 6 images looked at in tfds tiny/1.0.0 test.blank have no class"
+    reason = "3 of the 6 images checked in tfds tiny/1.0.0 test.blank have no class"
     with pytest.raises(ValueError, match=reason):
         open_source(data)
     with pytest.raises(ValueError, match=f"`--source` .=tfds:tiny. can't .*{reason}"):

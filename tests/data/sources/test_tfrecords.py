@@ -59,7 +59,7 @@ def test_smaller_networks_read_smaller_files(tmp_path, golden):
     del golden[16]
     nvidia_folder(tmp_path / "in", golden.values())
     half = open_source(data("tfrecords", tmp_path / "in", resolution=16))
-    assert sorted(half.levels) == [4, 8]  # of 16 there is no file: made of 32
+    assert sorted(half.levels) == [4, 8]  # no file of 16: it is averaged from 32
     mean = goldens.nhwc(golden[32]).reshape(2, 16, 2, 16, 2, 3).mean((2, 4))
     np.testing.assert_array_equal(read(half, 1)[0], np.rint(mean)[1])
     small = open_source(data("tfrecords", tmp_path / "in", resolution=8))
@@ -79,7 +79,7 @@ def test_fingerprint_is_of_the_content(tmp_path, golden):
     for side in SIDES:  # other images of the same sizes
         changed = [255 - a if s == side else a for s, a in golden.items()]
         assert fingerprint(f"other{side}", changed, resolution=8) != first
-    # One image among many that no piece of the file falls on.
+    # A single image among many that is in none of the pieces of the file.
     many = noise(600, 1, 8, 8)
     found = {fingerprint("many", [many], resolution=8)}
     for index in (0, 1, 299, 300):
@@ -89,7 +89,7 @@ def test_fingerprint_is_of_the_content(tmp_path, golden):
     assert len(found) == 5
 
 
-def test_other_channels_are_made_of_the_full_images(tmp_path, golden):
+def test_other_channels_are_made_from_the_full_images(tmp_path, golden):
     nvidia_folder(tmp_path / "in", golden.values())
     source = open_source(data("tfrecords", tmp_path / "in", resolution=32, channels=1))
     assert not source.levels and read(source)[0].shape == (32, 32, 1)
