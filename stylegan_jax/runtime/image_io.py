@@ -70,11 +70,11 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(scaled, 0, 255).astype(np.uint8)
 
 
-def rgb_on_white(image: np.ndarray) -> np.ndarray:
-    """[H,W,C] uint8 in RGB as TensorBoard shows it; transparency over white."""
-    if image.shape[2] == 1:
-        return np.repeat(image, 3, axis=2)
-    if image.shape[2] == 4:
-        alpha = image[:, :, 3:].astype(np.float32) / 255
-        return np.rint(image[:, :, :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    return image
+def rgb_on_white(images: np.ndarray) -> np.ndarray:
+    """Convert [...,H,W,C] uint8, C of 1, 3 or 4, to RGB, composited over white."""
+    if images.shape[-1] == 1:
+        return np.repeat(images, 3, axis=-1)
+    if images.shape[-1] == 4:
+        alpha = images[..., 3:].astype(np.float32) / 255
+        return np.rint(images[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return images

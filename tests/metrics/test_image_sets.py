@@ -1,12 +1,12 @@
-"""Sets of images: a generator's are those of its seeds, reals may be mirrored."""
+"""Image sets: a generator's follow from its seeds, reals may be mirrored."""
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.metrics.collected import on_white
 from stylegan_jax.metrics.generated_images import (
     GeneratedImages,
     Subject,
@@ -17,7 +17,7 @@ from stylegan_jax.metrics.path_length import Path, step_images
 from stylegan_jax.models import LevelOfDetail, stylegan1, stylegan2
 from stylegan_jax.runtime import image_io
 from tests.metrics import stand_ins
-from tests.metrics.two_sets import all_images
+from tests.metrics.stand_ins import all_images
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -28,7 +28,8 @@ def test_a_generators_images_are_those_of_its_seeds(devices):
     images, labels = all_images(few, 20)
     assert images.shape == (20, 16, 16, 3) and labels.shape == (20, 0)
     z = np.random.RandomState(5).randn(20, subject.generator.z_dim).astype(np.float32)
-    direct = subject.generator.apply(subject.variables, z, truncation_psi=0.7)
+    apply = jax.jit(subject.generator.apply, static_argnames="truncation_psi")
+    direct = apply(subject.variables, z, truncation_psi=0.7)
     expected = image_io.to_uint8(np.asarray(direct)).astype(int)
     assert np.max(np.abs(expected - images)) <= 1
     # A stage before the last: enlarged.
@@ -72,9 +73,8 @@ def test_half_of_the_reals_are_mirrored_if_asked_for(devices, emoji):
     assert all(np.logical_xor(turned, kept))
     assert 30 < sum(turned) < 66
     # Which ones does not depend on how many come at once.
-    others = np.concatenate(
-        [on_white(x) for (x, _), _ in zip(mirrored.batches(24), range(4), strict=False)]
-    )
+    others = [x for (x, _), _ in zip(mirrored.batches(24), range(4), strict=False)]
+    others = image_io.rgb_on_white(np.concatenate(others))
     np.testing.assert_array_equal(others, flipped)
     other_seed = dataclasses.replace(mirrored, seed=8)
     assert not np.array_equal(all_images(other_seed, 96)[0], flipped)

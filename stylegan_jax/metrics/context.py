@@ -1,0 +1,185 @@
+"""The specification of an evaluation, and the context that it runs in."""
+
+import dataclasses
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stylegan_jax.metrics.generated_images import GeneratedImages
+from stylegan_jax.metrics.image_sets import ImageSet, RealImages
+from stylegan_jax.metrics.metric import Metric, SetMetric
+from stylegan_jax.metrics.networks import detectors, lpips
+from stylegan_jax.metrics.networks.detector import Batches
+from stylegan_jax.metrics.real_cache import RealCache
+from stylegan_jax.metrics.statistics import Networks
+from stylegan_jax.runtime import environment
+from stylegan_jax.runtime.parallel import Parallel
+
+CACHE = "~/.cache/stylegan_jax/metrics"
+ShowProgress = Callable[[str, int, int], None]  # description, done, total
+# Images [b,H,W,3] uint8 -> logits [b,A] of binary attributes.
+Classifier = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalSpec:
+    """The metrics to evaluate, and the images to evaluate them on.
+
+    Attributes:
+      metrics: name -> metric.
+      reals: the real images, or None.
+      generated: the images that are compared with them.
+      images: number of generated images per metric; None for each metric's default.
+      seed: seed of everything that is drawn.
+      checkpoint: number, step and kimg of a run's checkpoint, as in `MetricResult`.
+    """
+
+    metrics: dict[str, Metric]
+    reals: RealImages | None
+    generated: ImageSet
+    images: int | None
+    seed: int
+    checkpoint: dict[str, Any]
+
+    def counts(self, metric: Metric) -> tuple[int, int]:
+        """Return how many real and how many generated images a metric uses."""
+        generated = self.images or metric.images
+        if self.generated.count is not None:
+            generated = min(generated, self.generated.count)
+        if not isinstance(metric, SetMetric) or self.reals is None or not metric.reals:
+            return 0, generated
+        if metric.all_reals:
+            return self.reals.count, generated
+        reals = min(generated, self.reals.count)
+        return reals, reals if metric.equal_counts else generated
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalContext:
+    """The devices, networks and settings that an evaluation runs with.
+
+    Attributes:
+      devices: the devices of all processes; every process takes part.
+      networks: the networks that metrics look through.
+      attributes: a classifier of attributes, for linear separability, or None.
+      cache: cache of the statistics of real images, or None.
+      batch_size: global batch size.
+      show_progress: receives (description, done, total).
+    """
+
+    devices: Parallel
+    networks: Networks
+    attributes: Classifier | None
+    cache: RealCache | None
+    batch_size: int
+    show_progress: ShowProgress
+
+    def __post_init__(self):
+        """Raise ValueError unless batches split into pairs on every device."""
+        self.devices.check_batch("batch_size", self.batch_size, 2)
+
+
+def open_context(
+    metrics: dict[str, Metric],
+    devices: Parallel,
+    *,
+    features: str,
+    detector: str | None,
+    vgg16: str | None,
+    attributes: str | None,
+    cache: str | None,
+    batch_size: int,
+    show_progress: ShowProgress,
+    on_warning: Callable[[str], None],
+) -> EvalContext:
+    """Load everything that these metrics need.
+
+    Args:
+      metrics: name -> metric.
+      devices: the devices of all processes.
+      features: name of the detector, one of `detectors.KINDS`.
+      detector: path to its weights; None to search the cache, else download.
+      vgg16: path to VGG16's weights, for LPIPS; None likewise.
+      attributes: "package.module:function", a classifier for linear separability.
+      cache: directory of the cache of real images; None for no cache.
+      batch_size: global batch size.
+      show_progress: see `EvalContext`.
+      on_warning: receives warnings about the cache.
+
+    Raises:
+      ValueError: there is no such detector or classifier, or the batch does not divide
+        over the devices.
+      OSError: weights cannot be found or downloaded.
+    """
+    needed = {metric.network for metric in metrics.values()}
+    share = batch_size // devices.process_count
+    networks = Networks(
+        detector=detectors.load(features, detector, batch_size=share)
+        if "detector" in needed
+        else None,
+        lpips=Lpips(vgg16, share) if "lpips" in needed else None,
+    )
+    return EvalContext(
+        devices,
+        networks,
+        attributes=_load_classifier(attributes),
+        cache=cache and RealCache(Path(cache).expanduser(), on_warning),
+        batch_size=batch_size,
+        show_progress=show_progress,
+    )
+
+
+class Lpips:
+    """LPIPS of float images, on the devices of this process; a `PerceptualDistance`."""
+
+    name = "lpips"
+
+    def __init__(self, vgg16: str | os.PathLike | None, batch_size: int):
+        """Load the weights, those of VGG16 from a path or as `open_context` says."""
+        network = detectors.Perceptual(vgg16, batch_size=batch_size)
+        self.digest = network.digest
+        self._run = Batches(lpips.distance, network.variables, batch_size)
+
+    def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """See `PerceptualDistance`."""
+        return self._run(a, b)
+
+
+def _load_classifier(name: str | None) -> Classifier | None:
+    if name is None:
+        return None
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"`--attributes` (={name!r}) must be package.module:function, a function "
+            f"from images [B,h,w,3] uint8 to logits [B,A]: {error}"
+        ) from error
+
+
+def agreement_facts(spec: EvalSpec, context: EvalContext) -> dict[str, str]:
+    """Return what all processes of an evaluation must agree on, by name."""
+    sets = {"reals": spec.reals, "generated": spec.generated}
+    facts = {
+        **environment.versions(),
+        "metrics": ", ".join(spec.metrics),
+        "images": spec.images,
+        "seed": spec.seed,
+        "batch_size": context.batch_size,
+        "mirrored reals": spec.reals and spec.reals.mirror,
+    }
+    for kind, images in sets.items():
+        facts[f"fingerprint of {kind}"] = images and images.fingerprint
+        if isinstance(images, GeneratedImages):
+            psi = f"{images.truncation_psi:g}, {images.noise}"
+            facts[f"truncation and noise of {kind}"] = psi
+    for name, value in spec.checkpoint.items():
+        facts[f"checkpoint: {name}"] = value
+    for name, network in vars(context.networks).items():
+        facts[f"weights of {name}"] = getattr(network, "digest", None)
+    return {name: str(value) for name, value in facts.items()}

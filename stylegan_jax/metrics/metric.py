@@ -1,0 +1,87 @@
+"""The types of the registry's entries: everything the package knows about a metric."""
+
+import dataclasses
+from collections.abc import Callable
+
+from stylegan_jax.metrics.results import MetricValue
+from stylegan_jax.metrics.statistics import Statistic, Statistics
+
+CheckSize = Callable[[int, int], object]  # (height, width); raises ValueError
+# One value per name in `Metric.numbers`.
+MeasureSets = Callable[[Statistics | None, Statistics], list[MetricValue]]
+MeasureGenerator = Callable[..., list[MetricValue]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Metric:
+    """What the metrics of image sets and those of generators have in common.
+
+    Attributes:
+      name: name by which users ask for it.
+      help: one line of explanation.
+      images: number of generated images, unless the user chooses another.
+      numbers: names of the numbers it returns; its own name by default.
+      higher_is_better: True if larger numbers are better.
+      min_pixels: smallest shorter side of the images.
+      check_size: raises ValueError for a (height, width) that it cannot measure.
+    """
+
+    name: str
+    help: str
+    images: int
+    numbers: tuple[str, ...] = ()
+    higher_is_better: bool = False
+    min_pixels: int = 1
+    check_size: CheckSize | None = None
+
+    def __post_init__(self):
+        """Use the metric's name for its only number."""
+        object.__setattr__(self, "numbers", self.numbers or (self.name,))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SetMetric(Metric):
+    """A metric of a set of images, usually compared with a set of real images.
+
+    Attributes:
+      measure: (statistics of the reals or None, of the generated images) -> values.
+      reals: statistics of the real images; empty if it looks at none.
+      generated: statistics of the generated images.
+      needs_reals: False if `reals` are only for comparison.
+      all_reals: True to use every real image instead of as many as are generated.
+      equal_counts: True if both sets must have the same number of images.
+      per_class: True if it compares class by class.
+      min_images: smallest number of images of each set, and of each class if
+        `per_class`.
+    """
+
+    measure: MeasureSets
+    reals: tuple[Statistic, ...] = ()
+    generated: tuple[Statistic, ...]
+    needs_reals: bool = True
+    all_reals: bool = False
+    equal_counts: bool = False
+    per_class: bool = False
+    min_images: int = 2
+
+    @property
+    def network(self) -> str | None:
+        """The field of `Networks` that its statistics look through, or None."""
+        return next((s.network for s in self.generated if s.network), None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GeneratorMetric(Metric):
+    """A metric that asks a generator for more than images.
+
+    Attributes:
+      measure: (EvalSpec, EvalContext, number of images, name) -> values.
+      network: the field of `Networks` that it looks through, or None.
+      truncates: False if it ignores truncation and the noise mode.
+      needs_classifier: True if it needs a classifier of attributes.
+    """
+
+    measure: MeasureGenerator
+    network: str | None = None
+    truncates: bool = True
+    needs_classifier: bool = False
