@@ -17,16 +17,13 @@ from etils import epath
 
 from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
+from stylegan_jax.config import Evaluation, image_size
 from stylegan_jax.data import sources
 from stylegan_jax.data.interface import Source
 from stylegan_jax.data.sources import plain
 from stylegan_jax.metrics import context, evaluation, registry, results, validation
 from stylegan_jax.metrics.context import EvalSpec
-from stylegan_jax.metrics.generated_images import (
-    GeneratedImages,
-    Subject,
-    class_weights,
-)
+from stylegan_jax.metrics.generated_images import GeneratedImages, class_weights
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.metric import Metric
 from stylegan_jax.metrics.networks.detectors import KINDS
@@ -64,14 +61,16 @@ def main(argv: list[str]) -> None:
     eval_context = context.open_context(
         metrics,
         devices,
-        features=FLAGS.features,
-        detector=FLAGS.detector,
-        vgg16=FLAGS.vgg16,
-        attributes=FLAGS.attributes,
-        cache=FLAGS.cache or None,
-        batch_size=FLAGS.batch_size,
+        Evaluation(
+            features=FLAGS.features,
+            detector=FLAGS.detector,
+            vgg16=FLAGS.vgg16,
+            cache=FLAGS.cache or None,
+            batch_size=FLAGS.batch_size,
+        ),
         show_progress=live if devices.is_main else lambda *_: None,
         on_warning=lambda text: print(f"WARNING: {text}"),
+        attributes=FLAGS.attributes,
     )
     devices.check_agreement(context.agreement_facts(spec, eval_context))
 
@@ -144,7 +143,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("fit", "exact", ["exact", "crop"], "How images are resized.")
     flags.DEFINE_integer("batch_size", 32, "Global batch size.", lower_bound=2)
     flags.DEFINE_string(
-        "cache", context.CACHE, "Cache of the reals' statistics; empty for none."
+        "cache", Evaluation().cache, "Cache of the reals' statistics; empty for none."
     )
     flags.DEFINE_string("out", None, "File to append to [default: metrics.jsonl].")
     flags.DEFINE_bool("distributed", False, "Take part as one of several processes.")
@@ -202,20 +201,23 @@ def run_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
             f"NOTE: {FLAGS.workdir} has no data, so its {len(trained.classes)} classes "
             "are drawn uniformly; --data draws them as often as in a data set."
         )
-    subject = Subject(
+    generated = GeneratedImages(
         name=FLAGS.workdir,
         generator=trained.generator,
         variables=devices.replicate(jax.device_get(trained.variables)),
         lod=trained.lod,
+        devices=devices,
+        seed=FLAGS.seed,
+        class_weights=weights,
+        truncation_psi=FLAGS.truncation_psi,
+        noise=FLAGS.noise,
     )
     fit = FLAGS.fit if FLAGS.data is not None else trained.experiment.data.fit
     return EvalSpec(
         metrics=metrics,
         reals=source
         and RealImages(source, devices, FLAGS.seed, fit, FLAGS.mirror_reals),
-        generated=GeneratedImages(
-            subject, devices, FLAGS.seed, weights, FLAGS.truncation_psi, FLAGS.noise
-        ),
+        generated=generated,
         images=FLAGS.images,
         seed=FLAGS.seed,
         checkpoint={
@@ -229,9 +231,7 @@ def run_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
 def real_source(trained: workdir.Trained) -> Source | None:
     """Return --data, else the data of the run; None for a conversion without --data."""
     if FLAGS.data is not None:
-        height, width = trained.generator.base_size
-        full = trained.generator.resolution
-        size = height * full // 4, width * full // 4
+        size = image_size(trained.generator.base_size, trained.generator.resolution)
         return plain.open_plain(FLAGS.data, size, FLAGS.fit)
     if trained.step is None:
         return None

@@ -71,7 +71,7 @@ def write_images(folder, count, size, seed=0, levels=256):
 def run(tmp_path):
     """The directory of a run, as a training without steps would leave it."""
     e = tiny.experiment()
-    ema = stand_ins.subject(parallel.data_parallel()).variables
+    ema = stand_ins.generator(parallel.data_parallel()).variables
     source = sources.open_source(e.data)
     info = workdir.DataInfo(source.name, source.num_images, (), source.fingerprint)
     directory = storage.open_path(tmp_path / "run")
@@ -243,7 +243,7 @@ def test_data_are_opened_only_for_metrics_that_look_at_them(stored, monkeypatch)
 def test_conversions_without_data_draw_classes_uniformly(stored, capsys):
     stored(("0", "1"), None)
     spec = evaluate.run_spec(registry.find(["is"]), parallel.data_parallel())
-    assert spec.generated.label_source == "uniform"
+    assert spec.generated.conditions()["label_source"] == "uniform"
     assert "2 classes are drawn uniformly; --data draws" in capsys.readouterr().out
     stored((), None)
     evaluate.run_spec(registry.find(["is"]), parallel.data_parallel())
@@ -258,7 +258,7 @@ def test_classes_of_other_data_are_those_of_the_run(stored, monkeypatch):
     for classes, step in ((names, 24), (numbers, None)):
         stored(classes, step, data="builtin")
         found = evaluate.run_spec(metrics, here)
-        assert found.generated.label_source == "data"
+        assert found.generated.conditions()["label_source"] == "data"
     stored(numbers, 24, data="builtin")
     with pytest.raises(ValueError, match="number 0 is 'activities' in one, '0' in"):
         evaluate.run_spec(metrics, here)

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from stylegan_jax.metrics.generated_images import GeneratedImages
+from stylegan_jax.config import Evaluation
 from stylegan_jax.metrics.image_sets import ImageSet, RealImages
 from stylegan_jax.metrics.metric import Metric, SetMetric
-from stylegan_jax.metrics.networks import detectors, lpips
+from stylegan_jax.metrics.networks import detectors
+from stylegan_jax.metrics.networks import lpips as lpips_network
 from stylegan_jax.metrics.networks.detector import Batches
 from stylegan_jax.metrics.real_cache import RealCache
 from stylegan_jax.metrics.statistics import Networks
 from stylegan_jax.runtime import environment
 from stylegan_jax.runtime.parallel import Parallel
 
-CACHE = "~/.cache/stylegan_jax/metrics"
 ShowProgress = Callable[[str, int, int], None]  # description, done, total
 # Images [b,H,W,3] uint8 -> logits [b,A] of binary attributes.
 Classifier = Callable[[np.ndarray], np.ndarray]
@@ -50,7 +50,8 @@ class EvalSpec:
         generated = self.images or metric.images
         if self.generated.count is not None:
             generated = min(generated, self.generated.count)
-        if not isinstance(metric, SetMetric) or self.reals is None or not metric.reals:
+        uses_reals = isinstance(metric, SetMetric) and metric.uses_reals
+        if self.reals is None or not uses_reals:
             return 0, generated
         if metric.all_reals:
             return self.reals.count, generated
@@ -86,29 +87,20 @@ class EvalContext:
 def open_context(
     metrics: dict[str, Metric],
     devices: Parallel,
-    *,
-    features: str,
-    detector: str | None,
-    vgg16: str | None,
-    attributes: str | None,
-    cache: str | None,
-    batch_size: int,
+    settings: Evaluation,
     show_progress: ShowProgress,
     on_warning: Callable[[str], None],
+    attributes: str | None = None,
 ) -> EvalContext:
     """Load everything that these metrics need.
 
     Args:
       metrics: name -> metric.
       devices: the devices of all processes.
-      features: name of the detector, one of `detectors.KINDS`.
-      detector: path to its weights; None to search the cache, else download.
-      vgg16: path to VGG16's weights, for LPIPS; None likewise.
-      attributes: "package.module:function", a classifier for linear separability.
-      cache: directory of the cache of real images; None for no cache.
-      batch_size: global batch size.
+      settings: detector, weights, cache of real images and batch size.
       show_progress: see `EvalContext`.
       on_warning: receives warnings about the cache.
+      attributes: "package.module:function", a classifier for linear separability.
 
     Raises:
       ValueError: there is no such detector or classifier, or the batch does not divide
@@ -116,20 +108,23 @@ def open_context(
       OSError: weights cannot be found or downloaded.
     """
     needed = {metric.network for metric in metrics.values()}
-    share = batch_size // devices.process_count
-    networks = Networks(
-        detector=detectors.load(features, detector, batch_size=share)
-        if "detector" in needed
-        else None,
-        lpips=Lpips(vgg16, share) if "lpips" in needed else None,
-    )
+    share = settings.batch_size // devices.process_count
+    detector = lpips = cache = None
+    if "detector" in needed:
+        detector = detectors.load(
+            settings.features, settings.detector, batch_size=share
+        )
+    if "lpips" in needed:
+        lpips = Lpips(settings.vgg16, share)
+    if settings.cache is not None:
+        cache = RealCache(Path(settings.cache).expanduser(), on_warning)
     return EvalContext(
         devices,
-        networks,
-        attributes=_load_classifier(attributes),
-        cache=cache and RealCache(Path(cache).expanduser(), on_warning),
-        batch_size=batch_size,
-        show_progress=show_progress,
+        Networks(detector, lpips),
+        attributes and _load_classifier(attributes),
+        cache,
+        settings.batch_size,
+        show_progress,
     )
 
 
@@ -142,16 +137,14 @@ class Lpips:
         """Load the weights, those of VGG16 from a path or as `open_context` says."""
         network = detectors.Perceptual(vgg16, batch_size=batch_size)
         self.digest = network.digest
-        self._run = Batches(lpips.distance, network.variables, batch_size)
+        self._run = Batches(lpips_network.distance, network.variables, batch_size)
 
     def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """See `PerceptualDistance`."""
         return self._run(a, b)
 
 
-def _load_classifier(name: str | None) -> Classifier | None:
-    if name is None:
-        return None
+def _load_classifier(name: str) -> Classifier:
     module, _, function = name.partition(":")
     try:
         return getattr(importlib.import_module(module), function)
@@ -164,22 +157,18 @@ def _load_classifier(name: str | None) -> Classifier | None:
 
 def agreement_facts(spec: EvalSpec, context: EvalContext) -> dict[str, str]:
     """Return what all processes of an evaluation must agree on, by name."""
-    sets = {"reals": spec.reals, "generated": spec.generated}
     facts = {
         **environment.versions(),
         "metrics": ", ".join(spec.metrics),
         "images": spec.images,
         "seed": spec.seed,
         "batch_size": context.batch_size,
-        "mirrored reals": spec.reals and spec.reals.mirror,
+        "dataset_fingerprint": spec.reals and spec.reals.fingerprint,
+        "dataset_mirrored": spec.reals and spec.reals.mirror,
+        **spec.generated.conditions(),
+        **spec.checkpoint,
     }
-    for kind, images in sets.items():
-        facts[f"fingerprint of {kind}"] = images and images.fingerprint
-        if isinstance(images, GeneratedImages):
-            psi = f"{images.truncation_psi:g}, {images.noise}"
-            facts[f"truncation and noise of {kind}"] = psi
-    for name, value in spec.checkpoint.items():
-        facts[f"checkpoint: {name}"] = value
+    del facts["generated"]  # a path, which hosts may mount elsewhere
     for name, network in vars(context.networks).items():
         facts[f"weights of {name}"] = getattr(network, "digest", None)
     return {name: str(value) for name, value in facts.items()}

@@ -129,8 +129,8 @@ def _collect_all(
         if isinstance(metric, SetMetric):
             num_real, num_generated = spec.counts(metric)
             if num_real:
-                real.setdefault(num_real, set()).update(metric.reals)
-            generated.setdefault(num_generated, set()).update(metric.generated)
+                real.setdefault(num_real, set()).update(metric.statistics)
+            generated.setdefault(num_generated, set()).update(metric.statistics)
     return (
         collect_real_statistics(spec, context, real),
         collect_statistics(

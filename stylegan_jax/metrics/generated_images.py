@@ -3,13 +3,13 @@
 import dataclasses
 import functools
 from collections.abc import Iterator
-from operator import attrgetter
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylegan_jax.config import image_size
 from stylegan_jax.data.interface import Source
 from stylegan_jax.layers import conv2d_cpu
 from stylegan_jax.metrics.image_sets import Batch
@@ -19,11 +19,12 @@ from stylegan_jax.runtime.tensorflow import tensorflow
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
-    """A generator that is measured, with float32 activations in all layers.
+class GeneratedImages:
+    """The images of a generator; an `ImageSet`.
 
-    Activations of lower precision have rounding errors that exceed the changes caused
-    by the small steps of path lengths.
+    All activations are float32: lower precision has rounding errors that exceed the
+    changes caused by the small steps of path lengths. The z of image i is row i of
+    numpy.random.RandomState(seed).randn(N, z_dim), for any N.
 
     Attributes:
       name: name for messages and results.
@@ -31,33 +32,6 @@ class Subject:
       variables: its variables, replicated on every device.
       lod: the resolution that it has reached, and its fade; images are enlarged to the
         full resolution by repeating pixels, as officially.
-    """
-
-    name: str
-    generator: Generator
-    variables: Variables
-    lod: LevelOfDetail
-
-    def __post_init__(self):
-        """Convert the network to float32."""
-        full = self.generator.clone(dtype=jnp.dtype(jnp.float32))
-        object.__setattr__(self, "generator", full)
-
-    @property
-    def dtype(self) -> str:
-        """The type of the activations."""
-        return self.generator.dtype.name
-
-
-@dataclasses.dataclass(frozen=True)
-class GeneratedImages:
-    """The images of a generator; an `ImageSet`.
-
-    The z of image i is row i of numpy.random.RandomState(seed).randn(N, z_dim), for
-    any N.
-
-    Attributes:
-      subject: the generator.
       devices: the devices of all processes.
       seed: seed of latents, classes and noise.
       class_weights: [L] probability of each class; None for equal probabilities.
@@ -65,11 +39,14 @@ class GeneratedImages:
       noise: noise mode, "const", "random" (per image) or "none".
     """
 
-    subject: Subject
+    name: str
+    generator: Generator
+    variables: Variables
+    lod: LevelOfDetail
     devices: Parallel
     seed: int
-    class_weights: np.ndarray | None
-    truncation_psi: float
+    class_weights: np.ndarray | None = None
+    truncation_psi: float = 1.0
     noise: str = "random"
 
     fingerprint = None
@@ -77,31 +54,30 @@ class GeneratedImages:
     class_names = None
     label_vectors = False
 
-    name = property(attrgetter("subject.name"))
-    classes = property(attrgetter("subject.generator.label_size"))
+    def __post_init__(self):
+        """Convert the network to float32."""
+        full = self.generator.clone(dtype=jnp.dtype(jnp.float32))
+        object.__setattr__(self, "generator", full)
 
     @property
     def size(self) -> tuple[int, int]:
         """The height and width of images at full resolution."""
-        height, width = self.subject.generator.base_size
-        full = self.subject.generator.resolution
-        return height * full // 4, width * full // 4
+        return image_size(self.generator.base_size, self.generator.resolution)
 
     @property
-    def label_source(self) -> str | None:
-        """The origin of class probabilities; None for unconditional networks."""
-        if not self.classes:
-            return None
-        return "uniform" if self.class_weights is None else "data"
+    def classes(self) -> int:
+        """The number of classes, 0 for unconditional networks."""
+        return self.generator.label_size
 
     def conditions(self) -> dict[str, Any]:
         """See `ImageSet`."""
+        label_source = "uniform" if self.class_weights is None else "data"
         return {
             "generated": self.name,
             "truncation_psi": self.truncation_psi,
             "noise": self.noise,
-            "dtype": self.subject.dtype,
-            "label_source": self.label_source,
+            "dtype": self.generator.dtype.name,
+            "label_source": label_source if self.classes else None,
         }
 
     def latents(
@@ -117,44 +93,46 @@ class GeneratedImages:
           `each` arrays z [B, Z], and the labels [B, L] of the rows or None for
           unconditional networks.
         """
-        generator, devices = self.subject.generator, self.devices
-        rng = np.random.RandomState(self.seed)
+        z_rng = np.random.RandomState(self.seed)
         label_rng = np.random.RandomState(self.seed + 1)
-        share = batch_size // devices.process_count
-        mine = slice(devices.process_index * share, (devices.process_index + 1) * share)
+        share = batch_size // self.devices.process_count
+        start = self.devices.process_index * share
+        local = slice(start, start + share)
         while True:
-            z = rng.randn(batch_size, each, generator.z_dim).astype(np.float32)[mine]
+            z = z_rng.randn(batch_size, each, self.generator.z_dim)[local]
             labels = None
-            if generator.label_size:
+            if self.classes:
                 chosen = label_rng.choice(
-                    generator.label_size, batch_size, p=self.class_weights
-                )[mine]
-                labels = np.eye(generator.label_size, dtype=np.float32)[chosen]
-            yield devices.put_batch((tuple(z.swapaxes(0, 1)), labels))
+                    self.classes, batch_size, p=self.class_weights
+                )[local]
+                labels = np.eye(self.classes, dtype=np.float32)[chosen]
+            z = tuple(z.astype(np.float32).swapaxes(0, 1))
+            yield self.devices.put_batch((z, labels))
 
     def styles(self, z: jax.Array, labels: jax.Array | None) -> jax.Array:
         """Return the styles [B,L,W] of latents, without truncation."""
-        return _styles(self.subject.generator, self.subject.variables, z, labels)
+        return _styles(self.generator, self.variables, z, labels)
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """See `ImageSet`."""
-        subject, devices = self.subject, self.devices
-        lod_and_psi = devices.replicate((subject.lod, np.float32(self.truncation_psi)))
+        lod_and_psi = self.devices.replicate(
+            (self.lod, np.float32(self.truncation_psi))
+        )
         for index, ((z,), labels) in enumerate(self.latents(batch_size)):
-            key = jax.random.fold_in(jax.random.key(self.seed), index)
             images = _images(
-                subject.generator,
-                devices,
-                subject.variables,
+                self.generator,
+                self.devices,
+                self.variables,
                 z,
                 labels,
                 *lod_and_psi,
-                key,
+                jax.random.fold_in(jax.random.key(self.seed), index),
                 self.noise,
             )
-            local = devices.local_rows(images)
+            local = self.devices.local_rows(images)
             no_labels = np.zeros((len(local), 0), np.float32)
-            yield local, no_labels if labels is None else devices.local_rows(labels)
+            has_labels = labels is not None
+            yield local, self.devices.local_rows(labels) if has_labels else no_labels
 
 
 @functools.partial(jax.jit, static_argnums=0)

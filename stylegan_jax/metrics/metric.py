@@ -6,11 +6,6 @@ from collections.abc import Callable
 from stylegan_jax.metrics.results import MetricValue
 from stylegan_jax.metrics.statistics import Statistic, Statistics
 
-CheckSize = Callable[[int, int], object]  # (height, width); raises ValueError
-# One value per name in `Metric.numbers`.
-MeasureSets = Callable[[Statistics | None, Statistics], list[MetricValue]]
-MeasureGenerator = Callable[..., list[MetricValue]]
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Metric:
@@ -19,7 +14,7 @@ class Metric:
     Attributes:
       name: name by which users ask for it.
       help: one line of explanation.
-      images: number of generated images, unless the user chooses another.
+      images: default number of generated images; 50,000 in most papers.
       numbers: names of the numbers it returns; its own name by default.
       higher_is_better: True if larger numbers are better.
       min_pixels: smallest shorter side of the images.
@@ -28,11 +23,11 @@ class Metric:
 
     name: str
     help: str
-    images: int
+    images: int = 50_000
     numbers: tuple[str, ...] = ()
     higher_is_better: bool = False
     min_pixels: int = 1
-    check_size: CheckSize | None = None
+    check_size: Callable[[int, int], object] | None = None
 
     def __post_init__(self):
         """Use the metric's name for its only number."""
@@ -44,10 +39,11 @@ class SetMetric(Metric):
     """A metric of a set of images, usually compared with a set of real images.
 
     Attributes:
-      measure: (statistics of the reals or None, of the generated images) -> values.
-      reals: statistics of the real images; empty if it looks at none.
-      generated: statistics of the generated images.
-      needs_reals: False if `reals` are only for comparison.
+      measure: (statistics of the reals or None, of the generated images) -> values,
+        one per name in `numbers`.
+      statistics: the statistics of each set that it is computed from.
+      uses_reals: False if it looks at generated images only.
+      needs_reals: False if reals are welcome for comparison but not needed.
       all_reals: True to use every real image instead of as many as are generated.
       equal_counts: True if both sets must have the same number of images.
       per_class: True if it compares class by class.
@@ -55,9 +51,9 @@ class SetMetric(Metric):
         `per_class`.
     """
 
-    measure: MeasureSets
-    reals: tuple[Statistic, ...] = ()
-    generated: tuple[Statistic, ...]
+    measure: Callable[[Statistics | None, Statistics], list[MetricValue]]
+    statistics: tuple[Statistic, ...]
+    uses_reals: bool = True
     needs_reals: bool = True
     all_reals: bool = False
     equal_counts: bool = False
@@ -67,7 +63,7 @@ class SetMetric(Metric):
     @property
     def network(self) -> str | None:
         """The field of `Networks` that its statistics look through, or None."""
-        return next((s.network for s in self.generated if s.network), None)
+        return next((s.network for s in self.statistics if s.network), None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,13 +71,13 @@ class GeneratorMetric(Metric):
     """A metric that asks a generator for more than images.
 
     Attributes:
-      measure: (EvalSpec, EvalContext, number of images, name) -> values.
+      measure: (EvalSpec, EvalContext, number of images, name) -> values, likewise.
       network: the field of `Networks` that it looks through, or None.
       truncates: False if it ignores truncation and the noise mode.
       needs_classifier: True if it needs a classifier of attributes.
     """
 
-    measure: MeasureGenerator
+    measure: Callable[..., list[MetricValue]]
     network: str | None = None
     truncates: bool = True
     needs_classifier: bool = False

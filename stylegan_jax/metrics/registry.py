@@ -33,7 +33,6 @@ def _path_length(space: str, whole: bool, crop: bool) -> GeneratorMetric:
         name=f"ppl_{space}_{'full' if whole else 'end'}{'_crop' * crop}",
         help=f"Perceptual path length in {space}, steps {where}"
         + ", cropped to the face" * crop,
-        images=50_000,
         measure=functools.partial(
             generator_metrics.measure_path_length, Path(space, whole, crop)
         ),
@@ -48,44 +47,36 @@ _ENTRIES: tuple[Metric, ...] = (
     SetMetric(
         name="fid50k",
         help="Frechet inception distance to as many reals",
-        images=50_000,
         measure=frechet.measure_fid,
-        reals=(frechet.MOMENTS,),
-        generated=(frechet.MOMENTS,),
+        statistics=(frechet.MOMENTS,),
     ),
     SetMetric(
         name="fid50k_full",
         help="Frechet inception distance to all reals",
-        images=50_000,
         measure=frechet.measure_fid,
-        reals=(frechet.MOMENTS,),
-        generated=(frechet.MOMENTS,),
+        statistics=(frechet.MOMENTS,),
         all_reals=True,
     ),
     SetMetric(
         name="kid",
         help="Kernel inception distance",
-        images=50_000,
         measure=kernel_distance.measure_kid,
-        reals=(POOL,),
-        generated=(POOL,),
+        statistics=(POOL,),
     ),
     SetMetric(
         name="is",
         help="Inception Score",
-        images=50_000,
         measure=inception_score.measure_inception_score,
-        generated=(LOGITS,),
+        statistics=(LOGITS,),
+        uses_reals=False,
         higher_is_better=True,
         min_images=inception_score.SPLITS,
     ),
     SetMetric(
         name="pr",
         help="Improved precision and recall",
-        images=50_000,
         measure=precision_recall.measure_precision_recall,
-        reals=(POOL,),
-        generated=(POOL,),
+        statistics=(POOL,),
         numbers=("precision", "recall"),
         higher_is_better=True,
         min_images=precision_recall.NEIGHBORS + 1,
@@ -93,10 +84,8 @@ _ENTRIES: tuple[Metric, ...] = (
     SetMetric(
         name="fid_per_class",
         help="Mean over classes of the Frechet inception distance",
-        images=50_000,
         measure=frechet.measure_fid_per_class,
-        reals=(POOL, CLASSES),
-        generated=(POOL, CLASSES),
+        statistics=(POOL, CLASSES),
         all_reals=True,
         per_class=True,
     ),
@@ -105,8 +94,7 @@ _ENTRIES: tuple[Metric, ...] = (
         help="Sliced Wasserstein distance of patches, times 1000",
         images=2048,
         measure=sliced_wasserstein.measure_swd,
-        reals=(sliced_wasserstein.PATCHES,),
-        generated=(sliced_wasserstein.PATCHES,),
+        statistics=(sliced_wasserstein.PATCHES,),
         equal_counts=True,
         min_pixels=sliced_wasserstein.SMALLEST_LEVEL,
         check_size=sliced_wasserstein.levels,
@@ -116,8 +104,7 @@ _ENTRIES: tuple[Metric, ...] = (
         help="MS-SSIM of pairs of generated images; low means diverse",
         images=2048,
         measure=ms_ssim.measure_ms_ssim,
-        reals=(ms_ssim.SIMILARITY,),
-        generated=(ms_ssim.SIMILARITY,),
+        statistics=(ms_ssim.SIMILARITY,),
         needs_reals=False,
         min_pixels=ms_ssim.MIN_PIXELS,
     ),
@@ -126,7 +113,8 @@ _ENTRIES: tuple[Metric, ...] = (
         help="LPIPS distance of pairs of generated images; high means diverse",
         images=2048,
         measure=lpips_diversity.measure_lpips_diversity,
-        generated=(lpips_diversity.PAIR_DISTANCES,),
+        statistics=(lpips_diversity.PAIR_DISTANCES,),
+        uses_reals=False,
         higher_is_better=True,
         min_pixels=lpips.MIN_SIZE,
     ),
@@ -182,4 +170,4 @@ def higher_is_better(number: str) -> bool:
 
 def needs_real_images(metrics: dict[str, Metric]) -> bool:
     """Return True if any of these metrics looks at real images."""
-    return any(isinstance(m, SetMetric) and m.reals for m in metrics.values())
+    return any(isinstance(m, SetMetric) and m.uses_reals for m in metrics.values())

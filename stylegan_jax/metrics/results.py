@@ -7,7 +7,6 @@ measured, which makes it a `MetricResult`: a line of `metrics.jsonl`.
 import dataclasses
 import json
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -192,7 +191,7 @@ def append(path: epath.Path, results: Iterable[MetricResult]) -> None:
         path.write_text(present + lines)
         return
     with open(path, "ab+") as file:
-        if file.tell():
+        if lines and file.tell():
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":  # end a line that was cut off
                 lines = "\n" + lines
@@ -200,20 +199,14 @@ def append(path: epath.Path, results: Iterable[MetricResult]) -> None:
 
 
 def check_writable(path: epath.Path) -> None:
-    """Open the file as `append` does, and leave no trace.
+    """Append nothing to a file, and leave no trace.
 
     Raises:
       ValueError: the file cannot be written.
     """
     try:
-        if storage.scheme_of(path) is not None:
-            probe = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-            probe.write_text("")
-            probe.unlink()
-            return
         is_new = not path.exists()
-        with open(path, "ab"):
-            pass
+        append(path, [])
         if is_new:
             path.unlink()
     except OSError as error:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from stylegan_jax.data.interface import Source
 from stylegan_jax.metrics.context import EvalSpec
 from stylegan_jax.metrics.generated_images import GeneratedImages
-from stylegan_jax.metrics.metric import GeneratorMetric, Metric, SetMetric
+from stylegan_jax.metrics.metric import Metric, SetMetric
 from stylegan_jax.metrics.networks.detectors import KINDS
 from stylegan_jax.metrics.statistics import LOGITS
 
@@ -101,27 +101,13 @@ def _missing(
     if min(spec.generated.size) < metric.min_pixels:
         return f"images of at least {metric.min_pixels} pixels in height and width"
     if isinstance(metric, SetMetric):
-        missing = (
-            _missing_reals(metric, spec)
-            or _missing_images(metric, spec)
-            or _missing_logits(metric, features)
-        )
-    else:
-        missing = _missing_generator(metric, spec, has_classifier)
-    return missing or _wrong_size(metric, spec)
-
-
-def _missing_generator(
-    metric: GeneratorMetric, spec: EvalSpec, has_classifier: bool
-) -> str | None:
-    if not isinstance(spec.generated, GeneratedImages):
+        missing = _missing_images(metric, spec) or _missing_logits(metric, features)
+        if missing:
+            return missing
+    elif not isinstance(spec.generated, GeneratedImages):
         return "a generator, not only its images; give --workdir"
-    if metric.needs_classifier and not has_classifier:
+    elif metric.needs_classifier and not has_classifier:
         return "a classifier; give --attributes"
-    return None
-
-
-def _wrong_size(metric: Metric, spec: EvalSpec) -> str | None:
     if metric.check_size is not None:
         try:
             metric.check_size(*spec.generated.size)
@@ -130,11 +116,29 @@ def _wrong_size(metric: Metric, spec: EvalSpec) -> str | None:
     return None
 
 
-def _missing_reals(metric: SetMetric, spec: EvalSpec) -> str | None:
-    if metric.reals and metric.needs_reals and spec.reals is None:
+def _missing_images(metric: SetMetric, spec: EvalSpec) -> str | None:
+    if metric.uses_reals and metric.needs_reals and spec.reals is None:
         return "real images; give --data"
-    if not metric.per_class:
+    least, reason = metric.min_images, ""
+    if metric.per_class:
+        missing = _missing_classes(spec)
+        if missing:
+            return missing
+        least *= spec.reals.classes
+        reason = f" of {spec.reals.classes} classes"
+    real, generated = spec.counts(metric)
+    counts = {"generated": generated, "real": real}
+    few = [f"{count} {kind}" for kind, count in counts.items() if 0 < count < least]
+    if not few:
         return None
+    return (
+        f"at least {least} images of each kind{reason}, but there are "
+        f"{' and '.join(few)}; raise --images (`evaluation.images` in training), or "
+        "use more data"
+    )
+
+
+def _missing_classes(spec: EvalSpec) -> str | None:
     for images in (spec.reals, spec.generated):
         if not images.classes:
             return f"classes, which {images.name} lacks"
@@ -159,25 +163,8 @@ def _first_difference(a: Sequence[str], b: Sequence[str]) -> str:
     return ""
 
 
-def _missing_images(metric: SetMetric, spec: EvalSpec) -> str | None:
-    least, reason = metric.min_images, ""
-    if metric.per_class:
-        least *= spec.reals.classes
-        reason = f" of {spec.reals.classes} classes"
-    reals, generated = spec.counts(metric)
-    counts = {"generated": generated} | ({"real": reals} if reals else {})
-    few = [f"{count} {kind}" for kind, count in counts.items() if count < least]
-    if not few:
-        return None
-    return (
-        f"at least {least} images of each kind{reason}, but there are "
-        f"{' and '.join(few)}; raise --images (`evaluation.images` in training), or "
-        "use more data"
-    )
-
-
 def _missing_logits(metric: SetMetric, features: str | None) -> str | None:
-    if LOGITS not in metric.generated or features not in KINDS:
+    if LOGITS not in metric.statistics or features not in KINDS:
         return None
     if KINDS[features].has_logits:
         return None

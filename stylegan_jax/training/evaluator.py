@@ -8,11 +8,7 @@ from etils import epath
 from stylegan_jax.data.interface import Source
 from stylegan_jax.metrics import context, evaluation, registry, results, validation
 from stylegan_jax.metrics.context import EvalSpec
-from stylegan_jax.metrics.generated_images import (
-    GeneratedImages,
-    Subject,
-    class_weights,
-)
+from stylegan_jax.metrics.generated_images import GeneratedImages, class_weights
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.results import MetricFailure, MetricResult, MetricValue
 from stylegan_jax.models import LevelOfDetail, Variables
@@ -73,12 +69,7 @@ class Evaluator:
         self._context = context.open_context(
             self._metrics,
             devices,
-            features=settings.features,
-            detector=settings.detector,
-            vgg16=settings.vgg16,
-            attributes=None,
-            cache=settings.cache,
-            batch_size=settings.batch_size,
+            settings,
             show_progress=lambda description, done, total: logger.progress(
                 f"metrics: {done} of {total} {description}"
             ),
@@ -124,11 +115,13 @@ class Evaluator:
         self, ema: Variables, lod: LevelOfDetail, images_seen: int, step: int
     ) -> EvalSpec:
         generated = GeneratedImages(
-            Subject("the run", self._generator, ema, lod),
+            "the run",
+            self._generator,
+            ema,
+            lod,
             self._devices,
             self._seed,
             self._class_weights,
-            truncation_psi=1.0,
         )
         return EvalSpec(
             metrics=self._metrics,

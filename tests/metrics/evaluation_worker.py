@@ -12,7 +12,6 @@ import jax
 from stylegan_jax.data.sources import plain
 from stylegan_jax.metrics import registry
 from stylegan_jax.metrics.context import EvalSpec
-from stylegan_jax.metrics.generated_images import GeneratedImages
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.runtime import parallel
 from tests.metrics import stand_ins
@@ -25,11 +24,11 @@ def generator_spec(devices: parallel.Parallel, images: int = 40) -> EvalSpec:
     }
     names = [n for n in registry.METRICS if not n.endswith("_crop")]
     source = plain.open_plain("builtin", (16, 16), "exact")
-    subject = stand_ins.subject(devices, source.label_size)
+    generated = stand_ins.generator(devices, source.label_size, seed=3)
     return EvalSpec(
         metrics=registry.find([n for n in names if n not in skipped]),
         reals=RealImages(source, devices, 3, "exact"),
-        generated=GeneratedImages(subject, devices, 3, None, 0.9),
+        generated=dataclasses.replace(generated, truncation_psi=0.9),
         images=images,
         seed=3,
         checkpoint={"checkpoint": 7000, "step": 5, "kimg": 7.0},

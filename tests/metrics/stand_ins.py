@@ -8,7 +8,7 @@ import numpy as np
 from stylegan_jax import models
 from stylegan_jax.metrics import evaluation, registry
 from stylegan_jax.metrics.context import EvalContext, EvalSpec
-from stylegan_jax.metrics.generated_images import GeneratedImages, Subject
+from stylegan_jax.metrics.generated_images import GeneratedImages
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.networks.detector import Features
 from stylegan_jax.metrics.results import MetricFailure, MetricResult
@@ -60,22 +60,23 @@ def brightness(images: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def subject(devices: Parallel, classes: int = 0) -> Subject:
+def generator(devices: Parallel, classes: int = 0, seed: int = 0) -> GeneratedImages:
     """An untrained generator of 16x16."""
     e = tiny.experiment()
-    generator, _ = models.build(e.model, e.data, classes)
+    network, _ = models.build(e.model, e.data, classes)
     labels = np.zeros((1, classes), np.float32) if classes else None
-    z = np.zeros((1, generator.z_dim), np.float32)
-    variables = jax.jit(generator.init)(jax.random.key(0), z, labels)
+    z = np.zeros((1, network.z_dim), np.float32)
+    variables = jax.jit(network.init)(jax.random.key(0), z, labels)
     variables = devices.replicate(jax.device_get(variables))
-    return Subject("untrained", generator, variables, LevelOfDetail(16))
+    lod = LevelOfDetail(16)
+    return GeneratedImages("untrained", network, variables, lod, devices, seed)
 
 
 def no_generator(devices: Parallel, network=None, **fields) -> GeneratedImages:
     """A generator without variables, for checks that never draw an image."""
     network = network or stylegan1.Generator(resolution=16, **fields)
     lod = LevelOfDetail(network.resolution)
-    return GeneratedImages(Subject("it", network, {}, lod), devices, 0, None, 1.0)
+    return GeneratedImages("it", network, {}, lod, devices, 0)
 
 
 def context(devices: Parallel, **changes) -> EvalContext:

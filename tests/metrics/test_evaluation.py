@@ -135,7 +135,7 @@ def test_facts_tell_evaluations_apart(devices, emoji):
     context = stand_ins.context(devices)
     facts = agreement_facts(spec, context)
     assert facts["metrics"] == "kid" and facts["jax"] == jax.__version__
-    assert facts["fingerprint of generated"] == emoji.fingerprint
+    assert facts["generated_fingerprint"] == emoji.fingerprint
     assert facts["weights of detector"] == context.networks.detector.digest
     generated = stand_ins.no_generator(devices)
     others = [

@@ -20,7 +20,7 @@ def test_reals_are_seen_once_and_cached(devices, emoji, tmp_path):
     names = ["fid50k", "fid50k_full", "kid", "msssim", "fid_per_class"]
     spec = two_sets(devices, emoji, names, images=160)
 
-    def measure(spec=spec, seed=0):
+    def measure(seed=0):
         detector = stand_ins.Projection(seed=seed)
         context = stand_ins.context(devices, cache=cache, networks=Networks(detector))
         found = stand_ins.measure(spec, context)
@@ -33,12 +33,9 @@ def test_reals_are_seen_once_and_cached(devices, emoji, tmp_path):
     assert len(files) == 6 and not any(f.name.startswith(".") for f in files)
     seen, again = measure()
     assert seen == 160 and again == values
-    # Other weights and other reals have other statistics.
+    # Other weights have other statistics; for other reals see the test of the key.
     seen, other = measure(seed=1)
     assert seen == padded + 160 and other["kid"] != values["kid"]
-    mirrored = dataclasses.replace(spec.reals, mirror=True)
-    seen, _ = measure(dataclasses.replace(spec, reals=mirrored))
-    assert seen == padded + 160
     assert not warnings
     # Damage is noticed, reported and repaired.
     for file in files[:2]:

@@ -58,8 +58,7 @@ def test_a_formula_and_an_entry_are_all_that_a_metric_needs(
         help="Mean pixel",
         images=32,
         measure=measure,
-        reals=(brightness,),
-        generated=(brightness,),
+        statistics=(brightness,),
     )
     monkeypatch.setitem(registry.METRICS, "brightness", entry)
     spec = stand_ins.two_sets(devices, emoji, ["brightness"], images=None)

@@ -114,7 +114,7 @@ def test_schedule_score_and_failures(open_evaluator, tmp_path, monkeypatch):
         raise error
 
     evaluate, stream, directory = open_evaluator(settings(tmp_path))
-    ema = stand_ins.subject(parallel.data_parallel()).variables
+    ema = stand_ins.generator(parallel.data_parallel()).variables
     state = types.SimpleNamespace(ema=ema)
     assert evaluate(state, Progress(16, images_seen=47)) is None
     measured = evaluate(state, Progress(16, images_seen=50, step=6))
