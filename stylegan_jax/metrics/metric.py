@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import KW_ONLY
 
 from stylegan_jax.metrics.results import MetricValue
 from stylegan_jax.metrics.statistics import Statistic, Statistics
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Metric:
     """What the metrics of image sets and those of generators have in common.
 
@@ -23,6 +24,7 @@ class Metric:
 
     name: str
     help: str
+    _: KW_ONLY
     images: int = 50_000
     numbers: tuple[str, ...] = ()
     higher_is_better: bool = False
@@ -34,7 +36,7 @@ class Metric:
         object.__setattr__(self, "numbers", self.numbers or (self.name,))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class SetMetric(Metric):
     """A metric of a set of images, usually compared with a set of real images.
 
@@ -53,6 +55,7 @@ class SetMetric(Metric):
 
     measure: Callable[[Statistics | None, Statistics], list[MetricValue]]
     statistics: tuple[Statistic, ...]
+    _: KW_ONLY
     uses_reals: bool = True
     needs_reals: bool = True
     all_reals: bool = False
@@ -66,7 +69,7 @@ class SetMetric(Metric):
         return next((s.network for s in self.statistics if s.network), None)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class GeneratorMetric(Metric):
     """A metric that asks a generator for more than images.
 
@@ -78,6 +81,7 @@ class GeneratorMetric(Metric):
     """
 
     measure: Callable[..., list[MetricValue]]
+    _: KW_ONLY
     network: str | None = None
     truncates: bool = True
     needs_classifier: bool = False

@@ -28,15 +28,12 @@ def linear_separability(
       each attribute [A], in nats.
 
     Raises:
-      ValueError: the arguments do not match.
+      ValueError: `keep` is out of range.
     """
     chex.assert_rank([latents, logits], 2)
-    if len(latents) != len(logits) or not 0 < keep <= 1:
-        raise ValueError(
-            f"Got {len(latents)} latents, {len(logits)} rows of logits and `keep` "
-            f"(={keep}); there must be as many latents as rows, and `keep` must be in "
-            "(0, 1]."
-        )
+    chex.assert_equal_shape_prefix([latents, logits], 1)
+    if not 0 < keep <= 1:
+        raise ValueError(f"`keep` (={keep}) must be in (0, 1].")
     count = round(keep * len(latents))
     entropies = []
     for column in logits.T:

@@ -143,15 +143,9 @@ def sliced_wasserstein(
 
     Returns:
       [REPEATS * DIRECTIONS] float64, whose mean is the sliced distance.
-
-    Raises:
-      ValueError: the sets differ in size.
     """
-    if a.shape != b.shape:
-        raise ValueError(
-            f"The sets are {list(a.shape)} and {list(b.shape)}; the sliced Wasserstein "
-            "distance needs as many images in one as in the other."
-        )
+    chex.assert_rank(a, 2)
+    chex.assert_equal_shape([a, b])
     out = []
     for _ in range(REPEATS):
         directions = rng.randn(a.shape[1], DIRECTIONS)
@@ -179,11 +173,7 @@ def distances(
     rng: np.random.RandomState,
 ) -> dict[int, np.ndarray]:
     """Compute the distances of every level, in the paper's unit of 1e-3."""
-    if real.keys() != generated.keys():
-        raise ValueError(
-            f"The images of the two sets have the levels {list(real)} and "
-            f"{list(generated)}; the sliced Wasserstein distance needs equal sizes."
-        )
+    chex.assert_trees_all_equal_shapes(real, generated)
     return {
         side: SCALE * sliced_wasserstein(real[side], generated[side], rng)
         for side in real

@@ -53,13 +53,7 @@ def test_a_formula_and_an_entry_are_all_that_a_metric_needs(
     def measure(reals, generated):
         return [MetricValue.mean(generated[brightness], real=reals.count)]
 
-    entry = SetMetric(
-        name="brightness",
-        help="Mean pixel",
-        images=32,
-        measure=measure,
-        statistics=(brightness,),
-    )
+    entry = SetMetric("brightness", "Mean pixel", measure, (brightness,), images=32)
     monkeypatch.setitem(registry.METRICS, "brightness", entry)
     spec = stand_ins.two_sets(devices, emoji, ["brightness"], images=None)
     found = stand_ins.measure(spec, stand_ins.context(devices))["brightness"]
