@@ -53,7 +53,7 @@ MAX_BATCH = 64  # ... but no more images than this
 def main(argv: list[str]) -> None:
     """Measures what the flags ask for."""
     del argv
-    malloc.keep_freed_on_cpu()  # as `stylegan_jax.train` does
+    malloc.keep_freed_memory_on_cpu()  # as `stylegan_jax.train` does
     resolutions = [int(text) for text in _RESOLUTIONS.value]
     figures = measure(_IMAGES.value, resolutions, _SECONDS.value, _ROUNDS.value)
     print(table(figures))

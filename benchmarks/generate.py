@@ -36,7 +36,7 @@ _JSON = flags.DEFINE_string("json", None, "File for the figures.")
 def main(argv: list[str]) -> None:
     """Measures what the flags ask for."""
     del argv
-    malloc.keep_freed_on_cpu()  # as `stylegan_jax.generate` does
+    malloc.keep_freed_memory_on_cpu()  # as `stylegan_jax.generate` does
     sizes = [int(size) for size in _BATCH_SIZES.value]
     if not 1 <= min(sizes) <= max(sizes) <= _COUNT.value:
         raise app.UsageError(

@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
     """Measures what the flags ask for."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
-    malloc.keep_freed_on_cpu()  # as `stylegan_jax.train` does
+    malloc.keep_freed_memory_on_cpu()  # as `stylegan_jax.train` does
     unknown = set(FLAGS.operations) - set(FORMS)
     if unknown:
         raise app.UsageError(f"--operations has {unknown}; there are {list(FORMS)}")

@@ -53,7 +53,7 @@ _JSON = flags.DEFINE_string("json", None, "File for the figures.")
 def main(argv: list[str]) -> None:
     """Measures what the flags ask for."""
     del argv
-    malloc.keep_freed_on_cpu()  # as `stylegan_jax.train` does
+    malloc.keep_freed_memory_on_cpu()  # as `stylegan_jax.train` does
     e = config.parse(_CONFIG.value)
     stages = {s.resolution: s for s in schedule.build_stages(e)}  # the last of each
     resolution = _RESOLUTION.value or max(stages)

@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
-# Trains with several processes on this machine: a rehearsal of a cluster.
+# Train with several processes on this machine, as a rehearsal for a cluster.
 #
 #   launch/local.sh [OPTIONS] -- FLAGS_OF_TRAIN
 #   launch/local.sh -n 2 -d 1 --restarts=3 -- --config=configs/emoji.py --workdir=runs/two
 #
-#   -n N           processes (default 2); process 0 writes the logs and the images
-#   -d N           run on the CPU, with so many devices in every process; without it,
-#                  every process takes the accelerators that it sees
-#   -p PORT        of the coordinator on 127.0.0.1 (default: one that is free)
-#   --restarts=N   after a failure start all processes again, so many times at most;
-#                  they go on from the last checkpoint (default 0). What would fail
-#                  again (status 2: a wrong setting, divergence) is not started again
+#   -n N           number of processes (default 2); process 0 writes logs and images
+#   -d N           run on the CPU, with N devices in each process; without it, each
+#                  process uses the accelerators that it sees
+#   -p PORT        port of the coordinator on 127.0.0.1 (default: any free port)
+#   --restarts=N   restart all processes after a failure, at most N times (default 0);
+#                  they resume from the last checkpoint. A run that would fail again
+#                  (status 2: a wrong setting, divergence) is not restarted
 #   --dry-run      print the commands and do nothing
 #
-# PYTHON says which Python runs them (default python). SIGINT and SIGTERM are passed on
-# once, so that the run saves and ends, a second one ends it by force. When one process
-# fails, the others are ended, after GRACE_SECONDS (default 30) by force.
+# PYTHON is the Python that runs them (default python). The first SIGINT or SIGTERM is
+# forwarded, so that the run saves and ends; a second one kills it. When one process
+# fails, the others are terminated, and killed after GRACE_SECONDS (default 30).
 #
-# Status: 0 when the run has finished, or this script was told to stop and it was saved;
-# 75 when a signal to a process stopped it; else that of the first process to fail.
-# The same command again resumes.
+# Exit status: 0 when the run has finished, or was saved after this script was told to
+# stop; 75 when a signal to one of the processes stopped it; otherwise the status of the
+# first process that failed. The same command resumes the run.
 set -euo pipefail
 
 usage() {
@@ -31,11 +31,11 @@ fail_usage() {
   exit 2
 }
 
-# So that a failure can say how to resume.
+# The command that resumes, for messages.
 printf -v again '%q ' "$0" "$@"
-# Statuses of train: stopped by a signal and saved; would fail again.
+# Exit statuses of train: stopped by a signal and saved; would fail again.
 stopped=75
-hopeless=2
+permanent=2
 python=${PYTHON:-python}
 grace_seconds=${GRACE_SECONDS:-30}
 processes=2
@@ -68,7 +68,7 @@ while [[ $# -gt 0 ]]; do
     -h | --help) usage; exit 0 ;;
     --) shift; break ;;
     *)
-      echo "unknown option '$1'; flags of train come after --" >&2
+      echo "unknown option '$1'; the flags of train follow --" >&2
       fail_usage
       ;;
   esac
@@ -116,9 +116,9 @@ end_all() { # SIGNAL
   done
 }
 
-# shellcheck disable=SC2329  # by the trap
+# shellcheck disable=SC2329  # called by the trap
 forward() {
-  trap 'end_all KILL' INT TERM # who asks twice does not want to wait
+  trap 'end_all KILL' INT TERM # a second request does not wait
   stopping=yes
   end_all TERM
 }
@@ -126,14 +126,14 @@ forward() {
 describe() { # PROCESS STATUS
   local how="failed with status $2"
   if [[ $2 -eq 134 ]]; then
-    how="was aborted (status 134; by JAX, if it says above which process is gone)"
+    how="was aborted (status 134; by JAX, if it names a lost process above)"
   elif [[ $2 -gt 128 ]]; then
     how="was killed by SIG$(kill -l $(($2 - 128))) (status $2)"
   fi
-  echo "process $1 of $processes $how; ending the others" >&2
+  echo "process $1 of $processes $how; terminating the others" >&2
 }
 
-attempt() { # runs all processes to their ends; sets status
+attempt() { # run all processes until they end; sets status
   local coordinator_port=${port:-$(free_port)} deadline='' i code
   status=0
   for ((i = 0; i < processes; i++)); do
@@ -142,7 +142,7 @@ attempt() { # runs all processes to their ends; sets status
     pids[i]=$!
     running[i]=yes
   done
-  if [[ $stopping == yes ]]; then # the signal came in between
+  if [[ $stopping == yes ]]; then # a signal arrived in the meantime
     end_all TERM
   fi
   while [[ " ${running[*]} " == *" yes "* ]]; do
@@ -153,7 +153,7 @@ attempt() { # runs all processes to their ends; sets status
       running[i]=no
       code=0
       wait "${pids[i]}" || code=$?
-      if [[ $code -eq $stopped ]]; then # so are the others, they have agreed
+      if [[ $code -eq $stopped ]]; then # the others have agreed to stop, too
         status=$((status == 0 ? code : status))
       elif [[ $code -ne 0 && ($status -eq 0 || $status -eq $stopped) ]]; then
         status=$code
@@ -165,18 +165,18 @@ attempt() { # runs all processes to their ends; sets status
     if [[ -n $deadline && $SECONDS -ge $deadline ]]; then
       end_all KILL
     fi
-    # In the foreground it would take a Ctrl-C of the terminal, and the trap none.
+    # In the foreground, sleep would receive the Ctrl-C of the terminal, not the trap.
     sleep 0.2 &
     wait $! || true
   done
 }
 
-# Own process groups: a Ctrl-C of the terminal reaches this script only.
+# Process groups of their own: Ctrl-C in the terminal reaches this script only.
 set -m
 trap forward INT TERM
 attempt
 for ((k = 1; k <= restarts; k++)); do
-  if [[ $status -eq 0 || $status -eq $hopeless || $stopping == yes ]]; then
+  if [[ $status -eq 0 || $status -eq $permanent || $stopping == yes ]]; then
     break
   fi
   echo "restart $k of $restarts, from the last checkpoint" >&2
@@ -184,7 +184,7 @@ for ((k = 1; k <= restarts; k++)); do
 done
 if [[ $status -eq $stopped && $stopping == yes ]]; then
   status=0
-elif [[ $status -eq $hopeless ]]; then
+elif [[ $status -eq $permanent ]]; then
   echo "the same command would fail again: see the error above" >&2
 elif [[ $status -ne 0 ]]; then
   echo "to resume from the last checkpoint: $again" >&2

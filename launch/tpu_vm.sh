@@ -1,36 +1,36 @@
 #!/usr/bin/env bash
-# Trains on a Google Cloud TPU VM or a pod of them, with the gcloud command.
+# Train on a Google Cloud TPU VM or a pod of them, with the gcloud command.
 #
 #   export NAME=stylegan ZONE=us-central2-b
 #   launch/tpu_vm.sh train --config=configs/ffhq.py --workdir=gs://bucket/runs/ffhq
-#   launch/tpu_vm.sh logs      follow what worker 0 prints
+#   launch/tpu_vm.sh logs      follow the output of worker 0
 #   launch/tpu_vm.sh stop      let the run save and end
-#   launch/tpu_vm.sh delete    give the TPU back
+#   launch/tpu_vm.sh delete    delete the TPU
 #
-# `train` is `create`, `setup` and `run`, which can be had one by one: create the TPU
-# unless it is there, copy this repository to all workers and install it, start the same
-# command on all of them, detached. Every step may be repeated: a run that is going on is
-# left alone, one that has ended is resumed.
+# `train` is `create`, `setup` and `run`, which are commands of their own: create the TPU
+# unless it exists, copy this repository to all workers and install it, and start the
+# same command on all of them, detached. Each step may be repeated: an active run is left
+# alone, and a run that has ended is resumed.
 #
-#   launch/tpu_vm.sh keep FLAGS_OF_TRAIN    train, and stay: looks every POLL_SECONDS;
-#                      a TPU that was preempted is created anew, a run that failed is
-#                      started again (RESTARTS times), until it has finished. Where no
-#                      TPU can be created it asks again, without end: there may be a free
-#                      one in an hour. It gives up on a run that would fail again (status
-#                      2 of any worker: a wrong setting, divergence), and on workers that
-#                      cannot be reached, or not be set up, SILENT times in a row
+#   launch/tpu_vm.sh keep FLAGS_OF_TRAIN    train, and supervise the run: checks every
+#                      POLL_SECONDS; recreates a preempted TPU and restarts a failed run
+#                      (at most RESTARTS times) until it has finished. While no TPU can be
+#                      created it tries again without limit, for one may be free in an
+#                      hour. It gives up on a run that would fail again (status 2 of any
+#                      worker: a wrong setting, divergence), and on workers that cannot
+#                      be reached or set up, SILENT times in a row
 #
-# --dry-run before the command prints what would be run, for a TPU that is not there yet.
+# --dry-run before the command prints what would be run for a TPU that does not exist yet.
 #
-# Settings, by environment:
-#   NAME   of the TPU (required)             ZONE     required
-#   TYPE   accelerator type (v4-8)           VERSION  of the image (tpu-ubuntu2204-base)
-#   SPOT   1 for a spot TPU (default 0)      PROJECT  default: the one gcloud is set to
-#   RESTARTS  of `keep` (default 100)        POLL_SECONDS  of `keep` (default 60)
-#   SILENT    of `keep` (default 15)
+# Settings, as environment variables:
+#   NAME   name of the TPU (required)        ZONE     its zone (required)
+#   TYPE   accelerator type (v4-8)           VERSION  image (tpu-ubuntu2204-base)
+#   SPOT   1 for a spot TPU (default 0)      PROJECT  default: that of gcloud's settings
+#   RESTARTS  for `keep` (default 100)       POLL_SECONDS  for `keep` (default 60)
+#   SILENT    for `keep` (default 15)
 #
-# On a pod --workdir and the data have to lie where all workers see them, such as a
-# mounted Filestore or a bucket; on a single TPU VM any path will do.
+# On a pod, --workdir and the data must be where all workers see them, such as a mounted
+# Filestore or a bucket; on a single TPU VM any path will do.
 set -euo pipefail
 
 usage() {
@@ -79,8 +79,8 @@ on_workers() { # WORKERS COMMAND
   tpu ssh "$name" --worker="$1" --command="$2"
 }
 
-# What all workers answer, a line each; nothing when one of them cannot be reached, which
-# takes a minute at most.
+# Print the answer of each worker on a line; nothing if one of them cannot be reached,
+# which takes at most a minute.
 ask_workers() { # COMMAND
   local answers
   if [[ $dry_run == no ]] && answers=$(
@@ -91,10 +91,10 @@ ask_workers() { # COMMAND
   fi
 }
 
-# One answer for the lines of all workers. While one runs the run does: JAX ends those
-# whose others are gone. Then what would fail again counts before what failed, as a
-# worker whose setting is wrong takes the others with it; that before a stop, and all
-# have to have finished.
+# Print one answer for those of all workers. The run is active while any worker runs, for
+# JAX ends workers that have lost another. Otherwise a permanent failure takes precedence
+# over other failures, for a worker with a wrong setting makes the others fail, and these
+# over a stop; the run has finished if all workers have.
 summary() { # ANSWERS
   local answer worst=''
   for answer in $1; do
@@ -112,7 +112,7 @@ summary() { # ANSWERS
   echo "$worst"
 }
 
-state() { # of the TPU; nothing when there is none
+state() { # print the state of the TPU; nothing if it does not exist
   if [[ $dry_run == no ]]; then
     tpu describe "$name" --format='value(state)' 2>/dev/null || true
   fi
@@ -124,7 +124,7 @@ create() {
   case $found in
     READY) return ;;
     PREEMPTED | TERMINATED | STOPPED)
-      echo "$name is $found; deleting it and creating it anew"
+      echo "$name is $found; deleting and recreating it"
       tpu delete "$name" --quiet || return 1
       ;;
     "") ;;
@@ -140,8 +140,8 @@ create() {
     ${spot[@]+"${spot[@]}"}
 }
 
-# The images come with a Python that is too old for JAX; uv brings a newer one. Joined by
-# &&, for `set -e` is off in what `keep` tries.
+# The Python of the images is too old for JAX; uv installs a newer one. The commands are
+# joined by && because `set -e` has no effect in conditions, where `keep` calls this.
 setup() {
   local archive=/tmp/stylegan_jax-$$.tar.gz
   if [[ $dry_run == yes ]]; then
@@ -158,19 +158,19 @@ setup() {
 # shellcheck disable=SC2016  # the worker expands it
 running='test -f train.pid && kill -0 $(cat train.pid) 2>/dev/null'
 
-# train.status says how the last run on a worker ended.
+# train.status holds the exit status of the last run on a worker.
 start() { # FLAGS_OF_TRAIN
   local train
   train=".venv/bin/python -m stylegan_jax.train --distributed --stopped_status=75 $(printf '%q ' "$@")"
   on_workers all "cd stylegan_jax; if $running; then echo is training already; exit 0; fi; rm -f train.status; nohup sh -c $(printf '%q' "$train& echo \$! >train.pid; wait \$!; echo \$? >train.status") >>train.log 2>&1 </dev/null & echo started"
 }
 
-# Prints absent, running, died (without a status), or the status of the run's end.
+# Print absent, running, died (without a status), or the exit status of the run.
 # shellcheck disable=SC2016  # the worker expands it
 look='cd stylegan_jax 2>/dev/null || { echo absent; exit; }; if '$running'; then echo running; elif test -f train.status; then cat train.status; else echo died; fi'
 
-# What a worker says of how a run ended counts if `keep` has started it, or has seen it
-# run: else it may be of a run of long ago.
+# The exit status on a worker counts only if `keep` has started the run or has seen it
+# running; otherwise it may belong to an earlier run.
 keep() { # FLAGS_OF_TRAIN
   local k=0 found answer before='' known=no silent=0 unready=0
   while :; do
@@ -179,7 +179,7 @@ keep() { # FLAGS_OF_TRAIN
     if [[ $found == READY && -z $answer ]]; then
       silent=$((silent + 1))
       if [[ $silent -ge $silent_limit ]]; then
-        echo "$name is READY, but its workers could not all be reached, $silent times; giving up. The run may be going on. Try: launch/tpu_vm.sh logs" >&2
+        echo "$name is READY, but not all of its workers could be reached, $silent times; giving up. The run may still be active. Try: launch/tpu_vm.sh logs" >&2
         return 1
       fi
       sleep "$poll_seconds"
@@ -200,8 +200,8 @@ keep() { # FLAGS_OF_TRAIN
         echo "$name: the same command would fail again; see: launch/tpu_vm.sh logs" >&2
         return 2
         ;;
-      # Stopped, by a person or because the TPU is about to be preempted; 143 is SIGTERM
-      # before training began.
+      # Stopped, by a person or because the TPU is about to be preempted; 143 is a SIGTERM
+      # before training started.
       yes:READY:75 | yes:READY:143)
         if [[ $before == stopped ]]; then
           echo "$name: the run was stopped; the same command resumes it"
@@ -221,7 +221,7 @@ keep() { # FLAGS_OF_TRAIN
       echo "$name is ${found:-gone}, the run ${answer:-unknown}: restart $k of $restarts"
     fi
     known=no
-    # Only runs that began count.
+    # Only runs that started count.
     if ! create; then
       echo "there is no TPU yet; trying again" >&2
     elif setup && start "$@"; then

@@ -87,7 +87,7 @@ def convert(source: Path, out: epath.PathLike) -> None:
     meta = {"source": source.name, "resolution": generator.resolution, "fade": 1.0}
     checkpoints.save(0, items, meta)
     checkpoints.close()
-    workdir.write(out, e, info)  # last: it marks the directory as complete
+    workdir.write_description(out, e, info)  # last: it marks the directory as complete
 
 
 def _load(name: str, network: network_files.Network) -> tuple[Any, Any]:

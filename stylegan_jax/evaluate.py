@@ -31,7 +31,7 @@ from stylegan_jax.metrics.results import MetricFailure, MetricResult
 from stylegan_jax.runtime import malloc, parallel, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.parallel import Parallel
-from stylegan_jax.runtime.progress_bar import LiveLine
+from stylegan_jax.runtime.progress_bar import ProgressBar
 
 FLAGS = flags.FLAGS
 HEARTBEAT_SECONDS = 100
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
     if problems:
         raise app.UsageError("\n  ".join(["The flags contradict:", *problems]))
     metrics = registry.find([name.strip() for name in FLAGS.metrics if name.strip()])
-    malloc.keep_freed_on_cpu()
+    malloc.keep_freed_memory_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
         parallel.initialize(
             FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id, HEARTBEAT_SECONDS
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
     spec = (run_spec if FLAGS.workdir else folders_spec)(metrics, devices)
     # Before networks are loaded or even downloaded.
     validation.check_requirements(spec, FLAGS.attributes is not None, FLAGS.features)
-    live = LiveLine()
+    live = ProgressBar()
     eval_context = context.open_context(
         metrics,
         devices,
@@ -228,7 +228,7 @@ def run_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
     )
 
 
-def real_source(trained: workdir.Trained) -> Source | None:
+def real_source(trained: workdir.TrainedGenerator) -> Source | None:
     """Return --data, else the data of the run; None for a conversion without --data."""
     if FLAGS.data is not None:
         size = image_size(trained.generator.base_size, trained.generator.resolution)

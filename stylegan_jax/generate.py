@@ -25,7 +25,7 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
     chosen = seeds.parse_seeds(FLAGS.seeds)
-    malloc.keep_freed_on_cpu()
+    malloc.keep_freed_memory_on_cpu()
     trained = workdir.load_generator(storage.open_path(FLAGS.workdir), FLAGS.step)
     ws = images.styles(
         trained.generator,

@@ -20,7 +20,7 @@ def main(argv: list[str]) -> None:
     """Writes the figure."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
-    malloc.keep_freed_on_cpu()
+    malloc.keep_freed_memory_on_cpu()
     trained = workdir.load_generator(storage.open_path(FLAGS.workdir), FLAGS.step)
 
     def styles(text: str):

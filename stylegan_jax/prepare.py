@@ -18,7 +18,7 @@ from stylegan_jax.data.formats import open_collection
 from stylegan_jax.data.preparation import request, transform
 from stylegan_jax.runtime import storage
 from stylegan_jax.runtime.cli import reporting_errors
-from stylegan_jax.runtime.progress_bar import LiveLine
+from stylegan_jax.runtime.progress_bar import ProgressBar
 
 FLAGS = flags.FLAGS
 
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
         resume=FLAGS.resume,
         workers=FLAGS.workers,
     )
-    progress = LiveLine()
+    progress = ProgressBar()
     try:
         images = open_collection(FLAGS.source, FLAGS.split, FLAGS.tfds_data_dir)
         info = preparation.prepare(images, wanted, progress)

@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ValueError(f"unexpected arguments {argv[1:]}; settings are flags")
     e = config.parse(FLAGS.config)
-    malloc.keep_freed_on_cpu()
+    malloc.keep_freed_memory_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
         parallel.initialize(
             FLAGS.coordinator,
@@ -99,7 +99,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     )
     label_size = workdir.label_size(e, info)
     devices.check_agreement(workdir.facts(e, info))
-    workdir.check(directory, e, info)
+    workdir.check_resumable(directory, e, info)
     use_compilation_cache(e.run.compilation_cache)
 
     # Networks, phases, optimizers; checkpoints or networks to start from.
@@ -118,7 +118,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
 
     # Logs, programs, evaluation.
     if devices.is_main:
-        workdir.write(directory, e, info)
+        workdir.write_description(directory, e, info)
     logger = RunLogger(directory, devices.is_main)
     programs = ProgramCache(
         training,
@@ -141,7 +141,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
             transferred.log(logger)
             transferred = None  # free the memory of its arrays
     else:
-        state, now = loop.restore(checkpoints, training.abstract_state)
+        state, now = loop.restore(checkpoints, training)
         logger.line(f"resuming at {now.images_seen / 1000:g} kimg")
     logger.event("start", images_seen=now.images_seen)
 
@@ -172,7 +172,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         stop=stop,
     )
     try:
-        with stop.signals_heard():
+        with stop.handling_signals():
             state = trainer.run(state, now)
         is_done = now.images_seen >= training.stages[-1].end_images
         how = "finished" if is_done else f"stopped by {stop.reason}"

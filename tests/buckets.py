@@ -61,6 +61,6 @@ def served(root: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(gpath._PREFIX_TO_BACKEND, "gs", Bucket(root))
         patch.setattr(gpath, "_is_tf_installed", lambda: False)
-        patch.setattr(storage, "_etils_takes_tensorflow", lambda: False)
+        patch.setattr(storage, "_etils_uses_tensorflow", lambda: False)
         patch.setattr(storage, "_is_installed", lambda package: package == "gcsfs")
         yield

@@ -90,7 +90,7 @@ class Training:
 
 def resumed(training: Training, source: Path) -> train_state.TrainState:
     checkpoints = Checkpoints(source, keep=1)
-    state, progress = loop.restore(checkpoints, training.abstract)
+    state, progress = loop.restore(checkpoints, training.setup)
     assert progress.images_seen == STEPS * BATCH_SIZE
     checkpoints.close()
     return training.go_on(state)

@@ -79,7 +79,7 @@ def run(tmp_path):
     meta = {"resolution": 16, "fade": 1.0, "step": 24}
     checkpoints.save(tiny.END, {"ema": ema}, meta)
     checkpoints.close()
-    workdir.write(directory, e, info)
+    workdir.write_description(directory, e, info)
     return directory
 
 
@@ -148,7 +148,7 @@ def test_two_processes_find_what_one_does_and_the_first_writes(run, tmp_path):
     assert rows(run / "metrics.jsonl")[2]["value"] == found[1]["value"]
     for process in start_both(*arguments, cache, of_second=("--seed=1",)):
         told = tiny.failure(process)
-        assert "the processes of this run differ" in told
+        assert "The processes of this run differ" in told
         assert "seed: '0' in process 0; '1' in process 1" in told
     assert len(rows(run / "metrics.jsonl")) == 3
 
@@ -213,7 +213,9 @@ def stored(monkeypatch):
         e = tiny.experiment({"data.conditional": bool(classes)})
         size = len(classes)
         generator, _ = models.build(e.model, e.data, size)
-        trained = workdir.Trained(generator, {}, e, LevelOfDetail(16), classes, 0, step)
+        trained = workdir.TrainedGenerator(
+            generator, {}, e, LevelOfDetail(16), classes, 0, step
+        )
         flags = {"workdir": "runs/it", "step": None, "data": None, "seed": 0}
         flags |= {"fit": "exact", "mirror_reals": False, "truncation_psi": 1.0}
         flags |= {"noise": "random", "images": None}

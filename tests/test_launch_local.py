@@ -66,7 +66,7 @@ def test_local_fails_with_the_first_to_fail_and_ends_the_others(stand_in, tmp_pa
     done = local(python, "-n", "2", "-p", "5", "--", "--workdir=x")
     assert done.wait(60) == 7
     errors = done.stderr.read()
-    assert "process 1 of 2 failed with status 7; ending the others" in errors
+    assert "process 1 of 2 failed with status 7; terminating the others" in errors
     again = f"{ROOT / 'launch' / 'local.sh'} -n 2 -p 5 -- --workdir=x"
     assert f"to resume from the last checkpoint: {again}" in errors
     assert (tmp_path / "0.txt").read_text() == "ended\n"
@@ -138,7 +138,7 @@ def test_local_starts_all_again_as_often_as_told(stand_in, tmp_path):
     done = local(python, "-p", "5", "--restarts=3", "--", "--workdir=x")
     assert done.wait(60) == 0
     errors = done.stderr.read()
-    killed = "process 1 of 2 was killed by SIGKILL (status 137); ending the others"
+    killed = "process 1 of 2 was killed by SIGKILL (status 137); terminating the others"
     assert errors.count(killed) == 2
     assert "restart 2 of 3, from the last checkpoint" in errors
     assert "restart 3 of 3" not in errors and "to resume" not in errors
@@ -184,7 +184,7 @@ def test_local_does_not_repeat_what_would_fail_again(stand_in, tmp_path):
         (["--restart=3", "--", "--workdir=x"], "unknown option '--restart=3'"),
         (["--restarts=many", "--", "--workdir=x"], "needs a number, got 'many'"),
         (["-n", "two", "--", "--workdir=x"], "-n needs a number"),
-        (["--workdir=x"], "flags of train come after --"),
+        (["--workdir=x"], "the flags of train follow --"),
     ],
 )
 def test_local_refuses_what_it_does_not_know(stand_in, arguments, message):

@@ -170,6 +170,6 @@ def test_tpu_vm_gives_up_on_a_worker_that_cannot_be_reached(tmp_path):
     deaf = GCLOUD.replace("  ssh)", "  ssh)\n    exit 255")
     done = keep(tmp_path, "", deaf, POLL_SECONDS="0.01", SILENT="3")
     assert done.returncode == 1
-    assert "its workers could not all be reached, 3 times; giving up" in done.stderr
+    assert "not all of its workers could be reached, 3 times; giving up" in done.stderr
     calls = (tmp_path / "calls").read_text().split()
     assert calls == 3 * ["ssh", "describe"]

@@ -109,7 +109,7 @@ def test_grids_are_drawn_at_every_tick(finished):
 
 def test_one_compilation_a_stage_and_ahead_of_it(tmp_path, monkeypatch):
     """The first grid of the first stage waits for the program of the second."""
-    draw = train.Grid.draw
+    draw = train.SampleGrid.draw
 
     def patient(grid, state, progress):
         draw(grid, state, progress)
@@ -118,7 +118,7 @@ def test_one_compilation_a_stage_and_ahead_of_it(tmp_path, monkeypatch):
             assert time.monotonic() < deadline, "was not compiled in the background"
             time.sleep(0.05)
 
-    monkeypatch.setattr(train.Grid, "draw", patient)
+    monkeypatch.setattr(train.SampleGrid, "draw", patient)
     train.train(tiny.experiment({"training.total_kimg": 0.128}), tmp_path)
     rows = tiny.log(tmp_path)
     compiled = tiny.events(tmp_path, "compiled")
@@ -299,14 +299,14 @@ def test_a_run_on_other_data_is_refused(finished, tmp_path):
     data = workdir.load_data_info(finished)
     other = workdir.DataInfo("folder x", 7, data.classes, "another fingerprint")
     with pytest.raises(ValueError, match="folder x with 7 images now") as error:
-        workdir.check(finished, e, other)
+        workdir.check_resumable(finished, e, other)
     assert "data.json" not in str(error.value)  # no doubt, these are others
     other = workdir.DataInfo("folder x", data.num_images, data.classes, "new")
     with pytest.raises(ValueError, match='put "new" as "fingerprint" into .*data.json'):
-        workdir.check(finished, e, other)
+        workdir.check_resumable(finished, e, other)
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(ValueError, match="checkpoints but no config.json"):
-        workdir.check(tmp_path, e, data)
+        workdir.check_resumable(tmp_path, e, data)
 
 
 # Not finite

@@ -1,4 +1,4 @@
-"""The checkpoints of one directory, written and read by Orbax."""
+"""The checkpoints of one directory."""
 
 import contextlib
 import os
@@ -10,31 +10,23 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 from etils import epath
-from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from stylegan_jax.checkpoint.failures import (
-    CheckpointError,
-    Damaged,
-    free_bytes,
-    in_all_processes,
-    megabytes,
-    reading,
-    reason_of,
+from stylegan_jax.checkpoint import failures, manager
+from stylegan_jax.checkpoint.failures import CheckpointError, DamagedError
+from stylegan_jax.checkpoint.integrity import (
+    PyTree,
+    json_checksum,
+    named_arrays,
+    signature,
 )
-from stylegan_jax.checkpoint.integrity import PyTree, json_checksum, signature
 from stylegan_jax.checkpoint.items import (
     abstract,
-    check_fits,
     check_items,
+    fill_template,
     json_round_trip,
+    match_names,
 )
-from stylegan_jax.checkpoint.leftovers import (
-    close_after_failure,
-    remove_unfinished,
-    set_aside,
-)
-from stylegan_jax.checkpoint.retention import Best
-from stylegan_jax.runtime import storage
+from stylegan_jax.runtime import parallel, storage
 
 META = "meta"
 INTEGRITY = "integrity"
@@ -50,30 +42,31 @@ class Checkpoints:
         on_warning: Callable[[str], None] = warnings.warn,
         keep_best: int = 0,
     ):
-        """Names the directory; it is created by the first save.
+        """Open a directory, which the first save creates.
 
         Args:
-          directory: where the checkpoints are; need not exist.
-          keep: how many of the newest to keep, at least 1. While one is being
-            written there is one more, so the disk must hold `keep` + 1.
-          on_warning: told when a damaged checkpoint is skipped.
-          keep_best: how many to keep beside them of those with the highest score.
+          directory: directory of the checkpoints; it need not exist.
+          keep: number of the newest checkpoints to keep, at least 1. There is one more
+            while a new one is being written, so the disk must hold `keep` + 1.
+          on_warning: receives a message when a damaged checkpoint is skipped.
+          keep_best: number of checkpoints with the highest scores to keep as well.
 
         Raises:
           ValueError: if `keep` is below 1.
         """
         if keep < 1:
-            raise ValueError(f"`keep` (={keep}) must be at least 1")
+            raise ValueError(f"`keep` (={keep}) must be at least 1.")
         self.directory = epath.Path(directory).expanduser()
         self._in_bucket = storage.scheme_of(directory) is not None
         if not self._in_bucket:
             self.directory = epath.Path(os.path.abspath(self.directory))
-        self._keep, self._keep_best = keep, keep_best
-        self._scores: dict[int, float] = {}
+        self._keep, self._best = keep, manager.KeepBest(keep_best, {})
         self._on_warning = on_warning
         self._writing = False
+        self._arrays = manager.ArrayHandler()
         self._manager = self._open()
-        self._pending: tuple[int, int] | None = None
+        self._pending: tuple[int, int] | None = None  # step, bytes
+        self._while_saving = contextlib.ExitStack()
         self._damaged: set[int] = set()
 
     def save(
@@ -83,21 +76,21 @@ class Checkpoints:
         meta: dict,
         score: float | None = None,
     ) -> None:
-        """Starts to write a checkpoint; does nothing if this step has one.
+        """Start to write a checkpoint; do nothing if there is one of this step.
 
-        Waits for the save before, then for the arrays and their copy to the host;
+        Waits for the previous save, and until the arrays have been copied to the host;
         afterwards they may be donated. The files are written in the background.
 
         Args:
-          step: number of the checkpoint, above all existing ones.
-          items: pytrees of `jax.Array`, each under a name of its own.
-          meta: what JSON can hold; tuples come back as lists, keys as strings.
-          score: how good it is, more is better; None if nobody knows.
+          step: number of the checkpoint, greater than that of all existing ones.
+          items: pytrees of `jax.Array` by name.
+          meta: JSON data; tuples are read back as lists, and keys as strings.
+          score: quality of the checkpoint, higher is better; None if unknown.
 
         Raises:
-          CheckpointError: if this save cannot start or the one before it failed; in
-            either case this one was not made, and may be tried again.
-          ValueError: for arguments that cannot be saved, or a step out of order.
+          CheckpointError: if this save cannot start or the previous one failed. In
+            either case this checkpoint was not written, and may be saved again.
+          ValueError: if the arguments cannot be saved, or the step is not the newest.
         """
         check_items(items, reserved=(META, INTEGRITY))
         meta = json_round_trip(meta)
@@ -106,143 +99,150 @@ class Checkpoints:
             self._open_for_writing()
         except OSError as error:
             raise CheckpointError(
-                f"cannot write checkpoints to {self.directory}: {reason_of(error)}"
+                f"cannot write checkpoints to {self.directory}: "
+                f"{failures.reason_of(error)}"
             ) from error
         steps = self._manager.all_steps()
         if step in steps:
             return
         if steps and step < max(steps):
             raise ValueError(
-                f"checkpoint step (={step}) must be above the newest one, "
-                f"{max(steps)}, in {self.directory}; to go on from an older "
-                f"checkpoint use another directory, or move the newer ones away"
+                f"Checkpoint step (={step}) must be greater than the newest, "
+                f"{max(steps)}, in {self.directory}. To continue from an older "
+                "checkpoint use another directory, or move the newer ones away."
             )
+        leaves = {name: named_arrays(tree) for name, tree in items.items()}
         integrity = {
             "meta": json_checksum(meta),
-            "items": {name: signature(tree) for name, tree in items.items()},
+            "items": {name: signature(arrays) for name, arrays in leaves.items()},
             "score": score,
         }
         if score is not None:
-            self._scores[step] = score
-        # Wrapped, because Orbax wants a container and an item may be one array.
-        arguments = {k: ocp.args.StandardSave([v]) for k, v in items.items()}
+            self._best.scores[step] = score
+        arguments = {k: manager.save_args(tree) for k, tree in items.items()}
         arguments[META] = ocp.args.JsonSave(meta)
         arguments[INTEGRITY] = ocp.args.JsonSave(integrity)
-        self._pending = step, sum(x.nbytes for x in jax.tree.leaves(items))
+        self._pending = step, sum(x.nbytes for x in jax.tree.leaves(leaves))
+        self._while_saving.enter_context(failures.orbax_tracebacks_hidden())
         self._check_writable()
         failure = None
         try:
-            # force: our own rules above replace Orbax's, which skip without a word.
+            # force: the checks above replace Orbax's, which skips a step silently.
             self._manager.save(step, args=ocp.args.Composite(**arguments), force=True)
-        except Exception as error:  # Orbax has no class for it
+        except Exception as error:  # Orbax often raises plain Exception
             failure = error
-        self._agree(failure)
+        self._raise_in_all_processes(failure)
 
     def wait(self) -> None:
-        """Returns when the last save is on disk; all processes have to call it.
+        """Wait until the last save is on disk; all processes have to call it.
 
         Raises:
-          CheckpointError: if it failed in any process; said once, older checkpoints
-            are unharmed and the next save may succeed.
+          CheckpointError: if it failed in any process. It is raised once; the older
+            checkpoints are intact, and the next save may succeed.
         """
         if self._pending is None:
             return
         failure = None
         try:
             self._manager.wait_until_finished()
-        except Exception as error:  # Orbax has no class for it
+        except Exception as error:  # Orbax often raises plain Exception
             failure = error
-        self._agree(failure)
-        self._pending = None
+        self._raise_in_all_processes(failure)
+        self._end_save()
 
     def restore(
-        self, templates: Mapping[str, PyTree], step: int | None = None
+        self,
+        templates: Mapping[str, PyTree],
+        step: int | None = None,
+        initial: Mapping[str, float] | None = None,
     ) -> tuple[int, dict[str, PyTree], dict]:
-        """Reads and verifies the newest intact checkpoint, or the one of `step`.
+        """Read and verify the newest intact checkpoint, or that of a given step.
+
+        Arrays are matched by name; `names` has the names that changed, and the values
+        of arrays that earlier checkpoints lack.
 
         Args:
-          templates: per item wanted (not necessarily all that were saved) a pytree
-            of `jax.ShapeDtypeStruct` with shardings, or of arrays like those wanted.
-          step: this one and no other; None for the newest that is intact. Damaged
-            ones are skipped with a warning; the next save renames them
+          templates: for each wanted item, of those saved, a pytree of arrays or of
+            `jax.ShapeDtypeStruct` with shardings.
+          step: number of the checkpoint; None for the newest that is intact. Damaged
+            ones are skipped with a warning, and the next save renames them to
             `<step>.damaged`.
+          initial: initial values, by "item/name", of arrays that earlier checkpoints
+            may lack, see `names.ADDED`.
 
         Returns:
           The step, the items named by `templates`, and the metadata.
 
         Raises:
-          CheckpointError: if none is intact; says what is wrong with each. Or if one
-            could not be read for a reason that may pass.
-          ValueError: if an intact one does not fit the templates.
+          CheckpointError: if none is intact, with a reason for each; or if one could
+            not be read for a reason that may be temporary.
+          ValueError: if an intact one does not match the templates.
         """
-        templates = {name: abstract(name, tree) for name, tree in templates.items()}
-        found, (items, meta), damaged = self._first_intact(
-            step, lambda candidate: self._read(candidate, templates)
+        templates = {k: abstract(k, tree) for k, tree in templates.items()}
+        found, (restored, meta), damaged = self._first_intact(
+            step, lambda candidate: self._read(candidate, templates, initial or {})
         )
         self._damaged = damaged
-        return found, items, meta
+        return found, restored, meta
 
     def latest_step(self) -> int | None:
-        """The newest complete checkpoint, its content unverified; None without any."""
+        """Return the newest complete checkpoint, not verified; None without any."""
         self.wait()
         self._manager.reload()
         return max(self._manager.all_steps(), default=None)
 
     def items(self, step: int | None = None) -> tuple[str, ...]:
-        """What `step` holds, or the newest checkpoint whose list of items is readable.
+        """Return the names of a checkpoint's items.
+
+        Args:
+          step: number of the checkpoint; None for the newest with a readable list.
 
         Raises:
           CheckpointError: if there is none.
         """
-        _, (_, items), _ = self._first_intact(step, self._read_json)
-        return tuple(items)
+        _, (_, saved), _ = self._first_intact(step, self._read_json)
+        return tuple(saved)
 
     def close(self) -> None:
-        """Waits for the last save and ends the background threads.
+        """Wait for the last save and end the background threads.
 
-        Of this process alone: one that ends by an error closes while others do not.
+        Concerns this process alone: one that ends with an error closes its
+        checkpoints while the others do not.
 
         Raises:
-          CheckpointError: if that save failed here.
+          CheckpointError: if the last save failed in this process.
         """
         try:
             if self._pending is not None:
                 self._manager.wait_until_finished()
-        except Exception as error:  # Orbax has no class for it
-            raise self._failed(error) from error
+        except Exception as error:  # Orbax often raises plain Exception
+            raise self._clean_up(error) from error
         finally:
             self._manager.close()
+            self._end_save()
 
     def _open(self) -> ocp.CheckpointManager:
-        policies = [
-            preservation_policy.LatestN(self._keep),
-            Best(self._keep_best, self._scores),
-        ]
-        options = ocp.CheckpointManagerOptions(
-            preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
-            create=self._writing,
-            # We do it: theirs runs in a thread and tells its errors to a later save.
-            cleanup_tmp_directories=False,
+        return manager.open_manager(
+            self.directory, self._arrays, self._keep, self._best, create=self._writing
         )
-        return ocp.CheckpointManager(self.directory, options=options)
 
     def _open_for_writing(self) -> None:
         if self._writing and not self._damaged:
             return
-        # Damaged steps would count as the newest and crowd out the intact ones.
+        # Damaged steps would count as the newest and displace the intact ones.
         failure = None
         try:
-            if ocp.utils.is_primary_host(0):
+            if parallel.is_main_process():
                 for step in self._damaged:
-                    set_aside(self.directory / str(step))
-                # Not when reading, for another program may just be writing there.
-                remove_unfinished(self.directory)
+                    failures.set_aside(self.directory / str(step))
+                # Not when reading: another program may be writing at that moment.
+                failures.remove_unfinished(self.directory)
         except OSError as error:
             failure = error
-        if not in_all_processes(failure is None):
-            raise failure or OSError("the main process cannot tidy it up")
+        if not parallel.all_processes(failure is None):
+            raise failure or OSError("the main process cannot clean it up")
         self._damaged = set()
-        if not self._writing and self._keep_best:
+        if not self._writing and self._best.count:
             self._read_scores()
         self._writing = True
         self._manager.close()
@@ -254,13 +254,13 @@ class Checkpoints:
             raise
 
     def _check_writable(self) -> None:
-        # Where Orbax itself fails to make a directory, it leaves threads behind that
-        # hold up the end of the program for minutes.
+        # Where Orbax itself cannot create a directory, it leaves threads behind that
+        # delay the end of the program by minutes.
         trial = self.directory / f".trial-{uuid.uuid4().hex}"
         failure = None
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            if self._in_bucket:  # which has objects only
+            if self._in_bucket:  # buckets have objects only
                 trial.write_text("")
                 trial.unlink()
             else:
@@ -268,58 +268,67 @@ class Checkpoints:
                 trial.rmdir()
         except OSError as error:
             failure = error
-        self._agree(failure)
+        self._raise_in_all_processes(failure)
 
-    def _agree(self, failure: Exception | None) -> None:
-        """Fails in all processes, which have to call it, if in one."""
-        if not in_all_processes(failure is None):
+    def _raise_in_all_processes(self, failure: Exception | None) -> None:
+        """Raise if the save failed in any process; all of them have to call it."""
+        if not parallel.all_processes(failure is None):
             failure = failure or OSError("another process of the run could not write")
-            raise self._failed(failure) from failure
+            raise self._clean_up(failure) from failure
 
-    def _failed(self, error: Exception) -> CheckpointError:
-        """Describes the failure, removes what the save left, and starts afresh."""
+    def _clean_up(self, error: Exception) -> CheckpointError:
+        """Remove what a failed save left, start afresh, and describe the failure."""
         step, size_bytes = self._pending
-        self._pending = None
-        free = free_bytes(self.directory)
-        # The old manager has forgotten a step that it did not delete in the end.
-        close_after_failure(self._manager)
-        if ocp.utils.is_primary_host(0):
-            remove_unfinished(self.directory)
+        free = failures.free_bytes(self.directory)
+        # The old manager no longer lists a step whose deletion it had only planned.
+        manager.close_after_failure(self._manager)
+        self._arrays.drain_writes()
+        self._end_save()
+        if parallel.is_main_process():
+            failures.remove_unfinished(self.directory)
         try:
             self._manager = self._open()
-        except OSError:  # not even the directory can be made; the next save says so
+        except OSError:  # the directory cannot be created; the next save reports it
             self._writing = False
             self._manager = self._open()
         last = max(self._manager.all_steps(), default=None)
-        unharmed = (
-            f"The last complete checkpoint is step {last}, unharmed."
+        intact = (
+            f"The last complete checkpoint, step {last}, is intact."
             if last is not None
             else "There is no complete checkpoint yet."
         )
         return CheckpointError(
-            f"saving step {step} to {self.directory} failed: {reason_of(error)}. "
-            f"Its arrays take {megabytes(size_bytes)}; free on that disk when it "
-            f"failed: {megabytes(free)}. {unharmed} Free some space or mend the "
-            f"cause, then save again"
+            f"saving step {step} to {self.directory} failed: "
+            f"{failures.reason_of(error)}. Its arrays take "
+            f"{failures.format_megabytes(size_bytes)}; the disk had "
+            f"{failures.format_megabytes(free)} free when it failed. {intact} Free "
+            "some space or fix the cause, then save again"
         )
+
+    def _end_save(self) -> None:
+        self._pending = None
+        self._arrays.forget_writes()
+        self._while_saving.close()
 
     def _first_intact(
         self, step: int | None, read: Callable[[int], Any]
     ) -> tuple[int, Any, set[int]]:
-        """Returns the step that could be read, what was read, and the damaged ones."""
+        """Return the step that could be read, its content, and the damaged steps."""
         self.wait()
         self._manager.reload()
         steps = sorted(self._manager.all_steps(), reverse=True)
         candidates = steps if step is None else [s for s in steps if s == step]
         if not candidates:
             wanted = "" if step is None else f" of step {step}"
-            there = f"there are steps {steps[::-1]}" if steps else "there is none"
-            raise CheckpointError(f"no checkpoint{wanted} in {self.directory}; {there}")
+            present = f"there are steps {steps[::-1]}" if steps else "there is none"
+            raise CheckpointError(
+                f"no checkpoint{wanted} in {self.directory}; {present}"
+            )
         reasons: dict[int, str] = {}
         for candidate, older in zip(candidates, [*candidates[1:], None], strict=True):
             try:
                 return candidate, read(candidate), set(reasons)
-            except Damaged as damage:
+            except DamagedError as damage:
                 reasons[candidate] = str(damage)
             if older is not None:
                 self._on_warning(
@@ -329,24 +338,24 @@ class Checkpoints:
         raise CheckpointError(
             f"no intact checkpoint in {self.directory}; tried {len(reasons)}: "
             + "; ".join(f"step {s}: {reason}" for s, reason in reasons.items())
-            + ". Bring the files back from a copy, or start in another directory"
+            + ". Restore the files from a backup, or start in another directory"
         )
 
     def _read_scores(self) -> None:
-        """Those that were saved, by whatever run of the program."""
+        """Read the scores that any run of the program has saved."""
         for step in self._manager.all_steps():
-            with contextlib.suppress(Damaged):  # which `restore` tells
+            with contextlib.suppress(DamagedError):  # which `restore` reports
                 score = self._read_integrity(step)[1].get("score")
                 if score is not None:
-                    self._scores[step] = score
+                    self._best.scores[step] = score
 
     def _read_json(self, step: int) -> tuple[dict, dict]:
         meta, integrity = self._read_integrity(step)
         return meta, integrity["items"]
 
     def _read_integrity(self, step: int) -> tuple[dict, dict]:
-        """The metadata, and what is known of all that was saved."""
-        with reading(f"checkpoint {step} in {self.directory}"):
+        """Return the metadata, and the description of all that was saved."""
+        with failures.reading(self._describe(step)):
             restored = self._manager.restore(
                 step,
                 args=ocp.args.Composite(
@@ -361,28 +370,46 @@ class Checkpoints:
         return meta, integrity
 
     def _read(
-        self, step: int, templates: dict[str, PyTree]
+        self,
+        step: int,
+        templates: dict[str, PyTree],
+        initial: Mapping[str, float],
     ) -> tuple[dict[str, PyTree], dict]:
+        """Return the items of a checkpoint in their templates, and the metadata."""
         meta, saved = self._read_json(step)
-        for name, template in templates.items():
-            check_fits(f"checkpoint {step} in {self.directory}", name, template, saved)
+        names = {
+            item: match_names(self._describe(step), item, template, saved)
+            for item, template in templates.items()
+        }
         if not templates:
             return {}, meta
-        with reading(f"checkpoint {step} in {self.directory}"):
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    **{k: ocp.args.StandardRestore([v]) for k, v in templates.items()}
-                ),
-            )
-        items = {name: restored[name][0] for name in templates}
-        for name, tree in items.items():
-            actual = signature(tree)
-            changed = [k for k, v in saved[name].items() if actual[k] != v]
-            if changed:
-                raise Damaged(
-                    f"the checksum of `{name}/{changed[0]}` differs ({len(changed)} "
-                    f"of the {len(actual)} arrays of `{name}`): the bytes on disk "
-                    f"are not those that were written"
+        with failures.reading(self._describe(step)):
+            arguments = {}
+            for item, template in templates.items():
+                leaves = named_arrays(template)
+                arguments[item] = self._arrays.restore_args(
+                    self.directory / str(step) / item,
+                    {stored: leaves[name] for stored, name in names[item].items()},
                 )
-        return items, meta
+            restored = self._manager.restore(step, args=ocp.args.Composite(**arguments))
+        filled = {}
+        for item, template in templates.items():
+            arrays = manager.stored_arrays(restored[item])
+            _check_signature(item, signature(arrays), saved[item])
+            renamed = {name: arrays[stored] for stored, name in names[item].items()}
+            filled[item] = fill_template(item, template, renamed, initial)
+        return filled, meta
+
+    def _describe(self, step: int) -> str:
+        return f"checkpoint {step} in {self.directory}"
+
+
+def _check_signature(item: str, actual: dict[str, list], saved: dict) -> None:
+    """Raise DamagedError unless the arrays are those that were saved."""
+    changed = [name for name, described in saved.items() if actual[name] != described]
+    if changed:
+        raise DamagedError(
+            f"the checksum of `{item}/{changed[0]}` differs ({len(changed)} of the "
+            f"{len(actual)} arrays of `{item}`): the bytes on disk are not those that "
+            "were written"
+        )

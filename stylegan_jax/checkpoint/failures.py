@@ -1,36 +1,43 @@
-"""What can go wrong with a checkpoint, told in one line and in all processes."""
+"""Failures of saving and reading: their messages, and the leftovers on disk.
+
+A failure is described in one line and raised in all processes alike.
+"""
 
 import contextlib
 import errno
+import gc
 import logging
 import math
 import re
 import shutil
+import sys
+import time
+import traceback
 from collections.abc import Iterator
 
 import jax
-import numpy as np
 from etils import epath
-from jax.experimental import multihost_utils
+
+from stylegan_jax.runtime import parallel
 
 
 class CheckpointError(RuntimeError):
     """A checkpoint could not be written, or none could be read."""
 
 
-class Damaged(Exception):
-    """This one checkpoint cannot be read; an older one may."""
+class DamagedError(Exception):
+    """This checkpoint cannot be read because its files are not as they were written."""
 
 
-# Errors of the operating system that mean that something is not as it was written ...
-_OF_DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-# ... and what others call those that say nothing of it: status codes of TensorStore,
-_PASSING_STATUS = re.compile(
+# Errors of the operating system that mean that files are missing or were changed.
+_DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+# Errors that say nothing about the files: status codes of TensorStore,
+_TRANSIENT_STATUS = re.compile(
     r"\b(UNAVAILABLE|DEADLINE_EXCEEDED|PERMISSION_DENIED|UNAUTHENTICATED|"
     r"RESOURCE_EXHAUSTED|ABORTED|CANCELLED)\b"
 )
 # exceptions of TensorFlow,
-_PASSING_ERRORS = {
+_TRANSIENT_ERRORS = {
     "UnavailableError",
     "DeadlineExceededError",
     "PermissionDeniedError",
@@ -40,68 +47,81 @@ _PASSING_ERRORS = {
     "CancelledError",
     "TimeoutError",
 }
-# and the packages that talk to buckets for fsspec.
-_OF_NETWORK = ("aiohttp.", "botocore.", "gcsfs.", "google.auth.", "requests.")
+# and any exception of the packages through which fsspec accesses buckets.
+_BUCKET_PACKAGES = ("aiohttp.", "botocore.", "gcsfs.", "google.auth.", "requests.")
 
-_READ, _DAMAGED, _NOT_READ = range(3)  # the worst of all processes is the greatest
+_READ, _DAMAGED, _UNREADABLE = range(3)  # the worst result of all processes counts
 
 
 @contextlib.contextmanager
-def reading(what: str) -> Iterator[None]:
-    """Turns what Orbax raises into one of two, the same one in all processes.
+def reading(checkpoint: str) -> Iterator[None]:
+    """Turn Orbax's exceptions into one of two, the same one in all processes.
 
     Args:
-      what: is read, for the message.
+      checkpoint: description of the checkpoint being read, for the message.
 
     Raises:
-      Damaged: what was read is not what was written.
-      CheckpointError: it could not be read, which says nothing of what it is.
+      DamagedError: if the content is not what was written.
+      CheckpointError: if it could not be read, which says nothing about the content.
     """
-    outcome, reason, failure = _READ, "", None
+    result, reason, failure = _READ, "", None
     try:
-        yield
-    except Exception as error:  # Orbax has no class for it, often Exception itself
-        if isinstance(_cause(error), (jax.errors.JaxRuntimeError, MemoryError)):
-            raise  # out of memory and the like are not damage
-        outcome = _NOT_READ if may_pass(error) else _DAMAGED
+        with orbax_tracebacks_hidden():
+            yield
+    except Exception as error:  # Orbax often raises plain Exception
+        if isinstance(_root_cause(error), (jax.errors.JaxRuntimeError, MemoryError)):
+            raise  # out of memory, for example, is not damage
+        result = _UNREADABLE if is_transient(error) else _DAMAGED
         reason, failure = reason_of(error), error
-    everywhere = multihost_utils.process_allgather(np.int32(outcome))
-    worst = max(outcome, int(np.max(everywhere)))
+        _collect_pending_reads(error)
+    worst = max(result, parallel.max_over_processes(result))
     if worst == _DAMAGED:
-        raise Damaged(reason or "another process could not read it")
-    if worst == _NOT_READ:
-        if outcome != _NOT_READ:
-            reason = "so another process of the run says"
+        raise DamagedError(reason or "another process could not read it")
+    if worst == _UNREADABLE:
+        if result != _UNREADABLE:
+            reason = "reported by another process of the run"
         raise CheckpointError(
-            f"{what} could not be read: {reason}. That says nothing of what is in it, "
-            "and may pass: nothing was changed. Start the same command again; if it "
-            "stays so, mend the cause, or move that checkpoint away"
+            f"{checkpoint} could not be read: {reason}. This says nothing about its "
+            "content and may be temporary; nothing was changed. Start the same command "
+            "again; if the error persists, fix its cause or move this checkpoint away"
         ) from failure
 
 
-def may_pass(error: BaseException | None) -> bool:
-    """Whether the disk or bucket failed to answer, rather than what it holds."""
+def _collect_pending_reads(error: BaseException) -> None:
+    """Collect, silently, the coroutines that a failed read of Orbax leaves pending.
+
+    It closes their event loop without cancelling them, so each of them would print a
+    traceback from its destructor, some time after the error has been reported.
+    """
+    hook, sys.unraisablehook = sys.unraisablehook, lambda unraisable: None
+    try:
+        cause: BaseException | None = error
+        while cause is not None:
+            traceback.clear_frames(cause.__traceback__)
+            cause = cause.__cause__ or cause.__context__
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
+
+
+def is_transient(error: BaseException | None) -> bool:
+    """Return True if the disk or bucket failed to answer; the files may be intact."""
     while error is not None:
         kinds = type(error).__mro__
         if (
-            (isinstance(error, OSError) and not isinstance(error, _OF_DAMAGE))
-            or any(kind.__name__ in _PASSING_ERRORS for kind in kinds)
-            or any(kind.__module__.startswith(_OF_NETWORK) for kind in kinds)
-            or _PASSING_STATUS.search(str(error))
+            (isinstance(error, OSError) and not isinstance(error, _DAMAGE))
+            or any(kind.__name__ in _TRANSIENT_ERRORS for kind in kinds)
+            or any(kind.__module__.startswith(_BUCKET_PACKAGES) for kind in kinds)
+            or _TRANSIENT_STATUS.search(str(error))
         ):
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
-def in_all_processes(true_here: bool) -> bool:
-    """Whether it is true in every process; all of them must ask."""
-    return bool(np.all(multihost_utils.process_allgather(np.int32(true_here))))
-
-
 def reason_of(error: Exception) -> str:
-    """One line of what went wrong, a full disk named first."""
-    error = _cause(error)
+    """Return one line that describes an error; a full disk is named first."""
+    error = _root_cause(error)
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
     text = " ".join(str(text).split()) or type(error).__name__
     if getattr(error, "errno", None) == errno.ENOSPC or "os_error_code='28'" in text:
@@ -109,28 +129,60 @@ def reason_of(error: Exception) -> str:
     return text if len(text) <= 500 else f"{text[:240]} ... {text[-240:]}"
 
 
-def _cause(error: BaseException) -> BaseException:
+def _root_cause(error: BaseException) -> BaseException:
     while type(error) is Exception and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
 def free_bytes(directory: epath.Path) -> float:
-    """Free space on the disk of a directory; NaN if nobody knows."""
+    """Return the free space on a directory's disk; NaN if it is unknown."""
     try:
         return shutil.disk_usage(directory).free
     except OSError:
         return math.nan
 
 
-def megabytes(size_bytes: float) -> str:
-    """A size for a message; "unknown" for NaN."""
+def format_megabytes(size_bytes: float) -> str:
+    """Return a size for a message; "unknown" for NaN."""
     return "unknown" if math.isnan(size_bytes) else f"{size_bytes / 1e6:,.1f} MB"
 
 
-def _not_a_traceback_of_orbax(record: logging.LogRecord) -> bool:
-    return record.exc_info is None or "orbax" not in record.pathname
+@contextlib.contextmanager
+def orbax_tracebacks_hidden() -> Iterator[None]:
+    """Hide the tracebacks that Orbax logs while it saves or reads.
+
+    It logs each failure several times with its traceback before it raises it.
+    """
+
+    def is_shown(record: logging.LogRecord) -> bool:
+        return record.exc_info is None or "orbax" not in record.pathname
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(is_shown)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_shown)
 
 
-# Orbax logs each failure six times with its traceback, and then raises it to us.
-logging.getLogger("absl").addFilter(_not_a_traceback_of_orbax)
+def remove_unfinished(directory: epath.Path) -> None:
+    """Remove what failed or killed saves left behind, so that the disk has room."""
+    for _ in range(50):
+        # Removal raises while a file is still being written; hence the repetition.
+        with contextlib.suppress(OSError):
+            unfinished = list(directory.glob("*.orbax-checkpoint-tmp"))
+            for path in unfinished:
+                path.rmtree()
+            if not unfinished:
+                return
+        time.sleep(0.02)
+
+
+def set_aside(checkpoint: epath.Path) -> None:
+    """Rename a damaged checkpoint to `<step>.damaged`, or a number after it."""
+    for number in range(1000):
+        target = checkpoint.parent / f"{checkpoint.name}.damaged{number or ''}"
+        if not target.exists():
+            checkpoint.rename(target)
+            return

@@ -8,19 +8,18 @@ import jax
 import jax.numpy as jnp
 
 PyTree = Any
-Leaves = dict[str, Any]
+Leaves = dict[str, Any]  # name -> array
 
 
-def signature(tree: PyTree) -> dict[str, list]:
-    """Per array [shape, dtype, checksum], as the integrity item stores it."""
-    leaves = arrays_of(tree)
+def signature(leaves: Leaves) -> dict[str, list]:
+    """Return [shape, dtype, checksum] of each array, as a checkpoint stores it."""
     groups: dict[Any, Leaves] = {}  # one jit takes arrays of one set of devices
     for key, leaf in leaves.items():
         groups.setdefault(frozenset(leaf.sharding.device_set), {})[key] = leaf
     sums: dict[str, Any] = {}
     for group in groups.values():
         sums |= jax.device_get(_checksums(group))
-    return {k: [*describe(leaf), int(sums[k])] for k, leaf in leaves.items()}
+    return {key: [*describe(leaf), int(sums[key])] for key, leaf in leaves.items()}
 
 
 @jax.jit
@@ -29,10 +28,10 @@ def _checksums(leaves: Leaves) -> Leaves:
 
 
 def _checksum(x: jax.Array) -> jax.Array:
-    """Sum modulo 2^32 of a hash of every element's bits and position.
+    """Return the sum modulo 2^32 of a hash of each element's bits and position.
 
-    The hash is a bijection of the bits, so any one changed element is found; integer
-    addition has no order, so the sum is the same for every sharding.
+    The hash is a bijection of the bits, so it detects any single changed element.
+    Integer addition is associative, so the sum is the same for every sharding.
     """
     if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
         x = jax.random.key_data(x)
@@ -53,20 +52,20 @@ def _checksum(x: jax.Array) -> jax.Array:
 
 
 def json_checksum(meta: dict) -> int:
-    """Of what JSON can hold, whatever the order of its keys."""
+    """Return the CRC-32 of JSON data, independent of the order of its keys."""
     return zlib.crc32(json.dumps(meta, sort_keys=True).encode())
 
 
-def arrays_of(tree: PyTree) -> Leaves:
-    """All arrays of a pytree by their names."""
+def named_arrays(tree: PyTree) -> Leaves:
+    """Return the arrays of a pytree by name."""
     return {array_name(k): v for k, v in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 def array_name(path: tuple) -> str:
-    """The name of an array, from its path in the pytree."""
+    """Return the name of an array from its path in the pytree."""
     return jax.tree_util.keystr(path, simple=True, separator="/") or "value"
 
 
 def describe(leaf: Any) -> list:
-    """[shape, dtype], as JSON has them."""
+    """Return [shape, dtype] as JSON stores them."""
     return [list(leaf.shape), str(leaf.dtype)]

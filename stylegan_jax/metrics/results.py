@@ -15,7 +15,7 @@ import tensorboardX
 from etils import epath
 
 from stylegan_jax.runtime import storage
-from stylegan_jax.runtime.storage import jsonable
+from stylegan_jax.runtime.storage import to_jsonable
 
 FILE = "metrics.jsonl"
 
@@ -183,7 +183,7 @@ class ResultTable:
 def append(path: epath.Path, results: Iterable[MetricResult]) -> None:
     """Append a line per result; the file may be new, and may be in a bucket."""
     lines = "".join(
-        json.dumps(jsonable(result.to_dict()), allow_nan=False) + "\n"
+        json.dumps(to_jsonable(result.to_dict()), allow_nan=False) + "\n"
         for result in results
     )
     if storage.scheme_of(path) is not None:  # a bucket cannot append

@@ -1,1 +1,1 @@
-"""The page that shows a run: curves, stages and images."""
+"""Report of a run as a single page: curves, stages, images and metrics."""

@@ -1,4 +1,4 @@
-"""Writes `report.html` of a run: curves, images over time, settings; one file.
+"""Write `report.html` of a run: curves, images over time and settings in one file.
 
 python -m stylegan_jax.report --workdir=runs/emoji
 """
@@ -13,14 +13,14 @@ FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> None:
-    """Writes the report and says where it is."""
+    """Write the report and print its path."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
     print(f"wrote {page.write(storage.open_path(FLAGS.workdir))}")
 
 
 def define_flags() -> None:
-    """Declares the command line."""
+    """Declare the command line."""
     flags.DEFINE_string("workdir", None, "Directory of a run.")
     flags.mark_flag_as_required("workdir")
 

@@ -1,26 +1,30 @@
-"""Line charts as SVG text: nothing to load, nothing to run."""
+"""Line charts as SVG text, without scripts or files to load."""
 
 import dataclasses
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 WIDTH, HEIGHT = 460, 240  # pixels
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 26, 30  # margins around the plot
-# Colors that the color-blind can tell, too (Okabe and Ito).
+# Okabe and Ito's colors, which color-blind readers can distinguish.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
 TICKS = 5
-NEAR_ZERO = 0.25  # an x axis that would begin at less of its end begins at 0
-LABEL_PIXELS = 11  # of room that the label of a mark takes
+NEAR_ZERO = 0.25  # an x axis whose start is below this part of its end starts at 0
+LABEL_PIXELS = 11  # width that the label of a mark takes
+
+
+Range = tuple[float, float]
+Place = Callable[[float, float], tuple[float, float]]  # a point -> its pixels
 
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """A line.
+    """A line of a chart.
 
     Attributes:
-      name: for the legend.
-      points: (x, y), x rising; what is not finite leaves a gap.
+      name: name in the legend.
+      points: (x, y) with increasing x; values that are not finite leave a gap.
     """
 
     name: str
@@ -29,7 +33,7 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """A vertical line with a word, such as the beginning of a stage."""
+    """A labeled vertical line, for example at the start of a stage."""
 
     x: float
     label: str
@@ -38,25 +42,28 @@ class Mark:
 def chart(
     title: str, series: Sequence[Series], marks: Sequence[Mark] = (), unit: str = "kimg"
 ) -> str:
-    """An <svg> element.
+    """Return a chart as a <figure> element with its legend.
 
     Args:
-      title: above the plot.
-      series: at least one point that is finite in all of them together.
-      marks: drawn if they lie within.
-      unit: of x.
+      title: title above the plot.
+      series: lines, with at least one finite point among them.
+      marks: drawn where they lie within the range of x.
+      unit: unit of x.
 
     Raises:
-      ValueError: there is no point to draw.
+      ValueError: if there is no finite point.
     """
     finite = [
-        (x, y) for s in series for x, y in s.points if math.isfinite(x) and _ok(y)
+        (x, y)
+        for line in series
+        for x, y in line.points
+        if math.isfinite(x) and math.isfinite(y)
     ]
     if not finite:
-        raise ValueError(f"chart {title!r} has no points that are finite")
+        raise ValueError(f"Chart {title!r} has no points with finite values.")
     first, last = min(x for x, _ in finite), max(x for x, _ in finite)
-    x_range = _widened(0.0 if 0 < first < NEAR_ZERO * last else first, last, 0.0)
-    y_range = _widened(min(y for _, y in finite), max(y for _, y in finite), 0.05)
+    x_range = _widen(0.0 if 0 < first < NEAR_ZERO * last else first, last, 0.0)
+    y_range = _widen(min(y for _, y in finite), max(y for _, y in finite), 0.05)
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = (x - x_range[0]) / (x_range[1] - x_range[0])
@@ -70,8 +77,22 @@ def chart(
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{html.escape(title)}">',
         f'<text class="title" x="{LEFT}" y="14">{html.escape(title)}</text>',
+        *_axes(x_range, y_range, unit, place),
+        *_marks(marks, x_range, y_range, place),
+        *(_line(line, COLORS[i % len(COLORS)], place) for i, line in enumerate(series)),
+        "</svg>",
     ]
-    bottom = HEIGHT - BOTTOM
+    legend = "".join(
+        f'<span><i style="background:{COLORS[i % len(COLORS)]}"></i>'
+        f"{html.escape(line.name)}</span>"
+        for i, line in enumerate(series)
+    )
+    return f"<figure>{''.join(parts)}<figcaption>{legend}</figcaption></figure>"
+
+
+def _axes(x_range: Range, y_range: Range, unit: str, place: Place) -> list[str]:
+    """Return the grid lines and the labels of both axes."""
+    parts, bottom = [], HEIGHT - BOTTOM
     for value in ticks(*y_range):
         y = place(x_range[0], value)[1]
         parts.append(
@@ -89,7 +110,15 @@ def chart(
         f'<text class="tick" text-anchor="end" x="{WIDTH - RIGHT}" '
         f'y="{bottom + 26}">{html.escape(unit)}</text>'
     )
-    labelled = 0.0  # up to where there are labels already
+    return parts
+
+
+def _marks(
+    marks: Sequence[Mark], x_range: Range, y_range: Range, place: Place
+) -> list[str]:
+    """Return the marks within the range; labels that would overlap are left out."""
+    parts, bottom = [], HEIGHT - BOTTOM
+    free_from = 0.0  # pixels
     for mark in marks:
         if x_range[0] <= mark.x <= x_range[1]:
             x, label = place(mark.x, y_range[0])[0], html.escape(mark.label)
@@ -97,26 +126,17 @@ def chart(
                 f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" '
                 f'y2="{bottom}"><title>{label}</title></line>'
             )
-            if x >= labelled and x + LABEL_PIXELS <= WIDTH - RIGHT:
-                labelled = x + LABEL_PIXELS
+            if x >= free_from and x + LABEL_PIXELS <= WIDTH - RIGHT:
+                free_from = x + LABEL_PIXELS
                 parts.append(
                     '<text class="stage" transform="translate('
                     f'{x + 3:.1f} {TOP}) rotate(90)">{label}</text>'
                 )
-    for index, line in enumerate(series):
-        color = COLORS[index % len(COLORS)]
-        parts.append(_line(line, color, place))
-    parts.append("</svg>")
-    legend = "".join(
-        f'<span><i style="background:{COLORS[i % len(COLORS)]}"></i>'
-        f"{html.escape(line.name)}</span>"
-        for i, line in enumerate(series)
-    )
-    return f"<figure>{''.join(parts)}<figcaption>{legend}</figcaption></figure>"
+    return parts
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """About `TICKS` round numbers in a range: 1, 2 or 5 times a power of ten apart."""
+    """Return about `TICKS` numbers in a range, 1, 2 or 5 times a power of ten apart."""
     step = 10.0 ** math.floor(math.log10((high - low) / TICKS))
     for factor in (1, 2, 5, 10):
         if (high - low) / (step * factor) <= TICKS:
@@ -127,11 +147,11 @@ def ticks(low: float, high: float) -> list[float]:
     return [i * step for i in range(first, last + 1)]
 
 
-def _line(line: Series, color: str, place) -> str:
-    """The line, broken where a value is missing, and its last value."""
+def _line(line: Series, color: str, place: Place) -> str:
+    """Return the line, broken where a value is missing, and its points."""
     path, pen_down, dots = [], False, []
     for x, y in line.points:
-        if not (math.isfinite(x) and _ok(y)):
+        if not (math.isfinite(x) and math.isfinite(y)):
             pen_down = False
             continue
         px, py = place(x, y)
@@ -147,12 +167,8 @@ def _line(line: Series, color: str, place) -> str:
     )
 
 
-def _ok(y: float) -> bool:
-    return math.isfinite(y)
-
-
-def _widened(low: float, high: float, share: float) -> tuple[float, float]:
-    """The range with some room; never empty."""
+def _widen(low: float, high: float, share: float) -> Range:
+    """Return the range extended by a share of its length on both sides; never empty."""
     if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):
         room = abs(low) * 0.05 or 1.0
         return low - room, high + room

@@ -9,7 +9,6 @@ from collections import defaultdict
 from typing import Any
 
 from etils import epath
-from PIL import Image
 
 from stylegan_jax.metrics.results import (
     ComparisonKey,
@@ -22,25 +21,29 @@ from stylegan_jax.runtime.logger import LOG
 
 FILE = "report.html"
 METRICS = "metrics.jsonl"
-MAX_GRIDS = 60  # of more an even choice, the last among them
+MAX_GRIDS = 60  # more are thinned out evenly
 MAX_POINTS = 400  # of a line, likewise
-GRID_PIXELS = 960  # larger grids are made smaller
+GRID_PIXELS = 960  # larger grids are scaled down
 
-# Charts: title -> what the names of their lines end in.
+# Title of a chart -> pattern of the names of its lines.
 GROUPS = {
     "Losses": r"/loss$",
-    "Scores of the discriminator": r"/score_\w+$",
+    "Discriminator scores": r"/score_\w+$",
     "Penalties": r"/(\w*penalty|drift)$",
     "Path length": r"/length(_mean)?$",
-    "Norms of gradients": r"/gradient_norm$",
+    "Gradient norms": r"/gradient_norm$",
     "Images per second": r"^progress/images_per_second$",
-    "Share of time waiting for data": r"^progress/data_wait$",
+    "Share of time spent waiting for data": r"^progress/data_wait$",
     "Learning rate": r"^progress/learning_rate$",
-    "Share of the newest resolution": r"^progress/fade$",
-    "Updates skipped": r"/skipped_total$",
+    "Fade-in of the newest resolution": r"^progress/fade$",
+    "Skipped updates": r"/skipped_total$",
 }
-# Told in words as long as they have one value.
-OFTEN_CONSTANT = ("Learning rate", "Share of the newest resolution", "Updates skipped")
+# Charts that become a sentence while they have a single value.
+OFTEN_CONSTANT = (
+    "Learning rate",
+    "Fade-in of the newest resolution",
+    "Skipped updates",
+)
 
 STYLE = """
 :root { color-scheme: light; }
@@ -81,15 +84,15 @@ show();
 
 
 def write(workdir: epath.Path) -> epath.Path:
-    """Writes `report.html` into a run's directory; returns its path.
+    """Write `report.html` into a run's directory and return its path.
 
     Raises:
-      ValueError: the directory is not that of a run.
+      ValueError: if the directory is not that of a run.
     """
     if not (workdir / LOG).exists():
         raise ValueError(
-            f"{workdir} has no {LOG}, so it is not the directory of a run; give the "
-            "--workdir of a training"
+            f"{workdir} has no {LOG}, so it is not the directory of a run. Use the "
+            "--workdir of a training."
         )
     target = workdir / FILE
     temporary = workdir / f".{FILE}.tmp"
@@ -99,7 +102,7 @@ def write(workdir: epath.Path) -> epath.Path:
 
 
 def page(workdir: epath.Path) -> str:
-    """The report as HTML that needs nothing but itself."""
+    """Return the report as self-contained HTML."""
     rows, results = read_rows(workdir / LOG), read_rows(workdir / METRICS)
     name = html.escape(str(workdir))
     sections = [
@@ -118,7 +121,7 @@ def page(workdir: epath.Path) -> str:
 
 
 def read_rows(path: epath.Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL file, none if it is missing, but half-written ones."""
+    """Read the complete rows of a JSONL file; none if the file is missing."""
     rows = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
@@ -143,7 +146,7 @@ def _summary(rows: list[dict[str, Any]]) -> str:
 
 
 def _curves(rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
-    """All charts. A run that was set back has gone over some points twice: the last."""
+    """Return all charts; where a restart repeated some points, the last ones count."""
     lines: dict[str, dict[float, float]] = defaultdict(dict)
     marks: dict[str, Mark] = {}
     for row in rows:
@@ -157,7 +160,7 @@ def _curves(rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
             if "/" in name and isinstance(value, (int, float, str)):
                 lines[name][x] = _number(value)
     shown = list(marks.values()) if len(marks) > 1 else []
-    # The log has the metrics too, but not how they were taken.
+    # Metrics are in the log, too, but not how they were computed.
     lines = {k: v for k, v in lines.items() if not k.startswith("metrics/")}
     lines.pop("progress/training_seconds", None)
     parts = [_chart(name, of, shown) for name, of in _metrics(results).items()]
@@ -179,7 +182,7 @@ def _curves(rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
 def _metrics(
     results: list[dict[str, Any]],
 ) -> dict[str, dict[str, dict[float, float]]]:
-    """Metric -> line -> kimg -> value; a line is of one way to take the metric."""
+    """Return metric -> line -> kimg -> value, a line for each way to compute it."""
     found: dict[str, dict[ComparisonKey, dict[float, float]]] = {}
     for row in results:
         if row.keys() >= {"name", "value"} and row.get("kimg") is not None:
@@ -194,7 +197,7 @@ def _metrics(
 
 def _chart(title: str, lines: dict[str, dict[float, float]], marks: list[Mark]) -> str:
     series = [
-        Series(name, _thinned(sorted(points.items()), MAX_POINTS))
+        Series(name, _thin_out(sorted(points.items()), MAX_POINTS))
         for name, points in lines.items()
     ]
     try:
@@ -204,7 +207,7 @@ def _chart(title: str, lines: dict[str, dict[float, float]], marks: list[Mark]) 
 
 
 def _grids(folder: epath.Path) -> str:
-    """The grids of generated images with a slider, and that of reals."""
+    """Return the grids of generated images with a slider, and that of real images."""
     if not folder.exists():
         return ""
     fakes = sorted(folder.glob("fakes-*.png"), key=lambda path: path.name)
@@ -212,12 +215,12 @@ def _grids(folder: epath.Path) -> str:
     if not fakes:
         return ""
     grids = [
-        {"label": f"{_kimg(path.name):g} kimg", "image": _embedded(path)}
-        for path in _thinned(fakes, MAX_GRIDS)
+        {"label": f"{_kimg(path.name):g} kimg", "image": _data_uri(path)}
+        for path in _thin_out(fakes, MAX_GRIDS)
     ]
     last = len(grids) - 1
     beside = "".join(
-        f'<div><p>Real images</p><img alt="real images" src="{_embedded(path)}"></div>'
+        f'<div><p>Real images</p><img alt="real images" src="{_data_uri(path)}"></div>'
         for path in reals[:1]
     )
     return (
@@ -232,7 +235,7 @@ def _grids(folder: epath.Path) -> str:
 
 
 def _results(rows: list[dict[str, Any]]) -> str:
-    """A table of `metrics.jsonl`."""
+    """Return `metrics.jsonl` as a table."""
     if not rows:
         return ""
     columns = (
@@ -264,28 +267,30 @@ def _cell(value: Any) -> str:
 
 
 def _number(value: float | str) -> float:
-    """Also of "nan" and "inf", as the log has them."""
+    """Convert a number of the log, where "nan" and "inf" are strings."""
     try:
         return float(value)
     except ValueError:
         return float("nan")
 
 
-def _thinned(items: list, most: int) -> list:
-    """At most so many of them, evenly, the last among them."""
-    if len(items) <= most:
+def _thin_out(items: list, count: int) -> list:
+    """Return at most `count` items, evenly spaced, with the first and the last."""
+    if len(items) <= count:
         return items
-    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
 
 
 def _kimg(name: str) -> float:
-    """Of e.g. "fakes-000040.500.png"."""
+    """Return the kimg in a file name such as "fakes-000040.500.png"."""
     found = re.search(r"-(\d+)\.(\d+)\.png$", name)
     return int(found[1]) + int(found[2]) / 1000
 
 
-def _embedded(path: epath.Path) -> str:
-    """An image as a data URI, as WebP, which is a fraction of a PNG."""
+def _data_uri(path: epath.Path) -> str:
+    """Return an image as a data URI, in WebP, which is a fraction of a PNG."""
+    from PIL import Image  # by the report alone
+
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         picture = image.convert("RGBA" if image.mode == "RGBA" else "RGB")
     picture.thumbnail((GRID_PIXELS, GRID_PIXELS))

@@ -1,4 +1,4 @@
-"""The versions, devices and commit that a run depended on."""
+"""Environment of a run: versions, devices, and commit."""
 
 import datetime
 import importlib.metadata
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jax
+from stylegan_jax.runtime import parallel
 
 _PACKAGES = (
     "stylegan-jax",
@@ -23,28 +23,25 @@ _PACKAGES = (
 
 
 def versions() -> dict[str, str | None]:
-    """The versions of the packages that a run's numbers depend on."""
+    """Return the versions of the packages that a run's numbers depend on."""
     return {package: _version(package) for package in _PACKAGES}
 
 
 def environment() -> dict[str, Any]:
-    """What a run depended on: versions, devices, commit, command line, time."""
-    devices = jax.devices()
+    """Return the versions, devices, commit, command line and time of a run."""
     return {
         "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": list(sys.argv),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": versions(),
-        "device_kind": devices[0].device_kind,
-        "device_count": len(devices),
-        "process_count": jax.process_count(),
+        **parallel.describe_devices(),
         "git_commit": git_commit(),
     }
 
 
 def git_commit() -> str | None:
-    """The commit of the code, with "-dirty" if files differ; None outside git."""
+    """Return the commit of the code, "-dirty" if files differ; None outside git."""
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
@@ -60,7 +57,7 @@ def git_commit() -> str | None:
 
 
 def _version(package: str) -> str | None:
-    # tensorflow-cpu installs the same module under a name of its own.
+    # tensorflow-cpu is another distribution of the same module.
     for name in (package, f"{package}-cpu"):
         try:
             return importlib.metadata.version(name)

@@ -1,10 +1,9 @@
-"""Images as files: grids, PNG, and the step from floats to bytes."""
+"""Images as files: conversion to bytes, grids, and PNG."""
 
 import io
 import os
 
 import numpy as np
-from PIL import Image
 
 from stylegan_jax.runtime.storage import write_atomically
 
@@ -12,10 +11,10 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def image_grid(images_uint8: np.ndarray, columns: int) -> np.ndarray:
-    """Lays images out in rows; the last row is filled up with white.
+    """Arrange images in rows; the last row is padded with white.
 
     Args:
-      images_uint8: [N,H,W,C] uint8, N of at least 1.
+      images_uint8: [N,H,W,C] uint8, N at least 1.
       columns: images per row, at least 1.
 
     Returns:
@@ -24,11 +23,11 @@ def image_grid(images_uint8: np.ndarray, columns: int) -> np.ndarray:
     images = np.asarray(images_uint8)
     if images.ndim != 4 or images.dtype != np.uint8 or not len(images):
         raise ValueError(
-            f"images must be [N,H,W,C] uint8 with N of at least 1, got "
-            f"{list(images.shape)} {images.dtype}; see to_uint8"
+            f"Images must be [N,H,W,C] uint8 with at least one image, got "
+            f"{list(images.shape)} {images.dtype}; see `to_uint8`."
         )
     if columns < 1:
-        raise ValueError(f"columns (={columns}) must be at least 1")
+        raise ValueError(f"`columns` (={columns}) must be at least 1.")
     n, h, w, c = images.shape
     rows = -(-n // columns)
     cells = np.full((rows * columns, h, w, c), 255, np.uint8)
@@ -38,7 +37,7 @@ def image_grid(images_uint8: np.ndarray, columns: int) -> np.ndarray:
 
 
 def enlarge(images_uint8: np.ndarray, scale_to: int | None) -> np.ndarray:
-    """Repeats pixels so that [N,H,W,C] images have `scale_to` of them each way."""
+    """Repeat the pixels of [N,H,W,C] images until both sides reach `scale_to`."""
     images = np.asarray(images_uint8)
     if scale_to is None:
         return images
@@ -47,13 +46,15 @@ def enlarge(images_uint8: np.ndarray, scale_to: int | None) -> np.ndarray:
 
 
 def save_png(path: str | os.PathLike, image_uint8: np.ndarray) -> None:
-    """Writes a [H,W,C] uint8 image, C of 1, 3 or 4; whole or not at all."""
+    """Write a [H,W,C] uint8 image with C of 1, 3 or 4 atomically."""
     image = np.asarray(image_uint8)
     if image.ndim != 3 or image.dtype != np.uint8 or image.shape[2] not in _MODES:
         raise ValueError(
-            f"an image must be [H,W,C] uint8 with C of {list(_MODES)}, got "
-            f"{list(image.shape)} {image.dtype}"
+            f"An image must be [H,W,C] uint8 with C of {list(_MODES)}, got "
+            f"{list(image.shape)} {image.dtype}."
         )
+    from PIL import Image  # by programs that write images
+
     buffer = io.BytesIO()
     pixels = image[:, :, 0] if image.shape[2] == 1 else image
     Image.fromarray(pixels).save(buffer, format="PNG")
@@ -61,7 +62,7 @@ def save_png(path: str | os.PathLike, image_uint8: np.ndarray) -> None:
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Maps floats in [-1,1] to uint8: trunc(127.5 x + 128), clamped; NaN is black.
+    """Map floats in [-1,1] to uint8: trunc(127.5 x + 128), clamped; NaN is black.
 
     Reference: Karras et al. 2019, official code, convert_images_to_uint8.
     """

@@ -1,15 +1,14 @@
-"""Reports: console lines, JSONL, TensorBoard scalars and images, PNG grids.
+"""Logs of a run: console lines, JSONL, TensorBoard scalars and images, PNG grids.
 
-Only the main process reports. The log is append-only and survives kill -9: a row is
-flushed when written, and a half-written one never spoils the next. In a bucket the log
-and the images are those of the last tick, and TensorBoard's file comes at the end.
+Only the main process logs. `log.jsonl` is append-only and survives kill -9: a row is
+flushed when written, and a partly written one never spoils the next. In a bucket the
+log and the images are as of the last tick, and TensorBoard's file appears at the end.
 """
 
 import contextlib
 import json
 import math
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-import tensorboardX
 from etils import epath
 
 from stylegan_jax.runtime import storage
@@ -27,14 +25,14 @@ from stylegan_jax.runtime.image_io import (
     rgb_on_white,
     save_png,
 )
-from stylegan_jax.runtime.storage import Mirror, jsonable
+from stylegan_jax.runtime.progress_bar import LiveLine
+from stylegan_jax.runtime.storage import Mirror, to_jsonable
 
 LOG = "log.jsonl"
-LIVE_LINE_SECONDS = 0.2
 
 
 class RunLogger:
-    """Writes `log.jsonl`, `tensorboard/` and `images/` below a run's directory."""
+    """Writer of `log.jsonl`, `tensorboard/` and `images/` in a run's directory."""
 
     def __init__(
         self,
@@ -42,19 +40,20 @@ class RunLogger:
         enabled: bool,
         stream: TextIO | None = None,
     ):
-        """Opens the log and TensorBoard; a resumed run appends to both.
+        """Open the log and TensorBoard; a resumed run appends to both.
 
         Args:
-          workdir: directory of the run, maybe in a bucket; created if missing.
+          workdir: directory of the run, possibly in a bucket; created if missing.
           enabled: true in the main process; otherwise every method does nothing.
-          stream: where lines go; None for `sys.stdout`.
+          stream: receives the console lines; None for `sys.stdout`.
         """
         self._enabled = enabled
         self._stream = sys.stdout if stream is None else stream
-        self._live = False
-        self._live_time_seconds = -math.inf
+        self._live_line = LiveLine(self._stream)
         if not enabled:
             return
+        import tensorboardX  # by training alone
+
         self._mirror = None
         if storage.scheme_of(workdir) is not None:
             self._mirror = Mirror(epath.Path(workdir), (LOG,))
@@ -67,34 +66,25 @@ class RunLogger:
         )
 
     def progress(self, text: str) -> None:
-        """Rewrites the live line, a few times per second; only on a terminal."""
-        if not self._enabled or not self._stream.isatty():
-            return
-        now = time.monotonic()
-        if now - self._live_time_seconds < LIVE_LINE_SECONDS:
-            return
-        self._live_time_seconds = now
-        self._live = True
-        # A line as wide as the terminal would wrap, and \r not return to its start.
-        width = shutil.get_terminal_size().columns - 1
-        self._stream.write(f"\r{' '.join(text.split())[:width]}\x1b[K")
-        self._stream.flush()
+        """Rewrite the live line, a few times per second; only on a terminal."""
+        if self._enabled:
+            self._live_line.update(text)
 
     def line(self, text: str) -> None:
-        """Prints a line that stays; the live line is cleared first."""
+        """Print a line that stays, in place of the live line."""
         if not self._enabled:
             return
-        self._clear_live_line()
+        self._live_line.clear()
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
     def scalars(self, images_seen: int, values: dict[str, float], **fields) -> None:
-        """Writes one JSONL row and one TensorBoard point per value.
+        """Write one JSONL row and one TensorBoard point per value.
 
         Args:
           images_seen: the run's clock.
-          values: name -> number; TensorBoard groups names by what is before a "/".
-          **fields: what else the row holds, such as `stage`; not in TensorBoard.
+          values: name -> number; TensorBoard groups names by their part before "/".
+          **fields: further fields of the row, such as `stage`; not for TensorBoard.
         """
         if not self._enabled:
             return
@@ -107,7 +97,7 @@ class RunLogger:
         self._upload(LOG)
 
     def event(self, kind: str, **fields) -> None:
-        """Writes the JSONL row {"event": kind, ...}."""
+        """Write the JSONL row {"event": kind, ...}."""
         if self._enabled:
             self._row({"event": kind} | fields)
 
@@ -119,14 +109,14 @@ class RunLogger:
         columns: int,
         scale_to: int | None = None,
     ) -> None:
-        """Writes a grid to `images/<name>-<kimg>.png` and to TensorBoard.
+        """Write a grid to `images/<name>-<kimg>.png` and to TensorBoard.
 
         Args:
-          name: the file's name and TensorBoard's tag.
+          name: name of the file and TensorBoard's tag.
           images_seen: the run's clock.
           images_uint8: [N,H,W,C] uint8, C of 1, 3 or 4.
-          columns: images in a row of the grid.
-          scale_to: enlarge by the smallest whole factor that makes each image at
+          columns: images per row of the grid.
+          scale_to: enlarge by the smallest integer factor that makes each image at
             least this high and wide, in pixels; None for no enlargement.
         """
         if not self._enabled:
@@ -143,10 +133,10 @@ class RunLogger:
         self._upload("images")
 
     def close(self) -> None:
-        """Clears the live line and closes the files; may be called twice."""
+        """Erase the live line and close the files; may be called twice."""
         if not self._enabled:
             return
-        self._clear_live_line()
+        self._live_line.clear()
         self._enabled = False
         with self.warn_on_os_error(self._workdir):
             self._log.close()
@@ -160,21 +150,15 @@ class RunLogger:
             with self.warn_on_os_error(self._workdir):
                 self._mirror.upload(*names)
 
-    def _clear_live_line(self) -> None:
-        if self._live:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-            self._live = False
-
     def _row(self, fields: dict[str, Any]) -> None:
         row = {"time": round(time.time(), 3)} | fields
         with self.warn_on_os_error(self._workdir / LOG):
-            self._log.write(json.dumps(jsonable(row), allow_nan=False) + "\n")
+            self._log.write(json.dumps(to_jsonable(row), allow_nan=False) + "\n")
             self._log.flush()
 
     @contextlib.contextmanager
     def warn_on_os_error(self, path: Path) -> Iterator[None]:
-        """A record that a full disk refuses must not end the run that it is about."""
+        """Turn an error of writing logs into a warning: it must not end the run."""
         try:
             yield
         except OSError as error:
@@ -182,7 +166,7 @@ class RunLogger:
 
 
 def format_duration(seconds: float) -> str:
-    """Two units of a duration: "42s", "3m 10s", "2h 05m", "1d 03h"."""
+    """Format a duration in two units: "42s", "3m 10s", "2h 05m", "1d 03h"."""
     if not math.isfinite(seconds):
         return "unknown"
     whole = max(0, int(seconds))
@@ -197,7 +181,7 @@ def format_duration(seconds: float) -> str:
 
 
 def _open_log(path: Path) -> TextIO:
-    """Opens for appending, on a new line even if the last one was cut off."""
+    """Open for appending, on a new line even if the last row is incomplete."""
     with path.open("ab+") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)

@@ -1,27 +1,27 @@
-"""Memory of the host, where programs run on the CPU."""
+"""Settings of the C library's memory allocator, for programs that run on the CPU."""
 
 import ctypes
 import importlib.metadata
 import importlib.util
 import sys
 
-# Of mallopt(3), as glibc's malloc.h numbers them.
+# Parameters of mallopt(3), as numbered in glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 
 
-def keep_freed() -> bool:
-    """Has freed memory kept for the next allocation, not given back to the system.
+def keep_freed_memory() -> bool:
+    """Tune malloc to keep freed memory for the next allocation.
 
     XLA's CPU programs allocate their temporary memory, often hundreds of megabytes, at
-    every call. By default glibc maps it afresh each time, and every page is faulted in
-    again. With this the memory of the process stays at its peak, where it would come
-    back to anyway.
+    every call. By default glibc returns it to the system each time and maps it anew, so
+    that every page is faulted in again. With these settings the memory of the process
+    stays at its peak, to which every call would raise it anyway.
 
-    Call it before threads allocate. Without glibc (macOS, Windows, musl) nothing
-    changes.
+    Call this before threads allocate. Without glibc (macOS, Windows, musl) it does
+    nothing.
 
     Returns:
-      Whether the C library took the settings.
+      True if the C library accepted the settings.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -29,7 +29,7 @@ def keep_freed() -> bool:
     if not hasattr(library, "gnu_get_libc_version"):
         return False
     settings = (
-        (_M_ARENA_MAX, 1),  # arenas of threads can hold no large blocks
+        (_M_ARENA_MAX, 1),  # the arenas of threads cannot hold large blocks
         (_M_MMAP_MAX, 0),
         (_M_TRIM_THRESHOLD, 2**31 - 1),
         (_M_TOP_PAD, 2**26),
@@ -37,12 +37,13 @@ def keep_freed() -> bool:
     return all([library.mallopt(name, value) == 1 for name, value in settings])
 
 
-def keep_freed_on_cpu() -> None:
-    """`keep_freed`, if this installation of JAX has nothing but the CPU to run on.
+def keep_freed_memory_on_cpu() -> None:
+    """Call `keep_freed_memory` if this installation of JAX can only use the CPU.
 
-    For front doors, before JAX looks for devices. With accelerators programs take no
-    memory of the host, and the threads that decode images want arenas of their own.
+    Programs call this before JAX looks for devices. On accelerators the temporary
+    memory is not the host's, and the threads that decode images benefit from arenas of
+    their own.
     """
     plugins = importlib.metadata.entry_points(group="jax_plugins")
     if not plugins and importlib.util.find_spec("libtpu") is None:
-        keep_freed()
+        keep_freed_memory()

@@ -3,31 +3,68 @@
 import shutil
 import sys
 import time
+from typing import TextIO
 
-LIVE_LINE_SECONDS = 0.2
+UPDATE_SECONDS = 0.2  # between updates of the line
 
 
 class LiveLine:
-    """Rewrites one line of a terminal: how far it is and how long it will take."""
+    """A line of a terminal that is rewritten in place; nothing elsewhere."""
 
-    def __init__(self):
-        self._what, self._begin, self._first, self._last = "", 0.0, 0, 0.0
+    def __init__(self, stream: TextIO):
+        """Write to a stream, if it is a terminal."""
+        self._stream = stream
+        self._last_seconds = float("-inf")
+        self._visible = False
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Shows that `done` of `total` images are; "looked at" or such is `what`."""
+    def update(self, text: str) -> None:
+        """Rewrite the line, unless the last update was only just before."""
         now = time.monotonic()
-        if what.split(",")[0] != self._what:
-            self._what, self._begin, self._first = what.split(",")[0], now, done
-        if not sys.stderr.isatty() or now - self._last < LIVE_LINE_SECONDS:
+        if not self._stream.isatty() or now - self._last_seconds < UPDATE_SECONDS:
             return
-        self._last = now
-        rate = (done - self._first) / max(now - self._begin, 1e-9)
-        left = f", {(total - done) / rate:.0f} s left" if rate else ""
+        self._last_seconds = now
+        # A line as wide as the terminal would wrap, and \r not return to its start.
         width = shutil.get_terminal_size().columns - 1
-        text = f"{done} of {total} {what}, {rate:.0f} images/s{left}"
-        print(f"\r{text[:width]}\x1b[K", end="", file=sys.stderr, flush=True)
+        self._write(f"\r{' '.join(text.split())[:width]}\x1b[K")
+        self._visible = True
 
     def clear(self) -> None:
-        """Takes the line away."""
-        if sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        """Erase the line."""
+        if self._visible:
+            self._write("\r\x1b[K")
+            self._visible = False
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+class ProgressBar:
+    """Images done, their rate and the time left, on a live line of standard error."""
+
+    def __init__(self):
+        """Start without a line."""
+        self._line = LiveLine(sys.stderr)
+        self._activity, self._start_seconds, self._start_images = "", 0.0, 0
+
+    def __call__(self, activity: str, done: int, total: int) -> None:
+        """Show progress.
+
+        Args:
+          activity: what is done to the images, such as "checked", and after a comma
+            any details; another activity restarts the clock.
+          done: images done.
+          total: images in all.
+        """
+        now = time.monotonic()
+        if activity.split(",")[0] != self._activity:
+            self._activity = activity.split(",")[0]
+            self._start_seconds, self._start_images = now, done
+        elapsed = max(now - self._start_seconds, 1e-9)
+        rate = (done - self._start_images) / elapsed
+        left = f", {(total - done) / rate:.0f} s left" if rate else ""
+        self._line.update(f"{done} of {total} {activity}, {rate:.0f} images/s{left}")
+
+    def clear(self) -> None:
+        """Erase the line."""
+        self._line.clear()

@@ -1,4 +1,4 @@
-"""How a run is asked to end in order."""
+"""Requests to end a run in an orderly way."""
 
 import contextlib
 import math
@@ -9,39 +9,43 @@ from typing import Any
 
 
 class StopRequest:
-    """Whether a run should end in order: SIGINT or SIGTERM came, or its time is up.
+    """A request to end a run: by SIGINT, by SIGTERM, or by its time limit.
 
-    A second SIGINT interrupts at once.
+    A second SIGINT interrupts the program immediately.
 
     Attributes:
-      reason: what asked for it; None while nothing has.
+      reason: source of the request; None while there is none.
     """
 
     def __init__(self, minutes: float = 0.0):
-        """The time begins now; 0 sets no limit."""
+        """Start the clock.
+
+        Args:
+          minutes: time limit; 0 for none.
+        """
         self.reason: str | None = None
         self._end = time.monotonic() + (60 * minutes if minutes else math.inf)
 
     @property
     def requested(self) -> bool:
-        """Whether there is one by now."""
+        """True once there is a request."""
         if self.reason is None and time.monotonic() >= self._end:
             self.reason = "its time limit"
         return self.reason is not None
 
     def mark_requested_elsewhere(self) -> None:
-        """Notes that another process has one."""
+        """Record that another process has a request."""
         self.reason = self.reason or "another process"
 
     @contextlib.contextmanager
-    def signals_heard(self) -> Iterator[None]:
-        """Takes signals for requests within the block."""
+    def handling_signals(self) -> Iterator[None]:
+        """Treat signals as requests within the block."""
         signals = (signal.SIGINT, signal.SIGTERM)
-        before = {s: signal.signal(s, self._handle) for s in signals}
+        previous = {s: signal.signal(s, self._handle) for s in signals}
         try:
             yield
         finally:
-            for s, handler in before.items():
+            for s, handler in previous.items():
                 signal.signal(s, handler)
 
     def _handle(self, number: int, frame: Any) -> None:

@@ -1,8 +1,8 @@
 """Paths on disk or in a bucket (gs://, s3://), through `etils.epath`.
 
-Buckets are read and written by TensorFlow where it knows the scheme, else by fsspec
-with gcsfs or s3fs; the arrays of checkpoints by TensorStore. None of it has
-been run against a real bucket yet (see docs/scaling.md).
+Buckets are accessed through TensorFlow where it supports the scheme, else through
+fsspec with gcsfs or s3fs; the arrays of checkpoints through TensorStore. None of this
+has been run against a real bucket yet (see docs/scaling.md).
 """
 
 import importlib.util
@@ -21,17 +21,17 @@ from stylegan_jax.runtime.tensorflow import tensorflow
 
 # Scheme -> package that fsspec needs for it.
 PACKAGES = {"gs": "gcsfs", "s3": "s3fs"}
-# ... and what copies to a disk.
-COPY = {"gs": "gcloud storage cp -r", "s3": "aws s3 cp --recursive"}
-USE_TENSORFLOW = "EPATH_USE_TF"  # etils' own variable ...
-NO = ("false", "no", "f", "0")  # ... and what it takes for a no
+# Scheme -> command that copies to a disk.
+COPY_COMMANDS = {"gs": "gcloud storage cp -r", "s3": "aws s3 cp --recursive"}
+USE_TENSORFLOW = "EPATH_USE_TF"  # environment variable of etils
+FALSE = ("false", "no", "f", "0")  # its values that mean no
 
 
 def open_path(path: str | os.PathLike) -> epath.Path:
-    """A path, usable as it is: `~` expanded, and a bucket's libraries there.
+    """Return a path with `~` expanded, for reading and writing.
 
     Raises:
-      ValueError: of a scheme that is not supported, or without the package for it.
+      ValueError: if its scheme is not supported, or the package for it is missing.
     """
     text = os.fspath(path)
     scheme = scheme_of(text)
@@ -41,25 +41,29 @@ def open_path(path: str | os.PathLike) -> epath.Path:
 
 
 def local_path(path: str | os.PathLike, setting: str) -> Path:
-    """A path on disk, `~` expanded, of what is not read or written in buckets.
+    """Return a path on disk with `~` expanded, for files that buckets cannot hold.
+
+    Args:
+      path: the path.
+      setting: name of the setting that it comes from, for the message.
 
     Raises:
-      ValueError: it is one in a bucket; calls it by the name of its `setting`.
+      ValueError: if the path is in a bucket.
     """
     text = os.fspath(path)
     scheme = scheme_of(text)
     if scheme is not None:
-        copy = COPY.get(scheme)
+        copy = COPY_COMMANDS.get(scheme)
         raise ValueError(
-            f"`{setting}` (={text!r}) must be on a disk: in buckets only plain folders "
-            "of images are read, in training, and runs written; copy it to a disk"
-            + (f" with `{copy} {text} ...`" if copy else "")
+            f"`{setting}` (={text!r}) must be on a disk: only runs and, in training, "
+            "folders of images may be in a bucket. Copy it to a disk"
+            + (f" with `{copy} {text} ...`." if copy else ".")
         )
     return Path(text).expanduser()
 
 
 def scheme_of(path: str | os.PathLike) -> str | None:
-    """E.g. "gs" for gs://bucket/folder; None for a path on disk."""
+    """Return the scheme of a path, "gs" for gs://bucket; None for a path on disk."""
     head, found, _ = os.fspath(path).partition("://")
     return head if found else None
 
@@ -68,27 +72,26 @@ def _check_scheme(path: str, scheme: str) -> None:
     if scheme not in PACKAGES:
         allowed = ", ".join(f"{name}://" for name in PACKAGES)
         raise ValueError(
-            f"{path} is of a scheme that is not supported; use {allowed}, or a path on "
-            "disk"
+            f"The scheme of {path} is not supported; use {allowed}, or a path on disk."
         )
     package = PACKAGES[scheme]
-    if _etils_takes_tensorflow():
-        if scheme not in _schemes_of_tensorflow():
+    if _etils_uses_tensorflow():
+        if scheme not in _tensorflow_schemes():
             raise ValueError(
-                f"{path}: this TensorFlow cannot read {scheme}://; set "
-                f"{USE_TENSORFLOW}=false in the environment, which makes etils take "
-                f"fsspec instead, and pip install {package}"
+                f"This TensorFlow cannot read {path}. Set {USE_TENSORFLOW}=false in "
+                "the environment, which makes etils use fsspec instead, and "
+                f"pip install {package}."
             )
     elif not _is_installed(package):
-        raise ValueError(f"{path} needs the package {package}: pip install {package}")
+        raise ValueError(f"{path} needs the package {package}: pip install {package}.")
 
 
-def _etils_takes_tensorflow() -> bool:
-    wanted = os.environ.get(USE_TENSORFLOW, "").lower() not in NO
+def _etils_uses_tensorflow() -> bool:
+    wanted = os.environ.get(USE_TENSORFLOW, "").lower() not in FALSE
     return wanted and _is_installed("tensorflow")
 
 
-def _schemes_of_tensorflow() -> list[str]:
+def _tensorflow_schemes() -> list[str]:
     return tensorflow().io.gfile.get_registered_schemes()
 
 
@@ -97,19 +100,19 @@ def _is_installed(package: str) -> bool:
 
 
 def write_json(path: str | os.PathLike, data: Any) -> None:
-    """Writes indented JSON, whole or not at all; nan and inf become strings."""
-    text = json.dumps(jsonable(data), allow_nan=False, indent=2)
+    """Write indented JSON atomically; nan and inf become strings."""
+    text = json.dumps(to_jsonable(data), allow_nan=False, indent=2)
     write_atomically(path, (text + "\n").encode())
 
 
-def jsonable(value: Any) -> Any:
-    """The value as JSON can hold it; nan and inf become strings."""
+def to_jsonable(value: Any) -> Any:
+    """Convert a value to what JSON can hold; nan and inf become strings."""
     if isinstance(value, dict):
-        return {str(k): jsonable(v) for k, v in value.items()}
+        return {str(k): to_jsonable(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [jsonable(v) for v in value]
+        return [to_jsonable(v) for v in value]
     if isinstance(value, (np.ndarray, np.generic, jax.Array)):
-        return jsonable(np.asarray(value).tolist())
+        return to_jsonable(np.asarray(value).tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, os.PathLike):
@@ -118,9 +121,9 @@ def jsonable(value: Any) -> Any:
 
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
-    """Writes a file whole or not at all."""
+    """Write a file atomically: a failure leaves the previous content."""
     if scheme_of(path) is not None:
-        epath.Path(path).write_bytes(content)  # an object appears when it is whole
+        epath.Path(path).write_bytes(content)  # an object appears when it is complete
         return
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -135,14 +138,18 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
 
 
 class Mirror:
-    """Files are written here as on any disk, and uploaded when they have changed."""
+    """A local directory whose changed files are uploaded to a bucket.
+
+    Attributes:
+      local: the directory.
+    """
 
     def __init__(self, remote: epath.Path, resumed: tuple[str, ...]):
-        """Makes the directory.
+        """Create the directory.
 
         Args:
-          remote: what it stands for, in a bucket.
-          resumed: names of files that are appended to; fetched if they are there.
+          remote: directory in the bucket.
+          resumed: names of files that are appended to; downloaded if they exist.
         """
         self._remote = remote
         self._directory = tempfile.TemporaryDirectory(prefix="stylegan_jax-")
@@ -153,10 +160,10 @@ class Mirror:
                 (self.local / name).write_bytes((remote / name).read_bytes())
 
     def upload(self, *names: str) -> None:
-        """Copies what has changed of these files, and in these directories.
+        """Upload the changed ones of these files and of the files in directories.
 
         Raises:
-          OSError: the bucket refuses, for whatever reason.
+          OSError: if an upload fails, for whatever reason.
         """
         for name in names:
             path = self.local / name
@@ -166,7 +173,7 @@ class Mirror:
                     self._upload(file)
 
     def close(self) -> None:
-        """Removes the local directory."""
+        """Remove the local directory."""
         self._directory.cleanup()
 
     def _upload(self, file: Path) -> None:
@@ -178,6 +185,6 @@ class Mirror:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes())
-        except Exception as error:  # backends have no class of errors in common
+        except Exception as error:  # the backends share no exception class
             raise OSError(f"upload to {target} failed: {error}") from error
         self._uploaded[file] = version

@@ -1,4 +1,4 @@
-"""The only import of TensorFlow, which reads images and nothing else."""
+"""The only import of TensorFlow, which the project uses to read images."""
 
 import functools
 import os
@@ -7,11 +7,11 @@ from typing import Any
 
 @functools.cache
 def tensorflow() -> Any:
-    """Imports TensorFlow on first use: quietly, and away from JAX's accelerators."""
+    """Import TensorFlow on first use, with little logging and without accelerators."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     import tensorflow as tf
 
     if tf.config.get_visible_devices("GPU"):
-        tf.config.set_visible_devices([], "GPU")
+        tf.config.set_visible_devices([], "GPU")  # they are JAX's
     return tf

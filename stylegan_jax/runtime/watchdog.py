@@ -1,4 +1,4 @@
-"""Says so when the host waits too long, be it for a collective, the disk or data."""
+"""Reports of a host that waits too long: for a collective, the disk, or data."""
 
 import sys
 import threading
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 
 class Watchdog:
-    """A thread that reports the activity which has not ended in time.
+    """A thread that reports an activity which does not end in time.
 
-    It only reports: that a process is dead is for JAX's heartbeat to decide, and that
-    a slow disk is too slow for a person.
+    It only reports: that a process is dead is for JAX's heartbeat to decide, and that a
+    disk is too slow for a person.
     """
 
     def __init__(
@@ -19,33 +19,33 @@ class Watchdog:
         process: str,
         report: Callable[[str], None] | None = None,
     ):
-        """Starts the thread; nothing is watched yet.
+        """Start the thread; it watches nothing yet.
 
         Args:
           limit_seconds: an activity that takes longer is reported, and again after
-            twice, four times... as long.
-          process: what the report calls this process, e.g. "process 1 of 2".
-          report: told the text; None prints it to `sys.stderr`, in every process, for
-            the one that hangs need not be the main one.
+            twice that time, four times, and so on.
+          process: name of this process in reports, such as "process 1 of 2".
+          report: receives the text; None prints it to `sys.stderr` in every process,
+            for the process that hangs need not be the main one.
         """
         self._limit_seconds, self._process = limit_seconds, process
         self._report = report or (lambda text: print(text, file=sys.stderr, flush=True))
         self._changed = threading.Condition()
         self._activity: str | None = None
-        self._since = self._next_report = 0.0
+        self._start = self._next_report = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
         self._thread.start()
 
     def watch(self, activity: str | None) -> None:
-        """The activity before has ended, and this one begins; None: nothing does."""
+        """End the current activity and start another one, or none."""
         with self._changed:
-            self._activity, self._since = activity, time.monotonic()
-            self._next_report = self._since + self._limit_seconds
+            self._activity, self._start = activity, time.monotonic()
+            self._next_report = self._start + self._limit_seconds
             self._changed.notify()
 
     def close(self) -> None:
-        """Ends the thread."""
+        """End the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -60,13 +60,13 @@ class Watchdog:
                 if left is None or left > 0:
                     self._changed.wait(left)
                     continue
-                seconds = time.monotonic() - self._since
-                self._next_report = self._since + 2 * max(seconds, self._limit_seconds)
+                seconds = time.monotonic() - self._start
+                self._next_report = self._start + 2 * max(seconds, self._limit_seconds)
                 self._report(
-                    f"WARNING: {self._process} has been at {self._activity} for "
-                    f"{seconds:.0f} s (`run.hang_report_seconds`="
+                    f"WARNING: {self._process} has spent {seconds:.0f} s on "
+                    f"{self._activity} (`run.hang_report_seconds`="
                     f"{self._limit_seconds:g}). If it hangs in a collective, look for "
-                    "a process that is gone, stopped, or at another place; end all of "
-                    "them and start the same command again: it resumes from the last "
-                    "checkpoint."
+                    "a process that has ended, is stopped, or is at another place in "
+                    "the program. End all processes and start the same command again: "
+                    "the run resumes from the last checkpoint."
                 )

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.layers import conv2d_cpu
+from stylegan_jax.runtime import parallel
 from stylegan_jax.training import memory
 from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.setup import Setup
@@ -199,7 +200,7 @@ def _exit_now(code: object) -> NoReturn:
         print(code, file=sys.stderr)
     try:
         # The other processes wait for this, which JAX would do at exit.
-        jax.distributed.shutdown()
+        parallel.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
     except Exception:  # report it, as Python reports errors at exit

@@ -14,7 +14,7 @@ from stylegan_jax.layers.warp import SYM6
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.rngs import Stream
 from stylegan_jax.runtime import parallel
-from stylegan_jax.training import setup
+from stylegan_jax.training import phases, setup
 from tests import goldens, tiny
 from tests.training.replay import percentile_numbers
 

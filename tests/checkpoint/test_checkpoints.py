@@ -10,11 +10,6 @@ import pytest
 from stylegan_jax.checkpoint import CheckpointError, Checkpoints
 from tests.checkpoint.states import assert_same, make_state, open_, template
 
-# Orbax leaves coroutines of a failed read or write behind.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
 
 def largest_file(folder):
     return max((p for p in folder.rglob("*") if p.is_file()), key=size)
@@ -150,9 +145,12 @@ def test_damaged_checkpoints_do_not_crowd_out_new_ones(saved):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ({"other": {"w": jnp.zeros(7)}}, "no item `other`; it has .*ema.*state"),
-        ({"ema": {"w": jnp.zeros(7)}}, r"bfloat16\[7\] .* but float32\[7\] is wanted"),
-        ({"ema": {"w": jnp.zeros(8, jnp.bfloat16)}}, r"bfloat16\[8\] is wanted"),
+        (
+            {"other": {"w": jnp.zeros(7)}},
+            "`other` is missing from checkpoint 20 .*ema.*state",
+        ),
+        ({"ema": {"w": jnp.zeros(7)}}, r"bfloat16\[7\] .* but must be float32\[7\]"),
+        ({"ema": {"w": jnp.zeros(8, jnp.bfloat16)}}, r"must be bfloat16\[8\]"),
         ({"ema": {"v": jnp.zeros(7)}}, "`ema/v` is missing from checkpoint 20"),
         ({"ema": {}}, "`ema/w` is unexpected in checkpoint 20"),
         (
@@ -182,7 +180,7 @@ def test_keeps_the_last_and_never_overwrites(tmp_path):
     checkpoints.wait()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["3", "4"]
     assert float(checkpoints.restore({"x": jnp.float32(0)})[1]["x"]) == 4
-    with pytest.raises(ValueError, match="must be above the newest one, 4"):
+    with pytest.raises(ValueError, match="must be greater than the newest, 4"):
         checkpoints.save(2, {"x": jnp.float32(2)}, {})
 
 
@@ -190,11 +188,11 @@ def test_refuses_what_it_cannot_save(tmp_path):
     checkpoints, _ = open_(tmp_path)
     with pytest.raises(ValueError, match="`x/a` is a float32; only jax.Array"):
         checkpoints.save(1, {"x": {"a": np.float32(1)}}, {})
-    with pytest.raises(ValueError, match="what JSON can hold"):
+    with pytest.raises(ValueError, match="serializable as JSON"):
         checkpoints.save(1, {"x": jnp.ones(3)}, {"a": np.float32(1)})
-    with pytest.raises(ValueError, match="`meta` is taken"):
+    with pytest.raises(ValueError, match="`meta` is reserved"):
         checkpoints.save(1, {"meta": jnp.ones(3)}, {})
-    with pytest.raises(ValueError, match=r"`x/a` is \[0, 4\]"):
+    with pytest.raises(ValueError, match=r"`x/a` has shape \[0, 4\]"):
         checkpoints.save(1, {"x": {"a": jnp.ones((0, 4))}}, {})
     with pytest.raises(ValueError, match="`x` has no arrays"):
         checkpoints.save(1, {"x": {}}, {})

@@ -9,7 +9,7 @@ from stylegan_jax.checkpoint.integrity import signature
 
 def test_every_changed_bit_and_every_exchange_changes_the_checksum():
     def sums(x):
-        return [v[2] for v in signature(x).values()]
+        return [v[2] for v in signature({"x": x}).values()]
 
     for x in (
         np.zeros(33, np.float32),

@@ -1,14 +1,7 @@
 """Which checkpoints are kept."""
 
-import pytest
-
 from stylegan_jax.checkpoint import Checkpoints
 from tests.checkpoint.states import make_state, open_
-
-# Orbax leaves coroutines of a failed read or write behind.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)
 
 
 def test_the_best_are_kept_beside_the_newest(tmp_path):

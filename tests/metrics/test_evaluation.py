@@ -84,7 +84,7 @@ def test_numbers_are_those_of_the_formulas(everything):
 
 def test_a_result_says_how_to_reproduce_it(everything):
     spec, found, _ = everything
-    row = json.loads(json.dumps(storage.jsonable(found["fid50k_full"].to_dict())))
+    row = json.loads(json.dumps(storage.to_jsonable(found["fid50k_full"].to_dict())))
     expected = {
         "name": "fid50k_full",
         "metric": "fid50k_full",

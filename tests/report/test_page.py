@@ -99,7 +99,7 @@ def test_a_report(run):
     assert "http" not in text.replace("charset", "")
     titles = [f.find("svg/text").text for f in figures(text)]
     assert titles == [
-        *("swd", "Losses", "Scores of the discriminator", "Images per second"),
+        *("swd", "Losses", "Discriminator scores", "Images per second"),
         "augment/probability",
     ]
     legends = figures(text)[0].findall("figcaption/span")
@@ -107,7 +107,7 @@ def test_a_report(run):
         "64 images, psi 1",
         "64 images, psi 0.7",
     ]
-    assert "<p>Updates skipped: 0.</p>" in text
+    assert "<p>Skipped updates: 0.</p>" in text
     losses = figures(text)[1]
     paths_drawn = losses.findall("svg/path")
     assert [len(re.findall("M", p.get("d"))) for p in paths_drawn] == [1, 2]  # a gap
@@ -241,9 +241,9 @@ def test_a_browser_that_is_named_has_to_be_there(monkeypatch):
         chromium.find()
 
 
-def test_many_points_and_grids_are_thinned():
-    assert report._thinned(list(range(100)), 5) == [0, 25, 50, 74, 99]
-    assert report._thinned([1, 2], 5) == [1, 2]
+def test_many_points_and_grids_are_thin_out():
+    assert report._thin_out(list(range(100)), 5) == [0, 25, 50, 74, 99]
+    assert report._thin_out([1, 2], 5) == [1, 2]
 
 
 def test_what_is_no_run_is_told(tmp_path):

@@ -266,7 +266,7 @@ def test_a_full_disk_does_not_end_the_run(tmp_path, monkeypatch):
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(run_logger, "_write_atomically", full)
+    monkeypatch.setattr(logger, "save_png", full)
     run_logger.images("fakes", 1000, np.zeros((1, 4, 4, 3), np.uint8), 1)
     assert "fakes-000001.000.png could not be written" in stream.getvalue()
     monkeypatch.undo()

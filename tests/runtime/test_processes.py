@@ -58,7 +58,9 @@ def start(tmp_path):
     pairs = []
 
     def make(mode: str) -> Pair:
-        pairs.append(Pair(tmp_path, mode))
+        folder = tmp_path / str(len(pairs))
+        folder.mkdir()
+        pairs.append(Pair(folder, mode))
         return pairs[-1]
 
     yield make
@@ -68,7 +70,7 @@ def start(tmp_path):
 
 def test_processes_that_differ_are_told_in_what(start):
     pair = start("differ")
-    pair.wait_for("error: the processes of this run differ")
+    pair.wait_for("error: The processes of this run differ")
     for i in (0, 1):
         assert "agreed" in pair.log(i)  # while they did
         problems = pair.log(i).split("differ; ")[1].splitlines()[1:3]
@@ -82,27 +84,32 @@ def test_processes_that_differ_are_told_in_what(start):
         assert pair.processes[i].wait(60) == 1
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-def test_who_is_left_ends_within_the_heartbeat_and_says_who_is_gone(start, how):
-    """Killed: the collective fails. Stopped: it hangs."""
-    pair = start("forever")
-    pair.wait_for("agreed")
+def test_a_lost_process_ends_the_other_within_the_heartbeat_and_is_named(start):
+    """If it is killed, the collective fails; if it is stopped, the collective hangs."""
+    pairs = {how: start("forever") for how in (signal.SIGKILL, signal.SIGSTOP)}
+    for pair in pairs.values():
+        pair.wait_for("agreed")
     time.sleep(0.5)
-    pair.processes[1].send_signal(how)
-    gone = time.monotonic()
-    status = pair.processes[0].wait(60)
-    seconds = time.monotonic() - gone
-    print(f"the other one ended after {seconds:.1f} s")
-    assert status == -signal.SIGABRT
-    assert seconds < HEARTBEAT_SECONDS + 5
-    log = pair.log(0)
-    assert "Task 1 heartbeat timeout" in log or "stopped sending heartbeats):\n1" in log
-    if how == signal.SIGKILL:
-        assert "error: process 0 of 2 has lost another process of the run" in log
-        assert "start the same command in all processes: it resumes" in log
-    else:
-        assert "process 0 of 2 has been at the round from step 8 on for 1 s" in log
-        assert "start the same command again: it resumes" in log
+    for how, pair in pairs.items():
+        pair.processes[1].send_signal(how)
+    lost = time.monotonic()
+    for pair in pairs.values():
+        status = pair.processes[0].wait(60)
+        seconds = time.monotonic() - lost
+        print(f"the other one ended after {seconds:.1f} s")
+        assert status == -signal.SIGABRT
+        assert seconds < HEARTBEAT_SECONDS + 5
+        log = pair.log(0)
+        assert (
+            "Task 1 heartbeat timeout" in log
+            or "stopped sending heartbeats):\n1" in log
+        )
+    log = pairs[signal.SIGKILL].log(0)
+    assert "error: Process 0 of 2 has lost another process of the run" in log
+    assert "in all of them: the run resumes from the last checkpoint" in log
+    log = pairs[signal.SIGSTOP].log(0)
+    assert "process 0 of 2 has spent 1 s on the round from step 8 on" in log
+    assert "start the same command again: the run resumes" in log
 
 
 def test_differences_group_the_processes():
@@ -139,6 +146,6 @@ def test_a_workdir_that_is_not_shared_is_noticed(monkeypatch, seen, told):
     )
     expected = contextlib.nullcontext()
     if told:
-        expected = pytest.raises(CheckpointError, match=f"their order: {told}; it has")
+        expected = pytest.raises(CheckpointError, match=f"their order: {told}; it must")
     with expected:
         workdir.check_shared(Path("runs/x"), seen[0], parallel.local())

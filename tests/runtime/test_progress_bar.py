@@ -1,4 +1,4 @@
-"""The line that shows how far a long command is."""
+"""The progress of a long command on a terminal."""
 
 import io
 import types
@@ -20,25 +20,25 @@ def clock(monkeypatch):
 
 
 def test_rate_and_time_left_are_those_of_the_work_so_far(clock):
-    line = progress_bar.LiveLine()
-    line("looked at", 0, 500)
+    bar = progress_bar.ProgressBar()
+    bar("checked", 0, 500)
     for done in (1024, 2048):  # the first of it may have been done by an earlier run
         clock[0] += 8.0
-        line(f"prepared, {done // 1024} skipped", done, 4096)
+        bar(f"prepared, {done // 1024} skipped", done, 4096)
     shown = progress_bar.sys.stderr.getvalue()
     assert shown.split("\r")[1:] == [
-        "0 of 500 looked at, 0 images/s\x1b[K",
+        "0 of 500 checked, 0 images/s\x1b[K",
         "1024 of 4096 prepared, 1 skipped, 0 images/s\x1b[K",
         "2048 of 4096 prepared, 2 skipped, 128 images/s, 16 s left\x1b[K",
     ]
-    line.clear()
+    bar.clear()
     assert progress_bar.sys.stderr.getvalue() == shown + "\r\x1b[K"
 
 
 def test_it_is_rewritten_a_few_times_a_second(clock):
-    line = progress_bar.LiveLine()
+    bar = progress_bar.ProgressBar()
     for done in range(100):
-        line("prepared", done, 100)
+        bar("prepared", done, 100)
         clock[0] += 0.01
     assert 4 <= progress_bar.sys.stderr.getvalue().count("\r") <= 6
 
@@ -47,7 +47,7 @@ def test_nothing_is_shown_where_there_is_no_terminal(monkeypatch):
     monkeypatch.setattr(
         progress_bar, "sys", types.SimpleNamespace(stderr=io.StringIO())
     )
-    line = progress_bar.LiveLine()
-    line("prepared", 1, 2)
-    line.clear()
+    bar = progress_bar.ProgressBar()
+    bar("prepared", 1, 2)
+    bar.clear()
     assert progress_bar.sys.stderr.getvalue() == ""

@@ -39,13 +39,13 @@ def test_buckets_keep_their_scheme(bucket):
     [
         ("s3://b/x", False, [], "s3://b/x needs the package s3fs: pip install s3fs"),
         ("gs://b/x", False, [], "gs://b/x needs the package gcsfs: pip install gcsfs"),
-        ("s3://b/x", True, ["gs"], "cannot read s3://; set EPATH_USE_TF=false"),
+        ("s3://b/x", True, ["gs"], "cannot read s3://b/x. Set EPATH_USE_TF=false"),
         ("hdfs://b/x", True, ["hdfs"], "not supported; use gs://, s3://, or a path on"),
     ],
 )
 def test_what_is_missing_is_named(monkeypatch, path, tensorflow, schemes, message):
-    monkeypatch.setattr(storage, "_etils_takes_tensorflow", lambda: tensorflow)
-    monkeypatch.setattr(storage, "_schemes_of_tensorflow", lambda: schemes)
+    monkeypatch.setattr(storage, "_etils_uses_tensorflow", lambda: tensorflow)
+    monkeypatch.setattr(storage, "_tensorflow_schemes", lambda: schemes)
     monkeypatch.setattr(storage, "_is_installed", lambda package: False)
     with pytest.raises(ValueError) as raised:
         storage.open_path(path)
@@ -53,7 +53,7 @@ def test_what_is_missing_is_named(monkeypatch, path, tensorflow, schemes, messag
 
 
 def test_tensorflow_is_asked_for_what_it_knows(monkeypatch):
-    monkeypatch.setattr(storage, "_schemes_of_tensorflow", lambda: ["", "gs"])
+    monkeypatch.setattr(storage, "_tensorflow_schemes", lambda: ["", "gs"])
     monkeypatch.delenv("EPATH_USE_TF", raising=False)
     assert str(storage.open_path("gs://b/x")) == "gs://b/x"
     monkeypatch.setenv("EPATH_USE_TF", "False")
@@ -63,21 +63,21 @@ def test_tensorflow_is_asked_for_what_it_knows(monkeypatch):
 
 
 def test_tensorflow_says_what_it_knows():
-    assert "" in storage._schemes_of_tensorflow()
+    assert "" in storage._tensorflow_schemes()
 
 
 def test_the_descriptions_of_a_run_are_in_the_bucket(bucket):
     run, e = storage.open_path("gs://b/run"), tiny.experiment()
     data = DataInfo("folder x", 7, ("a", "b"), "abc")
-    workdir.check(run, e, data)
-    workdir.write(run, e, data)
-    workdir.write(run, e, data)
+    workdir.check_resumable(run, e, data)
+    workdir.write_description(run, e, data)
+    workdir.write_description(run, e, data)
     assert config.load(bucket / "run" / "config.json") == e
     assert config.load("gs://b/run/config.json") == e
     assert workdir.load_data_info(run) == data
     assert len(json.loads((bucket / "run" / "environment.json").read_text())) == 2
     with pytest.raises(ValueError, match="gs://b/run holds a run with other settings"):
-        workdir.check(run, tiny.experiment({"training.r1_gamma": 1.0}), data)
+        workdir.check_resumable(run, tiny.experiment({"training.r1_gamma": 1.0}), data)
 
 
 def test_reports_are_uploaded_and_a_resumed_log_goes_on(bucket):
@@ -155,13 +155,13 @@ def test_what_is_not_read_in_buckets_is_refused(source):
         sources.open_source(data)
     setting = "data.tfds_data_dir" if source == "tfds" else "data.path"
     assert str(raised.value) == (
-        f"`{setting}` (='gs://b/x') must be on a disk: in buckets only plain folders "
-        "of images are read, in training, and runs written; copy it to a disk with "
-        "`gcloud storage cp -r gs://b/x ...`"
+        f"`{setting}` (='gs://b/x') must be on a disk: only runs and, in training, "
+        "folders of images may be in a bucket. Copy it to a disk with "
+        "`gcloud storage cp -r gs://b/x ...`."
     )
     with pytest.raises(ValueError, match="`--source` .='s3://b/x'. must be on a disk"):
         formats.open_collection("s3://b/x")
-    with pytest.raises(ValueError, match="`--out` .='ftp://x'. .* copy it to a disk$"):
+    with pytest.raises(ValueError, match="`--out` .='ftp://x'. .* Copy it to a disk.$"):
         storage.local_path("ftp://x", "--out")
 
 

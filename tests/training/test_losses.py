@@ -97,6 +97,7 @@ class Official:
         }[name](score(self.fakes(params)))
 
 
+OPTIMIZED = {"xla_backend_optimization_level": 3}
 CASES = [
     pytest.param(("loss_32", 0.0), marks=pytest.mark.slow),
     ("loss_32", 1.4),
@@ -162,7 +163,11 @@ def test_gradients_by_every_variable(case):
         )
         f = official.g_loss if is_g else official.d_loss
         mean_loss = lambda p, f=f, name=name: jnp.mean(f(p, name))  # noqa: E731
-        gradient = jax.jit(jax.grad(mean_loss))(variables["params"])
+        # With XLA's default optimizations: at level 0, which `make test` sets, some
+        # processors round these gradients to just over the tolerance.
+        gradient = jax.jit(jax.grad(mean_loss), compiler_options=OPTIMIZED)(
+            variables["params"]
+        )
         ours = interop.to_official(model, variables | {"params": gradient})
         wanted = goldens.below(grads, f"{name}/")
         assert len(wanted) > 10

@@ -55,7 +55,7 @@ def save(directory, e: config.Experiment, items: dict, number=32, classes=()) ->
     checkpoints = workdir.open_checkpoints(directory, 5, print)
     checkpoints.save(number, items, {"resolution": 16, "fade": 1.0})
     checkpoints.close()
-    workdir.write(directory, e, workdir.DataInfo("test", 0, classes, ""))
+    workdir.write_description(directory, e, workdir.DataInfo("test", 0, classes, ""))
     return str(directory)
 
 

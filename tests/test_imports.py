@@ -1,0 +1,58 @@
+"""Modules are imported by the programs that use them, and by no others."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import stylegan_jax
+
+PACKAGE = Path(stylegan_jax.__file__).resolve().parent
+# Slow to import, and not needed to load a network and draw images with it ...
+SLOW = ("tensorflow", "tensorboardX", "optax", "scipy", "PIL", "orbax", "tensorstore")
+OURS = ("training", "metrics", "data", "inversion", "report", "checkpoint.checkpoints")
+# ... or to know that there is such a package.
+ALL = ("jax", "jaxlib", "flax", "numpy", "etils", "absl")
+
+
+def imported(*command: str) -> set[str]:
+    """Names of all modules that a program imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *command],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+    )
+    names = re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.MULTILINE)
+    assert "stylegan_jax" in names, done.stderr[-2000:]
+    return set(names)
+
+
+def test_help_is_quick():
+    names = imported("-m", "stylegan_jax.generate", "--help")
+    assert "jax" in names  # the programs' own imports are among them
+    slow = {*SLOW, *(f"stylegan_jax.{name}" for name in OURS)}
+    assert not slow & names
+
+
+def test_the_package_imports_nothing():
+    names = imported("-c", "import stylegan_jax; stylegan_jax.load")
+    assert not {*SLOW, *ALL} & names
+    assert not [name for name in names if name.startswith("stylegan_jax.")]
+
+
+def test_only_parallel_names_meshes_and_processes():
+    names = (
+        *("Mesh", "PartitionSpec", "NamedSharding", "SingleDeviceSharding"),
+        *("multihost_utils", "jax.distributed", "jax.process_index"),
+        *("jax.process_count", "jax.local_devices", "axis_names"),
+    )
+    pattern = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in names))
+    found = {
+        f"{path.relative_to(PACKAGE)}: {line.strip()}"
+        for path in PACKAGE.rglob("*.py")
+        if path != PACKAGE / "runtime" / "parallel.py"
+        for line in path.read_text().splitlines()
+        if pattern.search(line)
+    }
+    assert not found
