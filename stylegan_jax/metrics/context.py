@@ -121,7 +121,7 @@ def open_context(
     return EvalContext(
         devices,
         Networks(detector, lpips),
-        attributes and _load_classifier(attributes),
+        None if attributes is None else _load_classifier(attributes),
         cache,
         settings.batch_size,
         show_progress,

@@ -119,7 +119,7 @@ def _conditions(metric: Metric, spec: EvalSpec, context: EvalContext) -> dict[st
 def _collect_all(
     spec: EvalSpec, context: EvalContext
 ) -> tuple[dict[int, Statistics], dict[int, Statistics]]:
-    """Collect the statistics that the set metrics need.
+    """Collect the statistics that each set metric needs.
 
     Returns:
       Number of images -> statistics, of the reals and of the generated images.
