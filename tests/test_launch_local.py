@@ -199,7 +199,7 @@ def test_local_explains_itself(stand_in):
     assert "launch/local.sh -n 2 -d 1" in started.stderr.read()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_local_trains_with_two_processes(tmp_path):
     run = tmp_path / "run"
     done = local(

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from benchmarks import flops
 from stylegan_jax import config, models
-from stylegan_jax.layers.conv2d import WIDE
+from stylegan_jax.layers.conv2d_cpu import WIDE
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training import schedule, setup
@@ -118,7 +118,7 @@ def check_module(
     assert max(map(len, text.splitlines())) < 1_000_000
     assert not re.search(r"tensor<[^>]*f64>", text)
     # StyleGAN2's convolutions of stride two are XLA's own there; on a CPU none is
-    # dilated (tests/layers/test_convolution.py).
+    # dilated (tests/layers/test_conv2d.py).
     allowed = {"1"} if e.model.family == "stylegan1" else {"1", "2"}
     for dilated in re.findall(r"(?:lhs|rhs)_dilat\w* = \[([^\]]*)\]", text):
         assert set(dilated.split(", ")) <= allowed
@@ -126,7 +126,7 @@ def check_module(
 
 @stages
 @pytest.mark.parametrize(
-    "platform", ["tpu", pytest.param("cuda", marks=pytest.mark.slow)]
+    "platform", ["tpu", pytest.param("cuda", marks=pytest.mark.aot)]
 )
 def test_small_networks_lower(platform, family, fading):
     e = small(family)
@@ -137,6 +137,7 @@ def test_small_networks_lower(platform, family, fading):
         check_module(text, e, stage, phase, len(reused(state, phase)))
 
 
+@pytest.mark.aot
 @full_stages
 def test_bfloat16_reaches_the_convolutions(family, fading):
     e = small(family, "bfloat16")
@@ -152,7 +153,7 @@ def test_bfloat16_reaches_the_convolutions(family, fading):
             assert "x4x4x" in shape or "x6x6x" in shape, shape
 
 
-@pytest.mark.slow
+@pytest.mark.aot
 @stages
 def test_ffhq_at_1024_lowers(family, fading):
     e = ffhq(family)
@@ -177,6 +178,7 @@ def test_ffhq_at_1024_lowers(family, fading):
             check_module(text, e, stage, phase, len(reused(state, phase)))
 
 
+@pytest.mark.aot
 @full_stages
 def test_compiled_programs_do_what_they_have_to_and_no_more(family, fading):
     """They overwrite the state, dilate nothing, and add little to what is useful.
@@ -210,4 +212,4 @@ def test_compiled_programs_do_what_they_have_to_and_no_more(family, fading):
         assert not [w for w in windows if "dilate" in w], phase
         work = compiled.cost_analysis()["flops"] / useful[phase]
         print(f"{family} {phase}: {work:.2f} times the useful operations")
-        assert 0.5 < work < 1.2, phase  # of 8x8, about half: `winograd`
+        assert 0.5 < work < 1.2, phase  # of 8x8, about half: Winograd's form

@@ -13,7 +13,8 @@ from stylegan_jax.runtime.tensorflow import tensorflow
 from stylegan_jax.sampling import mixing
 from stylegan_jax.training.sample_grid import GRID_PIXELS
 from tests import tiny
-from tests.data.sources.image_files import failure, folder, random_image, read
+from tests.data.opened import folder, open_failure, read
+from tests.data.raw_data import random_image
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -40,7 +41,7 @@ def test_exact_takes_the_size_and_its_multiples(tmp_path):
 @pytest.mark.parametrize("size", [(16, 16), (16, 8), (24, 48), (8, 32), (4, 8)])
 def test_exact_refuses_other_sizes(tmp_path, size):
     save(tmp_path / "a.png", *size)
-    message = failure(folder(tmp_path, base_size=(2, 4)))
+    message = open_failure(folder(tmp_path, base_size=(2, 4)))
     assert "`data.resolution` (=16) and `data.base_size` (=(2, 4)); use" in message
     got = f"{tmp_path / 'a.png'} is {size[0]}x{size[1]} (height x width);"
     wanted = " `data.fit`='exact' takes 8x16, or 2, 4, 8... times that"
@@ -77,11 +78,11 @@ def test_crop_cuts_out_the_center(tmp_path, base_size, size):
 
 def test_crop_refuses_small_images(tmp_path):
     save(tmp_path / "a.png", 40, 12)
-    message = failure(folder(tmp_path, base_size=(2, 4), fit="crop"))
+    message = open_failure(folder(tmp_path, base_size=(2, 4), fit="crop"))
     assert "is 40x12 (height x width); `data.fit`='crop' takes images of at " in message
     assert "at least 8x16" in message
     assert "use `--config.data.resolution=8`, or remove these images" in message
-    message = failure(folder(tmp_path, base_size=(2, 20), fit="crop"))
+    message = open_failure(folder(tmp_path, base_size=(2, 20), fit="crop"))
     assert "remove these images, the networks start at 2x20" in message
 
 
@@ -96,13 +97,13 @@ def test_sizes_are_checked_again_when_decoding(tmp_path):
 
 def test_builtin_images_are_cropped_when_allowed():
     data = config.Data(resolution=32, base_size=(4, 8))
-    message = failure(data)
+    message = open_failure(data)
     assert "the built-in images is 64x64 (height x width); `data.fit`='e" in message
     assert "takes 32x64, or" in message and "`--config.data.fit=crop`" in message
     cropped = open_source(config.Data(resolution=32, base_size=(4, 8), fit="crop"))
     whole = open_source(config.Data(resolution=64))
     np.testing.assert_array_equal(read(cropped)[0], read(whole)[0][16:48])
-    message = failure(config.Data(resolution=64, base_size=(4, 8)))
+    message = open_failure(config.Data(resolution=64, base_size=(4, 8)))
     assert "`data.resolution` (=64) must be at most 32 for the built-in" in message
 
 

@@ -159,6 +159,9 @@ class ShowsStyles:
 
     resolution: int = 16
 
+    def clone(self, winograd):
+        return self
+
     def apply(self, variables, ws, **kwargs):
         return ws[..., None]
 

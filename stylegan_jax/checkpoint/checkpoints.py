@@ -30,6 +30,7 @@ from stylegan_jax.runtime import parallel, storage
 
 META = "meta"
 INTEGRITY = "integrity"
+TRIAL_BYTES = 2**16
 
 
 class Checkpoints:
@@ -57,8 +58,7 @@ class Checkpoints:
         if keep < 1:
             raise ValueError(f"`keep` (={keep}) must be at least 1.")
         self.directory = epath.Path(directory).expanduser()
-        self._in_bucket = storage.scheme_of(directory) is not None
-        if not self._in_bucket:
+        if storage.scheme_of(directory) is None:
             self.directory = epath.Path(os.path.abspath(self.directory))
         self._keep, self._best = keep, manager.KeepBest(keep_best, {})
         self._on_warning = on_warning
@@ -254,18 +254,17 @@ class Checkpoints:
             raise
 
     def _check_writable(self) -> None:
-        # Where Orbax itself cannot create a directory, it leaves threads behind that
-        # delay the end of the program by minutes.
+        # Where Orbax cannot create a directory, it leaves threads behind that delay the
+        # end of the program by minutes; where it cannot write its metadata, it prints
+        # the traceback of every array.
         trial = self.directory / f".trial-{uuid.uuid4().hex}"
         failure = None
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            if self._in_bucket:  # buckets have objects only
-                trial.write_text("")
-                trial.unlink()
-            else:
-                trial.mkdir()
-                trial.rmdir()
+            try:
+                trial.write_bytes(bytes(TRIAL_BYTES))
+            finally:
+                trial.unlink(missing_ok=True)
         except OSError as error:
             failure = error
         self._raise_in_all_processes(failure)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from stylegan_jax.config import Evaluation
 from stylegan_jax.metrics.image_sets import ImageSet, RealImages
 from stylegan_jax.metrics.metric import Metric, SetMetric
 from stylegan_jax.metrics.networks import detectors
-from stylegan_jax.metrics.networks import lpips as lpips_network
-from stylegan_jax.metrics.networks.detector import Batches
+from stylegan_jax.metrics.networks.lpips import LPIPS
 from stylegan_jax.metrics.real_cache import RealCache
 from stylegan_jax.metrics.statistics import Networks
 from stylegan_jax.runtime import environment
@@ -115,7 +113,7 @@ def open_context(
             settings.features, settings.detector, batch_size=share
         )
     if "lpips" in needed:
-        lpips = Lpips(settings.vgg16, share)
+        lpips = LPIPS(settings.vgg16, batch_size=share)
     if settings.cache is not None:
         cache = RealCache(Path(settings.cache).expanduser(), on_warning)
     return EvalContext(
@@ -126,22 +124,6 @@ def open_context(
         settings.batch_size,
         show_progress,
     )
-
-
-class Lpips:
-    """LPIPS of float images, on the devices of this process; a `PerceptualDistance`."""
-
-    name = "lpips"
-
-    def __init__(self, vgg16: str | os.PathLike | None, batch_size: int):
-        """Load the weights, those of VGG16 from a path or as `open_context` says."""
-        network = detectors.Perceptual(vgg16, batch_size=batch_size)
-        self.digest = network.digest
-        self._run = Batches(lpips_network.distance, network.variables, batch_size)
-
-    def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """See `PerceptualDistance`."""
-        return self._run(a, b)
 
 
 def _load_classifier(name: str) -> Classifier:

@@ -11,7 +11,6 @@ import numpy as np
 
 from stylegan_jax.config import image_size
 from stylegan_jax.data.interface import Source
-from stylegan_jax.layers import conv2d_cpu
 from stylegan_jax.metrics.image_sets import Batch
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.parallel import Parallel
@@ -23,7 +22,8 @@ class GeneratedImages:
     """The images of a generator; an `ImageSet`.
 
     All activations are float32: lower precision has rounding errors that exceed the
-    changes caused by the small steps of path lengths. The z of image i is row i of
+    changes caused by the small steps of path lengths. Convolutions have the official
+    rounding, except where images are drawn. The z of image i is row i of
     numpy.random.RandomState(seed).randn(N, z_dim), for any N.
 
     Attributes:
@@ -56,7 +56,7 @@ class GeneratedImages:
 
     def __post_init__(self):
         """Convert the network to float32."""
-        full = self.generator.clone(dtype=jnp.dtype(jnp.float32))
+        full = self.generator.clone(dtype=jnp.dtype(jnp.float32), winograd=False)
         object.__setattr__(self, "generator", full)
 
     @property
@@ -141,12 +141,11 @@ def _styles(generator, variables, z, labels):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 8))
-@conv2d_cpu.allowed()
 def _images(generator, devices, variables, z, labels, lod, psi, key, noise):
     """Generate images [B,H,W,C] uint8 of full size from z [B, Z]."""
     ws = generator.apply(variables, z, labels, method="map")
     ws = generator.apply(variables, ws, psi, method="truncate")
-    images = generator.apply(
+    images = generator.clone(winograd=True).apply(
         variables,
         devices.constrain_batch(ws),
         lod=lod,

@@ -15,25 +15,31 @@ from stylegan_jax.models.interface import (
 __all__ = ["Discriminator", "Generator", "LevelOfDetail", "Variables", "build"]
 
 
-def build(model: Model, data: Data, label_size: int) -> tuple[Generator, Discriminator]:
-    """The networks of an experiment.
+def build(
+    model: Model, data: Data, label_size: int, winograd: bool = False
+) -> tuple[Generator, Discriminator]:
+    """Build the networks of an experiment.
 
     Args:
       model: the `model` section of the configuration.
       data: the `data` section: resolution and channels of the images.
       label_size: length of a label vector, 0 for unconditional networks.
+      winograd: allow the faster convolutions on CPUs, which round otherwise; for
+        training. See `layers.conv2d_cpu`.
     """
     match model.family:
         case "stylegan1":
             generator = _stylegan1_generator(model, data, label_size)
-            return generator, _stylegan1_discriminator(model, data, label_size)
+            discriminator = _stylegan1_discriminator(model, data, label_size)
         case "stylegan2":
             generator = _stylegan2_generator(model, data, label_size)
             if model.growing:
-                return generator, _stylegan1_discriminator(model, data, label_size)
-            return generator, _stylegan2_discriminator(model, data, label_size)
+                discriminator = _stylegan1_discriminator(model, data, label_size)
+            else:
+                discriminator = _stylegan2_discriminator(model, data, label_size)
         case _:
             raise ValueError(f"unknown `model.family` {model.family!r}")
+    return generator.clone(winograd=winograd), discriminator.clone(winograd=winograd)
 
 
 def _images(data: Data, label_size: int) -> dict:

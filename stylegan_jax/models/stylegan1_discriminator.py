@@ -30,17 +30,19 @@ class DiscriminatorBlock(nn.Module):
     nonlinearity: str
     blur_filter: tuple[int, ...]
     plain_resampling: bool
+    winograd: bool
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B,R,R,features] -> [B,R/2,R/2,features_down]."""
         activation = ACTIVATIONS[self.nonlinearity].function
-        x = convolved(Conv(self.features, 3, name="conv")(x))
+        x = convolved(Conv(self.features, 3, winograd=self.winograd, name="conv")(x))
         x = activation(x)
         x = resample.blur2d(x, self.blur_filter)
         shape = (3, 3, self.features, self.features_down)
         kernel = EqualizedKernel(shape, name="down_kernel")()
-        x = convolved(resample.conv_downscale2d(x, kernel, self.plain_resampling))
+        x = resample.conv_downscale2d(x, kernel, self.plain_resampling, self.winograd)
+        x = convolved(x)
         return activation(Bias(name="down_bias")(x))
 
 
@@ -53,6 +55,7 @@ class Discriminator(nn.Module):
       growing: takes images of every resolution; else only the full one has a FromRGB.
       dtype: of the activations down to 4x4; the head is float32.
       remat: of the blocks, see `layers.remat`.
+      winograd: see `Generator`.
 
     Reference: Karras et al. 2018, "Progressive Growing of GANs", table 2, with the
     blur of Karras et al. 2019.
@@ -70,6 +73,7 @@ class Discriminator(nn.Module):
     growing: bool = True
     dtype: jnp.dtype = jnp.float32
     remat: str = "none"
+    winograd: bool = False
 
     @property
     def resolutions(self) -> list[int]:
@@ -89,6 +93,7 @@ class Discriminator(nn.Module):
                 self.nonlinearity,
                 self.blur_filter,
                 self.plain_resampling,
+                self.winograd,
             )
             for r in self.resolutions[1:]
         ]

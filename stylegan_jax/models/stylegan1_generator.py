@@ -34,6 +34,7 @@ class LayerOptions:
 
     `plain_resampling` convolves at the higher resolution, in the official order of
     operations, instead of the faster fused form; they differ by rounding only.
+    `winograd` is set by the network.
     """
 
     styles: bool = True
@@ -43,6 +44,7 @@ class LayerOptions:
     nonlinearity: str = "lrelu"
     blur_filter: tuple[int, ...] = (1, 2, 1)
     plain_resampling: bool = False
+    winograd: bool = False
 
 
 class SynthesisLayer(nn.Module):
@@ -68,11 +70,12 @@ class SynthesisLayer(nn.Module):
             kernel = EqualizedKernel(shape, name="kernel")()
             if self.flip_kernel:
                 kernel = kernel[::-1, ::-1]
+            o = self.options
             if self.kind == "up":
-                x = resample.upscale_conv2d(x, kernel, self.options.plain_resampling)
-                x = resample.blur2d(x, self.options.blur_filter)
+                x = resample.upscale_conv2d(x, kernel, o.plain_resampling, o.winograd)
+                x = resample.blur2d(x, o.blur_filter)
             else:
-                x = conv2d.conv2d(x, kernel)
+                x = conv2d.conv2d(x, kernel, o.winograd)
             x = convolved(x)
         self.sow("intermediates", "before_noise", x)
         if self.options.noise:
@@ -125,6 +128,8 @@ class Generator(nn.Module):
       growing: images at every resolution; else only the full one has a ToRGB.
       dtype: of the activations of the synthesis.
       remat: of the synthesis layers, see `layers.remat`.
+      winograd: allow the faster convolutions on CPUs that round otherwise, see
+        `layers.conv2d_cpu`.
     """
 
     resolution: int = 1024
@@ -144,6 +149,7 @@ class Generator(nn.Module):
     growing: bool = True
     dtype: jnp.dtype = jnp.float32
     remat: str = "none"
+    winograd: bool = False
 
     @property
     def base_size(self) -> tuple[int, int]:
@@ -173,12 +179,13 @@ class Generator(nn.Module):
         )
         input_type = ConstInput if self.const_input else DenseInput
         self.input = input_type(self.channels(4))
+        options = dataclasses.replace(self.options, winograd=self.winograd)
         layer = remat(SynthesisLayer, self.remat, static_argnums=(3,))
         self.layers = [
             layer(
                 self.channels(r),
                 kind,
-                self.options,
+                options,
                 kind == "up" and self.flips_kernel(r),
             )
             for r in self.resolutions

@@ -96,6 +96,7 @@ class Discriminator(nn.Module):
       low_precision_resolutions: see `Generator`.
       dtype: of these activations; the head is float32.
       remat: of the blocks, see `layers.remat`.
+      winograd: see `Generator`.
     """
 
     resolution: int = 1024
@@ -118,6 +119,7 @@ class Discriminator(nn.Module):
     low_precision_resolutions: int = 0
     dtype: jnp.dtype = jnp.float32
     remat: str = "none"
+    winograd: bool = False
 
     @property
     def resolutions(self) -> list[int]:
@@ -150,6 +152,7 @@ class Discriminator(nn.Module):
         """
         self._check(images, labels, lod)
         images = images.astype(jnp.float32)
+        options = dataclasses.replace(self.options, winograd=self.winograd)
         skip, residual = self.architecture == "skip", self.architecture == "resnet"
         x, freeze = None, self.freeze_layers
         for i in range(len(self.resolutions) - 1, 0, -1):
@@ -157,7 +160,7 @@ class Discriminator(nn.Module):
             block = remat(DiscriminatorBlock, self.remat)(
                 self.channels(r),
                 self.channels(r // 2),
-                self.options,
+                options,
                 from_rgb=skip or x is None,
                 residual=residual,
                 freeze=max(freeze, 0),
@@ -168,7 +171,7 @@ class Discriminator(nn.Module):
             x = block(x, images)
             if skip:
                 images = upfirdn2d.downsample2d(images, self.options.taps)
-        head = dataclasses.replace(self.options, activation=self.head_activation)
+        head = dataclasses.replace(options, activation=self.head_activation)
         if x is not None:
             x = x.astype(jnp.float32)
         if x is None or skip:

@@ -4,6 +4,8 @@ Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of Sty
 sections 2 and 4, figures 2 and 7.
 """
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -83,6 +85,8 @@ class Generator(nn.Module):
         4x4) have activations of `dtype`; all others are float32.
       dtype: float32 or bfloat16 (or float16, which `conv_clamp` is meant for).
       remat: of the blocks, see `layers.remat`.
+      winograd: allow the faster convolutions on CPUs that round otherwise, see
+        `layers.conv2d_cpu`.
     """
 
     resolution: int = 1024
@@ -102,6 +106,7 @@ class Generator(nn.Module):
     low_precision_resolutions: int = 0
     dtype: jnp.dtype = jnp.float32
     remat: str = "none"
+    winograd: bool = False
 
     @property
     def resolutions(self) -> list[int]:
@@ -132,11 +137,12 @@ class Generator(nn.Module):
             self.mapping_lr_multiplier,
             self.mapping_activation,
         )
+        options = dataclasses.replace(self.options, winograd=self.winograd)
         block = remat(SynthesisBlock, self.remat, static_argnums=(3,))
         self.blocks = [
             block(
                 self.channels(r),
-                self.options,
+                options,
                 self.architecture == "resnet",
                 self.base_size if r == 4 else None,
                 block_dtype(r, self),
@@ -144,8 +150,7 @@ class Generator(nn.Module):
             for r in self.resolutions
         ]
         self.to_rgb = {
-            str(r): ToRGB(self.image_channels, self.options)
-            for r in self.to_rgb_resolutions
+            str(r): ToRGB(self.image_channels, options) for r in self.to_rgb_resolutions
         }
         self.w_avg = self.variable("stats", "w_avg", jnp.zeros, (self.w_dim,))
 

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers import conv2d_cpu
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 
 
@@ -76,9 +75,8 @@ def synthesize_batches(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
-@conv2d_cpu.allowed()
 def _synthesize(generator, variables, ws, lod, noise, key):
-    return generator.apply(
+    return generator.clone(winograd=True).apply(
         variables,
         ws,
         lod=lod,

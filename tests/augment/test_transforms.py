@@ -1,4 +1,4 @@
-"""Augmentation against the official pipeline, given the same random numbers."""
+"""Augmentation against the official policy, given the same random numbers."""
 
 import json
 
@@ -9,6 +9,7 @@ import pytest
 
 from stylegan_jax import config
 from stylegan_jax.augment import transforms
+from stylegan_jax.augment.policies import POLICIES, Policy
 from stylegan_jax.layers.bands import band_filters
 from stylegan_jax.layers.warp import SYM6
 from stylegan_jax.models import LevelOfDetail
@@ -21,7 +22,7 @@ from tests.training.replay import percentile_numbers
 # Of the rms. The official float32 itself is off by up to 5e-6 (images) and 1.5e-5
 # (gradients) of the maximum, and the margins differ.
 IMAGES, GRADIENTS, MATRICES = 2e-5, 1e-4, 2e-6
-ALL = transforms.PIPELINES["bgcfnc"]
+ALL = POLICIES["bgcfnc"]
 
 
 def numbers_of(batch: int, gate: float = 0.0, **values) -> transforms.Numbers:
@@ -49,7 +50,7 @@ def assert_plan(
     plan: transforms.Plan, wanted: dict[str, np.ndarray], rows: slice, name
 ):
     """Matrices and gains of some images, as far as the file has them."""
-    ours = {"G_inv": plan.inverse, "C": plan.colour, "filter_gain": plan.band_gains}
+    ours = {"G_inv": plan.inverse, "C": plan.color, "filter_gain": plan.band_gains}
     assert set(wanted) <= {*ours, "margin_x0y0x1y1"}
     for key in ours.keys() & wanted.keys():
         got = ours[key][rows]
@@ -60,11 +61,11 @@ def assert_plan(
         )
 
 
-def run(images, numbers, pipeline, probability=1.0, cotangents=None):
+def run(images, numbers, policy, probability=1.0, cotangents=None):
     """Plan, images, and the gradient of sum(images * cotangents) by the input."""
 
     def both(images, numbers, cotangents):
-        plan = transforms.plan(numbers, images.shape, probability, pipeline)
+        plan = transforms.plan(numbers, images.shape, probability, policy)
         out, pull_back = jax.vjp(lambda x: transforms.execute(x, plan), images)
         return plan, out, pull_back(cotangents)[0]
 
@@ -116,8 +117,8 @@ def test_all_transforms_together(resolution):
     plan, out, vjp = run(
         np.concatenate([images] * 2), numbers, ALL, cotangents=cotangents
     )
-    for start, pipeline in ((0, "bgc"), (4, "bgcfnc")):
-        case = f"{pipeline}_res{resolution}_p0.3"
+    for start, policy in ((0, "bgc"), (4, "bgcfnc")):
+        case = f"{policy}_res{resolution}_p0.3"
         rows = slice(start, start + 4)
         assert_plan(plan, goldens.below(arrays, f"mat/{case}/"), rows, case)
         want = goldens.nhwc(arrays[f"out/{case}"])
@@ -161,12 +162,12 @@ def test_recorded_random_numbers(name):
             into[transform] = np.concatenate([before, numbers], axis=1)
         else:
             into[transform] = numbers[:, 0] if numbers.shape[1] == 1 else numbers
-    pipeline = transforms.Pipeline(**settings["pipe"])
+    policy = Policy(**settings["pipe"])
     numbers = transforms.Numbers(values, gates, noise)
     plan, out, vjp = run(
         to_float(arrays["in/img_u8"]),
         numbers,
-        pipeline,
+        policy,
         settings["p"],
         goldens.nhwc(arrays["in/cot"]),
     )
@@ -190,8 +191,8 @@ def test_probability_zero_is_the_identity():
     goldens.assert_close(out, images, 1e-5)
 
 
-def test_no_pipeline_leaves_images_alone(rectangles):
-    out = transforms.augment(None, rectangles, 1.0, transforms.PIPELINES["none"])
+def test_no_policy_leaves_images_alone(rectangles):
+    out = transforms.augment(None, rectangles, 1.0, POLICIES["none"])
     assert out is rectangles
 
 
@@ -200,7 +201,7 @@ def test_geometry_of_rectangles(rectangles):
 
     The wavelet is not symmetric, so that the latter two are not exact.
     """
-    pixels = transforms.PIPELINES["b"]
+    pixels = POLICIES["b"]
     _, out, _ = run(rectangles, numbers_of(2, xint=(1.0, 1.0)), pixels)
     # By 0.125 of each size: 2 to the right, 1 down.
     mirrored = np.pad(rectangles, ((0, 0), (1, 0), (2, 0), (0, 0)), "reflect")
@@ -216,13 +217,13 @@ def test_geometry_of_rectangles(rectangles):
 
 def test_colour_keeps_alpha_and_the_mean_of_gray(rectangles):
     """Alpha is no colour; hue and saturation do not change gray."""
-    pipeline = transforms.PIPELINES["bgc"]
+    policy = POLICIES["bgc"]
     numbers = numbers_of(2, hue=0.7, saturation=0.4)
-    _, out, _ = run(rectangles, numbers, pipeline)
+    _, out, _ = run(rectangles, numbers, policy)
     np.testing.assert_array_equal(out[..., 3], rectangles[..., 3])
     goldens.assert_close(out.mean(-1), rectangles.mean(-1), 1e-5)
     assert np.abs(out - rectangles)[..., :3].max() > 0.1
-    _, out, _ = run(rectangles[..., :1], numbers, pipeline)
+    _, out, _ = run(rectangles[..., :1], numbers, policy)
     goldens.assert_close(out, rectangles[..., :1], 1e-5)
 
 
@@ -256,7 +257,7 @@ def test_how_often_transforms_happen():
 
 def test_a_transform_does_not_change_the_numbers_of_another():
     few, many = (
-        transforms.draw(jax.random.key(2), (4, 2, 2, 3), transforms.PIPELINES[name])
+        transforms.draw(jax.random.key(2), (4, 2, 2, 3), POLICIES[name])
         for name in ("bg", "bgcfnc")
     )
     for name, value in few.values.items():
@@ -295,11 +296,12 @@ REALS, FAKES, BETWEEN = (
 def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
     """All that the discriminator sees is augmented, in every phase."""
     e = tiny.experiment(AUGMENTED | changes)
-    seen = []
+    seen, probabilities = [], []
 
-    def augmented(stream, images, probability, pipeline):
-        assert (probability, pipeline) == (0.25, transforms.PIPELINES["bg"])
+    def augmented(stream, images, probability, policy):
+        assert policy == POLICIES["bg"]
         seen.append(stream)
+        probabilities.append(probability)
         return images
 
     monkeypatch.setattr(transforms, "augment", augmented)
@@ -317,7 +319,10 @@ def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
                 key=lambda s: s if s >= REALS else jax.random.key(s),
                 shard_batch=lambda x: x,
             )
-            return phase.objective(start.params[phase.network], inputs)[0]
+            loss, _ = phase.objective(start.params[phase.network], inputs)
+            assert all(p is start.augment_probability for p in probabilities)
+            probabilities.clear()
+            return loss
 
         jax.eval_shape(objective, start, jax.ShapeDtypeStruct((8, 8, 8, 3), "float32"))
         assert seen == streams.get(phase.name, [])
@@ -362,9 +367,9 @@ def test_config_problems(changes, problem):
         tiny.experiment(SKIP | changes)
 
 
-def test_every_pipeline_can_be_configured():
-    for name, pipeline in transforms.PIPELINES.items():
-        probability = float(pipeline != transforms.Pipeline())
+def test_every_policy_can_be_configured():
+    for name, policy in POLICIES.items():
+        probability = float(policy != Policy())
         changes = {
             "data.resolution": 32,
             "training.augment": name,
@@ -373,4 +378,4 @@ def test_every_pipeline_can_be_configured():
         tiny.experiment(SKIP | changes)
     fields = {name: field for name, field, _ in config.fields(config.Experiment())}
     choices = fields["training.augment"].metadata["choices"]
-    assert set(transforms.PIPELINES) == set(choices)
+    assert set(POLICIES) == set(choices)

@@ -27,13 +27,13 @@ def check_failed_save(directory, break_disk, mend_disk, cause):
     big = jax.random.normal(jax.random.key(0), (400_000,))
     break_disk()
     try:
-        checkpoints.save(2, {"x": big, "y": big + 1}, {})
         with pytest.raises(CheckpointError) as raised:
+            checkpoints.save(2, {"x": big, "y": big + 1}, {})
             checkpoints.wait()
-        checkpoints.wait()  # said once
-        # An unnoticed failure is told by the next save.
-        checkpoints.save(2, {"x": big}, {})
+        checkpoints.wait()  # raised once
+        # Otherwise the next save raises it.
         with pytest.raises(CheckpointError, match="saving step 2 to"):
+            checkpoints.save(2, {"x": big}, {})
             checkpoints.save(3, {"x": big}, {})
     finally:
         mend_disk()

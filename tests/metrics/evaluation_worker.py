@@ -9,7 +9,7 @@ import sys
 
 import jax
 
-from stylegan_jax.data.sources import plain
+from stylegan_jax.data.sources import from_path
 from stylegan_jax.metrics import registry
 from stylegan_jax.metrics.context import EvalSpec
 from stylegan_jax.metrics.image_sets import RealImages
@@ -23,7 +23,7 @@ def generator_spec(devices: parallel.Parallel, images: int = 40) -> EvalSpec:
         *("ppl_z_end", "ppl_w_full"),  # the others compile both spaces and both times
     }
     names = [n for n in registry.METRICS if not n.endswith("_crop")]
-    source = plain.open_plain("builtin", (16, 16), "exact")
+    source = from_path.open_path("builtin", (16, 16), "exact")
     generated = stand_ins.generator(devices, source.label_size, seed=3)
     return EvalSpec(
         metrics=registry.find([n for n in names if n not in skipped]),

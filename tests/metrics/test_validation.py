@@ -8,7 +8,7 @@ import pytest
 from absl import flags
 
 from stylegan_jax import evaluate
-from stylegan_jax.data.sources import plain
+from stylegan_jax.data.sources import from_path
 from stylegan_jax.metrics import evaluation
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.validation import (
@@ -102,7 +102,7 @@ def test_classifiers_classes_and_sizes(devices, emoji):
     text = problems(two_sets(devices, emoji, names, generated=generated, images=8))
     assert "ls needs a classifier; give --attributes" in text
     assert "fid_per_class needs classes, which it lacks" in text
-    large = plain.open_plain("builtin", (32, 32), "exact")
+    large = from_path.open_path("builtin", (32, 32), "exact")
     reals = RealImages(large, devices, 0, "exact")
     text = problems(two_sets(devices, emoji, ["swd"], reals=reals))
     assert "emoji is 32x32, the built-in emoji is 16x16; both must have" in text

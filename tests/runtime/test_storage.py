@@ -160,7 +160,7 @@ def test_what_is_not_read_in_buckets_is_refused(source):
         "`gcloud storage cp -r gs://b/x ...`."
     )
     with pytest.raises(ValueError, match="`--source` .='s3://b/x'. must be on a disk"):
-        formats.open_collection("s3://b/x")
+        formats.open_raw_dataset("s3://b/x")
     with pytest.raises(ValueError, match="`--out` .='ftp://x'. .* Copy it to a disk.$"):
         storage.local_path("ftp://x", "--out")
 

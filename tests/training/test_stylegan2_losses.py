@@ -41,7 +41,7 @@ def test_objectives(name, monkeypatch):
     tape = tape_for(monkeypatch, recording)
     if augmented := recording.settings["aug"]:
 
-        def draw(key, shape, pipeline):
+        def draw(key, shape, policy):
             percentile = augmented["debug_percentile"]
             return percentile_numbers(shape, augmented["kwargs"], percentile)
 

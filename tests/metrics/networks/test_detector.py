@@ -11,7 +11,7 @@ import pytest
 
 from stylegan_jax.metrics.networks import detectors, published
 from stylegan_jax.metrics.networks.detector import (
-    Batches,
+    BatchRunner,
     Detector,
     NetworkDetector,
     rgb,
@@ -56,7 +56,7 @@ def test_one_program_for_every_size_of_images():
         traced.append(images.shape)
         return moments(variables, images)
 
-    run = Batches(forward, {"w": np.ones(3, np.float32)}, 4)
+    run = BatchRunner(forward, {"w": np.ones(3, np.float32)}, 4)
     for count, size in ((9, 5), (1, 5), (4, 8), (3, 5)):
         run(np.zeros((count, size, size, 3), np.uint8))
     assert traced == [(4, 5, 5, 3), (4, 8, 8, 3)]
@@ -78,17 +78,17 @@ def test_gray_images_are_as_rgb():
         np.zeros((2, 5, 5, 4), np.uint8),
     ],
 )
-def test_other_images_are_told(images):
+def test_other_images_are_refused(images):
     with pytest.raises(ValueError, match=r"takes \[N,H,W,C\] uint8 with C 1"):
         rgb(images)
 
 
-def test_no_images_are_told():
-    with pytest.raises(ValueError, match="got no images"):
+def test_no_images_are_refused():
+    with pytest.raises(ValueError, match="Got no images"):
         make(2)(np.zeros((0, 5, 5, 3), np.uint8))
 
 
-def test_unknown_names_are_told():
+def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match=r"no detector 'fid'.*'inception'.*'vgg16'"):
         detectors.load("fid")
     assert {kind.weights for kind in detectors.KINDS.values()} == set(published.WEIGHTS)
@@ -120,7 +120,7 @@ def test_two_processes_give_the_numbers_of_one():
     code = """
 import sys
 import numpy as np
-from stylegan_jax import parallel
+from stylegan_jax.runtime import parallel
 parallel.initialize(sys.argv[1], 2, int(sys.argv[2]), 30)
 from tests.metrics.networks.test_detector import expected, make
 images = np.random.default_rng(0).integers(0, 256, (21, 5, 7, 3), np.uint8)

@@ -67,7 +67,9 @@ def test_weights_are_kept_as_safetensors(weights, tmp_path):
         "from": "recipe.safetensors",
         "sha256": digest,
     }
-    with pytest.raises(ValueError, match=r"no weights 'fid'; choose of \['inception'"):
+    with pytest.raises(
+        ValueError, match=r"no weights 'fid'; choose one of \['inception'"
+    ):
         detectors.save("fid", weights, out)
     with pytest.raises(ValueError, match="recipe.safetensors: The tensors are not"):
         detectors.save("vgg16", weights, out)

@@ -122,7 +122,9 @@ def test_a_named_file_comes_first_then_the_cache(cache, publish, server, tmp_pat
     (cache / "w.safetensors").write_bytes(b"ours")
     assert published.find("w") == cache / "w.safetensors"
     assert server.requests == []
-    with pytest.raises(ValueError, match=r"no weights 'x'; choose of \['inception'"):
+    with pytest.raises(
+        ValueError, match=r"no weights 'x'; choose one of \['inception'"
+    ):
         published.find("x")
 
 
@@ -131,7 +133,7 @@ def test_a_file_that_is_not_what_its_name_says_is_told(tmp_path, publish):
     path = tmp_path / entry.file
     path.write_bytes(b"other")
     with pytest.raises(
-        ValueError, match=f"that of the published one with {SHA256[:8]}"
+        ValueError, match=f"that of the published file with {SHA256[:8]}"
     ):
         published.sha256(path)
     renamed = path.rename(tmp_path / "other.pth")
