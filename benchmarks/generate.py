@@ -23,7 +23,9 @@ from benchmarks import flops, matmul
 from stylegan_jax import config, models
 from stylegan_jax.config import Experiment
 from stylegan_jax.runtime import malloc
-from stylegan_jax.sampling import images
+from stylegan_jax.sampling import seeds
+from stylegan_jax.sampling.synthesis import synthesize
+from stylegan_jax.sampling.truncation import truncated_styles
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.")
 _BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "16", "64"], "Images at once.")
@@ -55,14 +57,14 @@ def measure(
 ) -> dict[str, Any]:
     """Times all batch sizes, and the matrix product, in turn."""
     generator, discriminator = models.build(e.model, e.data, label_size=0)
-    z = images.latents(list(range(count)), generator.z_dim)
+    z = seeds.latents(list(range(count)), generator.z_dim)
     variables = jax.jit(generator.init)(jax.random.key(0), jnp.asarray(z[:1]))
 
     def seconds(batch_size: int) -> float:
         whole = z[: count // batch_size * batch_size]
         start = time.perf_counter()
-        ws = images.styles(generator, variables, whole)
-        images.synthesize(generator, variables, ws, noise=noise, batch_size=batch_size)
+        ws = truncated_styles(generator, variables, whole)
+        synthesize(generator, variables, ws, noise=noise, batch_size=batch_size)
         return (time.perf_counter() - start) / len(whole)
 
     compile_seconds = {}

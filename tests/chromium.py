@@ -1,7 +1,7 @@
-"""A headless Chromium that tests talk to, over the DevTools protocol on two pipes.
+"""A headless Chromium that tests control over the DevTools protocol on two pipes.
 
-https://chromedevtools.github.io/devtools-protocol: messages are JSON, each ended by a
-zero byte; commands have an id, which their answers repeat, events have none.
+https://chromedevtools.github.io/devtools-protocol: messages are JSON, each terminated
+by a zero byte. A command has an id, which its result repeats; events have none.
 """
 
 import base64
@@ -21,11 +21,11 @@ from typing import Any
 
 from PIL import Image
 
-VARIABLE = "CHROMIUM"  # of the environment: path or name of the browser
+VARIABLE = "CHROMIUM"  # environment variable: path or name of the browser
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MISSING = (
     f"no headless browser: none of {', '.join(NAMES)} is on the PATH; install one "
-    f"(apt-get install chromium), or name one by the environment variable {VARIABLE}"
+    f"(apt-get install chromium), or set the environment variable {VARIABLE}"
 )
 TIMEOUT_SECONDS = 60
 # The protocol's pipes have to be file descriptors 3 and 4.
@@ -38,10 +38,10 @@ os.execvp(sys.argv[3], sys.argv[3:])
 
 
 def find() -> str | None:
-    """The browser; None if there is none.
+    """Return the path of the browser; None if there is none.
 
     Raises:
-      FileNotFoundError: the environment names one that is not there.
+      FileNotFoundError: the environment variable names a program that does not exist.
     """
     if VARIABLE in os.environ:
         named = shutil.which(os.environ[VARIABLE])
@@ -52,12 +52,11 @@ def find() -> str | None:
 
 
 class Browser:
-    """A page of a running browser, and all that went wrong on it.
+    """A page of a running browser, with the problems that occurred on it.
 
     Attributes:
-      errors: exceptions, what was logged as an error or a warning, and what could not
-        be loaded.
-      requested: the addresses that were asked for, without the page itself and data.
+      errors: exceptions, logged errors and warnings, and resources that failed to load.
+      requested: the requested addresses, except the page itself and data URLs.
     """
 
     def __init__(self, reader: int, writer: int):
@@ -74,19 +73,19 @@ class Browser:
             self.command(f"{domain}.enable")
 
     def open(self, path: Path) -> None:
-        """Goes to a file, and waits until it is loaded; forgets earlier errors."""
+        """Open a file, wait until it has loaded, and forget earlier errors."""
         self.errors, self.requested, self._loaded = [], [], False
         self._address = path.absolute().as_uri()
         failure = self.command("Page.navigate", url=self._address).get("errorText")
         assert failure is None, failure
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while not self._loaded:
-            self._take(self._next(deadline))
+            self._handle(self._next(deadline))
 
     def run(self, expression: str) -> Any:
-        """The value of JavaScript, as JSON has it; promises are waited for.
+        """Evaluate JavaScript and return its value; promises are awaited.
 
-        What the page has logged so far is in `errors` afterwards.
+        Afterwards, `errors` contains everything that the page has logged so far.
         """
         found = self.command(
             "Runtime.evaluate",
@@ -99,7 +98,7 @@ class Browser:
         return found["result"].get("value")
 
     def press(self, key: str, code: int) -> None:
-        """Presses a key and lets go, where the focus is."""
+        """Press and release a key where the focus is."""
         for kind in ("rawKeyDown", "keyUp"):
             self.command(
                 "Input.dispatchKeyEvent",
@@ -110,13 +109,13 @@ class Browser:
             )
 
     def picture(self) -> Image.Image:
-        """The whole page, RGB, a pixel of it per CSS pixel."""
+        """Take a screenshot of the whole page, RGB, one pixel per CSS pixel."""
         found = self.command("Page.captureScreenshot", captureBeyondViewport=True)
         content = io.BytesIO(base64.b64decode(found["data"]))
         return Image.open(content).convert("RGB")
 
     def command(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Sends a command, and waits for its answer."""
+        """Send a command and return its result."""
         self._last_id += 1
         message = {"id": self._last_id, "method": method, "params": parameters}
         if self._session is not None:
@@ -130,34 +129,34 @@ class Browser:
             if answer.get("id") == self._last_id:
                 assert "error" not in answer, (method, answer)
                 return answer["result"]
-            self._take(answer)
+            self._handle(answer)
 
     def _next(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._received:
             left = deadline - time.monotonic()
             ready, _, _ = select.select([self._reader], [], [], max(left, 0))
-            assert ready, f"the browser said nothing for {TIMEOUT_SECONDS} s"
+            assert ready, f"the browser did not respond within {TIMEOUT_SECONDS} s"
             content = os.read(self._reader, 1 << 20)
-            assert content, "the browser has ended"
+            assert content, "the browser has exited"
             self._received += content
         message, _, self._received = self._received.partition(b"\0")
         return json.loads(message)
 
-    def _take(self, event: dict[str, Any]) -> None:
-        of = event.get("params", {})
+    def _handle(self, event: dict[str, Any]) -> None:
+        params = event.get("params", {})
         match event.get("method"):
             case "Page.loadEventFired":
                 self._loaded = True
             case "Runtime.exceptionThrown":
-                self.errors.append(_describe(of["exceptionDetails"]))
-            case "Runtime.consoleAPICalled" if of["type"] in ("error", "warning"):
-                values = [x.get("value", x.get("description")) for x in of["args"]]
-                self.errors.append(f"{of['type']}: {values}")
-            case "Log.entryAdded" if of["entry"]["level"] in ("error", "warning"):
-                entry = of["entry"]
+                self.errors.append(_describe(params["exceptionDetails"]))
+            case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning"):
+                values = [x.get("value", x.get("description")) for x in params["args"]]
+                self.errors.append(f"{params['type']}: {values}")
+            case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
+                entry = params["entry"]
                 self.errors.append(f"{entry['text']} ({entry.get('url')})")
             case "Network.requestWillBeSent":
-                address = of["request"]["url"]
+                address = params["request"]["url"]
                 if address != self._address and not address.startswith("data:"):
                     self.requested.append(address)
 
@@ -168,15 +167,15 @@ def _describe(details: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def started(program: str, profile: Path) -> Iterator[Browser]:
-    """A browser without network; `profile` is an empty directory of its own."""
+    """Run a browser without network access, with an empty directory as its profile."""
     commands, results = os.pipe(), os.pipe()
-    # Out of the way of descriptors 3 and 4.
+    # Duplicates that are not descriptors 3 and 4.
     passed = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (commands[0], results[1])]
     os.close(commands[0]), os.close(results[1])
     flags = (
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
         *("--hide-scrollbars", "--window-size=1400,1000", "--no-first-run"),
-        # Nothing on the network can be found.
+        # No host name resolves.
         *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}"),
         "--remote-debugging-pipe",
     )
@@ -192,7 +191,7 @@ def started(program: str, profile: Path) -> Iterator[Browser]:
     try:
         yield Browser(results[0], commands[1])
     finally:
-        os.close(commands[1]), os.close(results[0])  # it ends by itself then
+        os.close(commands[1]), os.close(results[0])  # it exits when they close
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""One of two processes that exchange a vote again and again; for test_processes.py.
+"""One of two processes that vote repeatedly; used by test_processes.py.
 
 python -m tests.collective_worker MODE PORT PROCESS
 """

@@ -1,4 +1,4 @@
-"""Where the launch scripts are, and the flags that they may give."""
+"""The directory of the launch scripts, and the flags that they may pass to train."""
 
 import ast
 from pathlib import Path
@@ -8,6 +8,7 @@ LAUNCH = ROOT / "launch"
 
 
 def flags_of_train() -> set[str]:
+    """Return the names of the flags that `stylegan_jax.train` defines."""
     tree = ast.parse((ROOT / "stylegan_jax" / "train.py").read_text())
     return {
         call.args[0].value

@@ -185,7 +185,7 @@ def test_two_sets_of_images(main, tmp_path, monkeypatch):
     assert kept["name"] == "msssim"
 
 
-def test_plain_sources(tmp_path):
+def test_sources_given_by_a_path(tmp_path):
     folder = write_images(tmp_path / "a", 3, (20, 12))
     assert from_path.first_image_size(str(folder)) == (20, 12)
     source = from_path.open_path(str(folder), (20, 12), "exact")

@@ -1,4 +1,4 @@
-"""launch/local.sh: processes that start, end and are restarted together."""
+"""launch/local.sh: processes start, end and restart together."""
 
 import os
 import signal
@@ -12,13 +12,13 @@ import pytest
 from tests.launch_scripts import ROOT
 
 
-def listen_to_ctrl_c() -> None:
-    """In a child: a shell's background jobs, tests too, are told to ignore it."""
+def restore_sigint() -> None:
+    """Let a child receive SIGINT, which background jobs of a shell ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def local(python: Path, *arguments: str, **settings: str) -> subprocess.Popen:
-    """Starts launch/local.sh with an executable in the place of Python."""
+def start_local(python: Path, *arguments: str, **settings: str) -> subprocess.Popen:
+    """Start launch/local.sh with an executable that replaces Python."""
     return subprocess.Popen(
         [ROOT / "launch" / "local.sh", *arguments],
         cwd=ROOT,
@@ -26,13 +26,13 @@ def local(python: Path, *arguments: str, **settings: str) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=listen_to_ctrl_c,
+        preexec_fn=restore_sigint,
     )
 
 
 @pytest.fixture
-def stand_in(tmp_path):
-    """Makes an executable that stands in for Python, with $process set to its id."""
+def fake_python(tmp_path):
+    """Return a function that writes a fake Python, whose body sees the id $process."""
 
     def make(body: str) -> Path:
         path = tmp_path / "python"
@@ -46,9 +46,9 @@ def stand_in(tmp_path):
     return make
 
 
-def test_local_starts_every_process(stand_in, tmp_path):
-    python = stand_in('echo "$JAX_NUM_CPU_DEVICES $*" >"$here/$process.txt"')
-    done = local(python, "-n", "3", "-d", "2", "-p", "5", "--", "--workdir=a b")
+def test_local_starts_every_process(fake_python, tmp_path):
+    python = fake_python('echo "$JAX_NUM_CPU_DEVICES $*" >"$here/$process.txt"')
+    done = start_local(python, "-n", "3", "-d", "2", "-p", "5", "--", "--workdir=a b")
     assert done.wait(60) == 0
     for i in range(3):
         assert (tmp_path / f"{i}.txt").read_text() == (
@@ -57,13 +57,13 @@ def test_local_starts_every_process(stand_in, tmp_path):
         )
 
 
-def test_local_fails_with_the_first_to_fail_and_ends_the_others(stand_in, tmp_path):
-    python = stand_in(
+def test_local_exits_with_the_first_failure_and_ends_the_others(fake_python, tmp_path):
+    python = fake_python(
         "if [[ $process == 1 ]]; then sleep 0.5; exit 7; fi\n"
         "trap 'echo ended >\"$here/0.txt\"; exit 0' TERM\n"
         "while :; do sleep 0.05; done"
     )
-    done = local(python, "-n", "2", "-p", "5", "--", "--workdir=x")
+    done = start_local(python, "-n", "2", "-p", "5", "--", "--workdir=x")
     assert done.wait(60) == 7
     errors = done.stderr.read()
     assert "process 1 of 2 failed with status 7; terminating the others" in errors
@@ -72,26 +72,28 @@ def test_local_fails_with_the_first_to_fail_and_ends_the_others(stand_in, tmp_pa
     assert (tmp_path / "0.txt").read_text() == "ended\n"
 
 
-def test_local_kills_who_does_not_end(stand_in):
-    python = stand_in(
+def test_local_kills_processes_that_ignore_sigterm(fake_python):
+    python = fake_python(
         "if [[ $process == 1 ]]; then sleep 0.5; exit 7; fi\n"
         "trap '' TERM\nwhile :; do sleep 0.05; done"
     )
-    done = local(python, "-p", "5", "--", "--workdir=x", GRACE_SECONDS="1")
+    done = start_local(python, "-p", "5", "--", "--workdir=x", GRACE_SECONDS="1")
     assert done.wait(60) == 7
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_local_passes_a_signal_on_once(stand_in, tmp_path, number):
-    """The run says that it was stopped; the script was told to, and all is well."""
-    python = stand_in(
+def test_local_forwards_a_signal_once(fake_python, tmp_path, number):
+    """The processes save and exit with 75; the script, asked to stop, exits with 0."""
+    python = fake_python(
         "trap 'echo TERM >>\"$here/$process.txt\"; sleep 0.5; exit 75' TERM\n"
         'touch "$here/$process.ready"\nwhile :; do sleep 0.05; done'
     )
-    started = local(python, "-n", "2", "-p", "5", "--restarts=3", "--", "--workdir=x")
+    started = start_local(
+        python, "-n", "2", "-p", "5", "--restarts=3", "--", "--workdir=x"
+    )
     wait_for_both(tmp_path)
     started.send_signal(number)
-    assert_both_were_ended(started, tmp_path)
+    assert_both_ended(started, tmp_path)
 
 
 def wait_for_both(folder):
@@ -101,15 +103,15 @@ def wait_for_both(folder):
         time.sleep(0.05)
 
 
-def assert_both_were_ended(started, folder):
+def assert_both_ended(started, folder):
     assert started.wait(60) == 0
     for i in range(2):
         assert (folder / f"{i}.txt").read_text() == "TERM\n"
 
 
-def test_local_passes_ctrl_c_of_a_terminal_on(stand_in, tmp_path):
-    """There SIGINT reaches the whole foreground group, not the script alone."""
-    python = stand_in(
+def test_local_forwards_ctrl_c_of_a_terminal(fake_python, tmp_path):
+    """A terminal sends SIGINT to the whole foreground process group."""
+    python = fake_python(
         "trap 'echo TERM >>\"$here/$process.txt\"; exit 0' TERM\n"
         'touch "$here/$process.ready"\nwhile :; do sleep 0.05; done'
     )
@@ -119,23 +121,23 @@ def test_local_passes_ctrl_c_of_a_terminal_on(stand_in, tmp_path):
         + [script, "-n", "2", "-p", "5", "--", "--workdir=x"],
         env=os.environ | {"PYTHON": str(python)},
         stdin=subprocess.PIPE,
-        preexec_fn=listen_to_ctrl_c,
+        preexec_fn=restore_sigint,
     )
     wait_for_both(tmp_path)
     started.stdin.write(b"\x03")
     started.stdin.flush()
-    assert_both_were_ended(started, tmp_path)
+    assert_both_ended(started, tmp_path)
 
 
-def test_local_starts_all_again_as_often_as_told(stand_in, tmp_path):
-    """Killed twice, then well; and once more than is allowed."""
-    python = stand_in(
+def test_local_restarts_all_processes_up_to_the_limit(fake_python, tmp_path):
+    """Two failures with three restarts allowed; then two with one allowed."""
+    python = fake_python(
         'echo x >>"$here/$process.txt"\n'
         'starts=$(wc -l <"$here/$process.txt")\n'
         "if [[ $process == 1 && $starts -le 2 ]]; then sleep 0.2; kill -9 $$; fi\n"
         "if [[ $starts -le 2 ]]; then exec sleep 60; fi"
     )
-    done = local(python, "-p", "5", "--restarts=3", "--", "--workdir=x")
+    done = start_local(python, "-p", "5", "--restarts=3", "--", "--workdir=x")
     assert done.wait(60) == 0
     errors = done.stderr.read()
     killed = "process 1 of 2 was killed by SIGKILL (status 137); terminating the others"
@@ -146,33 +148,33 @@ def test_local_starts_all_again_as_often_as_told(stand_in, tmp_path):
         assert (tmp_path / f"{i}.txt").read_text() == 3 * "x\n"
 
     (tmp_path / "1.txt").unlink()
-    done = local(python, "-p", "5", "--restarts=1", "--", "--workdir=x")
+    done = start_local(python, "-p", "5", "--restarts=1", "--", "--workdir=x")
     assert done.wait(60) == 137
     assert "to resume from the last checkpoint" in done.stderr.read()
 
 
-def test_local_goes_on_with_a_run_that_a_signal_to_a_process_stopped(
-    stand_in, tmp_path
-):
-    python = stand_in(
+def test_local_restarts_after_a_signal_to_one_process(fake_python, tmp_path):
+    python = fake_python(
         'echo x >>"$here/$process.txt"; sleep 0.3\n'
         '[[ $(wc -l <"$here/$process.txt") -gt 1 ]] || exit 75'
     )
-    done = local(python, "-p", "5", "--restarts=3", "--", "--workdir=x")
+    done = start_local(python, "-p", "5", "--restarts=3", "--", "--workdir=x")
     assert done.wait(60) == 0
     errors = done.stderr.read()
-    assert errors == "restart 1 of 3, from the last checkpoint\n"  # nothing failed
+    assert (
+        errors == "restart 1 of 3, from the last checkpoint\n"
+    )  # no failure is reported
     for i in range(2):
         assert (tmp_path / f"{i}.txt").read_text() == 2 * "x\n"
         (tmp_path / f"{i}.txt").unlink()
-    done = local(python, "-p", "5", "--", "--workdir=x")
+    done = start_local(python, "-p", "5", "--", "--workdir=x")
     assert done.wait(60) == 75
     assert done.stderr.read().startswith("to resume from the last checkpoint")
 
 
-def test_local_does_not_repeat_what_would_fail_again(stand_in, tmp_path):
-    python = stand_in('echo x >>"$here/$process.txt"; sleep 0.3; exit 2')
-    done = local(python, "-p", "5", "--restarts=3", "--", "--workdir=x")
+def test_local_does_not_restart_permanent_failures(fake_python, tmp_path):
+    python = fake_python('echo x >>"$here/$process.txt"; sleep 0.3; exit 2')
+    done = start_local(python, "-p", "5", "--restarts=3", "--", "--workdir=x")
     assert done.wait(60) == 2
     assert "the same command would fail again" in done.stderr.read()
     assert (tmp_path / "1.txt").read_text() == "x\n"
@@ -187,14 +189,14 @@ def test_local_does_not_repeat_what_would_fail_again(stand_in, tmp_path):
         (["--workdir=x"], "the flags of train follow --"),
     ],
 )
-def test_local_refuses_what_it_does_not_know(stand_in, arguments, message):
-    started = local(stand_in("exit 0"), *arguments)
+def test_local_rejects_invalid_arguments(fake_python, arguments, message):
+    started = start_local(fake_python("exit 0"), *arguments)
     assert started.wait(60) == 2
     assert message in started.stderr.read()
 
 
-def test_local_explains_itself(stand_in):
-    started = local(stand_in("exit 0"))
+def test_local_prints_its_usage(fake_python):
+    started = start_local(fake_python("exit 0"))
     assert started.wait(60) == 2
     assert "launch/local.sh -n 2 -d 1" in started.stderr.read()
 
@@ -202,7 +204,7 @@ def test_local_explains_itself(stand_in):
 @pytest.mark.soak
 def test_local_trains_with_two_processes(tmp_path):
     run = tmp_path / "run"
-    done = local(
+    done = start_local(
         Path(sys.executable),
         *("-n", "2", "-d", "1", "--"),
         "--config=configs/emoji.py",

@@ -152,4 +152,4 @@ def test_label_vectors_train_and_generate(tmp_path, capsys):
     message = tiny.failure(
         tiny.start("stylegan_jax.generate", *arguments, f"--out={out}", "--label=1,2")
     )
-    assert "label (='1,2') must be 3 numbers with commas between" in message
+    assert "label (='1,2') must be 3 numbers separated by commas" in message

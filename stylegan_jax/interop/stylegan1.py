@@ -52,11 +52,18 @@ def same_network(a: nn.Module, b: nn.Module) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, Discriminator):
-        return a == b.clone(dtype=a.dtype, plain_resampling=a.plain_resampling)
+        return a == b.clone(
+            dtype=a.dtype, plain_resampling=a.plain_resampling, winograd=a.winograd
+        )
     plain = {"plain_resampling": a.options.plain_resampling}
     options = dataclasses.replace(b.options, **plain)
     flips = [[g.flips_kernel(r) for r in g.resolutions] for g in (a, b)]
-    b = b.clone(dtype=a.dtype, fused_scale=a.fused_scale, options=options)
+    b = b.clone(
+        dtype=a.dtype,
+        fused_scale=a.fused_scale,
+        options=options,
+        winograd=a.winograd,
+    )
     return a == b and flips[0] == flips[1]
 
 

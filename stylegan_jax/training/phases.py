@@ -227,7 +227,7 @@ class GANObjectives:
 
         ws = styles(Stream.LATENT)
         w_avg = update_w_avg(inputs.state.w_avg, ws, t.w_avg_beta)
-        layers = min(g.num_ws, 2 * (inputs.lod.resolution.bit_length() - 2))
+        layers = g.num_ws_at(inputs.lod.resolution)
         if t.style_mixing_probability > 0 and layers > 1:
             key = inputs.key(Stream.MIXING_CUTOFF)
             cutoff = mixing_cutoff(key, batch, layers, t.style_mixing_probability)

@@ -18,7 +18,9 @@ from etils import epath
 
 from stylegan_jax import models, workdir
 from stylegan_jax.models.interface import LevelOfDetail
-from stylegan_jax.sampling import images
+from stylegan_jax.sampling.seeds import latents
+from stylegan_jax.sampling.synthesis import synthesize
+from stylegan_jax.sampling.truncation import truncated_styles
 from tests import tiny
 
 HERE = Path(__file__).parent
@@ -37,11 +39,11 @@ def test_the_generator_draws_the_same_images(conversion):
     trained = workdir.load_generator(conversion)
     assert (trained.lod, trained.checkpoint) == (LevelOfDetail(16), 0)
     assert trained.classes == () and trained.step is None
-    z = images.latents([0, 1], trained.experiment.model.z_dim)
+    z = latents([0, 1], trained.experiment.model.z_dim)
     network = trained.generator, trained.variables
     with tiny.quick_compilation():
-        ws = images.styles(*network, z, truncation_psi=0.7)
-        drawn = images.synthesize(*network, ws)
+        ws = truncated_styles(*network, z, truncation_psi=0.7)
+        drawn = synthesize(*network, ws)
     with np.load(HERE / "conversion_135a373_images.npz") as stored:
         expected = stored["images"]
     assert drawn.shape == expected.shape == (2, 16, 16, 3)
