@@ -10,7 +10,7 @@ from stylegan_jax.metrics.statistics import Statistic, Statistics
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """What the metrics of image sets and those of generators have in common.
+    """Properties that metrics of image sets and metrics of generators share.
 
     Attributes:
       name: name by which users ask for it.
