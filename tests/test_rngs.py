@@ -32,6 +32,14 @@ def test_streams_have_numbers_of_their_own():
     assert sorted(Stream) == list(range(len(Stream)))
 
 
+def test_numbers_of_streams_are_those_of_runs_that_will_be_resumed():
+    assert [stream.name for stream in sorted(Stream)] == [
+        *("LATENT", "MIXING_LATENT", "MIXING_CUTOFF", "NOISE", "MIRROR"),
+        *("INTERPOLATION", "INIT_GENERATOR", "INIT_DISCRIMINATOR", "GRID"),
+        *("PATH_NOISE", "AUGMENT_REALS", "AUGMENT_FAKES", "AUGMENT_BETWEEN"),
+    ]
+
+
 def test_the_key_of_a_traced_step_is_that_of_the_number():
     traced = jax.jit(lambda step: rngs.key(3, Stream.NOISE, step, 1, 2))(5)
     number = rngs.key(3, Stream.NOISE, 5, 1, 2)

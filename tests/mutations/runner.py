@@ -69,12 +69,11 @@ def mutated(mutation: Mutation, root: Path = ROOT) -> str:
 
 
 def copy_project(to: Path) -> None:
-    """Copy all that tests need to a new directory."""
-    ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+    """Copy all that tests need to a new directory, compiled files included."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, to / name, ignore=ignored)
+            shutil.copytree(source, to / name)
         else:
             shutil.copy2(source, to / name)
 

@@ -1,7 +1,9 @@
 """What the loop hands to the updates, and when: a run that only takes notes."""
 
 import itertools
+from types import SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -30,16 +32,6 @@ class Silent:
         return lambda *args, **kwargs: None
 
 
-class Ready:
-    """Scalars that are there at once, of any sum."""
-
-    def __add__(self, other):
-        return self
-
-    def is_ready(self):
-        return True
-
-
 class Notes(loop.Loop):
     """A loop whose updates, batches, resets and savings are notes only.
 
@@ -66,7 +58,6 @@ class Notes(loop.Loop):
             stop=StopRequest(),
         )
         self._reset = lambda state: (self.resets.append(self.now.images_seen), state)[1]
-        self._add = lambda a, b: a
 
     def _batches(self, stage, start):
         self.asked.append((stage.name, start))
@@ -80,7 +71,7 @@ class Notes(loop.Loop):
                 self.rows.append((int(labels[0, 0]), len(images)))
                 note = self.now.images_seen, name, float(fade), float(rate)
                 self.updates.append(note)
-                return state, Ready()
+                return state, {f"{name}/images": jnp.float32(note[0])}
 
             return call
 
@@ -190,6 +181,64 @@ def test_nothing_is_saved_while_updates_are_skipped(whole):
     assert whole.saved == [*every, tiny.END]
     healthy = Notes(skipping=lambda images: 32 <= images <= 64).train()
     assert healthy.saved == [at for at in every if not 32 <= at <= 64] + [tiny.END]
+
+
+class Ticking(Notes):
+    """The same with the loop's own ticks; the logger keeps their rows."""
+
+    def __init__(self, **skipped):
+        super().__init__()
+        streaks = {phase.name: 0 for phase in self._phases} | skipped
+        self.state = SimpleNamespace(
+            skipped={k: jnp.int32(v) for k, v in streaks.items()},
+            skipped_total={k: jnp.int32(10 * v) for k, v in streaks.items()},
+        )
+
+    def _tick(self, state, stage, progress):
+        self.scalars = {}
+        is_skipping = loop.Loop._tick(self, self.state, stage, progress)
+        self.ticks.append((is_skipping, dict(self.scalars)))
+        return is_skipping
+
+    def _logger_scalars(self, images_seen, scalars, **more):
+        self.scalars = scalars
+
+    def run(self, state, progress):
+        self.ticks = []
+        self._logger = SimpleNamespace(
+            scalars=self._logger_scalars,
+            line=lambda text: None,
+            event=lambda *args, **kwargs: None,
+            progress=lambda text: None,
+        )
+        return super().run(state, progress)
+
+
+def test_ticks_average_every_phase_over_its_own_updates():
+    run = Ticking().train()
+    assert len(run.ticks) == tiny.END // 16
+    for number, (is_skipping, scalars) in enumerate(run.ticks):
+        assert not is_skipping
+        for phase in ("d_main", "d_r1", "g_main", "g_path"):
+            seen = [
+                images
+                for images, name, *_ in run.updates
+                if name == phase and 16 * number <= images < 16 * (number + 1)
+            ]
+            assert (f"{phase}/images" in scalars) == bool(seen)
+            if seen:
+                assert scalars[f"{phase}/images"] == pytest.approx(np.mean(seen))
+
+
+def test_a_tick_counts_as_skipping_if_any_phase_skips():
+    last = {"images_seen": 176, "tick_start_images": 176, "step": 30}
+    run = Ticking(g_main=LIMIT - 1).train(**last)
+    [(is_skipping, scalars)] = run.ticks
+    assert is_skipping
+    assert scalars["g_main/skipped_total"] == 10 * (LIMIT - 1)
+    assert scalars["d_main/skipped_total"] == 0
+    with pytest.raises(loop.Diverged, match="g_main"):
+        Ticking(g_main=LIMIT).train(**last)
 
 
 def test_too_many_skipped_updates_in_a_row_end_the_run(whole):
