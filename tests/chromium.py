@@ -1,7 +1,7 @@
-"""A headless Chromium that tests control over the DevTools protocol on two pipes.
+"""A headless Chromium, controlled over the DevTools protocol on two pipes.
 
-https://chromedevtools.github.io/devtools-protocol: messages are JSON, each terminated
-by a zero byte. A command has an id, which its result repeats; events have none.
+https://chromedevtools.github.io/devtools-protocol: messages are JSON, each ended by a
+zero byte; commands have an id, which their answers repeat, events have none.
 """
 
 import base64
@@ -21,14 +21,14 @@ from typing import Any
 
 from PIL import Image
 
-VARIABLE = "CHROMIUM"  # environment variable: path or name of the browser
+VARIABLE = "CHROMIUM"  # of the environment: path or name of the browser
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MISSING = (
     f"no headless browser: none of {', '.join(NAMES)} is on the PATH; install one "
-    f"(apt-get install chromium), or set the environment variable {VARIABLE}"
+    f"(apt-get install chromium), or name one by the environment variable {VARIABLE}"
 )
 TIMEOUT_SECONDS = 60
-# The protocol's pipes have to be file descriptors 3 and 4.
+# The protocol's pipes must be file descriptors 3 and 4.
 _LAUNCH = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -38,10 +38,10 @@ os.execvp(sys.argv[3], sys.argv[3:])
 
 
 def find() -> str | None:
-    """Return the path of the browser; None if there is none.
+    """Return the browser; None if there is none.
 
     Raises:
-      FileNotFoundError: the environment variable names a program that does not exist.
+      FileNotFoundError: if the environment names one that does not exist.
     """
     if VARIABLE in os.environ:
         named = shutil.which(os.environ[VARIABLE])
@@ -52,11 +52,11 @@ def find() -> str | None:
 
 
 class Browser:
-    """A page of a running browser, with the problems that occurred on it.
+    """A page of a running browser, and the errors on it.
 
     Attributes:
-      errors: exceptions, logged errors and warnings, and resources that failed to load.
-      requested: the requested addresses, except the page itself and data URLs.
+      errors: exceptions, logged errors and warnings, and failures to load.
+      requested: requested addresses, except for the page itself and data.
     """
 
     def __init__(self, reader: int, writer: int):
@@ -73,19 +73,19 @@ class Browser:
             self.command(f"{domain}.enable")
 
     def open(self, path: Path) -> None:
-        """Open a file, wait until it has loaded, and forget earlier errors."""
+        """Open a file, and wait until it is loaded; forget earlier errors."""
         self.errors, self.requested, self._loaded = [], [], False
         self._address = path.absolute().as_uri()
         failure = self.command("Page.navigate", url=self._address).get("errorText")
         assert failure is None, failure
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while not self._loaded:
-            self._handle(self._next(deadline))
+            self._take(self._next(deadline))
 
     def run(self, expression: str) -> Any:
-        """Evaluate JavaScript and return its value; promises are awaited.
+        """Return the value of a JavaScript expression as JSON; await promises.
 
-        Afterwards, `errors` contains everything that the page has logged so far.
+        Afterwards `errors` has what the page has logged so far.
         """
         found = self.command(
             "Runtime.evaluate",
@@ -98,7 +98,7 @@ class Browser:
         return found["result"].get("value")
 
     def press(self, key: str, code: int) -> None:
-        """Press and release a key where the focus is."""
+        """Press and release a key, in the focused element."""
         for kind in ("rawKeyDown", "keyUp"):
             self.command(
                 "Input.dispatchKeyEvent",
@@ -109,13 +109,13 @@ class Browser:
             )
 
     def picture(self) -> Image.Image:
-        """Take a screenshot of the whole page, RGB, one pixel per CSS pixel."""
+        """Return a screenshot of the whole page, RGB, with a pixel per CSS pixel."""
         found = self.command("Page.captureScreenshot", captureBeyondViewport=True)
         content = io.BytesIO(base64.b64decode(found["data"]))
         return Image.open(content).convert("RGB")
 
     def command(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send a command and return its result."""
+        """Send a command, and wait for its answer."""
         self._last_id += 1
         message = {"id": self._last_id, "method": method, "params": parameters}
         if self._session is not None:
@@ -129,34 +129,34 @@ class Browser:
             if answer.get("id") == self._last_id:
                 assert "error" not in answer, (method, answer)
                 return answer["result"]
-            self._handle(answer)
+            self._take(answer)
 
     def _next(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._received:
             left = deadline - time.monotonic()
             ready, _, _ = select.select([self._reader], [], [], max(left, 0))
-            assert ready, f"the browser did not respond within {TIMEOUT_SECONDS} s"
+            assert ready, f"the browser said nothing for {TIMEOUT_SECONDS} s"
             content = os.read(self._reader, 1 << 20)
-            assert content, "the browser has exited"
+            assert content, "the browser has ended"
             self._received += content
         message, _, self._received = self._received.partition(b"\0")
         return json.loads(message)
 
-    def _handle(self, event: dict[str, Any]) -> None:
-        params = event.get("params", {})
+    def _take(self, event: dict[str, Any]) -> None:
+        of = event.get("params", {})
         match event.get("method"):
             case "Page.loadEventFired":
                 self._loaded = True
             case "Runtime.exceptionThrown":
-                self.errors.append(_describe(params["exceptionDetails"]))
-            case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning"):
-                values = [x.get("value", x.get("description")) for x in params["args"]]
-                self.errors.append(f"{params['type']}: {values}")
-            case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
-                entry = params["entry"]
+                self.errors.append(_describe(of["exceptionDetails"]))
+            case "Runtime.consoleAPICalled" if of["type"] in ("error", "warning"):
+                values = [x.get("value", x.get("description")) for x in of["args"]]
+                self.errors.append(f"{of['type']}: {values}")
+            case "Log.entryAdded" if of["entry"]["level"] in ("error", "warning"):
+                entry = of["entry"]
                 self.errors.append(f"{entry['text']} ({entry.get('url')})")
             case "Network.requestWillBeSent":
-                address = params["request"]["url"]
+                address = of["request"]["url"]
                 if address != self._address and not address.startswith("data:"):
                     self.requested.append(address)
 
@@ -167,15 +167,15 @@ def _describe(details: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def started(program: str, profile: Path) -> Iterator[Browser]:
-    """Run a browser without network access, with an empty directory as its profile."""
+    """Start a browser without network; `profile` is an empty directory for it."""
     commands, results = os.pipe(), os.pipe()
-    # Duplicates that are not descriptors 3 and 4.
+    # Out of the way of descriptors 3 and 4.
     passed = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (commands[0], results[1])]
     os.close(commands[0]), os.close(results[1])
     flags = (
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
         *("--hide-scrollbars", "--window-size=1400,1000", "--no-first-run"),
-        # No host name resolves.
+        # Nothing on the network can be found.
         *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}"),
         "--remote-debugging-pipe",
     )
@@ -191,7 +191,7 @@ def started(program: str, profile: Path) -> Iterator[Browser]:
     try:
         yield Browser(results[0], commands[1])
     finally:
-        os.close(commands[1]), os.close(results[0])  # it exits when they close
+        os.close(commands[1]), os.close(results[0])  # it ends by itself then
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

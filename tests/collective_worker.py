@@ -1,4 +1,4 @@
-"""One of two processes that vote repeatedly; used by test_processes.py.
+"""Worker of test_processes.py: one of two processes that vote repeatedly.
 
 python -m tests.collective_worker MODE PORT PROCESS
 """

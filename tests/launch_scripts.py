@@ -1,4 +1,4 @@
-"""The directory of the launch scripts, and the flags that they may pass to train."""
+"""Paths of the launch scripts, and the flags that they may use."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,6 @@ LAUNCH = ROOT / "launch"
 
 
 def flags_of_train() -> set[str]:
-    """Return the names of the flags that `stylegan_jax.train` defines."""
     tree = ast.parse((ROOT / "stylegan_jax" / "train.py").read_text())
     return {
         call.args[0].value

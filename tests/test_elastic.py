@@ -210,7 +210,7 @@ def test_sharding_by_height_gives_the_same_state(done):
 
 @pytest.mark.slow
 def test_devices_of_a_group_exchange_only_border_rows(done):
-    """Of 8x8 images, each of two devices holds 4 rows and receives one more."""
+    """Each of two devices holds 4 rows of 8x8 images and receives one more."""
     for phase in ("d_main", "g_main"):
         hlo = (done / f"height-{phase}.hlo").read_text()
         halos = re.findall(r"= \w+\[([\d,]*)\]\S* collective-permute", hlo)

@@ -1,4 +1,4 @@
-"""All launch scripts: shell syntax, flags and dry runs."""
+"""All launch scripts: valid shell, flags that exist, dry runs."""
 
 import math
 import os
@@ -29,13 +29,13 @@ def flags_used(script: str) -> set[str]:
     }
 
 
-def test_all_scripts_are_found():
+def test_the_scripts_are_found():
     names = [path.name for path in SCRIPTS]
     assert names == ["local.sh", "slurm.sbatch", "tpu_vm.sh"]
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
-def test_shell_syntax_is_valid(path):
+def test_scripts_are_valid_shell(path):
     checked = subprocess.run(["bash", "-n", path], capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert os.access(path, os.X_OK)
@@ -43,8 +43,8 @@ def test_shell_syntax_is_valid(path):
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
-def test_passes_shellcheck(path):
-    checker = Path(sys.executable).parent / "shellcheck"  # installed by the extra "dev"
+def test_scripts_pass_shellcheck(path):
+    checker = Path(sys.executable).parent / "shellcheck"  # of the extra "dev"
     checked = subprocess.run([checker, path], capture_output=True, text=True)
     assert (checked.returncode, checked.stdout) == (0, "")
 
@@ -61,8 +61,8 @@ DRY_RUNS = {
 
 
 @pytest.mark.parametrize("name", DRY_RUNS)
-def test_dry_run_prints_every_command_and_runs_none(name, tmp_path):
-    """Compare with tests/launch/NAME.txt, where ROOT stands for the repository."""
+def test_a_dry_run_prints_every_command_and_runs_none(name, tmp_path):
+    """Compared with tests/launch/NAME.txt, where ROOT is the repository."""
     script, arguments = DRY_RUNS[name]
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     (tmp_path / "venv" / "bin" / "python").touch(mode=0o755)
@@ -74,7 +74,7 @@ def test_dry_run_prints_every_command_and_runs_none(name, tmp_path):
     done = subprocess.run(
         [LAUNCH / script, *arguments, "--config=configs/ffhq.py", "--workdir=a b"],
         cwd=tmp_path,
-        # The programs that it must not run are not on this PATH.
+        # What it should not run is not there to be run.
         env={"PATH": "/usr/bin:/bin"} | settings,
         capture_output=True,
         text=True,
@@ -85,13 +85,13 @@ def test_dry_run_prints_every_command_and_runs_none(name, tmp_path):
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
-def test_uses_only_flags_that_train_defines(path):
+def test_scripts_use_flags_that_train_has(path):
     used = flags_used(path.read_text())
     assert used
     assert used <= flags_of_train()
 
 
-def test_jobset_matches_its_slice_and_train():
+def test_the_jobset_matches_its_slice_and_train():
     text = (LAUNCH / "gke_jobset.yaml").read_text()
     jobset = yaml.safe_load(text)
     [job] = jobset["spec"]["replicatedJobs"]
@@ -102,7 +102,7 @@ def test_jobset_matches_its_slice_and_train():
     chips = container["resources"]["limits"]["google.com/tpu"] * hosts["parallelism"]
     assert math.prod(map(int, topology.split("x"))) == chips == 64
     assert hosts["completions"] == hosts["parallelism"]
-    # A stopped pod is not complete; a permanent failure fails the whole job set.
+    # A stopped pod is not complete; one that would fail again fails everything.
     assert "--stopped_status=75" in container["command"]
     [rule] = hosts["podFailurePolicy"]["rules"]
     assert rule["action"] == "FailJob"
@@ -127,12 +127,12 @@ def test_jobset_matches_its_slice_and_train():
     assert int(overrides["config.training.batch_size"]) % chips == 0
 
 
-def test_dockerfile_installs_existing_files_and_extras():
+def test_the_dockerfile_copies_and_installs_existing_files():
     text = (LAUNCH / "Dockerfile").read_text()
     extras = set(re.findall(r"EXTRAS=(\w+)", text))
     assert extras == {"gpu", "tpu"}
     assert extras <= set(re.findall(r'"(\w+)": \[', (ROOT / "setup.py").read_text()))
-    ignore_file = (LAUNCH / "Dockerfile.dockerignore").read_text()
+    sent = (LAUNCH / "Dockerfile.dockerignore").read_text()
     for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE):
         for name in line.split()[:-1]:
-            assert (ROOT / name).exists() and f"!{name}\n" in ignore_file
+            assert (ROOT / name).exists() and f"!{name}\n" in sent

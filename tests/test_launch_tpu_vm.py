@@ -1,4 +1,4 @@
-"""launch/tpu_vm.sh: supervising a run on fake TPUs."""
+"""launch/tpu_vm.sh: supervision of a run on stand-ins for TPUs."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from tests.launch_scripts import LAUNCH
 
-# A TPU with one host; the commands of `ssh` run locally.
+# A TPU of one host: commands of `ssh` run here.
 GCLOUD = """#!/usr/bin/env bash
 echo "$4" >>"$here/calls"
 case $4 in
@@ -27,7 +27,7 @@ case $4 in
   scp) cp "$5" "$here/stylegan_jax.tar.gz" ;;
 esac
 """
-# The first run fails, the TPU is preempted during the second, and the third finishes.
+# The first run fails, then the TPU is preempted in the second, and the third finishes.
 RUN_ON_TPU = """#!/usr/bin/env bash
 echo x >>"$here/runs"
 case $(wc -l <"$here/runs") in
@@ -39,7 +39,7 @@ esac
 
 
 def keep(folder: Path, python: str, gcloud: str = GCLOUD, **settings: str):
-    """Run `tpu_vm.sh keep` until it exits, with fakes of gcloud and Python."""
+    """Run `tpu_vm.sh keep` to its end with stand-ins for gcloud and Python."""
     for name, body in {"gcloud": gcloud, "python": python}.items():
         (folder / name).write_text(body)
         (folder / name).chmod(0o755)
@@ -55,14 +55,14 @@ def keep(folder: Path, python: str, gcloud: str = GCLOUD, **settings: str):
     )
 
 
-def create_tpu_with_finished_run(folder: Path) -> None:
-    """Create a fake TPU on which an earlier run has finished."""
+def tpu_is_there(folder: Path) -> None:
+    """Create a TPU on which an earlier run has finished."""
     (folder / "state").write_text("READY\n")
     (folder / "stylegan_jax").mkdir()
     (folder / "stylegan_jax" / "train.status").write_text("0\n")
 
 
-def test_tpu_vm_restarts_a_run_until_it_has_finished(tmp_path):
+def test_tpu_vm_supervises_a_run_until_it_has_finished(tmp_path):
     done = keep(tmp_path, RUN_ON_TPU)
     assert done.returncode == 0, done.stderr
     assert "pod is READY, the run 1: restart 1 of 100" in done.stdout
@@ -75,16 +75,16 @@ def test_tpu_vm_restarts_a_run_until_it_has_finished(tmp_path):
     assert log == f"finished at 1 kimg: {arguments}\n"
 
 
-def test_tpu_vm_starts_a_run_after_an_earlier_one_finished(tmp_path):
-    create_tpu_with_finished_run(tmp_path)
+def test_tpu_vm_starts_a_run_after_an_earlier_one_has_finished(tmp_path):
+    tpu_is_there(tmp_path)
     done = keep(tmp_path, '#!/usr/bin/env bash\necho x >>"$here/runs"\n')
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("pod: the run has finished\n")
     assert (tmp_path / "runs").read_text() == "x\n"
 
 
-def test_tpu_vm_ignores_an_old_status_if_the_start_fails(tmp_path):
-    create_tpu_with_finished_run(tmp_path)
+def test_tpu_vm_ignores_an_earlier_status_when_the_start_fails(tmp_path):
+    tpu_is_there(tmp_path)
     broken = GCLOUD.replace('echo "$4"', '[[ $4 == scp ]] && exit 1\necho "$4"')
     done = keep(tmp_path, "", broken, SILENT="3")
     assert done.returncode == 1
@@ -94,11 +94,9 @@ def test_tpu_vm_ignores_an_old_status_if_the_start_fails(tmp_path):
 
 
 def test_tpu_vm_counts_only_runs_that_started(tmp_path):
-    """Five times no TPU is free; then a run fails once."""
-    attempt = (
-        'echo x >>"$here/attempt"; [[ $(wc -l <"$here/attempt") -gt 5 ]] || exit 1; '
-    )
-    scarce = GCLOUD.replace("  create) ", f"  create) {attempt}")
+    """There is no free TPU five times, and a run fails once."""
+    asked = 'echo x >>"$here/asked"; [[ $(wc -l <"$here/asked") -gt 5 ]] || exit 1; '
+    scarce = GCLOUD.replace("  create) ", f"  create) {asked}")
     python = (
         '#!/usr/bin/env bash\necho x >>"$here/runs"; [[ $(wc -l <"$here/runs") == 2 ]]'
     )
@@ -109,7 +107,7 @@ def test_tpu_vm_counts_only_runs_that_started(tmp_path):
     assert (tmp_path / "runs").read_text() == "x\nx\n"
 
 
-# The answers of a pod's workers, the exit status of `keep` and the number of runs.
+# What the workers of a pod say, and what `keep` does about it.
 @pytest.mark.parametrize(
     ("answers", "returned", "runs"),
     [
@@ -120,13 +118,13 @@ def test_tpu_vm_counts_only_runs_that_started(tmp_path):
         (["0", "75"], 0, 1),
     ],
 )
-def test_tpu_vm_combines_the_statuses_of_all_workers(tmp_path, answers, returned, runs):
-    replies = "; ".join(f"echo {answer}" for answer in answers)
+def test_tpu_vm_considers_all_workers(tmp_path, answers, returned, runs):
+    said = "; ".join(f"echo {answer}" for answer in answers)
     pod = GCLOUD.replace(
         "  ssh)",
         '  ssh)\n    if [[ $7 == *absent* && -f "$here/runs" ]]; then\n'
         f"      [[ $6 == --worker=all ]] || {{ echo {answers[0]}; exit; }}\n"
-        f"      {replies}; exit\n    fi",
+        f"      {said}; exit\n    fi",
     )
     python = '#!/usr/bin/env bash\necho x >>"$here/runs"\n'
     done = keep(tmp_path, python, pod, RESTARTS="1")
@@ -135,7 +133,7 @@ def test_tpu_vm_combines_the_statuses_of_all_workers(tmp_path, answers, returned
 
 
 def test_tpu_vm_waits_while_a_worker_runs(tmp_path):
-    """One worker has failed, and the heartbeat has not ended the other yet."""
+    """One has failed, and the heartbeat has not ended the other yet."""
     pod = GCLOUD.replace(
         "  ssh)",
         '  ssh)\n    if [[ $7 == *absent* && -f "$here/runs" ]]; then\n'
@@ -159,7 +157,7 @@ def test_tpu_vm_waits_while_a_worker_runs(tmp_path):
         (143, 0, "the run was stopped; the same command resumes it"),
     ],
 )
-def test_tpu_vm_does_not_restart_stopped_or_invalid_runs(
+def test_tpu_vm_does_not_restart_stopped_or_hopeless_runs(
     tmp_path, status, returned, message
 ):
     python = f'#!/usr/bin/env bash\necho x >>"$here/runs"; exit {status}\n'
@@ -171,8 +169,8 @@ def test_tpu_vm_does_not_restart_stopped_or_invalid_runs(
 
 def test_tpu_vm_gives_up_on_unreachable_workers(tmp_path):
     (tmp_path / "state").write_text("READY\n")
-    unreachable = GCLOUD.replace("  ssh)", "  ssh)\n    exit 255")
-    done = keep(tmp_path, "", unreachable, POLL_SECONDS="0.01", SILENT="3")
+    deaf = GCLOUD.replace("  ssh)", "  ssh)\n    exit 255")
+    done = keep(tmp_path, "", deaf, POLL_SECONDS="0.01", SILENT="3")
     assert done.returncode == 1
     assert "not all of its workers could be reached, 3 times; giving up" in done.stderr
     calls = (tmp_path / "calls").read_text().split()

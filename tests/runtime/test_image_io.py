@@ -28,16 +28,6 @@ def test_image_grid():
         image_io.image_grid(images, 0)
 
 
-def test_a_grid_of_enlarged_images_that_are_not_square():
-    tiles = np.arange(5 * 2 * 3).reshape(5, 2, 3, 1).astype(np.uint8)
-    grid = image_io.image_grid(image_io.enlarge(tiles, 4), 3)
-    assert grid.shape == (2 * 4, 3 * 6, 1)
-    for i, tile in enumerate(tiles):
-        y, x = i // 3 * 4, i % 3 * 6
-        np.testing.assert_array_equal(grid[y : y + 4 : 2, x : x + 6 : 2], tile)
-    assert (grid[4:, 12:] == 255).all()
-
-
 def test_images_are_enlarged_only_on_request():
     images = noise(1, 4, 8, 3)
     assert image_io.enlarge(images, None).shape == (1, 4, 8, 3)
@@ -77,3 +67,13 @@ def test_to_uint8_at_the_limits_of_its_range():
     every = np.arange(256, dtype=np.uint8)
     floats = every.astype(np.float32) / np.float32(127.5) - 1
     np.testing.assert_array_equal(image_io.to_uint8(floats), every)
+
+
+def test_enlarged_rectangles_in_a_grid():
+    tiles = np.arange(5 * 2 * 3).reshape(5, 2, 3, 1).astype(np.uint8)
+    grid = image_io.image_grid(image_io.enlarge(tiles, 4), 3)
+    assert grid.shape == (2 * 4, 3 * 6, 1)
+    for i, tile in enumerate(tiles):
+        y, x = i // 3 * 4, i % 3 * 6
+        np.testing.assert_array_equal(grid[y : y + 4 : 2, x : x + 6 : 2], tile)
+    assert (grid[4:, 12:] == 255).all()

@@ -9,14 +9,11 @@ import sys
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType
 
 from stylegan_jax import config, rngs
 from stylegan_jax.runtime import parallel
-from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training import phases, schedule, setup
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
@@ -279,51 +276,6 @@ def test_host_values_reach_the_devices():
 
 def rms(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
-
-
-def test_batches_may_be_smaller_than_the_number_of_devices():
-    mesh = jax.sharding.AbstractMesh((2, 4), ("data", "height"), (AxisType.Auto,) * 2)
-    here = Parallel(mesh)
-    assert (here.num_devices, here.batch_shards) == (8, 2)
-    here.check_batch("training.batch_size", 2)
-    with pytest.raises(ValueError, match="must be divisible by the 2 groups of 4 dev"):
-        here.check_batch("training.batch_size", 3)
-    x = jax.ShapeDtypeStruct((2, 8, 8, 3), np.float32)
-    program = jax.jit(here.constrain_height).trace(x).lower(lowering_platforms=("cpu",))
-    assert re.search(r'\[\{"data"\}, \{"height"\}', program.as_text())
-
-
-def test_groups_must_fit_into_a_process():
-    with pytest.raises(ValueError, match=r"`run.height_devices` \(=3\) must divide"):
-        parallel.data_parallel(3)
-
-
-def test_arrays_are_sharded_along_their_largest_divisible_axis():
-    here = Parallel(jax.sharding.AbstractMesh((8,), ("data",), (AxisType.Auto,)))
-    spec = {
-        shape: here.shard_largest_axis(shape).shard_shape(shape)
-        for shape in [(3, 3, 16, 64), (64, 3), (24, 24), (512,), (7, 9), (), (0, 8)]
-    }
-    assert spec == {
-        (3, 3, 16, 64): (3, 3, 16, 8),
-        (64, 3): (8, 3),
-        (24, 24): (24, 3),
-        (512,): (64,),
-        (7, 9): (7, 9),
-        (): (),
-        (0, 8): (0, 1),
-    }
-
-
-def test_fewer_rows_than_devices_are_left_to_the_compiler():
-    here = parallel.data_parallel()
-    two = Parallel(jax.sharding.AbstractMesh((2,), ("data",), (AxisType.Auto,)))
-    for rows in (1, 3):
-        x = jax.ShapeDtypeStruct((rows, 8), np.float32)
-        assert jax.eval_shape(two.constrain_batch, x).shape == (rows, 8)
-    np.testing.assert_array_equal(
-        here.constrain_batch(jnp.ones((3, 2))), np.ones((3, 2))
-    )
 
 
 if __name__ == "__main__":
