@@ -76,5 +76,7 @@ def test_last_checkpoint_is_saved_after_an_earlier_failure(
     changes = tiny.SMALLEST | {"training.total_kimg": 0.032}
     train.train(tiny.experiment(changes), tmp_path)
     assert not failures
-    assert "WARNING: saving step 16 failed. The run goes on" in capsys.readouterr().out
+    assert (
+        "WARNING: saving step 16 failed. The run continues" in capsys.readouterr().out
+    )
     assert tiny.restored(tmp_path)["meta"]["images_seen"] == 32
