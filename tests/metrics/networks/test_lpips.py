@@ -52,7 +52,8 @@ def test_distances(network, facts, arrays):
     expected = [facts["cases"][name]["distance"] for name in names]
     np.testing.assert_allclose(result, expected, atol=TOLERANCE)
     assert result.dtype == np.float32
-    assert result[names.index("64_identical")] == 0.0
+    # Not always exactly 0: it depends on how XLA fuses the two passes.
+    assert abs(result[names.index("64_identical")]) < 1e-12
     # The share of each map, with the same weights in another program.
     a, b = pairs(arrays, names[:2])
     terms = jax.jit(lpips.per_layer)(network.variables, a, b)
