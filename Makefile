@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help quickstart train test test-slow lint setup clean
+.PHONY: help quickstart train test test-slow mutations lint setup clean
 .DELETE_ON_ERROR:
 
 # Python: the first one that is new enough and can make virtual environments.
@@ -42,6 +42,7 @@ help:
 	@echo '                  make train CONFIG=configs/ffhq.py WORKDIR=runs/ffhq \'
 	@echo '                    ARGS="--config.data.path=/data/ffhq" EXTRAS=dev,gpu'
 	@echo 'make test         the tests;  make test-slow  the heavy ones'
+	@echo 'make mutations    wrong changes that the tests must notice, one at a time'
 	@echo 'make lint         style of the code and of the shell scripts'
 	@echo 'make clean        delete environments and caches; runs/ stays'
 	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) EXTRAS=$(EXTRAS) (dev, gpu, gpu12, tpu)'
@@ -64,6 +65,9 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(RUN) -m pytest -m slow $(ARGS)
+
+mutations: $(READY)
+	XLA_FLAGS="$${XLA_FLAGS-$(QUICK_TO_COMPILE)}" $(RUN) -m tests.mutations $(ARGS)
 
 lint: $(READY)
 	$(RUN) -m ruff check .

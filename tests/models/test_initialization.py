@@ -16,7 +16,9 @@ from tests import tiny
 SMALL = {"data.resolution": 8, "training.initial_resolution": 4}
 FAMILIES = {
     "stylegan1": SMALL,
-    "stylegan2": tiny.STYLEGAN2 | SMALL | {"model.d_mapping_layers": 2}
+    "stylegan2": tiny.STYLEGAN2
+    | SMALL
+    | {"model.d_mapping_layers": 2}
     | {"training.augment": "bg", "training.augment_probability": 0.25},
 }
 

@@ -79,9 +79,7 @@ class Run:
     """An objective, called once, and the keys that it asked for."""
 
     def __init__(self, name, labels=LABELS, mixing=0.0, **training):
-        t = config.Training(
-            style_mixing_probability=mixing, w_avg_beta=0.9, **training
-        )
+        t = config.Training(style_mixing_probability=mixing, w_avg_beta=0.9, **training)
         self.generator = Generator()
         objectives = phases.GANObjectives(self.generator, Discriminator(), t)
         params = {
