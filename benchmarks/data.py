@@ -1,14 +1,14 @@
-"""Speed of the input pipeline, next to that of decoding the same files and no more.
+"""Speed of the input pipeline, compared with only decoding the same files.
 
     python -m benchmarks.data
     python -m benchmarks.data --images=/data/photos --resolutions=256 --json=data.json
 
-Images are enlarged from `--images`, with a little noise as cameras have it, since PNGs
-of smooth images are unusually quick. They are kept as a folder of PNGs, a folder of
-JPEGs, and what `prepare --multires` makes of each. "Bare" is a loop on all cores that
-decodes the files' content, in memory, and drops the pixels. The pipeline also reads,
-shuffles, checks, batches and hands over to Python. They are timed in turn, several
-times; medians count.
+The images are enlarged from `--images`, with a little noise like that of cameras, since
+smooth PNGs decode unusually fast. They are stored as a folder of PNGs, a folder of
+JPEGs, and as `prepare --multires` stores each. "Bare" is a loop on all cores that
+decodes the files from memory and discards the pixels. The pipeline also reads,
+shuffles, checks, batches and passes the images to Python. Both are timed alternately,
+several times, and the medians are reported.
 """
 
 import functools
@@ -28,30 +28,36 @@ from absl import app, flags
 from PIL import Image
 
 from stylegan_jax import config
-from stylegan_jax.data import formats, pipeline, preparation
+from stylegan_jax.data import decoding, formats, pipeline, preparation
+from stylegan_jax.data import images as image_geometry
 from stylegan_jax.data.interface import Source
-from stylegan_jax.data.preparation import transform
-from stylegan_jax.data.preparation.request import Request
-from stylegan_jax.data.sources import EMOJI, open_source
+from stylegan_jax.data.preparation.options import PrepareOptions
+from stylegan_jax.data.sources import open_source
+from stylegan_jax.data.sources.builtin import EMOJI
 from stylegan_jax.runtime import malloc
 from stylegan_jax.runtime.tensorflow import tensorflow
 
-_IMAGES = flags.DEFINE_string("images", str(EMOJI), "A source as `prepare` takes it.")
-_RESOLUTIONS = flags.DEFINE_list("resolutions", ["32", "256", "1024"], "Sides.")
-_SECONDS = flags.DEFINE_float("seconds", 2.0, "Of one measurement.", lower_bound=0.1)
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Measurements of each.", lower_bound=1)
-_JSON = flags.DEFINE_string("json", None, "File for the figures.")
+_IMAGES = flags.DEFINE_string("images", str(EMOJI), "Images, as `prepare --source`.")
+_RESOLUTIONS = flags.DEFINE_list(
+    "resolutions", ["32", "256", "1024"], "Sides in pixels."
+)
+_SECONDS = flags.DEFINE_float(
+    "seconds", 2.0, "Duration of a measurement.", lower_bound=0.1
+)
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Measurements to take.", lower_bound=1)
+_JSON = flags.DEFINE_string("json", None, "File to write the results to.")
 
+KINDS = ("PNG", "JPEG")
 PIXELS = 2**24  # of all images of a resolution: 16 of 1024x1024
-NOISE = 2.0  # standard deviation, of 255
+NOISE = 2.0  # standard deviation on the scale of 0 to 255
 QUALITY = 95
-SMALL = 8  # the stage that is compared with the full resolution
+SMALL = 8  # the resolution that is compared with the full one
 BATCH_PIXELS = 2**21  # 2 images of 1024x1024, ...
 MAX_BATCH = 64  # ... but no more images than this
 
 
 def main(argv: list[str]) -> None:
-    """Measures what the flags ask for."""
+    """Run the benchmark and print its table."""
     del argv
     malloc.keep_freed_memory_on_cpu()  # as `stylegan_jax.train` does
     resolutions = [int(text) for text in _RESOLUTIONS.value]
@@ -64,7 +70,7 @@ def main(argv: list[str]) -> None:
 def measure(
     images: str, resolutions: list[int], seconds: float, rounds: int
 ) -> dict[str, Any]:
-    """All forms at all resolutions."""
+    """Measure all storage forms at all resolutions."""
     rows = []
     for resolution in resolutions:
         with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +81,7 @@ def measure(
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures to read."""
+    """Format the results as a table."""
     lines = ["resolution  form           bare images/s  pipeline images/s  share"]
     for row in figures["rows"]:
         lines.append(
@@ -93,23 +99,14 @@ def table(figures: dict[str, Any]) -> str:
 def _measure_resolution(
     images: str, resolution: int, folder: Path, seconds: float, rounds: int
 ) -> list[dict[str, Any]]:
-    originals = {"PNG": folder / "png", "JPEG": folder / "jpeg"}
-    encoded = {kind: [] for kind in originals}
-    for number, pixels in enumerate(_enlarged(images, resolution)):
-        for kind, root in originals.items():
-            root.mkdir(exist_ok=True)
-            file = io.BytesIO()
-            Image.fromarray(pixels).save(file, kind, quality=QUALITY)
-            encoded[kind].append(file.getvalue())
-            (root / f"{number:05d}.{kind.lower()}").write_bytes(file.getvalue())
     samples: dict[str, Callable[[], float]] = {}
+    encoded = _write_folders(images, resolution, folder)
     small = resolution > SMALL
-    for kind, root in originals.items():
-        prepared = folder / f"prepared-{kind}"
-        request = Request(prepared, multires=True, workers=os.cpu_count())
-        preparation.prepare(
-            formats.open_collection(str(root)), request, lambda *_: None
-        )
+    for kind in KINDS:
+        root, prepared = folder / kind, folder / f"prepared-{kind}"
+        options = PrepareOptions(prepared, multires=True, workers=os.cpu_count())
+        raw = formats.open_raw_dataset(str(root))
+        preparation.prepare(raw, options, lambda *_: None)
         samples[f"bare {kind}"] = _bare(encoded[kind], seconds)
         for form, source, path in [
             ("folder", "folder", root),
@@ -136,31 +133,49 @@ def _measure_resolution(
             "small": rates.get(f"{name} small"),
             "bytes_of_an_image": statistics.mean(map(len, encoded[kind])),
         }
-        for kind in originals
+        for kind in KINDS
         for name in (f"{kind} folder", f"{kind} multires")
     ]
 
 
+def _write_folders(
+    images: str, resolution: int, folder: Path
+) -> dict[str, list[bytes]]:
+    """Write a folder of each kind; return the contents of its files."""
+    encoded = {kind: [] for kind in KINDS}
+    for number, pixels in enumerate(_enlarged(images, resolution)):
+        for kind, files in encoded.items():
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(file, kind, quality=QUALITY)
+            files.append(file.getvalue())
+            path = folder / kind / f"{number:05d}.{kind.lower()}"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(file.getvalue())
+    return encoded
+
+
 def _enlarged(images: str, resolution: int) -> Iterator[np.ndarray]:
-    """Uint8 [R, R, 3]."""
-    opened = formats.open_collection(images)
+    """Yield noisy, enlarged images, uint8 [R, R, 3]."""
+    raw = formats.open_raw_dataset(images)
     rng = np.random.default_rng(0)
     count = min(max(PIXELS // resolution**2, 16), 2000)
     for index in range(count):
-        original = transform.decode(opened.read(index * 7919 % len(opened.names)))
-        image = transform.to_channels(original, 3)
+        original = decoding.decode_pil(raw.read(index * 7919 % len(raw.names)))
+        image = image_geometry.to_channels_pil(original, 3)
         image = image.resize((resolution, resolution), Image.Resampling.LANCZOS)
         noise = rng.normal(0, NOISE, (resolution, resolution, 3))
         yield np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
 
 
 def _bare(encoded: list[bytes], seconds: float) -> Callable[[], float]:
-    """A function that measures images decoded a second."""
+    """Return a function that measures the images decoded per second."""
     tf = tensorflow()
     contents, loop = tf.constant(encoded), _decoding_loop()
 
     def sample() -> float:
-        loop(contents, tf.constant(os.cpu_count(), tf.int64))  # may have to be traced
+        loop(
+            contents, tf.constant(os.cpu_count(), tf.int64)
+        )  # traces the program at the first call
         count = len(encoded)
         while True:
             begin = time.perf_counter()
@@ -175,7 +190,7 @@ def _bare(encoded: list[bytes], seconds: float) -> Callable[[], float]:
 
 @functools.cache
 def _decoding_loop() -> Callable[[Any, Any], Any]:
-    """(files' contents, how many to decode, again and again) -> that number."""
+    """Return a program: (contents of files, number of images to decode) -> number."""
     tf = tensorflow()
 
     def decode(content: Any) -> Any:
@@ -197,7 +212,7 @@ def _decoding_loop() -> Callable[[Any, Any], Any]:
 
 
 def _pipeline(source: Source, resolution: int, seconds: float) -> Callable[[], float]:
-    """A function that measures images a second that arrive in Python."""
+    """Return a function that measures the images per second that arrive in Python."""
     size = min(max(BATCH_PIXELS // resolution**2, 1), MAX_BATCH)
     batches = pipeline.batches(
         source,
@@ -211,7 +226,7 @@ def _pipeline(source: Source, resolution: int, seconds: float) -> Callable[[], f
     )
 
     def sample() -> float:
-        # What was made while others were measured is not to count.
+        # Discard the batches that were prefetched during other measurements.
         for _ in itertools.islice(batches, 8 + 2 * (os.cpu_count() or 1)):
             pass
         count, begin = 0, time.perf_counter()

@@ -14,7 +14,9 @@ from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.runtime import malloc, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import image_grid, save_png, to_uint8
-from stylegan_jax.sampling import images, seeds
+from stylegan_jax.sampling import seeds
+from stylegan_jax.sampling.synthesis import synthesize_batches
+from stylegan_jax.sampling.truncation import truncated_styles
 
 FLAGS = flags.FLAGS
 GRID_PIXELS = 2**26  # at most, in all images of a grid: 64 of 1024x1024
@@ -27,15 +29,15 @@ def main(argv: list[str]) -> None:
     chosen = seeds.parse_seeds(FLAGS.seeds)
     malloc.keep_freed_memory_on_cpu()
     trained = workdir.load_generator(storage.open_path(FLAGS.workdir), FLAGS.step)
-    ws = images.styles(
+    ws = truncated_styles(
         trained.generator,
         trained.variables,
-        images.latents(chosen, trained.generator.z_dim),
+        seeds.latents(chosen, trained.generator.z_dim),
         seeds.labels(FLAGS["class"].value, FLAGS.label, trained.classes, len(chosen)),
         truncation_psi=FLAGS.truncation_psi,
         truncation_cutoff=FLAGS.truncation_cutoff,
     )
-    batches = images.synthesize_batches(
+    batches = synthesize_batches(
         trained.generator,
         trained.variables,
         ws,

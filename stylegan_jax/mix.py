@@ -10,8 +10,9 @@ from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.runtime import malloc, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import save_png
-from stylegan_jax.sampling import images, seeds
+from stylegan_jax.sampling import seeds
 from stylegan_jax.sampling.mixing import mixing_figure
+from stylegan_jax.sampling.truncation import truncated_styles
 
 FLAGS = flags.FLAGS
 
@@ -25,10 +26,10 @@ def main(argv: list[str]) -> None:
 
     def styles(text: str):
         chosen = seeds.parse_seeds(text)
-        return images.styles(
+        return truncated_styles(
             trained.generator,
             trained.variables,
-            images.latents(chosen, trained.generator.z_dim),
+            seeds.latents(chosen, trained.generator.z_dim),
             seeds.labels(
                 FLAGS["class"].value, FLAGS.label, trained.classes, len(chosen)
             ),

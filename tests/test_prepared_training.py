@@ -1,4 +1,4 @@
-"""Whole runs on what `prepare` made."""
+"""Training runs on prepared sets and label vectors."""
 
 import gzip
 import json
@@ -10,12 +10,12 @@ from PIL import Image
 
 from stylegan_jax import config, train
 from stylegan_jax.data import formats, preparation
-from stylegan_jax.data.preparation.request import Request
+from stylegan_jax.data.preparation.options import PrepareOptions
 from stylegan_jax.data.sources import open_source
 from tests import tiny
-from tests.data.formats.test_formats import cifar_files, idx, nvidia_folder, pixels
-from tests.data.preparation.piles import pile, png
-from tests.data.sources.image_files import read
+from tests.data.formats import test_parquet
+from tests.data.opened import read
+from tests.data.raw_data import cifar_files, idx, noise, nvidia_folder, pack, png
 from tests.data.sources.test_tfds import tfds_root  # noqa: F401, a fixture
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -23,17 +23,17 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 @pytest.mark.slow
 def test_a_growing_run_on_levels_is_that_on_the_originals(tmp_path, tmp_path_factory):
-    """The built-in emoji as a multires folder: the same run, to the last bit."""
+    """A run on the emoji prepared with multires is bit for bit that on the emoji."""
     emoji = open_source(config.Data(resolution=64))
     (tmp_path / "emoji").mkdir()
     for index in range(emoji.num_images):
         image = Image.fromarray(read(emoji, index)[0])
         image.save(tmp_path / "emoji" / f"{index:04d}.bmp")
-    request = Request(
+    options = PrepareOptions(
         tmp_path / "set", size=(16, 16), filter="area", multires=True, workers=2
     )
-    opened = formats.open_collection(str(tmp_path / "emoji"))
-    preparation.prepare(opened, request, lambda *_: None)
+    opened = formats.open_raw_dataset(str(tmp_path / "emoji"))
+    preparation.prepare(opened, options, lambda *_: None)
     settings = {"data.source": "prepared", "data.path": str(tmp_path / "set")}
     with tiny.recorded_batches() as consumed:
         train.train(tiny.experiment(settings), tmp_path / "run")
@@ -43,12 +43,12 @@ def test_a_growing_run_on_levels_is_that_on_the_originals(tmp_path, tmp_path_fac
 
 
 def cifar_tar(root):
-    return pile("tar.gz", root / "cifar", cifar_files("py"))
+    return pack("tar.gz", root / "cifar", cifar_files("py"))
 
 
 def mnist_file(root):
     path = root / "x-images-idx3-ubyte.gz"
-    path.write_bytes(gzip.compress(idx(pixels(12, 28, 28))))
+    path.write_bytes(gzip.compress(idx(noise(12, 28, 28))))
     return path
 
 
@@ -59,7 +59,7 @@ def lsun_folder(root):
 
 
 def nvidias_tfrecords(root):
-    levels = [pixels(12, 3, side, side) for side in (4, 8)]
+    levels = [noise(12, 3, side, side) for side in (4, 8)]
     nvidia_folder(root / "records", levels, labels=np.eye(3)[np.arange(12) % 3])
     return root / "records"
 
@@ -67,22 +67,20 @@ def nvidias_tfrecords(root):
 def nvidias_zip(root):
     labels = json.dumps({"labels": [[f"{i}.png", i % 3] for i in range(12)]})
     files = {f"{i}.png": png(i, size=(8, 8)) for i in range(12)}
-    return pile("zip", root / "pile", files | {"dataset.json": labels.encode()})
+    return pack("zip", root / "pile", files | {"dataset.json": labels.encode()})
 
 
 def parquet_file(root):
-    from tests.data.formats import test_parquet  # needs pyarrow
-
     return test_parquet.write(root / "x.parquet", [png(i) for i in range(12)])
 
 
-# The formats that `prepare` reads, made here, and the `data.source` that trains on them
-# without it.
+# Functions that make a small data set of each format, and the `data.source` that trains
+# on it without preparation.
 SORTED = {f"{'ab'[i % 2]}/{i}.png": png(i, size=(8, 8)) for i in range(12)}
 FORMATS = {
-    "folder": (lambda root: pile("folder", root / "x", SORTED), "folder"),
-    "zip": (lambda root: pile("zip", root / "x", SORTED), "zip"),
-    "tar": (lambda root: pile("tar.xz", root / "x", SORTED), None),
+    "folder": (lambda root: pack("folder", root / "x", SORTED), "folder"),
+    "zip": (lambda root: pack("zip", root / "x", SORTED), "zip"),
+    "tar": (lambda root: pack("tar.xz", root / "x", SORTED), None),
     "nvidia zip": (nvidias_zip, "zip"),
     "nvidia tfrecords": (nvidias_tfrecords, "tfrecords"),
     "cifar": (cifar_tar, None),
@@ -99,17 +97,15 @@ def test_every_format_is_prepared_and_trained_from(tmp_path, request, kind):
     make, direct = FORMATS[kind]
     if kind == "tfds":
         root = str(request.getfixturevalue("tfds_root") / "tfrecord")
-        opened = formats.open_collection("tfds:tiny", tfds_data_dir=root)
+        opened = formats.open_raw_dataset("tfds:tiny", tfds_data_dir=root)
         origin = {"data.tfds_name": "tiny", "data.tfds_data_dir": root}
     else:
-        if kind == "parquet":
-            pytest.importorskip("pyarrow")
         path = make(tmp_path)
-        opened = formats.open_collection(str(path))
+        opened = formats.open_raw_dataset(str(path))
         origin = {"data.path": str(path)}
     out = tmp_path / "out"
-    wanted = Request(out, size=(8, 8), channels=3, multires=True)
-    info = preparation.prepare(opened, wanted, lambda *_: None)
+    options = PrepareOptions(out, size=(8, 8), channels=3, multires=True)
+    info = preparation.prepare(opened, options, lambda *_: None)
     assert info["num_images"] == len(opened.names) >= 10 and not info["skipped"]
     runs = [{"data.source": "prepared", "data.path": str(out)}]
     if direct:
@@ -126,7 +122,7 @@ def test_label_vectors_train_and_generate(tmp_path, capsys):
     files = {f"{i}.png": png(i) for i in range(12)}
     rows = [[name, [i / 12, float(i % 2), -1]] for i, name in enumerate(files)]
     content = json.dumps({"labels": rows}).encode()
-    path = pile("zip", tmp_path / "pile", files | {"dataset.json": content})
+    path = pack("zip", tmp_path / "pile", files | {"dataset.json": content})
     settings = {
         "data.source": "zip",
         "data.path": str(path),
@@ -156,4 +152,4 @@ def test_label_vectors_train_and_generate(tmp_path, capsys):
     message = tiny.failure(
         tiny.start("stylegan_jax.generate", *arguments, f"--out={out}", "--label=1,2")
     )
-    assert "label (='1,2') must be 3 numbers with commas between" in message
+    assert "label (='1,2') must be 3 numbers separated by commas" in message

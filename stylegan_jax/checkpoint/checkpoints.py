@@ -30,6 +30,7 @@ from stylegan_jax.runtime import parallel, storage
 
 META = "meta"
 INTEGRITY = "integrity"
+TRIAL_BYTES = 2**16
 
 
 class Checkpoints:
@@ -57,8 +58,7 @@ class Checkpoints:
         if keep < 1:
             raise ValueError(f"`keep` (={keep}) must be at least 1.")
         self.directory = epath.Path(directory).expanduser()
-        self._in_bucket = storage.scheme_of(directory) is not None
-        if not self._in_bucket:
+        if storage.scheme_of(directory) is None:
             self.directory = epath.Path(os.path.abspath(self.directory))
         self._keep, self._best = keep, manager.KeepBest(keep_best, {})
         self._on_warning = on_warning
@@ -151,7 +151,10 @@ class Checkpoints:
         self._end_save()
 
     def restore(
-        self, templates: Mapping[str, PyTree], step: int | None = None
+        self,
+        templates: Mapping[str, PyTree],
+        step: int | None = None,
+        initial: Mapping[str, float] | None = None,
     ) -> tuple[int, dict[str, PyTree], dict]:
         """Read and verify the newest intact checkpoint, or that of a given step.
 
@@ -164,6 +167,8 @@ class Checkpoints:
           step: number of the checkpoint; None for the newest that is intact. Damaged
             ones are skipped with a warning, and the next save renames them to
             `<step>.damaged`.
+          initial: initial values, by "item/name", of arrays that earlier checkpoints
+            may lack, see `names.ADDED`.
 
         Returns:
           The step, the items named by `templates`, and the metadata.
@@ -175,7 +180,7 @@ class Checkpoints:
         """
         templates = {k: abstract(k, tree) for k, tree in templates.items()}
         found, (restored, meta), damaged = self._first_intact(
-            step, lambda candidate: self._read(candidate, templates)
+            step, lambda candidate: self._read(candidate, templates, initial or {})
         )
         self._damaged = damaged
         return found, restored, meta
@@ -249,18 +254,17 @@ class Checkpoints:
             raise
 
     def _check_writable(self) -> None:
-        # Where Orbax itself cannot create a directory, it leaves threads behind that
-        # delay the end of the program by minutes.
+        # Where Orbax cannot create a directory, it leaves threads behind that delay the
+        # end of the program by minutes; where it cannot write its metadata, it prints
+        # the traceback of every array.
         trial = self.directory / f".trial-{uuid.uuid4().hex}"
         failure = None
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            if self._in_bucket:  # buckets have objects only
-                trial.write_text("")
-                trial.unlink()
-            else:
-                trial.mkdir()
-                trial.rmdir()
+            try:
+                trial.write_bytes(bytes(TRIAL_BYTES))
+            finally:
+                trial.unlink(missing_ok=True)
         except OSError as error:
             failure = error
         self._raise_in_all_processes(failure)
@@ -365,7 +369,10 @@ class Checkpoints:
         return meta, integrity
 
     def _read(
-        self, step: int, templates: dict[str, PyTree]
+        self,
+        step: int,
+        templates: dict[str, PyTree],
+        initial: Mapping[str, float],
     ) -> tuple[dict[str, PyTree], dict]:
         """Return the items of a checkpoint in their templates, and the metadata."""
         meta, saved = self._read_json(step)
@@ -389,7 +396,7 @@ class Checkpoints:
             arrays = manager.stored_arrays(restored[item])
             _check_signature(item, signature(arrays), saved[item])
             renamed = {name: arrays[stored] for stored, name in names[item].items()}
-            filled[item] = fill_template(item, template, renamed)
+            filled[item] = fill_template(item, template, renamed, initial)
         return filled, meta
 
     def _describe(self, step: int) -> str:

@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 from etils import epath
@@ -50,6 +51,7 @@ _TRANSIENT_ERRORS = {
 # and any exception of the packages through which fsspec accesses buckets.
 _BUCKET_PACKAGES = ("aiohttp.", "botocore.", "gcsfs.", "google.auth.", "requests.")
 
+PENDING_READS_SECONDS = 0.1  # in which reads in flight end after another one failed
 _READ, _DAMAGED, _UNREADABLE = range(3)  # the worst result of all processes counts
 
 
@@ -88,20 +90,30 @@ def reading(checkpoint: str) -> Iterator[None]:
 
 
 def _collect_pending_reads(error: BaseException) -> None:
-    """Collect, silently, the coroutines that a failed read of Orbax leaves pending.
+    """Collect the coroutines that a failed read of Orbax leaves pending, silently.
 
-    It closes their event loop without cancelling them, so each of them would print a
-    traceback from its destructor, some time after the error has been reported.
+    It closes their event loop without canceling them, so that each prints a traceback
+    when its read ends or when it is collected. For a moment, in which both happen here,
+    these tracebacks are not printed.
     """
-    hook, sys.unraisablehook = sys.unraisablehook, lambda unraisable: None
+    previous = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        code = getattr(unraisable.object, "cr_code", None)
+        orbax = code is not None and "orbax" in code.co_filename
+        if not orbax and str(unraisable.exc_value) != "Event loop is closed":
+            previous(unraisable)
+
+    sys.unraisablehook = hook
     try:
+        time.sleep(PENDING_READS_SECONDS)
         cause: BaseException | None = error
         while cause is not None:
             traceback.clear_frames(cause.__traceback__)
             cause = cause.__cause__ or cause.__context__
         gc.collect()
     finally:
-        sys.unraisablehook = hook
+        sys.unraisablehook = previous
 
 
 def is_transient(error: BaseException | None) -> bool:

@@ -73,7 +73,7 @@ def match_names(
     wanted = named_arrays(template)
     matched = {stored: names.current_name(item, stored) for stored in saved[item]}
     for key in sorted(wanted.keys() ^ set(matched.values())):
-        if key in wanted and names.default_value(item, key) is not None:
+        if key in wanted and f"{item}/{key}" in names.ADDED:
             continue
         side = "is missing from" if key in wanted else "is unexpected in"
         raise ValueError(
@@ -91,14 +91,17 @@ def match_names(
     return matched
 
 
-def fill_template(item: str, template: PyTree, arrays: Leaves) -> PyTree:
-    """Return the template with its arrays; those missing take their default value."""
+def fill_template(
+    item: str, template: PyTree, arrays: Leaves, initial: Mapping[str, float]
+) -> PyTree:
+    """Return the template with its arrays; those missing take their initial value."""
 
     def fill(path: tuple, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         key = array_name(path)
         if key in arrays:
             return arrays[key]
-        value = np.full(leaf.shape, names.default_value(item, key), leaf.dtype)
+        name = f"{item}/{key}"
+        value = np.full(leaf.shape, initial.get(name, names.ADDED[name]), leaf.dtype)
         return jax.make_array_from_callback(
             leaf.shape, leaf.sharding, lambda index: value[index]
         )

@@ -13,10 +13,9 @@ RENAMED = (
     (r"training/optimizer/(\w+)/first/(.+)", r"training/optimizer/\1/0/mu/\2"),
     (r"training/optimizer/(\w+)/second/(.+)", r"training/optimizer/\1/0/nu/\2"),
 )
-# Arrays that earlier checkpoints lack -> the value that describes those runs.
-ADDED = {
-    "training/augment_probability": 0.0,  # they did not augment
-}
+# Arrays that earlier checkpoints lack -> their initial value, unless `restore` is
+# given another one.
+ADDED = {"training/augment_probability": 0.0}
 
 
 def current_name(item: str, stored_name: str) -> str:
@@ -26,8 +25,3 @@ def current_name(item: str, stored_name: str) -> str:
         if match := re.fullmatch(old, name):
             return match.expand(new).removeprefix(f"{item}/")
     return stored_name
-
-
-def default_value(item: str, name: str) -> float | None:
-    """Return the value of an array that a checkpoint lacks; None if it must not."""
-    return ADDED.get(f"{item}/{name}")

@@ -14,7 +14,7 @@ def cross_field_errors(e: Experiment) -> Iterator[str]:
 def _images(e: Experiment) -> Iterator[str]:
     """Check that the data set is named."""
     d = e.data
-    if d.source not in ("builtin", "tfds") and d.path is None:
+    if d.source in ("folder", "zip", "prepared", "tfrecords") and d.path is None:
         yield f"`data.path` must name the images if `data.source` is {d.source!r}"
     if d.source == "tfds" and d.tfds_name is None:
         yield "`data.tfds_name` must name a data set if `data.source` is 'tfds'"

@@ -154,8 +154,4 @@ def _type_name(hint: Any) -> str:
         hint = typing.get_args(hint)[0]
     if hint == ByResolution:
         return PAIRS
-    return (
-        hint.__name__
-        if isinstance(hint, type) and not typing.get_args(hint)
-        else (str(hint))
-    )
+    return str(hint) if typing.get_origin(hint) else hint.__name__

@@ -1,58 +1,59 @@
-"""Image arithmetic of the input pipeline, as TensorFlow graphs on uint8 tensors."""
+"""Image geometry: channels, crops and sizes; the one place that computes them.
 
-import io
+Training works on uint8 tensors inside TensorFlow graphs, `prepare` on Pillow images and
+NumPy arrays outside of them, since Pillow reads more formats and has the filters of
+NVIDIA's tool. Each function of the second kind stands beside its twin; its name ends in
+`_pil`, or it takes arrays.
+"""
+
+import dataclasses
 import math
-import re
-import struct
-import zlib
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
+from PIL import Image
 
 from stylegan_jax import config
+from stylegan_jax.runtime.image_io import composite_on_white
 from stylegan_jax.runtime.tensorflow import tensorflow
 
-Tensor = Any  # tf.Tensor, which is not imported until it is needed
+Tensor = Any  # tf.Tensor; TensorFlow is imported on first use
 Size = tuple[int, int]  # height and width in pixels
-ORIENTATION = 0x0112  # EXIF tag; from 5 on height and width are exchanged
-# The first 21 bytes of a WebP that may be animated, and of one that isn't: the last has
-# flags, of which 2 is that of animations.
-EXTENDED_WEBP = r"\C{8}WEBPVP8X\C*"
-_STILL = "".join(rf"\x{flags:02x}" for flags in range(128) if not flags & 2)
-STILL_WEBP = r"\C{8}WEBPVP8X\C{4}" + f"[{_STILL}]"
-# Where it is in PIL's `info`.
-EXIF_KEYS = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
-# What PIL raises on damaged files.
-PIL_ERRORS = (
-    *(OSError, EOFError, SyntaxError, ValueError, LookupError, struct.error),
-    *(zlib.error, AttributeError, ArithmeticError, RuntimeError, TypeError),
-    Image.DecompressionBombError,
-)
+CROPS = ("none", "center", "center-wide")  # `--crop` of `prepare`
+FILTERS = ("lanczos", "box", "area")  # `--filter` of `prepare`
+LUMA = (0.299, 0.587, 0.114)  # weights of R, G and B in ITU-R BT.601
 
 
-def decode(encoded: Tensor) -> Tensor:
-    """PNG, JPEG, BMP, WebP or GIF (its first frame) to uint8 [H, W, 1..4].
+@dataclasses.dataclass(frozen=True)
+class ImageSpec:
+    """The image that training needs.
 
-    Raises:
-      tf.errors.InvalidArgumentError: when run on damaged files, or animated WebPs.
+    Attributes:
+      size: height and width in pixels.
+      channels: 1 grayscale, 3 RGB, 4 RGBA.
+      fit: "exact" or "crop"; see `fit`.
     """
-    tf = tensorflow()
-    # TensorFlow (2.21) writes all frames of a WebP into the memory of one.
-    head = tf.strings.substr(encoded, 0, 21)
-    still = tf.strings.regex_full_match(head, STILL_WEBP)
-    safe = still | ~tf.strings.regex_full_match(head, EXTENDED_WEBP)
-    with tf.control_dependencies([tf.debugging.Assert(safe, ["an animated WebP"])]):
-        encoded = tf.identity(encoded)
-    image = tf.io.decode_image(encoded, expand_animations=False)
-    return tf.ensure_shape(image, [None, None, None])
+
+    size: Size
+    channels: int
+    fit: str
+
+    @classmethod
+    def from_config(cls, data: config.Data) -> "ImageSpec":
+        """Return the image at the full resolution of the config."""
+        size = config.image_size(data.base_size, data.resolution)
+        return cls(size, data.channels, data.fit)
+
+
+# Channels
 
 
 def to_channels(image: Tensor, channels: int) -> Tensor:
-    """Converts between grayscale, RGB and their variants with alpha.
+    """Convert between grayscale, RGB and their variants with alpha.
 
-    Transparent pixels are laid on white when alpha is dropped; grayscale is the luma
-    of ITU-R 601, as in PIL and TensorFlow.
+    Transparent pixels are composited on white where alpha is dropped; grayscale is the
+    luma of ITU-R BT.601, as in Pillow and TensorFlow.
 
     Args:
       image: uint8 [H, W, 1..4]; 2 is grayscale with alpha.
@@ -91,11 +92,52 @@ def _converted(image: Tensor, channels: int) -> Tensor:
     return tf.cond(tf.shape(color)[-1] > 1, lambda: _luma(color), lambda: color)
 
 
-def box_average(image: Tensor, size: Size) -> Tensor:
-    """Averages equal square boxes of pixels, rounding the exact mean half to even.
+def _on_white(color: Tensor, alpha: Tensor) -> Tensor:
+    """Graph form of `runtime.image_io.composite_on_white`."""
+    tf = tensorflow()
+    opacity = tf.cast(alpha, tf.float32) / 255.0
+    mixed = tf.cast(color, tf.float32) * opacity + 255.0 * (1.0 - opacity)
+    return tf.cast(tf.round(mixed), tf.uint8)
+
+
+def _luma(color: Tensor) -> Tensor:
+    tf = tensorflow()
+    weighted = tf.cast(color, tf.float32) * tf.constant(LUMA)
+    gray = tf.reduce_sum(weighted, -1, keepdims=True)
+    return tf.cast(tf.round(gray), tf.uint8)
+
+
+def to_channels_pil(image: Image.Image, channels: int) -> Image.Image:
+    """Convert a Pillow image as `to_channels` converts tensors.
 
     Args:
-      image: uint8 [F * H, F * W, C] with F a power of two.
+      image: mode L, LA, RGB or RGBA.
+      channels: 1, 3 or 4.
+
+    Returns:
+      Image of mode L, RGB or RGBA.
+    """
+    if channels == 4:
+        return image.convert("RGBA")
+    if image.mode in ("LA", "RGBA"):
+        color = composite_on_white(np.asarray(image))
+        image = Image.fromarray(color[..., 0] if image.mode == "LA" else color)
+    if channels == 3:
+        return image.convert("RGB")
+    if image.mode == "L":
+        return image
+    luma = np.asarray(image).astype(np.float32) @ np.float32(LUMA)
+    return Image.fromarray(np.rint(luma).astype(np.uint8))
+
+
+# Means over square boxes: the levels of detail of an image
+
+
+def box_average(image: Tensor, size: Size) -> Tensor:
+    """Average equal square boxes of pixels; round the exact mean half to even.
+
+    Args:
+      image: uint8 [F * H, F * W, C], F a power of two.
       size: (H, W) of the result.
 
     Returns:
@@ -119,21 +161,61 @@ def box_average(image: Tensor, size: Size) -> Tensor:
     return tf.ensure_shape(out, [height, width, channels])
 
 
-def fit(image: Tensor, size: Size, how: str) -> Tensor:
-    """Brings an image to the size of its source.
+def pyramid(pixels: np.ndarray, halvings: int) -> list[np.ndarray]:
+    """Return an image and its `box_average` over 2x2, 4x4, ... pixels.
 
     Args:
-      image: uint8 [any, any, C] with a static C.
-      size: (H, W) that is wanted.
-      how: "exact" averages power-of-two multiples of the size and fails on any other;
-        "crop" cuts the center out, as large as the ratio of H to W allows, and resizes
-        it, antialiased.
+      pixels: uint8 [H, W, C], H and W multiples of 2^halvings.
+      halvings: number of smaller levels.
+
+    Returns:
+      halvings + 1 uint8 arrays, from [H, W, C] to [H / 2^halvings, W / 2^halvings, C].
+    """
+    levels, total = [pixels], pixels.astype(np.int64)
+    for level in range(1, halvings + 1):
+        total = total[0::2] + total[1::2]
+        total = total[:, 0::2] + total[:, 1::2]
+        levels.append(np.rint(total / 4**level).astype(np.uint8))
+    return levels
+
+
+# Crop and resize
+
+
+def _center_window(
+    height: Any, width: Any, size: Size, minimum: Callable[[Any, Any], Any]
+) -> tuple[Any, Any, Any, Any]:
+    """Return top, left, height and width of the largest central part shaped as `size`.
+
+    Args:
+      height: of the image, an int or a scalar integer tensor.
+      width: likewise.
+      size: height and width whose ratio the part has, rounded half up.
+      minimum: `min` or `tf.minimum`.
+    """
+    common = math.gcd(*size)
+    h, w = size[0] // common, size[1] // common
+    rows = minimum(height, (2 * width * h + w) // (2 * w))
+    columns = minimum(width, (2 * height * w + h) // (2 * h))
+    return (height - rows) // 2, (width - columns) // 2, rows, columns
+
+
+def fit(image: Tensor, size: Size, how: str) -> Tensor:
+    """Bring an image to the size of its source.
+
+    Args:
+      image: uint8 [any, any, C] with static C.
+      size: (H, W) of the result.
+      how: "exact" averages power-of-two multiples of the size and fails for any other;
+        "crop" cuts out the largest center with the ratio of H to W and resizes it with
+        an antialiased Lanczos filter.
 
     Returns:
       uint8 [H, W, C].
 
     Raises:
-      tf.errors.InvalidArgumentError: when run on a size that `size_problem` rejects.
+      tf.errors.InvalidArgumentError: at run time, for a size that `size_problem`
+        rejects.
     """
     if tuple(image.shape[:2]) == size:
         return image
@@ -158,33 +240,113 @@ def _fitted(image: Tensor, size: Size, how: str) -> Tensor:
         image = tf.identity(image)
     if how == "exact":
         return box_average(image, size)
-    common = math.gcd(*size)
-    h, w = size[0] // common, size[1] // common
-    crop_height = tf.minimum(height, _rounded_ratio(width * h, w))
-    crop_width = tf.minimum(width, _rounded_ratio(height * w, h))
-    top, left = (height - crop_height) // 2, (width - crop_width) // 2
-    center = image[top : top + crop_height, left : left + crop_width]
+    top, left, rows, columns = _center_window(height, width, size, tf.minimum)
+    center = image[top : top + rows, left : left + columns]
     small = tf.image.resize(center, size, method="lanczos3", antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(small, 0.0, 255.0)), tf.uint8)
 
 
+def fit_pil(image: Image.Image, size: Size, crop: str, filter_: str) -> Image.Image:
+    """Bring a Pillow image to a size.
+
+    Args:
+      image: mode L, RGB or RGBA.
+      size: height and width.
+      crop: "none" resizes the whole image; "center" first cuts out the largest center
+        with the ratio of `size`; "center-wide" is NVIDIA's crop, which pads its result
+        with black to a square as wide as `size`.
+      filter_: "lanczos" or "box", Pillow's filters; or "area", the exact mean.
+
+    Returns:
+      Image of the same mode.
+    """
+    height, width = size
+    rows, columns = image.height, image.width
+    top = left = 0
+    if crop == "center":
+        top, left, rows, columns = _center_window(rows, columns, size, min)
+    elif crop == "center-wide":
+        rows = min(rows, _wide_rows((rows, columns), size))
+        top = (image.height - rows) // 2
+    image = image.crop((left, top, left + columns, top + rows))
+    image = _resize(image, size, filter_)
+    if crop == "center-wide":
+        canvas = Image.new(image.mode, (width, width))
+        canvas.paste(image, (0, (width - height) // 2))
+        return canvas
+    return image
+
+
+def _wide_rows(size: Size, target: Size) -> int:
+    """Return the rows that center-wide keeps: NVIDIA's rule, rounded half to even."""
+    return round(target[1] * size[0] / size[1])
+
+
+def _resize(image: Image.Image, size: Size, filter_: str) -> Image.Image:
+    if (image.height, image.width) == size:
+        return image
+    if filter_ != "area":
+        resample = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
+        return image.resize(size[::-1], resample[filter_])
+    pixels = np.asarray(image).reshape(image.height, image.width, -1) / 1.0
+    if image.mode == "RGBA":
+        pixels[..., :3] *= pixels[..., 3:]  # colors count in proportion to opacity
+    pixels = _overlaps(image.height, size[0]) @ pixels.reshape(image.height, -1)
+    pixels = pixels.reshape(size[0], image.width, -1).swapaxes(0, 1)
+    pixels = _overlaps(image.width, size[1]) @ pixels.reshape(image.width, -1)
+    pixels = pixels.reshape(size[1], size[0], -1).swapaxes(0, 1)
+    if image.mode == "RGBA":
+        pixels[..., :3] /= np.maximum(pixels[..., 3:], 1e-9)
+    pixels = np.rint(pixels.clip(0, 255)).astype(np.uint8)
+    return Image.fromarray(pixels[..., 0] if image.mode == "L" else pixels)
+
+
+def _overlaps(old: int, new: int) -> np.ndarray:
+    """Return [new, old]: the share of each new pixel that each old pixel covers."""
+    edges = np.arange(new + 1) * (old / new)
+    begin, end = edges[:-1, None], edges[1:, None]
+    pixel = np.arange(old)
+    covered = np.minimum(end, pixel + 1) - np.maximum(begin, pixel)
+    return np.maximum(covered, 0) * (new / old)
+
+
+# Sizes that do not fit, in words
+
+
 def size_problem(height: int, width: int, size: Size, how: str) -> str | None:
-    """Why an image can't be brought to `size`; None if it can."""
-    wanted = f"{size[0]}x{size[1]}"
+    """Return why `fit` cannot bring an image to `size`; None if it can."""
+    needed = f"{size[0]}x{size[1]}"
     got = f"is {height}x{width} (height x width); `data.fit`={how!r}"
     if how == "crop":
         if height >= size[0] and width >= size[1]:
             return None
-        return f"{got} takes images of at least {wanted}"
+        return f"{got} takes images of at least {needed}"
     factor = height // size[0]
-    whole = (height, width) == (factor * size[0], factor * size[1])
-    if whole and factor and factor & (factor - 1) == 0:
+    is_multiple = (height, width) == (factor * size[0], factor * size[1])
+    if is_multiple and factor and factor & (factor - 1) == 0:
         return None
-    return f"{got} takes {wanted}, or 2, 4, 8... times that"
+    return f"{got} takes {needed}, or 2, 4, 8... times that"
+
+
+def size_problem_pil(size: Size, target: Size, crop: str) -> str | None:
+    """Return why `fit_pil` should not bring `size` to `target`; None if it may."""
+    (height, width), (target_height, target_width) = size, target
+    got = f"is {width}x{height} (width x height)"
+    if crop == "center-wide":
+        if width < target_width or _wide_rows(size, target) < target_height:
+            return f"{got}, too small or narrow for {target_width}x{target_height}"
+    elif height < target_height or width < target_width:
+        return f"{got}, smaller than {target_width}x{target_height}"
+    elif crop == "none" and height * target_width != width * target_height:
+        return (
+            f"{got} and would be distorted to {target_width}x{target_height}; "
+            "--crop=center cuts instead"
+        )
+    return None
 
 
 def size_remedy(sizes: list[Size], data: config.Data) -> str:
-    """What to do about images whose sizes do not fit `data`."""
+    """Return advice for images of sizes that do not fit `data`."""
     base_height, base_width = data.base_size
     smallest = min(min(4 * h // base_height, 4 * w // base_width) for h, w in sizes)
     if smallest >= data.resolution:
@@ -196,84 +358,3 @@ def size_remedy(sizes: list[Size], data: config.Data) -> str:
         return f"remove these images, the networks start at {base_height}x{base_width}"
     crop = "" if data.fit == "crop" else " with `--config.data.fit=crop`"
     return f"use `--config.data.resolution={fitting}`{crop}, or remove these images"
-
-
-def load_encoded(encoded: Tensor, size: Size, channels: int, how: str) -> Tensor:
-    """A file's content to the image that the source yields, uint8 [H, W, C]."""
-    return fit(to_channels(decode(encoded), channels), size, how)
-
-
-def encoded_problem(encoded: bytes, size: Size, channels: int, how: str) -> str | None:
-    """Why `load_encoded` fails on a file's content, for a person; None if it works."""
-    tf = tensorflow()
-    try:
-        load_encoded(encoded, size, channels, how)
-        return None
-    except tf.errors.OpError as error:
-        problem = re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*", "", str(error.message))
-    found = header(encoded)
-    if isinstance(found, str):
-        return found
-    try:
-        with Image.open(io.BytesIO(encoded)) as picture:
-            picture.load()
-    except PIL_ERRORS as error:
-        return f"is damaged: {error}"
-    special = header(encoded, plain=True)
-    if isinstance(special, str):
-        return special
-    return size_problem(*found, size, how) or f"can't be decoded: {problem}"
-
-
-def header(file: str | Path | bytes, plain: bool = False) -> Size | str:
-    """(height, width) from an image's header, or a text: why it can't be used.
-
-    Args:
-      file: path or content.
-      plain: whether to refuse what `decode` doesn't read as it is to be shown.
-    """
-    try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-            if plain and image.format == "WEBP" and image.is_animated:
-                return "is an animated WebP, of which no single image can be read"
-            if plain and orientation(image) != 1:
-                return f"is to be turned (EXIF orientation {orientation(image)})"
-            return image.height, image.width
-    except UnidentifiedImageError:
-        return "is not an image, or its header is damaged"
-    except PIL_ERRORS as error:
-        return f"can't be opened: {error}"
-
-
-def orientation(image: Image.Image) -> int:
-    """How a camera says that an image is to be turned, from 1 (it isn't) to 8.
-
-    Damaged EXIF says nothing. TIFFs are turned by Pillow itself.
-    """
-    # Asked for what it doesn't have at its beginning, a PNG is decoded whole.
-    if image.format == "TIFF" or not image.info.keys() & EXIF_KEYS:
-        return 1
-    try:
-        found = image.getexif().get(ORIENTATION)
-    except PIL_ERRORS:
-        return 1
-    return found if found in range(2, 9) else 1
-
-
-def _rounded_ratio(numerator: Tensor, denominator: int) -> Tensor:
-    """The quotient of whole numbers, rounded half up."""
-    return (2 * numerator + denominator) // (2 * denominator)
-
-
-def _on_white(color: Tensor, alpha: Tensor) -> Tensor:
-    tf = tensorflow()
-    opacity = tf.cast(alpha, tf.float32) / 255.0
-    mixed = tf.cast(color, tf.float32) * opacity + 255.0 * (1.0 - opacity)
-    return tf.cast(tf.round(mixed), tf.uint8)
-
-
-def _luma(color: Tensor) -> Tensor:
-    tf = tensorflow()
-    weights = tf.constant([0.299, 0.587, 0.114])
-    gray = tf.reduce_sum(tf.cast(color, tf.float32) * weights, -1, keepdims=True)
-    return tf.cast(tf.round(gray), tf.uint8)

@@ -1,13 +1,62 @@
-"""What a data source offers to the pipeline: random access to uint8 images."""
+"""The two views of a data set: `RawDataset` for `prepare`, `Source` for training."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from stylegan_jax.config import image_size
+import numpy as np
 
-MAX_LISTED = 20  # classes that a histogram has a line for
-BAR = 40  # characters of the longest bar
+from stylegan_jax import config
+from stylegan_jax.data.labels import LabelCounts, Labels
+
+MAX_LISTED_CLASSES = 20  # a histogram of more classes has no bars
+MAX_BAR_LENGTH = 40  # characters of the longest bar
+MAX_FILE_BYTES = 2**28  # larger files and archive entries are refused unread
+
+
+class InvalidImage(Exception):
+    """An image cannot be used; the text is the reason and follows the image's name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RawDataset:
+    """Images of any size in a fixed order, as `prepare` reads them.
+
+    Attributes:
+      name: name in messages.
+      names: names of the images, with forward slashes.
+      identity: hex digest of names and sizes; the same files have the same one.
+      read: index -> the content of an encoded file, or uint8 [H, W] or [H, W, C].
+        Fast when indices increase. Raises InvalidImage.
+      label_file: content of a dataset.json as NVIDIA's tools write it; None without.
+      own_labels: labels that the format itself stores; None without.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    identity: str
+    read: Callable[[int], bytes | np.ndarray]
+    label_file: bytes | None = None
+    own_labels: Labels | None = None
+
+
+def identity(entries: Iterable[tuple[str, int]]) -> str:
+    """Return the hex digest of (name, size in bytes) pairs."""
+    text = json.dumps([list(entry) for entry in entries])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_bytes(size: int) -> None:
+    """Raise InvalidImage for a file or entry that is empty or absurdly large."""
+    if size > MAX_FILE_BYTES:
+        raise InvalidImage(
+            f"takes {size:,} bytes; at most {MAX_FILE_BYTES:,} are read, in case it is "
+            "a decompression bomb"
+        )
+    if not size:
+        raise InvalidImage("is empty")
 
 
 def _identity(indices: Any) -> Any:
@@ -15,21 +64,22 @@ def _identity(indices: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Load:
-    """From indices to images, inside `tf.data`, in two steps.
+class Loader:
+    """The two steps from indices to images inside `tf.data`.
 
     Attributes:
-      decode: what `fetch` gives of one index -> (uint8 tensor [H, W, C], float32 tensor
-        [label_size], one-hot of classes). Many run at once.
-      fetch: int64 tensor [n], indices in [0, num_images) -> a tensor, or tuple of them,
-        [n, ...]. What is quicker for many images at once, such as a call of Python.
+      decode: the result of `fetch` for one index -> (uint8 tensor [H, W, C], float32
+        tensor [label_size], one-hot for classes). Runs in parallel over images.
+      fetch: int64 tensor [n] of indices in [0, num_images) -> a tensor or a tuple of
+        tensors, each [n, ...]. Holds the work that is faster for many images at once,
+        such as a call into Python.
     """
 
     decode: Callable[..., tuple[Any, Any]]
     fetch: Callable[[Any], Any] = _identity
 
     def __call__(self, index: Any) -> tuple[Any, Any]:
-        """One image and its label, of an int64 tensor []."""
+        """Load one image and its label; `index` is an int64 tensor []."""
         fetched = self.fetch(index[None])
         parts = fetched if isinstance(fetched, tuple) else (fetched,)
         return self.decode(*(part[0] for part in parts))
@@ -37,26 +87,26 @@ class Load:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A fixed, ordered set of labelled images, all of one size.
+    """A fixed, ordered set of labeled images of one size, with random access.
 
     Attributes:
-      name: what messages call it.
-      num_images: how many there are.
-      classes: names of the classes, in the order of their numbers, or of the components
-        of label vectors; () without labels.
-      label_totals: how many images have each class, or the sum of each component.
+      name: name in messages.
+      num_images: number of images.
+      classes: names of the classes in the order of their numbers, or names of the
+        components of label vectors; () without labels.
+      label_totals: number of images of each class, or sum of each component.
       base_size: height and width at resolution 4; (4, 4) for squares.
-      resolution: R; what `load` yields is R/4 times as large as `base_size`.
-      channels: C of what `load` yields; 1 grayscale, 3 RGB, 4 RGBA.
-      fingerprint: hex digest that identifies the content wherever it is stored.
-      load: reads images and labels.
-      describe: the file or record that an index stands for, for messages.
-      check: why the image at an index can't be used; None when it can. Slow. Raises
-        OSError when it can't be read but is there.
-      label_vectors: whether the labels are no classes.
-      labels_counted: of a sample that `label_totals` is of; None for all images.
-      levels: smaller resolution -> like `load`, for images stored in that size;
-        they are what `images.box_average` makes of `load`'s, up to the rounding of a
+      resolution: R; `load` returns images R/4 times as large as `base_size`.
+      channels: C of the images; 1 grayscale, 3 RGB, 4 RGBA.
+      fingerprint: hex digest of the content, independent of where it is stored.
+      load: reads an image and its label at full resolution.
+      describe: index -> the file or record of the image, for messages.
+      check: index -> the reason why the image cannot be used, or None. Slow. Raises
+        OSError for an image that exists but cannot be read at the moment.
+      label_vectors: True for continuous label vectors.
+      labels_counted: number of images that `label_totals` sums over; None for all.
+      levels: lower resolution -> loader of images that are stored at that resolution.
+        They equal `images.box_average` of the full images, up to the rounding of a
         JPEG decoder.
     """
 
@@ -68,61 +118,90 @@ class Source:
     resolution: int
     channels: int
     fingerprint: str
-    load: Load
+    load: Loader
     describe: Callable[[int], str]
     check: Callable[[int], str | None]
     label_vectors: bool = False
     labels_counted: int | None = None
-    levels: Mapping[int, Load] = dataclasses.field(default_factory=dict)
+    levels: Mapping[int, Loader] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def create(
+        cls,
+        data: config.Data,
+        labels: LabelCounts,
+        *,
+        num_images: int | None = None,
+        **fields: Any,
+    ) -> "Source":
+        """Build a source of the image size and channels that the config asks for.
+
+        Args:
+          data: the config, which sets `base_size`, `resolution` and `channels`.
+          labels: counts over all images or, with `num_images`, over a sample.
+          num_images: number of images; None if the labels of all were counted.
+          **fields: name, fingerprint, load, describe, check, and levels if any.
+        """
+        return cls(
+            num_images=labels.images if num_images is None else num_images,
+            classes=labels.names,
+            label_totals=labels.totals,
+            label_vectors=labels.are_vectors,
+            labels_counted=None if num_images is None else labels.images,
+            base_size=data.base_size,
+            resolution=data.resolution,
+            channels=data.channels,
+            **fields,
+        )
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of what `load` yields, in pixels."""
-        return image_size(self.base_size, self.resolution)
-
-    def label_histogram(self) -> list[str]:
-        """How the labels are distributed: `label_summary`, and then the labels.
-
-        Up to `MAX_LISTED` classes have a line with a bar, components of vectors one
-        with their mean.
-        """
-        lines = [self.label_summary()]
-        if self.label_size > MAX_LISTED:
-            return lines
-        width, most = max(map(len, self.classes)), max(self.label_totals)
-        for name, total in zip(self.classes, self.label_totals, strict=True):
-            if self.label_vectors:
-                value = f"{total / self._counted:.3g}"
-            else:
-                value = f"{total:9,} {'#' * round(BAR * total / most)}".rstrip()
-            lines.append(f"  {name:{width}s} {value}")
-        return lines
-
-    @property
-    def _counted(self) -> int:
-        """Of how many images `label_totals` is."""
-        return self.num_images if self.labels_counted is None else self.labels_counted
-
-    def label_summary(self) -> str:
-        """How the labels are distributed, in a line."""
-        counted = self._counted
-        sample = "" if counted == self.num_images else f" of {counted:,} looked at"
-        order = sorted(range(self.label_size), key=self.label_totals.__getitem__)
-        least, most = (
-            (self.label_totals[i], self.classes[i]) for i in (order[0], order[-1])
-        )
-        if self.label_vectors:
-            return (
-                f"label vectors of {self.label_size}, means from "
-                f"{least[0] / counted:.3g} ({least[1]}) to {most[0] / counted:.3g} "
-                f"({most[1]}){sample}"
-            )
-        return (
-            f"{self.label_size:,} classes of {least[0]:,} ({least[1]}) to {most[0]:,} "
-            f"({most[1]}) images{sample}"
-        )
+        """Height and width of the images that `load` returns, in pixels."""
+        return config.image_size(self.base_size, self.resolution)
 
     @property
     def label_size(self) -> int:
         """Length of a label vector; 0 without labels."""
         return len(self.classes)
+
+    def label_histogram(self) -> list[str]:
+        """Return lines of text: `label_summary`, then one line for each label.
+
+        A class has its count and a bar, a component of label vectors its mean. More
+        than `MAX_LISTED_CLASSES` labels are only summarized.
+        """
+        lines = [self.label_summary()]
+        if self.label_size > MAX_LISTED_CLASSES:
+            return lines
+        width, highest = max(map(len, self.classes)), max(self.label_totals)
+        for name, total in zip(self.classes, self.label_totals, strict=True):
+            if self.label_vectors:
+                value = f"{total / self._num_counted:.3g}"
+            else:
+                bar = "#" * round(MAX_BAR_LENGTH * total / highest)
+                value = f"{total:9,} {bar}".rstrip()
+            lines.append(f"  {name:{width}s} {value}")
+        return lines
+
+    def label_summary(self) -> str:
+        """Return one line with the rarest and the most frequent label."""
+        counted = self._num_counted
+        sample = "" if counted == self.num_images else f" in a sample of {counted:,}"
+        order = sorted(range(self.label_size), key=self.label_totals.__getitem__)
+        (least, rarest), (most, commonest) = (
+            (self.label_totals[i], self.classes[i]) for i in (order[0], order[-1])
+        )
+        if self.label_vectors:
+            return (
+                f"label vectors of {self.label_size}, means from "
+                f"{least / counted:.3g} ({rarest}) to {most / counted:.3g} "
+                f"({commonest}){sample}"
+            )
+        return (
+            f"{self.label_size:,} classes of {least:,} ({rarest}) to {most:,} "
+            f"({commonest}) images{sample}"
+        )
+
+    @property
+    def _num_counted(self) -> int:
+        return self.num_images if self.labels_counted is None else self.labels_counted

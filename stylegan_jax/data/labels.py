@@ -1,4 +1,4 @@
-"""Labels of images, classes or vectors: from folders, or NVIDIA's dataset.json."""
+"""Image labels, classes or vectors, from folder names or NVIDIA's dataset.json."""
 
 import dataclasses
 import hashlib
@@ -8,11 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from stylegan_jax.data.images import Tensor, tensorflow
+from stylegan_jax.runtime.tensorflow import tensorflow
 
-MAX_LISTED = 5  # files named in one message
-MAX_SIZE = 100_000  # classes, or components of a vector
+MAX_LISTED = 5  # files named in one error message
+MAX_SIZE = 100_000  # number of classes, or of components of a vector
 LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelCounts:
+    """Statistics of the labels of a set of images.
+
+    Attributes:
+      names: names of the classes or vector components; () without labels.
+      totals: number of images of each class, or sum of each component.
+      images: number of images counted.
+      are_vectors: True for continuous label vectors.
+    """
+
+    names: tuple[str, ...]
+    totals: tuple[float, ...]
+    images: int
+    are_vectors: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,9 +37,9 @@ class Labels:
     """One label for each of N images.
 
     Attributes:
-      names: of the classes, or of the components of vectors; () without labels.
-      values: int32 [N], classes, 0 without labels; or float32 [N, len(names)], vectors,
-        for labels that are no classes: several attributes at once, or measures.
+      names: names of the classes or vector components; () without labels.
+      values: int32 [N] class numbers, 0 without labels; or float32 [N, len(names)]
+        label vectors, for several attributes at once or for measured quantities.
     """
 
     names: tuple[str, ...]
@@ -30,20 +47,24 @@ class Labels:
 
     @property
     def are_vectors(self) -> bool:
-        """Whether the labels are no classes."""
+        """True for continuous label vectors."""
         return self.values.ndim == 2
 
-    def totals(self) -> tuple[float, ...]:
-        """How many images each class has, or the sum of each component."""
+    def counts(self) -> LabelCounts:
+        """Count the images of each class, or sum each component over all images."""
         if self.are_vectors:
-            return tuple(self.values.sum(0, dtype=np.float64).tolist())
-        counts = np.bincount(self.values, minlength=len(self.names))
-        return tuple(counts[: len(self.names)].tolist())
+            totals = self.values.sum(0, dtype=np.float64)
+        else:
+            totals = np.bincount(self.values, minlength=len(self.names))
+            totals = totals[: len(self.names)]
+        return LabelCounts(
+            self.names, tuple(totals.tolist()), len(self.values), self.are_vectors
+        )
 
-    def lookup(self) -> Callable[[Tensor], Tensor]:
-        """For `tf.data`: int64 [n], indices, to float32 [n, len(names)].
+    def lookup(self) -> Callable[[Any], Any]:
+        """Return a function for `tf.data`: int64 indices [n] -> float32 [n, L].
 
-        Of classes they are one-hot.
+        L is the number of names; classes are one-hot.
         """
         tf = tensorflow()
         table = tf.constant(self.values)
@@ -52,61 +73,62 @@ class Labels:
         return lambda indices: tf.one_hot(tf.gather(table, indices), len(self.names))
 
     def digest(self) -> str:
-        """Hex digest of names and values."""
+        """Return the hex digest of names and values."""
         head = json.dumps([self.names, self.values.shape])
         return hashlib.sha256(head.encode() + self.values.tobytes()).hexdigest()
 
 
-def none(count: int) -> Labels:
-    """What `count` images without labels have."""
+def unlabeled(count: int) -> Labels:
+    """Return the labels of `count` images without labels."""
     return Labels((), np.zeros(count, np.int32))
 
 
-def of_classes(names: Sequence[Any], numbers: Sequence[int] | np.ndarray) -> Labels:
-    """Each image's number of a class."""
+def from_class_numbers(
+    names: Sequence[Any], numbers: Sequence[int] | np.ndarray
+) -> Labels:
+    """Return class labels from class names and each image's class number."""
     return Labels(tuple(map(str, names)), np.asarray(numbers, np.int32))
 
 
-def of_vectors(table: np.ndarray) -> Labels:
-    """The rows of a table; classes if each row has a one and nothing else.
+def from_vectors(table: np.ndarray) -> Labels:
+    """Return label vectors, or class labels if every row of the table is one-hot.
 
     Args:
-      table: any numbers [N, L].
+      table: numbers of any type, [N, L].
     """
     names = range(table.shape[1])
     one_hot = ((table == 0) | (table == 1)).all() and (table.sum(1) == 1).all()
-    # A number can't tell that there are more classes than images have.
+    # A class number cannot express that there are classes beyond the highest one used.
     if one_hot and table[:, -1].any():
-        return of_classes(names, table.argmax(1))
+        return from_class_numbers(names, table.argmax(1))
     return Labels(tuple(map(str, names)), np.ascontiguousarray(table, np.float32))
 
 
 def from_folders(names: Sequence[str]) -> Labels | None:
-    """The first-level sub-folders, if every image lies in one; else None.
+    """Return the first-level sub-folders as classes; None if an image is in none.
 
     Args:
-      names: paths with forward slashes.
+      names: relative paths with forward slashes.
     """
     if not all("/" in name for name in names):
         return None
     tops = [name.split("/", 1)[0] for name in names]
     classes = sorted(set(tops))
     number = {name: label for label, name in enumerate(classes)}
-    return of_classes(classes, [number[top] for top in tops])
+    return from_class_numbers(classes, [number[top] for top in tops])
 
 
 def from_label_file(content: bytes, names: Sequence[str], where: str) -> Labels | None:
-    """The labels of a dataset.json; None when its "labels" are null.
+    """Parse a dataset.json; return None if its "labels" are null.
 
     Args:
-      content: {"labels": [[name, label], ...]}, all labels whole numbers from 0, which
-        are classes, or all of them lists of as many numbers.
-      names: of the images, relative to the file.
-      where: what messages call the file.
+      content: {"labels": [[name, label], ...]}; either all labels are class numbers
+        from 0, or all are lists of the same number of finite numbers.
+      names: paths of the images relative to the file.
+      where: name of the file in error messages.
 
     Raises:
-      ValueError: the file is damaged, names images that aren't there, or leaves some
-        out.
+      ValueError: the file is damaged, names missing images, or omits images.
     """
     try:
         entries = json.loads(content)["labels"]
@@ -118,49 +140,49 @@ def from_label_file(content: bytes, names: Sequence[str], where: str) -> Labels 
             f"{where} can't be read ({error!r}); it must be JSON of the form "
             '{"labels": [["name.png", 0], ...]}'
         ) from error
-    _refuse(
+    _raise_if_any(
         sorted(labels.keys() - set(names)),
-        f"{where} has labels of %d images that aren't there; remove them, or add the "
+        f"{where} has labels for %d images that do not exist; remove them, or add the "
         "images",
     )
-    _refuse(
+    _raise_if_any(
         [name for name in names if name not in labels],
-        f"{where} has no label of %d images; add them, or remove the images",
+        f"{where} has no labels for %d images; add them, or remove the images",
     )
     first = labels[names[0]]
     if isinstance(first, list):
         wrong = [n for n, v in labels.items() if not _is_vector(v, len(first))]
         problem = (
-            f"are no lists of {len(first)} finite numbers, as the first is; from 1 to "
-            f"{MAX_SIZE:,} go"
+            f"are not lists of {len(first)} finite numbers like the first label; a "
+            f"label vector has from 1 to {MAX_SIZE:,} numbers"
         )
     else:
         wrong = [n for n, v in labels.items() if not _is_class(v)]
         problem = (
-            f"are no class; classes are whole numbers from 0 and below {MAX_SIZE:,}, "
-            "unless all labels are lists of numbers"
+            f"are not class numbers; use integers from 0 to {MAX_SIZE - 1:,}, or lists "
+            "of numbers for all images"
         )
-    _refuse(
+    _raise_if_any(
         [f"{name}: {labels[name]!r}" for name in wrong],
         f"{where} has %d labels that {problem}",
     )
     values = [labels[name] for name in names]
     if isinstance(first, list):
-        return of_vectors(np.array(values, np.float32))
-    return of_classes(range(max(values) + 1), values)
+        return from_vectors(np.array(values, np.float32))
+    return from_class_numbers(range(max(values) + 1), values)
 
 
-def of_files(names: Sequence[str], label_file: bytes | None, where: str) -> Labels:
-    """The labels of a label file, or else the folders; none without either.
+def find(names: Sequence[str], label_file: bytes | None, where: str) -> Labels:
+    """Return the labels of a label file, else of folders; no labels without either.
 
     Raises:
-      ValueError: as `from_label_file`.
+      ValueError: the label file cannot be used; see `from_label_file`.
     """
     if label_file is None:
         found = from_folders(names)
     else:
         found = from_label_file(label_file, names, where)
-    return found or none(len(names))
+    return found or unlabeled(len(names))
 
 
 def _is_class(label: Any) -> bool:
@@ -176,7 +198,7 @@ def _is_vector(label: Any, length: int) -> bool:
     )
 
 
-def _refuse(wrong: list[str], message: str) -> None:
+def _raise_if_any(wrong: list[str], message: str) -> None:
     if wrong:
         shown = wrong[:MAX_LISTED] + ["..."] * (len(wrong) > MAX_LISTED)
         raise ValueError("\n  ".join([f"{message % len(wrong)}:", *shown]))

@@ -1,26 +1,27 @@
 """Endless batches of real images in an order that is a function of the position.
 
-Image number g of a run, counted over all processes and from its very beginning, is
-image `shuffle_epoch(g mod N)` of the source in epoch g // N. No iterator state needs
-to be saved: a run resumes from the number of images it has consumed.
+Image number g of a run, counted over all processes from the very beginning, is image
+`shuffle_epoch(g mod N)` of the source's N images, in epoch g // N. No iterator state
+needs to be saved: a run resumes from the number of images it has consumed.
 """
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from stylegan_jax.config import image_size
-from stylegan_jax.data.images import box_average, tensorflow
+from stylegan_jax.data.images import box_average
 from stylegan_jax.data.interface import Source
+from stylegan_jax.runtime.tensorflow import tensorflow
 
 Batch = tuple[np.ndarray, np.ndarray]
-PADDING = 498247692  # what TensorFlow puts before the two numbers of a seed
+SEED_PADDING = 498247692  # TensorFlow puts it before the two numbers of a seed
 
 
 class UnusableImage(ValueError):
-    """An image of the source is damaged, or gone."""
+    """An image of the source is damaged or missing."""
 
 
 def batches(
@@ -34,31 +35,31 @@ def batches(
     process_count: int,
     prefetch_batches: int,
 ) -> Iterator[Batch]:
-    """This process's share of each batch, endlessly.
+    """Return an endless iterator over this process's share of each batch.
 
-    Concatenated in the order of the processes, the shares are the batch that a single
-    process would get, whatever `process_count` is.
+    For any `process_count`, the shares concatenated in the order of the processes are
+    the batch of a single process.
 
     Args:
       source: the images.
-      resolution: the source's, or that divided by a power of two; each image is
-        averaged down from the source's size to the [h, w] of this resolution, or read
-        in it where the source has such files.
+      resolution: that of the source, or that divided by a power of two. Each image is
+        averaged down to the height and width at this resolution, or read at this
+        resolution if the source stores it.
       batch_size: images per batch over all processes.
-      start_images: images consumed so far, over all processes.
-      seed: of the order, not negative.
-      process_index: which process this is.
-      process_count: how many there are.
-      prefetch_batches: batches that are made ahead.
+      start_images: images consumed so far over all processes.
+      seed: non-negative seed of the order.
+      process_index: index of this process.
+      process_count: number of processes.
+      prefetch_batches: number of batches to prefetch.
 
     Returns:
       Iterator over (images uint8 [b, h, w, C], labels float32 [b, label_size]) with
       b = batch_size / process_count; classes are one-hot.
 
     Raises:
-      ValueError: at once for unusable arguments.
-      UnusableImage: while iterating, for an image that can't be decoded, naming it.
-      OSError: while iterating, for one that can't be read, though it may be later.
+      ValueError: immediately, for unusable arguments.
+      UnusableImage: while iterating, for an image that cannot be decoded; names it.
+      OSError: while iterating, for an image that cannot be read at the moment.
     """
     _check_resolution(source, resolution)
     if batch_size < 1 or batch_size % process_count:
@@ -83,13 +84,13 @@ def batches(
     share = batch_size // process_count
     first = start_images + process_index * share
 
-    # Their `if`s depend on no tensor; AutoGraph would look for some, for seconds.
+    # No Python `if` below depends on a tensor; AutoGraph would search for seconds.
     @tf.autograph.experimental.do_not_convert
     def fetch(batch: Any) -> Any:
         positions = first + batch * batch_size + tf.range(share, dtype=tf.int64)
         return load.fetch(_shuffled(positions, source.num_images, seed))
 
-    # Not `unbatch`, which crashes on labels of no numbers (TensorFlow 2.21).
+    # `unbatch` crashes on labels of length 0 (TensorFlow 2.21).
     @tf.autograph.experimental.do_not_convert
     def one_by_one(*fetched: Any) -> Any:
         return tf.data.Dataset.from_tensor_slices(fetched)
@@ -115,14 +116,14 @@ def batches(
 
     iterators = [dataset.as_numpy_iterator()]
     shares = _iterate(iterators, source, positions, seed)
-    # Its threads may run Python (tfds reads records so) and would then wait for ever
-    # for an interpreter that is exiting; this drops, and so stops, them before.
+    # The data set's threads may run Python, to read records. At exit they would wait
+    # forever for the interpreter; dropping the iterator before that stops them.
     weakref.finalize(shares, iterators.clear)
     return shares
 
 
 def first_images(source: Source, *, resolution: int, count: int, seed: int) -> Batch:
-    """The first images of the shuffled order, e.g. for a grid of reals.
+    """Return the first images of the shuffled order, e.g. for a grid of real images.
 
     Returns:
       (uint8 [count, h, w, C], float32 [count, label_size]).
@@ -141,20 +142,21 @@ def first_images(source: Source, *, resolution: int, count: int, seed: int) -> B
 
 
 def image_index(position: int, num_images: int, seed: int) -> int:
-    """Which image of the source has a position (see the top of this file)."""
+    """Return the index in the source of the image at a position of a run."""
     positions = tensorflow().constant([position], "int64")
     return int(_shuffled(positions, num_images, seed)[0])
 
 
 def _shuffled(positions: Any, num_images: int, seed: int) -> Any:
-    """Tensor version of `image_index`, int64 [n] -> int64 [n]."""
+    """Compute `image_index` of int64 positions [n] as a tensor, int64 [n]."""
     tf = tensorflow()
     epochs = positions // num_images
-    # The shuffle sees 31 bits of a seed; hashing first lets larger ones differ too.
+    # The shuffle uses 31 bits of a seed; hashed first, larger seeds differ, too.
     hashed = int(np.random.SeedSequence(seed).generate_state(1)[0]) & 0x7FFFFFFF
-    # As `tf.random.experimental.index_shuffle`, which pads seeds of vectors wrongly.
+    # `tf.random.experimental.index_shuffle` does the same, but pads seeds of vectors
+    # wrongly.
     count = tf.shape(epochs)
-    seeds = [tf.fill(count, tf.constant(n, tf.int64)) for n in (PADDING, hashed)]
+    seeds = [tf.fill(count, tf.constant(n, tf.int64)) for n in (SEED_PADDING, hashed)]
     return tf.raw_ops.RandomIndexShuffle(
         index=positions % num_images,
         seed=tf.stack([*seeds, epochs], -1),
@@ -164,15 +166,18 @@ def _shuffled(positions: Any, num_images: int, seed: int) -> Any:
 
 
 def _iterate(
-    iterators: list[Any], source: Source, positions: Any, seed: int
+    iterators: list[Any],
+    source: Source,
+    positions: Callable[[int], range],
+    seed: int,
 ) -> Iterator[Batch]:
-    """Yields from `iterators[0]`, to which it keeps no reference of its own."""
+    """Yield from `iterators[0]` without holding a reference to it."""
     tf = tensorflow()
     batch = 0
     while True:
         try:
             images, labels = next(iterators[0])
-        # Messages that quote a damaged record are no text, and fail for that.
+        # A message that quotes a damaged record may not be UTF-8.
         except (tf.errors.OpError, UnicodeDecodeError) as error:
             raise _explained(source, positions(batch), seed) from error
         yield images, labels
@@ -180,7 +185,7 @@ def _iterate(
 
 
 def _explained(source: Source, positions: range, seed: int) -> Exception:
-    """The error of a failed batch, with the image that is to blame."""
+    """Return the error for a failed batch, which names the image at fault."""
     for position in positions:
         index = image_index(position, source.num_images, seed)
         try:
@@ -207,5 +212,5 @@ def _check_resolution(source: Source, resolution: int) -> None:
     if not usable or any(side % factor for side in source.size):
         raise ValueError(
             f"`resolution` (={resolution}) must be the {source.resolution} of "
-            f"{source.name} or half of it, a quarter, an eighth..."
+            f"{source.name}, or that divided by a power of two"
         )

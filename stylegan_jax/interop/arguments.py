@@ -1,4 +1,4 @@
-"""Reads the keyword arguments of an official constructor, leaving none unread."""
+"""Reads the keyword arguments of an official constructor; every one must be taken."""
 
 import sys
 from collections.abc import Collection, Mapping
@@ -7,20 +7,21 @@ from typing import Any
 import numpy as np
 
 _REQUIRED = object()
+FLAG = (True, False)
 
 
 class Arguments:
-    """Official keyword arguments; each is taken once, and none may be left."""
+    """Official keyword arguments; each is taken once, and none may be left over."""
 
     def __init__(
         self, kwargs: Mapping[str, Any], owner: str, ignored: Collection[str] = ()
     ):
-        """Wraps the arguments.
+        """Wrap the arguments.
 
         Args:
-          kwargs: what the official constructor was given.
-          owner: whose arguments these are, for messages.
-          ignored: names that are allowed and have no bearing on our network.
+          kwargs: Arguments of the official constructor.
+          owner: The network that they belong to, for messages.
+          ignored: Names that are allowed and have no bearing on our network.
         """
         self._left = {k: v for k, v in kwargs.items() if k not in ignored}
         self._owner = owner
@@ -32,81 +33,84 @@ class Arguments:
         default: Any = _REQUIRED,
         supported: Collection[Any] | None = None,
     ) -> Any:
-        """The value of an argument, or the official default.
+        """Return the value of an argument, or the official default.
 
         Raises:
-          ValueError: the value is not among those `supported`, or left out although
+          ValueError: The value is not among those `supported`, or is left out although
             there is no default.
         """
         self._known.add(name)
         value = self._left.pop(name, default)
         if value is _REQUIRED:
             raise ValueError(
-                f"{self._owner}: {name} is missing; it has no official default"
+                f"{self._owner}: {name} is missing; it has no official default."
             )
         # Arrays have no truth value, and lists no hash.
         known = supported is None or (np.isscalar(value) and value in supported)
         if not known:
             raise ValueError(
-                f"{self._owner}: {name}={value!r} is not supported; supported are "
-                f"{list(supported)}"
+                f"{self._owner}: {name}={value!r} is not supported; supported values "
+                f"are {list(supported)}."
             )
         return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Return an argument that is True or False."""
+        return self.take(name, default, FLAG)
 
     def count(
         self, name: str, default: Any = _REQUIRED, optional: bool = False
     ) -> int | None:
-        """`take` for a size: any kind of whole number, or None if `optional`."""
-        value = self.take(name, default)
-        if value is None and optional:
-            return None
-        if not is_number(value) or int(value) != value or value < 0:
-            raise ValueError(
-                f"{self._owner}: {name}={value!r} must be a whole number"
-                + (" or None" if optional else "")
-            )
-        return int(value)
+        """Return a size: any type of whole number, or None if `optional`."""
+        value = self._number(name, default, optional, "a whole number", whole=True)
+        return None if value is None else int(value)
 
     def number(
         self, name: str, default: Any = _REQUIRED, optional: bool = False
     ) -> float | None:
-        """`take` for a number from 0 up, or None if `optional`."""
+        """Return a number that is not negative, or None if `optional`."""
+        value = self._number(name, default, optional, "a number from 0 up")
+        return None if value is None else float(value)
+
+    def _number(
+        self, name: str, default: Any, optional: bool, expected: str, whole=False
+    ) -> Any:
         value = self.take(name, default)
         if value is None and optional:
             return None
-        if not is_number(value) or value < 0:
+        if not is_number(value) or value < 0 or (whole and int(value) != value):
             raise ValueError(
-                f"{self._owner}: {name}={value!r} must be a number from 0 up"
-                + (" or None" if optional else "")
+                f"{self._owner}: {name}={value!r} must be {expected}"
+                + (" or None." if optional else ".")
             )
-        return float(value)
+        return value
 
     def nested(self, name: str, ignored: Collection[str] = ()) -> "Arguments":
-        """Arguments that are a dict of their own, empty by default.
+        """Return arguments that are a dict of their own, empty by default.
 
         Args:
-          name: of the dict.
-          ignored: see `Arguments`; names in the dict.
+          name: Name of the dict.
+          ignored: Names in the dict; see `Arguments`.
 
         Raises:
-          ValueError: the value is not a dict.
+          ValueError: The value is not a dict.
         """
         value = self.take(name, {})
         if not isinstance(value, Mapping):
-            raise ValueError(f"{self._owner}: {name}={value!r} must be a dict")
+            raise ValueError(f"{self._owner}: {name}={value!r} must be a dict.")
         return Arguments(value, f"{self._owner}, {name}", ignored)
 
     def done(self) -> None:
-        """Raises ValueError naming the arguments that nobody took."""
+        """Raise ValueError with the arguments that were not taken, if there are any."""
         if self._left:
             raise ValueError(
                 f"{self._owner}: unknown or unsupported argument(s) "
-                f"{sorted(self._left)}; known are {sorted(self._known)}"
+                f"{sorted(self._left)}; known are {sorted(self._known)}."
             )
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number of Python's or numpy's."""
+    """Return True for a finite number of Python or NumPy."""
     return (
         isinstance(value, (int, float, np.integer, np.floating))
         and not isinstance(value, bool)

@@ -1,60 +1,80 @@
-"""Reads the network files that NVIDIA published; runs none of the code in them."""
+"""Official network files: which code wrote a network, and with which arguments."""
 
-from pathlib import Path
+import dataclasses
+import os
+from typing import Any
 
-from stylegan_jax.interop import tf_pickles, torch_pickles
-from stylegan_jax.weights import pickle, pickle_stubs
-from stylegan_jax.weights.pickle import PickleError
+import numpy as np
 
-Network = tf_pickles.Network | torch_pickles.Network
+from stylegan_jax.weights import files
+from stylegan_jax.weights.tf_networks import TFNetwork
+from stylegan_jax.weights.torch_modules import TorchModule
+
+# The discriminators of StyleGAN2. Their defaults, which a file leaves out, differ from
+# those of StyleGAN2-ADA's `D_main`.
+_BEFORE_ADA = ("D_stylegan", "D_stylegan2")
 
 
-def read_networks(path: str | Path) -> dict[str, Network]:
-    """Reads the networks of an official file.
+@dataclasses.dataclass(frozen=True)
+class OfficialNetwork:
+    """A network of an official file; see `interop.from_official`.
+
+    Attributes:
+      source: Code that it belongs to, one of `interop.SOURCES`, or "stylegan3".
+      kwargs: Arguments of its constructor, plain Python values.
+      variables: Official name -> float32 array.
+    """
+
+    source: str
+    kwargs: dict[str, Any]
+    variables: dict[str, np.ndarray]
+
+
+def read_networks(path: str | os.PathLike) -> dict[str, OfficialNetwork]:
+    """Read the networks of an official file; runs none of the code in it.
 
     Args:
-      path: a `.pkl` of StyleGAN, StyleGAN2 or StyleGAN2-ADA, TensorFlow's or PyTorch's.
+      path: A `.pkl` of StyleGAN, StyleGAN2 or StyleGAN2-ADA, by TensorFlow or PyTorch.
 
     Returns:
-      `generator`, `discriminator` and `generator_ema`. A TensorFlow file that holds a
-      single network does not tell which of them it is: it is returned as `network`.
-      Each network says which `source` it is of, its `kwargs`, and `all_variables()`.
+      `generator`, `discriminator` and `generator_ema`; the network of a TensorFlow file
+      with a single one as `network`.
 
     Raises:
-      PickleError: the file is damaged, asks for anything that a network file has no
-        need of, or is something else altogether.
+      ValueError: The file is damaged or not an official network file.
+      OSError: The file cannot be read.
 
     Reference: Karras et al. 2019, "A Style-Based Generator Architecture for Generative
       Adversarial Networks", official release, and the releases of its successors.
     """
-    path = Path(path)
-    size = path.stat().st_size
-    if size > pickle_stubs.MAX_BYTES:
-        raise PickleError(
-            f"{path}: has {size:,} bytes; network files have at most "
-            f"{pickle_stubs.MAX_BYTES:,}"
+    return {
+        role: OfficialNetwork(
+            _source(network), _arguments(network), network.all_variables()
         )
-    data = path.read_bytes()
-    # Damaged bytes can raise almost any exception in here (the pickle documentation
-    # says so), and all of them mean the same to the user.
-    try:
-        return _networks(data)
-    except PickleError as error:
-        raise PickleError(f"{path}: {error}") from None
-    except Exception as error:
-        raise PickleError(
-            f"{path}: is truncated or damaged ({size:,} bytes; "
-            f"{type(error).__name__}: {str(error)[:120]}). Nothing in it was executed; "
-            "please download it again"
-        ) from error
+        for role, network in files.read_networks(path).items()
+    }
 
 
-def _networks(data: bytes) -> dict[str, Network]:
-    pickle.refuse_foreign(data)
-    rest = len(data) - pickle.program_end(data)
-    pickle.require(rest == 0, f"goes on for {rest:,} bytes after its end")
-    names = pickle_stubs.names() | tf_pickles.names() | torch_pickles.names()
-    content = pickle.Reader(data, names).load()
-    if isinstance(content, dict):
-        return torch_pickles.networks(content)
-    return tf_pickles.networks(content)
+def _source(network: TFNetwork | TorchModule) -> str:
+    if isinstance(network, TorchModule):
+        names = network.variables
+        is_stylegan3 = any(name.startswith("synthesis.input.") for name in names)
+        return "stylegan3" if is_stylegan3 else "stylegan2-ada-pytorch"
+    if network.version < 4 or network.func_name in ("G_style", "D_basic"):
+        return "stylegan1"
+    return "stylegan2-tf"
+
+
+def _arguments(network: TFNetwork | TorchModule) -> dict[str, Any]:
+    """Return the constructor's arguments, in the meaning they have in StyleGAN2-ADA."""
+    if isinstance(network, TorchModule):
+        return network.kwargs
+    if network.func_name not in _BEFORE_ADA:
+        return network.static_kwargs
+    defaults = {"mbstd_group_size": 4, "mbstd_num_features": 1}
+    kwargs = defaults | network.static_kwargs
+    group_size = kwargs["mbstd_group_size"]
+    if type(group_size) in (int, float) and group_size <= 1:
+        # StyleGAN2 left the statistics out; ADA would append them, a constant.
+        kwargs |= {"mbstd_group_size": None, "mbstd_num_features": 0}
+    return kwargs

@@ -1,9 +1,11 @@
 """The TensorFlow networks of StyleGAN2 and StyleGAN2-ADA: arguments and names.
 
-Every argument has a counterpart in stylegan2-ada-pytorch, and so the modules are built
-there; what is left out has the default that the official converter gives it.
+Every argument has a counterpart in stylegan2-ada-pytorch, so `stylegan2_torch` builds
+the modules. An argument that is left out has the default of the official converter.
 """
 
+import dataclasses
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -11,15 +13,11 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from stylegan_jax.interop import layout, stylegan2_torch
+from stylegan_jax.interop import stylegan2_torch
 from stylegan_jax.interop.arguments import Arguments
-from stylegan_jax.interop.stylegan2_torch import MODELS, same_network
 from stylegan_jax.interop.stylegan2_variables import DEFAULT_FILTER, entries
-from stylegan_jax.models import Variables
 
-__all__ = ["MODELS", "build", "from_official", "same_network", "to_official"]
-
-# Name, default, and which arguments of PyTorch's it is.
+# Name, default, and the arguments in PyTorch that it sets.
 _GENERATOR = (
     ("latent_size", 512, "z_dim"),
     ("label_size", 0, "c_dim"),
@@ -68,7 +66,7 @@ _DISCRIMINATOR = (
     ("mbstd_num_features", 1, "epilogue_kwargs.mbstd_num_channels"),
 )
 _TABLES = {"generator": _GENERATOR, "discriminator": _DISCRIMINATOR}
-# Of the official training graph, or defaults of a call.
+# Arguments of the official training graph, or defaults of a call.
 _IGNORED = {
     "generator": frozenset(
         {
@@ -82,20 +80,20 @@ _IGNORED = {
     ),
     "discriminator": frozenset({"structure", "conditioning"}),
 }
-_OF_A_COMPONENT = re.compile(r"G_((mapping|synthesis)/.*)")
-_OLD_NAME = re.compile(r"(?P<where>.*)(?P<layer>ToRGB|FromRGB)_lod(?P<lod>\d+)/.*")
+_COMPONENT_NAME = re.compile(r"G_((mapping|synthesis)/.*)")
+_GROWING_NAME = re.compile(r"(?P<where>.*)(?P<layer>ToRGB|FromRGB)_lod(?P<lod>\d+)/.*")
 
 
 def build(network: str, kwargs: Mapping[str, Any]) -> nn.Module:
-    """The module that the official arguments of a network describe."""
+    """Return the module that the official arguments of a network describe."""
     return stylegan2_torch.build(network, torch_arguments(network, kwargs))
 
 
 def torch_arguments(network: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The same network's arguments in stylegan2-ada-pytorch.
+    """Return the arguments of the same network in stylegan2-ada-pytorch.
 
     Raises:
-      ValueError: an argument is unknown, or `fmap_base` not a number.
+      ValueError: An argument is unknown, or `fmap_base` is not a number.
     """
     a = Arguments(kwargs, f"stylegan2-tf {network}", _IGNORED[network])
     out: dict[str, Any] = {}
@@ -113,47 +111,30 @@ def torch_arguments(network: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def from_official(
+def modernize(
     arrays: Mapping[str, np.ndarray], network: str, kwargs: Mapping[str, Any]
-) -> tuple[nn.Module, Variables]:
-    """See `interop.from_official`.
+) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any]]:
+    """Return arrays and arguments as StyleGAN2-ADA has them.
 
-    Names of components may have TensorFlow's prefix: G_synthesis/... Those of the time
-    when networks could grow (ToRGB_lod0, FromRGB_lod0, ...) mean the architecture
-    "orig", as in the official converter: at the full resolution, where training ends,
-    the networks use lod0 only, and the others are not read.
+    Names of components may have TensorFlow's prefix: G_synthesis/... The names of
+    growing networks (ToRGB_lod0, FromRGB_lod0, ...) mean the architecture "orig", as in
+    the official converter. At the full resolution, where training ends, such networks
+    use lod0 only; the others are ignored.
     """
-    arrays = {_OF_A_COMPONENT.sub(r"\1", k): v for k, v in arrays.items()}
-    if any(_OLD_NAME.match(name) for name in arrays):
-        model = build(network, {**kwargs, "architecture": "orig"})
-        arrays = _todays_names(arrays, model.resolution)
-    else:
-        model = build(network, kwargs)
-    variables = layout.load(
-        entries(model, "tf"),
-        arrays,
-        f"StyleGAN2 {network} with these arguments ({dict(kwargs)})",
-        "`architecture`, `resolution`, `label_size`, `use_noise` and `mapping_layers`",
-        "`fmap_base`, `fmap_max` and the sizes of z, w and labels",
-    )
-    return model, variables
+    arrays = {_COMPONENT_NAME.sub(r"\1", k): v for k, v in arrays.items()}
+    if any(_GROWING_NAME.match(name) for name in arrays):
+        kwargs = {**kwargs, "architecture": "orig"}
+        arrays = _without_growing(arrays, build(network, kwargs).resolution)
+    return arrays, kwargs
 
 
-def to_official(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
-    """See `interop.to_official`.
-
-    All arrays come back bit for bit but the styles' biases: they are stored less 1, and
-    lose what float32 rounds away in that.
-    """
-    return layout.save(entries(model, "tf"), variables)
-
-
-def _todays_names(
+def _without_growing(
     arrays: Mapping[str, np.ndarray], resolution: int
 ) -> dict[str, np.ndarray]:
+    """Return the arrays of a growing network under the names of a fixed one."""
     renamed = {}
     for name, value in arrays.items():
-        old = _OLD_NAME.fullmatch(name)
+        old = _GROWING_NAME.fullmatch(name)
         if old and int(old["lod"]) == 0:
             old_layer, layer = f"{old['layer']}_lod0", old["layer"]
             name = name.replace(old_layer, f"{resolution}x{resolution}/{layer}")
@@ -161,3 +142,16 @@ def _todays_names(
             continue
         renamed[name] = value
     return renamed
+
+
+# Styles' biases lose a bit on the way: TensorFlow stores them minus 1, in float32.
+SOURCE = dataclasses.replace(
+    stylegan2_torch.SOURCE,
+    build=build,
+    entries=functools.partial(entries, framework="tf"),
+    check_names=(
+        "`architecture`, `resolution`, `label_size`, `use_noise` and `mapping_layers`"
+    ),
+    check_shapes="`fmap_base`, `fmap_max` and the sizes of z, w and labels",
+    modernize=modernize,
+)

@@ -1,6 +1,7 @@
-"""The networks of stylegan2-ada-pytorch: their arguments, names and layouts."""
+"""The networks of stylegan2-ada-pytorch: official arguments and what they mean."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,11 +9,10 @@ import flax.linen as nn
 import numpy as np
 
 from stylegan_jax.config import is_resolution
-from stylegan_jax.interop import layout
 from stylegan_jax.interop.arguments import Arguments
+from stylegan_jax.interop.source import Source
 from stylegan_jax.interop.stylegan2_variables import DEFAULT_FILTER, entries
 from stylegan_jax.layers.activations import ACTIVATIONS
-from stylegan_jax.models import Variables
 from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.stylegan2 import (
     D_ARCHITECTURES,
@@ -21,75 +21,53 @@ from stylegan_jax.models.stylegan2 import (
     LayerOptions,
 )
 
-MODELS = (Generator, Discriminator)
-ARCHITECTURES = D_ARCHITECTURES  # the generators' too
-_IGNORED = frozenset({"fp16_channels_last"})  # an order of axes in memory
+ARCHITECTURES = D_ARCHITECTURES  # of generators too
+_IGNORED = frozenset({"fp16_channels_last"})  # only the order of axes in memory
 
 
 def build(network: str, kwargs: Mapping[str, Any]) -> nn.Module:
-    """The module that the official arguments of a network describe."""
+    """Return the module that the official arguments of a network describe."""
     return _generator(kwargs) if network == "generator" else _discriminator(kwargs)
 
 
-def from_official(
-    arrays: Mapping[str, np.ndarray], network: str, kwargs: Mapping[str, Any]
-) -> tuple[nn.Module, Variables]:
-    """See `interop.from_official`; the filters may be left out."""
-    model = build(network, kwargs)
-    variables = layout.load(
-        entries(model, "torch"),
-        arrays,
-        f"StyleGAN2 {network} with these arguments ({dict(kwargs)})",
-        "`architecture`, `img_resolution`, `c_dim`, `use_noise` and `num_layers`",
-        "`channel_base`, `channel_max`, `resample_filter` and the sizes of z, w and "
-        "labels",
-    )
-    return model, variables
-
-
-def to_official(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
-    """See `interop.to_official`."""
-    return layout.save(entries(model, "torch"), variables)
-
-
 def same_network(a: nn.Module, b: nn.Module) -> bool:
-    """Whether two modules are one network, at whatever precision."""
+    """Return True if two modules are one network, at any precision."""
     return type(a) is type(b) and not differences(a, b)
 
 
 def differences(a: nn.Module, b: nn.Module) -> dict[str, Any]:
-    """The settings of `a` that make it another network than `b`, of the same kind."""
-    ours, theirs = _spelt_out(a), _spelt_out(b)
+    """Return the settings of `a` that differ from those of `b`, of the same class."""
+    others = _resolved_settings(b)
     return {
         name: value
-        for name, value in ours.items()
-        if name not in theirs or theirs[name] != value
+        for name, value in _resolved_settings(a).items()
+        if name not in others or others[name] != value
     }
 
 
-def _spelt_out(model: nn.Module) -> dict[str, Any]:
-    """What defines a network, with all defaults that depend on other settings."""
-    alike = {"parent", "name", "dtype", "low_precision_resolutions"}
+def _resolved_settings(model: nn.Module) -> dict[str, Any]:
+    """Return the settings that define a network, with all defaults filled in."""
+    ignored = {"parent", "name", "dtype", "low_precision_resolutions", "winograd"}
     settings = {
         f.name: getattr(model, f.name)
         for f in dataclasses.fields(model)
-        if f.name not in alike
+        if f.name not in ignored
     }
     settings |= dataclasses.asdict(settings.pop("options"))
     settings["channels"] = [model.channels(r) for r in model.resolutions]
     if isinstance(model, Generator):
-        w_dim, mapped = model.w_dim, True
+        w_dim, has_mapping = model.w_dim, True
     else:
         del settings["noise"]
         settings["embedding"] = w_dim = model.embedding_size
-        mapped = model.label_size > 0
+        has_mapping = model.label_size > 0
     for name in ("mapping_features", "embedding_features"):
         settings[name] = settings[name] or w_dim
     if not model.label_size:
         del settings["embedding_features"]
-    if not mapped or model.mapping_layers < 2:
+    if not has_mapping or model.mapping_layers < 2:
         del settings["mapping_features"]
-    if not mapped:
+    if not has_mapping:
         for name in ("layers", "lr_multiplier", "activation"):
             del settings[f"mapping_{name}"]
     return settings
@@ -99,7 +77,7 @@ def _generator(kwargs: Mapping[str, Any]) -> Generator:
     a = Arguments(kwargs, "stylegan2 generator")
     mapping = a.nested("mapping_kwargs")
     synthesis = a.nested("synthesis_kwargs", _IGNORED)
-    mapping.number("w_avg_beta", 0.995)  # of training; there has to be an average
+    mapping.number("w_avg_beta", 0.995)  # used in training; None means no average
     synthesis.take("kernel_size", 3, (3,))
     model = Generator(
         resolution=a.count("img_resolution"),
@@ -113,7 +91,7 @@ def _generator(kwargs: Mapping[str, Any]) -> Generator:
         options=_layer_options(
             synthesis,
             conv_clamp=synthesis.number("conv_clamp", None, optional=True),
-            noise=synthesis.take("use_noise", True, (True, False)),
+            noise=synthesis.flag("use_noise", True),
         ),
         low_precision_resolutions=synthesis.count("num_fp16_res", 0),
     )
@@ -156,8 +134,8 @@ def _group_size(a: Arguments) -> int | None:
     size = a.count("mbstd_group_size", 4, optional=True)
     if size == 0:
         raise ValueError(
-            "mbstd_group_size=0 must be positive, or None for the whole batch; without "
-            "the statistics, make their number of channels 0"
+            "mbstd_group_size=0 must be positive, or None for the whole batch. For a "
+            "network without the statistics, set mbstd_num_channels to 0."
         )
     return size
 
@@ -183,10 +161,10 @@ def _layer_options(a: Arguments, **more: Any) -> LayerOptions:
     if taps.ndim > 2 or taps.dtype.kind not in "iuf" or not taps.sum():
         raise ValueError(
             f"resample_filter={taps.tolist()} must be a list of numbers, or a list of "
-            "such lists, whose sum is not 0"
+            "such lists, whose sum is not 0."
         )
     if np.array_equal(taps, np.rint(taps)):
-        taps = taps.astype(int)  # as configurations have them
+        taps = taps.astype(int)  # as in configurations
     rows = np.atleast_1d(taps).tolist()
     return LayerOptions(
         activation=a.take("activation", "lrelu", ACTIVATIONS),
@@ -200,21 +178,37 @@ def _finish(model: Generator | Discriminator, *arguments: Arguments) -> None:
         a.done()
     if not is_resolution(model.resolution):
         raise ValueError(
-            f"img_resolution={model.resolution} must be a power of two from 4 to 1024"
+            f"img_resolution={model.resolution} must be a power of two from 4 to 1024."
         )
     if model.channels(model.resolution) < 1:
         raise ValueError(
             f"channel_base={int(model.channels.base * 2)} leaves no channels at "
-            f"{model.resolution}x{model.resolution}; use at least {model.resolution}"
+            f"{model.resolution}x{model.resolution}; use at least {model.resolution}."
         )
 
 
 def _check_mapping(model: Any, inputs: int, outputs: int, name: str) -> None:
-    """Without layers, what goes into the mapping network has to fit what follows."""
+    """Raise ValueError if the input of a mapping without layers does not fit w."""
     if outputs < 1:
-        raise ValueError(f"{name}={outputs} must be positive")
+        raise ValueError(f"{name}={outputs} must be positive.")
     if not model.mapping_layers and inputs != outputs:
         raise ValueError(
             f"num_layers=0 passes {inputs} numbers on, but {name} is {outputs}; make "
-            "them equal or use layers"
+            "them equal or use layers."
         )
+
+
+SOURCE = Source(
+    title="StyleGAN2",
+    models=(Generator, Discriminator),
+    build=build,
+    entries=functools.partial(entries, framework="torch"),
+    same_network=same_network,
+    check_names=(
+        "`architecture`, `img_resolution`, `c_dim`, `use_noise` and `num_layers`"
+    ),
+    check_shapes=(
+        "`channel_base`, `channel_max`, `resample_filter` and the sizes of z, w and "
+        "labels"
+    ),
+)

@@ -1,9 +1,9 @@
-"""Every variable of the StyleGAN2 networks: ours, PyTorch's and TensorFlow's names.
+"""Names and layouts of the StyleGAN2 variables in PyTorch and TensorFlow.
 
-Where the frameworks differ beyond the order of axes:
-  * TensorFlow adds 1 to a style's bias when it is used; PyTorch and ours store it.
+The frameworks differ in more than the order of axes:
+  * TensorFlow adds 1 to a style's bias when it is used; PyTorch and ours store the sum.
   * TensorFlow mirrors the kernels of upsampling layers.
-  * PyTorch stores the normalised filters; TensorFlow makes them from its arguments.
+  * PyTorch stores the normalized filters; TensorFlow makes them from its arguments.
 """
 
 import dataclasses
@@ -12,82 +12,65 @@ from collections.abc import Iterator
 import flax.linen as nn
 import numpy as np
 
-from stylegan_jax.interop.layout import Entry, Layout
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
+from stylegan_jax.weights.layout import (
+    IDENTITY,
+    LEADING_AXIS,
+    NCHW,
+    OIHW,
+    TRANSPOSED,
+    Entry,
+    Layout,
+    chw_rows,
+    permuted,
+)
 
 FRAMEWORKS = ("torch", "tf")
 DEFAULT_FILTER = (1, 3, 3, 1)  # in the buffers of layers that do not resample
 SEPARABLE_TAPS = 8  # PyTorch keeps longer filters as [k], others as [h,w]
 
-_SAME = Layout()
-_OIHW = Layout(lambda a: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1))
-_MIRRORED = Layout(lambda a: a[::-1, ::-1], lambda a: a[::-1, ::-1])
-_CHW_INPUTS = Layout(  # [C*4*4, O] <-> [4*4*C, O]
-    lambda a: (
-        a.reshape(-1, 4, 4, a.shape[1]).transpose(1, 2, 0, 3).reshape(-1, a.shape[1])
-    ),
-    lambda a: (
-        a.reshape(4, 4, -1, a.shape[1]).transpose(2, 0, 1, 3).reshape(-1, a.shape[1])
-    ),
-)
+_CHW_TO_HWC = permuted(1, 2, 0)
+# Kind of variable -> layout in PyTorch, layout in TensorFlow.
 _LAYOUTS = {
-    "torch": {
-        "same": _SAME,
-        "style_bias": _SAME,
-        "conv": _OIHW,
-        "up_conv": _OIHW,
-        "dense": Layout(lambda a: a.T, lambda a: a.T),
-        "chw_dense": Layout(
-            lambda a: _CHW_INPUTS.load(a.T), lambda a: _CHW_INPUTS.save(a).T
-        ),
-        "const": Layout(lambda a: a.transpose(1, 2, 0), lambda a: a.transpose(2, 0, 1)),
-        "noise": Layout(lambda a: a[None, ..., None], lambda a: a[0, ..., 0]),
-    },
-    "tf": {
-        "same": _SAME,
-        "style_bias": Layout(lambda a: a + 1, lambda a: a - 1),
-        "conv": _SAME,
-        "up_conv": _MIRRORED,
-        "dense": _SAME,
-        "chw_dense": _CHW_INPUTS,
-        "const": Layout(
-            lambda a: a[0].transpose(1, 2, 0), lambda a: a.transpose(2, 0, 1)[None]
-        ),
-        "noise": Layout(
-            lambda a: a.transpose(0, 2, 3, 1), lambda a: a.transpose(0, 3, 1, 2)
-        ),
-    },
+    "same": (IDENTITY, IDENTITY),
+    "style_bias": (IDENTITY, Layout(lambda a: a + 1, lambda a: a - 1)),
+    "conv": (OIHW, IDENTITY),
+    "up_conv": (OIHW, Layout(lambda a: a[::-1, ::-1], lambda a: a[::-1, ::-1])),
+    "dense": (TRANSPOSED, IDENTITY),
+    "chw_dense": (TRANSPOSED.then(chw_rows(4, 4)), chw_rows(4, 4)),
+    "const": (_CHW_TO_HWC, LEADING_AXIS.then(_CHW_TO_HWC)),
+    "noise": (Layout(lambda a: a[None, ..., None], lambda a: a[0, ..., 0]), NCHW),
 }
 
 
 def entries(model: nn.Module, framework: str) -> list[Entry]:
-    """The official variables of a network in one of FRAMEWORKS.
+    """Return the official variables of a network in one of FRAMEWORKS.
 
     Raises:
-      ValueError: the network is not one that the official code has.
+      ValueError: The official code has no such network.
     """
     if not isinstance(model, (Generator, Discriminator)):
-        raise ValueError(f"{type(model).__name__} is not a network of StyleGAN2")
+        raise ValueError(f"{type(model).__name__} is not a network of StyleGAN2.")
     if model.base_size != (4, 4) or model.architecture == "growing":
         raise ValueError(
-            f'official StyleGAN2 networks are square and do not grow; this one is "'
-            f'{model.architecture}" with a base of {model.base_size}'
+            "Official StyleGAN2 networks are square and do not grow; this one has the "
+            f"architecture {model.architecture!r} and a base of {model.base_size}."
         )
-    generator = isinstance(model, Generator)
-    variables = _generator(model) if generator else _discriminator(model)
+    is_generator = isinstance(model, Generator)
+    variables = _generator(model) if is_generator else _discriminator(model)
     table = [v.entry(framework) for v in variables]
     if framework == "torch":
-        names = _generator_filters if generator else _discriminator_filters
+        filters = _generator_filters if is_generator else _discriminator_filters
         table += [
             Entry(f"{name}.resample_filter", taps.shape, (), constant=taps)
-            for name, taps in names(model)
+            for name, taps in filters(model)
         ]
     return table
 
 
 @dataclasses.dataclass(frozen=True)
 class _Variable:
-    """One variable: official names, our path and shape, and which layouts it has."""
+    """A variable: its official names, our path and shape, and its kind of layout."""
 
     torch: str
     tf: str
@@ -96,9 +79,10 @@ class _Variable:
     kind: str = "same"
 
     def entry(self, framework: str) -> Entry:
-        name = self.torch if framework == "torch" else self.tf
-        layout = _LAYOUTS[framework][self.kind]
-        ours = np.broadcast_to(np.float32(0), self.shape)  # of no size in memory
+        """Return the entry of the variable in one of FRAMEWORKS."""
+        number = FRAMEWORKS.index(framework)
+        name, layout = (self.torch, self.tf)[number], _LAYOUTS[self.kind][number]
+        ours = np.broadcast_to(np.float32(0), self.shape)  # takes no memory
         return Entry(name, layout.save(ours).shape, self.path, layout)
 
 
@@ -110,7 +94,7 @@ def _weights(
     kind: str = "dense",
     bias: bool = True,
 ) -> Iterator[_Variable]:
-    """Weight and bias of a `Dense` or `ConvLayer`."""
+    """Yield weight and bias of a `Dense` or `ConvLayer`."""
     weight, path = ("params", *path, "kernel", "weight"), ("params", *path)
     yield _Variable(f"{torch}.weight", f"{tf}/weight", weight, shape, kind)
     if bias:
@@ -126,13 +110,13 @@ def _modulated(
     w_dim: int,
     kind: str = "conv",
 ) -> Iterator[_Variable]:
-    """Weight, bias and style of a `SynthesisLayer` or `ToRGB`."""
-    at = ("params", *path)
-    yield _Variable(f"{torch}.weight", f"{tf}/weight", (*at, "weight"), shape, kind)
-    yield _Variable(f"{torch}.bias", f"{tf}/bias", (*at, "bias", "bias"), shape[-1:])
-    torch, at = f"{torch}.affine", (*at, "affine")
-    weight, bias = (*at, "kernel", "weight"), (*at, "bias", "bias")
-    style = (w_dim, shape[2])
+    """Yield weight, bias and style of a `SynthesisLayer` or `ToRGB`."""
+    path, style = ("params", *path), (w_dim, shape[2])
+    weight, bias = (*path, "weight"), (*path, "bias", "bias")
+    yield _Variable(f"{torch}.weight", f"{tf}/weight", weight, shape, kind)
+    yield _Variable(f"{torch}.bias", f"{tf}/bias", bias, shape[-1:])
+    torch, path = f"{torch}.affine", (*path, "affine")
+    weight, bias = (*path, "kernel", "weight"), (*path, "bias", "bias")
     yield _Variable(f"{torch}.weight", f"{tf}/mod_weight", weight, style, "dense")
     yield _Variable(f"{torch}.bias", f"{tf}/mod_bias", bias, style[1:], "style_bias")
 
@@ -140,6 +124,7 @@ def _modulated(
 def _mapping(
     model: Generator | Discriminator, w_dim: int, z_dim: int, tf: str, tf_dense: str
 ) -> Iterator[_Variable]:
+    """Yield the mapping network: the embedding of labels, then the dense layers."""
     inputs = z_dim
     if model.label_size:
         embedding = model.embedding_features or w_dim
@@ -147,8 +132,8 @@ def _mapping(
         yield from _weights("mapping.embed", f"{tf}LabelEmbed", path, shape)
         inputs += embedding
     for i in range(model.mapping_layers):
-        last = i == model.mapping_layers - 1
-        outputs = w_dim if last else model.mapping_features or w_dim
+        is_last = i == model.mapping_layers - 1
+        outputs = w_dim if is_last else model.mapping_features or w_dim
         path, shape = ("mapping", f"dense{i}"), (inputs, outputs)
         yield from _weights(f"mapping.fc{i}", f"{tf}{tf_dense}{i}", path, shape)
         inputs = outputs
@@ -189,6 +174,7 @@ def _generator(g: Generator) -> Iterator[_Variable]:
 def _noise(
     torch: str, tf: str, path: tuple[str, ...], r: int, number: int
 ) -> Iterator[_Variable]:
+    """Yield strength and constant noise of layer `number`, at resolution `r`."""
     strength = ("params", *path, "noise", "strength")
     yield _Variable(f"{torch}.noise_strength", f"{tf}/noise_strength", strength, ())
     const, name = ("noise", *path, "noise", "const"), f"synthesis/noise{number}"
@@ -224,7 +210,7 @@ def _discriminator(d: Discriminator) -> Iterator[_Variable]:
 
 
 def _stored_filter(taps: tuple) -> np.ndarray:
-    """A filter as PyTorch keeps it."""
+    """Return a filter as PyTorch stores it."""
     f = np.asarray(taps, np.float32)
     if f.ndim == 1 and f.size < SEPARABLE_TAPS:
         f = np.outer(f, f)

@@ -1,27 +1,35 @@
-"""Convolutions in fewer multiplications, for CPUs.
+"""Every form of a convolution that only CPUs use, chosen in one place: `dispatch`.
 
-Along a row, four neighbouring results of a filter with three taps take twelve products;
-Toom and Cook's way of multiplying polynomials takes six: with x the six pixels and k
-the taps, y = A' [(G k) * (B' x)], where A, B and G are small matrices of small numbers
-(Winograd, "Arithmetic Complexity of Computations", 1980; Lavin and Gray, "Fast
-Algorithms for Convolutional Neural Networks", CVPR 2016, section 4). Two taps take five
-products, not eight. With stride two, three taps are a filter of two on every other
-pixel, and one on those in between: nine products, not twelve. The rows of the kernel
-are summed as ever: tiles of both directions save more multiplications, but read and
-write more, and were not faster (docs/performance.md).
+XLA's CPU backend runs convolutions with fewer than 128 output channels on one core;
+gradients by a kernel, which it writes as a convolution with a window as large as the
+image, 3 to 20 times slower than the convolution itself; and dilated convolutions, which
+it derives as gradients of strided ones, 20 to 40 times slower than plain ones
+(docs/performance.md). All of these are matrix products here.
 
-Float32 only: one to two bits of precision are lost, of the largest pixel of a tile.
-Where an activation lies on the kink of a leaky ReLU such bits decide its gradient, so
-this is for programs that ask for it (`allowed`): those that train and draw. Whatever
-else applies the networks gets the rounding of plain convolutions.
-`convolution` and `strided_convolution` say what is the gradient of what, and decide
-when to come here.
+Winograd's form takes fewer multiplications. Along a row, four neighboring results of a
+filter with three taps take twelve products; Toom and Cook's way of multiplying
+polynomials takes six: with x the six pixels and k the taps,
+
+    y = A' [(G k) * (B' x)],
+
+where A, B and G are small matrices of small numbers. Two taps take five products
+instead of eight. With a stride of two, three taps are a filter of two taps on the even
+pixels and one of a single tap on the odd ones: nine products instead of twelve. The
+rows of the kernel are summed directly: tiles in both directions save more
+multiplications, but read and write more, and were not faster (docs/performance.md).
+
+Winograd's form is for float32 only, and loses one to two bits of the precision of the
+largest pixel of a tile. Where an activation lies on the kink of a leaky ReLU, such bits
+decide its gradient: of an official golden file, one gradient of a whole network left
+its tolerance sevenfold. So a caller has to allow it (`winograd`), as networks that are
+trained and that draw do; everything else keeps the rounding of plain convolutions.
+
+Reference: Winograd, "Arithmetic Complexity of Computations", 1980; Lavin and Gray,
+"Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.
 """
 
-import contextlib
-import contextvars
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -29,45 +37,189 @@ import numpy as np
 
 from stylegan_jax.layers.matmul import matmul, over_pixels, side_by_side
 
-TILE = 4  # neighbouring results that are computed together
-_allowed = contextvars.ContextVar("allowed", default=False)
+TILE = 4  # neighboring results that Winograd's form computes together
+WIDE = 128  # output channels from which XLA's CPU backend uses all cores
 _POINTS = (0, 1, -1, 2, -2)  # where the polynomials are multiplied; and at infinity
 
 
-@contextlib.contextmanager
-def allowed() -> Iterator[None]:
-    """Convolutions that are traced in here may be of this form.
+def dispatch(
+    operation: str,
+    plain: Callable[..., jax.Array],
+    a: jax.Array,
+    b: jax.Array,
+    winograd: bool,
+    **sizes: int,
+) -> jax.Array:
+    """Compute an operation in the form that is fastest on the platform.
 
-    Decorate the function that is jitted: `jax.jit` does not see contexts around it.
+    Args:
+      operation: "conv" or "kernel_gradient" of `conv2d`; "shrink", "grow" or
+        "strided_kernel_gradient" of `conv2d_strided`.
+      plain: XLA's form, a function (a, b, **sizes).
+      a: first operand.
+      b: second operand.
+      winograd: allow Winograd's form.
+      **sizes: static arguments of the operation.
     """
-    token = _allowed.set(True)
-    try:
-        yield
-    finally:
-        _allowed.reset(token)
+    on_cpu = _cpu_form(operation, plain, a, b, winograd, **sizes)
+    return jax.lax.platform_dependent(
+        a,
+        b,
+        cpu=functools.partial(on_cpu, **sizes),
+        default=functools.partial(plain, **sizes),
+    )
 
 
-def suits(width: int, size: int, dtype: jnp.dtype) -> bool:
-    """Whether convolutions with so many results along a row are to be of this form.
+def _cpu_form(
+    operation: str,
+    plain: Callable[..., jax.Array],
+    a: jax.Array,
+    b: jax.Array,
+    winograd: bool,
+    size: int = 3,
+    padding: int = 0,
+) -> Callable[..., jax.Array]:
+    """Return the form of an operation that is fastest on a CPU."""
+    match operation:
+        case "conv":
+            size = len(b)
+            width = a.shape[2] + 2 * padding - size + 1
+            wide = b.shape[-1] >= WIDE
+            forms = plain if wide else _conv_by_matmul, _conv_by_winograd
+        case "kernel_gradient":
+            width = b.shape[2]
+            # Two taps are no faster, and devices would sum 2.5 times as much.
+            winograd = winograd and size == 3
+            forms = _kernel_gradient_by_matmul, _kernel_gradient_by_winograd
+        case "shrink":
+            width = a.shape[2] // 2
+            forms = _shrink_by_matmul, _shrink_by_winograd
+        case "grow":
+            width = a.shape[2]
+            forms = _grow_by_matmul, _grow_by_winograd
+        case "strided_kernel_gradient":
+            width = a.shape[2]
+            forms = _strided_gradient_by_matmul, _strided_gradient_by_winograd
+        case _:
+            raise ValueError(f"unknown operation {operation!r}")
+    return forms[winograd and suits_winograd(width, size, a.dtype)]
 
-    They must be `allowed`; they were faster from 8 on, of whole tiles. Kernels are
-    [size,size]; of strided ones and their transposes, the width is that of the small
-    image.
+
+def suits_winograd(width: int, size: int, dtype: jnp.dtype) -> bool:
+    """True if Winograd's form is faster: of whole tiles, from 8 results a row on.
+
+    Args:
+      width: results in a row; of strided convolutions and their transposes, the width
+        of the small image.
+      size: height and width of the kernel.
+      dtype: of the operands.
     """
-    whole = width % TILE == 0 and width >= 2 * TILE
-    return _allowed.get() and whole and size in (2, 3) and dtype == jnp.float32
+    whole_tiles = width % TILE == 0 and width >= 2 * TILE
+    return whole_tiles and size in (2, 3) and dtype == jnp.float32
+
+
+# As matrix products.
+
+
+def _conv_by_matmul(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
+    """Form of `conv2d_padded`: one product for all rows of the kernel.
+
+    x is shifted along the rows; the products of each row of the kernel are then added
+    up, shifted along the columns.
+    """
+    size, _, inputs, outputs = kernel.shape
+    h, w = (n + 2 * padding - size + 1 for n in x.shape[1:3])
+    kernel = kernel.transpose(1, 2, 0, 3).reshape(size * inputs, size * outputs)
+    parts = matmul(_across(x, size, padding), kernel)
+    return sum(
+        parts[:, u : u + h, :, u * outputs : (u + 1) * outputs] for u in range(size)
+    )
+
+
+def _across(x: jax.Array, size: int, padding: int) -> jax.Array:
+    """The pixels of x that each row of a kernel meets: [B,H+2p,W+2p-k+1,kC]."""
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    w = x.shape[2] - size + 1
+    return side_by_side([x[:, :, v : v + w] for v in range(size)])
+
+
+def _kernel_gradient_by_matmul(
+    x: jax.Array, y: jax.Array, size: int, padding: int
+) -> jax.Array:
+    """Form of `conv2d._kernel_gradient`: one product.
+
+    x is shifted along the rows, y along the columns; each of the size^2 blocks of the
+    product is the gradient by one tap.
+    """
+    across = _across(x, size, padding)
+    y = jnp.pad(y, ((0, 0), (size - 1, size - 1), (0, 0), (0, 0)))
+    rows, starts = across.shape[1], range(size - 1, -1, -1)
+    down = side_by_side([y[:, i : i + rows] for i in starts])
+    product = over_pixels(down, across)
+    product = product.reshape(size, y.shape[-1], size, x.shape[-1])
+    return product.transpose(0, 2, 3, 1)
+
+
+def _taps(big: jax.Array) -> jax.Array:
+    """The pixels of big [B,2H+1,2W+1,C] that the nine taps meet: [B,H,W,9C]."""
+    h, w = (n - 1 for n in big.shape[1:3])
+    taps = [big[:, u : u + h : 2, v : v + w : 2] for u in range(3) for v in range(3)]
+    return side_by_side(taps)
+
+
+def _shrink_by_matmul(big: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Form of `conv2d_strided.shrink`: one product of all nine taps."""
+    return matmul(_taps(big), kernel.reshape(-1, kernel.shape[-1]))
+
+
+def _grow_by_matmul(small: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Form of `conv2d_strided.grow`: one product, its parts added where they overlap.
+
+    Even rows of the result get taps 0 (of the same row) and 2 (of the row above), odd
+    rows tap 1; likewise columns.
+    """
+    b, h, w, inputs = small.shape
+    outputs = kernel.shape[-1]
+    kernel = kernel.transpose(2, 0, 1, 3).reshape(inputs, -1)
+    parts = matmul(small, kernel).reshape(b, h, w, 3, 3, outputs)
+    meets = (((0, 0), (2, 1)), ((1, 0),))  # by parity: (tap, shift down by)
+
+    def place(u: int, down: int, v: int, right: int) -> jax.Array:
+        part = parts[:, :, :, u, v]
+        return jnp.pad(part, ((0, 0), (down, 1 - down), (right, 1 - right), (0, 0)))
+
+    phases = [
+        sum(place(u, down, v, right) for u, down in row for v, right in column)
+        for row in meets
+        for column in meets
+    ]
+    y = jnp.stack(phases, axis=3).reshape(b, h + 1, w + 1, 2, 2, outputs)
+    y = y.transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h + 2, 2 * w + 2, outputs)
+    return y[:, :-1, :-1]
+
+
+def _strided_gradient_by_matmul(small: jax.Array, big: jax.Array) -> jax.Array:
+    """Form of `conv2d_strided._kernel_gradient`: one product for all nine taps."""
+    product = over_pixels(small, _taps(big))
+    product = product.reshape(small.shape[-1], 3, 3, big.shape[-1])
+    return product.transpose(1, 2, 0, 3)
+
+
+# In Winograd's form.
 
 
 @functools.partial(jax.jit, static_argnames="padding")  # traced once for each shape
-def conv(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
-    """`convolution.conv2d_padded` where it `suits`."""
+def _conv_by_winograd(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
+    """Winograd's form of `conv2d_padded`."""
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     return _conv(x, kernel, row_stride=1)
 
 
 @functools.partial(jax.jit, static_argnames=("size", "padding"))
-def kernel_gradient(x: jax.Array, y: jax.Array, size: int, padding: int) -> jax.Array:
-    """Gradient [k,k,I,O] by the kernel of sum(y * conv(x, kernel, padding))."""
+def _kernel_gradient_by_winograd(
+    x: jax.Array, y: jax.Array, size: int, padding: int
+) -> jax.Array:
+    """Winograd's form of `conv2d._kernel_gradient`."""
     a, b, g = _matrices(size)
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     # The rows of y side by side, not those of x as in `conv`: XLA would find the same
@@ -82,8 +234,8 @@ def kernel_gradient(x: jax.Array, y: jax.Array, size: int, padding: int) -> jax.
 
 
 @jax.jit
-def shrink(big: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`strided_convolution.shrink` where it `suits`."""
+def _shrink_by_winograd(big: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Winograd's form of `conv2d_strided.shrink`."""
     even, odd = big[:, :, ::2], big[:, :, 1::2]
     y = _conv(even, kernel[:, ::2], row_stride=2)
     windows = _windows(odd, range(len(kernel)), y.shape[1], stride=2)
@@ -91,8 +243,8 @@ def shrink(big: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def grow(small: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`strided_convolution.grow` where it `suits`: `shrink` transposed."""
+def _grow_by_winograd(small: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Winograd's form of `conv2d_strided.grow`: `shrink` transposed."""
     a, b, g = _matrices(2)
     size, _, inputs, outputs = kernel.shape
     kernel = kernel.transpose(1, 2, 0, 3).reshape(size, inputs, -1)
@@ -107,12 +259,12 @@ def grow(small: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def strided_kernel_gradient(small: jax.Array, big: jax.Array) -> jax.Array:
-    """Gradient [3,3,S,C] by the kernel of sum(big * grow(small, kernel))."""
+def _strided_gradient_by_winograd(small: jax.Array, big: jax.Array) -> jax.Array:
+    """Winograd's form of `conv2d_strided._kernel_gradient`."""
     a, b, g = _matrices(2)
 
     def by_taps(small: jax.Array, big: jax.Array) -> jax.Array:
-        """Of one column of the kernel: [S,3C]."""
+        """The gradient by one column of the kernel: [S,3C]."""
         return over_pixels(small, _windows(big, range(3), small.shape[1], stride=2))
 
     points = zip(_tiles(small, a), _points(big[:, :, ::2], b), strict=True)
@@ -152,7 +304,7 @@ def _tiles(y: jax.Array, a: np.ndarray) -> list[jax.Array]:
 
 
 def _windows(x: jax.Array, starts: range, rows: int, stride: int = 1) -> jax.Array:
-    """So many rows of x [B,H,T,C] from each of n starts on, side by side: [...,nC]."""
+    """The rows of x [B,H,T,C] from each of n starts on, side by side: [...,nC]."""
     end = stride * (rows - 1) + 1
     return side_by_side([x[:, u : u + end : stride] for u in starts])
 
@@ -191,7 +343,7 @@ def _matrices(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     others = [np.delete(points, i) for i in range(len(points))]
 
     def values(degree: int) -> np.ndarray:
-        """Of 1, x, x^2, ... at every point: [P,degree]."""
+        """Powers 1, x, x^2, ... at every point: [P,degree]."""
         finite = points[:, None] ** np.arange(degree)
         return np.vstack([finite, np.eye(degree)[-1]])
 

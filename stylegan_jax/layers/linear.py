@@ -103,15 +103,17 @@ class Conv(nn.Module):
       features: O, the number of output channels.
       kernel_size: k, odd.
       gain: see EqualizedKernel.
+      winograd: allow Winograd's form, see `conv2d_cpu`.
     """
 
     features: int
     kernel_size: int
     gain: float = GAIN_LRELU
+    winograd: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps x [B,H,W,I] to [B,H,W,O]."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = EqualizedKernel(shape, self.gain, name="kernel")
-        return Bias(name="bias")(conv2d(x, kernel()))
+        return Bias(name="bias")(conv2d(x, kernel(), self.winograd))

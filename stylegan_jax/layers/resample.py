@@ -50,7 +50,9 @@ def blur2d(x: jax.Array, taps: tuple[int, ...]) -> jax.Array:
     )
 
 
-def upscale_conv2d(x: jax.Array, kernel: jax.Array, plain: bool = False) -> jax.Array:
+def upscale_conv2d(
+    x: jax.Array, kernel: jax.Array, plain: bool = False, winograd: bool = False
+) -> jax.Array:
     """The same as `conv2d(upscale2d(x), kernel)` for a 3x3 kernel.
 
     A window of 2x2 low-resolution pixels determines the 2x2 output pixels around
@@ -60,38 +62,42 @@ def upscale_conv2d(x: jax.Array, kernel: jax.Array, plain: bool = False) -> jax.
       x: [B,H,W,I].
       kernel: [3,3,I,O].
       plain: compute it in these two steps.
+      winograd: allow Winograd's form, see `conv2d_cpu`.
 
     Returns:
       [B,2H,2W,O].
     """
     if plain:
-        return conv2d(upscale2d(x), kernel)
+        return conv2d(upscale2d(x), kernel, winograd)
     inputs, outputs = kernel.shape[2:]
     kernel = jnp.einsum("rsu,ctv,uvio->rcisto", _UP, _UP, kernel, precision="highest")
     kernel = kernel.reshape(2, 2, inputs, 4 * outputs).astype(x.dtype)
-    return _depth_to_space(conv2d_padded(x, kernel, 1))[:, 1:-1, 1:-1]
+    return _depth_to_space(conv2d_padded(x, kernel, 1, winograd))[:, 1:-1, 1:-1]
 
 
-def conv_downscale2d(x: jax.Array, kernel: jax.Array, plain: bool = False) -> jax.Array:
+def conv_downscale2d(
+    x: jax.Array, kernel: jax.Array, plain: bool = False, winograd: bool = False
+) -> jax.Array:
     """The same as `downscale2d(conv2d(x, kernel))` for a 3x3 kernel.
 
     Args:
       x: [B,2H,2W,I].
       kernel: [3,3,I,O].
       plain: compute it in these two steps.
+      winograd: allow Winograd's form, see `conv2d_cpu`.
 
     Returns:
       [B,H,W,O].
     """
     if plain:
-        return downscale2d(conv2d(x, kernel))
+        return downscale2d(conv2d(x, kernel, winograd))
     inputs, outputs = kernel.shape[2:]
     kernel = jnp.einsum(
         "rsu,ctv,uvio->rcstio", _DOWN, _DOWN, kernel, precision="highest"
     )
     kernel = kernel.reshape(2, 2, 4 * inputs, outputs).astype(x.dtype)
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    return conv2d_padded(_space_to_depth(padded), kernel, 0)
+    return conv2d_padded(_space_to_depth(padded), kernel, 0, winograd)
 
 
 # _UP[r, s, u] = 1 where tap u of the kernel meets row r of a window of two low

@@ -175,13 +175,16 @@ def conv2d_resample(
     return upfirdn2d(x, taps, down=down) if down > 1 else x
 
 
-def up_conv2d(x: jax.Array, kernel: jax.Array, taps: np.ndarray) -> jax.Array:
+def up_conv2d(
+    x: jax.Array, kernel: jax.Array, taps: np.ndarray, winograd: bool = False
+) -> jax.Array:
     """Doubles the resolution and convolves: zeros inserted, kernel, filter.
 
     Args:
       x: [B,H,W,I].
       kernel: [k,k,I,O], k 1 or 3; its tap (u,v) sends pixel (i,j) to (2i+u, 2j+v).
       taps: the filter.
+      winograd: allow Winograd's form, see `conv2d_cpu`.
 
     Returns:
       [B,2H,2W,O].
@@ -191,17 +194,20 @@ def up_conv2d(x: jax.Array, kernel: jax.Array, taps: np.ndarray) -> jax.Array:
     padding = tuple(
         ((k + 1) // 2 - 1, (k - 2) // 2) for k in (taps.shape[0], taps.shape[-1])
     )
-    x = conv2d_strided.grow(x, kernel.astype(x.dtype))
+    x = conv2d_strided.grow(x, kernel.astype(x.dtype), winograd)
     return upfirdn2d(x, taps, padding=padding, gain=4.0)
 
 
-def down_conv2d(x: jax.Array, kernel: jax.Array, taps: np.ndarray) -> jax.Array:
+def down_conv2d(
+    x: jax.Array, kernel: jax.Array, taps: np.ndarray, winograd: bool = False
+) -> jax.Array:
     """Filters, convolves, and halves the resolution.
 
     Args:
       x: [B,2H,2W,I].
       kernel: [k,k,I,O], k 1 or 3.
       taps: the filter.
+      winograd: allow Winograd's form, see `conv2d_cpu`.
 
     Returns:
       [B,H,W,O].
@@ -212,7 +218,7 @@ def down_conv2d(x: jax.Array, kernel: jax.Array, taps: np.ndarray) -> jax.Array:
         ((k - 1) // 2 + 1, (k - 2) // 2 + 1) for k in (taps.shape[0], taps.shape[-1])
     )
     x = upfirdn2d(x, taps, padding=padding)
-    return conv2d_strided.shrink(x, kernel.astype(x.dtype))
+    return conv2d_strided.shrink(x, kernel.astype(x.dtype), winograd)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

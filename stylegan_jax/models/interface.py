@@ -1,13 +1,36 @@
-"""What every family of networks offers to training, sampling and interop."""
+"""What every family of networks offers to training, sampling and interop.
+
+`Generator` and `Discriminator` are the bases of the families' networks: the facts that
+a network tells about itself, and the checks and steps that all of them share.
+"""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Protocol
 
+import chex
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-Variables = dict  # collection name -> nested dict of arrays, as Flax has them
+from stylegan_jax.config import image_size
+from stylegan_jax.layers.noise import NOISE_MODES
+from stylegan_jax.models import mapping
+
+Variables = dict  # collection name -> nested dict of arrays, as in Flax
+
+
+@dataclasses.dataclass(frozen=True)
+class Channels:
+    """Number of feature maps at resolution R: 2 * base / R, at most `maximum`."""
+
+    base: int = 8192
+    maximum: int = 512
+    decay: float = 1.0
+
+    def __call__(self, resolution: int) -> int:
+        """Return the number of feature maps at `resolution`."""
+        stage = resolution.bit_length() - 2
+        return min(int(self.base / 2.0 ** (stage * self.decay)), self.maximum)
 
 
 @jax.tree_util.register_pytree_node_class
@@ -20,7 +43,7 @@ class LevelOfDetail:
     strength do not contain the blending.
 
     Attributes:
-      resolution: R, the height and width of the images in units of `base_size / 4`.
+      resolution: R, a power of two from 4; images are R/4 times `base_size` large.
       fade: in [0,1], the weight of this resolution against the one below.
 
     Reference: Karras et al. 2018, "Progressive Growing of GANs", section 2, figure 2.
@@ -59,57 +82,179 @@ class LevelOfDetail:
         return cls(*static, *children)
 
 
-class Generator(Protocol):
-    """Latents to images. A Flax module; the methods go through `apply`.
+class Network(nn.Module):
+    """What generators and discriminators have in common.
 
-    Its variables are the collections "params", "noise" (constant noise maps) and
-    "stats" (`w_avg`, the moving average of w that truncation pulls to).
+    Attributes:
+      resolution: R of the full network, a power of two from 4.
+      image_channels: C, channels of the images.
+      label_size: length of a label vector, 0 for unconditional networks.
+      channels: number of feature maps by resolution.
+      dtype: of the activations, float32 or bfloat16; each family says where.
+      remat: policy for the activations, see `layers.remat`.
+      winograd: allow the faster convolutions on CPUs that round differently, see
+        `layers.conv2d_cpu`.
     """
 
-    resolution: int  # R of the full network
-    base_size: tuple[int, int]  # (H, W) at resolution 4; images are R/4 times as large
-    image_channels: int
-    z_dim: int
-    w_dim: int
-    label_size: int  # 0 when unconditional
-    num_ws: int  # L, style inputs of the full network
-    resolutions: list[int]  # of all stages, rising
-    channels: Callable[[int], int]  # feature maps at a resolution
+    resolution: int = 1024
+    image_channels: int = 3
+    label_size: int = 0
+    channels: Channels = Channels()
+    dtype: jnp.dtype = jnp.float32
+    remat: str = "none"
+    winograd: bool = False
+
+    @property
+    def base_size(self) -> tuple[int, int]:
+        """(H, W) of images at resolution 4."""
+        return (4, 4)
+
+    @property
+    def resolutions(self) -> list[int]:
+        """All resolutions of the network, from 4 up."""
+        return [4 << i for i in range(self.resolution.bit_length() - 2)]
+
+    @property
+    def grows(self) -> bool:
+        """True if the network has images at every resolution, which can fade in."""
+        raise NotImplementedError
+
+    def _check_level(self, lod: LevelOfDetail) -> None:
+        """Raise ValueError unless the network has this level of detail."""
+        if lod.resolution not in self.resolutions:
+            raise ValueError(
+                f"resolution {lod.resolution} is not a stage of this network of "
+                f"{self.resolution}; it has {self.resolutions}"
+            )
+        if not self.grows and (lod.fades or lod.resolution != self.resolution):
+            raise ValueError(
+                f"resolution {lod.resolution} with fade {lod.fade} was requested, but "
+                f"this network does not grow; it has resolution {self.resolution} only"
+            )
+
+    def _check_labels(self, labels: jax.Array | None, batch: int) -> None:
+        """Raise ValueError unless `labels` fit the network and the batch."""
+        got = None if labels is None else tuple(labels.shape)
+        if self.label_size == 0 and got not in (None, (batch, 0)):
+            raise ValueError(
+                f"labels of shape {got} were given to a network without labels; leave "
+                "them out"
+            )
+        if self.label_size and got != (batch, self.label_size):
+            raise ValueError(
+                f"labels are {got}; this network is conditional and takes one row of "
+                f"{self.label_size} numbers per image: ({batch}, {self.label_size})"
+            )
+
+
+class Generator(Network):
+    """Base of the generators: latents z -> styles ws -> images.
+
+    Its variables are the collections "params", "noise" (constant noise maps) and
+    "stats" (`w_avg`, the moving average of w that truncation pulls towards). A family
+    defines `setup`, with the attributes `mapping` (z, labels -> w [B,W]) and `w_avg`,
+    `grows`, and `synthesize`.
+
+    Attributes:
+      z_dim: Z, length of a latent.
+      w_dim: W, length of a style.
+    """
+
+    z_dim: int = 512
+    w_dim: int = 512
+
+    @property
+    def num_ws(self) -> int:
+        """L, the number of style inputs of the full network."""
+        return self.num_ws_at(self.resolution)
+
+    def num_ws_at(self, resolution: int) -> int:
+        """Return the number of style inputs that images of a resolution depend on."""
+        return self.style_layers(resolution).stop
+
+    def style_layers(self, resolution: int) -> range:
+        """Return the style inputs that belong to a resolution: two at each."""
+        first = 2 * self.resolutions.index(resolution)
+        return range(first, first + 2)
 
     def __call__(
         self,
         z: jax.Array,
         labels: jax.Array | None = None,
         lod: LevelOfDetail | None = None,
-        truncation_psi: float = 1.0,
+        truncation_psi: jax.Array | float | None = 1.0,
         truncation_cutoff: int | None = None,
         noise: str = "const",
     ) -> jax.Array:
-        """Z [B,Z], labels [B,label_size] -> images [B,H,W,C] float32, about [-1,1]."""
+        """Generate images.
+
+        Args:
+          z: [B,Z], standard normal.
+          labels: [B,label_size], any numbers, for conditional networks.
+          lod: the resolution and its fade; None is the full resolution, the only one
+            of networks that do not grow. At 4x4 the fade has no effect.
+          truncation_psi: see `truncate`.
+          truncation_cutoff: see `truncate`.
+          noise: "const", "none", or "random", which takes the call's
+            `rngs={"noise": key}`.
+
+        Returns:
+          Images [B,H,W,C], float32, about [-1,1], not clipped.
+        """
+        ws = self.truncate(self.map(z, labels), truncation_psi, truncation_cutoff)
+        return self.synthesize(ws, lod, noise)
 
     def map(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
-        """Z [B,Z], labels [B,label_size] -> ws [B,L,W], not truncated."""
+        """Map z [B,Z] and labels [B,label_size] to ws [B,L,W], not truncated."""
+        if z.ndim != 2 or z.shape[1] != self.z_dim:
+            raise ValueError(f"z is {z.shape}; this network takes [B, {self.z_dim}]")
+        self._check_labels(labels, len(z))
+        w = self.mapping(z, labels)
+        chex.assert_rank(w, 2)
+        return jnp.broadcast_to(w[:, None], (len(w), self.num_ws, w.shape[-1]))
 
     def truncate(
-        self, ws: jax.Array, psi: float = 1.0, cutoff: int | None = None
-    ) -> jax.Array:
-        """Pulls ws [B,L,W] towards w_avg; layers from `cutoff` on are left alone."""
-
-    def synthesize(
         self,
         ws: jax.Array,
-        lod: LevelOfDetail | None = None,
-        noise: str = "const",
+        psi: jax.Array | float | None = 1.0,
+        cutoff: int | None = None,
     ) -> jax.Array:
-        """Ws [B,L,W] -> images [B,H,W,C]."""
+        """Pull the layers of ws [B,L,W] below `cutoff` (None: all) towards `w_avg`."""
+        return mapping.truncate(ws, self.w_avg.value, psi, cutoff)
+
+    def synthesize(
+        self, ws: jax.Array, lod: LevelOfDetail | None = None, noise: str = "const"
+    ) -> jax.Array:
+        """Generate images from ws [B,L,W].
+
+        Arguments and result are those of `__call__`. For a lower resolution, ws may
+        have as few layers as the resolution needs.
+        """
+        raise NotImplementedError
+
+    def _check_synthesis(
+        self, ws: jax.Array, lod: LevelOfDetail | None, noise: str
+    ) -> tuple[jax.Array, LevelOfDetail]:
+        """Return the float32 ws and the level of detail, or raise ValueError."""
+        lod = LevelOfDetail(self.resolution) if lod is None else lod
+        self._check_level(lod)
+        if noise not in NOISE_MODES:
+            raise ValueError(f"noise (={noise!r}) must be one of {NOISE_MODES}")
+        needed = self.num_ws_at(lod.resolution)
+        if ws.ndim != 3 or not needed <= ws.shape[1] <= self.num_ws:
+            raise ValueError(
+                f"ws is {ws.shape}; {lod.resolution}x{lod.resolution} takes "
+                f"[B, L, {self.w_dim}] with L from {needed} to {self.num_ws}"
+            )
+        return ws.astype(jnp.float32), lod
 
 
-class Discriminator(Protocol):
-    """Images to logits. A Flax module with the one collection "params"."""
+class Discriminator(Network):
+    """Base of the discriminators: images -> logits.
 
-    resolution: int
-    image_channels: int
-    label_size: int
+    Its variables are the one collection "params". A family defines `grows` and
+    `__call__`.
+    """
 
     def __call__(
         self,
@@ -117,55 +262,38 @@ class Discriminator(Protocol):
         labels: jax.Array | None = None,
         lod: LevelOfDetail | None = None,
     ) -> jax.Array:
-        """Images [B,H,W,C], labels [B,label_size] -> logits [B] float32.
+        """Score images.
 
-        A growing network takes images of any resolution from 4 to the full one; `lod`
-        must have the same resolution, and None is that resolution at full strength.
+        Args:
+          images: [B,H,W,C], about [-1,1]; a growing network takes any of its
+            resolutions.
+          labels: [B,label_size], any numbers, for conditional networks.
+          lod: the resolution of the images and its fade; None is that resolution at
+            full strength. At 4x4 the fade has no effect.
+
+        Returns:
+          Logits [B], float32, high for real images.
         """
+        raise NotImplementedError
 
-
-@dataclasses.dataclass(frozen=True)
-class Channels:
-    """Number of feature maps by resolution R: 2 * base / R, at most `maximum`."""
-
-    base: int = 8192
-    maximum: int = 512
-    decay: float = 1.0
-
-    def __call__(self, resolution: int) -> int:
-        """The feature maps at `resolution`."""
-        stage = resolution.bit_length() - 2
-        return min(int(self.base / 2.0 ** (stage * self.decay)), self.maximum)
-
-
-def check_labels(labels: jax.Array | None, label_size: int, batch: int) -> None:
-    """Raises ValueError unless `labels` are what a network of `label_size` takes."""
-    got = None if labels is None else tuple(labels.shape)
-    if label_size == 0 and got not in (None, (batch, 0)):
-        raise ValueError(
-            f"labels of shape {got} were given to a network without labels; leave "
-            "them out"
-        )
-    if label_size and got != (batch, label_size):
-        raise ValueError(
-            f"labels are {got}; this network is conditional and takes one row of "
-            f"{label_size} numbers per image: ({batch}, {label_size})"
-        )
-
-
-def check_resolution(resolution: int, full: int) -> None:
-    """Raises ValueError unless a network of size `full` has a stage `resolution`."""
-    allowed = [4 << i for i in range(full.bit_length() - 2)]
-    if resolution not in allowed:
-        raise ValueError(
-            f"resolution {resolution} is not a stage of this {full}x{full} network; "
-            f"it has {allowed}"
-        )
-
-
-def check_same_resolution(lod: LevelOfDetail, images: int) -> None:
-    """Raise ValueError unless the images have the resolution of `lod`."""
-    if lod.resolution != images:
-        raise ValueError(
-            f"lod has resolution {lod.resolution}, but the images are {images}x{images}"
-        )
+    def _check_inputs(
+        self, images: jax.Array, labels: jax.Array | None, lod: LevelOfDetail | None
+    ) -> LevelOfDetail:
+        """Return the level of detail of the images, or raise ValueError."""
+        sizes = {image_size(self.base_size, r): r for r in self.resolutions}
+        resolution = sizes.get(tuple(images.shape[1:3]))
+        if images.ndim != 4 or images.shape[3] != self.image_channels or not resolution:
+            known = ", ".join(f"{h}x{w}" for h, w in sizes)
+            raise ValueError(
+                f"images are {images.shape}; this network takes "
+                f"[B,H,W,{self.image_channels}] with HxW one of {known}"
+            )
+        lod = LevelOfDetail(resolution) if lod is None else lod
+        if lod.resolution != resolution:
+            raise ValueError(
+                f"images of resolution {resolution} were given with `lod` of "
+                f"resolution {lod.resolution}; they must agree"
+            )
+        self._check_level(lod)
+        self._check_labels(labels, len(images))
+        return lod

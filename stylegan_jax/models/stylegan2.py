@@ -2,30 +2,37 @@
 
 Generators accumulate images over the resolutions ("skip"), features ("resnet"), or
 neither ("orig"); "growing" has StyleGAN's ToRGB at every resolution and fades, for the
-ablations of the paper's Table 1. Discriminators are likewise "resnet", "skip", "orig".
+ablations of the paper's table 1. Discriminators are likewise "resnet", "skip", "orig".
+The layers of which the blocks consist are in `stylegan2_layers`.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
 sections 2 and 4, figures 2 and 7; labels as in Karras et al. 2020, "Training
 Generative Adversarial Networks with Limited Data".
 """
 
-from stylegan_jax.models.interface import Channels
-from stylegan_jax.models.stylegan2_discriminator import (
-    D_ARCHITECTURES,
-    Discriminator,
-    DiscriminatorBlock,
-)
-from stylegan_jax.models.stylegan2_generator import (
-    G_ARCHITECTURES,
-    Generator,
-    SynthesisBlock,
-)
+import dataclasses
+import math
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from stylegan_jax.layers import resample, upfirdn2d
+from stylegan_jax.layers.activations import activate
+from stylegan_jax.layers.linear import Dense
+from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
+from stylegan_jax.layers.remat import remat
+from stylegan_jax.models import interface, mapping
+from stylegan_jax.models.interface import Channels, LevelOfDetail
 from stylegan_jax.models.stylegan2_layers import (
+    HALF_POWER,
     ConvLayer,
     LayerOptions,
     SynthesisLayer,
     ToRGB,
     block_dtype,
+    branch,
 )
 
 __all__ = [
@@ -42,3 +49,299 @@ __all__ = [
     "ToRGB",
     "block_dtype",
 ]
+
+G_ARCHITECTURES = ("skip", "resnet", "orig", "growing")
+D_ARCHITECTURES = ("resnet", "skip", "orig")
+
+
+class SynthesisBlock(nn.Module):
+    """The layers of one resolution; the first block has a learned constant as input.
+
+    Attributes:
+      features: output channels.
+      options: shared by all layers.
+      residual: add a linear branch from the input.
+      const_size: (H, W) of the constant, for the first block only.
+      dtype: of the activations.
+    """
+
+    features: int
+    options: LayerOptions
+    residual: bool
+    const_size: tuple[int, int] | None
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array | None, ws: jax.Array, noise: str) -> jax.Array:
+        """Map x [B,H,W,I] and ws [B,2,W] to [B,2H,2W,features].
+
+        The first block takes no x and ws [B,1,W].
+        """
+        layer = lambda direction, name, gain=1.0: SynthesisLayer(  # noqa: E731
+            self.features, direction, self.options, gain, name=name
+        )
+        if self.const_size is not None:
+            shape = (*self.const_size, self.features)
+            const = self.param("const", nn.initializers.normal(1.0), shape)
+            x = jnp.broadcast_to(const.astype(self.dtype), (len(ws), *shape))
+            return layer("same", "conv1")(x, ws[:, 0], noise)
+        x = x.astype(self.dtype)
+        if not self.residual:
+            x = layer("up", "conv0")(x, ws[:, 0], noise)
+            return layer("same", "conv1")(x, ws[:, 1], noise)
+        y = branch(self.features, self.options, "up", name="skip")(x)
+        x = layer("up", "conv0")(x, ws[:, 0], noise)
+        return y + layer("same", "conv1", HALF_POWER)(x, ws[:, 1], noise)
+
+
+class Generator(interface.Generator):
+    """The StyleGAN2 generator; see `interface.Generator`.
+
+    Attributes:
+      base_size: (H, W) at the lowest resolution; images are R/4 times as large.
+      mapping_layers: number of dense layers from z to w.
+      mapping_features: features of the mapping's inner layers; None is W.
+      embedding_features: features of the labels' embedding; None is W.
+      mapping_lr_multiplier: learning rate of the mapping, relative to the network's.
+      mapping_activation: see `layers.activations`.
+      architecture: one of G_ARCHITECTURES.
+      options: shared by the layers of the synthesis.
+      low_precision_resolutions: number of highest resolutions (without 4x4) whose
+        activations have `dtype`; all others are float32.
+    """
+
+    base_size: tuple[int, int] = (4, 4)
+    mapping_layers: int = 8
+    mapping_features: int | None = None
+    embedding_features: int | None = None
+    mapping_lr_multiplier: float = 0.01
+    mapping_activation: str = "lrelu"
+    channels: Channels = Channels(16384)
+    architecture: str = "skip"
+    options: LayerOptions = LayerOptions()
+    low_precision_resolutions: int = 0
+
+    @property
+    def grows(self) -> bool:
+        """True if images of every resolution can be drawn."""
+        return self.architecture == "growing"
+
+    @property
+    def to_rgb_resolutions(self) -> list[int]:
+        """The resolutions at which features become images."""
+        if self.architecture in ("skip", "growing"):
+            return self.resolutions
+        return self.resolutions[-1:]
+
+    def setup(self):
+        """Create the layers of all resolutions."""
+        self.mapping = mapping.StyleGAN2Mapping(
+            self.w_dim,
+            self.z_dim,
+            self.label_size,
+            self.mapping_layers,
+            self.mapping_features,
+            self.embedding_features,
+            self.mapping_lr_multiplier,
+            self.mapping_activation,
+        )
+        options = dataclasses.replace(self.options, winograd=self.winograd)
+        block = remat(SynthesisBlock, self.remat, static_argnums=(3,))
+        self.blocks = [
+            block(
+                self.channels(r),
+                options,
+                self.architecture == "resnet",
+                self.base_size if r == 4 else None,
+                block_dtype(r, self),
+            )
+            for r in self.resolutions
+        ]
+        self.to_rgb = {
+            str(r): ToRGB(self.image_channels, options) for r in self.to_rgb_resolutions
+        }
+        self.w_avg = self.variable("stats", "w_avg", jnp.zeros, (self.w_dim,))
+
+    def synthesize(
+        self, ws: jax.Array, lod: LevelOfDetail | None = None, noise: str = "const"
+    ) -> jax.Array:
+        """Generate images from ws [B,L,W]; see `interface.Generator`.
+
+        A ToRGB shares its w with the layer that follows it.
+        """
+        ws, lod = self._check_synthesis(ws, lod, noise)
+        x = image = None
+        for i, r in enumerate(self.resolutions):
+            if r > lod.resolution:
+                break
+            x = self.blocks[i](x, ws[:, max(2 * i - 1, 0) : 2 * i + 1], noise)
+            if r not in self.to_rgb_resolutions:
+                continue
+            if self.grows and r < lod.resolution // 2 and not self.is_initializing():
+                continue
+            below, image = image, self.to_rgb[str(r)](x, ws[:, 2 * i + 1])
+            if self.architecture == "skip" and r > 4:
+                image = image + upfirdn2d.upsample2d(below, self.options.taps)
+            if self.grows and r == lod.resolution and r > 4 and lod.fades:
+                below = resample.upscale2d(below)
+                image = image + (below - image) * jnp.float32(1 - lod.fade)
+        chex.assert_shape(image, (len(ws), None, None, self.image_channels))
+        return image
+
+
+class DiscriminatorBlock(nn.Module):
+    """The layers of one resolution.
+
+    Attributes:
+      features: channels at this resolution.
+      features_down: channels at the next lower resolution.
+      options: of the network.
+      from_rgb: take in the image.
+      residual: add a linear branch from the input.
+      freeze: number of layers, of from_rgb, conv0, conv1, skip, that are not trained.
+      dtype: of the activations.
+    """
+
+    features: int
+    features_down: int
+    options: LayerOptions
+    from_rgb: bool
+    residual: bool
+    freeze: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array | None, image: jax.Array) -> jax.Array:
+        """Map x [B,R,R,features] or None, and image [B,R,R,C], to [B,R/2,R/2,...]."""
+        names = ("from_rgb",) * self.from_rgb + ("conv0", "conv1", "skip")
+        frozen = names[: self.freeze]
+
+        def layer(name: str, features: int, *args, **kwargs) -> ConvLayer:
+            kwargs |= {"frozen": name in frozen, "name": name}
+            return ConvLayer(features, *args, **kwargs)
+
+        if x is not None:
+            x = x.astype(self.dtype)
+        if self.from_rgb:
+            y = layer("from_rgb", self.features, 1, self.options)(
+                image.astype(self.dtype)
+            )
+            x = y if x is None else x + y
+        gain, y = 1.0, 0.0
+        if self.residual:
+            gain = HALF_POWER
+            naming = {"frozen": "skip" in frozen, "name": "skip"}
+            y = branch(self.features_down, self.options, "down", **naming)(x)
+        x = layer("conv0", self.features, 3, self.options)(x)
+        x = layer("conv1", self.features_down, 3, self.options, "down", gain=gain)(x)
+        return x + y
+
+
+class Discriminator(interface.Discriminator):
+    """The StyleGAN2 discriminator; see `interface.Discriminator`.
+
+    Attributes:
+      base_size: (H, W) at the lowest resolution.
+      architecture: one of D_ARCHITECTURES.
+      options: shared by the layers.
+      embedding: features of the label's projection; None is the channels at 4x4.
+      mapping_layers: number of layers of the label's mapping network.
+      mapping_features: features of the mapping's inner layers; None is `embedding`.
+      embedding_features: features of the mapping's first, linear layer; None is
+        `embedding`.
+      mapping_lr_multiplier: learning rate of the mapping, relative to the network's.
+      mapping_activation: see `layers.activations`.
+      head_activation: see `layers.activations`.
+      mbstd_group_size: images in a group of the minibatch standard deviation; None is
+        the whole batch.
+      mbstd_features: number of its channels; 0 turns it off.
+      freeze_layers: number of layers, from the highest resolution down, that are not
+        trained (Mo et al. 2020, "Freeze the Discriminator").
+      low_precision_resolutions: see `Generator`; the head is float32.
+    """
+
+    base_size: tuple[int, int] = (4, 4)
+    channels: Channels = Channels(16384)
+    architecture: str = "resnet"
+    options: LayerOptions = LayerOptions()
+    embedding: int | None = None
+    mapping_layers: int = 8
+    mapping_features: int | None = None
+    embedding_features: int | None = None
+    mapping_lr_multiplier: float = 0.01
+    mapping_activation: str = "lrelu"
+    head_activation: str = "lrelu"
+    mbstd_group_size: int | None = 4
+    mbstd_features: int = 1
+    freeze_layers: int = 0
+    low_precision_resolutions: int = 0
+
+    @property
+    def grows(self) -> bool:
+        """False: only images of the full resolution are taken."""
+        return False
+
+    @property
+    def embedding_size(self) -> int:
+        """Features of the label's projection; 0 for an unconditional network."""
+        if not self.label_size:
+            return 0
+        return self.channels(4) if self.embedding is None else self.embedding
+
+    @nn.compact
+    def __call__(
+        self,
+        images: jax.Array,
+        labels: jax.Array | None = None,
+        lod: LevelOfDetail | None = None,
+    ) -> jax.Array:
+        """Score images [B,H,W,C]; see `interface.Discriminator`."""
+        self._check_inputs(images, labels, lod)
+        images = images.astype(jnp.float32)
+        options = dataclasses.replace(self.options, winograd=self.winograd)
+        skip, residual = self.architecture == "skip", self.architecture == "resnet"
+        x, freeze = None, self.freeze_layers
+        for i in range(len(self.resolutions) - 1, 0, -1):
+            r = self.resolutions[i]
+            block = remat(DiscriminatorBlock, self.remat)(
+                self.channels(r),
+                self.channels(r // 2),
+                options,
+                from_rgb=skip or x is None,
+                residual=residual,
+                freeze=max(freeze, 0),
+                dtype=block_dtype(r, self),
+                name=f"blocks_{i}",
+            )
+            freeze -= 2 + block.from_rgb + residual
+            x = block(x, images)
+            if skip:
+                images = upfirdn2d.downsample2d(images, options.taps)
+        head = dataclasses.replace(options, activation=self.head_activation)
+        if x is not None:
+            x = x.astype(jnp.float32)
+        if x is None or skip:
+            y = ConvLayer(self.channels(4), 1, head, clamp=False, name="from_rgb")(
+                images
+            )
+            x = y if x is None else x + y
+        if self.mbstd_features:
+            x = minibatch_stddev(x, self.mbstd_group_size, self.mbstd_features)
+        x = ConvLayer(self.channels(4), 3, head, name="conv")(x)
+        x = Dense(self.channels(4), gain=1.0, name="dense0")(x.reshape(len(x), -1))
+        x = activate(x, self.head_activation)
+        out = Dense(self.embedding_size or 1, gain=1.0, name="dense1")(x)
+        if not self.label_size:
+            return out[:, 0]
+        embedded = mapping.StyleGAN2Mapping(
+            self.embedding_size,
+            0,
+            self.label_size,
+            self.mapping_layers,
+            self.mapping_features,
+            self.embedding_features,
+            self.mapping_lr_multiplier,
+            self.mapping_activation,
+            name="mapping",
+        )(None, labels)
+        return jnp.sum(out * embedded, axis=1) / math.sqrt(self.embedding_size)

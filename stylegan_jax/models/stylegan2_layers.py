@@ -32,12 +32,14 @@ class LayerOptions:
       resample_filter: taps along one axis (or [h][w]).
       conv_clamp: bound of every convolution's output; None for none.
       noise: inject noise; generator only.
+      winograd: set by the network.
     """
 
     activation: str = "lrelu"
     resample_filter: tuple = (1, 3, 3, 1)
     conv_clamp: float | None = None
     noise: bool = True
+    winograd: bool = False
 
     @property
     def taps(self) -> np.ndarray:
@@ -49,11 +51,11 @@ class LayerOptions:
         kernel = kernel.astype(x.dtype)
         match direction:
             case "up":
-                y = upfirdn2d.up_conv2d(x, kernel, self.taps)
+                y = upfirdn2d.up_conv2d(x, kernel, self.taps, self.winograd)
             case "down":
-                y = upfirdn2d.down_conv2d(x, kernel, self.taps)
+                y = upfirdn2d.down_conv2d(x, kernel, self.taps, self.winograd)
             case _:
-                y = conv2d(x, kernel)
+                y = conv2d(x, kernel, self.winograd)
         return convolved(y)
 
 

@@ -71,11 +71,24 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(scaled, 0, 255).astype(np.uint8)
 
 
-def rgb_on_white(image: np.ndarray) -> np.ndarray:
-    """Convert a [H,W,C] uint8 image to RGB; transparency shows white."""
-    if image.shape[2] == 1:
-        return np.repeat(image, 3, axis=2)
-    if image.shape[2] == 4:
-        alpha = image[:, :, 3:].astype(np.float32) / 255
-        return np.rint(image[:, :, :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    return image
+def composite_on_white(images_uint8: np.ndarray) -> np.ndarray:
+    """Blend images with an alpha channel over white, and drop that channel.
+
+    Args:
+      images_uint8: [..., C] uint8; the last of 2 or 4 channels is alpha. Images of 1 or
+        3 channels are returned as they are.
+
+    Returns:
+      [..., 1 or 3] uint8, rounded half to even.
+    """
+    if images_uint8.shape[-1] % 2:
+        return images_uint8
+    alpha = images_uint8[..., -1:].astype(np.float32) / 255
+    blended = images_uint8[..., :-1] * alpha + 255 * (1 - alpha)
+    return np.rint(blended).astype(np.uint8)
+
+
+def rgb_on_white(images_uint8: np.ndarray) -> np.ndarray:
+    """Convert [..., C] uint8 images to RGB; transparency shows white."""
+    images = composite_on_white(images_uint8)
+    return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images

@@ -2,7 +2,7 @@
 
 Buckets are accessed through TensorFlow where it supports the scheme, else through
 fsspec with gcsfs or s3fs; the arrays of checkpoints through TensorStore. None of this
-has been run against a real bucket yet (see docs/scaling.md).
+has been run against a real bucket yet (see docs/many_devices.md).
 """
 
 import importlib.util

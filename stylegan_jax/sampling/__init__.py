@@ -1,1 +1,1 @@
-"""Seeds, truncation, mixing, interpolation: arrays in, arrays out."""
+"""Seeds, truncation, synthesis, mixing and interpolation: arrays in, arrays out."""

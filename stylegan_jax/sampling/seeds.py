@@ -1,4 +1,4 @@
-"""Which images are meant: seeds and classes as a user writes them."""
+"""Latents of seeds and labels of classes, as a user writes them."""
 
 import re
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds from a list of numbers and ranges, e.g. "0-3,7" -> [0, 1, 2, 3, 7].
+    """Parse a list of numbers and ranges, e.g. "0-3,7" -> [0, 1, 2, 3, 7].
 
     Raises:
       ValueError: the text is not such a list.
@@ -24,19 +24,32 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
+def latents(seeds: list[int], z_dim: int) -> np.ndarray:
+    """Return the latent of each seed, [len(seeds), Z] float32, as in the official code.
+
+    The same seed gives the same latent as there.
+    """
+    return np.stack(
+        [np.random.RandomState(seed).randn(z_dim) for seed in seeds]
+    ).astype(np.float32)
+
+
 def labels(
     name: str | None, vector: str | None, classes: tuple[str, ...], count: int
 ) -> np.ndarray | None:
-    """Labels [count, len(classes)] of a class or a label vector; None without labels.
+    """Return labels of a class or of a label vector.
 
     Args:
-      name: a class, as `one_hot` takes it.
-      vector: numbers with commas between; in the place of `name`.
-      classes: of the network, or the names of its label vector's components.
-      count: rows.
+      name: a class, see `one_hot`.
+      vector: numbers separated by commas, in place of `name`.
+      classes: classes of the network, or the names of its label vector's components.
+      count: number of rows.
+
+    Returns:
+      [count, len(classes)] float32; None for unconditional networks.
 
     Raises:
-      ValueError: as `one_hot`, or no vector of that length.
+      ValueError: see `one_hot`; or the vector does not have that length.
     """
     if vector is None:
         return one_hot(name, classes, count)
@@ -46,22 +59,25 @@ def labels(
         row = np.full(1, np.nan)
     if name is not None or len(row) != len(classes) or not np.isfinite(row).all():
         raise ValueError(
-            f"label (={vector!r}) must be {len(classes)} numbers with commas between, "
-            f"for {list(classes)}, and takes the place of a class (={name!r})"
+            f"label (={vector!r}) must be {len(classes)} numbers separated by commas, "
+            f"one for each of {list(classes)}, and replaces a class (={name!r})"
         )
     return np.tile(row, (count, 1))
 
 
 def one_hot(name: str | None, classes: tuple[str, ...], count: int):
-    """Labels [count, len(classes)] of one class; None for unconditional networks.
+    """Return the one-hot labels of one class.
 
     Args:
       name: a class name or its index.
-      classes: of the network; empty when it is unconditional.
-      count: rows.
+      classes: classes of the network; empty when it is unconditional.
+      count: number of rows.
+
+    Returns:
+      [count, len(classes)] float32; None for unconditional networks.
 
     Raises:
-      ValueError: no such class, one missing, or one too many.
+      ValueError: the class does not exist, is missing, or is not expected.
     """
     if not classes:
         if name is not None:

@@ -13,7 +13,6 @@ from typing import NoReturn
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.layers import conv2d_cpu
 from stylegan_jax.runtime import parallel
 from stylegan_jax.training import memory
 from stylegan_jax.training.schedule import Stage
@@ -103,7 +102,7 @@ class ProgramCache:
         rounds = rounds or self._rounds_options(stage)[0]
         update = build_update(self._setup, index, stage, rounds)
         jitted = jax.jit(
-            conv2d_cpu.allowed()(update),
+            update,
             donate_argnums=0,
             out_shardings=(
                 self._setup.state_shardings,

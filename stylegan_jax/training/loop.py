@@ -396,16 +396,16 @@ class Loop:
         self._logger.progress(line)
 
 
-def restore(
-    checkpoints: Checkpoints, abstract_state: TrainState
-) -> tuple[TrainState, Progress]:
+def restore(checkpoints: Checkpoints, setup: Setup) -> tuple[TrainState, Progress]:
     """Restore the newest intact state and its progress.
 
     Args:
       checkpoints: the checkpoints of the run.
-      abstract_state: shapes, dtypes and shardings of the state.
+      setup: the training.
     """
+    state, training = setup.abstract_state, setup.experiment.training
     _, items, meta = checkpoints.restore(
-        {"ema": abstract_state.ema, "training": abstract_state.replace(ema={})}
+        {"ema": state.ema, "training": state.replace(ema={})},
+        initial={"training/augment_probability": training.augment_probability},
     )
     return items["training"].replace(ema=items["ema"]), Progress(**meta)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.augment import transforms
+from stylegan_jax.augment.policies import POLICIES
 from stylegan_jax.config import Experiment, Training
 from stylegan_jax.models import Discriminator, Generator, LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
@@ -117,7 +118,7 @@ class GANObjectives:
         self._generator, self._discriminator = generator, discriminator
         self._training = training
         self._loss = losses.adversarial_loss(training.loss, training.drift_weight)
-        self._augmentations = transforms.PIPELINES[training.augment]
+        self._augment_policy = POLICIES[training.augment]
 
     def generator(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
         """Make the discriminator take fakes for real."""
@@ -226,7 +227,7 @@ class GANObjectives:
 
         ws = styles(Stream.LATENT)
         w_avg = update_w_avg(inputs.state.w_avg, ws, t.w_avg_beta)
-        layers = min(g.num_ws, 2 * (inputs.lod.resolution.bit_length() - 2))
+        layers = g.num_ws_at(inputs.lod.resolution)
         if t.style_mixing_probability > 0 and layers > 1:
             key = inputs.key(Stream.MIXING_CUTOFF)
             cutoff = mixing_cutoff(key, batch, layers, t.style_mixing_probability)
@@ -255,7 +256,7 @@ class GANObjectives:
                 inputs.key(stream),
                 images,
                 inputs.state.augment_probability,
-                self._augmentations,
+                self._augment_policy,
             )
             return self._discriminator.apply(
                 {"params": params}, images, inputs.labels, lod=inputs.lod

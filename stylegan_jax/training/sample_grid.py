@@ -8,7 +8,8 @@ from stylegan_jax.data import pipeline
 from stylegan_jax.data.interface import Source
 from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.runtime.logger import RunLogger
-from stylegan_jax.sampling import images as sampling
+from stylegan_jax.sampling.synthesis import synthesize
+from stylegan_jax.sampling.truncation import truncated_styles
 from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import TrainState
@@ -36,7 +37,7 @@ class SampleGrid:
         """Write a grid of generated images; all processes must call it."""
         e, generator = self._experiment, self._setup.generator
         ema = self._setup.parallel.replicate_global(state.ema)
-        ws = sampling.styles(
+        ws = truncated_styles(
             generator,
             ema,
             self._z,
@@ -45,7 +46,7 @@ class SampleGrid:
         )
         # A growing network draws all fades of a resolution with one program.
         lod = progress.lod
-        images = sampling.synthesize(
+        images = synthesize(
             generator,
             ema,
             ws,

@@ -90,7 +90,7 @@ def build(e: Experiment, parallel: Parallel, label_size: int = 0) -> Setup:
       parallel: the devices.
       label_size: length of a label vector, 0 for unconditional networks.
     """
-    generator, discriminator = models.build(e.model, e.data, label_size)
+    generator, discriminator = models.build(e.model, e.data, label_size, winograd=True)
     return Setup(
         experiment=e,
         parallel=parallel,

@@ -1,4 +1,4 @@
-"""Processes that are killed, or are others than those that saved."""
+"""Processes that are killed while saving, or restore what others saved."""
 
 import signal
 import socket
@@ -17,7 +17,7 @@ def test_kill_while_saving(tmp_path):
         checkpoints = Checkpoints(sys.argv[1], keep=2)
         checkpoints.save(1, {"x": jnp.arange(10.0)}, {"step": 1})
         checkpoints.wait()
-        big = jax.random.normal(jax.random.key(0), (30_000_000,))
+        big = jax.random.normal(jax.random.key(0), (20_000_000,))
         checkpoints.save(2, {"x": big}, {"step": 2})
         checkpoints.wait()
         """,

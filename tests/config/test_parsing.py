@@ -41,7 +41,6 @@ def test_parse_does_not_share_with_its_argument():
 
 SKIP = {"family": "stylegan2", "g_architecture": "skip", "d_architecture": "resnet"}
 PROBLEMS = {
-    "`data.source`": changed(data={"source": "rar"}),
     "`data.fit`": changed(data={"fit": "stretch"}),
     "`data.resolution`": changed(data={"resolution": 2048}),
     "`data.channels`": changed(data={"channels": 2}),

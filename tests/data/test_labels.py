@@ -1,4 +1,4 @@
-"""Labels that are vectors: from every source, through `prepare`, into batches."""
+"""Labels, above all vectors: from every source, through `prepare`, into batches."""
 
 import json
 
@@ -8,19 +8,18 @@ import pytest
 from stylegan_jax.data import labels, pipeline
 from stylegan_jax.data.sources import open_source
 from tests import goldens
-from tests.data.formats.test_formats import nvidia_folder, pixels
-from tests.data.preparation.piles import FILES, pile, png, prepare
-from tests.data.sources.test_prepared import data
+from tests.data.opened import data, prepare, take
+from tests.data.raw_data import FILES, noise, nvidia_folder, pack, png
 
 VECTORS = {name: [i / 4, float(i % 2), -i] for i, name in enumerate(FILES)}
 
 
 @pytest.fixture
 def sources(tmp_path):
-    """A zip with vectors in its dataset.json, and what `prepare` makes of it."""
+    """Zip and folder with vectors in their dataset.json, and prepared sets of them."""
     content = json.dumps({"labels": list(VECTORS.items())}).encode()
-    path = pile("zip", tmp_path / "pile", FILES | {"dataset.json": content})
-    pile("folder", tmp_path / "folder", FILES | {"dataset.json": content})
+    path = pack("zip", tmp_path / "raw", FILES | {"dataset.json": content})
+    pack("folder", tmp_path / "folder", FILES | {"dataset.json": content})
     prepare(path, tmp_path / "prepared", multires=True)
     prepare(path, tmp_path / "again.zip", format="zip")
     return {
@@ -32,7 +31,7 @@ def sources(tmp_path):
 
 
 def all_labels(source) -> np.ndarray:
-    """In the source's order."""
+    """Return the labels of all images in the source's order."""
     _, found = pipeline.first_images(
         source, resolution=4, count=source.num_images, seed=0
     )
@@ -60,20 +59,20 @@ def test_vectors_arrive(sources):
 def test_vectors_are_part_of_the_fingerprint(sources, tmp_path):
     other = {name: [*vector[:2], 1] for name, vector in VECTORS.items()}
     content = json.dumps({"labels": list(other.items())}).encode()
-    path = pile("zip", tmp_path / "other", FILES | {"dataset.json": content})
+    path = pack("zip", tmp_path / "other", FILES | {"dataset.json": content})
     info = prepare(path, tmp_path / "out")
     old = open_source(data("prepared", sources["prepared"])).fingerprint
     assert info["fingerprint"] != old
 
 
-def test_nvidias_vectors_are_nvidias(tmp_path):
+def test_vectors_are_those_of_nvidias_reader(tmp_path):
     reader = json.loads(
         goldens.path("stylegan2_and_3/I8_dataset_reader.json").read_text()
     )
     (case,) = [c for c in reader["cases"] if "note" in c["kwargs"]]
-    files = {f"{i}.png": png(i, size=(8, 8), bands=1) for i in range(3)}
+    files = {f"{i}.png": png(i, size=(8, 8), mode="L") for i in range(3)}
     stored = json.dumps({"labels": list(zip(files, case["labels"], strict=True))})
-    path = pile("folder", tmp_path / "x", files | {"dataset.json": stored.encode()})
+    path = pack("folder", tmp_path / "x", files | {"dataset.json": stored.encode()})
     settings = {"resolution": 8, "channels": 1, "conditional": True}
     source = open_source(data("folder", path, **settings))
     np.testing.assert_array_equal(all_labels(source), case["labels"])
@@ -81,7 +80,7 @@ def test_nvidias_vectors_are_nvidias(tmp_path):
 
 def test_vectors_of_nvidias_tfrecords(tmp_path):
     table = [[0.5, 1, 0], [0, 1, 1]]
-    nvidia_folder(tmp_path / "in", [pixels(2, 3, 16, 16)], labels=table)
+    nvidia_folder(tmp_path / "in", [noise(2, 3, 16, 16)], labels=table)
     direct = open_source(data("tfrecords", tmp_path / "in", conditional=True))
     prepare(tmp_path / "in", tmp_path / "out")
     prepared = open_source(data("prepared", tmp_path / "out", conditional=True))
@@ -90,50 +89,43 @@ def test_vectors_of_nvidias_tfrecords(tmp_path):
 
 
 def test_one_hot_vectors_are_classes():
-    one_hot = labels.of_vectors(np.float32([[0, 1], [1, 0], [0, 1]]))
+    one_hot = labels.from_vectors(np.float32([[0, 1], [1, 0], [0, 1]]))
     assert not one_hot.are_vectors and one_hot.values.tolist() == [1, 0, 1]
-    assert one_hot.totals() == (1, 2)
-    for table in ([[0, 1, 0]], [[1, 1]], [[0, 0]], [[0, 2]]):  # unused last; no class
-        found = labels.of_vectors(np.float32(table))
+    assert one_hot.counts().totals == (1, 2)
+    # The last class unused, or rows that are not one-hot.
+    for table in ([[0, 1, 0]], [[1, 1]], [[0, 0]], [[0, 2]]):
+        found = labels.from_vectors(np.float32(table))
         assert found.are_vectors and found.values.tolist() == table
 
 
 @pytest.mark.parametrize("wrong", [[], [1], ["a", 0], [float("nan"), 0], [True, 0], 3])
 def test_wrong_vectors_are_named(wrong):
     content = json.dumps({"labels": [["a", [0.5, 1]], ["b", wrong]]}).encode()
-    with pytest.raises(ValueError, match="no lists of 2 finite numbers.*\n  b: "):
+    with pytest.raises(ValueError, match="are not lists of 2 finite numbers.*\n  b: "):
         labels.from_label_file(content, ["a", "b"], "x.json")
 
 
 def test_only_a_few_classes_are_listed(tmp_path):
     files = {f"{i}/x.png": png(i) for i in range(21)}
-    source = open_source(data("folder", pile("folder", tmp_path / "x", files)))
+    source = open_source(data("folder", pack("folder", tmp_path / "x", files)))
     assert source.label_histogram() == [source.label_summary()]
 
 
 def test_absurd_numbers_of_classes_are_refused():
     for label in (10**9, 1e3, True, "0"):
         content = json.dumps({"labels": [["a", 0], ["b", label]]}).encode()
-        with pytest.raises(ValueError, match="1 labels that are no class.*\n  b: "):
+        with pytest.raises(
+            ValueError, match="1 labels that are not class numbers.*\n  b: "
+        ):
             labels.from_label_file(content, ["a", "b"], "x.json")
 
 
 @pytest.mark.parametrize("batch_size", [3, 7])
 def test_batches_have_the_labels_of_the_data(tmp_path, batch_size):
-    """So have the generator's, which are those of the batch."""
     files = {f"{'aaabbc'[i % 6]}/{i}.png": png(i) for i in range(21)}
-    source = open_source(data("folder", pile("folder", tmp_path / "x", files)))
-    batches = pipeline.batches(
-        source,
-        resolution=4,
-        batch_size=batch_size,
-        start_images=0,
-        seed=1,
-        process_index=0,
-        process_count=1,
-        prefetch_batches=1,
-    )
-    epochs = [next(batches)[1].sum(0) for _ in range(2 * 21 // batch_size)]
+    source = open_source(data("folder", pack("folder", tmp_path / "x", files)))
+    changes = {"resolution": 4, "batch_size": batch_size, "seed": 1}
+    _, two_epochs = take(source, 2 * 21 // batch_size, **changes)
     assert source.label_totals == (12, 6, 3)
     assert source.label_histogram() == [
         "3 classes of 3 (c) to 12 (a) images",
@@ -141,4 +133,4 @@ def test_batches_have_the_labels_of_the_data(tmp_path, batch_size):
         "  b         6 ####################",
         "  c         3 ##########",
     ]
-    np.testing.assert_array_equal(np.sum(epochs, 0), [24, 12, 6])
+    np.testing.assert_array_equal(two_epochs.sum(0), [24, 12, 6])

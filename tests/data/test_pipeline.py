@@ -1,34 +1,32 @@
+"""The order of images, and the batches of each process."""
+
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
 
 from stylegan_jax import config
 from stylegan_jax.data import images, pipeline
-from stylegan_jax.data.interface import Load, Source
+from stylegan_jax.data.interface import Loader, Source
 from stylegan_jax.data.labels import Labels
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.runtime.tensorflow import tensorflow
 from tests import goldens
-from tests.data.sources.image_files import write_images
+from tests.data.opened import data, start, take
+from tests.data.raw_data import write_images
 
 
 def array_source(pixels, labels=None, classes=()) -> Source:
-    """A source over square arrays, uint8 [N, R, R, C]."""
+    """Build a source of square arrays, uint8 [N, R, R, C]."""
     tf = tensorflow()
     found = Labels(classes, np.int32(labels if classes else [0] * len(pixels)))
     pixels, label_of = tf.constant(pixels), found.lookup()
-    return Source(
+    return Source.create(
+        config.Data(resolution=pixels.shape[1], channels=pixels.shape[3]),
+        found.counts(),
         name="arrays",
-        num_images=len(pixels),
-        classes=classes,
-        label_totals=found.totals(),
-        base_size=(4, 4),
-        resolution=pixels.shape[1],
-        channels=pixels.shape[3],
         fingerprint="00",
-        load=Load(
+        load=Loader(
             lambda image, label: (image, label),
             lambda indices: (tf.gather(pixels, indices), label_of(indices)),
         ),
@@ -38,29 +36,9 @@ def array_source(pixels, labels=None, classes=()) -> Source:
 
 
 def numbered_source(count: int) -> Source:
-    """Image i is a single pixel of value i; its class is i modulo 3."""
+    """Build a source whose image i is a pixel of value i and class i modulo 3."""
     pixels = np.arange(count, dtype=np.uint8).reshape(count, 1, 1, 1)
     return array_source(pixels, np.arange(count) % 3, ("a", "b", "c"))
-
-
-def start(source, **changes):
-    """The iterator over batches of 4, or what `changes` say."""
-    settings = {
-        "resolution": source.resolution,
-        "batch_size": 4,
-        "start_images": 0,
-        "seed": 0,
-        "process_index": 0,
-        "process_count": 1,
-        "prefetch_batches": 2,
-    }
-    return pipeline.batches(source, **(settings | changes))
-
-
-def take(source, count, **changes):
-    """The first `count` batches, concatenated: (pixels, labels)."""
-    parts = list(itertools.islice(start(source, **changes), count))
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
 def order(source, count, **changes):
@@ -85,8 +63,8 @@ def test_seeds_give_different_orders():
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-def test_the_order_is_that_of_tensorflow_image_by_image(seed):
-    """So runs that were begun when it was asked so resume in the same order."""
+def test_the_order_is_that_of_index_shuffle(seed):
+    """Runs that began with TensorFlow's function resume in the same order."""
     tf = tensorflow()
     hashed = int(np.random.SeedSequence(seed).generate_state(1)[0]) & 0x7FFFFFFF
     for position in (0, 3, 11, 10**12 + 3):
@@ -146,7 +124,7 @@ def test_levels_match_the_official_pyramid():
 
 
 def average(pixels) -> int:
-    """The mean pixel of a single-channel square image, rounded by the pipeline."""
+    """Return the mean pixel of a square grayscale image as the pipeline rounds it."""
     image = tensorflow().constant(np.array(pixels, np.uint8)[..., None])
     return images.box_average(image, (1, 1)).numpy().item()
 
@@ -189,12 +167,12 @@ def test_builtin_images_arrive():
         ({"process_index": 1}, "`process_index` (=1) must be in [0, 1)"),
         ({"start_images": -1}, "`start_images` (=-1) must not be negative"),
         ({"seed": -1}, "`seed` (=-1) must not be negative"),
-        ({"resolution": 8}, "`resolution` (=8) must be the 4 of arrays or half of it"),
+        ({"resolution": 8}, "`resolution` (=8) must be the 4 of arrays, or that"),
         ({"resolution": 3}, "`resolution` (=3) must be the 4"),
         ({"resolution": 0}, "`resolution` (=0) must be the 4"),
     ],
 )
-def test_unusable_arguments_fail_at_once(changes, message):
+def test_unusable_arguments_fail_immediately(changes, message):
     source = array_source(np.zeros([5, 4, 4, 1], np.uint8))
     with pytest.raises(ValueError) as error:
         start(source, **changes)
@@ -207,7 +185,7 @@ def test_a_truncated_image_is_named(tmp_path, suffix):
     write_images(tmp_path, names, size=(16, 16))
     bad = tmp_path / names[4]
     bad.write_bytes(bad.read_bytes()[:-60])
-    source = open_source(config.Data(source="folder", path=str(tmp_path), resolution=8))
+    source = open_source(data("folder", tmp_path, resolution=8))
     assert source.check(3) is None
     with pytest.raises(ValueError, match="is damaged: .*; repair, replace") as error:
         take(source, 3)
@@ -216,23 +194,23 @@ def test_a_truncated_image_is_named(tmp_path, suffix):
 
 def test_a_file_that_vanishes_is_named(tmp_path):
     write_images(tmp_path, ["a.png", "b.png"], size=(8, 8))
-    source = open_source(config.Data(source="folder", path=str(tmp_path), resolution=8))
+    source = open_source(data("folder", tmp_path, resolution=8))
     (tmp_path / "b.png").unlink()
     with pytest.raises(ValueError, match="b.png can't be read: No such file"):
         take(source, 1)
 
 
-def test_what_may_pass_is_not_a_bad_image(tmp_path):
-    """Whoever starts runs again has to know which errors will not go away."""
+def test_a_temporary_failure_is_not_a_damaged_image(tmp_path):
+    """Programs that restart runs must know which errors are permanent."""
     write_images(tmp_path, ["a.png", "b.png"], size=(8, 8))
-    source = open_source(config.Data(source="folder", path=str(tmp_path), resolution=8))
+    source = open_source(data("folder", tmp_path, resolution=8))
     (tmp_path / "b.png").unlink()
-    (tmp_path / "b.png").mkdir()  # no file system fails when asked to
+    (tmp_path / "b.png").mkdir()  # a stand-in for a failing file system
     with pytest.raises(OSError, match="b.png can't be read: Is a directory; start"):
         take(source, 1)
 
 
-def test_batches_before_the_bad_one_are_delivered():
+def test_batches_before_a_damaged_one_are_delivered():
     tf = tensorflow()
     bad = pipeline.image_index(6, 8, 0)
 
@@ -242,7 +220,7 @@ def test_batches_before_the_bad_one_are_delivered():
 
     source = dataclasses.replace(
         numbered_source(8),
-        load=Load(load),
+        load=Loader(load),
         check=lambda index: "is bad" if index == bad else None,
     )
     iterator = start(source, batch_size=3, prefetch_batches=4)
@@ -259,7 +237,7 @@ def test_an_unexplained_failure_is_not_lost():
         with tf.control_dependencies([tf.debugging.Assert(index < 0, ["oops"])]):
             return tf.zeros([1, 1, 1], tf.uint8), tf.zeros([3])
 
-    source = dataclasses.replace(numbered_source(8), load=Load(load))
+    source = dataclasses.replace(numbered_source(8), load=Loader(load))
     with pytest.raises(RuntimeError, match="images 8 to 11 of arrays failed") as error:
         take(source, 1, start_images=8)
     assert "oops" in str(error.value.__cause__)

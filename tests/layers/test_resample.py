@@ -29,7 +29,7 @@ def test_fused_equals_plain(f, shape):
     for fused, wanted in zip(
         jax.tree.leaves(orders(False)), jax.tree.leaves(orders(True)), strict=True
     ):
-        goldens.assert_close(fused, wanted, 2e-5)  # see `winograd`: a bit or two
+        goldens.assert_close(fused, wanted, 2e-5)  # sums in another order
 
 
 def test_no_dilation_or_stride_in_any_order():

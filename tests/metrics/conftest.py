@@ -1,8 +1,8 @@
-"""What tests of metrics share."""
+"""Fixtures that the tests of metrics share."""
 
 import pytest
 
-from stylegan_jax.data.sources import plain
+from stylegan_jax.data.sources import from_path
 from stylegan_jax.runtime import parallel
 
 
@@ -13,4 +13,4 @@ def devices():
 
 @pytest.fixture(scope="session")
 def emoji():
-    return plain.open_plain("builtin", (16, 16), "exact")
+    return from_path.open_path("builtin", (16, 16), "exact")

@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from stylegan_jax import models
 from stylegan_jax.models import LevelOfDetail
+from tests import tiny
 
 
 def test_jit_takes_the_resolution_as_static_and_traces_the_fade():
@@ -40,3 +42,26 @@ def test_a_known_fade_of_one_does_not_fade(fade):
 )
 def test_official_level_of_detail(scalar, resolution, fade):
     assert LevelOfDetail.from_scalar(scalar, 64) == LevelOfDetail(resolution, fade)
+
+
+@pytest.mark.parametrize("family", ["stylegan1", "stylegan2"])
+def test_networks_allow_winograds_form_where_they_are_told(family):
+    """In generator and discriminator, and nowhere by default."""
+    changes = {"model.family": family, "model.channel_max": 64}
+    e = tiny.experiment(changes | {"model.channel_base": 64 * 16})
+    g, d = models.build(e.model, e.data, 0, winograd=True)
+    assert models.build(e.model, e.data, 0) == (
+        g.clone(winograd=False),
+        d.clone(winograd=False),
+    )
+    z, images = jnp.zeros((1, g.z_dim)), jnp.zeros((1, 16, 16, 3))
+    for network, x in ((g, z), (d, images)):
+        variables = jax.eval_shape(network.init, jax.random.key(0), x)
+        counts = {
+            winograd: jax.jit(network.clone(winograd=winograd).apply)
+            .lower(variables, x)
+            .compile()
+            .cost_analysis()["flops"]
+            for winograd in (True, False)
+        }
+        assert counts[True] < 0.9 * counts[False]

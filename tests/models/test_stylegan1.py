@@ -270,7 +270,7 @@ def test_user_mistakes_are_named():
         g.apply(variables, jnp.zeros((2, 9)), labels)
     with pytest.raises(ValueError, match=r"not a stage .* it has \[4, 8, 16\]"):
         g.apply(variables, z, labels, LevelOfDetail(32))
-    with pytest.raises(ValueError, match="takes square images"):
+    with pytest.raises(ValueError, match="HxW one of 4x4, 8x8, 16x16"):
         d.init(jax.random.key(0), jnp.zeros((2, 16, 8, 3)), labels)
     unconditional, _ = small()
     with pytest.raises(ValueError, match="network without labels"):

@@ -1,10 +1,10 @@
-"""Makes `emoji64.zip`, the small real data set that the quickstart trains on.
+"""Make `emoji64.zip`, the small data set of real images in the quickstart.
 
     python stylegan_jax/data/assets/make_emoji.py --source=../shared/data/emoji64.zip
 
-The source holds Google's Noto Emoji rendered at 64x64 as `group/code-points.png`. The
-same pictures in another skin tone, flags and the loose component pieces would be most
-of it, so they are left out, as are exact copies; NOTICE gives licence and attribution.
+The source holds Google's Noto Emoji rendered at 64x64 as `group/code-points.png`.
+Variants in other skin tones, flags and loose components would be the majority, so they
+are left out, as are exact copies. NOTICE gives license and attribution.
 """
 
 import argparse
@@ -23,7 +23,7 @@ TARGET = Path(__file__).resolve().parent / "emoji64.zip"
 
 
 def wanted(name: str) -> bool:
-    """Whether the entry `group/code-points.png` belongs in the data set."""
+    """True if the entry `group/code-points.png` belongs in the data set."""
     path = Path(name)
     return (
         path.suffix == ".png"
@@ -33,7 +33,7 @@ def wanted(name: str) -> bool:
 
 
 def on_white(encoded: bytes) -> Image.Image:
-    """The picture as RGB over a white background."""
+    """Return a picture as RGB on a white background."""
     picture = Image.open(io.BytesIO(encoded)).convert("RGBA")
     assert picture.size == (RESOLUTION, RESOLUTION), picture.size
     background = Image.new("RGBA", picture.size, "white")
@@ -42,7 +42,7 @@ def on_white(encoded: bytes) -> Image.Image:
 
 
 def make(source: Path, target: Path) -> Counter:
-    """Writes `target` and returns the number of images per group."""
+    """Write `target`, and return the number of images per group."""
     counts: Counter = Counter()
     seen: set[bytes] = set()
     with zipfile.ZipFile(source) as archive, zipfile.ZipFile(target, "w") as out:
@@ -60,7 +60,7 @@ def make(source: Path, target: Path) -> Counter:
 
 
 def main() -> None:
-    """Parses the flags and reports what was written."""
+    """Parse the flags, write the zip and print its counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--target", type=Path, default=TARGET)

@@ -1,17 +1,23 @@
-"""Opens whatever `prepare --source` names; a new format is a line in here."""
+"""The files that `prepare` reads, each kind in its module.
+
+To add a format, write a module here with a function that opens it as a `RawDataset`,
+and add a line where `open_raw_dataset` recognizes it: in `_open_file` by the file's
+name, or in `_open_folder` by a folder's content.
+"""
 
 from pathlib import Path
 
 from stylegan_jax.data.formats import (
     archives,
     cifar,
+    folder,
     lsun,
     mnist,
     nvidia_tfrecords,
     parquet,
+    tfds,
 )
-from stylegan_jax.data.formats.collection import Collection
-from stylegan_jax.data.formats.tfds import open_tfds_collection
+from stylegan_jax.data.interface import RawDataset
 from stylegan_jax.runtime import storage
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -22,21 +28,21 @@ SUFFIXES = (
 TFDS = "tfds:"
 
 
-def open_collection(
+def open_raw_dataset(
     source: str, split: str | None = None, tfds_data_dir: str | None = None
-) -> Collection:
-    """Opens a folder, a zip, a tar, or one of the forms that people have data in.
+) -> RawDataset:
+    """Open a folder, an archive, or one of the usual data set formats.
 
-    CIFAR-10's tar and folders of NVIDIA's TFRecords, of parquet files or of LSUN's LMDB
-    are recognised by what they hold, other files by their names.
+    Folders of NVIDIA's TFRecords, parquet files or LSUN's LMDB and the tar of CIFAR-10
+    are recognized by their content, other files by their names.
 
     Args:
       source: a path, or tfds:NAME.
-      split: of TFDS or parquet.
-      tfds_data_dir: of TFDS.
+      split: split of TFDS or parquet.
+      tfds_data_dir: directory of TFDS.
 
     Raises:
-      ValueError: it is none of them, is damaged, or has no images.
+      ValueError: the source is none of these, is damaged, or has no images.
     """
     is_tfds = source.startswith(TFDS)
     path = Path(source) if is_tfds else storage.local_path(source, "--source")
@@ -48,7 +54,7 @@ def open_collection(
     if tfds_data_dir is not None and not is_tfds:
         raise ValueError(f"`--tfds_data_dir` (={tfds_data_dir}) is for {TFDS}NAME")
     if is_tfds:
-        return open_tfds_collection(source.removeprefix(TFDS), split, tfds_data_dir)
+        return tfds.open_raw(source.removeprefix(TFDS), split, tfds_data_dir)
     if not path.exists():
         raise ValueError(
             f"`--source` (={source!r}) does not exist; it must be a folder with "
@@ -59,16 +65,16 @@ def open_collection(
     return _open_folder(path) if path.is_dir() else _open_file(path)
 
 
-def _open_folder(path: Path) -> Collection:
+def _open_folder(path: Path) -> RawDataset:
     levels = nvidia_tfrecords.levels(path)
     if levels:
         return nvidia_tfrecords.open_records(levels[max(levels)])
     if (path / lsun.FILE).is_file():
         return lsun.open_lsun(path / lsun.FILE)
-    return archives.open_folder(path)
+    return folder.open_folder(path)
 
 
-def _open_file(path: Path) -> Collection:
+def _open_file(path: Path) -> RawDataset:
     name = path.name.lower()
     if name.endswith(".zip"):
         return archives.open_zip(path)

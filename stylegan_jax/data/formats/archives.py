@@ -1,80 +1,44 @@
-"""The images of a folder, a zip or a tar as a collection.
+"""Zips and tars of images.
 
-Nothing is ever unpacked to disk, so no entry can write anywhere.
+Nothing is ever unpacked to disk, so no entry can write outside of a folder.
 """
 
 import copy
 import lzma
 import posixpath
-import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from stylegan_jax.data.formats.collection import (
-    Collection,
-    Unusable,
+from stylegan_jax.data.formats.folder import LABEL_FILE, SUFFIXES
+from stylegan_jax.data.interface import (
+    InvalidImage,
+    RawDataset,
     check_bytes,
     identity,
 )
-from stylegan_jax.data.image_names import image_names
 
-SUFFIXES = (
-    *(".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm"),
-    *(".tif", ".tiff", ".webp"),
-)
-LABEL_FILE = "dataset.json"
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of zips
+ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ARCHIVE_ERRORS = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
     *(OSError, EOFError, NotImplementedError, RuntimeError, ValueError),
 )
 
 
-def open_folder(root: Path) -> Collection:
-    """The images below a folder in the order of their paths.
-
-    Raises:
-      ValueError: there are none.
-    """
-    names = tuple(image_names(root, "--source", SUFFIXES))
-
-    def read(index: int) -> bytes:
-        try:
-            # Not a pipe or a device, which could be endless.
-            status = (root / names[index]).stat()
-            if not stat.S_ISREG(status.st_mode):
-                raise Unusable("is not a regular file")
-            check_bytes(status.st_size)
-            return (root / names[index]).read_bytes()
-        except OSError as error:
-            raise Unusable(f"can't be read: {error.strerror or error}") from error
-
-    def size(name: str) -> int:
-        try:
-            return (root / name).stat().st_size
-        except OSError:  # `read` will tell
-            return -1
-
-    label_file = root / LABEL_FILE
-    return Collection(
-        name=str(root),
-        names=names,
-        identity=identity((name, size(name)) for name in names),
-        read=read,
-        label_file=label_file.read_bytes() if label_file.is_file() else None,
-    )
-
-
 def open_zip(
     path: Path, setting: str = "--source", suffixes: tuple[str, ...] = SUFFIXES
-) -> Collection:
-    """The images of a zip in the order of their names; may be read by many threads.
+) -> RawDataset:
+    """Open the images of a zip in the order of their names; reading is thread-safe.
+
+    Args:
+      path: of the zip.
+      setting: name of the flag or config field in error messages.
+      suffixes: file name endings of images, in lower case.
 
     Raises:
-      ValueError: no zip, or no images; calls it by the name of its `setting`.
+      ValueError: the file is no zip, or holds no images.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -93,7 +57,7 @@ def open_zip(
         _check_inside(name)
         return read_entry(archive, entry)
 
-    return Collection(
+    return RawDataset(
         name=str(path),
         names=names,
         identity=identity((name, files[name].CRC) for name in names),
@@ -103,52 +67,52 @@ def open_zip(
 
 
 def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """The content of an entry; no more is unpacked than it says it has, and a byte.
+    """Return the content of an entry; unpack its stated size and at most one byte more.
 
     Raises:
-      Unusable: it says too much or too little, is damaged, encrypted, or compressed by
-        other means than the usual one.
+      InvalidImage: the stated size is wrong or too large, or the entry is damaged,
+        encrypted, or compressed with an unusual method.
     """
     check_bytes(entry.file_size)
     if entry.flag_bits & 1:
-        raise Unusable("is encrypted")
-    if entry.compress_type not in METHODS:
-        # Of the others `zipfile` unpacks all that is there, however little is asked.
-        raise Unusable(
+        raise InvalidImage("is encrypted")
+    if entry.compress_type not in ZIP_METHODS:
+        # With other methods `zipfile` unpacks everything, however little is requested.
+        raise InvalidImage(
             f"is compressed with method {entry.compress_type}; only stored and "
             "deflated entries are read, make the zip again with those"
         )
     probe = copy.copy(entry)
-    probe.file_size += 1  # else what is longer would be cut, and pass for whole
+    probe.file_size += 1  # otherwise a longer content would be cut unnoticed
     try:
         with archive.open(probe) as file:
             content = file.read(probe.file_size)
     except ARCHIVE_ERRORS as error:
-        raise Unusable(f"can't be unpacked: {error}") from error
+        raise InvalidImage(f"can't be unpacked: {error}") from error
     if len(content) != entry.file_size:
         more = "more" if len(content) > entry.file_size else "less"
-        raise Unusable(
-            f"holds {more} than the {entry.file_size:,} bytes that the archive says"
+        raise InvalidImage(
+            f"holds {more} than the {entry.file_size:,} bytes that the archive states"
         )
     return content
 
 
-def open_tar(path: Path) -> Collection:
-    """The images of a tar, maybe compressed, in the order of the archive.
+def open_tar(path: Path) -> RawDataset:
+    """Open the images of a tar, compressed or not, in the order of the archive.
 
     Raises:
-      ValueError: no tar, or no images.
+      ValueError: the file is no tar, or holds no images.
     """
     members: list[tarfile.TarInfo | str] = []
     try:
-        archive = tarfile.open(path)  # noqa: SIM115, read from until the end
+        archive = tarfile.open(path)  # noqa: SIM115, stays open for reading
     except ARCHIVE_ERRORS as error:
         raise ValueError(f"`--source` (={path}) can't be opened: {error}") from error
     try:
-        # In the archive's order: compressed ones can't be read in any other.
+        # In the archive's order: compressed tars cannot be read in any other.
         members.extend(archive)
     except ARCHIVE_ERRORS as error:
-        members.append(f"is damaged from here on, its entries are lost: {error}")
+        members.append(f"is damaged from here on, further entries are lost: {error}")
     files = [
         (f"{path.name}, after {len(members) - 1} entries", member)
         if isinstance(member, str)
@@ -162,25 +126,25 @@ def open_tar(path: Path) -> Collection:
 
     def content(member: tarfile.TarInfo) -> bytes:
         if not member.isreg():
-            raise Unusable("is a link or a device in the archive; links aren't read")
+            raise InvalidImage("is a link or a device; only regular files are read")
         check_bytes(member.size)
         try:
             content = archive.extractfile(member).read()
         except ARCHIVE_ERRORS as error:
-            raise Unusable(f"can't be unpacked: {error}") from error
+            raise InvalidImage(f"can't be unpacked: {error}") from error
         if len(content) < member.size:
-            raise Unusable("is cut off by the end of the archive")
+            raise InvalidImage("is cut off by the end of the archive")
         return content
 
     def read(index: int) -> bytes:
         name, member = images[index]
         if isinstance(member, str):
-            raise Unusable(member)
+            raise InvalidImage(member)
         _check_inside(name)
         return content(member)
 
     members_of = dict(files)
-    return Collection(
+    return RawDataset(
         name=str(path),
         names=names,
         identity=identity((name, getattr(m, "size", -1)) for name, m in images),
@@ -194,7 +158,7 @@ def open_tar(path: Path) -> Collection:
 def _label_file(path: Path, read: Callable[[str], bytes], exists: bool) -> bytes | None:
     try:
         return read(LABEL_FILE) if exists else None
-    except Unusable as problem:
+    except InvalidImage as problem:
         raise ValueError(
             f"{LABEL_FILE} of {path} {problem}; repair or remove it"
         ) from problem
@@ -224,4 +188,4 @@ def _check_any(
 
 def _check_inside(name: str) -> None:
     if name.startswith(("../", "/")) or ":" in name.split("/")[0]:
-        raise Unusable("has a name that leads out of the archive; it is not read")
+        raise InvalidImage("has a name that leads out of the archive; it is not read")

@@ -1,6 +1,6 @@
-"""CIFAR-10 as its authors ship it: the "python" or the "binary" tar.
+"""CIFAR-10 as its authors distribute it: the "python" or the "binary" tar.
 
-The training images, 32x32 RGB. The test images are left out, as in NVIDIA's tool.
+Only the training images are read, 32x32 RGB, as in NVIDIA's tool.
 """
 
 import io
@@ -13,23 +13,23 @@ import numpy as np
 
 from stylegan_jax.data import labels
 from stylegan_jax.data.formats.archives import ARCHIVE_ERRORS
-from stylegan_jax.data.formats.collection import Collection, identity
+from stylegan_jax.data.interface import RawDataset, identity
 
 SIDE = 32
 BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
 PYTHON, BINARY = "cifar-10-batches-py", "cifar-10-batches-bin"
-MAX_BATCH_BYTES = 2**26  # a batch has 31 MB
+MAX_BATCH_BYTES = 2**26  # an actual batch has 31 MB
 PICKLE_ERRORS = (
     *(pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError),
     *(KeyError, MemoryError, TypeError, ValueError),
 )
 
 
-def open_cifar(path: Path) -> Collection | None:
-    """Opens the tar; None if it holds something else.
+def open_cifar(path: Path) -> RawDataset | None:
+    """Open the tar; return None if it holds something else.
 
     Raises:
-      ValueError: it is CIFAR-10, but damaged.
+      ValueError: the tar is CIFAR-10, but damaged.
     """
     files = _batch_files(path)
     if not files:
@@ -46,7 +46,7 @@ def open_cifar(path: Path) -> Collection | None:
         pixels = np.concatenate([part[0] for part in parts])
         numbers = np.concatenate([part[1] for part in parts])
         if numbers.min() < 0 or numbers.max() >= len(classes):
-            raise ValueError(f"it has labels that are not below {len(classes)}")
+            raise ValueError(f"it has labels of {len(classes)} or more")
     except (*ARCHIVE_ERRORS, *PICKLE_ERRORS) as error:
         raise ValueError(
             f"`--source` (={path}) looks like CIFAR-10 but is damaged ({error}); "
@@ -54,17 +54,17 @@ def open_cifar(path: Path) -> Collection | None:
         ) from error
     pixels = pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     names = tuple(f"image {index}" for index in range(len(pixels)))
-    return Collection(
+    return RawDataset(
         name=str(path),
         names=names,
         identity=identity((name, len(contents[name])) for name in files),
         read=lambda index: pixels[index],
-        own_labels=labels.of_classes(classes, numbers),
+        own_labels=labels.from_class_numbers(classes, numbers),
     )
 
 
 def _batch_files(path: Path) -> list[str]:
-    """The class names' file and the batches; [] if the tar begins with other files."""
+    """Return the names of the metadata and batch files; [] for another kind of tar."""
     layouts = {
         PYTHON: ["batches.meta", *BATCHES],
         BINARY: ["batches.meta.txt", *(f"{name}.bin" for name in BATCHES)],
@@ -75,7 +75,7 @@ def _batch_files(path: Path) -> list[str]:
                 top = member.name.removeprefix("./").split("/")[0]
                 if top in layouts:
                     return [f"{top}/{name}" for name in layouts[top]]
-    except ARCHIVE_ERRORS:  # whoever reads it as a plain tar will tell
+    except ARCHIVE_ERRORS:  # `archives.open_tar` reports it
         pass
     return []
 
@@ -102,7 +102,7 @@ def _binary_batch(content: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _OnlyArrays(pickle.Unpickler):
-    """Refuses whatever is not needed for arrays: a pickle can run any program."""
+    """Unpickler of arrays and plain values only: a pickle can run any program."""
 
     def find_class(self, module: str, name: str) -> Any:
         array = module in ("numpy.core.multiarray", "numpy._core.multiarray")
@@ -112,7 +112,7 @@ class _OnlyArrays(pickle.Unpickler):
             return getattr(np, name)
         if (module, name) == ("_codecs", "encode"):
             return str.encode
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        raise pickle.UnpicklingError(f"its pickle refers to {module}.{name}")
 
 
 def _unpickle(content: bytes) -> dict:

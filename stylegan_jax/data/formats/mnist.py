@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST and their kin: files of the idx format, mostly gzipped."""
+"""MNIST, Fashion-MNIST and similar sets: idx files, usually gzipped."""
 
 import gzip
 import math
@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 
 from stylegan_jax.data import labels
-from stylegan_jax.data.formats.collection import Collection, identity
+from stylegan_jax.data.interface import RawDataset, identity
 
 SUFFIXES = ("-images-idx3-ubyte.gz", "-images-idx3-ubyte")
-UNSIGNED_BYTES = 8  # the format's number of the type uint8
+UNSIGNED_BYTES = 8  # the idx type code of uint8
 MAX_BYTES = 2**31
 MNIST_SIDE = 28  # padded to 32, as in NVIDIA's tool
 
 
-def open_mnist(path: Path) -> Collection:
-    """The images; their classes are in `...-labels-idx1-ubyte...` beside, if it exists.
+def open_mnist(path: Path) -> RawDataset:
+    """Open the images, with classes if `...-labels-idx1-ubyte...` lies beside them.
 
-    Images of 28x28 get a black border of 2 pixels, since the networks make 32x32.
+    Images of 28x28 are padded with black to 32x32, a size that the networks have.
 
     Raises:
-      ValueError: a file is damaged, or the two don't belong together.
+      ValueError: a file is damaged, or the two files do not match.
     """
     pixels = _read(path, 3)
     label_path = path.with_name(
@@ -36,11 +36,11 @@ def open_mnist(path: Path) -> Collection:
                 f"{label_path} has {len(numbers)} labels for the {len(pixels)} images "
                 f"of {path}; download both again"
             )
-        own_labels = labels.of_classes(range(int(numbers.max()) + 1), numbers)
+        own_labels = labels.from_class_numbers(range(int(numbers.max()) + 1), numbers)
     if pixels.shape[1:] == (MNIST_SIDE, MNIST_SIDE):
         pixels = np.pad(pixels, [(0, 0), (2, 2), (2, 2)])
     names = tuple(f"image {index}" for index in range(len(pixels)))
-    return Collection(
+    return RawDataset(
         name=str(path),
         names=names,
         identity=identity([(path.name, path.stat().st_size)]),
@@ -50,9 +50,10 @@ def open_mnist(path: Path) -> Collection:
 
 
 def _read(path: Path, rank: int) -> np.ndarray:
-    """The uint8 array of a file.
+    """Return the uint8 array of an idx file of a given rank.
 
-    Its layout: two zeros, the type, the rank, each size as a big-endian u32, the data.
+    The file holds two zeros, the type, the rank, each size as a big-endian u32, and the
+    data.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -65,11 +66,13 @@ def _read(path: Path, rank: int) -> np.ndarray:
             count = math.prod(sizes)
             if not 0 < count <= MAX_BYTES:
                 raise ValueError(
-                    f"its size is {sizes}, from 1 to {MAX_BYTES:,} bytes go"
+                    f"its shape is {sizes}; from 1 to {MAX_BYTES:,} bytes are supported"
                 )
             content = file.read(count + 1)
             if len(content) != count:
-                raise ValueError(f"it has not the {count:,} bytes that it says")
+                raise ValueError(
+                    f"it does not hold the {count:,} bytes that its header states"
+                )
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ValueError(
             f"{path} can't be read ({error}); download it again"

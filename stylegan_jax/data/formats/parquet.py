@@ -1,4 +1,4 @@
-"""Parquet files of images, as Hugging Face's hub keeps its image folders."""
+"""Parquet files of images in the layout of the Hugging Face Hub, read by pyarrow."""
 
 import json
 from collections.abc import Iterator
@@ -8,32 +8,32 @@ from typing import Any
 import numpy as np
 
 from stylegan_jax.data import labels
-from stylegan_jax.data.formats.collection import (
-    Collection,
-    Unusable,
+from stylegan_jax.data.interface import (
+    InvalidImage,
+    RawDataset,
     check_bytes,
     identity,
 )
 
 SUFFIX = ".parquet"
-IMAGE_COLUMNS = ("image", "img")  # where there are several
+IMAGE_COLUMNS = ("image", "img")  # preferred among several
 LABEL_COLUMN = "label"
 
 
 def find(folder: Path) -> list[Path]:
-    """The files in a folder, or in the folder `data` in it."""
+    """Return the parquet files in a folder or in its sub-folder `data`."""
     return sorted([*folder.glob(f"*{SUFFIX}"), *folder.glob(f"data/*{SUFFIX}")])
 
 
-def open_parquet(files: list[Path], split: str | None) -> Collection:
-    """The images of a split in the order of files and rows; labels if they have any.
+def open_parquet(files: list[Path], split: str | None) -> RawDataset:
+    """Open the images of a split in the order of files and rows, and their labels.
 
     Args:
       files: named SPLIT-00000-of-00002.parquet and so on.
-      split: which to take; None if there is but one.
+      split: name of the split; None if there is only one.
 
     Raises:
-      ValueError: damage, several splits, or no column of images.
+      ValueError: a file is damaged or has no column of images, or `split` is needed.
     """
     files = _of_split(files, split)
     try:
@@ -49,7 +49,7 @@ def open_parquet(files: list[Path], split: str | None) -> Collection:
     if not names:
         raise ValueError(f"{files[0]} holds no images")
     rows = _Rows(shards)
-    return Collection(
+    return RawDataset(
         name=str(files[0].parent if len(files) > 1 else files[0]),
         names=names,
         identity=identity((file.name, file.stat().st_size) for file in files),
@@ -59,13 +59,10 @@ def open_parquet(files: list[Path], split: str | None) -> Collection:
 
 
 def _pyarrow() -> Any:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ValueError(
-            "parquet files are read with the package pyarrow: pip install pyarrow"
-        ) from error
+    """Import pyarrow, which tensorflow-datasets installs, on first use."""
+    import pyarrow
+    import pyarrow.parquet
+
     return pyarrow
 
 
@@ -85,7 +82,7 @@ def _of_split(files: list[Path], split: str | None) -> list[Path]:
 
 
 class _Shard:
-    """What a file's description says."""
+    """The schema of one file: row groups, columns and class names."""
 
     def __init__(self, path: Path):
         parquet = _pyarrow().parquet.ParquetFile(path)
@@ -102,7 +99,7 @@ class _Shard:
         self.label, self.classes = self._label_column(schema, features)
 
     def _image_column(self, schema: Any) -> str:
-        """A column of images is one of structs with `bytes`."""
+        """Return the column of images, which are structs with a field `bytes`."""
         types = _pyarrow().types
         found = [
             field.name
@@ -120,7 +117,7 @@ class _Shard:
     def _label_column(
         self, schema: Any, features: dict
     ) -> tuple[str | None, tuple[str, ...]]:
-        """Its name, and the classes' names as far as they are told."""
+        """Return the column's name, if any, and the class names that the file has."""
         classes = {
             name: tuple(feature.get("names", ()))
             for name, feature in features.items()
@@ -135,16 +132,16 @@ class _Shard:
         return None, ()
 
     def numbers(self) -> np.ndarray:
-        """The labels of all rows; -1 without."""
+        """Return the class numbers of all rows; -1 for rows without one."""
         table = _pyarrow().parquet.read_table(self.path, columns=[self.label])
         return table.column(0).fill_null(-1).to_numpy().astype(np.int64)
 
 
 def _labels(shards: list[_Shard]) -> labels.Labels | None:
-    """The classes of all images; None where no image has one."""
+    """Return the classes of all images; None if no image has one."""
     kinds = {(shard.label, shard.classes) for shard in shards}
     if len(kinds) > 1:
-        raise ValueError(f"their files have different labels: {kinds}")
+        raise ValueError(f"the files have different labels: {kinds}")
     ((column, classes),) = kinds
     if column is None:
         return None
@@ -157,11 +154,11 @@ def _labels(shards: list[_Shard]) -> labels.Labels | None:
             f"the column {column} has labels from {numbers.min()} to {numbers.max()}; "
             f"they must be from 0 to {len(classes) - 1}"
         )
-    return labels.of_classes(classes, numbers)
+    return labels.from_class_numbers(classes, numbers)
 
 
 class _Rows:
-    """Reads images one by one; keeps the group of rows that it is in."""
+    """Reader of single images that keeps the current row group in memory."""
 
     def __init__(self, shards: list[_Shard]):
         self._groups = list(self._all_groups(shards))
@@ -175,14 +172,14 @@ class _Rows:
                 yield shard, number, rows
 
     def read(self, index: int) -> bytes:
-        """The file that a row holds."""
+        """Return the encoded file in a row."""
         group = int(np.searchsorted(self._begins, index, side="right")) - 1
         if group != self._group:
-            self._images, self._group = None, -1  # not two groups in memory
+            self._images, self._group = None, -1  # never two groups in memory
             self._images, self._group = self._read_group(group), group
         content = self._images[index - int(self._begins[group])].as_py()
         if content is None:
-            raise Unusable("holds no image, maybe the path of one that is elsewhere")
+            raise InvalidImage("holds no image, perhaps only a path to one elsewhere")
         check_bytes(len(content))
         return content
 
@@ -193,4 +190,4 @@ class _Rows:
             table = parquet.read_row_group(number, columns=[f"{shard.image}.bytes"])
             return table.column(0).combine_chunks().field("bytes")
         except _errors() as error:
-            raise Unusable(f"can't be read: {error}") from error
+            raise InvalidImage(f"can't be read: {error}") from error

@@ -1,4 +1,4 @@
-"""One shard of a prepared data set: a range of images, worked on in parallel."""
+"""One shard of a prepared data set: a range of images, processed in parallel."""
 
 import contextlib
 import dataclasses
@@ -11,17 +11,24 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stylegan_jax.data import tfrecords
-from stylegan_jax.data.formats.collection import Collection, Unusable
+from stylegan_jax.data import decoding, images
+from stylegan_jax.data.formats import tfrecord
+from stylegan_jax.data.interface import InvalidImage, RawDataset
 from stylegan_jax.data.labels import Labels
-from stylegan_jax.data.preparation import transform
-from stylegan_jax.data.preparation.request import Geometry, Request
+from stylegan_jax.data.preparation.options import OutputSize, PrepareOptions
+from stylegan_jax.data.preparation.output import shard_name
 from stylegan_jax.runtime.tensorflow import tensorflow
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """One finished image: its record for each resolution and what is counted."""
+    """A finished image.
+
+    Attributes:
+      records: resolution -> serialized example.
+      digest: SHA-256 of shape, label and pixels, as an integer.
+      animated: True if it is the first frame of an animation.
+    """
 
     records: dict[int, bytes]
     digest: int
@@ -29,32 +36,39 @@ class Prepared:
 
 
 class Shard:
-    """Prepares a range of images and remembers what it met."""
+    """Prepares a range of images and counts them."""
 
     def __init__(
         self,
-        collection: Collection,
+        raw: RawDataset,
         labels: Labels,
-        request: Request,
-        geometry: Geometry,
+        options: PrepareOptions,
+        size: OutputSize,
         channels: int,
     ):
-        self._collection = collection
+        self._raw = raw
         self._labels = labels
-        self._request = request
-        self._geometry = geometry
+        self._options = options
+        self._size = size
         self._channels = channels
         self._skipped: list[tuple[str, str]] = []
         self._digest = self._animated = 0
         self._used: list[int] = []  # indices of the images that are not skipped
 
-    def write(self, folder: Path, stem: str, indices: range) -> None:
-        """Writes the shard's file, with multires one for each resolution."""
-        resolutions = self._geometry.levels(self._request.multires)
+    def write(self, folder: Path, number: int, count: int, indices: range) -> None:
+        """Write the file of the shard, or with multires one for each resolution.
+
+        Args:
+          folder: folder of the data set.
+          number: number of the shard.
+          count: number of all shards.
+          indices: the images.
+        """
+        resolutions = self._size.levels(self._options.multires)
         with contextlib.ExitStack() as stack:
             writers = {
                 resolution: stack.enter_context(
-                    tfrecords.Writer(folder / f"r{resolution:04d}-{stem}")
+                    tfrecord.Writer(folder / shard_name(resolution, number, count))
                 )
                 for resolution in resolutions
             }
@@ -62,27 +76,28 @@ class Shard:
                 for resolution in resolutions:
                     writers[resolution].write(records[resolution])
 
-    def note(self) -> dict:
-        """What `_info` sums up."""
+    def summary(self) -> dict:
+        """Return the counts that `output.dataset_info` adds up."""
         used = Labels(self._labels.names, self._labels.values[self._used])
         return {
             "count": len(self._used),
             "skipped": self._skipped,
             "animated": self._animated,
             "digest": f"{self._digest % 2**256:064x}",
-            "label_totals": used.totals(),
+            "label_totals": used.counts().totals,
         }
 
     def _records(self, indices: range) -> Iterator[dict[int, bytes]]:
-        ahead = 4 * self._request.workers
-        with ThreadPoolExecutor(self._request.workers) as pool:
+        ahead = 4 * self._options.workers
+        with ThreadPoolExecutor(self._options.workers) as pool:
             for start in range(indices.start, indices.stop, ahead):
                 chunk = range(start, min(start + ahead, indices.stop))
-                contents = map(self._read, chunk)  # here: archives have one reader
+                # In this thread, since archives have one reader.
+                contents = map(self._read, chunk)
                 for index, done in zip(
                     chunk, pool.map(self._prepare, chunk, contents), strict=True
                 ):
-                    if isinstance(done, Unusable):
+                    if isinstance(done, InvalidImage):
                         self._skip(index, done)
                         continue
                     self._used.append(index)
@@ -90,60 +105,61 @@ class Shard:
                     self._animated += done.animated
                     yield done.records
 
-    def _skip(self, index: int, problem: Unusable) -> None:
-        name = self._collection.names[index]
-        if self._request.strict:
+    def _skip(self, index: int, problem: InvalidImage) -> None:
+        name = self._raw.names[index]
+        if self._options.strict:
             raise ValueError(
-                f"{name} of {self._collection.name} {problem}; repair or remove it, "
+                f"{name} of {self._raw.name} {problem}; repair or remove it, "
                 "or leave out --strict to skip it"
             )
         self._skipped.append((name, str(problem)))
 
-    def _read(self, index: int) -> bytes | np.ndarray | Unusable:
+    def _read(self, index: int) -> bytes | np.ndarray | InvalidImage:
         try:
-            return self._collection.read(index)
-        except Unusable as problem:
+            return self._raw.read(index)
+        except InvalidImage as problem:
             return problem
 
     def _prepare(
-        self, index: int, content: bytes | np.ndarray | Unusable
-    ) -> Prepared | Unusable:
-        if isinstance(content, Unusable):
+        self, index: int, content: bytes | np.ndarray | InvalidImage
+    ) -> Prepared | InvalidImage:
+        if isinstance(content, InvalidImage):
             return content
         try:
             return self._prepared(index, content)
-        except Unusable as problem:
+        except InvalidImage as problem:
             return problem
 
     def _prepared(self, index: int, content: bytes | np.ndarray) -> Prepared:
-        request, geometry = self._request, self._geometry
-        wanted = request.size or geometry.size
-        animated = transform.header(content).animated
-        image = transform.decode(content)
+        options, size = self._options, self._size
+        target = options.size or size.size
+        animated = decoding.read_header(content).animated
+        image = decoding.decode_pil(content)
         own = image.height, image.width
-        problem = transform.size_problem(own, wanted, request.crop)
+        problem = images.size_problem_pil(own, target, options.crop)
         if problem:
-            raise Unusable(problem)
-        image = transform.to_channels(image, self._channels)
-        image = transform.fit(image, wanted, request.crop, request.filter)
-        pixels = np.asarray(image).reshape(*geometry.size, self._channels)
+            raise InvalidImage(problem)
+        image = images.to_channels_pil(image, self._channels)
+        image = images.fit_pil(image, target, options.crop, options.filter)
+        pixels = np.asarray(image).reshape(*size.size, self._channels)
         label = self._labels.values[index] if self._labels.names else -1
-        resolutions = geometry.levels(request.multires)
-        # "center-wide" makes a square of what it is asked for, and so changes it.
-        keep = (
-            own == wanted == geometry.size
-            and request.format == "tfrecord"
-            and transform.is_plain_jpeg(content, self._channels)
+        resolutions = size.levels(options.multires)
+        # "center-wide" pads to a square, and so changes even images of its size.
+        keep_jpeg = (
+            own == target == size.size
+            and options.format == "tfrecord"
+            and decoding.is_plain_jpeg(content, self._channels)
         )
-        compress = 0 if request.format == "zip" else 6
+        compress_level = 0 if options.format == "zip" else 6
         records = {
             resolution: _record(
-                content if keep and not halved else _png(smaller, compress), label
+                content if keep_jpeg and not level else _png(smaller, compress_level),
+                label,
             )
-            for halved, (resolution, smaller) in enumerate(
+            for level, (resolution, smaller) in enumerate(
                 zip(
                     resolutions,
-                    transform.halvings(pixels, len(resolutions) - 1),
+                    images.pyramid(pixels, len(resolutions) - 1),
                     strict=True,
                 )
             )

@@ -1,4 +1,4 @@
-"""A folder that `prepare` made as a data source."""
+"""A folder that `prepare` made, as a data source."""
 
 import json
 from collections.abc import Callable
@@ -6,92 +6,93 @@ from pathlib import Path
 from typing import Any
 
 from stylegan_jax import config
-from stylegan_jax.data import images, tfrecords
-from stylegan_jax.data.interface import Load, Source
-from stylegan_jax.data.preparation import FORMAT_VERSION, INFO
-from stylegan_jax.data.sources.header_check import prepare_command
+from stylegan_jax.data import decoding, images
+from stylegan_jax.data.formats import tfrecord
+from stylegan_jax.data.images import ImageSpec
+from stylegan_jax.data.interface import Loader, Source
+from stylegan_jax.data.labels import LabelCounts
+from stylegan_jax.data.preparation.output import FORMAT_VERSION, INFO, shard_name
+from stylegan_jax.data.sources.image_files import prepare_command
 from stylegan_jax.runtime import storage
+from stylegan_jax.runtime.tensorflow import tensorflow
 
-Parse = Callable[[Any], tuple[Any, Any]]  # records to encoded images and labels
-Stored = tuple[int, int, int]  # height, width and channels
+Parse = Callable[[Any], tuple[Any, Any]]  # records [n] -> encoded images, labels
 
 
 def open_prepared(data: config.Data) -> Source:
-    """The images of `data.path` in the order in which they were prepared.
+    """Open the images of `data.path` in the order in which they were prepared.
 
-    With `--multires`, each resolution is read from files of its own, if neither
-    `data.base_size` nor `data.channels` asks for other images than are stored.
+    After `prepare --multires` each resolution is read from its own files, if
+    `data.base_size` and `data.channels` are those of the stored images.
 
     Raises:
-      ValueError: the folder is none that `prepare` made, or its images don't fit.
+      ValueError: `prepare` did not make the folder, or its images do not fit.
     """
     root = storage.local_path(data.path, "data.path")
     info = read_info(root, data)
-    size = config.image_size(data.base_size, data.resolution)
-    stored = info["height"], info["width"]
-    problem = images.size_problem(*stored, size, data.fit)
+    spec = ImageSpec.from_config(data)
+    stored_size = info["height"], info["width"]
+    problem = images.size_problem(*stored_size, spec.size, spec.fit)
     if problem:
         raise ValueError(
             f"Each image of `data.path` (={data.path!r}) {problem}; "
-            f"{images.size_remedy([stored], data)}; or prepare the originals again "
-            f"with --resolution={size[1]}x{size[0]}"
+            f"{images.size_remedy([stored_size], data)}; or prepare the originals "
+            f"again with --resolution={spec.size[1]}x{spec.size[0]}"
         )
-    same = (tuple(info["base_size"]), info["channels"]) == (
-        data.base_size,
-        data.channels,
-    )
-    usable = [r for r in info["resolutions"] if same and r <= data.resolution]
-    full = data.resolution if data.resolution in usable else info["resolution"]
-    files = {r: _open_level(root, r, info) for r in {full, *usable}}
-    fits = {
-        r: (config.image_size(data.base_size, r), data.channels, "exact")
-        for r in usable
-    } | {full: (size, data.channels, data.fit)}
 
+    # The resolutions to read from files of their own, and the image made of each.
+    base_size, channels = tuple(info["base_size"]), info["channels"]
+    as_stored = (base_size, channels) == (data.base_size, data.channels)
+    usable = [r for r in info["resolutions"] if as_stored and r <= data.resolution]
+    full = data.resolution if data.resolution in usable else info["resolution"]
+    levels = {r: _open_level(root, r, info) for r in {full, *usable}}
+    specs = {
+        r: ImageSpec(config.image_size(data.base_size, r), data.channels, "exact")
+        for r in usable
+    } | {full: spec}
     parse = _parser(len(info["classes"]), info["label_vectors"])
 
-    def loader(resolution: int) -> Load:
-        stored = config.image_size(tuple(info["base_size"]), resolution)
-        size = (*stored, info["channels"])
-        return _loader(files[resolution], parse, size, fits[resolution])
-
-    tf = images.tensorflow()
+    def loader(resolution: int) -> Loader:
+        shape = (*config.image_size(base_size, resolution), channels)
+        return _loader(levels[resolution], parse, shape, specs[resolution])
 
     def check(index: int) -> str | None:
-        for resolution, level in files.items():
+        for resolution, level in levels.items():
             try:
                 (encoded,) = parse([level.read_checked(index)])[0].numpy()
             except ValueError as error:
                 return str(error)
-            except (FileNotFoundError, tf.errors.OpError) as error:
+            except (FileNotFoundError, tensorflow().errors.OpError) as error:
                 return f"can't be read: {error}"
-            problem = images.encoded_problem(encoded, *fits[resolution])
+            problem = decoding.encoded_problem(encoded, specs[resolution])
             if problem:
                 return problem
         return None
 
-    return Source(
+    counts = LabelCounts(
+        names=tuple(info["classes"]),
+        totals=tuple(info["label_totals"]),
+        images=info["num_images"],
+        are_vectors=info["label_vectors"],
+    )
+    return Source.create(
+        data,
+        counts,
         name=f"prepared {data.path}",
-        num_images=info["num_images"],
-        classes=tuple(info["classes"]),
-        label_totals=tuple(info["label_totals"]),
-        label_vectors=info["label_vectors"],
-        base_size=data.base_size,
-        resolution=data.resolution,
-        channels=data.channels,
         fingerprint=info["fingerprint"],
         load=loader(full),
-        describe=files[full].place,
+        describe=levels[full].describe,
         check=check,
         levels={r: loader(r) for r in usable if r != full},
     )
 
 
 def read_info(root: Path, data: config.Data) -> dict:
-    """What the folder says of itself.
+    """Return the content of the folder's dataset_info.json.
 
     Raises:
-      ValueError: it is none that `prepare` made, is damaged, or of another version.
+      ValueError: `prepare` did not make the folder, or another version did; or the file
+        is damaged.
     """
     if not (root / INFO).is_file():
         raise ValueError(
@@ -107,20 +108,17 @@ def read_info(root: Path, data: config.Data) -> dict:
         ) from error
     if version != FORMAT_VERSION:
         raise ValueError(
-            f"{root / INFO} is of version {version}, this program reads version "
+            f"{root / INFO} has format version {version}, this program reads version "
             f"{FORMAT_VERSION}; prepare the images again"
         )
     return info
 
 
-def _open_level(root: Path, resolution: int, info: dict) -> tfrecords.Reader:
+def _open_level(root: Path, resolution: int, info: dict) -> tfrecord.Reader:
     counts = info["images_of_shard"]
-    names = [
-        f"r{resolution:04d}-{shard:05d}-of-{len(counts):05d}.tfrecord"
-        for shard in range(len(counts))
-    ]
+    names = [shard_name(resolution, i, len(counts)) for i in range(len(counts))]
     try:
-        return tfrecords.Reader([root / name for name in names], counts)
+        return tfrecord.Reader([root / name for name in names], counts)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"`data.path` (={str(root)!r}) is damaged: {error}; prepare the images "
@@ -128,22 +126,24 @@ def _open_level(root: Path, resolution: int, info: dict) -> tfrecords.Reader:
         ) from error
 
 
-def _loader(level: tfrecords.Reader, parse: Parse, stored: Stored, how: tuple) -> Load:
-    tf = images.tensorflow()
-    fetch = tfrecords.fetcher(level.read)
-    *size, channels = stored
+def _loader(
+    level: tfrecord.Reader, parse: Parse, shape: tuple[int, int, int], spec: ImageSpec
+) -> Loader:
+    """Return the loader of a level whose images are stored in a shape [H, W, C]."""
+    tf = tensorflow()
+    fetch = tfrecord.fetcher(level.read)
 
     def decode(encoded: Any, label: Any) -> tuple[Any, Any]:
-        # What `prepare` stores needs none of the questions that other files do.
-        image = tf.io.decode_image(encoded, channels, expand_animations=False)
-        image = tf.ensure_shape(image, [*size, channels])
-        return images.fit(images.to_channels(image, how[1]), how[0], how[2]), label
+        # The stored images need none of the checks that other files do.
+        image = tf.io.decode_image(encoded, shape[2], expand_animations=False)
+        image = images.to_channels(tf.ensure_shape(image, shape), spec.channels)
+        return images.fit(image, spec.size, spec.fit), label
 
-    return Load(decode, lambda indices: parse(fetch(indices)))
+    return Loader(decode, lambda indices: parse(fetch(indices)))
 
 
 def _parser(label_size: int, vectors: bool) -> Parse:
-    tf = images.tensorflow()
+    tf = tensorflow()
     if vectors:
         label = tf.io.FixedLenFeature([label_size], tf.float32)
     else:

@@ -6,84 +6,62 @@ from pathlib import Path
 from typing import Any
 
 from stylegan_jax import config
-from stylegan_jax.data import images, labels, tfrecords
-from stylegan_jax.data.formats import nvidia_tfrecords
-from stylegan_jax.data.formats.collection import Unusable
-from stylegan_jax.data.interface import Load, Source
-from stylegan_jax.data.sources.header_check import prepare_command
+from stylegan_jax.data import images, labels
+from stylegan_jax.data.formats import nvidia_tfrecords, tfrecord
+from stylegan_jax.data.images import ImageSpec
+from stylegan_jax.data.interface import InvalidImage, Loader, Source
+from stylegan_jax.data.sources.image_files import prepare_command
 from stylegan_jax.runtime import storage
+from stylegan_jax.runtime.tensorflow import tensorflow
 
 PIECES, PIECE_BYTES = 256, 64  # of each file, in the fingerprint
 
 
 def open_tfrecords(data: config.Data) -> Source:
-    """The images of the folder `data.path`, each resolution from its own file.
+    """Open the images of the folder `data.path`, each resolution from its own file.
 
-    Their labels are those of the `.labels` file beside them. The crc of records is
-    looked at when something fails, not in every read: it would take longer than the
-    rest of the work.
+    Their labels are those of the `.labels` file beside them. The CRC of a record is
+    checked when something fails and not in every read.
 
     Raises:
-      ValueError: no such files, damaged ones, or images that don't fit.
+      ValueError: there are no such files, they are damaged, or their images do not fit.
     """
     found = _find(data)
-    size = config.image_size(data.base_size, data.resolution)
+    spec = ImageSpec.from_config(data)
     larger = [r for r in found if r >= min(data.resolution, max(found))]
-    files = {r: found[r] for r in found if r <= larger[0]}
-    levels = {r: _Level(path, r) for r, path in files.items()}
+    levels = {r: _Level(path, r) for r, path in found.items() if r <= larger[0]}
     full = levels[larger[0]]
-    problem = images.size_problem(full.resolution, full.resolution, size, data.fit)
-    if problem:
-        remedy = images.size_remedy([(full.resolution, full.resolution)], data)
-        raise ValueError(
-            f"Each image of {full.path} {problem}; {remedy}; or make a data set of "
-            f"that size with `{prepare_command(data)}`"
-        )
     count = len(full.reader)
-    for level in levels.values():
-        channels = level.shape[2]
-        if (len(level.reader), channels) != (count, full.shape[2]):
-            raise ValueError(
-                f"{level.path} holds {len(level.reader)} images of {channels} "
-                f"channels, {full.path} {count} of {full.shape[2]}; copy them again"
-            )
-    own = nvidia_tfrecords.read_labels(full.path, count) or labels.none(count)
-    # Images of other channels or shapes are made of the full ones, as they would be
-    # without levels.
-    same = (data.base_size, data.channels) == ((4, 4), full.shape[2])
+    _check_levels(data, spec, full, levels)
+    own = nvidia_tfrecords.read_labels(full.path, count) or labels.unlabeled(count)
     label_of = own.lookup()
+    # Images of other channels or shapes are made from the full ones, as they would be
+    # without levels.
+    as_stored = (data.base_size, data.channels) == ((4, 4), full.shape[2])
 
-    def loader(level: "_Level", how: tuple[images.Size, int, str]) -> Load:
-        fetch = tfrecords.fetcher(level.reader.read)
-        return Load(
-            lambda record, label: (level.decode(record, *how), label),
+    def loader(level: "_Level", spec: ImageSpec) -> Loader:
+        fetch = tfrecord.fetcher(level.reader.read)
+        return Loader(
+            lambda record, label: (level.decode(record, spec), label),
             lambda indices: (fetch(indices), label_of(indices)),
         )
 
     def check(index: int) -> str | None:
-        for level in levels.values():
-            problem = level.check(index)
-            if problem:
-                return problem
-        return None
+        problems = (level.check(index) for level in levels.values())
+        return next(filter(None, problems), None)
 
-    return Source(
+    return Source.create(
+        data,
+        own.counts(),
         name=f"tfrecords {data.path}",
-        num_images=count,
-        classes=own.names,
-        label_totals=own.totals(),
-        label_vectors=own.are_vectors,
-        base_size=data.base_size,
-        resolution=data.resolution,
-        channels=data.channels,
         fingerprint=_fingerprint(found, levels[min(levels)].reader, own),
-        load=loader(full, (size, data.channels, data.fit)),
-        describe=full.reader.place,
+        load=loader(full, spec),
+        describe=full.reader.describe,
         check=check,
         levels={
-            r: loader(level, ((r, r), data.channels, "exact"))
+            r: loader(level, ImageSpec((r, r), data.channels, "exact"))
             for r, level in levels.items()
-            if same and r < data.resolution
+            if as_stored and r < data.resolution
         },
     )
 
@@ -94,11 +72,11 @@ class _Level:
     def __init__(self, path: Path, resolution: int):
         self.path, self.resolution = path, resolution
         try:
-            self.reader = tfrecords.Reader([path])
+            self.reader = tfrecord.Reader([path])
             if not len(self.reader):
                 raise ValueError(f"{path} has no records")
             first = nvidia_tfrecords.decode(self.reader.read_checked(0))
-        except (OSError, ValueError, Unusable) as error:
+        except (OSError, ValueError, InvalidImage) as error:
             raise ValueError(
                 f"{path} can't be read ({error}); copy it again"
             ) from error
@@ -109,9 +87,9 @@ class _Level:
             )
         self.shape = first.shape
 
-    def decode(self, record: Any, size: images.Size, channels: int, how: str) -> Any:
-        """uint8 [H, W, C], in `tf.data`."""
-        tf = images.tensorflow()
+    def decode(self, record: Any, spec: ImageSpec) -> Any:
+        """Decode a record inside `tf.data` to uint8 [H, W, C]."""
+        tf = tensorflow()
         features = {
             "shape": tf.io.FixedLenFeature([3], tf.int64),
             "data": tf.io.FixedLenFeature([], tf.string),
@@ -120,18 +98,18 @@ class _Level:
         planes = tf.io.decode_raw(example["data"], tf.uint8)
         image = tf.transpose(tf.reshape(planes, example["shape"]), [1, 2, 0])
         image = tf.ensure_shape(image, self.shape)
-        return images.fit(images.to_channels(image, channels), size, how)
+        return images.fit(images.to_channels(image, spec.channels), spec.size, spec.fit)
 
     def check(self, index: int) -> str | None:
-        """Why an image can't be used; None if it can."""
+        """Return why an image cannot be used; None if it can."""
         try:
             image = nvidia_tfrecords.decode(self.reader.read_checked(index))
         except FileNotFoundError as error:
             return f"can't be read: {error}"
-        except (ValueError, Unusable) as problem:
+        except (ValueError, InvalidImage) as problem:
             return str(problem)
         if image.shape != self.shape:
-            return f"in {self.path} is of shape {image.shape}, not {self.shape}"
+            return f"in {self.path} has shape {image.shape}, not {self.shape}"
         return None
 
 
@@ -141,19 +119,41 @@ def _find(data: config.Data) -> dict[int, Path]:
     if not found:
         raise ValueError(
             f"`data.path` (={data.path!r}) must be a folder with NVIDIA's "
-            "NAME-r02.tfrecords, NAME-r03.tfrecords and so on; a folder that `prepare` "
-            "made is of `--config.data.source=prepared`"
+            "NAME-r02.tfrecords, NAME-r03.tfrecords and so on; for a folder that "
+            "`prepare` made use `--config.data.source=prepared`"
         )
     return found
 
 
-def _fingerprint(
-    files: dict[int, Path], smallest: tfrecords.Reader, own: labels.Labels
-) -> str:
-    """Digest of labels and content, the same whatever resolution is trained at.
+def _check_levels(
+    data: config.Data, spec: ImageSpec, full: _Level, levels: dict[int, _Level]
+) -> None:
+    """Raise ValueError if the images do not fit the config, or levels each other."""
+    stored_size = full.resolution, full.resolution
+    problem = images.size_problem(*stored_size, spec.size, spec.fit)
+    if problem:
+        raise ValueError(
+            f"Each image of {full.path} {problem}; "
+            f"{images.size_remedy([stored_size], data)}; or make a data set of that "
+            f"size with `{prepare_command(data)}`"
+        )
+    count, channels = len(full.reader), full.shape[2]
+    for level in levels.values():
+        if (len(level.reader), level.shape[2]) != (count, channels):
+            raise ValueError(
+                f"{level.path} holds {len(level.reader)} images of {level.shape[2]} "
+                f"channels, {full.path} {count} of {channels}; copy them again"
+            )
 
-    Of the content it sees the checksum of every image of the smallest resolution, which
-    the other images determine; and the size and evenly spread pieces of each file.
+
+def _fingerprint(
+    files: dict[int, Path], smallest: tfrecord.Reader, own: labels.Labels
+) -> str:
+    """Return the digest of labels and content, the same for every training resolution.
+
+    The content enters it by the checksum of every image of the smallest resolution,
+    which the larger images determine, and by the size and evenly spaced pieces of each
+    file.
     """
     digest = hashlib.sha256(own.digest().encode())
     digest.update(smallest.checksums().tobytes())

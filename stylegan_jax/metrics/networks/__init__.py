@@ -1,1 +1,10 @@
-"""The networks whose features metrics compare: weights found, read, and run."""
+"""Networks whose features the metrics compare.
+
+- `detectors` is the table of detectors and loads one by its name.
+- `detector` has the interface of a detector, and runs networks over devices.
+- `inception` and `vgg` are the networks; `inception_weights` and `vgg_weights` name the
+  tensors in their files.
+- `lpips` is the perceptual distance on top of VGG16.
+- `resize` brings images to a network's input size.
+- `published` finds the weights; `downloads` fetches them.
+"""

@@ -1,12 +1,13 @@
-"""What metrics ask of a feature network, and the one way that all of them are run.
+"""The interface of a feature network, and how every one of them is run.
 
-Every process runs its detector on its own devices and its own images; no collective is
-involved, so processes need not have equally many images.
+Each process runs its detector on its own devices and its own images. No collective is
+involved, so the processes may have different numbers of images.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import chex
 import jax
 import numpy as np
 
@@ -14,12 +15,12 @@ from stylegan_jax.runtime import parallel
 
 
 class Features(NamedTuple):
-    """What a detector sees in N images.
+    """The features of N images.
 
     Attributes:
-      pool: [N,D] float32, the features that distances are taken of.
-      logits: [N,C] float32 without the bias of their layer, as the Inception Score is
-        defined by the official code; None of a network that is no classifier.
+      pool: [N,D] float32, the features that distances are computed from.
+      logits: [N,C] float32 without the bias of their layer, which is how the official
+        code defines the Inception Score; None for a network that is no classifier.
     """
 
     pool: np.ndarray
@@ -28,12 +29,12 @@ class Features(NamedTuple):
 
 @runtime_checkable
 class Detector(Protocol):
-    """Images to features.
+    """A map from images to features.
 
     Attributes:
-      name: e.g. "inception", as `detectors.load` takes it.
-      digest: SHA-256 of the file of weights, 64 hexadecimal digits.
-      resize: how images are brought to the network's size, see `resize.MODES`.
+      name: Name of the detector in `detectors.KINDS`, e.g. "inception".
+      digest: SHA-256 of the weight file, 64 hexadecimal digits.
+      resize: How images are brought to the network's input size, one of `resize.MODES`.
       dimensions: D of `Features.pool`.
     """
 
@@ -43,11 +44,11 @@ class Detector(Protocol):
     dimensions: int
 
     def __call__(self, images: np.ndarray) -> Features:
-        """The features of images [N,H,W,C] uint8, C 1 or 3, any N; in their order."""
+        """Return the features of images [N,H,W,C] uint8, C 1 or 3, any N, in order."""
 
 
 class NetworkDetector:
-    """A detector that is a network; compiled once for every size of images."""
+    """A detector that runs a network, compiled once for each size of images."""
 
     def __init__(
         self,
@@ -59,104 +60,107 @@ class NetworkDetector:
         variables: Any,
         batch_size: int,
     ) -> None:
-        """Puts the weights onto the devices of this process.
+        """Put the weights onto the devices of this process.
 
         Args:
-          name: see `Detector`.
-          digest: see `Detector`.
-          resize: see `Detector`.
-          dimensions: see `Detector`.
-          forward: (variables, images [batch_size,H,W,3] uint8) -> (pool, logits or
-            None); traced.
-          variables: its weights.
-          batch_size: images at a time, over all devices of this process.
+          name: See `Detector`.
+          digest: See `Detector`.
+          resize: See `Detector`.
+          dimensions: See `Detector`.
+          forward: Traced function (variables, images [batch_size,H,W,3] uint8) ->
+            (pool, logits or None).
+          variables: Weights of the network.
+          batch_size: Images in a batch, over all devices of this process.
 
         Raises:
-          ValueError: the batch does not divide by these devices.
+          ValueError: The batch does not divide by these devices.
         """
         self.name, self.digest = name, digest
         self.resize, self.dimensions = resize, dimensions
-        self._run = Batches(forward, variables, batch_size)
+        self._run = BatchRunner(forward, variables, batch_size)
 
     def __call__(self, images: np.ndarray) -> Features:
-        """See `Detector`.
+        """Return the features of images; see `Detector`.
 
         Raises:
-          ValueError: the images are of another kind.
+          ValueError: The images have another shape or type.
         """
         pool, logits = self._run(rgb(images))
+        chex.assert_shape(pool, (len(images), self.dimensions))
+        chex.assert_type(pool, np.float32)
         return Features(pool, logits)
 
 
-class Batches:
+class BatchRunner:
     """Runs a function of weights and images over all devices of this process.
 
-    Images come in any number, and are computed on in batches of one size, the last of
-    them filled up: the function is compiled once for every size of images.
+    The function is compiled once for each size of images: any number of images is split
+    into batches of one size, the last of which is padded.
     """
 
     def __init__(
         self, forward: Callable[..., Any], variables: Any, batch_size: int
     ) -> None:
-        """Puts the weights onto the devices.
+        """Put the weights onto the devices.
 
         Args:
-          forward: (variables, *arrays [batch_size, ...]) -> tree of [batch_size, ...].
-          variables: any tree of arrays.
-          batch_size: rows at a time, over all devices of this process.
+          forward: Function (variables, *arrays [batch_size, ...]) -> tree of arrays
+            [batch_size, ...].
+          variables: Any tree of arrays.
+          batch_size: Rows in a batch, over all devices of this process.
 
         Raises:
-          ValueError: it does not divide by the devices.
+          ValueError: The batch size does not divide by the devices.
         """
-        self._here = parallel.local()
-        self._here.check_batch("batch_size", batch_size)
+        self._devices = parallel.local()
+        self._devices.check_batch("batch_size", batch_size)
         self._batch_size = batch_size
-        self._variables = self._here.replicate(variables)
-        self._forward = self._here.jit_batched(forward)
+        self._variables = self._devices.replicate(variables)
+        self._forward = self._devices.jit_batched(forward)
 
     def __call__(self, *arrays: np.ndarray) -> Any:
-        """Results of any number of rows.
+        """Return the results for any number of rows.
 
         Args:
           arrays: [N, ...] each, with the same N, at least 1.
 
         Returns:
-          The tree that the function returns, of numpy arrays [N, ...].
+          The tree that the function returns, as NumPy arrays [N, ...].
 
         Raises:
-          ValueError: there are no rows.
+          ValueError: There are no rows.
         """
         count = len(arrays[0])
         if count == 0:
-            raise ValueError("got no images; a network needs at least 1")
-        done, under_way = [], None
+            raise ValueError("Got no images; a network needs at least 1.")
+        results, running = [], None
         for start in range(0, count, self._batch_size):
             rows = [x[start : start + self._batch_size] for x in arrays]
-            batch = self._here.put_batch([self._filled(x) for x in rows])
+            batch = self._devices.put_batch([self._padded(x) for x in rows])
             started = self._forward(self._variables, *batch)
-            # Fetched while the devices compute the next.
-            if under_way is not None:
-                done.append(jax.tree.map(np.asarray, under_way))
-            under_way = started
-        done.append(jax.tree.map(np.asarray, under_way))
-        return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *done)
+            # Fetch a batch while the devices compute the next.
+            if running is not None:
+                results.append(jax.tree.map(np.asarray, running))
+            running = started
+        results.append(jax.tree.map(np.asarray, running))
+        return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *results)
 
-    def _filled(self, rows: np.ndarray) -> np.ndarray:
-        """Rows [n, ...] with zeros behind them: [batch_size, ...]."""
+    def _padded(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows [n, ...] followed by zeros: [batch_size, ...]."""
         missing = self._batch_size - len(rows)
         return np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1))
 
 
 def rgb(images: np.ndarray) -> np.ndarray:
-    """Images [N,H,W,C] uint8 -> [N,H,W,3]; gray ones with equal channels.
+    """Return images [N,H,W,C] uint8 as [N,H,W,3]; gray ones with equal channels.
 
     Raises:
-      ValueError: they are of another kind.
+      ValueError: The images have another shape or type.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
         raise ValueError(
-            f"got images of shape {images.shape} and type {images.dtype}; a feature "
-            "network takes [N,H,W,C] uint8 with C 1 (gray) or 3 (RGB), 0 to 255"
+            f"Got images of shape {images.shape} and dtype {images.dtype}; a feature "
+            "network takes [N,H,W,C] uint8 with C 1 (gray) or 3 (RGB), 0 to 255."
         )
     return np.broadcast_to(images, (*images.shape[:3], 3))

@@ -1,4 +1,4 @@
-"""Fetches a file, whole and as it should be, or not at all."""
+"""Downloads a file, whole and verified, or not at all."""
 
 import hashlib
 import http.client
@@ -12,51 +12,51 @@ from collections.abc import Callable
 from pathlib import Path
 
 CHUNK = 2**20  # bytes
-TIMEOUT_SECONDS = 30  # without a byte
+TIMEOUT_SECONDS = 30  # without receiving a byte
 BAR_WIDTH = 30  # characters
-BAR_SECONDS = 0.2  # between two drawings of the bar
-LINE_SECONDS = 10  # between two lines where there is no terminal
+BAR_SECONDS = 0.2  # between two updates of the bar
+LINE_SECONDS = 10  # between two lines without a terminal
 
-Progress = Callable[[int, int | None], None]  # bytes so far, of how many if known
+Progress = Callable[[int, int | None], None]  # bytes so far, and in total if known
 
 
 class DownloadError(OSError):
-    """The file could not be fetched."""
+    """The file could not be downloaded."""
 
 
 def download(url: str, path: Path, sha256_prefix: str, progress: Progress) -> None:
-    """Downloads to a temporary file, checks it, and gives it its name.
+    """Download to a temporary file, verify it, and rename it.
 
     Args:
-      url: http or https.
-      path: of the file to make; its folder is made if need be.
-      sha256_prefix: how its SHA-256 has to begin, hexadecimal.
-      progress: told about every piece.
+      url: Address, http or https.
+      path: Path of the new file; its folder is created if necessary.
+      sha256_prefix: First digits of its SHA-256, hexadecimal.
+      progress: Called after every chunk.
 
     Raises:
-      DownloadError: there is no connection, it broke, or the file is another one.
+      DownloadError: The connection failed, or the server sent another file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         try:
-            digest = _fetch(url, temporary, progress)
+            digest = _download(url, temporary, progress)
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             reason = getattr(error, "reason", None) or error
-            raise DownloadError(f"downloading {url} failed: {reason}") from error
+            raise DownloadError(f"The download of {url} failed: {reason}.") from error
         if not digest.startswith(sha256_prefix):
             raise DownloadError(
                 f"{url} sent a file whose SHA-256 begins with "
-                f"{digest[: len(sha256_prefix)]}, expected {sha256_prefix}: it is not "
-                "the file that was published, or something on the way changed it"
+                f"{digest[: len(sha256_prefix)]}, expected {sha256_prefix}. It is not "
+                "the published file, or it was changed on the way."
             )
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _fetch(url: str, path: Path, progress: Progress) -> str:
-    """Writes what the address sends; returns its SHA-256."""
+def _download(url: str, path: Path, progress: Progress) -> str:
+    """Write the content of an address to a file; return its SHA-256."""
     digest, done = hashlib.sha256(), 0
     request = urllib.request.Request(url, headers={"User-Agent": "stylegan_jax"})
     with (
@@ -76,13 +76,13 @@ def _fetch(url: str, path: Path, progress: Progress) -> str:
 
 
 class Bar:
-    """Draws progress on stderr: a bar in a terminal, else a line now and then."""
+    """Shows progress on stderr: a bar in a terminal, else a line from time to time."""
 
     def __init__(self, name: str) -> None:
         self._name, self._last = name, time.monotonic()
 
     def __call__(self, done: int, total: int | None) -> None:
-        """See `Progress`."""
+        """Show the progress; see `Progress`."""
         now, finished = time.monotonic(), done == total
         live = sys.stderr.isatty()
         if not finished and now - self._last < (BAR_SECONDS if live else LINE_SECONDS):

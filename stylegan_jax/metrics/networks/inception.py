@@ -1,34 +1,35 @@
-"""Inception-v3 as FID has it: the network in TensorFlow's file of 2015-12-05.
+"""Inception-v3 of FID: the network in TensorFlow's file of 2015-12-05.
 
-It is not the network of the paper to the letter, nor that of torchvision: the last
-block pools by maximum, the others' averages leave out the padding, there are 1,008
-classes. Units are named as in the .pth files; `inception_weights` maps them.
+It differs in details from the paper's network and from torchvision's: the last block
+uses max pooling, the average pooling of the others ignores the padding, and there are
+1,008 classes. Units are named as in the .pth files; see `inception_weights`.
 
 Reference: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision"
     (2015); Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a
-    Local Nash Equilibrium" (2017), which made it a measure.
+    Local Nash Equilibrium" (2017), which introduced FID.
 """
 
 from typing import NamedTuple
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-SIZE = 299  # of images, height and width
+SIZE = 299  # pixels, height and width of images
 CLASSES = 1008
-EPSILON = 1e-3  # of batch normalisation
+EPSILON = 1e-3  # of batch normalization
 
 
 class Outputs(NamedTuple):
-    """What is taken from the network, all float32.
+    """Outputs of the network, all float32.
 
     Attributes:
-      pool_64: [B,64] mean of the map after the first max pooling.
-      pool_192: [B,192] after the second.
-      pool_768: [B,768] of the last map of 17x17.
-      pool: [B,2048] of the last map of 8x8; the features of FID.
-      logits_unbiased: [B,1008] without the last layer's bias; the Inception Score's.
+      pool_64: [B,64] mean over the map after the first max pooling.
+      pool_192: [B,192] mean over the map after the second max pooling.
+      pool_768: [B,768] mean over the last map of 17x17.
+      pool: [B,2048] mean over the last map of 8x8; the features of FID.
+      logits_unbiased: [B,1008] without the last layer's bias, for the Inception Score.
       logits: [B,1008].
     """
 
@@ -41,7 +42,7 @@ class Outputs(NamedTuple):
 
 
 class ConvUnit(nn.Module):
-    """Convolution without bias, normalisation by stored statistics, ReLU."""
+    """Convolution without bias, normalization by stored statistics, ReLU."""
 
     channels: int
     kernel: tuple[int, int] = (1, 1)
@@ -50,7 +51,7 @@ class ConvUnit(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B,H,W,C] -> [B,H',W',channels] float32."""
+        """Return [B,H',W',channels] float32 for x [B,H,W,C]."""
         c = self.channels
         shape = (*self.kernel, x.shape[-1], c)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
@@ -58,8 +59,8 @@ class ConvUnit(nn.Module):
         beta = self.param("beta", nn.initializers.zeros, (c,))
         mean = self.param("mean", nn.initializers.zeros, (c,))
         variance = self.param("variance", nn.initializers.ones, (c,))
-        # Without padding XLA is several times slower on CPUs (not with a stride), which
-        # was half of the network's time. The border that it adds is cut off again.
+        # XLA runs unpadded convolutions of stride 1 several times slower on CPUs, which
+        # would double the network's time. So pad, and cut the border off again.
         cut = self.padding == "VALID" and self.stride == 1
         x = jax.lax.conv_general_dilated(
             x,
@@ -81,18 +82,18 @@ def _max_pool(x: jax.Array, stride: int, padding: str) -> jax.Array:
 
 
 def _mean_pool(x: jax.Array) -> jax.Array:
-    """Mean of 3x3 pixels; at the border, of those that there are."""
+    """Return the mean of 3x3 pixels; at the border, of those inside the image."""
     return nn.avg_pool(x, (3, 3), (1, 1), "SAME", count_include_pad=False)
 
 
 class BlockA(nn.Module):
-    """Mixed_5b to 5d, 35x35."""
+    """Blocks Mixed_5b to 5d, 35x35."""
 
     pool_channels: int
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B,35,35,C] -> [B,35,35,224 + pool_channels]."""
+        """Return [B,35,35,224 + pool_channels] for x [B,35,35,C]."""
         one = ConvUnit(64, name="branch1x1")(x)
         five = ConvUnit(48, name="branch5x5_1")(x)
         five = ConvUnit(64, (5, 5), name="branch5x5_2")(five)
@@ -104,11 +105,11 @@ class BlockA(nn.Module):
 
 
 class BlockB(nn.Module):
-    """Mixed_6a, 35x35 to 17x17."""
+    """Block Mixed_6a, 35x35 to 17x17."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B,35,35,288] -> [B,17,17,768]."""
+        """Return [B,17,17,768] for x [B,35,35,288]."""
         three = ConvUnit(384, (3, 3), 2, "VALID", name="branch3x3")(x)
         double = ConvUnit(64, name="branch3x3dbl_1")(x)
         double = ConvUnit(96, (3, 3), name="branch3x3dbl_2")(double)
@@ -117,13 +118,13 @@ class BlockB(nn.Module):
 
 
 class BlockC(nn.Module):
-    """Mixed_6b to 6e, 17x17; a 7x7 convolution as one of rows and one of columns."""
+    """Blocks Mixed_6b to 6e, 17x17; factorizes 7x7 convolutions into 1x7 and 7x1."""
 
     channels: int
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B,17,17,768] -> [B,17,17,768]."""
+        """Return [B,17,17,768] for x [B,17,17,768]."""
         c = self.channels
         one = ConvUnit(192, name="branch1x1")(x)
         seven = ConvUnit(c, name="branch7x7_1")(x)
@@ -139,11 +140,11 @@ class BlockC(nn.Module):
 
 
 class BlockD(nn.Module):
-    """Mixed_7a, 17x17 to 8x8."""
+    """Block Mixed_7a, 17x17 to 8x8."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B,17,17,768] -> [B,8,8,1280]."""
+        """Return [B,8,8,1280] for x [B,17,17,768]."""
         three = ConvUnit(192, name="branch3x3_1")(x)
         three = ConvUnit(320, (3, 3), 2, "VALID", name="branch3x3_2")(three)
         seven = ConvUnit(192, name="branch7x7x3_1")(x)
@@ -154,13 +155,13 @@ class BlockD(nn.Module):
 
 
 class BlockE(nn.Module):
-    """Mixed_7b and 7c, 8x8."""
+    """Blocks Mixed_7b and 7c, 8x8."""
 
     max_pool: bool
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B,8,8,C] -> [B,8,8,2048]."""
+        """Return [B,8,8,2048] for x [B,8,8,C]."""
         one = ConvUnit(320, name="branch1x1")(x)
         three = ConvUnit(384, name="branch3x3_1")(x)
         three_a = ConvUnit(384, (1, 3), name="branch3x3_2a")(three)
@@ -179,11 +180,13 @@ class InceptionV3(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array) -> Outputs:
-        """Runs it.
+        """Return the features and logits of images.
 
         Args:
-          images: [B,299,299,3] float32, resized 0..255 less 128 over 128.
+          images: [B,299,299,3] float32, (resized 0..255 - 128) / 128.
         """
+        chex.assert_shape(images, (None, SIZE, SIZE, 3))
+        chex.assert_type(images, jnp.float32)
         x = ConvUnit(32, (3, 3), 2, "VALID", name="Conv2d_1a_3x3")(images)
         x = ConvUnit(32, (3, 3), padding="VALID", name="Conv2d_2a_3x3")(x)
         x = ConvUnit(64, (3, 3), name="Conv2d_2b_3x3")(x)
@@ -207,17 +210,18 @@ class InceptionV3(nn.Module):
         x = BlockE(max_pool=True, name="Mixed_7c")(x)
         pool = jnp.mean(x, (1, 2))
         unbiased, logits = Classifier(CLASSES, name="fc")(pool)
+        chex.assert_shape(pool, (len(images), 2048))
         return Outputs(pool_64, pool_192, pool_768, pool, unbiased, logits)
 
 
 class Classifier(nn.Module):
-    """The last layer, with and without its bias."""
+    """The last layer, a dense one."""
 
     classes: int
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """[B,C] -> [B,classes] without bias, [B,classes] with."""
+        """Return logits [B,classes] without and with the bias, for x [B,C]."""
         shape = (x.shape[-1], self.classes)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.classes,))

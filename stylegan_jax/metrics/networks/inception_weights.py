@@ -1,8 +1,8 @@
-"""Where the tensors of Inception-v3's files belong in ours.
+"""The tensors in Inception-v3's weight files and where they belong in ours.
 
-Two namings are in use: that of PyTorch's modules, of the .pth files (pytorch-fid's and
-torch-fidelity's), which ours are too; and that of TensorFlow's graph, in NVIDIA's
-TorchScript file, which leaves out the scale of the normalisation, 1 throughout.
+Two sets of names are in use. The .pth files (pytorch-fid's and torch-fidelity's) have
+those of PyTorch's modules, as ours do. NVIDIA's TorchScript file has those of
+TensorFlow's graph, and leaves out the scale of the normalization, 1 throughout.
 """
 
 import functools
@@ -13,15 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.interop import layout
-from stylegan_jax.interop.layout import Entry, Layout
 from stylegan_jax.metrics.networks.inception import SIZE, InceptionV3
 from stylegan_jax.models import Variables
+from stylegan_jax.weights import layout
+from stylegan_jax.weights.layout import IDENTITY, OIHW, TRANSPOSED, Entry
 
-_OIHW = Layout(lambda a: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1))
-_TRANSPOSED = Layout(np.transpose, np.transpose)
-
-# Our parameter of a unit -> its name in the .pth files' and in NVIDIA's units.
+# Our parameter of a unit -> its name in the units of the .pth files and of NVIDIA's.
 _PTH = {
     "kernel": "conv.weight",
     "gamma": "bn.weight",
@@ -32,11 +29,11 @@ _PTH = {
 _FC = {"kernel": "weight", "bias": "bias"}
 _NVIDIA = {"kernel": "weight", "beta": "beta", "mean": "mean", "variance": "var"}
 
-# In the order of TensorFlow's graph, which counts: conv, conv_1, and so on.
+# In the order of TensorFlow's graph, which numbers them: conv, conv_1, and so on.
 _STEM = ("1a_3x3", "2a_3x3", "2b_3x3", "3b_1x1", "4a_3x3")
 _BLOCKS = ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")
-# Within a block there: branches of several units are towers, whose units are counted
-# too; others are named in full, or else are `conv`.
+# Within a block of the graph, branches of several units are towers, whose units are
+# numbered too; other branches are named in full, or else are `conv`.
 _POOL = {"branch_pool": "tower_2.conv"}
 _TOWERS = {
     "5": _POOL | {"branch5x5": "tower", "branch3x3dbl": "tower_1"},
@@ -57,14 +54,14 @@ _TOWERS = {
 
 
 def load(arrays: Mapping[str, np.ndarray]) -> Variables:
-    """Our variables from the tensors of a file, whichever naming it has.
+    """Return our variables from the tensors of a file with either set of names.
 
     Args:
-      arrays: name -> tensor; counts of batches seen, which later versions of PyTorch
-        add, are passed over.
+      arrays: Name -> tensor. The counts of batches, which later versions of PyTorch
+        add, are ignored.
 
     Raises:
-      ValueError: tensors are missing, unknown, or of another shape.
+      ValueError: Tensors are missing, unknown, or of another shape.
     """
     arrays = {
         name: array
@@ -75,10 +72,10 @@ def load(arrays: Mapping[str, np.ndarray]) -> Variables:
     variables = layout.load(
         entries,
         arrays,
-        "Inception-v3 of 2015-12-05, the network of FID",
+        "Inception-v3 of FID (2015-12-05)",
         "that the file is pt_inception-2015-12-05-6726825d.pth, "
         "weights-inception-2015-12-05-6726825d.pth or NVIDIA's inception-2015-12-05.pt",
-        "whether it is torchvision's Inception, which is another network",
+        "that it is not torchvision's Inception, which is another network",
     )
     flat = flax.traverse_util.flatten_dict(variables)
     for path, shape in _parameters():
@@ -88,12 +85,12 @@ def load(arrays: Mapping[str, np.ndarray]) -> Variables:
 
 
 def save(variables: Variables) -> dict[str, np.ndarray]:
-    """The inverse of `load`, with the names of the .pth files."""
+    """Return the inverse of `load`, with the names of the .pth files."""
     return layout.save(pth_entries(), variables)
 
 
 def pth_entries() -> list[Entry]:
-    """The 472 tensors of the .pth files."""
+    """Return the table of the 472 tensors in the .pth files."""
     entries = []
     for path, shape in _parameters():
         *_, unit, name = path
@@ -103,7 +100,7 @@ def pth_entries() -> list[Entry]:
 
 
 def nvidia_entries() -> list[Entry]:
-    """The 378 tensors of NVIDIA's inception-2015-12-05.pt."""
+    """Return the table of the 378 tensors in NVIDIA's inception-2015-12-05.pt."""
     entries = []
     for path, shape in _parameters():
         _, *units, name = path
@@ -116,7 +113,7 @@ def nvidia_entries() -> list[Entry]:
 
 
 def _tensorflow_unit(outer: str, branch: str = "") -> str:
-    """E.g. ("Mixed_5c", "branch5x5_2") -> "mixed_1.tower.conv_1"."""
+    """Return e.g. "mixed_1.tower.conv_1" for ("Mixed_5c", "branch5x5_2")."""
     kind, _, place = outer.partition("_")
     if kind == "Conv2d":
         return _counted("conv", _STEM.index(place))
@@ -136,17 +133,16 @@ def _counted(name: str, index: int) -> str:
 
 
 def _entry(official: str, path: tuple[str, ...], shape: tuple[int, ...]) -> Entry:
-    """Of one tensor; `shape` is ours."""
-    if len(shape) == 4:
-        height, width, channels_in, channels_out = shape
-        theirs = (channels_out, channels_in, height, width)
-        return Entry(official, theirs, path, _OIHW)
-    return Entry(official, shape[::-1], path, _TRANSPOSED)
+    """Return the entry of a tensor; `shape` is ours."""
+    by_rank = {1: IDENTITY, 2: TRANSPOSED, 4: OIHW}
+    axes = by_rank[len(shape)]
+    official_shape = axes.save(np.broadcast_to(np.float32(0), shape)).shape
+    return Entry(official, official_shape, path, axes)
 
 
 @functools.cache
 def _parameters() -> tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]:
-    """Path and shape of all of ours."""
+    """Return path and shape of each of our parameters."""
     images = jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), jnp.float32)
     variables = jax.eval_shape(InceptionV3().init, jax.random.key(0), images)
     flat = flax.traverse_util.flatten_dict(variables)

@@ -1,69 +1,135 @@
-"""LPIPS: how different two images look, as the distance of their maps in VGG16.
+"""LPIPS: the perceptual distance of two images, by their feature maps in VGG16.
 
 Reference: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a
     Perceptual Metric" (2018), section 3 and equation 1; version 0.1, `net="vgg"`.
 """
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.interop import layout
-from stylegan_jax.interop.layout import Entry, Layout
-from stylegan_jax.metrics.networks import vgg
+from stylegan_jax.metrics.networks import downloads, vgg, vgg_weights
+from stylegan_jax.metrics.networks.detector import BatchRunner
+from stylegan_jax.metrics.networks.published import find, sha256
 from stylegan_jax.models import Variables
+from stylegan_jax.weights import files, layout
+from stylegan_jax.weights.layout import Entry, Layout
 
-# Brings images in -1..1 to ImageNet's mean and spread, RGB.
+# Normalization of images in -1..1 by ImageNet's mean and spread, RGB.
 SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
 SCALE = np.array([0.458, 0.448, 0.450], np.float32)
-MIN_SIZE = 16  # pixels, of which the deepest map is one
+MIN_SIZE = 16  # pixels, which are one pixel of the deepest map
+HEADS = Path(__file__).parent / "assets" / "lpips_vgg_v0.1.safetensors"
 
 
 def distance(variables: Variables, a: jax.Array, b: jax.Array) -> jax.Array:
-    """LPIPS of pairs of images; to be traced.
+    """Return the LPIPS of pairs of images, in traced code.
 
     Args:
-      variables: of `vgg.Convolutions`, and "heads": see `load_heads`.
+      variables: Variables of `vgg.Convolutions`, and "heads"; see `load_heads`.
       a: [B,H,W,3] float32 in -1..1, H and W at least 16.
-      b: the same.
+      b: The same.
 
     Returns:
       [B] float32, 0 for equal images.
+
+    Raises:
+      ValueError: The images are too small.
     """
     return jnp.sum(jnp.stack(per_layer(variables, a, b)), 0)
 
 
 def per_layer(variables: Variables, a: jax.Array, b: jax.Array) -> list[jax.Array]:
-    """What each of the five maps adds to the distance, [B] each; see `distance`."""
+    """Return each of the five maps' share of the distance, [B]; see `distance`."""
     chex.assert_equal_shape([a, b])
     chex.assert_shape(a, (None, None, None, 3))
+    chex.assert_type([a, b], jnp.float32)
     if min(a.shape[1:3]) < MIN_SIZE:
         raise ValueError(
-            f"images are {a.shape[1]}x{a.shape[2]}; LPIPS needs at least "
-            f"{MIN_SIZE}x{MIN_SIZE} pixels, so enlarge them first"
+            f"The images are {a.shape[1]}x{a.shape[2]}; LPIPS needs at least "
+            f"{MIN_SIZE}x{MIN_SIZE} pixels, so enlarge them first."
         )
     images = (jnp.concatenate([a, b]) - SHIFT) / SCALE
     maps, _ = vgg.Convolutions().apply({"params": variables["params"]}, images)
     terms = []
     for x, head in zip(maps, variables["heads"], strict=True):
-        unit_a, unit_b = jnp.split(normalized(x), 2)
+        unit_a, unit_b = jnp.split(normalize(x), 2)
         squares = jnp.square(unit_a - unit_b)
         weighted = jnp.dot(squares, head, precision=jax.lax.Precision.HIGHEST)
         terms.append(jnp.mean(weighted, (1, 2)))
     return terms
 
 
-def normalized(x: jax.Array) -> jax.Array:
-    """Every pixel [...,C] brought to unit length; zero stays zero."""
+def normalize(x: jax.Array) -> jax.Array:
+    """Return every pixel [...,C] scaled to unit length; zero stays zero."""
     length = jnp.sqrt(jnp.sum(jnp.square(x), -1, keepdims=True))
     return x / (length + 1e-10)
 
 
+class LPIPS:
+    """The LPIPS of pairs of images, over the devices of this process.
+
+    Attributes:
+      name: "lpips".
+      digest: SHA-256 of VGG16's weight file, a plus, and that of LPIPS's.
+      variables: Argument of `distance`, for programs that trace it themselves.
+    """
+
+    name = "lpips"
+
+    def __init__(
+        self,
+        vgg16: str | os.PathLike | None = None,
+        heads: str | os.PathLike = HEADS,
+        batch_size: int = 32,
+        progress: downloads.Progress | None = None,
+    ) -> None:
+        """Find the weights and put them onto the devices.
+
+        Args:
+          vgg16: Path of VGG16's weights; see `published.find`.
+          heads: Path of LPIPS's weights, version 0.1 for VGG16, e.g. vgg.pth.
+          batch_size: Pairs in a batch, over the devices of this process.
+          progress: See `published.find`.
+
+        Raises:
+          ValueError: A file is not of its network, or the batch does not divide by the
+            devices.
+          WeightsNotFound: There is no such file, or the download failed.
+        """
+        vgg16, heads = find("vgg16", vgg16, progress), Path(heads).expanduser()
+        self.variables = {
+            **files.convert_tensors(vgg16, vgg_weights.load_convolutions),
+            "heads": files.convert_tensors(heads, load_heads),
+        }
+        self.digest = f"{sha256(vgg16)}+{sha256(heads)}"
+        self._run = BatchRunner(distance, self.variables, batch_size)
+
+    def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return the distances [N] float32 of pairs of images.
+
+        Args:
+          a: [N,H,W,3] float32 in -1..1, any N; not resized.
+          b: The same.
+
+        Raises:
+          ValueError: The images are too small, or not pairs.
+        """
+        if np.shape(a) != np.shape(b):
+            raise ValueError(
+                f"The images of a pair must have one shape; got {np.shape(a)} and "
+                f"{np.shape(b)}."
+            )
+        return self._run(a, b)
+
+
 def head_entries() -> list[Entry]:
-    """The tensors of vgg.pth: the weight of every channel of each map."""
+    """Return the table of the tensors in vgg.pth: a weight per channel of each map."""
     flat = Layout(np.ravel, lambda a: a.reshape(1, -1, 1, 1))
     return [
         Entry(f"lin{i}.model.1.weight", (1, channels, 1, 1), (str(i),), flat)
@@ -72,11 +138,11 @@ def head_entries() -> list[Entry]:
 
 
 def load_heads(arrays: Mapping[str, np.ndarray]) -> list[jax.Array]:
-    """The weights of the channels, [64] to [512], of the tensors of vgg.pth.
+    """Return the channels' weights, [64] to [512], from the tensors of vgg.pth.
 
     Raises:
-      ValueError: tensors are missing, unknown, or of another shape.
+      ValueError: Tensors are missing, unknown, or of another shape.
     """
     check = "that the file is vgg.pth of LPIPS 0.1, not alex.pth or squeeze.pth"
-    heads = layout.load(head_entries(), arrays, "set of LPIPS's weights", check, check)
+    heads = layout.load(head_entries(), arrays, "set of LPIPS weights", check, check)
     return [heads[str(i)] for i in range(len(vgg.CHANNELS))]

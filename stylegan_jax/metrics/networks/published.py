@@ -1,7 +1,7 @@
-"""Finds the weights of feature networks: here, or where their authors put them.
+"""Finds the weights of feature networks.
 
-They come from a file that is named, else from the cache folder, else from the address
-where they were published.
+They come from the file that the user names, else from the cache folder, else from the
+address where they were published.
 """
 
 import dataclasses
@@ -11,11 +11,11 @@ from pathlib import Path
 
 from stylegan_jax.metrics.networks import downloads
 
-CACHE_VARIABLE = "STYLEGAN_JAX_CACHE"  # of the environment: a folder
+CACHE_VARIABLE = "STYLEGAN_JAX_CACHE"  # environment variable: a folder
 
 
 class WeightsNotFound(OSError):
-    """There are no weights here, and they cannot be fetched."""
+    """The weights are not on this machine, and cannot be downloaded."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Published:
     """Weights as their authors published them.
 
     Attributes:
-      file: its name; the digits in it are how its SHA-256 begins.
-      url: where it is.
-      sha256_prefix: these digits. More is not known with certainty.
-      others: names of other files of these weights, looked for in the cache folder:
-        they are published too, or ours.
+      file: Name of the file; the digits in it are the first of its SHA-256.
+      url: Address.
+      sha256_prefix: These digits. The others are not known with certainty.
+      others: Names of other files with these weights to look for in the cache folder:
+        further published ones, and ours.
     """
 
     file: str
@@ -58,7 +58,7 @@ WEIGHTS = {
 
 
 def cache_folder() -> Path:
-    """Where weights are looked for and kept."""
+    """Return the folder where weights are looked for and stored."""
     root = os.environ.get(CACHE_VARIABLE) or "~/.cache/stylegan_jax"
     return Path(root).expanduser() / "detectors"
 
@@ -68,26 +68,28 @@ def find(
     path: str | os.PathLike | None = None,
     progress: downloads.Progress | None = None,
 ) -> Path:
-    """The file of a network's weights; downloaded if it is nowhere here.
+    """Return the path of a network's weights; download them if they are not here.
 
     Args:
-      name: of WEIGHTS.
-      path: of the file, if it is known.
-      progress: told about a download; a bar on stderr by default.
+      name: One of WEIGHTS.
+      path: Path of the file, if the user names one.
+      progress: Called during a download; by default, a bar on stderr.
 
     Raises:
-      ValueError: there is no such network.
-      WeightsNotFound: there is no such file, or the download failed.
+      ValueError: There is no such network.
+      WeightsNotFound: There is no such file, or the download failed.
     """
     if name not in WEIGHTS:
-        raise ValueError(f"there are no weights {name!r}; choose of {list(WEIGHTS)}")
+        raise ValueError(
+            f"There are no weights {name!r}; choose one of {list(WEIGHTS)}."
+        )
     published = WEIGHTS[name]
     if path is not None:
         path = Path(path).expanduser()
         if not path.is_file():
             raise WeightsNotFound(
-                f"there is no file {path} with the weights of {name}; leave the option "
-                f"out to use those in {cache_folder()}, or else download them"
+                f"There is no file {path} with the weights of {name}. Leave the option "
+                f"out to use those in {cache_folder()}, or else to download them."
             )
         return path
     folder = cache_folder()
@@ -104,18 +106,18 @@ def find(
         )
     except OSError as error:
         raise WeightsNotFound(
-            f"the weights of {name} are not in {folder}, and {error}. Download "
-            f"{published.url} on a machine that can, and put the file into that "
-            "folder, or name it: --detector=PATH, or --vgg16=PATH for LPIPS"
+            f"The weights of {name} are not in {folder}. {str(error).rstrip('.')}. "
+            f"Download {published.url} on another machine and put the file into that "
+            "folder, or name it: --detector=PATH, or --vgg16=PATH for LPIPS."
         ) from error
     return target
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits.
+    """Return the SHA-256 of a file, 64 hexadecimal digits.
 
     Raises:
-      ValueError: its name is that of a published file, and it is another one.
+      ValueError: The file has the name of a published file, but another content.
     """
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -124,8 +126,7 @@ def sha256(path: Path) -> str:
         if f"-{prefix}." in path.name and not found.startswith(prefix):
             raise ValueError(
                 f"{path} is damaged or another file: its SHA-256 begins with "
-                f"{found[: len(prefix)]}, that of the published one with {prefix}. "
-                "Delete it, and it will be downloaded again; or rename it, if it is "
-                "meant to be what it is"
+                f"{found[: len(prefix)]}, that of the published file with {prefix}. "
+                "Delete it to download it again, or rename it to use it as it is."
             )
     return found

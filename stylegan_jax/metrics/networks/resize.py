@@ -1,21 +1,22 @@
-"""How an image comes to the size that a network takes: the ways that are in use.
+"""The ways in which metrics resize images to a network's input size.
 
-A figure depends on it: FID between the same images resized in two of these ways is
-not small. Each way is separable, one matrix for the rows and one for the columns:
+Results depend on the way: the FID between two differently resized copies of the same
+images is not small. Each way is separable, one matrix for rows and one for columns:
 
     resized = R image C^T
 
-The matrices are made once in float64 and are sparse; that they are applied as dense
-ones costs less than the first layers of the network.
+The matrices are computed once, in float64. They are sparse; applying them as dense ones
+costs less than the first layers of the network.
 
 Reference: Parmar et al., "On Aliased Resizing and Surprising Subtleties in GAN
-    Evaluation" (2022), which compares them.
+    Evaluation" (2022), which compares the ways.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +27,7 @@ def _triangle(x: np.ndarray) -> np.ndarray:
 
 
 def _cubic(a: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Keys' cubic convolution kernel of slope a (1981, equation 4 with a free)."""
+    """Return Keys' cubic convolution kernel of slope a (1981, equation 4)."""
 
     def kernel(x: np.ndarray) -> np.ndarray:
         x = np.abs(x)
@@ -43,16 +44,16 @@ def _nearest_before(x: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Mode:
-    """One way to resize.
+    """A way to resize.
 
     Attributes:
-      kernel: weight of a pixel at a distance, in pixels.
-      support: distance from which on it is zero.
-      positions: where pixel i of the result lies in the image, "corner": i * scale,
-        as TensorFlow 1 has it, which shifts the image; "center": (i + 1/2) * scale -
-        1/2; "aligned": the outermost pixels of both coincide.
-      antialias: whether the kernel is widened where the image shrinks.
-      clip: whether the result is cut to 0..255, beyond which cubic kernels go.
+      kernel: Weight of a pixel as a function of its distance, in pixels.
+      support: Distance in pixels beyond which the kernel is zero.
+      positions: Position of pixel i of the result in the image. "corner": i * scale, as
+        in TensorFlow 1, which shifts the image; "center": (i + 1/2) * scale - 1/2;
+        "aligned": the outermost pixels of both coincide.
+      antialias: True if the kernel is widened where the image shrinks.
+      clip: True if the result is clipped to 0..255, which cubic kernels overshoot.
     """
 
     kernel: Callable[[np.ndarray], np.ndarray]
@@ -70,7 +71,7 @@ MODES = {
     "half_pixel_bilinear": Mode(_triangle, 1),
     # clean-fid.
     "clean": Mode(_cubic(-0.5), 2, antialias=True, clip=True),
-    # Other choices of PyTorch's.
+    # Further modes of PyTorch.
     "align_corners_bilinear": Mode(_triangle, 1, "aligned"),
     "half_pixel_bicubic": Mode(_cubic(-0.75), 2),
     "antialias_bilinear": Mode(_triangle, 1, antialias=True),
@@ -79,62 +80,63 @@ MODES = {
 
 
 def resize(images: jax.Array, height: int, width: int, mode: str) -> jax.Array:
-    """Resizes images; those that have the size are left alone.
+    """Resize images; those of the right size stay as they are.
 
     Args:
       images: [B,H,W,C] uint8 or float, 0..255.
-      height: of the result, in pixels.
-      width: of the result, in pixels.
-      mode: a name of MODES.
+      height: Height of the result in pixels.
+      width: Width of the result in pixels.
+      mode: One of MODES.
 
     Returns:
       [B,height,width,C] float32, not rounded; beyond 0..255 in cubic modes that do not
       clip.
 
     Raises:
-      ValueError: there is no such mode.
+      ValueError: There is no such mode.
     """
     if mode not in MODES:
-        raise ValueError(f"there is no resize mode {mode!r}; choose of {list(MODES)}")
-    way = MODES[mode]
+        raise ValueError(
+            f"There is no resize mode {mode!r}; choose one of {list(MODES)}."
+        )
+    chex.assert_rank(images, 4)
     images = jnp.asarray(images, jnp.float32)
     for axis, size in ((2, width), (1, height)):
         if images.shape[axis] == size:
             continue
-        matrix = weights(images.shape[axis], size, mode)
+        matrix = _matrix(images.shape[axis], size, mode)
         along = "bhwc,vw->bhvc" if axis == 2 else "bhwc,vh->bvwc"
         images = jnp.einsum(along, images, matrix, precision=jax.lax.Precision.HIGHEST)
-    return jnp.clip(images, 0.0, 255.0) if way.clip else images
+    return jnp.clip(images, 0.0, 255.0) if MODES[mode].clip else images
 
 
 @functools.lru_cache(maxsize=64)
-def weights(size_in: int, size_out: int, mode: str) -> np.ndarray:
-    """The matrix [size_out, size_in] float32 that resizes one axis."""
-    way = MODES[mode]
-    positions, scale = _positions(size_in, size_out, way.positions)
-    width = max(scale, 1.0) if way.antialias else 1.0
-    pixels = np.arange(size_in)
-    if way.antialias:
-        # The kernel is cut at the border, what is left of it sums to one.
-        table = way.kernel((pixels - positions[:, None]) / width)
-        table = table / np.sum(table, axis=1, keepdims=True)
+def _matrix(size_in: int, size_out: int, mode: str) -> np.ndarray:
+    """Return the matrix [size_out, size_in] float32 that resizes one axis."""
+    m = MODES[mode]
+    positions, scale = _positions(size_in, size_out, m.positions)
+    if m.antialias:
+        # The kernel is cut off at the border, and the rest normalized to sum to one.
+        distances = (np.arange(size_in) - positions[:, None]) / max(scale, 1.0)
+        matrix = m.kernel(distances)
+        matrix = matrix / np.sum(matrix, axis=1, keepdims=True)
     else:
-        # The border's pixels stand for those beyond it.
-        table = np.zeros((size_out, size_in))
+        # The pixels of the border repeat beyond it.
+        matrix = np.zeros((size_out, size_in))
         low = np.floor(positions).astype(int)
-        for offset in range(1 - way.support, 1 + way.support):
-            weight = way.kernel(low + offset - positions)
+        for offset in range(1 - m.support, 1 + m.support):
+            weight = m.kernel(low + offset - positions)
             column = np.clip(low + offset, 0, size_in - 1)
-            np.add.at(table, (np.arange(size_out), column), weight)
-    return table.astype(np.float32)
+            np.add.at(matrix, (np.arange(size_out), column), weight)
+    return matrix.astype(np.float32)
 
 
 def _positions(size_in: int, size_out: int, kind: str) -> tuple[np.ndarray, float]:
-    """Where the pixels of the result lie in the image, and the scale; in pixels."""
+    """Return the positions of the result's pixels in the image, and the scale."""
     i = np.arange(size_out)
     if kind == "corner":
-        # TensorFlow has the scale in float32, and it shows; that it has the positions
-        # in float32 too moves values by a thousandth at most.
+        # TensorFlow computes the scale in float32, which shows in the result. It has
+        # the positions in float32 too, which moves values by a thousandth at most.
         scale = float(np.float32(size_in) / np.float32(size_out))
         return i * scale, scale
     if kind == "aligned":

@@ -1,39 +1,42 @@
-"""VGG16: features for LPIPS, and those of its second last layer.
+"""VGG16: feature maps for LPIPS, and the second last layer for precision and recall.
 
-The latter are what precision and recall are measured in; weights are torchvision's.
+The weights are torchvision's.
 
 Reference: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale
     Image Recognition" (2014), configuration D.
 """
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-SIZE = 224  # of images, height and width, for the layers behind the convolutions
-CHANNELS = (64, 128, 256, 512, 512)  # of each stage
+SIZE = 224  # pixels, height and width of images for the dense layers
+CHANNELS = (64, 128, 256, 512, 512)  # in each stage
 CONVOLUTIONS = (2, 2, 3, 3, 3)  # in each stage
-WIDTH = 4096  # of fc6 and fc7
-# Of ImageNet, RGB in 0..1.
+WIDTH = 4096  # features of fc6 and fc7
+# Statistics of ImageNet, RGB in 0..1.
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 class Convolutions(nn.Module):
-    """The five stages of 3x3 convolutions, each followed by a pooling."""
+    """The five stages of 3x3 convolutions, each followed by a max pooling."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[list[jax.Array], jax.Array]:
-        """Runs them.
+        """Return the feature maps of normalized images.
 
         Args:
-          x: [B,H,W,3] float32, normalised; H and W at least 16.
+          x: [B,H,W,3] float32, normalized; H and W at least 16.
 
         Returns:
-          The last map of each stage, before its pooling: [B,H,W,64] to
-          [B,H/16,W/16,512]; and the pooled last one.
+          The last map of each stage before its pooling, [B,H,W,64] to
+          [B,H/16,W/16,512], and the last of them after its pooling.
         """
+        chex.assert_shape(x, (None, None, None, 3))
+        chex.assert_type(x, jnp.float32)
         maps = []
         for stage, (channels, count) in enumerate(
             zip(CHANNELS, CONVOLUTIONS, strict=True), 1
@@ -47,11 +50,19 @@ class Convolutions(nn.Module):
 
 
 class VGG16(nn.Module):
-    """The network up to its second last layer, fc7 or `fc2`."""
+    """The network up to its second last layer, fc7 (`fc2` in some code)."""
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
-        """[B,224,224,3] float32 in 0..255 -> [B,4096], fc7 before its ReLU."""
+        """Return fc7 before its ReLU.
+
+        Args:
+          images: [B,224,224,3] float32 in 0..255, RGB.
+
+        Returns:
+          [B,4096] float32.
+        """
+        chex.assert_shape(images, (None, SIZE, SIZE, 3))
         x = (images / 255.0 - MEAN) / STD
         _, x = Convolutions(name="features")(x)
         x = x.reshape(len(x), -1)
@@ -60,7 +71,7 @@ class VGG16(nn.Module):
 
 
 class _Affine(nn.Module):
-    """A convolution (HWIO) or matrix (IO), and a bias."""
+    """A convolution (shape HWIO) or dense layer (shape IO) with a bias."""
 
     shape: tuple[int, ...]
 

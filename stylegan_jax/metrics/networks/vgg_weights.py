@@ -1,7 +1,7 @@
-"""Where the tensors of VGG16's files belong in ours.
+"""The tensors in VGG16's weight files and where they belong in ours.
 
 The names are torchvision's, `features.<number>` and `classifier.<number>`. Those in
-NVIDIA's vgg16.pt are not documented; its tensors are told by their order and shapes.
+NVIDIA's vgg16.pt are not documented; its tensors are recognized by order and shape.
 """
 
 import re
@@ -9,24 +9,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stylegan_jax.interop import layout
-from stylegan_jax.interop.layout import Entry, Layout
 from stylegan_jax.metrics.networks.vgg import CHANNELS, CONVOLUTIONS, WIDTH
 from stylegan_jax.models import Variables
+from stylegan_jax.weights import layout
+from stylegan_jax.weights.layout import OIHW, TRANSPOSED, Entry, Layout
 
-_OIHW = Layout(lambda a: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1))
-_MATRIX = Layout(np.transpose, np.transpose)
 # PyTorch flattens the last map in the order C,H,W.
-_FC6 = Layout(
-    lambda a: a.reshape(-1, 512, 7, 7).transpose(2, 3, 1, 0).reshape(-1, a.shape[0]),
-    lambda a: a.reshape(7, 7, 512, -1).transpose(3, 2, 0, 1).reshape(a.shape[1], -1),
-)
-_MEANT = "VGG16 of torchvision"
+_FC6 = TRANSPOSED.then(layout.chw_rows(7, 7))
+_NETWORK = "VGG16 of torchvision"
 _CHECK = "that the file is vgg16-397923af.pth or NVIDIA's vgg16.pt"
+# The layer of the classes, which no metric uses.
+UNUSED = {"classifier.6.weight": (1000, WIDTH), "classifier.6.bias": (1000,)}
 
 
 def entries() -> list[Entry]:
-    """The tensors of vgg16-397923af.pth; the classes' layer has no place in ours."""
+    """Return the table of the tensors in vgg16-397923af.pth, without UNUSED."""
     found, index, channels_in = [], 0, 3
     for stage, (channels, count) in enumerate(
         zip(CHANNELS, CONVOLUTIONS, strict=True), 1
@@ -34,63 +31,56 @@ def entries() -> list[Entry]:
         for i in range(1, count + 1):
             path = ("params", "features", f"conv{stage}_{i}")
             shape = (channels, channels_in, 3, 3)
-            found += _pair(f"features.{index}", shape, path, _OIHW)
+            found += _pair(f"features.{index}", shape, path, OIHW)
             channels_in = channels
-            index += 2  # and its ReLU
+            index += 2  # the convolution and its ReLU
         index += 1  # the pooling
     found += _pair("classifier.0", (WIDTH, 512 * 7 * 7), ("params", "fc6"), _FC6)
-    found += _pair("classifier.3", (WIDTH, WIDTH), ("params", "fc7"), _MATRIX)
+    found += _pair("classifier.3", (WIDTH, WIDTH), ("params", "fc7"), TRANSPOSED)
     return found
 
 
-# The classes' layer, which no metric uses.
-UNUSED = {"classifier.6.weight": (1000, WIDTH), "classifier.6.bias": (1000,)}
-
-
 def _pair(
-    name: str, shape: tuple[int, ...], path: tuple[str, ...], of_kernel: Layout
+    name: str, shape: tuple[int, ...], path: tuple[str, ...], kernel: Layout
 ) -> list[Entry]:
     return [
-        Entry(f"{name}.weight", shape, (*path, "kernel"), of_kernel),
+        Entry(f"{name}.weight", shape, (*path, "kernel"), kernel),
         Entry(f"{name}.bias", shape[:1], (*path, "bias")),
     ]
 
 
 def load(arrays: Mapping[str, np.ndarray]) -> Variables:
-    """Variables of `VGG16` from the tensors of a file.
+    """Return the variables of `VGG16` from the tensors of a file.
 
     Args:
-      arrays: name -> tensor, with torchvision's names or those in NVIDIA's vgg16.pt.
+      arrays: Name -> tensor, with the names of torchvision or of NVIDIA's vgg16.pt.
 
     Raises:
-      ValueError: tensors are missing, unknown, or of another shape.
+      ValueError: Tensors are missing, unknown, or of another shape.
     """
-    return layout.load(entries(), _without_classes(arrays), _MEANT, _CHECK, _CHECK)
+    return layout.load(entries(), _used(arrays), _NETWORK, _CHECK, _CHECK)
 
 
 def load_convolutions(arrays: Mapping[str, np.ndarray]) -> Variables:
-    """Variables of `Convolutions`, of a file that may lack the layers behind them.
+    """Return the variables of `Convolutions`; the file may lack the later layers.
 
     Raises:
-      ValueError: as `load`.
+      ValueError: See `load`.
     """
     convolutions = [e for e in entries() if e.path[1] == "features"]
     others = {e.name for e in entries()} - {e.name for e in convolutions}
-    arrays = {
-        name: array
-        for name, array in _without_classes(arrays).items()
-        if name not in others
-    }
-    variables = layout.load(convolutions, arrays, _MEANT, _CHECK, _CHECK)
+    arrays = {n: a for n, a in _used(arrays).items() if n not in others}
+    variables = layout.load(convolutions, arrays, _NETWORK, _CHECK, _CHECK)
     return {"params": variables["params"]["features"]}
 
 
 def save(variables: Variables) -> dict[str, np.ndarray]:
-    """The inverse of `load`; without the classes' layer."""
+    """Return the inverse of `load`, without UNUSED."""
     return layout.save(entries(), variables)
 
 
-def _without_classes(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _used(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the tensors under torchvision's names, without UNUSED."""
     arrays = dict(arrays)
     if "features.0.weight" not in arrays:
         arrays = named_by_order(arrays)
@@ -98,52 +88,53 @@ def _without_classes(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if name in arrays and arrays[name].shape != shape:
             raise ValueError(
                 f"{name} has shape {arrays[name].shape}, expected {shape}. The file is "
-                f"not of {_MEANT} with its 1000 classes; check {_CHECK}."
+                f"not {_NETWORK} with its 1000 classes; check {_CHECK}."
             )
     return {name: array for name, array in arrays.items() if name not in UNUSED}
 
 
 def named_by_order(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors of VGG16 under torchvision's names, whatever theirs are.
+    """Return the tensors of VGG16 under torchvision's names, whatever theirs are.
 
-    Convolutions follow each other strictly, so that the order in the file tells which
-    is which. It has to agree with the order of their names, numbers taken as numbers.
+    VGG16 is a plain sequence of layers, so that the order in the file identifies them.
+    It must agree with the order of their names, where numbers count as numbers.
 
     Args:
-      arrays: name -> tensor, in the order of the file. What has no more numbers than
-        the deepest map has channels may be there besides: LPIPS's weights, constants.
+      arrays: Name -> tensor, in the order of the file. Tensors that have no more values
+        than the deepest map has channels (LPIPS weights, constants) are ignored.
 
     Raises:
-      ValueError: they are not those of a VGG16 in its order.
+      ValueError: These are not the tensors of a VGG16 in its order.
     """
     layers = [(e.name.removesuffix(".weight"), e.shape) for e in entries()[::2]]
     layers.append(("classifier.6", UNUSED["classifier.6.weight"]))  # may be missing
     weights = [n for n, a in arrays.items() if a.ndim > 1 and a.size > CHANNELS[-1]]
-    theirs = [name.removesuffix(".weight") for name in weights]
+    modules = [name.removesuffix(".weight") for name in weights]
     named = {
         f"{layer}.{part}": arrays[f"{module}.{part}"]
-        for module, (layer, _) in zip(theirs, layers, strict=False)
+        for module, (layer, _) in zip(modules, layers, strict=False)
         for part in ("weight", "bias")
         if f"{module}.{part}" in arrays
     }
     used = {id(array) for array in named.values()}
+    shapes = [shape for _, shape in layers[: len(modules)]]
     if not (
-        len(theirs) in (len(layers), len(layers) - 1)
-        and [arrays[n].shape for n in weights] == [s for _, s in layers[: len(theirs)]]
-        and len(named) == 2 * len(theirs)
-        and theirs == sorted(theirs, key=_natural)
+        len(modules) in (len(layers), len(layers) - 1)
+        and [arrays[name].shape for name in weights] == shapes
+        and len(named) == 2 * len(modules)
+        and modules == sorted(modules, key=_natural_key)
         and all(id(a) in used or a.size <= CHANNELS[-1] for a in arrays.values())
     ):
         listed = [f"{name} {arrays[name].shape}" for name in weights[:20]]
         raise ValueError(
-            f"The tensors are not those of {_MEANT}: there is no features.0.weight, "
-            "and by order and shape they are not its either. Their names and shapes "
-            f"begin with: {', '.join(listed) or 'none'}. Check {_CHECK}."
+            f"The tensors are not those of {_NETWORK}: there is no features.0.weight, "
+            "and order and shapes do not fit either. The names and shapes begin with: "
+            f"{', '.join(listed) or 'none'}. Check {_CHECK}."
         )
     return named
 
 
-def _natural(name: str) -> list[tuple[int, int | str]]:
-    """A key that sorts conv2 before conv10."""
+def _natural_key(name: str) -> list[tuple[int, int | str]]:
+    """Return a key that sorts conv2 before conv10."""
     parts = re.findall(r"\d+|\D+", name)
     return [(0, int(p)) if p.isdigit() else (1, p) for p in parts]

@@ -1,4 +1,4 @@
-"""The archives that people have, as sources of `prepare`; all are made here, small."""
+"""CIFAR-10, MNIST and NVIDIA's TFRecords in their original formats, made here."""
 
 import gzip
 import pickle
@@ -7,40 +7,35 @@ import tarfile
 import numpy as np
 import pytest
 
-from stylegan_jax import config
-from stylegan_jax.data import formats, tfrecords
-from stylegan_jax.data.crc32c import crc32c
-from stylegan_jax.data.formats import cifar
-from stylegan_jax.data.formats.collection import Unusable
+from stylegan_jax.data import formats
+from stylegan_jax.data.formats import cifar, tfrecord
+from stylegan_jax.data.interface import InvalidImage
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.runtime.tensorflow import tensorflow
 from tests import goldens
-from tests.data.preparation.piles import pile, prepare
-from tests.data.sources.image_files import read
-
-CLASSES = ("airplane", "automobile", "bird")
-
-
-def pixels(*shape, seed=0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+from tests.data.opened import data, prepare, read
+from tests.data.raw_data import (
+    CIFAR_CLASSES,
+    CIFAR_LABELS,
+    cifar_files,
+    cifar_images,
+    idx,
+    noise,
+    nvidia_folder,
+    pack,
+)
 
 
 def failure(source) -> str:
     with pytest.raises(ValueError) as error:
-        formats.open_collection(str(source))
+        formats.open_raw_dataset(str(source))
     return str(error.value)
 
 
 def check_trains(folder, images, labels, resolution, channels=3):
-    """The prepared folder, opened for training, holds these images and labels."""
-    data = config.Data(
-        source="prepared",
-        path=str(folder),
-        resolution=resolution,
-        channels=channels,
-        conditional=True,
-    )
-    source = open_source(data)
+    """Check that a prepared folder holds these images and labels in training."""
+    settings = {"resolution": resolution, "channels": channels, "conditional": True}
+    source = open_source(data("prepared", folder, **settings))
     assert source.num_images == len(images)
     for index in range(len(images)):
         image, label = read(source, index)
@@ -49,52 +44,34 @@ def check_trains(folder, images, labels, resolution, channels=3):
     return source
 
 
-# CIFAR-10: 5 batches of 2 images.
-
-CIFAR_IMAGES = pixels(10, 3, 32, 32)
-CIFAR_LABELS = [0, 1, 2, 1, 0, 2, 2, 1, 0, 0]
-
-
-def cifar_files(kind) -> dict[str, bytes]:
-    top = f"cifar-10-batches-{kind}"
-    rows = CIFAR_IMAGES.reshape(5, 2, -1)
-    numbers = np.reshape(CIFAR_LABELS, (5, 2))
-    if kind == "bin":
-        files = {f"{top}/batches.meta.txt": "\n".join([*CLASSES, ""]).encode()}
-        for i in range(5):
-            batch = np.concatenate([numbers[i, :, None].astype(np.uint8), rows[i]], 1)
-            files[f"{top}/data_batch_{i + 1}.bin"] = batch.tobytes()
-        return files | {f"{top}/test_batch.bin": bytes(3073)}
-    meta = {"label_names": list(CLASSES), "num_vis": 3072}
-    files = {f"{top}/batches.meta": pickle.dumps(meta, protocol=2)}
-    for i in range(5):
-        batch = {"data": rows[i], "labels": numbers[i].tolist(), "filenames": ["a"] * 2}
-        files[f"{top}/data_batch_{i + 1}"] = pickle.dumps(batch, protocol=2)
-    return files | {f"{top}/test_batch": b"unread"}
+# CIFAR-10
 
 
 @pytest.mark.parametrize("kind", ["py", "bin"])
 def test_cifar(tmp_path, kind):
-    source = pile("tar.gz", tmp_path / "cifar-10", cifar_files(kind))
+    source = pack("tar.gz", tmp_path / "cifar-10", cifar_files(kind))
     info = prepare(source, tmp_path / "out", multires=True)
-    assert info["classes"] == CLASSES and info["label_totals"] == [4, 3, 3]
-    expected = CIFAR_IMAGES.transpose(0, 2, 3, 1)
+    assert info["classes"] == CIFAR_CLASSES and info["label_totals"] == [4, 3, 3]
+    expected = cifar_images().transpose(0, 2, 3, 1)
     opened = check_trains(tmp_path / "out", expected, CIFAR_LABELS, 32)
     assert sorted(opened.levels) == [4, 8, 16]
 
 
-def test_cifar_pickles_run_nothing(tmp_path):
+def test_cifar_pickles_cannot_run_code(tmp_path):
     class Evil:
         def __reduce__(self):
             return print, ("this ran",)
 
     files = cifar_files("py")
     files["cifar-10-batches-py/data_batch_3"] = pickle.dumps(Evil())
-    message = failure(pile("tar.gz", tmp_path / "cifar", files))
-    assert "looks like CIFAR-10 but is damaged (it asks for builtins.print)" in message
+    message = failure(pack("tar.gz", tmp_path / "cifar", files))
+    assert (
+        "looks like CIFAR-10 but is damaged (its pickle refers to builtins.print)"
+        in message
+    )
 
 
-def test_cifar_damage_is_told(tmp_path):
+def test_cifar_damage_is_reported(tmp_path):
     for number, (name, content) in enumerate(
         {
             "py/data_batch_2": pickle.dumps({"data": np.zeros(3), "labels": [0]}),
@@ -104,15 +81,15 @@ def test_cifar_damage_is_told(tmp_path):
     ):
         files = cifar_files(name.split("/")[0])
         files[f"cifar-10-batches-{name}"] = content
-        message = failure(pile("tar", tmp_path / str(number), files))
+        message = failure(pack("tar", tmp_path / str(number), files))
         assert "looks like CIFAR-10 but is damaged" in message
     files = cifar_files("py")
     del files["cifar-10-batches-py/data_batch_5"]
-    message = failure(pile("tar", tmp_path / "x", files))
+    message = failure(pack("tar", tmp_path / "x", files))
     assert "data_batch_5' not found" in message
 
 
-def test_other_tars_are_no_cifar(tmp_path):
+def test_other_tars_are_not_cifar(tmp_path):
     (tmp_path / "bad.tar").write_bytes(b"hello")
     assert cifar.open_cifar(tmp_path / "bad.tar") is None
     with tarfile.open(tmp_path / "empty.tar", "w"):
@@ -123,15 +100,10 @@ def test_other_tars_are_no_cifar(tmp_path):
 # MNIST
 
 
-def idx(array) -> bytes:
-    sizes = np.array(array.shape, ">u4").tobytes()
-    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
-
-
 @pytest.mark.parametrize("side", [28, 16])
 @pytest.mark.parametrize("suffix", [".gz", ""])
 def test_mnist(tmp_path, side, suffix):
-    digits, labels = pixels(5, side, side), np.uint8([3, 0, 1, 3, 2])
+    digits, labels = noise(5, side, side), np.uint8([3, 0, 1, 3, 2])
     for kind, array in {"images-idx3": digits, "labels-idx1": labels}.items():
         content = idx(array)
         path = tmp_path / f"train-{kind}-ubyte{suffix}"
@@ -144,14 +116,16 @@ def test_mnist(tmp_path, side, suffix):
     check_trains(tmp_path / "out", padded[..., None], labels, side, channels=1)
 
 
-def test_mnist_damage_is_told(tmp_path):
+def test_mnist_damage_is_reported(tmp_path):
     path = tmp_path / "x-images-idx3-ubyte.gz"
-    good = idx(pixels(5, 28, 28))
+    good = idx(noise(5, 28, 28))
     for content, reason in {
-        gzip.compress(good[:-1]): "has not the 3,920 bytes that it says",
+        gzip.compress(
+            good[:-1]
+        ): "does not hold the 3,920 bytes that its header states",
         gzip.compress(good)[:-900]: "can't be read",
         b"hello": "can't be read",
-        gzip.compress(idx(pixels(5))): "does not begin as an idx3 file",
+        gzip.compress(idx(noise(5))): "does not begin as an idx3 file",
         gzip.compress(bytes([0, 0, 8, 3]) + b"\xff" * 12): "from 1 to 2,147,",
     }.items():
         path.write_bytes(content)
@@ -165,28 +139,7 @@ def test_mnist_damage_is_told(tmp_path):
 # NVIDIA's TFRecords
 
 
-def nvidia_folder(root, arrays, name="set", labels=None):
-    """Writes images [N, C, H, W] of several sizes as NVIDIA's tool does."""
-    train = tensorflow().train
-    root.mkdir()
-    for array in arrays:
-        path = root / f"{name}-r{array.shape[2].bit_length() - 1:02d}.tfrecords"
-        with tensorflow().io.TFRecordWriter(str(path)) as writer:
-            for image in array:
-                shape = train.Int64List(value=image.shape)
-                data = train.BytesList(value=[image.tobytes()])
-                feature = {
-                    "shape": train.Feature(int64_list=shape),
-                    "data": train.Feature(bytes_list=data),
-                }
-                features = train.Features(feature=feature)
-                writer.write(train.Example(features=features).SerializeToString())
-    if labels is not None:
-        with open(root / f"{name}-rxx.labels", "wb") as file:
-            np.save(file, np.float32(labels))
-
-
-def test_nvidias_tfrecords_and_back_to_their_levels(tmp_path):
+def test_nvidias_tfrecords_are_prepared_with_their_levels(tmp_path):
     arrays = goldens.arrays("stylegan1/dataset_pyramid.npz")
     levels = [arrays[f"out/level_{side}x{side}"] for side in (4, 8, 16, 32)]
     nvidia_folder(tmp_path / "in", levels, labels=[[0, 1, 0], [0, 0, 1]])
@@ -201,10 +154,10 @@ def test_nvidias_tfrecords_and_back_to_their_levels(tmp_path):
 
 
 def test_records_with_a_bad_crc_are_skipped(tmp_path):
-    nvidia_folder(tmp_path / "in", [pixels(3, 3, 16, 16)])
+    nvidia_folder(tmp_path / "in", [noise(3, 3, 16, 16)])
     path = tmp_path / "in" / "set-r04.tfrecords"
     content = bytearray(path.read_bytes())
-    content[tfrecords.offsets(path)[1] + 300] ^= 1
+    content[tfrecord.offsets(path)[1] + 300] ^= 1
     path.write_bytes(content)
     info = prepare(path, tmp_path / "out")
     assert info["num_images"] == 2
@@ -215,30 +168,21 @@ def test_records_with_a_bad_crc_are_skipped(tmp_path):
 
 
 def test_other_records_and_labels_are_refused(tmp_path):
-    nvidia_folder(tmp_path / "in", [pixels(2, 1, 8, 8)], labels=[[0, 1]])
-    assert "it must be a row of finite numbers" in failure(tmp_path / "in")
-    with tfrecords.Writer(tmp_path / "x.tfrecords") as writer:
+    nvidia_folder(tmp_path / "in", [noise(2, 1, 8, 8)], labels=[[0, 1]])
+    assert "it must hold a row of finite numbers" in failure(tmp_path / "in")
+    with tfrecord.Writer(tmp_path / "x.tfrecords") as writer:
         writer.write(tensorflow().train.Example().SerializeToString())
         writer.write(b"\xffhello")
-    opened = formats.open_collection(str(tmp_path / "x.tfrecords"))
-    for index, reason in enumerate(["no raw image", "no example"]):
-        with pytest.raises(Unusable, match=reason):
+    opened = formats.open_raw_dataset(str(tmp_path / "x.tfrecords"))
+    for index, reason in enumerate(["no raw image", "no tf.train.Example"]):
+        with pytest.raises(InvalidImage, match=reason):
             opened.read(index)
 
 
-def test_checksum():
-    # Check value of the CRC catalogue, and the test vectors of RFC 3720.
-    assert crc32c(b"123456789") == 0xE3069283
-    assert crc32c(bytes(32)) == 0x8A9136AA
-    assert crc32c(bytes(range(32))) == 0x46DD794E
-    assert crc32c(b"") == 0
-    assert crc32c(b"a") == 0xC1D04330
-
-
-@pytest.mark.parametrize("length", [0, 1, 3, 4, 127, 128, 129, 1000, 100_003])
-def test_checksum_is_tensorflows(tmp_path, length):
-    payload = pixels(length).tobytes()
-    with tfrecords.Writer(tmp_path / "x") as writer:
+@pytest.mark.parametrize("length", [0, 1, 1000, 100_003])
+def test_checksums_are_those_of_tensorflow(tmp_path, length):
+    payload = noise(length).tobytes()
+    with tfrecord.Writer(tmp_path / "x") as writer:
         writer.write(payload)
-    ends = tfrecords.offsets(tmp_path / "x").tolist()
-    assert tfrecords.read_checked(tmp_path / "x", *ends) == payload
+    reader = tfrecord.Reader([tmp_path / "x"])
+    assert reader.read_checked(0) == reader.read(0) == payload

@@ -1,8 +1,8 @@
-"""LSUN's form. `lsun.mdb.gz` was written by LMDB 0.9.36 (py-lmdb 3.0.0).
+"""LSUN's format. `lsun.mdb.gz` was written by LMDB 0.9.36 (py-lmdb 3.0.0).
 
-Two transactions: 41 pairs were put in, one of them with a value of 4,880 bytes, and the
-first was deleted. Values are WebP images of 16x16. The digest is of all keys and values
-in order, as that library gave them.
+It had two transactions: 41 pairs were added, one of them with a value of 4,880 bytes,
+and the first was deleted. The values are WebP images of 16x16. The digest covers all
+keys and values in order, as that library returned them.
 """
 
 import gzip
@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from stylegan_jax.data import formats
-from stylegan_jax.data.formats import lmdb
-from stylegan_jax.data.images import decode, tensorflow
-from tests.data.preparation.piles import pile, png, prepare
-from tests.data.test_fuzz import mutated
+from stylegan_jax.data.decoding import decode
+from stylegan_jax.data.formats import lsun
+from stylegan_jax.runtime.tensorflow import tensorflow
+from tests.data.opened import prepare
+from tests.data.raw_data import mutated, pack, png
 
 DIGEST = "920f46ea02f1995dbcd0586a5cebf1842ef2adb371810bda3ffea298ec273146"
 
@@ -33,7 +34,7 @@ def path(tmp_path):
 
 
 def test_entries_are_those_of_the_library(path):
-    database = lmdb.Lmdb(path)
+    database = lsun.Lmdb(path)
     pairs = [entry.key + database.value(i) for i, entry in enumerate(database.entries)]
     assert len(pairs) == 40 and max(map(len, pairs)) > 4096
     assert hashlib.sha256(b"".join(pairs)).hexdigest() == DIGEST
@@ -43,7 +44,7 @@ def test_lsun_is_prepared(path, tmp_path):
     info = prepare(path.parent, tmp_path / "out")
     assert info["num_images"] == 40 and info["skipped"] == []
     assert (info["width"], info["channels"], info["classes"]) == (16, 3, ())
-    opened = formats.open_collection(str(path))
+    opened = formats.open_raw_dataset(str(path))
     shard = tmp_path / "out" / "r0016-00000-of-00001.tfrecord"
     first = next(tensorflow().data.TFRecordDataset(str(shard)).as_numpy_iterator())
     feature = tensorflow().train.Example.FromString(first).features.feature
@@ -53,11 +54,11 @@ def test_lsun_is_prepared(path, tmp_path):
 
 def failure(path) -> str:
     with pytest.raises(ValueError) as error:
-        formats.open_collection(str(path))
+        formats.open_raw_dataset(str(path))
     return str(error.value)
 
 
-def test_damage_is_told(path):
+def test_damage_is_reported(path):
     whole = path.read_bytes()
     for content, reason in {
         b"": "can't be read as LMDB: cannot mmap an empty file; unpack or download",
@@ -71,40 +72,40 @@ def test_damage_is_told(path):
 
 
 @pytest.mark.parametrize("page", [2**20, 2**60, 2**63, 2**64 - 2])
-def test_a_damaged_pointer_is_told(path, page):
+def test_a_damaged_pointer_is_reported(path, page):
     content = bytearray(path.read_bytes())
-    for meta in (0, 4096):  # where the page of the root is named
+    for meta in (0, 4096):  # where the number of the root page is
         struct.pack_into("<Q", content, meta + 128, page)
     path.write_bytes(content)
     message = failure(path)
     assert f"can't be read as LMDB: its page {page} " in message
 
 
-def test_a_damaged_page_is_told(path):
+def test_a_damaged_page_is_reported(path):
     content = path.read_bytes()
     (root,) = struct.unpack_from("<Q", content, 128)
     damaged = bytearray(content)
-    struct.pack_into("<H", damaged, root * 4096 + 12, 2)  # where its nodes' list ends
+    struct.pack_into("<H", damaged, root * 4096 + 12, 2)  # the end of its list of nodes
     path.write_bytes(damaged)
     assert f"its page {root} is damaged" in failure(path)
 
 
-def test_no_damage_hangs_or_crashes(path):
+def test_random_damage_neither_hangs_nor_crashes(path):
     whole, rng = path.read_bytes(), random.Random(0)
     for _ in range(300):
         path.write_bytes(mutated(whole, rng))
         try:
-            opened = lmdb.Lmdb(path)
+            opened = lsun.Lmdb(path)
         except ValueError:
             continue
         for index in range(len(opened.entries)):
             opened.value(index)
 
 
-def test_splits_are_for_others(path, tmp_path):
+def test_split_flags_are_refused(path, tmp_path):
     for arguments in [("train", None), (None, "/data")]:
         with pytest.raises(ValueError, match="is for tfds:NAME"):
-            formats.open_collection(str(path), *arguments)
-    source = pile("folder", tmp_path / "in", {"1.png": png(1)})
+            formats.open_raw_dataset(str(path), *arguments)
+    source = pack("folder", tmp_path / "in", {"1.png": png(1)})
     with pytest.raises(ValueError, match="`--split` .=train. is for tfds:NAME"):
-        formats.open_collection(str(source), "train")
+        formats.open_raw_dataset(str(source), "train")

@@ -1,10 +1,14 @@
 """The images that come with the package."""
 
+import dataclasses
+
 import numpy as np
 
 from stylegan_jax import config
-from stylegan_jax.data.sources import EMOJI, open_source
-from tests.data.sources.image_files import failure, read
+from stylegan_jax.data import sources
+from stylegan_jax.data.sources import open_source
+from stylegan_jax.data.sources.builtin import EMOJI
+from tests.data.opened import open_failure, read
 
 GROUPS = (
     "activities",
@@ -23,12 +27,16 @@ def test_builtin_has_the_documented_images():
     assert EMOJI.stat().st_size <= 8_000_000
     assert source.num_images == 1631
     assert source.classes == GROUPS and source.label_size == 8
-    labels = [read(source, index)[1] for index in range(source.num_images)]
-    counts = np.bincount(labels, minlength=8)
-    assert counts.tolist() == [85, 159, 131, 264, 381, 169, 224, 218]
+    assert source.label_totals == (85, 159, 131, 264, 381, 169, 224, 218)
+    ends = np.cumsum([0, *source.label_totals]).tolist()
+    for group, (begin, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+        for index in range(begin, end):
+            assert f"/{GROUPS[group]}/" in source.describe(index)
+        for index in range(begin, end, 10):
+            assert read(source, index)[1] == group
     image, _ = read(source)
     assert image.shape == (64, 64, 3) and image.dtype == np.uint8
-    assert "activities/" in source.describe(0) and source.check(0) is None
+    assert source.check(0) is None
     assert (EMOJI.parent / "NOTICE").read_text().startswith("emoji64.zip")
 
 
@@ -40,13 +48,26 @@ def test_builtin_is_averaged_down():
 
 
 def test_builtin_names_its_largest_resolution():
-    message = failure(config.Data(resolution=128))
+    message = open_failure(config.Data(resolution=128))
     assert "`data.resolution` (=128) must be at most 64" in message
     assert "--config.data.resolution=64" in message
 
 
-def test_unknown_source_names_the_known_ones():
-    message = failure(config.Data(source="s3"))
+def test_a_new_source_is_a_function_and_a_line_in_the_table(monkeypatch):
+    def open_new(data):
+        return open_source(dataclasses.replace(data, source="builtin"))
+
+    monkeypatch.setitem(sources.SOURCES, "new", open_new)
+    c = config.base()
+    c.data.source = "new"
+    c.data.resolution = 64
+    e = config.parse(c)
+    assert not config.validate(e)
+    assert open_source(e.data).num_images == 1631
+
+
+def test_an_unknown_source_is_refused():
+    message = open_failure(config.Data(source="s3"))
     assert (
         "`data.source` (='s3') must be one of ('builtin', 'folder', 'prepared',"
         in message

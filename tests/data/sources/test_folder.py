@@ -1,4 +1,4 @@
-"""Folders: what is listed, labelled, refused, and told apart."""
+"""Folders: listing, labels, sizes that are refused, and fingerprints."""
 
 import os
 import shutil
@@ -7,20 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylegan_jax.data.image_names import image_names
+from stylegan_jax.data.formats.folder import image_names
 from stylegan_jax.data.sources import folder as folder_source
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.data.sources.folder import END_BYTES
-from tests.data.sources.image_files import (
-    failure,
-    folder,
-    random_image,
-    read,
-    write_images,
-)
+from tests.data.opened import folder, open_failure, read
+from tests.data.raw_data import random_image, write_images
 
 
-def test_folder_is_sorted_and_labelled_by_subfolder(tmp_path):
+def test_folder_is_sorted_and_labeled_by_subfolder(tmp_path):
     write_images(tmp_path, ["cat/x/2.png", "cat/1.png", "ant/9.png"])
     (tmp_path / "cat" / "notes.txt").write_text("not an image")
     (tmp_path / "cat" / "._1.png").write_text("left by a Mac")
@@ -34,7 +29,7 @@ def test_folder_is_sorted_and_labelled_by_subfolder(tmp_path):
         np.testing.assert_array_equal(image, np.asarray(Image.open(names[index])))
 
 
-def test_folder_follows_links_but_not_in_circles(tmp_path):
+def test_folder_follows_links_but_not_in_cycles(tmp_path):
     write_images(tmp_path / "elsewhere", ["1.png"])
     write_images(tmp_path / "root", ["cat/2.png"])
     (tmp_path / "root" / "dog").symlink_to(tmp_path / "elsewhere")
@@ -49,7 +44,7 @@ def test_links_list_no_folder_twice(tmp_path):
         for other in set("abc") - {name}:
             (tmp_path / name / f"to_{other}").symlink_to(tmp_path / other)
     assert image_names(tmp_path) == ["a/1.png", "b/1.png", "c/1.png"]
-    # From within a sibling, where only links lead to the others.
+    # In `a` only links lead to the others.
     assert image_names(tmp_path / "a") == ["1.png", "to_b/1.png", "to_c/1.png"]
 
 
@@ -66,7 +61,7 @@ def test_a_folder_is_listed_by_its_own_path_or_the_first_link(tmp_path):
 def test_folder_with_images_at_its_top_has_no_classes(tmp_path):
     write_images(tmp_path, ["a.png", "cat/b.png"])
     assert open_source(folder(tmp_path)).classes == ()
-    message = failure(folder(tmp_path, conditional=True))
+    message = open_failure(folder(tmp_path, conditional=True))
     assert "`data.conditional` is set, but folder" in message
     assert "has no class labels" in message
 
@@ -75,8 +70,8 @@ def test_folder_with_images_at_its_top_has_no_classes(tmp_path):
 def test_exact_refuses_other_sizes(tmp_path, size):
     write_images(tmp_path, ["ok.png"])
     write_images(tmp_path, [f"bad{i}.png" for i in range(7)], size=size)
-    message = failure(folder(tmp_path))
-    assert message.startswith("7 of the 8 images looked at in `data.path`")
+    message = open_failure(folder(tmp_path))
+    assert message.startswith("7 of the 8 images checked in `data.path`")
     where = f"{tmp_path / 'bad0.png'} is {size[1]}x{size[0]} (height x width)"
     assert where + "; `data.fit`='exact' takes 16x16, or 2, 4, 8... times" in message
     assert message.count("'exact'") == 5 and "... and 2 more" in message
@@ -88,30 +83,30 @@ def test_exact_refuses_other_sizes(tmp_path, size):
 
 def test_crop_refuses_small_images(tmp_path):
     write_images(tmp_path, ["a.png"], size=(40, 12))
-    message = failure(folder(tmp_path, fit="crop"))
+    message = open_failure(folder(tmp_path, fit="crop"))
     assert "is 12x40 (height x width); `data.fit`='crop' takes images of" in message
     assert "of at least 16x16" in message
     assert "use `--config.data.resolution=8`, or remove these images" in message
 
 
-def test_files_that_are_no_images_are_named(tmp_path):
+def test_files_that_are_not_images_are_named(tmp_path):
     write_images(tmp_path, ["a.png"])
     (tmp_path / "b.png").write_text("hello")
-    message = failure(folder(tmp_path))
-    assert message.startswith("1 of the 2 images looked at")
+    message = open_failure(folder(tmp_path))
+    assert message.startswith("1 of the 2 images checked")
     assert f"{tmp_path / 'b.png'} is not an image, or its header is" in message
     assert "remove or replace" in message
 
 
 def test_missing_and_empty_folders(tmp_path):
-    message = failure(folder(tmp_path / "gone"))
+    message = open_failure(folder(tmp_path / "gone"))
     assert f"`data.path` (={str(tmp_path / 'gone')!r}) is not a directory" in message
     (tmp_path / "readme.txt").write_text("no images here")
-    message = failure(folder(tmp_path))
+    message = open_failure(folder(tmp_path))
     assert "holds no images; files with the endings .bmp, .gif" in message
 
 
-def test_fingerprint_is_of_the_content_not_the_place(tmp_path):
+def test_fingerprint_depends_on_the_content_not_the_place(tmp_path):
     write_images(tmp_path / "one", ["a/1.png", "b/2.png"])
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     first = open_source(folder(tmp_path / "one")).fingerprint
@@ -120,7 +115,7 @@ def test_fingerprint_is_of_the_content_not_the_place(tmp_path):
     assert open_source(folder(tmp_path / "two")).fingerprint != first
 
 
-def test_fingerprint_sees_other_images_of_the_same_sizes(tmp_path):
+def test_fingerprint_differs_for_other_images_of_the_same_sizes(tmp_path):
     write_images(tmp_path, ["1.bmp", "2.bmp"], size=(128, 128))
     first = open_source(folder(tmp_path)).fingerprint
     size = (tmp_path / "1.bmp").stat().st_size

@@ -1,6 +1,7 @@
 """TensorFlow Datasets, prepared here; nothing is downloaded."""
 
 import dataclasses
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -10,17 +11,18 @@ import pytest
 
 from stylegan_jax import config
 from stylegan_jax.data import preparation
-from stylegan_jax.data.formats import open_collection
-from stylegan_jax.data.preparation.request import Request
+from stylegan_jax.data.formats import open_raw_dataset
+from stylegan_jax.data.preparation.options import PrepareOptions
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.data.sources import tfds as tfds_source
 from stylegan_jax.runtime.tensorflow import tensorflow
-from tests.data.sources.image_files import failure, folder, random_image, read
+from tests.data.opened import folder, open_failure, read
+from tests.data.raw_data import random_image
 
 
 @pytest.fixture(scope="module")
 def tfds_root(tmp_path_factory):
-    """Directories `tfrecord` and `array_record`, each with the data set `tiny`."""
+    """Folders `tfrecord` and `array_record`, each with the data set `tiny`."""
     tensorflow()
     import tensorflow_datasets as tfds
 
@@ -56,7 +58,7 @@ def tfds_root(tmp_path_factory):
     root = tmp_path_factory.mktemp("tfds")
     for file_format in ("tfrecord", "array_record"):
         builder = Tiny(data_dir=root / file_format, file_format=file_format)
-        # Several shards, so that reading across their borders is tested.
+        # Several shards, to test reading across their borders.
         settings = tfds.download.DownloadConfig(num_shards=3)
         builder.download_and_prepare(download_config=settings)
     return root
@@ -96,7 +98,7 @@ def test_tfds_matches_its_own_reader(tfds_root, file_format, split):
         image, label = read(source, index)
         np.testing.assert_array_equal(image, example["image"])
         assert label == example["label"]
-        assert source.check(index) is None
+    assert source.check(0) is source.check(source.num_images - 1) is None
     assert "tiny/1.0.0" in source.describe(0) and "record" in source.describe(0)
 
 
@@ -114,8 +116,10 @@ def test_tfds_is_batched(tfds_root, file_format):
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
 def test_tfds_is_prepared_into_our_form(tfds_root, file_format, tmp_path):
     data = tiny(tfds_root, file_format, tfds_split="train[2:]")
-    opened = open_collection("tfds:tiny", "train[2:]", data.tfds_data_dir)
-    info = preparation.prepare(opened, Request(tmp_path / "out"), lambda *_: None)
+    opened = open_raw_dataset("tfds:tiny", "train[2:]", data.tfds_data_dir)
+    info = preparation.prepare(
+        opened, PrepareOptions(tmp_path / "out"), lambda *_: None
+    )
     assert info["num_images"] == 10 and info["skipped"] == []
     assert info["classes"] == ("even", "odd") and sum(info["label_totals"]) == 10
     ours = open_source(folder(tmp_path / "out", source="prepared"))
@@ -125,7 +129,7 @@ def test_tfds_is_prepared_into_our_form(tfds_root, file_format, tmp_path):
             np.testing.assert_array_equal(our, their)
     assert ours.label_totals == theirs.label_totals
     with pytest.raises(ValueError, match="`--source` .=tfds:tiny. can't be opened. `d"):
-        open_collection("tfds:tiny", "valid", data.tfds_data_dir)
+        open_raw_dataset("tfds:tiny", "valid", data.tfds_data_dir)
 
 
 def test_tfds_splits_without_labels(tfds_root, tmp_path):
@@ -133,21 +137,23 @@ def test_tfds_splits_without_labels(tfds_root, tmp_path):
     source = open_source(data)
     assert source.num_images == 3 and source.classes == source.label_totals == ()
     assert read(source)[0].shape == (16, 16, 3) and source.check(0) is None
-    opened = open_collection("tfds:tiny", "blank", data.tfds_data_dir)
-    info = preparation.prepare(opened, Request(tmp_path / "out"), lambda *_: None)
+    opened = open_raw_dataset("tfds:tiny", "blank", data.tfds_data_dir)
+    info = preparation.prepare(
+        opened, PrepareOptions(tmp_path / "out"), lambda *_: None
+    )
     assert info["num_images"] == 3 and info["classes"] == ()
-    message = failure(dataclasses.replace(data, conditional=True))
+    message = open_failure(dataclasses.replace(data, conditional=True))
     assert "blank has no class labels" in message
 
 
 def test_tfds_splits_with_some_labels_are_refused(tfds_root, monkeypatch):
     data = tiny(tfds_root, "tfrecord", tfds_split="test+blank")
-    reason = "3 of the 6 images looked at in tfds tiny/1.0.0 test.blank have no class"
+    reason = "3 of the 6 images checked in tfds tiny/1.0.0 test.blank have no class"
     with pytest.raises(ValueError, match=reason):
         open_source(data)
     with pytest.raises(ValueError, match=f"`--source` .=tfds:tiny. can't .*{reason}"):
-        open_collection("tfds:tiny", "test+blank", data.tfds_data_dir)
-    # Of many images not all are looked at.
+        open_raw_dataset("tfds:tiny", "test+blank", data.tfds_data_dir)
+    # Only a sample of many images is looked at.
     monkeypatch.setattr(tfds_source, "MAX_LABELS", 1)
     source = open_source(dataclasses.replace(data, tfds_split="train+blank"))
     assert source.classes == ("even", "odd") and source.check(0) is None
@@ -157,14 +163,14 @@ def test_tfds_splits_with_some_labels_are_refused(tfds_root, monkeypatch):
 
 
 def test_tfds_does_not_keep_the_process_from_exiting(tfds_root):
-    # So far ahead of what is used that records are being read when it exits.
+    # Prefetches so many batches that records are being read when it exits.
     program = f"""
 from stylegan_jax import config
 from stylegan_jax.data import pipeline, sources
 source = sources.open_source({tiny(tfds_root, "tfrecord")!r})
 batches = pipeline.batches(source, resolution=16, batch_size=32, start_images=0, seed=0,
     process_index=0, process_count=1, prefetch_batches=100000)
-for _ in range(20):
+for _ in range(3):
     next(batches)
 """.replace("Data(", "config.Data(")
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
@@ -172,6 +178,8 @@ for _ in range(20):
 
 def test_tfds_fingerprint_is_of_the_content(tfds_root, tmp_path):
     first = open_source(tiny(tfds_root, "tfrecord"))
+    content = b'["tiny/1.0.0", "train", 12]'  # runs have stored its digest
+    assert first.fingerprint == hashlib.sha256(content).hexdigest()
     shutil.copytree(tfds_root / "tfrecord", tmp_path / "tfrecord")
     assert open_source(tiny(tmp_path, "tfrecord")).fingerprint == first.fingerprint
     other = open_source(tiny(tfds_root, "tfrecord", tfds_split="test"))
@@ -192,12 +200,12 @@ def test_tfds_damage_is_named(tfds_root, tmp_path):
         pipeline.first_images(source, resolution=8, count=12, seed=1)
     with open(shard, "r+b") as file:
         file.truncate(len(content) - 5)
-    message = failure(tiny(tmp_path, "tfrecord"))
+    message = open_failure(tiny(tmp_path, "tfrecord"))
     assert shard in message and "Prepare the data set again" in message
 
 
 def test_tfds_not_prepared_names_directory_and_command(tfds_root, tmp_path):
-    message = failure(tiny(tmp_path, "", tfds_name="mnist"))
+    message = open_failure(tiny(tmp_path, "", tfds_name="mnist"))
     assert "`data.tfds_name` (='mnist') is not prepared in" in message
     assert str(tmp_path / "mnist") in message
     assert f"`tfds build mnist --data_dir={tmp_path}" in message
@@ -211,12 +219,12 @@ def test_tfds_is_prepared_when_allowed(tfds_root, tmp_path):
 
 
 def test_tfds_unknown_name_and_split(tfds_root):
-    message = failure(tiny(tfds_root, "tfrecord", tfds_name="cifar11"))
+    message = open_failure(tiny(tfds_root, "tfrecord", tfds_name="cifar11"))
     assert "`data.tfds_name` (='cifar11') is neither" in message
     assert str(tfds_root / "tfrecord") in message and "did you mean cifar10" in message
-    message = failure(tiny(tfds_root, "tfrecord", tfds_name="lsun/bedrom"))
+    message = open_failure(tiny(tfds_root, "tfrecord", tfds_name="lsun/bedrom"))
     assert "`data.tfds_name` (='lsun/bedrom') can't be opened" in message
-    message = failure(tiny(tfds_root, "tfrecord", tfds_split="valid"))
+    message = open_failure(tiny(tfds_root, "tfrecord", tfds_split="valid"))
     assert (
         "`data.tfds_split` (='valid') must be one of ['blank', 'test', 'train']"
         in message
@@ -224,7 +232,7 @@ def test_tfds_unknown_name_and_split(tfds_root):
 
 
 def test_tfds_sizes_are_checked(tfds_root):
-    message = failure(tiny(tfds_root, "tfrecord", resolution=64))
+    message = open_failure(tiny(tfds_root, "tfrecord", resolution=64))
     assert "record 0 of" in message
     assert "is 16x16 (height x width); `data.fit`='exact' takes 64x64" in message
     assert "use `--config.data.resolution=16`" in message

@@ -1,4 +1,4 @@
-"""Batches over devices: any number of images, the same numbers on any devices."""
+"""Detectors take any number of images, and give the same on any number of devices."""
 
 import socket
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 from stylegan_jax.metrics.networks import detectors, published
 from stylegan_jax.metrics.networks.detector import (
-    Batches,
+    BatchRunner,
     Detector,
     NetworkDetector,
     rgb,
@@ -56,13 +56,13 @@ def test_one_program_for_every_size_of_images():
         traced.append(images.shape)
         return moments(variables, images)
 
-    run = Batches(forward, {"w": np.ones(3, np.float32)}, 4)
+    run = BatchRunner(forward, {"w": np.ones(3, np.float32)}, 4)
     for count, size in ((9, 5), (1, 5), (4, 8), (3, 5)):
         run(np.zeros((count, size, size, 3), np.uint8))
     assert traced == [(4, 5, 5, 3), (4, 8, 8, 3)]
 
 
-def test_gray_images_are_as_rgb():
+def test_gray_images_equal_their_rgb_form():
     gray = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 1), np.uint8)
     detector = make(batch_size=2)
     np.testing.assert_array_equal(
@@ -78,24 +78,24 @@ def test_gray_images_are_as_rgb():
         np.zeros((2, 5, 5, 4), np.uint8),
     ],
 )
-def test_other_images_are_told(images):
+def test_other_images_are_refused(images):
     with pytest.raises(ValueError, match=r"takes \[N,H,W,C\] uint8 with C 1"):
         rgb(images)
 
 
-def test_no_images_are_told():
-    with pytest.raises(ValueError, match="got no images"):
+def test_no_images_are_refused():
+    with pytest.raises(ValueError, match="Got no images"):
         make(2)(np.zeros((0, 5, 5, 3), np.uint8))
 
 
-def test_unknown_names_are_told():
+def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match=r"no detector 'fid'.*'inception'.*'vgg16'"):
         detectors.load("fid")
     assert {kind.weights for kind in detectors.KINDS.values()} == set(published.WEIGHTS)
 
 
 def test_eight_devices_give_the_numbers_of_one():
-    """In a process of its own, because a process has its devices for life."""
+    """In a process of its own, because a process cannot change its devices."""
     code = """
 import jax, numpy as np
 jax.config.update("jax_num_cpu_devices", 8)
@@ -116,11 +116,11 @@ except ValueError as error:
 
 @pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one():
-    """Each of its own images, and not equally many."""
+    """Each process has its own images, and another number of them."""
     code = """
 import sys
 import numpy as np
-from stylegan_jax import parallel
+from stylegan_jax.runtime import parallel
 parallel.initialize(sys.argv[1], 2, int(sys.argv[2]), 30)
 from tests.metrics.networks.test_detector import expected, make
 images = np.random.default_rng(0).integers(0, 256, (21, 5, 7, 3), np.uint8)

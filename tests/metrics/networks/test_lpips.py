@@ -1,23 +1,18 @@
-"""VGG16 and LPIPS, held to the lpips package and torchvision."""
+"""VGG16 and LPIPS against torchvision and the lpips package."""
 
 import json
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.metrics.networks import (
-    detectors,
-    lpips,
-    vgg,
-    vgg_weights,
-    weight_files,
-)
-from stylegan_jax.weights import safetensors
+from stylegan_jax.metrics.networks import detectors, lpips, vgg, vgg_weights
+from stylegan_jax.weights import files, safetensors
 from tests import goldens
-from tests.interop import torch_files
 from tests.metrics.networks import recipe
+from tests.weights import torch_files
 
 TOLERANCE = 1e-5  # of distances up to 0.5; float32 in PyTorch is off by 1e-7
 
@@ -37,28 +32,31 @@ def arrays():
 
 
 @pytest.fixture(scope="module")
-def perceptual(tmp_path_factory):
+def network(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "recipe.safetensors"
     safetensors.write(path, recipe.tensors("lpips", "features."), {})
-    return detectors.Perceptual(path, batch_size=4)
+    return lpips.LPIPS(path, batch_size=4)
 
 
 def pairs(arrays, names):
-    return [np.stack([arrays[f"pair/{name}/{i}"] for name in names]) for i in (0, 1)]
+    """The pairs' images [N,H,W,3], uint8 scaled to -1..1."""
+    images = [np.stack([arrays[f"pair/{name}/{i}"] for name in names]) for i in (0, 1)]
+    return [x / np.float32(127.5) - 1 for x in images]
 
 
-def test_distances(perceptual, facts, arrays):
-    """All 64x64 pairs as one batch and a part of one, from uint8 to the numbers."""
+def test_distances(network, facts, arrays):
+    """All 64x64 pairs, a whole batch and a part of one."""
     names = [name for name in facts["cases"] if name.startswith("64_")]
     assert len(names) == 6
-    result = perceptual(*pairs(arrays, names))
+    result = network(*pairs(arrays, names))
     expected = [facts["cases"][name]["distance"] for name in names]
     np.testing.assert_allclose(result, expected, atol=TOLERANCE)
     assert result.dtype == np.float32
-    assert result[names.index("64_identical")] == 0.0
-    # What every map adds, with the same weights in a program of one's own.
-    a, b = (x / np.float32(127.5) - 1 for x in pairs(arrays, names[:2]))
-    terms = jax.jit(lpips.per_layer)(perceptual.variables, a, b)
+    # Not always exactly 0: it depends on how XLA fuses the two passes.
+    assert abs(result[names.index("64_identical")]) < 1e-12
+    # The share of each map, with the same weights in another program.
+    a, b = pairs(arrays, names[:2])
+    terms = jax.jit(lpips.per_layer)(network.variables, a, b)
     for i, name in enumerate(names[:2]):
         layers = facts["cases"][name]["per_layer"]
         np.testing.assert_allclose([t[i] for t in terms], layers, atol=TOLERANCE)
@@ -66,33 +64,37 @@ def test_distances(perceptual, facts, arrays):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["rect48x80", "odd33", "256_different", "256_noise"])
-def test_distances_of_other_sizes(perceptual, facts, arrays, name):
+def test_distances_of_other_sizes(network, facts, arrays, name):
     if f"pair/{name}/0" not in arrays:
         pytest.skip("not in the part of the goldens that travels with the repository")
-    result = perceptual(*pairs(arrays, [name]))
+    result = network(*pairs(arrays, [name]))
     expected = [facts["cases"][name]["distance"]]
     np.testing.assert_allclose(result, expected, atol=TOLERANCE)
 
 
-def test_normalization(facts):
-    vectors = facts["normalize_tensor"]
-    result = lpips.normalized(jnp.asarray(vectors["input"], jnp.float32))
-    np.testing.assert_allclose(result, vectors["output"], atol=1e-6)
+class Normalization(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_normalize(self):
+        vectors = recipe.document("metrics/lpips.json")["normalize_tensor"]
+        inputs = jnp.asarray(vectors["input"], jnp.float32)
+        result = self.variant(lpips.normalize)(inputs)
+        np.testing.assert_allclose(result, vectors["output"], atol=1e-6)
 
 
-def test_what_cannot_be_compared_is_told(perceptual):
-    small = np.zeros((1, 15, 64, 3), np.uint8)
+def test_images_that_cannot_be_compared_are_refused(network):
+    small = np.zeros((1, 15, 64, 3), np.float32)
     with pytest.raises(ValueError, match="15x64; LPIPS needs at least 16x16"):
-        perceptual(small, small)
-    with pytest.raises(ValueError, match="differ in shape"):
-        perceptual(
-            np.zeros((1, 32, 32, 3), np.uint8), np.zeros((2, 32, 32, 3), np.uint8)
-        )
+        network(small, small)
+    one, two = (np.zeros((n, 32, 32, 3), np.float32) for n in (1, 2))
+    with pytest.raises(ValueError, match="must have one shape"):
+        network(one, two)
+    with pytest.raises(AssertionError, match="float32"):
+        network(one.astype(np.uint8), one.astype(np.uint8))
 
 
-def test_the_packages_weights_are_lpipss(arrays):
-    """Which vgg.pth, of 7,289 bytes, holds in the older format."""
-    shipped = weight_files.read(detectors.LPIPS_HEADS)
+def test_the_weights_in_the_package_are_those_of_lpips(arrays):
+    """LPIPS keeps them in vgg.pth, 7,289 bytes in PyTorch's old format."""
+    shipped = files.read_tensors(lpips.HEADS)
     assert set(shipped) == {row[0] for row in keymap()["lpips_lin"]}
     for name, array in shipped.items():
         np.testing.assert_array_equal(array, arrays[f"lin/{name}"])
@@ -101,7 +103,7 @@ def test_the_packages_weights_are_lpipss(arrays):
 def test_vgg_pth_is_read(tmp_path, arrays):
     lin = goldens.below(arrays, "lin/")
     path = torch_files.write_old(tmp_path / "vgg.pth", torch_files.state_dict(lin))
-    read = lpips.load_heads(weight_files.read(path))
+    read = lpips.load_heads(files.read_tensors(path))
     for head, array in zip(read, lin.values(), strict=True):
         np.testing.assert_array_equal(head, array.ravel())
     alex = {name: np.zeros((1, 64, 1, 1)) for name in lin}
@@ -144,7 +146,7 @@ def test_every_tensor_of_torchvisions_file_has_its_place():
 
 
 def test_every_layout_has_an_inverse():
-    """The first layer after the maps takes them flattened in the order C,H,W."""
+    """PyTorch's first dense layer takes the maps flattened in the order C,H,W."""
     rng = np.random.default_rng(0)
     for entry in vgg_weights.entries():
         array = rng.random((3, *entry.shape[1:]), np.float32)
@@ -158,7 +160,7 @@ def test_every_layout_has_an_inverse():
 
 
 class Sized:
-    """Stands for an array of a shape; 553 MB are not needed to find its name."""
+    """A shape in place of an array of the file, which has 553 MB."""
 
     def __init__(self, shape):
         self.shape, self.ndim = tuple(shape), len(shape)
@@ -166,7 +168,7 @@ class Sized:
 
 
 def nvidia(with_classes=True):
-    """Tensors as in NVIDIA's vgg16.pt, under names that are as good as any."""
+    """Return tensors as in NVIDIA's vgg16.pt, under made-up names."""
     rows = keymap()["vgg"]
     if not with_classes:
         rows = rows[:-2]
@@ -177,7 +179,7 @@ def nvidia(with_classes=True):
 
 
 @pytest.mark.parametrize("with_classes", [True, False])
-def test_tensors_are_told_by_their_order(with_classes):
+def test_tensors_are_recognized_by_their_order(with_classes):
     arrays, names = nvidia(with_classes)
     found = vgg_weights.named_by_order(arrays)
     assert list(found) == names
@@ -185,7 +187,7 @@ def test_tensors_are_told_by_their_order(with_classes):
     assert all(x is y for x, y in zip(found.values(), theirs, strict=True))
 
 
-def test_an_order_that_is_not_certain_is_refused():
+def test_an_ambiguous_order_is_refused():
     arrays, _ = nvidia()
     swapped = dict(arrays)  # two convolutions of the same shape
     names = [f"layers.layer{i}.weight" for i in (9, 10)]
@@ -203,7 +205,7 @@ def test_an_order_that_is_not_certain_is_refused():
             vgg_weights.named_by_order(wrong)
 
 
-def test_tensors_that_do_not_fit_are_told():
+def test_tensors_that_do_not_fit_are_refused():
     rows = {row[0]: tuple(row[1]) for row in keymap()["vgg"]}
     arrays = {n: np.zeros(s, np.float32) for n, s in rows.items() if "features" in n}
     loaded = vgg_weights.load_convolutions(arrays)

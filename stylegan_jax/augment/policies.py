@@ -1,0 +1,71 @@
+"""Augmentation policies: which transforms there are, and how far they go.
+
+To add a transform, write its steps in `transforms.py`, add its multiplier and limits to
+`Policy`, and name it in `POLICIES`.
+
+Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
+Data", appendix B.
+"""
+
+import dataclasses
+
+PIXEL = ("xflip", "rotate90", "xint")
+AFFINE = ("scale", "rotate", "aniso", "xfrac")
+GEOMETRY = (*PIXEL, *AFFINE, "rotate_post")
+COLOR = ("brightness", "contrast", "lumaflip", "hue", "saturation")
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """Multipliers of the transforms' probabilities, and limits of their strengths.
+
+    A transform is applied with its multiplier times the augmentation probability; a
+    multiplier of 0 removes it from the program. Sizes and shifts are relative to the
+    image.
+    """
+
+    xflip: float = 0.0  # mirror left-right
+    rotate90: float = 0.0  # by a multiple of 90 degrees
+    xint: float = 0.0  # shift by whole pixels
+    scale: float = 0.0  # both axes alike
+    rotate: float = 0.0  # by any angle; drawn twice, before and after `aniso`
+    aniso: float = 0.0  # stretch one axis as much as the other shrinks
+    xfrac: float = 0.0  # shift by fractions of pixels
+    brightness: float = 0.0  # add to all channels
+    contrast: float = 0.0  # multiply all channels
+    lumaflip: float = 0.0  # mirror the luma, keep the chroma
+    hue: float = 0.0  # rotate colors around the gray axis
+    saturation: float = 0.0  # multiply the distance from the gray axis
+    imgfilter: float = 0.0  # amplify frequency bands
+    noise: float = 0.0  # add white noise
+    cutout: float = 0.0  # set a rectangle to zero
+    xint_max: float = 0.125
+    scale_std: float = 0.2  # of log2 of the factor, as the next
+    aniso_std: float = 0.2
+    xfrac_std: float = 0.125
+    brightness_std: float = 0.2
+    contrast_std: float = 0.5  # of log2 of the factor, as the next two
+    saturation_std: float = 1.0
+    imgfilter_std: float = 1.0
+    noise_std: float = 0.1  # of the noise's standard deviation
+    cutout_size: float = 0.5
+
+    @classmethod
+    def of(cls, *names: str) -> "Policy":
+        """Return the policy with these transforms at full probability."""
+        return cls(**dict.fromkeys(names, 1.0))
+
+    def multiplier(self, name: str) -> float:
+        """Return the probability multiplier of one of `transforms.TRANSFORMS`."""
+        return getattr(self, name.removesuffix("_post"))
+
+
+POLICIES = {  # named by a letter per group, as in the official code
+    "none": Policy(),
+    "b": Policy.of(*PIXEL),
+    "bg": Policy.of(*PIXEL, *AFFINE),
+    "bgc": Policy.of(*PIXEL, *AFFINE, *COLOR),
+    "bgcf": Policy.of(*PIXEL, *AFFINE, *COLOR, "imgfilter"),
+    "bgcfn": Policy.of(*PIXEL, *AFFINE, *COLOR, "imgfilter", "noise"),
+    "bgcfnc": Policy.of(*PIXEL, *AFFINE, *COLOR, "imgfilter", "noise", "cutout"),
+}

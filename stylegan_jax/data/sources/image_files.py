@@ -1,0 +1,138 @@
+"""Parts that sources of encoded image files share: folders, zips and the emoji."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from stylegan_jax import config
+from stylegan_jax.data import decoding, images
+from stylegan_jax.data.images import ImageSpec
+from stylegan_jax.data.interface import InvalidImage, Loader, Source
+from stylegan_jax.data.labels import Labels
+
+MAX_LISTED = 5  # images named in one error message
+
+
+def image_file_source(
+    data: config.Data,
+    labels: Labels,
+    *,
+    name: str,
+    fingerprint: str,
+    describe: Callable[[int], str],
+    read: Callable[[int], bytes],
+    keys: Callable[[Any], Any],
+    read_key: Callable[[Any], Any] = lambda key: key,
+) -> Source:
+    """Build a source of encoded images that any function can read.
+
+    Args:
+      data: the config.
+      labels: labels of all images.
+      name: name in messages.
+      fingerprint: hex digest of the content.
+      describe: index -> file of the image, for messages.
+      read: index -> encoded image; used outside of `tf.data`, to explain failures.
+        Raises InvalidImage, or FileNotFoundError.
+      keys: in `tf.data`: int64 indices [n] -> keys of the images [n], e.g. paths.
+      read_key: in `tf.data`: key [] -> encoded image, string [].
+    """
+    spec = ImageSpec.from_config(data)
+    label_of = labels.lookup()
+
+    def decode(key: Any, label: Any) -> tuple[Any, Any]:
+        return decoding.load_encoded(read_key(key), spec), label
+
+    def check(index: int) -> str | None:
+        try:
+            encoded = read(index)
+        except InvalidImage as problem:
+            return str(problem)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            return f"can't be read: {error.strerror}"
+        return decoding.encoded_problem(encoded, spec)
+
+    return Source.create(
+        data,
+        labels.counts(),
+        name=name,
+        fingerprint=fingerprint,
+        load=Loader(decode, lambda indices: (keys(indices), label_of(indices))),
+        describe=describe,
+        check=check,
+    )
+
+
+def evenly_spaced(count: int, most: int) -> list[int]:
+    """Return at most `most` evenly spaced indices in [0, count)."""
+    taken = min(count, most)
+    return [i * count // taken for i in range(taken)]
+
+
+def check_headers(
+    names: Sequence[str],
+    header_of: Callable[[str], images.Size | str],
+    data: config.Data,
+    most: int,
+) -> None:
+    """Read the headers of all images, or of an even sample, so that errors come early.
+
+    Args:
+      names: names of the images in `data.path`.
+      header_of: name -> (height, width), or the reason why the image cannot be used.
+      data: the config that the images must fit.
+      most: maximal number of headers to read.
+
+    Raises:
+      ValueError: images are damaged, or have a size that does not fit.
+    """
+    sample = [names[i] for i in evenly_spaced(len(names), most)]
+    with ThreadPoolExecutor(16) as pool:
+        headers = list(pool.map(header_of, sample))
+    spec = ImageSpec.from_config(data)
+    root = data.path.rstrip("/")
+    damaged, unfit, unfit_sizes = [], [], []
+    for name, header in zip(sample, headers, strict=True):
+        if isinstance(header, str):
+            damaged.append(f"{root}/{name} {header}")
+            continue
+        problem = images.size_problem(*header, spec.size, spec.fit)
+        if problem:
+            unfit.append(f"{root}/{name} {problem}")
+            unfit_sizes.append(header)
+    counted = f"of the {len(sample)} images checked in `data.path` (={data.path!r})"
+    if damaged:
+        raise ValueError(
+            f"{len(damaged)} {counted} can't be used as they are; remove or replace "
+            f"them, or make a data set with `{prepare_command(data)}`, which applies "
+            "the EXIF orientation, takes the first frame of animations and leaves out "
+            "damaged images:" + _listing(damaged)
+        )
+    if unfit:
+        shape = f" and `data.base_size` (={data.base_size})"
+        shape *= data.base_size != (4, 4)
+        raise ValueError(
+            f"{len(unfit)} {counted} have a size that does not fit `data.resolution` "
+            f"(={data.resolution}){shape}; {images.size_remedy(unfit_sizes, data)}; or "
+            f"make a data set of one size with `{prepare_command(data)}`:"
+            + _listing(unfit)
+        )
+
+
+def prepare_command(data: config.Data) -> str:
+    """Return the command that makes a prepared folder which fits `data`."""
+    height, width = config.image_size(data.base_size, data.resolution)
+    source = data.path
+    if data.source == "tfds":
+        source = f"tfds:{data.tfds_name} --split={data.tfds_split}"
+    return (
+        f"python -m stylegan_jax.prepare --source={source} --out=... "
+        f"--resolution={width}x{height} --crop=center"
+    )
+
+
+def _listing(problems: list[str]) -> str:
+    lines = problems[:MAX_LISTED]
+    if len(problems) > MAX_LISTED:
+        lines.append(f"... and {len(problems) - MAX_LISTED} more")
+    return "".join(f"\n  {line}" for line in lines)

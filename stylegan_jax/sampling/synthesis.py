@@ -1,0 +1,65 @@
+"""Synthesis: images of styles, in batches that bound the memory."""
+
+import functools
+from collections.abc import Iterator
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylegan_jax.models import Generator, LevelOfDetail, Variables
+
+
+def synthesize(
+    generator: Generator, variables: Variables, ws: jax.Array | np.ndarray, **options
+) -> np.ndarray:
+    """Return all images [N,H,W,C] of ws at once; see `synthesize_batches`."""
+    return np.concatenate(list(synthesize_batches(generator, variables, ws, **options)))
+
+
+def synthesize_batches(
+    generator: Generator,
+    variables: Variables,
+    ws: jax.Array | np.ndarray,
+    *,
+    lod: LevelOfDetail | None = None,
+    noise: str = "const",
+    noise_seed: int = 0,
+    batch_size: int = 16,
+) -> Iterator[np.ndarray]:
+    """Generate the images of ws, one batch at a time.
+
+    Args:
+      generator: the network.
+      variables: its variables.
+      ws: [N,L,W].
+      lod: the resolution and its fade; None is the full resolution. All fades of a
+        resolution share one program, except a Python 1.0, which has its own.
+      noise: "const", "random" or "none".
+      noise_seed: seed of the random noise, which also depends on `batch_size`.
+      batch_size: number of images per batch; bounds the memory.
+
+    Yields:
+      Images [B,H,W,C] float32, about [-1,1]; the last batch may be smaller.
+    """
+    chex.assert_rank(ws, 3)
+    for i in range(0, len(ws), batch_size):
+        batch = jnp.asarray(ws[i : i + batch_size])
+        missing = min(batch_size, len(ws)) - len(batch)
+        padded = jnp.concatenate([batch, jnp.repeat(batch[-1:], missing, axis=0)])
+        key = jax.random.fold_in(jax.random.key(noise_seed), i)
+        images = _synthesize(generator, variables, padded, lod, noise, key)
+        yield np.asarray(images)[: len(batch)]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _synthesize(generator, variables, ws, lod, noise, key):
+    return generator.clone(winograd=True).apply(
+        variables,
+        ws,
+        lod=lod,
+        noise=noise,
+        method="synthesize",
+        rngs={"noise": key},
+    )

@@ -1,0 +1,175 @@
+"""Pillow's decoders and geometry, compared with NVIDIA's tool and with training."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from stylegan_jax.data import decoding, images
+from stylegan_jax.data.decoding import ORIENTATION
+from stylegan_jax.data.interface import InvalidImage
+from stylegan_jax.runtime.tensorflow import tensorflow
+from tests import goldens
+from tests.data.raw_data import encoded, noise
+
+TRANSFORMS = "stylegan2_and_3/I6_dataset_transforms"
+
+
+def test_crops_are_those_of_nvidia():
+    cases = json.loads(goldens.path(f"{TRANSFORMS}.json").read_text())["cases"]
+    arrays = goldens.arrays(f"{TRANSFORMS}.npz")
+    for case in cases:
+        image = Image.fromarray(arrays[f"in/{case['img']}"])
+        size = (case["height"] or image.height, case["width"] or image.width)
+        crop = {
+            None: "none",
+            "center-crop": "center",
+            "center-crop-wide": "center-wide",
+        }[case["transform"]]
+        if case["dropped"]:
+            own = (image.height, image.width)
+            assert images.size_problem_pil(own, size, crop), case
+            continue
+        result = np.asarray(images.fit_pil(image, size, crop, case["filter"]))
+        np.testing.assert_array_equal(result, arrays[f"out/{case['id']}"], str(case))
+
+
+def test_levels_are_those_of_nvidia():
+    arrays = goldens.arrays("stylegan1/dataset_pyramid.npz")
+    for index, image in enumerate(goldens.nhwc(arrays["in/images_uint8"])):
+        for level in images.pyramid(image, 3):
+            expected = arrays[f"out/level_{level.shape[0]}x{level.shape[0]}"][index]
+            np.testing.assert_array_equal(level.transpose(2, 0, 1), expected)
+
+
+def test_levels_are_what_training_averages():
+    image = noise(64, 32, 3)
+    for level in images.pyramid(image, 3)[1:]:
+        averaged = images.box_average(tensorflow().constant(image), level.shape[:2])
+        np.testing.assert_array_equal(level, averaged)
+
+
+def test_area_is_the_mean_over_whole_and_partial_pixels():
+    image = noise(12, 12, 3)
+    small = images.fit_pil(Image.fromarray(image), (4, 4), "none", "area")
+    mean = image.reshape(4, 3, 4, 3, 3).mean((1, 3))
+    np.testing.assert_array_equal(small, np.rint(mean))
+    row = Image.fromarray(np.uint8([[90, 0, 30]]))  # 2 of 3: 1.5 pixels each
+    small = images.fit_pil(row, (1, 2), "none", "area")
+    np.testing.assert_array_equal(small, [[60, 20]])
+
+
+def test_center_crop_has_the_ratio_of_the_result():
+    pixels = np.zeros([40, 80, 3], np.uint8)
+    pixels[:, 10:70] = 200
+    image = images.fit_pil(Image.fromarray(pixels), (20, 30), "center", "box")
+    assert (np.asarray(image) == 200).all() and image.size == (30, 20)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P"])
+def test_channels_are_those_of_training(mode, channels):
+    tf = tensorflow()
+    shape = {"L": (9, 7), "P": (9, 7, 3)}.get(mode, (9, 7, len(mode)))
+    image = Image.fromarray(noise(*shape))
+    content = encoded(image.convert("P") if mode == "P" else image)
+    ours = np.asarray(images.to_channels_pil(decoding.decode_pil(content), channels))
+    theirs = images.to_channels(decoding.decode(tf.constant(content)), channels)
+    difference = ours.reshape(9, 7, channels).astype(int) - theirs.numpy()
+    assert abs(difference).max() <= 1  # ties of float32 may be rounded differently
+
+
+def test_orientation_is_applied():
+    pixels = noise(8, 16, 3)
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6  # to be rotated clockwise
+    content = encoded(Image.fromarray(pixels), exif=exif)
+    header = decoding.read_header(content)
+    assert (header.height, header.width) == (16, 8)
+    turned = np.asarray(decoding.decode_pil(content))
+    np.testing.assert_array_equal(turned, np.rot90(pixels, -1))
+    content = encoded(Image.fromarray(pixels), "JPEG", exif=exif)
+    assert not decoding.is_plain_jpeg(content, 3)
+    content = encoded(Image.fromarray(pixels), "JPEG")
+    assert decoding.is_plain_jpeg(content, 3)
+    assert not decoding.is_plain_jpeg(content, 1)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_all_orientations_are_pillows(kind, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    content = encoded(Image.fromarray(noise(8, 16, 3)), kind, exif=exif)
+    with Image.open(io.BytesIO(content)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    np.testing.assert_array_equal(decoding.decode_pil(content), expected)
+    header = decoding.read_header(content)
+    assert (header.height, header.width) == expected.shape[:2]
+    if kind == "TIFF":
+        return  # training reads no TIFFs
+    turned = orientation in range(2, 9)
+    refused = isinstance(decoding.size_or_problem(content, as_stored=True), str)
+    assert refused == turned and decoding.size_or_problem(content) == (8, 16)
+    if kind == "JPEG":
+        assert decoding.is_plain_jpeg(content, 3) != turned
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_an_image_with_damaged_exif_is_read():
+    pixels = noise(8, 16, 3)
+    for exif in (b"Exif\0\0MM\0*\0\0\0\x08\0\x09", b"Exif\0\0hello", b"Exif\0\0"):
+        content = encoded(Image.fromarray(pixels), exif=exif)
+        np.testing.assert_array_equal(decoding.decode_pil(content), pixels)
+        assert decoding.size_or_problem(content, as_stored=True) == (8, 16)
+
+
+def test_sixteen_bits_are_rounded_to_eight():
+    pixels = np.uint16([[0, 128, 129, 257 * 7, 65535]])
+    image = decoding.decode_pil(encoded(Image.fromarray(pixels)))
+    assert np.asarray(image).tolist() == [[0, 0, 1, 7, 255]]
+
+
+def test_sixteen_bits_of_color_are_cut_to_the_upper_eight_as_in_training():
+    tf = tensorflow()
+    values = np.arange(0, 65536, 65535 // 47, np.uint16)[:48]
+    pixels = values.reshape(4, 4, 3)
+    content = tf.io.encode_png(tf.constant(pixels)).numpy()
+    ours = np.asarray(decoding.decode_pil(content))
+    np.testing.assert_array_equal(ours, pixels >> 8)
+    np.testing.assert_array_equal(decoding.decode(tf.constant(content)), pixels >> 8)
+
+
+def test_other_color_modes_and_transparency():
+    assert decoding.decode_pil(encoded(Image.new("CMYK", (4, 4)), "JPEG")).mode == "RGB"
+    assert decoding.decode_pil(encoded(Image.new("1", (4, 4)))).mode == "L"
+    palette = Image.new("P", (4, 4), 1)
+    assert decoding.decode_pil(encoded(palette, transparency=1)).mode == "RGBA"
+    with pytest.raises(InvalidImage, match="32 bits"):
+        decoding.decode_pil(encoded(Image.new("F", (4, 4)), "TIFF"))
+
+
+def test_animations_give_their_first_frame():
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decoding.read_header(content).animated
+    image = np.asarray(decoding.decode_pil(content).convert("RGB"))
+    assert (image == [255, 0, 0]).all()
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"hello", "not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "not an image"),
+        (encoded(Image.fromarray(noise(64, 64, 3)))[:3000], "is damaged"),
+        (encoded(Image.new("1", (10000, 10000))), "10000x10000.*are refused"),
+        (encoded(Image.new("1", (20000, 20000))), "is too large"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_unusable_images_are_refused(content, reason):
+    with pytest.raises(InvalidImage, match=reason):
+        decoding.decode_pil(content)

@@ -1,0 +1,97 @@
+"""The style-mixing figure of a small generator."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax.models import LevelOfDetail
+from stylegan_jax.models.stylegan1 import Generator
+from stylegan_jax.runtime.image_io import to_uint8
+from stylegan_jax.sampling import mixing
+from stylegan_jax.sampling.synthesis import synthesize
+
+
+@dataclasses.dataclass(frozen=True)
+class ShowsStyles:
+    """A generator whose images are its styles: [B,L,W] -> [B,L,W,1]."""
+
+    resolution: int = 16
+
+    def clone(self, winograd):
+        return self
+
+    def apply(self, variables, ws, **kwargs):
+        return ws[..., None]
+
+
+@pytest.mark.parametrize(
+    ("resolution", "coarse", "middle", "fine"),
+    [
+        (16, (0, 2), (2, 4), (4, 6)),
+        (32, (0, 2), (2, 4), (4, 8)),
+        (64, (0, 4), (4, 8), (8, 10)),
+        (1024, (0, 4), (4, 8), (8, 18)),
+    ],
+)
+def test_what_is_coarse_and_fine(resolution, coarse, middle, fine):
+    """At 1024 as in the paper: 4-8, 16-32 and 64-1024 pixels, two layers each."""
+    expected = {"coarse": coarse, "middle": middle, "fine": fine}
+    assert mixing.style_ranges(Generator(1024), resolution) == {
+        name: range(*ends) for name, ends in expected.items()
+    }
+
+
+def test_too_small_for_mixing():
+    with pytest.raises(ValueError, match="resolution 16, this one has reached 8;"):
+        mixing.style_ranges(Generator(16), 8)
+
+
+@pytest.mark.parametrize("name", ["coarse", "middle", "fine"])
+def test_mixing_takes_the_intended_layers(name):
+    layers = mixing.style_ranges(Generator(16), 16)[name]
+    random = np.random.RandomState(0)
+    sources = random.randn(3, 6, 4).astype("float32")
+    targets = random.randn(2, 6, 4).astype("float32")
+    mixed = mixing.style_mixing(ShowsStyles(), {}, sources, targets, layers)[..., 0]
+    assert mixed.shape == (3, 2, 6, 4)
+    for i, j, layer in np.ndindex(3, 2, 6):
+        expected = sources[i] if layer in layers else targets[j]
+        np.testing.assert_array_equal(mixed[i, j, layer], expected[layer])
+
+
+def test_the_figure(network, ws):
+    rows = {"coarse": ws[:2], "middle": ws[2:3], "fine": ws[3:4]}
+    figure = mixing.mixing_figure(*network, ws[4:], rows, lod=LevelOfDetail(16))
+    side = 64  # 16 pixels, four times as large
+    pitch = side + mixing.GAP
+    width = mixing.LABEL_PIXELS + pitch * 4
+    assert figure.shape == (pitch * 5, width, 3) and figure.dtype == np.uint8
+
+    def tile(row, column):
+        y, x = row * pitch, mixing.LABEL_PIXELS + column * pitch
+        return figure[y : y + side, x : x + side][::4, ::4]
+
+    np.testing.assert_array_equal(tile(0, 0), np.full((16, 16, 3), 255))
+    top = to_uint8(synthesize(*network, ws[4:]))
+    left = to_uint8(synthesize(*network, ws[:4]))
+    assert np.std(left.astype(float) - left.mean(0)) > 10  # they do differ
+    for i in range(3):
+        np.testing.assert_array_equal(tile(0, 1 + i), top[i])
+    for i in range(4):
+        close(tile(1 + i, 0), left[i])
+    kinds = ["coarse", "coarse", "middle", "fine"]
+    for i, j in np.ndindex(4, 3):
+        layers = mixing.style_ranges(Generator(16), 16)[kinds[i]]
+        mixed = ws[i].at[jnp.array(layers)].set(ws[4 + j][jnp.array(layers)])
+        expected = synthesize(*network, mixed[None])[0]
+        close(tile(1 + i, 1 + j), to_uint8(expected))
+    names = figure[:, : mixing.LABEL_PIXELS].reshape(5, pitch, -1)
+    assert [(row < 255).any() for row in names] == [False, True, True, True, True]
+
+
+def close(actual, desired):
+    """Equal up to rounding, for batches of another size were another program."""
+    difference = actual.astype(int) - desired
+    assert abs(difference).max() <= 1 and (difference == 0).mean() > 0.95
