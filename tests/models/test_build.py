@@ -86,6 +86,7 @@ def test_settings_of_stylegan1():
         "nonlinearity": "relu",
         "blur_filter": (1, 4, 1),
         "plain_resampling": False,
+        "winograd": False,
     }
     assert not g.const_input and g.growing and d.growing
     assert (d.nonlinearity, d.blur_filter) == ("relu", (1, 4, 1))
@@ -101,5 +102,6 @@ def test_settings_of_stylegan2():
             "resample_filter": (1, 2, 5, 1),
             "conv_clamp": 99.0,
             "noise": False,
+            "winograd": False,
         }
     assert (d.mapping_layers, d.freeze_layers) == (5, 3)

@@ -61,9 +61,9 @@ RESAMPLE, FIR, ACTIVATIONS = (
     "layers/activations.py",
 )
 MAPPING = "models/mapping.py"
-G1, D1 = "models/stylegan1_generator.py", "models/stylegan1_discriminator.py"
-G2, D2 = "models/stylegan2_generator.py", "models/stylegan2_discriminator.py"
-LAYERS2 = "models/stylegan2_layers.py"
+G1 = D1 = "models/stylegan1.py"
+G2 = D2 = "models/stylegan2.py"
+LAYERS2, INTERFACE = "models/stylegan2_layers.py", "models/interface.py"
 PIPELINE, TRANSFORMS = "data/pipeline.py", "augment/transforms.py"
 UPDATES, LOOPS = "training/test_step_updates", "training/test_loop_schedule"
 OBJECTIVES, ADAM = "training/test_phases", "training/test_optimizer_settings"
@@ -165,12 +165,12 @@ MUTATIONS: tuple[Mutation, ...] = (
             G1,
             """            x = NoiseInjection(name="noise")(x, noise)
         x = Bias(name="bias")(x)
-        x = ACTIVATIONS[self.options.nonlinearity].function(x)
+        x = ACTIVATIONS[o.nonlinearity].function(x)
 """,
             """            pass
         x = Bias(name="bias")(x)
-        x = ACTIVATIONS[self.options.nonlinearity].function(x)
-        if self.options.noise:
+        x = ACTIVATIONS[o.nonlinearity].function(x)
+        if o.noise:
             x = NoiseInjection(name="noise")(x, noise)
 """,
             "models/test_layer_order",
@@ -602,7 +602,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "mixing-over-all-layers",
             PHASES,
-            "layers = min(g.num_ws, 2 * (inputs.lod.resolution.bit_length() - 2))",
+            "layers = g.num_ws_at(inputs.lod.resolution)",
             "layers = g.num_ws",
             OBJECTIVES,
         ),
@@ -698,8 +698,8 @@ MUTATIONS: tuple[Mutation, ...] = (
             "models/test_mapping",
         ),
         (
-            "truncation-cutoff-ignored-by-stylegan2",
-            G2,
+            "truncation-cutoff-ignored-by-generators",
+            INTERFACE,
             "return mapping.truncate(ws, self.w_avg.value, psi, cutoff)",
             "return mapping.truncate(ws, self.w_avg.value, psi)",
             "models/test_mapping",
@@ -1375,7 +1375,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "blur-forgotten-by-up-layers",
             G1,
-            "x = resample.blur2d(x, self.options.blur_filter)",
+            "x = resample.blur2d(x, o.blur_filter)",
             "x = resample.blur2d(x, ())",
             "models/test_stylegan1",
         ),
@@ -1458,8 +1458,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "augmentation-probability-ignored",
             TRANSFORMS,
-            "rate = jnp.clip(pipeline.multiplier(name) * probability, 0, 1)",
-            "rate = jnp.clip(pipeline.multiplier(name) + 0 * probability, 0, 1)",
+            "rate = jnp.clip(policy.multiplier(name) * probability, 0, 1)",
+            "rate = jnp.clip(policy.multiplier(name) + 0 * probability, 0, 1)",
             "augment/test_transforms",
         ),
         (

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config
-from stylegan_jax.augment import transforms
+from stylegan_jax.augment import policies, transforms
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.rngs import Stream
 from stylegan_jax.training import phases
@@ -38,6 +38,9 @@ class Generator:
 
     def __init__(self):
         self.noise_keys = []
+
+    def num_ws_at(self, resolution):
+        return {STAGE: STYLES, FULL: LAYERS}[resolution]
 
     def apply(self, variables, x, labels=None, **options):
         if options["method"] == "map":
@@ -254,9 +257,9 @@ def test_augmentations_happen_as_often_as_the_state_says(name, monkeypatch):
     """And reals and fakes with the same policy, of the experiment."""
     seen = []
 
-    def augment(key, images, probability, pipeline):
+    def augment(key, images, probability, policy):
         seen.append(float(probability))
-        assert pipeline == transforms.PIPELINES["bgc"]
+        assert policy == policies.POLICIES["bgc"]
         return images
 
     monkeypatch.setattr(transforms, "augment", augment)

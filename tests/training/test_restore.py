@@ -40,7 +40,7 @@ def test_state_and_progress_come_back_to_the_bit(tmp_path):
     loop.Loop._save(trainer, state, progress)
     checkpoints.wait()
     assert checkpoints.latest_step() == 56
-    found, at = loop.restore(checkpoints, abstract)
+    found, at = loop.restore(checkpoints, training)
     checkpoints.close()
     assert at == progress
     wanted = jax.tree_util.tree_leaves_with_path(state)
