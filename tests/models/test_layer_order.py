@@ -36,9 +36,7 @@ def test_stylegan2(clamp):
     options = stylegan2_layers.LayerOptions(conv_clamp=clamp)
     layer = stylegan2_layers.SynthesisLayer(3, "same", options, GAIN)
     x, w = jnp.ones(SHAPE), jnp.ones((2, 5))
-    shapes = jax.eval_shape(
-        lambda: layer.init(jax.random.key(0), x, w, "const")
-    )
+    shapes = jax.eval_shape(lambda: layer.init(jax.random.key(0), x, w, "const"))
     variables, noise = zeros_but(shapes, noise_strength=0.5, bias_bias=BIAS)
     y = layer.apply(variables, x, w, "const")
     wanted = np.sqrt(2) * GAIN * lrelu(0.5 * noise + BIAS)
@@ -54,9 +52,7 @@ def test_stylegan1(instance_norm):
     options = stylegan1_generator.LayerOptions(instance_norm=instance_norm)
     layer = stylegan1_generator.SynthesisLayer(3, "conv", options)
     x, w = jnp.ones(SHAPE), jnp.ones((2, 5))
-    shapes = jax.eval_shape(
-        lambda: layer.init(jax.random.key(0), x, w, "const")
-    )
+    shapes = jax.eval_shape(lambda: layer.init(jax.random.key(0), x, w, "const"))
     affine = np.float32([1, -2, 0.5, 4, 5, 6])  # scales, then shifts
     variables, noise = zeros_but(
         shapes,

@@ -83,7 +83,6 @@ def run_tests(directory: Path, tests: Sequence[str]) -> subprocess.CompletedProc
     flags = quick_to_compile.flags(importlib.metadata.version("jaxlib"))
     environment = os.environ | {
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", flags),
-        
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
@@ -147,8 +146,8 @@ def table(results: Sequence[Result]) -> str:
 
 def report(results: Sequence[Result]) -> str:
     """Return the page of all results."""
-    survivors = [r.mutation.name for r in results if r.caught_by is None]
-    summary = f"{len(results)} mutations, {len(results) - len(survivors)} caught."
+    caught = sum(r.caught_by is not None for r in results)
+    summary = f"{len(results)} mutations, {caught} caught."
     return (
         "# Mutations\n\n"
         "Small wrong changes to the training's mathematics, each made in a copy of the "

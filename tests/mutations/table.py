@@ -49,7 +49,11 @@ def _of(kind: str, *entries: tuple[str, ...]) -> list[Mutation]:
 STEP, PHASES, LOSSES = "training/step.py", "training/phases.py", "training/losses.py"
 LOOP, SCHEDULE, STATE = "training/loop.py", "training/schedule.py", "training/state.py"
 OPTIMIZER = "training/optimizer.py"
-NOISE, LINEAR, MODULATION = "layers/noise.py", "layers/linear.py", "layers/modulation.py"
+NOISE, LINEAR, MODULATION = (
+    "layers/noise.py",
+    "layers/linear.py",
+    "layers/modulation.py",
+)
 STDDEV, NORMALIZATION = "layers/minibatch_stddev.py", "layers/normalization.py"
 RESAMPLE, FIR, ACTIVATIONS = (
     "layers/resample.py",
@@ -891,8 +895,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "optimizer-reset-after-every-round",
             LOOP,
-            "            state = self._round(state, stage, programs, batches, progress)\n",
-            "            state = self._round(state, stage, programs, batches, progress)\n"
+            "state = self._round(state, stage, programs, batches, progress)\n",
+            "state = self._round(state, stage, programs, batches, progress)\n"
             "            state = self._reset(state)\n",
             LOOPS,
         ),
