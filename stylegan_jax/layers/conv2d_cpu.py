@@ -84,8 +84,8 @@ def _cpu_form(
         case "conv":
             size = len(b)
             width = a.shape[2] + 2 * padding - size + 1
-            wide = b.shape[-1] >= WIDE
-            forms = plain if wide else _conv_by_matmul, _conv_by_winograd
+            direct = plain if b.shape[-1] >= WIDE else _conv_by_matmul
+            forms = direct, _conv_by_winograd
         case "kernel_gradient":
             width = b.shape[2]
             # Two taps are no faster, and devices would sum 2.5 times as much.

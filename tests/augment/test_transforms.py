@@ -235,7 +235,7 @@ def test_other_channels_are_refused(rectangles):
 def test_small_images_are_not_filtered(rectangles):
     numbers = numbers_of(2, imgfilter=np.zeros(4))
     numbers.gates["imgfilter"] = jnp.zeros((2, 4))
-    with pytest.raises(ValueError, match="are 8 pixels .* take at least 22"):
+    with pytest.raises(ValueError, match="are 8 pixels .* need at least 22"):
         run(rectangles, numbers, ALL)
 
 

@@ -58,7 +58,7 @@ def test_upfirdn2d():
 
 
 def test_upfirdn2d_says_when_nothing_is_left():
-    with pytest.raises(ValueError, match="leaves nothing"):
+    with pytest.raises(ValueError, match="leaves no pixels"):
         upfirdn2d.upfirdn2d(jnp.zeros((1, 4, 4, 1)), np.ones(6))
 
 
