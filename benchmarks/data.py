@@ -173,7 +173,9 @@ def _bare(encoded: list[bytes], seconds: float) -> Callable[[], float]:
     contents, loop = tf.constant(encoded), _decoding_loop()
 
     def sample() -> float:
-        loop(contents, tf.constant(os.cpu_count(), tf.int64))  # may have to be traced
+        loop(
+            contents, tf.constant(os.cpu_count(), tf.int64)
+        )  # traces the program at the first call
         count = len(encoded)
         while True:
             begin = time.perf_counter()
@@ -224,7 +226,7 @@ def _pipeline(source: Source, resolution: int, seconds: float) -> Callable[[], f
     )
 
     def sample() -> float:
-        # Discard what was prefetched while others were measured.
+        # Discard the batches that were prefetched during other measurements.
         for _ in itertools.islice(batches, 8 + 2 * (os.cpu_count() or 1)):
             pass
         count, begin = 0, time.perf_counter()

@@ -1,9 +1,9 @@
-"""Useful floating point operations of the networks, counted from their layers.
+"""Useful floating-point operations of the networks, counted by layer.
 
-Two for every multiply-add of convolutions and dense layers, each in the form that needs
-the fewest: a StyleGAN2 convolution that changes the resolution has 9 taps a pixel of
-the lower resolution, a StyleGAN one (box filter and 3x3 kernel in one) 16. Activations,
-noise, blur and statistics count nothing.
+Each multiply-add of a convolution or dense layer counts as two operations, in the form
+that needs the fewest: a StyleGAN2 convolution that changes the resolution has 9 taps
+per pixel of the lower resolution, and one of StyleGAN (box filter and 3x3 kernel
+combined) 16. Activations, noise, blur and statistics do not count.
 """
 
 import math
@@ -26,7 +26,7 @@ from stylegan_jax.training.schedule import Stage
 
 
 def _multiply_adds(module: nn.Module, x: jax.Array, y: jax.Array) -> int:
-    """Of one layer itself, without its sub-modules."""
+    """Count the multiply-adds of one layer without its submodules."""
     pixels = min(math.prod(x.shape[:-1]), math.prod(y.shape[:-1]))
     products = pixels * x.shape[-1] * y.shape[-1]
     match module:
@@ -40,7 +40,7 @@ def _multiply_adds(module: nn.Module, x: jax.Array, y: jax.Array) -> int:
             return products
         case stylegan1.SynthesisLayer():
             return products * {"input": 0, "conv": 9, "up": 16}[module.kind]
-        case stylegan1.DiscriminatorBlock():  # its first convolution is a Conv
+        case stylegan1.DiscriminatorBlock():  # its first convolution is a separate Conv
             return products * 16
         case stylegan1.DenseInput():
             return math.prod(x.shape) * math.prod(y.shape[1:])
@@ -48,7 +48,7 @@ def _multiply_adds(module: nn.Module, x: jax.Array, y: jax.Array) -> int:
 
 
 def count(module: nn.Module, variables: Any, *args: Any, **kwargs: Any) -> int:
-    """Floating point operations of `module.apply(variables, *args, **kwargs)`."""
+    """Count the operations of `module.apply(variables, *args, **kwargs)`."""
     total = 0
 
     def listen(call, args, kwargs, context):
@@ -71,7 +71,7 @@ def count(module: nn.Module, variables: Any, *args: Any, **kwargs: Any) -> int:
 def per_image(
     generator: Generator, discriminator: Discriminator, resolution: int
 ) -> tuple[float, float]:
-    """Of one forward pass of G and of D for an image at a resolution."""
+    """Count the operations of one forward pass of G and of D for one image."""
     z = jnp.zeros((1, generator.z_dim))
     labels = jnp.zeros((1, generator.label_size)) if generator.label_size else None
     key = jax.random.key(0)
@@ -88,24 +88,24 @@ def per_image(
 
 
 def per_phase(e: Experiment, stage: Stage, g: float, d: float) -> dict[str, float]:
-    """Useful operations of one execution of each phase.
+    """Count the useful operations of one execution of each phase.
 
-    A gradient by parameters and input costs two forward passes, one by the input only
-    (frozen discriminator) one; a gradient of a gradient twice as much as a gradient.
+    A gradient by parameters and input costs two forward passes, and one by the input
+    only (frozen discriminator) one; a second-order gradient costs twice as much.
 
     Args:
       e: the experiment.
-      stage: of its schedule.
-      g: see `per_image`.
-      d: likewise.
+      stage: a stage of its schedule.
+      g: operations of one forward pass of the generator; see `per_image`.
+      d: operations of one forward pass of the discriminator.
     """
     t, batch = e.training, stage.batch_size
-    penalised = (t.r1_gamma > 0) + (t.r2_gamma > 0) if t.loss == "logistic" else 1
+    penalties = (t.r1_gamma > 0) + (t.r2_gamma > 0) if t.loss == "logistic" else 1
     # A penalty in the same phase shares its forward pass.
-    extra = 0 if t.d_reg_interval else 3 * penalised
+    penalty_cost = 0 if t.d_reg_interval else 3 * penalties
     return {
         "g_main": batch * (3 * g + 2 * d),
         "g_path": batch / t.path_length_batch_shrink * 6 * g,
-        "d_main": batch * (g + (6 + extra) * d),
+        "d_main": batch * (g + (6 + penalty_cost) * d),
         "d_r1": batch * 6 * d,
     }

@@ -3,9 +3,9 @@
     python -m benchmarks.generate --config=benchmarks/settings.py:S
     python -m benchmarks.generate --config=configs/stylegan2_emoji.py --batch_sizes=1,16
 
-Prints a table, a row for every batch size; `--json` keeps the figures. Utilisation is
-operations of the generator (see `benchmarks.flops`) per second over those of a matrix
-product timed in between. Weights are random: they do not change the time.
+Prints a table with a row per batch size; `--json` saves the figures. Utilization is the
+rate of the generator's operations (see `benchmarks.flops`), relative to that of a
+matrix product timed in between. The weights are random, which does not affect the time.
 """
 
 import json
@@ -27,16 +27,18 @@ from stylegan_jax.sampling import seeds
 from stylegan_jax.sampling.synthesis import synthesize
 from stylegan_jax.sampling.truncation import truncated_styles
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.")
-_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "16", "64"], "Images at once.")
-_COUNT = flags.DEFINE_integer("count", 128, "Images of one measurement, at most.")
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements, of which the median counts.")
-_NOISE = flags.DEFINE_enum("noise", "const", ["const", "random", "none"], "Its mode.")
-_JSON = flags.DEFINE_string("json", None, "File for the figures.")
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Config of the experiment.")
+_BATCH_SIZES = flags.DEFINE_list(
+    "batch_sizes", ["1", "16", "64"], "Batch sizes to measure."
+)
+_COUNT = flags.DEFINE_integer("count", 128, "Largest number of images per measurement.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements; the median is reported.")
+_NOISE = flags.DEFINE_enum("noise", "const", ["const", "random", "none"], "Noise mode.")
+_JSON = flags.DEFINE_string("json", None, "File to write the figures to.")
 
 
 def main(argv: list[str]) -> None:
-    """Measures what the flags ask for."""
+    """Run the benchmark and print its table."""
     del argv
     malloc.keep_freed_memory_on_cpu()  # as `stylegan_jax.generate` does
     sizes = [int(size) for size in _BATCH_SIZES.value]
@@ -55,7 +57,7 @@ def main(argv: list[str]) -> None:
 def measure(
     e: Experiment, batch_sizes: list[int], count: int, rounds: int, noise: str
 ) -> dict[str, Any]:
-    """Times all batch sizes, and the matrix product, in turn."""
+    """Time all batch sizes and the matrix product in turn."""
     generator, discriminator = models.build(e.model, e.data, label_size=0)
     z = seeds.latents(list(range(count)), generator.z_dim)
     variables = jax.jit(generator.init)(jax.random.key(0), jnp.asarray(z[:1]))
@@ -100,15 +102,15 @@ def measure(
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures to read."""
-    rows = ["batch size  images/s  utilisation  first call s"]
+    """Format the figures as a table."""
+    rows = ["batch size  images/s  utilization  first call s"]
     for size, row in figures["batch_sizes"].items():
         rows.append(
             f"{size:10d} {row['images_per_second']:9.1f} {row['utilisation']:12.3f}"
             f" {row['first_call_seconds']:13.1f}"
         )
     rows.append(
-        f"{figures['resolution']} rows, {figures['gflop_per_image']:.3f} GFLOP an "
+        f"{figures['resolution']} rows, {figures['gflop_per_image']:.3f} GFLOP per "
         f"image; matrix product {figures['matmul_gflops']:.0f} GFLOP/s"
     )
     return "\n".join(rows)

@@ -1,4 +1,4 @@
-"""The machine's own speed, which every other figure is a share of."""
+"""The machine's speed, to which all other figures are relative."""
 
 import statistics
 import time
@@ -10,7 +10,7 @@ SIZE = 2048
 
 
 def rate(size: int = SIZE, seconds: float = 0.5) -> float:
-    """Operations per second of a square float32 matrix product."""
+    """Measure the operations per second of a square float32 matrix product."""
     x = jnp.ones((size, size))
     product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
     product(x).block_until_ready()

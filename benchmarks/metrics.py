@@ -3,10 +3,10 @@
     python -m benchmarks.metrics
     python -m benchmarks.metrics --count=2000 --dimensions=256 --json=metrics.json
 
-Prints a row for every step: seconds of this package's form, of the plain one on the
-same random features in the same run, and their ratio (below 1: this one is faster). The
-plain forms are those of the published codes: `scipy.linalg.sqrtm` of the product of
-the covariances, and all distances in float64, in blocks.
+Prints a row per step: seconds of this package's form, of the plain form on the same
+random features in the same run, and their ratio (below 1 if this package is faster).
+The plain forms are those of the published codes: `scipy.linalg.sqrtm` of the product of
+the covariances, and all distances in float64, block by block.
 """
 
 import json
@@ -24,12 +24,12 @@ from stylegan_jax.metrics.frechet import Moments, frechet_distance
 from stylegan_jax.metrics.precision_recall import precision_recall
 
 FLAGS = flags.FLAGS
-BATCH = 512  # rows that arrive at once
-PLAIN_BLOCK = 1000  # rows of distances at once
+BATCH = 512  # rows per batch
+PLAIN_BLOCK = 1000  # rows per block of the plain distances
 
 
 def main(argv: list[str]) -> None:
-    """Measures what the flags ask for."""
+    """Measure the steps and print a table."""
     del argv
     figures = measure(FLAGS.count, FLAGS.dimensions, FLAGS.plain)
     print(table(figures))
@@ -37,17 +37,23 @@ def main(argv: list[str]) -> None:
         Path(FLAGS.json).write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def measure(count: int, dimensions: int, plain: bool) -> dict[str, Any]:
-    """Times every step once; random features with a spectrum like Inception's."""
+def random_sets(count: int, dimensions: int) -> list[np.ndarray]:
+    """Draw two sets [count, dimensions] with a spectrum like Inception's."""
     rng = np.random.default_rng(0)
     spread = np.linspace(1, 0.01, dimensions) ** 2
     mix = rng.normal(size=(dimensions, dimensions)) / np.sqrt(dimensions)
     sets = [np.empty((count, dimensions), np.float32) for _ in range(2)]
     for features, shift in zip(sets, (0.1, 0.12), strict=True):
-        for begin in range(0, count, BATCH):  # which keeps the peak of memory low
+        for begin in range(0, count, BATCH):  # keeps the peak of memory low
             part = features[begin : begin + BATCH]
             noise = rng.normal(size=part.shape) * spread
             part[:] = np.maximum(noise @ mix + shift, 0)
+    return sets
+
+
+def measure(count: int, dimensions: int, plain: bool) -> dict[str, Any]:
+    """Time every step once on random features."""
+    sets = random_sets(count, dimensions)
     start = peak_megabytes()
     steps: dict[str, dict[str, float]] = {}
 
@@ -83,20 +89,20 @@ def measure(count: int, dimensions: int, plain: bool) -> dict[str, Any]:
 
 
 def streamed(features: np.ndarray) -> Moments:
-    """The moments of features that arrive in batches."""
-    moments = Moments(features.shape[1])
+    """Accumulate the moments of features in batches."""
+    moments = Moments()
     for begin in range(0, len(features), BATCH):
         moments.add(features[begin : begin + BATCH])
     return moments
 
 
 def plain_fit(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance, as pytorch-fid has them."""
+    """Compute mean and covariance as pytorch-fid does."""
     return features.mean(axis=0), np.cov(features, rowvar=False)
 
 
 def plain_frechet(a: tuple, b: tuple) -> float:
-    """The distance by a matrix square root."""
+    """Compute the distance by a matrix square root."""
     root = scipy.linalg.sqrtm(a[1] @ b[1])
     means = np.sum((a[0] - b[0]) ** 2)
     return float(means + np.trace(a[1]) + np.trace(b[1]) - 2 * np.trace(root).real)
@@ -105,7 +111,7 @@ def plain_frechet(a: tuple, b: tuple) -> float:
 def plain_masks(
     real: np.ndarray, generated: np.ndarray, k: int = 3
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Precision and recall of each image, from all distances in float64."""
+    """Compute precision and recall of each image from all distances in float64."""
     sets = [x.astype(np.float64) for x in (real, generated)]
     squares = [np.sum(x * x, axis=1) for x in sets]
 
@@ -135,12 +141,12 @@ def plain_masks(
 
 
 def peak_megabytes() -> float:
-    """The most memory that this process has held so far."""
+    """Return this process's peak of memory so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures to read."""
+    """Format the figures as a table."""
     rows = ["step                    ours s   plain s   ratio   ours peak MB"]
     totals = {"ours": 0.0, "plain": 0.0}
     for step, row in figures["steps"].items():
@@ -166,9 +172,9 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def define_flags() -> None:
-    """Declares the command line."""
+    """Define the flags of the command."""
     flags.DEFINE_integer("count", 10_000, "Images of each set.", lower_bound=5)
-    flags.DEFINE_integer("dimensions", 2048, "Of features.", lower_bound=1)
+    flags.DEFINE_integer("dimensions", 2048, "Number of features.", lower_bound=1)
     flags.DEFINE_bool("plain", True, "Also time the plain forms.")
     flags.DEFINE_string("json", None, "File for the figures.")
 

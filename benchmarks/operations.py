@@ -1,9 +1,8 @@
 """The time of a compiled program by kind of operation, on a CPU.
 
-Read from JAX's profiler, which names the instructions of the optimised HLO. Operations
-overlap, so that the times add up to more than the clock shows; and of matrix products
-that go on in the background of others (XLA's, unless they are part of a fusion), only
-the start is seen.
+JAX's profiler reports the instructions of the optimized HLO. Operations overlap, so the
+times add up to more than the elapsed time. Of matrix products that run in the
+background (XLA's, unless they are part of a fusion), only the launch is recorded.
 """
 
 import collections
@@ -14,21 +13,21 @@ from pathlib import Path
 
 import jax
 
-# What an instruction has to hold to be of a kind; the first that fits.
+# The opcodes of each kind; the first matching kind counts.
 KINDS = {
     "convolution": {"convolution"},
     "matrix product": {"dot"},
     "reduction": {"reduce", "reduce-window"},
 }
-# Operations that only move numbers, or say which to move.
+# Operations that only move data, or compute what to move.
 MOVES = {
     *("bitcast", "broadcast", "concatenate", "constant", "copy", "dynamic-slice"),
     *("dynamic-update-slice", "iota", "pad", "parameter", "reshape", "reverse"),
     *("slice", "transpose"),
 }
-ELEMENTWISE = "elementwise"  # arithmetic, with or without moves
+ELEMENTWISE = "elementwise"  # arithmetic, with or without data movement
 COPY = "copy, pad, shift"
-_CONTROL = {"call", "conditional", "while"}  # their contents are counted
+_CONTROL = {"call", "conditional", "while"}  # their bodies are counted
 
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) \(.*\{$")
 _INSTRUCTION = re.compile(
@@ -38,7 +37,7 @@ _CALLED = re.compile(r"calls=%?([\w.-]+)")
 
 
 def kinds(hlo: str) -> dict[str, str]:
-    """The kind of every instruction of a program, by its name."""
+    """Return the kind of every instruction of a program, by name."""
     opcodes: dict[str, set[str]] = collections.defaultdict(set)  # by computation
     instructions, computation = [], ""
     for line in hlo.splitlines():
@@ -64,7 +63,7 @@ def _kind(opcodes: set[str]) -> str:
 
 
 def seconds(run: Callable[[], None], hlo: str, calls: int = 3) -> dict[str, float]:
-    """Seconds a call of `run`, which runs the program and waits, by kind."""
+    """Measure the seconds per call of `run`, which waits for the program, by kind."""
     run()
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
@@ -82,7 +81,7 @@ def seconds(run: Callable[[], None], hlo: str, calls: int = 3) -> dict[str, floa
 
 
 def table(by_kind: dict[str, float]) -> str:
-    """The times to read."""
+    """Format the times as a table."""
     whole = sum(by_kind.values())
     return "\n".join(
         f"{kind:16s} {1000 * part:8.1f} ms {part / whole:6.1%}"

@@ -1,20 +1,20 @@
-"""Every form of the operations that change or filter resolution, in all gradients.
+"""Speed of all forms of the resampling and filtering operations, with gradients.
 
     python -m benchmarks.resample
     python -m benchmarks.resample --sizes=16x256,64x64 --operations=up --json=r.json
 
 Operations: StyleGAN2's convolutions `up` and `down`, with their 4-tap filter;
 StyleGAN's `box_up` and `box_down`, with their box filter; and `blur`, with 3 taps. A
-size RxC is RxR pixels at the higher resolution, C channels. Forms are those of
-`benchmarks.resample_forms`; "ours" is what `layers` does on this platform. All have to
-give the same numbers, and are timed in turn:
+size RxC means RxR pixels at the higher resolution and C channels. The forms are those
+of `benchmarks.resample_forms`; "ours" is the one of `layers` on this platform. All of
+them must give the same numbers, and are timed in turn:
 
     forward   y = f(x, kernel)
     gradient  of sum(y^2) by x and kernel
     second    of sum(g^2) by kernel (by x for blur), g the gradient by x: as in R1
 
-Prints tables in Markdown, in milliseconds; the fastest of a column is bold. `--json`
-keeps the figures, with the operations that the forward convolution needs at least.
+Prints Markdown tables in milliseconds, with the fastest form of each column in bold.
+`--json` saves the figures and the fewest operations of the forward convolution.
 """
 
 import itertools
@@ -37,17 +37,19 @@ from stylegan_jax.runtime import malloc
 FLAGS = flags.FLAGS
 
 ORDERS = ("forward", "gradient", "second")
-TOLERANCE = 1e-3  # of the largest value
+TOLERANCE = 1e-3  # relative to the largest value
 
 
 def main(argv: list[str]) -> None:
-    """Measures what the flags ask for."""
+    """Run the benchmark and print its tables."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
     malloc.keep_freed_memory_on_cpu()  # as `stylegan_jax.train` does
     unknown = set(FLAGS.operations) - set(FORMS)
     if unknown:
-        raise app.UsageError(f"--operations has {unknown}; there are {list(FORMS)}")
+        raise app.UsageError(
+            f"--operations contains {sorted(unknown)}; the choices are {list(FORMS)}"
+        )
     try:
         sizes = [tuple(map(int, size.split("x"))) for size in FLAGS.sizes]
         ((_, _), *_) = sizes
@@ -83,7 +85,7 @@ def main(argv: list[str]) -> None:
 def arguments(
     operation: str, batch: int, resolution: int, channels: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Noise: x [B,R,R,C] (half of R for those that enlarge), kernel [3,3,C,C]."""
+    """Return random x [B,R,R,C], with R/2 for upsampling, and kernel [3,3,C,C]."""
     r = resolution // 2 if operation.endswith("up") else resolution
     random = np.random.default_rng(0)
     x = random.standard_normal((batch, r, r, channels), np.float32)
@@ -92,7 +94,7 @@ def arguments(
 
 
 def orders(operation: str, form: Callable[..., jax.Array]) -> dict[str, Callable]:
-    """Functions of (x, kernel): a form and its gradients."""
+    """Return a form and its gradients as functions of (x, kernel)."""
 
     def score(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return jnp.sum(jnp.square(form(x, kernel)))
@@ -111,17 +113,17 @@ def orders(operation: str, form: Callable[..., jax.Array]) -> dict[str, Callable
 def measure(
     operation: str, x: jax.Array, kernel: jax.Array, rounds: int, seconds: float
 ) -> dict[str, dict[str, float]]:
-    """Seconds of every form and order.
+    """Measure the seconds of every form and order.
 
     Raises:
-      ArithmeticError: a form gives other numbers than "ours".
+      ArithmeticError: the numbers of a form differ from "ours".
     """
     programs, wanted = {}, {}
     for name, form in FORMS[operation].items():
         for order, function in orders(operation, form).items():
             program = jax.jit(function).lower(x, kernel).compile()
             result = jax.tree.leaves(program(x, kernel))
-            wanted.setdefault(order, result)  # ours is the first
+            wanted.setdefault(order, result)  # "ours" is the first
             _compare(f"{operation}, {name}, {order}", result, wanted[order])
             programs[name, order] = program
     counts, samples = {}, {key: [] for key in programs}
@@ -152,7 +154,7 @@ def _compare(name: str, result: list[jax.Array], wanted: list[jax.Array]) -> Non
 
 
 def useful_flop(operation: str, x: jax.Array, kernel: jax.Array) -> float:
-    """The fewest operations of the forward convolution: see `benchmarks.flops`."""
+    """Count the useful operations of the forward pass; see `benchmarks.flops`."""
     b, h, w, c = x.shape
     taps = {"up": 9, "box_up": 16, "down": 9 / 4, "box_down": 16 / 4, "blur": 0}
     return 2 * b * h * w * c * kernel.shape[-1] * taps[operation]
@@ -161,7 +163,7 @@ def useful_flop(operation: str, x: jax.Array, kernel: jax.Array) -> float:
 def table(
     operation: str, resolution: int, channels: int, rows: dict[str, dict[str, float]]
 ) -> str:
-    """The milliseconds of an operation at a size."""
+    """Format the milliseconds of an operation at one size as a table."""
     best = {order: min(row[order] for row in rows.values()) for order in ORDERS}
 
     def cell(row: dict[str, float], order: str) -> str:
@@ -181,10 +183,10 @@ def table(
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("sizes", ["16x128", "64x32"], "RxC: pixels and channels.")
-    flags.DEFINE_list("operations", list(FORMS), "Which ones.")
-    flags.DEFINE_integer("batch", 8, "Images.", lower_bound=1)
-    flags.DEFINE_integer("rounds", 3, "Measurements, of which the median counts.")
-    flags.DEFINE_float("seconds", 0.05, "Of one measurement of one form.")
-    flags.DEFINE_string("json", None, "File for the figures.")
+    flags.DEFINE_list("sizes", ["16x128", "64x32"], "Sizes RxC: R pixels, C channels.")
+    flags.DEFINE_list("operations", list(FORMS), "Operations to measure.")
+    flags.DEFINE_integer("batch", 8, "Images per batch.", lower_bound=1)
+    flags.DEFINE_integer("rounds", 3, "Measurements; the median is reported.")
+    flags.DEFINE_float("seconds", 0.05, "Duration of one measurement of one form.")
+    flags.DEFINE_string("json", None, "File to write the figures to.")
     app.run(main)

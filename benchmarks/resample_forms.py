@@ -1,8 +1,8 @@
 """The forms that `benchmarks.resample` compares: functions (x, kernel) -> y.
 
-x is [B,H,W,I], kernel [3,3,I,O]; `blur` takes a kernel too and leaves it alone. The
-first form of an operation is ours. XLA derives the gradients of convolutions, but for
-"own gradients" and the plain ones; shifts are `fir.upfirdn2d`, which has its own.
+x is [B,H,W,I] and kernel [3,3,I,O], which `blur` ignores. The first form of each
+operation is ours. XLA derives the gradients of convolutions, except for "own gradients"
+and the plain forms; "shifts" are `upfirdn2d.upfirdn2d`, which has its own gradients.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,8 @@ from stylegan_jax.layers.conv2d import DIMENSIONS, conv2d
 
 Form = Callable[[jax.Array, jax.Array], jax.Array]
 
-TAPS = upfirdn2d.setup_filter((1, 3, 3, 1))  # of StyleGAN2's resampling
-BLUR = (1, 2, 1)  # of StyleGAN's
+TAPS = upfirdn2d.setup_filter((1, 3, 3, 1))  # StyleGAN2's resampling filter
+BLUR = (1, 2, 1)  # StyleGAN's
 PRECISION = jax.lax.Precision.HIGHEST
 
 
@@ -29,7 +29,7 @@ def conv(
     dilation: int = 1,
     groups: int = 1,
 ) -> jax.Array:
-    """XLA's convolution, with XLA's gradients."""
+    """Apply XLA's convolution, with XLA's gradients."""
     return jax.lax.conv_general_dilated(
         x,
         kernel,
@@ -43,7 +43,7 @@ def conv(
 
 
 def folded(kernel: jax.Array, taps: np.ndarray) -> jax.Array:
-    """The kernel [3,3,I,O] and a separable filter [k] in one: [3+k-1,3+k-1,I,O]."""
+    """Combine kernel [3,3,I,O] and separable filter [k] into one [k+2,k+2,I,O]."""
     spread = np.zeros((len(taps) + 2, 3), np.float32)
     for u in range(3):
         spread[u : u + len(taps), u] = taps
@@ -53,27 +53,28 @@ def folded(kernel: jax.Array, taps: np.ndarray) -> jax.Array:
 def depthwise(
     x: jax.Array, taps: np.ndarray, padding: tuple[int, int], stride: int = 1
 ) -> jax.Array:
-    """A separable filter as one convolution of every channel by itself."""
+    """Apply a separable filter as a depthwise convolution."""
     kernel = jnp.asarray(np.multiply.outer(taps, taps), x.dtype)
     kernel = jnp.broadcast_to(kernel[:, :, None, None], (*kernel.shape, 1, x.shape[-1]))
     return conv(x, kernel, padding, stride, groups=x.shape[-1])
 
 
 def depth_to_space(x: jax.Array) -> jax.Array:
-    """[B,H,W,4C] -> [B,2H,2W,C]."""
+    """Rearrange [B,H,W,4C] to [B,2H,2W,C]."""
     b, h, w, c = x.shape
     x = x.reshape(b, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5)
     return x.reshape(b, 2 * h, 2 * w, c // 4)
 
 
 def space_to_depth(x: jax.Array) -> jax.Array:
-    """[B,2H,2W,C] -> [B,H,W,4C]."""
+    """Rearrange [B,2H,2W,C] to [B,H,W,4C]."""
     b, h, w, c = x.shape
     x = x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
     return x.reshape(b, h // 2, w // 2, 4 * c)
 
 
-# StyleGAN2's up-convolution: y[2i + u + t - 2] += kernel[u] 2 taps[t] x[i], both axes.
+# StyleGAN2's upsampling convolution, along both axes:
+# y[2i + u + t - 2] += kernel[u] 2 taps[t] x[i].
 
 
 def up_dilated(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -89,38 +90,38 @@ def up_dilated_depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def up_dilated_folded(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """One transposed convolution with kernel and filter in one, 6x6."""
+    """One transposed convolution with kernel and filter combined, 6x6."""
     return conv(x, folded(kernel, 2 * TAPS)[::-1, ::-1], (3, 3), dilation=2)
 
 
 def up_zeros(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Zeros inserted and filtered first, then a plain convolution at the high size."""
+    """Zero insertion, the filter, then a plain convolution at high resolution."""
     return upfirdn2d.conv2d_resample(
         x, kernel[::-1, ::-1], TAPS, up=2, padding=((1, 1), (1, 1))
     )
 
 
 def up_polyphase(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Kernel and filter in one, a 3x3 convolution for each of 4 phases, interleaved."""
+    """A 3x3 convolution for each of 4 phases, which are interleaved."""
     return depth_to_space(conv(x, _up_phases(kernel), (1, 1)))
 
 
 def up_polyphase_own_gradients(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The same with the gradients of `layers.convolution`."""
+    """The same with the gradients of `layers.conv2d`."""
     return depth_to_space(conv2d(x, _up_phases(kernel)))
 
 
 def _up_phases(kernel: jax.Array) -> jax.Array:
-    """The 6x6 kernel as 3x3 taps of [I, 4 phases x O]: pixel 2i + s meets x[i + d]."""
+    """Split the 6x6 kernel into 3x3 taps [I, 4 phases x O]; 2i + s reads x[i + d]."""
     whole = folded(kernel, 2 * TAPS)
-    # Tap m sends x[i] to pixel 2i + m - 2, so phase s meets x[i + d] by tap s + 2 - 2d.
+    # Tap m maps x[i] to pixel 2i + m - 2, so phase s reads x[i + d] by tap s + 2 - 2d.
     index = np.array([[s + 2 - 2 * d for s in (0, 1)] for d in (-1, 0, 1)])
     taps = whole[index][:, :, index]  # [d, s, e, t, I, O]
     inputs, outputs = kernel.shape[2:]
     return taps.transpose(0, 2, 4, 1, 3, 5).reshape(3, 3, inputs, 4 * outputs)
 
 
-# StyleGAN2's down-convolution: the filter, then a convolution of stride two.
+# StyleGAN2's downsampling convolution: the filter, then a convolution of stride two.
 
 
 def down_strided(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -135,65 +136,65 @@ def down_strided_depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def down_strided_folded(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """One strided convolution with kernel and filter in one, 6x6."""
+    """One strided convolution with kernel and filter combined, 6x6."""
     return conv(x, folded(kernel, TAPS), (2, 2), stride=2)
 
 
 def down_polyphase(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Blocks of 2x2 pixels in the channels, then a plain 3x3 convolution."""
+    """2x2 pixels moved into channels, then a plain 3x3 convolution."""
     return conv(space_to_depth(x), _down_phases(kernel), (1, 1))
 
 
 def down_polyphase_own_gradients(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The same with the gradients of `layers.convolution`."""
+    """The same with the gradients of `layers.conv2d`."""
     return conv2d(space_to_depth(x), _down_phases(kernel))
 
 
 def _down_phases(kernel: jax.Array) -> jax.Array:
-    """The 6x6 kernel as 3x3 taps of [4 phases x I, O]."""
+    """Split the 6x6 kernel into 3x3 taps of [4 phases x I, O]."""
     inputs, outputs = kernel.shape[2:]
     whole = folded(kernel, TAPS).reshape(3, 2, 3, 2, inputs, outputs)
     return whole.transpose(0, 2, 1, 3, 4, 5).reshape(3, 3, 4 * inputs, outputs)
 
 
 def down_full(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """A plain convolution at the high size, of whose pixels every fourth is kept."""
+    """A plain convolution at high resolution, of which every fourth pixel is kept."""
     x = upfirdn2d.upfirdn2d(x, TAPS, padding=((2, 2), (2, 2)))
     return conv2d(x, kernel)[:, 1::2, 1::2]
 
 
-# StyleGAN's, with a box filter, which makes the kernel 4x4.
+# StyleGAN's convolutions, whose box filter makes the kernel 4x4.
 
 BOX = np.array([1, 1], np.float32)
 
 
 def box_up_plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Pixels repeated, then a plain convolution at the high size."""
+    """Nearest-neighbor upsampling, then a plain convolution at high resolution."""
     return resample.upscale_conv2d(x, kernel, plain=True)
 
 
 def box_up_dilated(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """One transposed convolution, 4x4, as the official code fuses it."""
+    """One transposed convolution, 4x4, fused as in the official code."""
     return conv(x, folded(kernel, BOX), (2, 2), dilation=2)
 
 
 def box_down_plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """A plain convolution at the high size, then averages of 2x2 pixels."""
+    """A plain convolution at high resolution, then averages of 2x2 pixels."""
     return resample.conv_downscale2d(x, kernel, plain=True)
 
 
 def box_down_strided(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """One strided convolution, 4x4, as the official code fuses it."""
+    """One strided convolution, 4x4, fused as in the official code."""
     return conv(x, folded(kernel, BOX / 2), (1, 1), stride=2)
 
 
-# The filter by itself, y[i] = sum of taps[t] x[i + t - 1].
+# The filter alone: y[i] = sum of taps[t] x[i + t - 1].
 
 NORMAL = upfirdn2d.setup_filter(BLUR)
 
 
 def blur_ours(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Shifts and additions along each axis, and so the gradients."""
+    """Shifts and additions along each axis, also for the gradients."""
     del kernel
     return resample.blur2d(x, BLUR)
 
@@ -213,7 +214,7 @@ def blur_shifts(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def blur_depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """One convolution of every channel by itself."""
+    """One depthwise convolution."""
     del kernel
     return depthwise(x, NORMAL, (1, 1))
 

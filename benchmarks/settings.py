@@ -1,14 +1,14 @@
 """The two sizes at which speed is compared with the official PyTorch code on a CPU.
 
-`--config=benchmarks/settings.py:S` (or M; S1 and M1 are StyleGAN's networks with the
-same channels, stage by stage with `--resolution`).
+`--config=benchmarks/settings.py:S`, or M. S1 and M1 are StyleGAN's networks with the
+same channels; `--resolution` selects their stage.
 """
 
 from stylegan_jax import presets
 
 
 def get_config(name="S"):
-    """The setting of a name: S, M, S1 or M1."""
+    """Return the config of S, M, S1 or M1."""
     if name not in ("S", "M", "S1", "M1"):
         raise ValueError(f"the setting (={name!r}) must be S, M, S1 or M1")
     resolution, layers, batch = {"S": (32, 2, 16), "M": (64, 8, 8)}[name[0]]

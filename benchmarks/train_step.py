@@ -1,12 +1,12 @@
-"""Speed of the training step of any config, as a share of what the machine can do.
+"""Speed of the training step of any config, relative to the machine's speed.
 
     python -m benchmarks.train_step --config=configs/stylegan2_emoji.py
     python -m benchmarks.train_step --config=benchmarks/settings.py:S --json=s.json
     python -m benchmarks.train_step --config=benchmarks/settings.py:S --profile=g_main
 
-Prints a table; `--json` keeps the figures. Utilisation is useful operations (see
-`benchmarks.flops`) per second over those of a matrix product timed in between.
-Everything is compiled twice: as in a first run, and from the cache that it left.
+Prints a table; `--json` saves the figures. Utilization is the rate of useful operations
+(see `benchmarks.flops`), relative to that of a matrix product timed in between.
+Everything is compiled twice: as in a first run, and from the cache of that run.
 """
 
 import contextlib
@@ -33,29 +33,37 @@ from stylegan_jax.training.compilation import ProgramCache
 from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.state import TrainState
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.")
-_RESOLUTION = flags.DEFINE_integer("resolution", None, "Of the stage; default: last.")
-_LABELS = flags.DEFINE_integer("labels", 0, "Classes, for a conditional experiment.")
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements, of which the median counts.")
-_SECONDS = flags.DEFINE_float("seconds", 2.0, "Of one measurement of one phase.")
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Config of the experiment.")
+_RESOLUTION = flags.DEFINE_integer(
+    "resolution", None, "Resolution of the stage [default: the last]."
+)
+_LABELS = flags.DEFINE_integer(
+    "labels", 0, "Number of classes of a conditional experiment."
+)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements; the median is reported.")
+_SECONDS = flags.DEFINE_float(
+    "seconds", 2.0, "Duration of one measurement of one phase."
+)
 _CACHE = flags.DEFINE_string(
     "cache",
     None,
-    "Directory of compiled programs, to measure again without compiling: the seconds "
-    "of the first compilation then mean nothing. Default: an empty one.",
+    "Directory of compiled programs, to repeat measurements without compiling; the "
+    "times of the first compilation are then invalid [default: a temporary directory].",
 )
 _PROFILE = flags.DEFINE_string(
-    "profile", None, "A phase: only show its time by kind of operation."
+    "profile", None, "Phase of which only the time by kind of operation is printed."
 )
-_JSON = flags.DEFINE_string("json", None, "File for the figures.")
+_JSON = flags.DEFINE_string("json", None, "File to write the figures to.")
 
 
 def main(argv: list[str]) -> None:
-    """Measures what the flags ask for."""
+    """Run the benchmark and print its table."""
     del argv
     malloc.keep_freed_memory_on_cpu()  # as `stylegan_jax.train` does
     e = config.parse(_CONFIG.value)
-    stages = {s.resolution: s for s in schedule.build_stages(e)}  # the last of each
+    stages = {
+        s.resolution: s for s in schedule.build_stages(e)
+    }  # the last stage of each
     resolution = _RESOLUTION.value or max(stages)
     if resolution not in stages:
         raise app.UsageError(
@@ -74,7 +82,7 @@ def main(argv: list[str]) -> None:
 
 @contextlib.contextmanager
 def compilation_cache(directory: str | None) -> Iterator[None]:
-    """Keeps compiled programs in a directory; None: in one for the time being."""
+    """Cache compiled programs in a directory; None: in a temporary one."""
     with tempfile.TemporaryDirectory() as temporary:
         jax.config.update("jax_compilation_cache_dir", directory or temporary)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -83,12 +91,12 @@ def compilation_cache(directory: str | None) -> Iterator[None]:
 
 @dataclasses.dataclass
 class Training:
-    """An experiment at a stage, ready to take steps on the present devices.
+    """An experiment at a stage, ready to take steps on the available devices.
 
     Attributes:
-      setup: the training.
-      programs: the programs of the phases, not compiled yet.
-      state: the current state, which updates donate.
+      setup: the networks, phases and state of the training.
+      programs: the programs of the phases, which are not compiled yet.
+      state: the current state, which each update donates.
       arguments: the other arguments of an update.
     """
 
@@ -99,7 +107,7 @@ class Training:
 
 
 def prepare(e: Experiment, stage: Stage, labels: int) -> Training:
-    """Networks of `labels` classes with random weights, and a batch of noise."""
+    """Return networks with random weights for `labels` classes, and a random batch."""
     devices = parallel.data_parallel(e.run.height_devices)
     training = setup.build(e, devices, labels)
     return Training(
@@ -113,12 +121,12 @@ def prepare(e: Experiment, stage: Stage, labels: int) -> Training:
 def measure(
     e: Experiment, stage: Stage, labels: int, rounds: int, seconds: float
 ) -> dict[str, Any]:
-    """Times every phase of a stage, and the matrix product, in turn."""
+    """Time every phase of a stage and the matrix product in turn."""
     training = prepare(e, stage, labels)
     names = training.setup.phase_names
     compiled, compile_seconds, cached_seconds = {}, {}, {}
     for seconds_of in (compile_seconds, cached_seconds):
-        jax.clear_caches()  # but for that on disk
+        jax.clear_caches()  # keeps the cache on disk
         for i, name in enumerate(names):
             start = time.perf_counter()
             compiled[name] = training.programs.lower(stage, i).compile()
@@ -186,7 +194,7 @@ def measure(
 
 
 def profile(e: Experiment, stage: Stage, labels: int, phase: str) -> str:
-    """The time of a phase by kind of operation, to read."""
+    """Return a table of the time of a phase by kind of operation."""
     training = prepare(e, stage, labels)
     names = training.setup.phase_names
     if phase not in names:
@@ -203,7 +211,7 @@ def profile(e: Experiment, stage: Stage, labels: int, phase: str) -> str:
 def arguments(
     e: Experiment, stage: Stage, labels: int, devices: parallel.Parallel
 ) -> tuple:
-    """A batch of noise and what else an update takes."""
+    """Return the arguments of an update except the state, with a random batch."""
     rng = np.random.default_rng(0)
     shape = (stage.batch_size, *stage.size, e.data.channels)
     images = rng.integers(0, 256, shape, dtype=np.uint8)
@@ -214,9 +222,9 @@ def arguments(
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures to read."""
+    """Format the figures as a table."""
     rows = [
-        "phase     every  seconds  useful GFLOP  XLA/useful  utilisation  state MiB"
+        "phase     every  seconds  useful GFLOP  XLA/useful  utilization  state MiB"
         "  temporary MiB  compile s  cached s"
     ]
     for name, p in figures["phases"].items():
@@ -228,7 +236,7 @@ def table(figures: dict[str, Any]) -> str:
             f" {p['cached_compile_seconds']:9.1f}"
         )
     rows.append(
-        f"in all: {figures['images_per_second']:.1f} images/s, utilisation "
+        f"total: {figures['images_per_second']:.1f} images/s, utilization "
         f"{figures['utilisation']:.3f} of {figures['matmul_gflops']:.0f} GFLOP/s, "
         f"XLA/useful {figures['xla_over_useful']:.2f}; compiled in "
         f"{figures['compile_seconds']:.0f} s, "

@@ -1,14 +1,15 @@
-"""Weak scaling of the compiled training step: compiles only, runs nothing.
+"""Weak scaling of the training step, by compiling it without running it.
 
     python -m benchmarks.weak_scaling --devices=1,2,4,8,64,256 --out=weak_scaling.json
 
-For each number of (fake CPU) devices, at a constant batch per device: the floating
-point operations of each device, and the bytes that it exchanges, as the compiled
-program has them, against the bytes that the size of the gradients predicts. Each number
-of devices has a process of its own, for it is fixed when JAX starts.
+For each number of (simulated CPU) devices, at a constant batch per device, it reports
+the floating-point operations per device and the bytes that a device exchanges according
+to the compiled program, compared with the bytes predicted from the size of the
+gradients. Each number of devices runs in a separate process, because it is fixed when
+JAX starts.
 
-The gradients of the discriminator are summed over the devices once for the reals and
-once for the fakes: two passes, whose sums XLA's CPU compiler does not merge.
+The gradients of the discriminator are summed over the devices once for the real and
+once for the generated images, because XLA's CPU compiler does not merge these sums.
 """
 
 import json
@@ -38,8 +39,10 @@ ITEM_BYTES = {"pred": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "f32"
 FLOAT32_BYTES = 4
 
 
-def experiment(devices: int, batch_per_device: int, divided: bool) -> config.Experiment:
-    """StyleGAN2 at 32x32 with narrow networks, as is quick to compile."""
+def experiment(
+    devices: int, batch_per_device: int, shard_optimizer: bool
+) -> config.Experiment:
+    """Return StyleGAN2 at 32x32 with narrow networks, which compile quickly."""
     c = config.base()
     c.data.resolution = 32
     c.model.family = "stylegan2"
@@ -51,12 +54,12 @@ def experiment(devices: int, batch_per_device: int, divided: bool) -> config.Exp
     c.training.batch_size = devices * batch_per_device
     c.training.path_length_weight = 2.0
     c.training.g_reg_interval, c.training.d_reg_interval = 4, 16
-    c.run.shard_optimizer = divided
+    c.run.shard_optimizer = shard_optimizer
     return config.parse(c)
 
 
 def collective_bytes(hlo: str) -> dict[str, int]:
-    """Bytes of the results of a program's collectives on one device, by kind.
+    """Count the bytes of the results of a program's collectives on one device, by kind.
 
     Args:
       hlo: the text of the compiled (partitioned) program.
@@ -70,7 +73,7 @@ def collective_bytes(hlo: str) -> dict[str, int]:
 
 
 def measure(e: config.Experiment) -> dict[str, dict]:
-    """What the programs of the phases hold, by phase, on all devices there are."""
+    """Measure the programs of the phases on all devices."""
     here = parallel.data_parallel()
     training = setup.build(e, here)
     names, state = training.phase_names, training.abstract_state
@@ -97,8 +100,8 @@ def measure(e: config.Experiment) -> dict[str, dict]:
     return out
 
 
-def in_a_process(devices: int) -> dict[str, dict]:
-    """`measure` in a process with so many devices."""
+def measure_in_process(devices: int) -> dict[str, dict]:
+    """Run `measure` in a process with `devices` devices."""
     code = (
         "import json, jax\n"
         "jax.config.update('jax_platforms', 'cpu')\n"
@@ -115,7 +118,7 @@ def in_a_process(devices: int) -> dict[str, dict]:
 
 
 def row(phase: str, devices: int, found: dict, first: dict) -> str:
-    """A line of the table: FLOPs relative to `first`, bytes to the prediction."""
+    """Format a row: FLOPs relative to `first`, bytes relative to the prediction."""
     kinds = found["bytes_per_device"]
     exchanged = sum(kinds.values())
     predicted = sum(found["predicted_bytes"].values())
@@ -130,17 +133,17 @@ def row(phase: str, devices: int, found: dict, first: dict) -> str:
 
 
 HEAD = """\
-| phase | devices | MFLOP per device | of one device's | bytes exchanged per device \
+| phase | devices | MFLOP per device | relative | bytes exchanged per device \
 | predicted | ratio | compile s |
 |---|---|---|---|---|---|---|---|"""
 
 
 def main(argv: list[str]) -> None:
-    """Measures, prints a table in Markdown, and writes JSON."""
+    """Run the benchmark, print a Markdown table and write JSON."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
     counts = [int(n) for n in FLAGS.devices]
-    found = {n: in_a_process(n) for n in counts}
+    found = {n: measure_in_process(n) for n in counts}
     print(HEAD)
     for phase in PHASES:
         for n in counts:
@@ -156,8 +159,12 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("devices", ["1", "2", "4", "8", "64", "256"], "Numbers of them.")
-    flags.DEFINE_integer("batch_per_device", 4, "Images a device gets in a step.")
-    flags.DEFINE_bool("shard_optimizer", False, "As `run.shard_optimizer`.")
-    flags.DEFINE_string("out", None, "File for the figures as JSON.")
+    flags.DEFINE_list(
+        "devices", ["1", "2", "4", "8", "64", "256"], "Numbers of devices."
+    )
+    flags.DEFINE_integer("batch_per_device", 4, "Images per device and step.")
+    flags.DEFINE_bool(
+        "shard_optimizer", False, "Shard the optimizer, as `run.shard_optimizer`."
+    )
+    flags.DEFINE_string("out", None, "File to write the figures to, as JSON.")
     app.run(main)

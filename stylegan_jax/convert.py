@@ -1,7 +1,6 @@
 """Converts an official StyleGAN network file into a directory that `generate` reads.
 
-    python -m stylegan_jax.convert --source=karras2019stylegan-ffhq-1024x1024.pkl \
-        --out=runs/ffhq-official
+    python -m stylegan_jax.convert --source=ffhq-1024x1024.pkl --out=runs/ffhq
 
 Reads the network files of StyleGAN, StyleGAN2 and StyleGAN2-ADA, by TensorFlow or
 PyTorch. Nothing in the file is executed; see `weights.pickle`.
@@ -64,6 +63,12 @@ def convert(source: Path, out: epath.PathLike) -> None:
             f"{source} holds {sorted(networks)}; a StyleGAN file must hold "
             f"{sorted(ITEMS)}."
         )
+    for network in networks.values():
+        if network.source not in interop.SOURCES:
+            raise ValueError(
+                f"{source} holds networks of {network.source}, which cannot be "
+                f"converted; supported are {sorted(interop.SOURCES)}."
+            )
     loaded = {name: _load(name, network) for name, network in networks.items()}
     generator, discriminator = loaded["generator_ema"][0], loaded["discriminator"][0]
     e, obstacle = experiment_of(generator, discriminator)

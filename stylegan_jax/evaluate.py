@@ -1,12 +1,12 @@
-r"""Takes metrics of a generator, or of two sets of images.
+r"""Measure a generator, or compare two sets of images.
 
 python -m stylegan_jax.evaluate --workdir=runs/emoji --metrics=swd,msssim
 python -m stylegan_jax.evaluate --images_a=cifar/train --images_b=cifar/test \
     --metrics=fid50k,kid,pr --detector=pt_inception-2015-12-05-6726825d.pth
 
-Several processes share the work if all are started with the same flags and, as those of
+Several processes share the work if all are started with the same flags and, as for
 training, with --distributed on a cluster or --coordinator, --num_processes and
---process_id; the first one writes.
+--process_id; the first one writes the results.
 """
 
 import re
@@ -17,25 +17,17 @@ from etils import epath
 
 from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
+from stylegan_jax.config import Evaluation, image_size
 from stylegan_jax.data import sources
 from stylegan_jax.data.interface import Source
 from stylegan_jax.data.sources import from_path
-from stylegan_jax.metrics import (
-    command_line,
-    evaluation,
-    opening,
-    records,
-    request,
-    requirements,
-    result,
-    table,
-)
-from stylegan_jax.metrics.generated_images import (
-    GeneratedImages,
-    Subject,
-    class_weights,
-)
+from stylegan_jax.metrics import context, evaluation, registry, results, validation
+from stylegan_jax.metrics.context import EvalSpec
+from stylegan_jax.metrics.generated_images import GeneratedImages, class_weights
 from stylegan_jax.metrics.image_sets import RealImages
+from stylegan_jax.metrics.metric import Metric
+from stylegan_jax.metrics.networks.detectors import KINDS
+from stylegan_jax.metrics.results import MetricFailure, MetricResult
 from stylegan_jax.runtime import malloc, parallel, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.parallel import Parallel
@@ -46,13 +38,13 @@ HEARTBEAT_SECONDS = 100
 
 
 def main(argv: list[str]) -> None:
-    """Takes the metrics; tells each, and appends it to `metrics.jsonl`, as it comes."""
+    """Measure the metrics; print and append each result as soon as it is there."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
-    problems = command_line.contradictions(command_line.given())
+    problems = validation.flag_problems(given_flags())
     if problems:
-        raise app.UsageError("\n  ".join(["the flags do not fit:", *problems]))
-    metrics = table.find([name.strip() for name in FLAGS.metrics if name.strip()])
+        raise app.UsageError("\n  ".join(["The flags contradict:", *problems]))
+    metrics = registry.find([name.strip() for name in FLAGS.metrics if name.strip()])
     malloc.keep_freed_memory_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
         parallel.initialize(
@@ -60,104 +52,172 @@ def main(argv: list[str]) -> None:
         )
     devices = parallel.data_parallel()
     directory = storage.open_path(FLAGS.workdir or ".")
-    out = storage.open_path(FLAGS.out) if FLAGS.out else directory / records.FILE
+    out = storage.open_path(FLAGS.out) if FLAGS.out else directory / results.FILE
     _check_writable(out, devices)
+    spec = (run_spec if FLAGS.workdir else folders_spec)(metrics, devices)
+    # Before networks are loaded or even downloaded.
+    validation.check_requirements(spec, FLAGS.attributes is not None, FLAGS.features)
     live = ProgressBar()
-    asked = (of_workdir if FLAGS.workdir else of_folders)(metrics, devices)
-    # Before networks are loaded, or even downloaded.
-    requirements.check(asked, FLAGS.attributes is not None, FLAGS.features)
-    means = opening.means(
+    eval_context = context.open_context(
         metrics,
         devices,
-        features=FLAGS.features,
-        detector=FLAGS.detector,
-        vgg16=FLAGS.vgg16,
-        attributes=FLAGS.attributes,
-        cache=FLAGS.cache or None,
-        batch_size=FLAGS.batch_size,
+        Evaluation(
+            features=FLAGS.features,
+            detector=FLAGS.detector,
+            vgg16=FLAGS.vgg16,
+            cache=FLAGS.cache or None,
+            batch_size=FLAGS.batch_size,
+        ),
         show_progress=live if devices.is_main else lambda *_: None,
         on_warning=lambda text: print(f"WARNING: {text}"),
+        attributes=FLAGS.attributes,
     )
-    devices.check_agreement(request.facts(asked, means))
-    lines = result.Table(table.numbers(metrics))
-    results: list[result.Result] = []
+    devices.check_agreement(context.agreement_facts(spec, eval_context))
+
+    table = results.ResultTable(registry.numbers(metrics))
+    kept: list[MetricResult] = []
     failures: dict[str, str] = {}
     if devices.is_main:
-        print(lines.head, flush=True)
+        print(table.header, flush=True)
     try:
-        for taken in evaluation.evaluate(asked, means):
+        for result in evaluation.evaluate(spec, eval_context):
             live.clear()
-            if taken.failure is not None:
-                failures[taken.metric] = taken.failure
-            if devices.is_main:
-                for found in taken.results:
-                    print(lines.row(found), flush=True)
-                if problem := _append(out, taken.results):
-                    failures[taken.metric] = problem
+            if isinstance(result, MetricFailure):
+                failures[result.metric] = result.reason
+            elif devices.is_main:
+                print(table.row(result), flush=True)
+                if problem := _append(out, result):
+                    failures[result.metric] = problem
                 else:
-                    results += taken.results
+                    kept.append(result)
     finally:
         live.clear()
-        if results and FLAGS.workdir and storage.scheme_of(FLAGS.workdir) is None:
-            records.to_tensorboard(directory / "tensorboard", results)
-    if results:
+        if kept and FLAGS.workdir and storage.scheme_of(FLAGS.workdir) is None:
+            results.write_tensorboard(directory / "tensorboard", kept)
+    if kept:
         print(f"appended to {out}")
     if failures:
-        told = result.failures_told(failures)
-        told = ["these metrics could not be taken, or kept:", *told]
-        raise ValueError("\n  ".join(told))
+        reasons = results.group_failures(failures)
+        raise ValueError(
+            "\n  ".join(["These metrics could not be measured, or kept:", *reasons])
+        )
+
+
+def define_flags() -> None:
+    """Define the flags of the command."""
+    flags.DEFINE_string("workdir", None, "Directory of a run or of a conversion.")
+    flags.DEFINE_string("images_a", None, "Folder, zip or prepared set: the reals.")
+    flags.DEFINE_string("images_b", None, "Another, to be compared with the reals.")
+    flags.DEFINE_list(
+        "metrics", ["swd", "msssim"], "Names; an unknown name lists all metrics."
+    )
+    flags.DEFINE_integer(
+        "images",
+        None,
+        "Number of generated images [default: the metric's own].",
+        lower_bound=2,
+    )
+    flags.DEFINE_enum("features", "inception", list(KINDS), "Detector of features.")
+    flags.DEFINE_string(
+        "detector",
+        None,
+        "Path to the detector's weights [default: cache, else download].",
+    )
+    flags.DEFINE_string(
+        "vgg16",
+        None,
+        "Path to VGG16's weights, for LPIPS [default: cache, else download].",
+    )
+    flags.DEFINE_string(
+        "attributes", None, "Classifier for ls, as package.module:function."
+    )
+    flags.DEFINE_integer("seed", 0, "Random seed.", lower_bound=0)
+    flags.DEFINE_float("truncation_psi", 1.0, "Truncation psi; papers report 1.")
+    flags.DEFINE_enum(
+        "noise", "random", ["const", "random", "none"], "Per-pixel noise."
+    )
+    flags.DEFINE_integer("step", None, "Number of the checkpoint [default: newest].")
+    flags.DEFINE_string("data", None, "Other reals for --workdir, like --images_a.")
+    flags.DEFINE_bool("mirror_reals", False, "Flip half of the reals left-right.")
+    flags.DEFINE_string("size", None, "Size of the images, SIDE or HEIGHTxWIDTH.")
+    flags.DEFINE_enum("fit", "exact", ["exact", "crop"], "How images are resized.")
+    flags.DEFINE_integer("batch_size", 32, "Global batch size.", lower_bound=2)
+    flags.DEFINE_string(
+        "cache", Evaluation().cache, "Cache of the reals' statistics; empty for none."
+    )
+    flags.DEFINE_string("out", None, "File to append to [default: metrics.jsonl].")
+    flags.DEFINE_bool("distributed", False, "Take part as one of several processes.")
+    flags.DEFINE_string(
+        "coordinator", None, "host:port of process 0 [default: from the cluster]."
+    )
+    flags.DEFINE_integer(
+        "num_processes", None, "Number of processes, with --coordinator."
+    )
+    flags.DEFINE_integer("process_id", None, "This process's, with --coordinator.")
+
+
+def given_flags() -> set[str]:
+    """Return the names of the flags on the command line that have a value."""
+    return {
+        name
+        for name in FLAGS
+        if FLAGS[name].present and FLAGS[name].value not in (None, "")
+    }
 
 
 def _check_writable(out: epath.Path, devices: Parallel) -> None:
-    """Raises ValueError on all processes if the first one can't write there."""
+    """Raise ValueError on all processes if the first one cannot write to the file."""
     problem = None
     if devices.is_main:
         try:
-            records.check_writable(out)
+            results.check_writable(out)
         except ValueError as error:
             problem = str(error)
     if devices.any_process(problem is not None)():
-        raise ValueError(problem or f"process 0 can't write to {out}")
+        raise ValueError(problem or f"Process 0 cannot write to {out}.")
 
 
-def _append(out: epath.Path, results: list[result.Result]) -> str | None:
-    """Why results could not be written; the others may still be."""
+def _append(out: epath.Path, result: MetricResult) -> str | None:
+    """Append a result; return the reason if that fails, as others may succeed."""
     try:
-        records.append(out, results)
+        results.append(out, [result])
     except OSError as error:
-        return f"{out} can't be written ({error}); the numbers are above"
+        return f"{out} cannot be written ({error}); the numbers are above"
     return None
 
 
-def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> request.Asked:
-    """A generator against the data that it was trained on, or --data."""
+def run_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
+    """Return the evaluation of a generator against its training data or --data."""
     trained = workdir.load_generator(storage.open_path(FLAGS.workdir), FLAGS.step)
-    needs_data = table.takes_reals(metrics) or bool(trained.classes)
-    reals = real_source(trained) if needs_data or FLAGS.data is not None else None
+    needs_data = registry.needs_real_images(metrics) or bool(trained.classes)
+    source = real_source(trained) if needs_data or FLAGS.data is not None else None
     weights = None
-    if trained.classes and reals is not None:
-        _check_classes(reals, trained)
-        weights = class_weights(reals)
+    if trained.classes and source is not None:
+        has_names = trained.step is not None
+        validation.check_classes(source, trained.classes, FLAGS.workdir, has_names)
+        weights = class_weights(source)
     elif trained.classes and devices.is_main:
         print(
             f"NOTE: {FLAGS.workdir} has no data, so its {len(trained.classes)} classes "
-            "are drawn uniformly; --data gives them the shares of a data set"
+            "are drawn uniformly; --data draws them as often as in a data set."
         )
-    subject = Subject(
+    generated = GeneratedImages(
         name=FLAGS.workdir,
         generator=trained.generator,
         variables=devices.replicate(jax.device_get(trained.variables)),
         lod=trained.lod,
+        devices=devices,
+        seed=FLAGS.seed,
+        class_weights=weights,
+        truncation_psi=FLAGS.truncation_psi,
+        noise=FLAGS.noise,
     )
     fit = FLAGS.fit if FLAGS.data is not None else trained.experiment.data.fit
-    return request.Asked(
+    return EvalSpec(
         metrics=metrics,
-        reals=None
-        if reals is None
-        else RealImages(reals, devices, FLAGS.seed, fit, FLAGS.mirror_reals),
-        generated=GeneratedImages(
-            subject, devices, FLAGS.seed, weights, FLAGS.truncation_psi, FLAGS.noise
-        ),
+        reals=source
+        and RealImages(source, devices, FLAGS.seed, fit, FLAGS.mirror_reals),
+        generated=generated,
         images=FLAGS.images,
         seed=FLAGS.seed,
         checkpoint={
@@ -168,48 +228,24 @@ def of_workdir(metrics: dict[str, table.Metric], devices: Parallel) -> request.A
     )
 
 
-def _check_classes(reals: Source, trained: workdir.TrainedGenerator) -> None:
-    """Raises ValueError if the classes of other reals are not those of the network.
-
-    A conversion knows how many it has, but not their names.
-    """
-    ours, theirs = trained.classes, reals.classes
-    if len(ours) == len(theirs) and (trained.step is None or ours == theirs):
-        return
-    first = next(
-        (
-            f": number {i} is {a!r} and {b!r}"
-            for i, (a, b) in enumerate(zip(theirs, ours, strict=False))
-            if trained.step is not None and a != b
-        ),
-        "",
-    )
-    raise ValueError(
-        f"{reals.name} has {len(theirs)} classes, {FLAGS.workdir} has {len(ours)}, and "
-        f"they must be the same{first}; give its own data with --data"
-    )
-
-
 def real_source(trained: workdir.TrainedGenerator) -> Source | None:
-    """The real images of a run; None of a conversion, unless --data says where."""
+    """Return --data, else the data of the run; None for a conversion without --data."""
     if FLAGS.data is not None:
-        height, width = trained.generator.base_size
-        full = trained.generator.resolution
-        size = height * full // 4, width * full // 4
+        size = image_size(trained.generator.base_size, trained.generator.resolution)
         return from_path.open_path(FLAGS.data, size, FLAGS.fit)
     if trained.step is None:
         return None
     return sources.open_source(trained.experiment.data)
 
 
-def of_folders(metrics: dict[str, table.Metric], devices: Parallel) -> request.Asked:
-    """Images b against images a, in the size of the smaller ones or in --size."""
-    both = FLAGS.images_a, FLAGS.images_b
+def folders_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
+    """Return the evaluation of images b against images a, in the smaller size."""
+    paths = FLAGS.images_a, FLAGS.images_b
     if FLAGS.size is not None:
         size = parse_size(FLAGS.size)
     else:
-        size = min(from_path.first_image_size(path) for path in both)
-    a, b = (
+        size = min(map(from_path.first_image_size, paths))
+    reals, generated = (
         RealImages(
             from_path.open_path(path, size, FLAGS.fit),
             devices,
@@ -217,33 +253,26 @@ def of_folders(metrics: dict[str, table.Metric], devices: Parallel) -> request.A
             FLAGS.fit,
             mirror,
         )
-        for path, mirror in zip(both, (FLAGS.mirror_reals, False), strict=True)
+        for path, mirror in zip(paths, (FLAGS.mirror_reals, False), strict=True)
     )
-    return request.Asked(
-        metrics=metrics,
-        reals=a,
-        generated=b,
-        images=FLAGS.images,
-        seed=FLAGS.seed,
-        checkpoint={},
-    )
+    return EvalSpec(metrics, reals, generated, FLAGS.images, FLAGS.seed, checkpoint={})
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Height and width from "64" or "64x96".
+    """Return height and width from "64" or "64x96".
 
     Raises:
-      ValueError: it is neither.
+      ValueError: the text is neither.
     """
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if not match or not int(match[1]) or not int(match[2] or 1):
         raise ValueError(
-            f"`--size` (={text!r}) must be a side as 64, or height x width as 64x96"
+            f"`--size` (={text!r}) must be a side, as 64, or height x width, as 64x96."
         )
     return int(match[1]), int(match[2] or match[1])
 
 
 if __name__ == "__main__":
-    command_line.define()
+    define_flags()
     with reporting_errors(ValueError, CheckpointError, OSError):
         app.run(main)

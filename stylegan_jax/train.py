@@ -130,10 +130,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     progress.log_setup(logger, training, source)
     evaluator = None
     if e.evaluation.metrics:
-        evaluator = Evaluator(
-            *(e, training.generator, source, devices, logger, directory),
-            images_seen=newest or 0,
-        )
+        evaluator = Evaluator(training, source, logger, directory, newest or 0)
 
     # State: new, transferred or restored.
     if newest is None:
@@ -157,21 +154,11 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         grid.draw_reals()
         grid.draw(state, now)
 
-    def evaluate(state: TrainState, now: Progress) -> loop.EvalResult | None:
-        if evaluator is None:
-            return None
-        found = evaluator(
-            devices.replicate_global(state.ema),
-            now.lod,
-            *(now.images_seen, now.step),
-        )
-        return found and loop.EvalResult(found.score, found.alarm)
-
     # The loop, and the report at its end.
     hooks = loop.Hooks(
         batches=lambda stage, start: batches(training, source, stage, start),
         on_tick=grid.draw,
-        evaluate=evaluate,
+        evaluate=evaluator or (lambda *_: None),
         stage_cost=lambda resolution: schedule.stage_cost(
             training.generator, resolution
         ),

@@ -1,4 +1,4 @@
-"""A stand-in for buckets: gs:// of `etils.epath` served from a directory."""
+"""A local directory that replaces the gs:// buckets of `etils.epath`."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from stylegan_jax.runtime import storage
 
 
 class Bucket(backend._OsPathBackend):
-    """gs://NAME/FILE is ROOT/NAME/FILE; counts nothing, hides nothing."""
+    """Backend that reads and writes gs://NAME/FILE as ROOT/NAME/FILE."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -38,7 +38,8 @@ class Bucket(backend._OsPathBackend):
         return [f"gs://{os.path.relpath(f, self.root)}" for f in found]
 
 
-def _mapped(name: str, count: int):
+def _with_local_paths(name: str, count: int):
+    """Return a method whose first `count` arguments are mapped to local paths."""
     original = getattr(backend._OsPathBackend, name)
 
     def method(self, *arguments, **others):
@@ -48,16 +49,16 @@ def _mapped(name: str, count: int):
     return method
 
 
-_OF_ONE_PATH = ("exists", "isdir", "listdir", "makedirs", "mkdir", "rmtree")
-for _name in (*_OF_ONE_PATH, "remove", "stat"):
-    setattr(Bucket, _name, _mapped(_name, 1))
+_ONE_PATH_METHODS = ("exists", "isdir", "listdir", "makedirs", "mkdir", "rmtree")
+for _name in (*_ONE_PATH_METHODS, "remove", "stat"):
+    setattr(Bucket, _name, _with_local_paths(_name, 1))
 for _name in ("rename", "replace", "copy"):
-    setattr(Bucket, _name, _mapped(_name, 2))
+    setattr(Bucket, _name, _with_local_paths(_name, 2))
 
 
 @contextlib.contextmanager
 def served(root: Path) -> Iterator[None]:
-    """Within the block gs:// is the directory, and its packages seem installed."""
+    """Serve a directory as gs:// within the block, as if gcsfs were installed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(gpath._PREFIX_TO_BACKEND, "gs", Bucket(root))
         patch.setattr(gpath, "_is_tf_installed", lambda: False)

@@ -1,8 +1,8 @@
 """Check the flags of many command lines without running the programs.
 
-Reads a JSON list of [module, arguments] from the standard input, and writes a JSON list
-of [exit status, output]. A program parses its flags and exits (absl's
---only_check_args); each runs in a fork, so that their imports are paid for once.
+Reads a JSON list of [module, arguments] from standard input and writes a JSON list of
+[exit status, output]. Each program parses its flags and exits (--only_check_args of
+absl), in a fork of this process, so that the shared imports happen once.
 """
 
 import importlib
@@ -12,8 +12,8 @@ import runpy
 import sys
 import tempfile
 
-# Programs that define no flags on import, which would be defined twice in a fork.
-SHARED = ("train", "prepare", "evaluate", "generate", "mix", "convert")
+# Programs that define no flags when imported; a fork would define those twice.
+PRELOADED = ("train", "prepare", "evaluate", "generate", "mix", "convert")
 
 
 def check(module: str, arguments: list[str]) -> tuple[int, str]:
@@ -39,6 +39,6 @@ def check(module: str, arguments: list[str]) -> tuple[int, str]:
 
 
 if __name__ == "__main__":
-    for name in SHARED:
+    for name in PRELOADED:
         importlib.import_module(f"stylegan_jax.{name}")
     json.dump([check(*command) for command in json.load(sys.stdin)], sys.stdout)

@@ -1,4 +1,4 @@
-"""A headless Chromium that tests talk to, over the DevTools protocol on two pipes.
+"""A headless Chromium, controlled over the DevTools protocol on two pipes.
 
 https://chromedevtools.github.io/devtools-protocol: messages are JSON, each ended by a
 zero byte; commands have an id, which their answers repeat, events have none.
@@ -28,7 +28,7 @@ MISSING = (
     f"(apt-get install chromium), or name one by the environment variable {VARIABLE}"
 )
 TIMEOUT_SECONDS = 60
-# The protocol's pipes have to be file descriptors 3 and 4.
+# The protocol's pipes must be file descriptors 3 and 4.
 _LAUNCH = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -38,10 +38,10 @@ os.execvp(sys.argv[3], sys.argv[3:])
 
 
 def find() -> str | None:
-    """The browser; None if there is none.
+    """Return the browser; None if there is none.
 
     Raises:
-      FileNotFoundError: the environment names one that is not there.
+      FileNotFoundError: if the environment names one that does not exist.
     """
     if VARIABLE in os.environ:
         named = shutil.which(os.environ[VARIABLE])
@@ -52,12 +52,11 @@ def find() -> str | None:
 
 
 class Browser:
-    """A page of a running browser, and all that went wrong on it.
+    """A page of a running browser, and the errors on it.
 
     Attributes:
-      errors: exceptions, what was logged as an error or a warning, and what could not
-        be loaded.
-      requested: the addresses that were asked for, without the page itself and data.
+      errors: exceptions, logged errors and warnings, and failures to load.
+      requested: requested addresses, except for the page itself and data.
     """
 
     def __init__(self, reader: int, writer: int):
@@ -74,7 +73,7 @@ class Browser:
             self.command(f"{domain}.enable")
 
     def open(self, path: Path) -> None:
-        """Goes to a file, and waits until it is loaded; forgets earlier errors."""
+        """Open a file, and wait until it is loaded; forget earlier errors."""
         self.errors, self.requested, self._loaded = [], [], False
         self._address = path.absolute().as_uri()
         failure = self.command("Page.navigate", url=self._address).get("errorText")
@@ -84,9 +83,9 @@ class Browser:
             self._take(self._next(deadline))
 
     def run(self, expression: str) -> Any:
-        """The value of JavaScript, as JSON has it; promises are waited for.
+        """Return the value of a JavaScript expression as JSON; await promises.
 
-        What the page has logged so far is in `errors` afterwards.
+        Afterwards `errors` has what the page has logged so far.
         """
         found = self.command(
             "Runtime.evaluate",
@@ -99,7 +98,7 @@ class Browser:
         return found["result"].get("value")
 
     def press(self, key: str, code: int) -> None:
-        """Presses a key and lets go, where the focus is."""
+        """Press and release a key, in the focused element."""
         for kind in ("rawKeyDown", "keyUp"):
             self.command(
                 "Input.dispatchKeyEvent",
@@ -110,13 +109,13 @@ class Browser:
             )
 
     def picture(self) -> Image.Image:
-        """The whole page, RGB, a pixel of it per CSS pixel."""
+        """Return a screenshot of the whole page, RGB, with a pixel per CSS pixel."""
         found = self.command("Page.captureScreenshot", captureBeyondViewport=True)
         content = io.BytesIO(base64.b64decode(found["data"]))
         return Image.open(content).convert("RGB")
 
     def command(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Sends a command, and waits for its answer."""
+        """Send a command, and wait for its answer."""
         self._last_id += 1
         message = {"id": self._last_id, "method": method, "params": parameters}
         if self._session is not None:
@@ -168,7 +167,7 @@ def _describe(details: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def started(program: str, profile: Path) -> Iterator[Browser]:
-    """A browser without network; `profile` is an empty directory of its own."""
+    """Start a browser without network; `profile` is an empty directory for it."""
     commands, results = os.pipe(), os.pipe()
     # Out of the way of descriptors 3 and 4.
     passed = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (commands[0], results[1])]

@@ -1,4 +1,4 @@
-"""One of two processes that exchange a vote again and again; for test_processes.py.
+"""Worker of test_processes.py: one of two processes that vote repeatedly.
 
 python -m tests.collective_worker MODE PORT PROCESS
 """

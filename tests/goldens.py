@@ -1,8 +1,8 @@
-"""Finds the golden files: the official networks' inputs, weights and outputs.
+"""Access to the golden files: inputs, weights and outputs of the official networks.
 
-`../shared/golden` holds all of them where the project is developed; the subset in
-`tests/golden` travels with the repository, so that a newcomer's tests are held to
-the official numbers too. A file found in neither place skips its test.
+Where the project is developed, `../shared/golden` holds all of them. The repository
+contains the subset in `tests/golden`, so that the tests compare with the official
+numbers on every machine. A test whose file is in neither place is skipped.
 """
 
 import json
@@ -16,7 +16,7 @@ FOLDERS = (ROOT.parent / "shared" / "golden", ROOT / "tests" / "golden")
 
 
 def path(name: str) -> Path:
-    """The path of e.g. `stylegan1/ops.npz`; skips the test when it is nowhere."""
+    """Return the path of e.g. `stylegan1/ops.npz`; skip the test if it is missing."""
     for folder in FOLDERS:
         if (folder / name).exists():
             return folder / name
@@ -24,24 +24,24 @@ def path(name: str) -> Path:
 
 
 def arrays(name: str) -> dict[str, np.ndarray]:
-    """All arrays of an .npz file."""
+    """Load all arrays of an .npz file."""
     with np.load(path(name)) as data:
         return dict(data)
 
 
 def settings(name: str) -> dict:
-    """What the manifest says of the file: the official arguments that made it."""
+    """Return the official arguments that a file was made with, from the manifest."""
     manifest = json.loads(path("stylegan1/manifest.json").read_text())
     return manifest[Path(name).name]["settings"]
 
 
 def below(data: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """The arrays whose names begin with `prefix`, without it."""
+    """Return the arrays whose names begin with `prefix`, and strip it."""
     return {k[len(prefix) :]: v for k, v in data.items() if k.startswith(prefix)}
 
 
 def assert_close(actual, desired, tolerance: float, name: str = "") -> None:
-    """Largest difference relative to the array's rms, as the goldens' README asks."""
+    """Compare the largest difference with the rms, as the goldens' README asks."""
     actual, desired = np.asarray(actual), np.asarray(desired)
     assert actual.shape == desired.shape, (name, actual.shape, desired.shape)
     rms = float(np.sqrt(np.mean(np.square(desired, dtype=np.float64))))
@@ -53,5 +53,5 @@ def assert_close(actual, desired, tolerance: float, name: str = "") -> None:
 
 
 def nhwc(images: np.ndarray) -> np.ndarray:
-    """NCHW, as the goldens store images, to our NHWC."""
+    """Transpose NCHW images, as the goldens store them, to NHWC."""
     return images.transpose(0, 2, 3, 1)

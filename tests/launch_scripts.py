@@ -1,4 +1,4 @@
-"""Where the launch scripts are, and the flags that they may give."""
+"""Paths of the launch scripts, and the flags that they may use."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A small conditional run, and programs that are started side by side."""
+"""A small conditional run, and processes that are started side by side."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import numpy as np
 from stylegan_jax import config
 
 ROOT = Path(__file__).resolve().parent.parent
-TIMEOUT_SECONDS = 300  # a hang must fail the test; a loaded machine must not
+TIMEOUT_SECONDS = 300  # fails a test that hangs, but none on a busy machine
 
 CONFIG = """
 from stylegan_jax import config
@@ -50,7 +50,8 @@ def experiment(**training) -> config.Experiment:
 
 
 def start(command: list[str], log: Path, **environment: str) -> subprocess.Popen:
-    # Small programs run once: what XLA saves by optimising is less than it costs.
+    """Start a process with both outputs in a log file."""
+    # The programs are small and run once: optimizing them takes longer than it saves.
     fast = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "PYTHONPATH": str(ROOT)}
     with log.open("w") as output:
         return subprocess.Popen(
@@ -63,7 +64,7 @@ def start(command: list[str], log: Path, **environment: str) -> subprocess.Popen
 
 
 def finish(running: list[subprocess.Popen], seconds: float = TIMEOUT_SECONDS) -> None:
-    """Waits until all have ended well; kills them if one does not."""
+    """Wait until all processes have succeeded; kill the others if one does not."""
     deadline = time.monotonic() + seconds
     try:
         for process in running:
@@ -82,6 +83,7 @@ def finish(running: list[subprocess.Popen], seconds: float = TIMEOUT_SECONDS) ->
 
 
 def flat(prefix: str, tree) -> dict[str, np.ndarray]:
+    """Return the leaves of a tree as NumPy arrays, by their paths."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     separator = "/" if prefix else ""
     return {

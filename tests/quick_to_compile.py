@@ -1,22 +1,22 @@
-"""Prints XLA's flags with which this jaxlib compiles quickest; `make test` sets them.
+"""Print the XLA flags that make this jaxlib compile fastest; `make test` sets them.
 
-Nearly all of the tests' time is compilation, of programs that run once. Both flags
-concern the last part of it, the code of each loop: LLVM's optimisations, and how its
-input is made. XLA's own passes, which the tests look at, stay as they are. Not so with
-0.12's `--xla_cpu_opt_preset=FAST_COMPILE`, which is quicker, but moves gradients that
-nearly cancel by 1e-3. Flags that a jaxlib does not know end the process, hence the
-version.
+The tests spend nearly all of their time on compiling programs that run once. Both
+flags concern the last step, the code generation of each loop: LLVM's optimizations,
+and how its input is emitted. XLA's own passes, which some tests inspect, stay the
+same. `--xla_cpu_opt_preset=FAST_COMPILE` of jaxlib 0.12 is faster still, but changes
+gradients that nearly cancel by 1e-3. An unknown flag ends the process, so the flags
+depend on the version.
 """
 
 import importlib.metadata
 
-_MLIR_EMITTERS_ALWAYS = (0, 11)  # seen: 0.10 has a way around them, 0.12 not
+_FUSION_EMITTERS_REQUIRED = (0, 11)  # observed: optional in 0.10, required in 0.12
 
 
 def flags(jaxlib: str) -> str:
-    """For a jaxlib's version, such as "0.10.2"."""
+    """Return the flags for a jaxlib version, such as "0.10.2"."""
     version = tuple(int(n) for n in jaxlib.split(".")[:2])
-    if version < _MLIR_EMITTERS_ALWAYS:
+    if version < _FUSION_EMITTERS_REQUIRED:
         return "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
     return "--xla_backend_optimization_level=0"
 

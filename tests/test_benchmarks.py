@@ -1,4 +1,4 @@
-"""What the benchmarks count and report."""
+"""The figures that the benchmarks compute and print."""
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from benchmarks import (
     resample,
     resample_forms,
     settings,
+    weak_scaling,
 )
 from stylegan_jax import config, models
 from stylegan_jax.training import schedule
@@ -26,27 +27,28 @@ def experiment(**model):
     return config.parse(c)
 
 
-def test_operations_of_both_networks():
-    """By hand: 32x32, 128 channels from 4x4 to 32x32, RGB, two mapping layers."""
+def test_flops_per_image():
+    """Counted by hand: 128 channels from 4x4 to 32x32, RGB, two mapping layers."""
     e = experiment()
     generator, discriminator = models.build(e.model, e.data, 0)
     g, d = flops.per_image(generator, discriminator, 32)
-    same = {r: r**2 * 9 * 128**2 for r in (4, 8, 16, 32)}  # a 3x3 convolution
-    half = {r: (r // 2) ** 2 * 9 * 128**2 for r in (8, 16, 32)}  # one that resamples
+    same = {r: r**2 * 9 * 128**2 for r in (4, 8, 16, 32)}  # 3x3 convolution
+    half = {r: (r // 2) ** 2 * 9 * 128**2 for r in (8, 16, 32)}  # 3x3, resampling
     to_rgb = sum(r**2 * 128 * 3 for r in same)
     styles = (4 + 7) * 512 * 128  # an affine layer before each convolution and ToRGB
     mapping = 2 * 512**2
     convolutions = sum(same.values()) + sum(half.values())
     assert g == 2 * (convolutions + to_rgb + styles + mapping)
-    past = sum((r // 2) ** 2 * 128**2 for r in half)  # past a residual block, 1x1
+    skip = sum((r // 2) ** 2 * 128**2 for r in half)  # 1x1, of residual blocks
     from_rgb = 32**2 * 3 * 128
-    end = 4**2 * 9 * 129 * 128 + 4**2 * 128 * 128 + 128  # 1 channel of statistics
+    # One channel more for the statistics of the minibatch.
+    epilogue = 4**2 * 9 * 129 * 128 + 4**2 * 128 * 128 + 128
     blocks = sum(same[r] for r in half) + sum(half.values())
-    assert d == 2 * (blocks + past + from_rgb + end)
+    assert d == 2 * (blocks + skip + from_rgb + epilogue)
 
 
-def test_operations_of_an_iteration():
-    """With lazy regularisation averaged in: 4.75 G + 8.375 D."""
+def test_flops_per_iteration():
+    """Averaged over lazy regularization: 4.75 G + 8.375 D."""
     e = experiment()
     stage = schedule.build_stages(e)[-1]
     phases = flops.per_phase(e, stage, g=1.0, d=100.0)
@@ -82,7 +84,7 @@ ENTRY %main (a: f32[4,4]) -> (f32[4], f32[6]) {
 """
 
 
-def test_kinds_of_operations():
+def test_operation_kinds():
     found = operations.kinds(HLO)
     assert {name: found[name] for name in ("product", "row", "c.7", "root-of")} == {
         "product": "matrix product",
@@ -94,7 +96,7 @@ def test_kinds_of_operations():
     assert "call" not in found
 
 
-def test_times_of_operations():
+def test_operation_seconds():
     x = jnp.ones((64, 64))
     program = jax.jit(lambda x: jnp.sin(x) @ jnp.cos(x.T)).lower(x).compile()
     found = operations.seconds(
@@ -108,7 +110,7 @@ def test_times_of_operations():
 
 
 @pytest.mark.slow
-def test_generation():
+def test_generation_speed():
     e = experiment(channel_base=128, channel_max=8)
     figures = generate.measure(e, [1, 2], count=4, rounds=1, noise="const")
     assert list(figures["batch_sizes"]) == [1, 2]
@@ -120,8 +122,8 @@ def test_generation():
 
 
 @pytest.mark.parametrize("operation", resample_forms.FORMS)
-def test_all_forms_of_an_operation_are_the_same(operation):
-    """In all orders of gradient; what is not the same is refused."""
+def test_forms_of_an_operation_agree(operation):
+    """Compare values, gradients and second-order gradients of every form."""
     x, kernel = resample.arguments(operation, batch=2, resolution=8, channels=3)
     with tiny.quick_compilation():
         rows = resample.measure(operation, x, kernel, rounds=1, seconds=0.0)
@@ -132,7 +134,7 @@ def test_all_forms_of_an_operation_are_the_same(operation):
     assert sum(line.count("**") for line in lines) == 2 * len(resample.ORDERS)
 
 
-def test_a_form_that_differs_is_refused(monkeypatch):
+def test_form_that_differs_is_rejected(monkeypatch):
     forms = dict(resample_forms.FORMS["blur"])
     forms["wrong"] = lambda x, kernel: 1.01 * forms["ours"](x, kernel)
     monkeypatch.setitem(resample_forms.FORMS, "blur", forms)
@@ -144,7 +146,7 @@ def test_a_form_that_differs_is_refused(monkeypatch):
         resample.measure("blur", x, kernel, rounds=1, seconds=0.0)
 
 
-def test_operations_of_resampling():
+def test_flops_of_resampling():
     x, kernel = resample.arguments("down", batch=2, resolution=8, channels=3)
     assert x.shape == (2, 8, 8, 3)
     assert resample.useful_flop("down", x, kernel) == 2 * 2 * 4 * 4 * 9 * 3 * 3
@@ -153,11 +155,11 @@ def test_operations_of_resampling():
     assert resample.useful_flop("box_up", x, kernel) == 2 * 2 * 4 * 4 * 16 * 3 * 3
 
 
-def test_the_matrix_product_is_counted():
+def test_matmul_rate():
     assert matmul.rate(size=64, seconds=0.05) > 0
 
 
-def test_metrics_agree_with_their_plain_forms():
+def test_metrics_agree_with_plain_forms():
     figures = metrics.measure(count=60, dimensions=8, plain=True)
     values = figures["values"]
     assert values["fid"] == pytest.approx(values["plain_fid"], rel=1e-6)
@@ -168,3 +170,31 @@ def test_metrics_agree_with_their_plain_forms():
     assert [line.split()[0] for line in lines[1:-1]] == [
         *("FID:", "FID:", "FID:", "precision", "all")
     ]
+
+
+COLLECTIVES = """
+  %a = f32[2,4]{1,0} all-reduce(%b), channel_id=6
+  %c = (f32[3]{0}, bf16[], /*index=2*/f32[8,4,4,1,16]{4,3,2,1,0}) all-reduce(%d, %e)
+  ROOT %f = f32[16,8]{1,0} all-gather(%a), dimensions={0}
+  %g = f32[2,4]{1,0} add(%all-gather.1, %all-reduce.2)
+"""
+
+
+def test_collective_bytes():
+    assert weak_scaling.collective_bytes(COLLECTIVES) == {
+        "all-reduce": 2 * 4 * 4 + 3 * 4 + 2 + 8 * 4 * 4 * 16 * 4,
+        "all-gather": 16 * 8 * 4,
+    }
+
+
+def test_weak_scaling_compares_with_the_first_row_and_the_prediction():
+    found = {
+        "flops_per_device": 2.02e6,
+        "bytes_per_device": {"all-reduce": 110},
+        "predicted_bytes": {"all-reduce": 100},
+        "compile_seconds": 1.5,
+    }
+    first = {"flops_per_device": 2e6}
+    assert weak_scaling.row("d_main", 8, found, first) == (
+        "| d_main | 8 | 2.0 | 1.0100 | all-reduce 110 | 100 | 1.100 | 1.5 |"
+    )

@@ -17,19 +17,19 @@ from tests.config.reading import CONFIGS, ROOT, experiment, read
 # --- the experiments ---------------------------------------------------------------
 
 
-def test_every_config_is_listed_here():
+def test_every_config_is_tested():
     files = {path.stem for path in (ROOT / "configs").glob("*.py")}
     assert files == {name.partition(":")[0] for name in CONFIGS}
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_loads_and_survives_json(name):
+def test_round_trip_through_json(name):
     e = experiment(name)
     assert config.parse(json.loads(json.dumps(config.to_dict(e)))) == e
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_batches_fit_the_devices_and_the_last_stage_is_full(name):
+def test_batches_divide_and_last_stage_has_full_resolution(name):
     e, devices = experiment(name), CONFIGS[name][1]
     stages = schedule.build_stages(e)
     rounds = e.training.accumulation_rounds
@@ -42,7 +42,7 @@ def test_batches_fit_the_devices_and_the_last_stage_is_full(name):
 
 
 @pytest.mark.parametrize("name", sorted({n.partition(":")[0] for n in CONFIGS}))
-def test_header_says_command_cost_and_result(name):
+def test_header_states_command_cost_and_result(name):
     path = ROOT / "configs" / f"{name}.py"
     header = ast.get_docstring(ast.parse(path.read_text()))
     assert f"--config=configs/{name}.py" in header
@@ -57,7 +57,7 @@ def shapes(name: str, *arguments: str):
     return setup.build(e, parallel.local(), label_size).abstract_state
 
 
-def parameters(tree) -> int:
+def count_parameters(tree) -> int:
     return sum(x.size for x in jax.tree.leaves(tree))
 
 
@@ -75,19 +75,21 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_networks_build(name):
+def test_parameter_counts(name):
     params = shapes(name).params
     counts = tuple(
-        parameters(params[network])
+        count_parameters(params[network])
         for network in (train_state.GENERATOR, train_state.DISCRIMINATOR)
     )
     assert min(counts) > 0
     assert counts == PUBLISHED.get(name, counts)
 
 
-def test_cifar10_can_be_conditional():
-    plain = parameters(shapes("cifar10").params)
-    conditional = parameters(shapes("cifar10", "--config.data.conditional=True").params)
+def test_conditional_cifar10_has_more_parameters():
+    plain = count_parameters(shapes("cifar10").params)
+    conditional = count_parameters(
+        shapes("cifar10", "--config.data.conditional=True").params
+    )
     # The label embedding [10,512], the second half of the mapping network's input, and
     # ten logits in place of one.
     assert conditional - plain == 10 * 512 + 512 * 512 + 9 * (512 + 1)
@@ -96,7 +98,7 @@ def test_cifar10_can_be_conditional():
 # --- the official settings ---------------------------------------------------------
 
 
-def test_ffhq_has_the_official_schedule():
+def test_ffhq_schedule_is_official():
     stages = schedule.build_stages(experiment("ffhq"))
     assert [s.resolution for s in stages] == [
         8,
@@ -119,7 +121,7 @@ def test_ffhq_has_the_official_schedule():
     }
 
 
-def test_wgangp_differs_from_ffhq_in_loss_and_highest_rates_only():
+def test_wgangp_differs_from_ffhq_only_in_loss_and_highest_rates():
     ffhq, wgan = experiment("ffhq").training, experiment("celebahq_wgangp").training
     capped = tuple((r, min(v, 0.002)) for r, v in ffhq.learning_rate_by_resolution)
     assert wgan == dataclasses.replace(
@@ -141,7 +143,7 @@ def differences(steps: list[dict]) -> list[set[str]]:
     ]
 
 
-def test_table1_takes_one_step_at_a_time():
+def test_each_step_of_table1_changes_one_thing():
     steps = [flat(experiment(f"table1:{s}")) for s in "bcdef"]
     assert differences(steps) == [
         {
@@ -163,7 +165,7 @@ def test_table1_requires_a_step(name):
         read(name)
 
 
-def test_stylegan2_table1_takes_one_step_at_a_time():
+def test_each_step_of_stylegan2_table1_changes_one_thing():
     a, b, c, d, e, f = (flat(experiment(f"stylegan2_table1:{s}")) for s in "abcdef")
     assert a == flat(experiment("ffhq"))
     assert e == flat(experiment("stylegan2_ffhq_e"))
@@ -197,7 +199,7 @@ def test_stylegan2_configs_list_their_arguments(name, message):
         read(name)
 
 
-def test_stylegan2_emoji_is_auto_but_narrow():
+def test_stylegan2_emoji_is_a_narrow_auto():
     auto, e = flat(config.parse(presets.auto(32))), flat(experiment("stylegan2_emoji"))
     [changed_keys] = differences([auto, e])
     assert {key for key in changed_keys if not key.startswith("run.")} == {

@@ -20,8 +20,8 @@ from tests.config.reading import read
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-# A test that starts the program. A command of any other program needs a marker before
-# its code block: <!-- needs: what a test does not have -->.
+# The test that runs each program. Commands of other programs need a marker before their
+# code block that names what tests lack: <!-- needs: a GPU -->.
 RUN_BY = {
     "stylegan_jax.train": "tests/test_two_processes.py",
     "stylegan_jax.generate": "tests/test_front_doors.py",
@@ -31,7 +31,7 @@ RUN_BY = {
     "stylegan_jax.prepare": "tests/data/preparation/test_prepare.py",
     "stylegan_jax.report": "tests/test_docs.py",
 }
-IN_A_WORKDIR = {"checkpoints/", "images/", "tensorboard/"}
+WORKDIR_PATHS = {"checkpoints/", "images/", "tensorboard/"}
 
 
 class Command(NamedTuple):
@@ -76,7 +76,7 @@ def test_commands_are_found():
     assert len(COMMANDS) > 20
 
 
-def test_every_command_is_run_by_a_test_or_says_what_it_needs():
+def test_every_command_is_run_by_a_test_or_states_its_needs():
     unknown = [c for c in COMMANDS if not c.needs and c.module not in RUN_BY]
     assert unknown == []
     for module, test in RUN_BY.items():
@@ -93,7 +93,7 @@ WRONG = [
 ]
 
 
-def test_the_flags_of_every_command_parse():
+def test_flags_of_every_command_parse():
     right = [[c.module, c.words[3:]] for c in COMMANDS if c.module not in (None, "pip")]
     done = subprocess.run(
         [sys.executable, "-m", "tests.check_flags"],
@@ -135,7 +135,7 @@ def test_experiments_are_valid(name, overrides):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_files_that_are_named_exist(page):
+def test_named_files_exist(page):
     text = page.read_text()
     links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -143,14 +143,14 @@ def test_files_that_are_named_exist(page):
     places = (page.parent, ROOT, ROOT / "stylegan_jax")
     missing = [
         name
-        for name in {*links, *names} - IN_A_WORKDIR
+        for name in {*links, *names} - WORKDIR_PATHS
         if not name.startswith("runs/")
         and not any((place / name).exists() for place in places)
     ]
     assert missing == []
 
 
-def test_every_setting_that_is_named_exists():
+def test_named_settings_exist():
     known = {name for name, _, _ in config.fields(config.Experiment())}
     sections = "|".join({name.partition(".")[0] for name in known})
     for page in PAGES:
@@ -165,11 +165,11 @@ def test_every_config_is_listed():
     assert sorted(listed) == sorted(files)
 
 
-def test_the_readme_is_short():
+def test_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
-# --- the recipes, for real ----------------------------------------------------------
+# --- running the recipes -------------------------------------------------------------
 
 SMALLER = {
     "stylegan_jax.train": (
@@ -201,8 +201,8 @@ def place(tmp_path) -> Path:
 
 
 @pytest.mark.slow
-def test_the_recipes_of_the_readme_run(place):
-    """With 16x16 pixels in place of 256x256, and in few steps."""
+def test_readme_recipes_run(place):
+    """Run them at 16x16 pixels instead of 256x256 and for few steps."""
     emoji = ["--config=configs/emoji.py", "--workdir=runs/emoji"]
     recipes = [["stylegan_jax.train", *emoji]] + [
         [c.module, *c.words[3:]]
@@ -249,7 +249,7 @@ def test_the_recipes_of_the_readme_run(place):
     importlib.util.find_spec("myst_nb") is None,
     reason="needs the packages of the extra `docs`: make setup EXTRAS=dev,docs",
 )
-def test_the_site_builds_without_a_warning(tmp_path):
+def test_site_builds_without_warnings(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "docs", tmp_path],
         capture_output=True,

@@ -1,7 +1,7 @@
-"""A run moves between numbers of devices, and between whole and divided optimizers.
+"""Resuming on other numbers of devices, with replicated and sharded optimizers.
 
-Run as a program (`python -m tests.test_elastic DIRECTORY`) it is the worker of its own
-tests: one process with sixteen devices, of which every run takes as many as it wants.
+`python -m tests.test_elastic DIRECTORY` runs the worker of these tests: one process
+with sixteen devices, of which each run uses some.
 """
 
 import json
@@ -11,31 +11,26 @@ import sys
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType
 
 from stylegan_jax import config
 from stylegan_jax.checkpoint import Checkpoints
 from stylegan_jax.runtime import parallel
-from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training import loop, setup
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
 from tests import tiny
 from tests.parallel_runs import finish, flat, start
-from tests.runtime.test_parallel import collectives, off_the_start, rms
+from tests.runtime.test_parallel import collectives, perturb_parameters, rms
 
 DEVICES = 16
 BATCH_SIZE = 16
-STEPS = 2  # before the checkpoint, and after it
-SAVED_BY = 8
-# Devices, whether the optimizer is divided, and the checkpoint that they go on from.
-RESUMED = [(1, False, "whole"), (2, True, "whole"), (4, False, "divided")]
-RESUMED += [(16, True, "divided")]
-
-
+STEPS = 2  # before the checkpoint, and as many after it
+SAVED_DEVICES = 8
+# Number of devices, True for a sharded optimizer, and the checkpoint to resume from.
+RESUMED = [(1, False, "replicated"), (2, True, "replicated"), (4, False, "sharded")]
+RESUMED += [(16, True, "sharded")]
 HEIGHT = {"run.height_devices": 2, "run.height_min_resolution": 8}
 
 
@@ -49,9 +44,9 @@ def experiment(changes: dict | None = None) -> config.Experiment:
             "training.g_reg_interval": 0,
             "training.d_reg_interval": 0,
             "training.r1_gamma": 0.0,
-            # With seed 0 one activation is so near to zero that the rounding of 16
-            # devices tips it over the kink of the leaky ReLU: the loss is equal to
-            # 2e-7, the norm of the gradient to 1.5e-5 only.
+            # With seed 0 one activation is so close to zero that rounding on 16 devices
+            # moves it across the kink of the leaky ReLU: the loss agrees to 2e-7, but
+            # the norm of the gradient only to 1.5e-5.
             "run.seed": 1,
             "training.ema_rampup": 0.0,
         }
@@ -59,10 +54,10 @@ def experiment(changes: dict | None = None) -> config.Experiment:
 
 
 class Training:
-    """The experiment on the first of the devices."""
+    """A training on the first `count` devices."""
 
-    def __init__(self, count: int, divided: bool, changes: dict | None = None):
-        e = experiment((changes or {}) | {"run.shard_optimizer": divided})
+    def __init__(self, count: int, sharded: bool, changes: dict | None = None):
+        e = experiment((changes or {}) | {"run.shard_optimizer": sharded})
         here = parallel.grid(jax.devices()[:count], e.run.height_devices)
         self.here, self.setup = here, setup.build(e, here)
         self.phases, self.abstract = self.setup.phases, self.setup.abstract_state
@@ -72,10 +67,10 @@ class Training:
         cache.close()
 
     def start(self) -> train_state.TrainState:
-        state = off_the_start(self.setup.create_state())
+        state = perturb_parameters(self.setup.create_state())
         return self.here.reshard(state, self.setup.state_shardings)
 
-    def go_on(self, state: train_state.TrainState) -> train_state.TrainState:
+    def take_steps(self, state: train_state.TrainState) -> train_state.TrainState:
         for i in range(int(state.step), int(state.step) + STEPS):
             random = np.random.RandomState(i)
             size = (BATCH_SIZE, *self.stage.size, 3)
@@ -88,12 +83,12 @@ class Training:
         return state
 
 
-def resumed(training: Training, source: Path) -> train_state.TrainState:
+def resume(training: Training, source: Path) -> train_state.TrainState:
     checkpoints = Checkpoints(source, keep=1)
     state, progress = loop.restore(checkpoints, training.setup)
     assert progress.images_seen == STEPS * BATCH_SIZE
     checkpoints.close()
-    return training.go_on(state)
+    return training.take_steps(state)
 
 
 def save_programs(training: Training, out: Path, name: str) -> None:
@@ -101,7 +96,7 @@ def save_programs(training: Training, out: Path, name: str) -> None:
         (out / f"{name}-{phase}.hlo").write_text(program.as_text())
 
 
-def bytes_on_a_device(tree) -> int:
+def bytes_on_one_device(tree) -> int:
     device = jax.devices()[0]
     shards = [s for x in jax.tree.leaves(tree) for s in x.addressable_shards]
     return sum(s.data.nbytes for s in shards if s.device == device)
@@ -110,14 +105,14 @@ def bytes_on_a_device(tree) -> int:
 def worker(out: Path) -> None:
     jax.config.update("jax_num_cpu_devices", DEVICES)
     facts: dict = {}
-    for divided in (False, True):
-        name = "divided" if divided else "whole"
-        training = Training(SAVED_BY, divided)
-        state = training.go_on(training.start())
+    for sharded in (False, True):
+        name = "sharded" if sharded else "replicated"
+        training = Training(SAVED_DEVICES, sharded)
+        state = training.take_steps(training.start())
         facts[name] = {
-            "optimizer": bytes_on_a_device(state.optimizer),
-            "ema": bytes_on_a_device(state.ema["params"]),
-            "params": bytes_on_a_device(state.params),
+            "optimizer": bytes_on_one_device(state.optimizer),
+            "ema": bytes_on_one_device(state.ema["params"]),
+            "params": bytes_on_one_device(state.params),
         }
         save_programs(training, out, name)
         checkpoints = Checkpoints(out / name, keep=1)
@@ -126,13 +121,13 @@ def worker(out: Path) -> None:
         checkpoints.save(1, items, meta)
         checkpoints.close()
         np.savez(out / f"saved-{name}.npz", **flat("", state))
-        if not divided:
-            np.savez(out / "expected.npz", **flat("", training.go_on(state)))
-    for count, divided, source in RESUMED:
-        state = resumed(Training(count, divided), out / source)
+        if not sharded:
+            np.savez(out / "expected.npz", **flat("", training.take_steps(state)))
+    for count, sharded, source in RESUMED:
+        state = resume(Training(count, sharded), out / source)
         np.savez(out / f"{count}-{source}.npz", **flat("", state))
-    training = Training(SAVED_BY, False, HEIGHT)
-    np.savez(out / "height.npz", **flat("", resumed(training, out / "whole")))
+    training = Training(SAVED_DEVICES, False, HEIGHT)
+    np.savez(out / "height.npz", **flat("", resume(training, out / "replicated")))
     save_programs(training, out, "height")
     (out / "facts.json").write_text(json.dumps(facts))
 
@@ -151,7 +146,7 @@ def done(tmp_path_factory) -> Path:
 
 
 def difference(path: Path, expected: Path, part: str = "") -> float:
-    """The largest difference of two states, over the size of the arrays."""
+    """Return the largest difference of two states, relative to each array's rms."""
     worst = 0.0
     with np.load(path) as actual, np.load(expected) as desired:
         assert set(actual) == set(desired)
@@ -160,7 +155,7 @@ def difference(path: Path, expected: Path, part: str = "") -> float:
         for name in names:
             gap = actual[name] - desired[name]
             if np.any(gap):
-                # Of squares few hold most of the sum; see tests/test_parallel.py.
+                # A few squares dominate the sum; see tests/runtime/test_parallel.py.
                 squares = ".optimizer" in name
                 size = rms(gap) if squares else np.max(np.abs(gap))
                 worst = max(worst, size / rms(desired[name]))
@@ -168,107 +163,67 @@ def difference(path: Path, expected: Path, part: str = "") -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count, divided, source", RESUMED)
-def test_resumes_on_other_devices_to_the_same_numbers(done, count, divided, source):
+@pytest.mark.parametrize("count, sharded, source", RESUMED)
+def test_resuming_on_other_devices_gives_the_same_state(done, count, sharded, source):
     found = difference(done / f"{count}-{source}.npz", done / "expected.npz")
-    print(f"largest relative difference, {SAVED_BY} to {count} devices: {found:.1e}")
+    print(f"largest difference, {SAVED_DEVICES} to {count} devices: {found:.1e}")
     assert found <= 1e-5
-    moved = difference(done / "saved-whole.npz", done / "expected.npz", ".params")
-    assert moved > 1e-3  # what the steps after the checkpoint change
+    moved = difference(done / "saved-replicated.npz", done / "expected.npz", ".params")
+    assert moved > 1e-3  # the steps after the checkpoint change the parameters
 
 
 @pytest.mark.slow
-def test_a_divided_optimizer_takes_its_share_of_memory_and_changes_no_number(done):
-    found = difference(done / "saved-divided.npz", done / "saved-whole.npz")
-    print(f"largest relative difference, divided to whole: {found:.1e}")
+def test_sharded_optimizer_saves_memory_and_gives_the_same_state(done):
+    found = difference(done / "saved-sharded.npz", done / "saved-replicated.npz")
+    print(f"largest difference, sharded to replicated: {found:.1e}")
     assert found <= 1e-5
     facts = json.loads((done / "facts.json").read_text())
-    whole, divided = facts["whole"], facts["divided"]
-    assert divided["params"] == whole["params"]
-    # What no axis divides by 8, here RGB biases and the like, stays whole.
+    replicated, sharded = facts["replicated"], facts["sharded"]
+    assert sharded["params"] == replicated["params"]
+    # Arrays without an axis that is divisible by 8, such as RGB biases, are replicated.
     for name in ("optimizer", "ema"):
-        assert whole[name] / SAVED_BY <= divided[name] < 1.1 * whole[name] / SAVED_BY
+        share = replicated[name] / SAVED_DEVICES
+        assert share <= sharded[name] < 1.1 * share
 
 
 @pytest.mark.slow
-def test_a_divided_optimizer_exchanges_gradients_and_updated_parameters_only(done):
+def test_sharded_optimizer_exchanges_only_gradients_and_parameters(done):
     facts = json.loads((done / "facts.json").read_text())
-    both = facts["whole"]["params"] / 4  # elements of G and D
+    parameter_count = facts["replicated"]["params"] / 4  # elements of G and D
     for phase in ("d_main", "g_main"):
-        exchanged = collectives((done / f"divided-{phase}.hlo").read_text())
+        exchanged = collectives((done / f"sharded-{phase}.hlo").read_text())
         kinds = {kind for kind, _ in exchanged}
         assert kinds == {"all-reduce", "all-gather"}
         gathered = sum(size for kind, size in exchanged if kind == "all-gather")
-        assert 0 < gathered < both
-        before = collectives((done / f"whole-{phase}.hlo").read_text())
+        assert 0 < gathered < parameter_count
+        reference = collectives((done / f"replicated-{phase}.hlo").read_text())
         reduced = sum(size for kind, size in exchanged if kind == "all-reduce")
-        assert reduced <= 1.01 * sum(size for _, size in before)
+        assert reduced <= 1.01 * sum(size for _, size in reference)
 
 
 @pytest.mark.slow
-def test_images_split_by_height_change_no_number(done):
+def test_sharding_by_height_gives_the_same_state(done):
     found = difference(done / "height.npz", done / "expected.npz")
-    print(f"largest relative difference, split by height: {found:.1e}")
+    print(f"largest difference, split by height: {found:.1e}")
     assert found <= 1e-5
 
 
 @pytest.mark.slow
-def test_devices_of_a_group_exchange_the_rows_at_their_border_only(done):
-    """8x8 images over two devices: at 8x8 each has 4 rows, and asks for one more."""
+def test_devices_of_a_group_exchange_only_border_rows(done):
+    """Each of two devices holds 4 rows of 8x8 images and receives one more."""
     for phase in ("d_main", "g_main"):
         hlo = (done / f"height-{phase}.hlo").read_text()
         halos = re.findall(r"= \w+\[([\d,]*)\]\S* collective-permute", hlo)
         shapes = [tuple(map(int, shape.split(","))) for shape in halos]
         assert len(shapes) > 4, phase
-        images = BATCH_SIZE // (SAVED_BY // 2)
-        whole = [s for s in shapes if len(s) == 4 and s[:3] == (images, 8, 8)]
-        assert not whole, shapes
-        # The layers at 8x8 work on half of the rows.
+        images = BATCH_SIZE // (SAVED_DEVICES // 2)
+        full = [s for s in shapes if len(s) == 4 and s[:3] == (images, 8, 8)]
+        assert not full, shapes
+        # The layers at 8x8 process half of the rows.
         assert re.search(rf"f32\[{images},4,8,\d+\]", hlo)
-        assert "collective-permute" not in (done / f"whole-{phase}.hlo").read_text()
-
-
-def test_batches_smaller_than_the_number_of_devices_are_possible():
-    mesh = jax.sharding.AbstractMesh((2, 4), ("data", "height"), (AxisType.Auto,) * 2)
-    here = Parallel(mesh)
-    assert (here.num_devices, here.batch_shards) == (8, 2)
-    here.check_batch("training.batch_size", 2)
-    with pytest.raises(ValueError, match="must be divisible by the 2 groups of 4 dev"):
-        here.check_batch("training.batch_size", 3)
-    x = jax.ShapeDtypeStruct((2, 8, 8, 3), np.float32)
-    program = jax.jit(here.split_height).trace(x).lower(lowering_platforms=("cpu",))
-    assert re.search(r'\[\{"data"\}, \{"height"\}', program.as_text())
-
-
-def test_groups_have_to_fit_into_a_process():
-    with pytest.raises(ValueError, match=r"`run.height_devices` \(=3\) must divide"):
-        parallel.data_parallel(3)
-
-
-def test_arrays_are_divided_along_their_longest_axis_that_allows_it():
-    here = Parallel(jax.sharding.AbstractMesh((8,), ("data",), (AxisType.Auto,)))
-    spec = {
-        shape: here.divided(shape).shard_shape(shape)
-        for shape in [(3, 3, 16, 64), (64, 3), (24, 24), (512,), (7, 9), (), (0, 8)]
-    }
-    assert spec == {
-        (3, 3, 16, 64): (3, 3, 16, 8),
-        (64, 3): (8, 3),
-        (24, 24): (24, 3),
-        (512,): (64,),
-        (7, 9): (7, 9),
-        (): (),
-        (0, 8): (0, 1),
-    }
-
-
-def test_fewer_rows_than_devices_can_be_split():
-    here = parallel.data_parallel()
-    one = Parallel(jax.sharding.AbstractMesh((2,), ("data",), (AxisType.Auto,)))
-    for rows in (1, 3):
-        x = jax.ShapeDtypeStruct((rows, 8), np.float32)
-        assert jax.eval_shape(one.split, x).shape == (rows, 8)
-    np.testing.assert_array_equal(here.split(jnp.ones((3, 2))), np.ones((3, 2)))
+        assert (
+            "collective-permute" not in (done / f"replicated-{phase}.hlo").read_text()
+        )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """evaluate as a user starts it."""
 
+import functools
 import json
 import socket
 import types
@@ -7,13 +8,13 @@ import zipfile
 
 import numpy as np
 import pytest
-from absl import app
+from absl import app, flags
 from PIL import Image
 
 from stylegan_jax import evaluate, models, workdir
 from stylegan_jax.data import sources
 from stylegan_jax.data.sources import from_path
-from stylegan_jax.metrics import command_line, table
+from stylegan_jax.metrics import registry
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime import parallel, storage
 from tests import tiny
@@ -28,6 +29,29 @@ pytestmark = [
 
 def start(*arguments):
     return tiny.start("stylegan_jax.evaluate", *arguments)
+
+
+@pytest.fixture
+def main(monkeypatch, capsys):
+    """Runs the command in this process; returns what it prints."""
+
+    def run(*arguments):
+        values = flags.FlagValues()
+        with monkeypatch.context() as patch:
+            patch.setattr(evaluate, "FLAGS", values)
+            for name in ("string", "list", "integer", "enum", "float", "bool"):
+                define = getattr(flags, f"DEFINE_{name}")
+                patch.setattr(
+                    flags,
+                    f"DEFINE_{name}",
+                    functools.partial(define, flag_values=values),
+                )
+            evaluate.define_flags()
+            values(["evaluate", *arguments])
+            evaluate.main(["evaluate"])
+        return capsys.readouterr().out
+
+    return run
 
 
 def rows(path):
@@ -45,10 +69,9 @@ def write_images(folder, count, size, seed=0, levels=256):
 
 @pytest.fixture
 def run(tmp_path):
-    """What a training of no steps would leave."""
+    """The directory of a run, as a training without steps would leave it."""
     e = tiny.experiment()
-    here = parallel.data_parallel()
-    ema = stand_ins.subject(here).variables
+    ema = stand_ins.generator(parallel.data_parallel()).variables
     source = sources.open_source(e.data)
     info = workdir.DataInfo(source.name, source.num_images, (), source.fingerprint)
     directory = storage.open_path(tmp_path / "run")
@@ -60,9 +83,9 @@ def run(tmp_path):
     return directory
 
 
-def test_a_run(run, tmp_path):
+def test_a_run(main, run, tmp_path):
     arguments = (f"--workdir={run}", "--images=24", f"--cache={tmp_path / 'cache'}")
-    out, _ = tiny.finish(start(*arguments, "--seed=4"))
+    out = main(*arguments, "--seed=4")
     assert out.splitlines()[0].split()[:3] == ["metric", "value", "+-"]
     assert f"appended to {run / 'metrics.jsonl'}" in out
     found = rows(run / "metrics.jsonl")
@@ -77,10 +100,9 @@ def test_a_run(run, tmp_path):
     step, value = events["metrics/swd"]
     assert step == tiny.END
     np.testing.assert_allclose(value, found[0]["value"], rtol=1e-6)
-    # The same again, from what is remembered of the reals; a line that was cut off
-    # before it is no obstacle.
+    # The cached statistics give the same; a line that was cut off is no obstacle.
     (run / "metrics.jsonl").write_text('{"name": "sw')
-    tiny.finish(start(*arguments, "--seed=4", "--metrics=msssim"))
+    main(*arguments, "--seed=4", "--metrics=msssim")
     lines = (run / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[1])["value"] == found[1]["value"]
 
@@ -120,7 +142,7 @@ def test_two_processes_find_what_one_does_and_the_first_writes(run, tmp_path):
     assert len(points) == 2  # of the process alone, and of the first of the two
     kept = [path.name for path in (tmp_path / "cache").iterdir()]
     assert len(kept) == 1 and kept[0].startswith("similarity-")
-    # The same from the cache, and nothing if they were asked for different things.
+    # The same from the cache, and nothing if they were spec for different things.
     for process in start_both(*arguments, cache, "--metrics=msssim"):
         tiny.finish(process)
     assert rows(run / "metrics.jsonl")[2]["value"] == found[1]["value"]
@@ -131,26 +153,20 @@ def test_two_processes_find_what_one_does_and_the_first_writes(run, tmp_path):
     assert len(rows(run / "metrics.jsonl")) == 3
 
 
-def test_two_sets_of_images(tmp_path):
+def test_two_sets_of_images(main, tmp_path, monkeypatch):
+    flat = write_images(tmp_path / "flat", 10, (16, 16), levels=1)
+    failing = start(
+        *(f"--images_a={flat}", f"--images_b={flat}", "--cache="),
+        f"--out={tmp_path / 'flat.jsonl'}",
+    )
     folder = write_images(tmp_path / "a", 12, (32, 48))
     archive = tmp_path / "b.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in write_images(tmp_path / "b", 10, (16, 24), seed=1).iterdir():
             file.write(path, path.name)
     both = (f"--images_a={folder}", f"--images_b={archive}")
-    out = "--out=~/metrics.jsonl"
-    first = tiny.start(
-        "stylegan_jax.evaluate",
-        *(*both, out, "--cache=", "--batch_size=8"),
-        HOME=str(tmp_path),
-    )
-    wrong = start(*both, "--metrics=swd,ppl_w_end")
-    flat = write_images(tmp_path / "flat", 10, (16, 16), levels=1)
-    failing = start(
-        *(f"--images_a={flat}", f"--images_b={flat}", "--cache="),
-        f"--out={tmp_path / 'flat.jsonl'}",
-    )
-    tiny.finish(first)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    main(*both, "--out=~/metrics.jsonl", "--cache=", "--batch_size=8")
     swd, msssim = rows(tmp_path / "metrics.jsonl")
     assert swd["size"] == [16, 24]  # of the smaller ones
     assert swd["images_real"] == swd["images_generated"] == 10
@@ -160,23 +176,21 @@ def test_two_sets_of_images(tmp_path):
     assert 0 < msssim["value"] < 1
     assert msssim["dataset_fit"] == msssim["generated_fit"] == "exact"
     assert msssim["batch_size"] == 8 and msssim["label_source"] is None
-    # What could be taken is kept, and the rest told.
-    told = tiny.failure(failing)
-    assert (
-        "these metrics could not be taken, or kept:\n  swd: the images have no det"
-        in told
-    )
+    with pytest.raises(ValueError, match="ppl_w_end needs a generator, not only its"):
+        main(*both, "--out=~/metrics.jsonl", "--metrics=swd,ppl_w_end")
+    # Results are kept even if others fail, and the exit status tells.
+    error = tiny.failure(failing)
+    assert "could not be measured, or kept:\n  swd: The images have no det" in error
     [kept] = rows(tmp_path / "flat.jsonl")
     assert kept["name"] == "msssim"
-    assert "ppl_w_end needs a generator, not only its images" in tiny.failure(wrong)
 
 
-def test_plain_sources(tmp_path):
+def test_sources_given_by_a_path(tmp_path):
     folder = write_images(tmp_path / "a", 3, (20, 12))
     assert from_path.first_image_size(str(folder)) == (20, 12)
     source = from_path.open_path(str(folder), (20, 12), "exact")
     assert source.size == (20, 12) and source.num_images == 3
-    with pytest.raises(ValueError, match="it is --size and --fit that say"):
+    with pytest.raises(ValueError, match="here --size and --fit set the size"):
         from_path.open_path(str(folder), (16, 16), "exact")
     with pytest.raises(ValueError, match="must be a folder or a zip of images"):
         from_path.infer_source(str(tmp_path / "nothing"))
@@ -193,7 +207,7 @@ def test_sizes():
 
 @pytest.fixture
 def stored(monkeypatch):
-    """Says what is in the workdir, and which flags are given; nothing is opened."""
+    """Sets the content of the workdir and the flags; opens no file."""
 
     def set_up(classes, step, **given):
         e = tiny.experiment({"data.conditional": bool(classes)})
@@ -218,59 +232,59 @@ def test_data_are_opened_only_for_metrics_that_look_at_them(stored, monkeypatch)
     monkeypatch.setattr(sources, "open_source", gone)
     here = parallel.data_parallel()
     stored((), 24)
-    asked = evaluate.of_workdir(table.find(["is", "ppl_w_end"]), here)
-    assert asked.reals is None
+    spec = evaluate.run_spec(registry.find(["is", "ppl_w_end"]), here)
+    assert spec.reals is None
     with pytest.raises(FileNotFoundError, match="have moved"):
-        evaluate.of_workdir(table.find(["is", "kid"]), here)
+        evaluate.run_spec(registry.find(["is", "kid"]), here)
     # Shares of classes are needed whatever the metric is.
     stored(("a", "b"), 24)
     with pytest.raises(FileNotFoundError, match="have moved"):
-        evaluate.of_workdir(table.find(["is"]), here)
+        evaluate.run_spec(registry.find(["is"]), here)
 
 
 def test_conversions_without_data_draw_classes_uniformly(stored, capsys):
     stored(("0", "1"), None)
-    asked = evaluate.of_workdir(table.find(["is"]), parallel.data_parallel())
-    assert asked.generated.label_source == "uniform"
-    assert "2 classes are drawn uniformly; --data gives" in capsys.readouterr().out
+    spec = evaluate.run_spec(registry.find(["is"]), parallel.data_parallel())
+    assert spec.generated.conditions()["label_source"] == "uniform"
+    assert "2 classes are drawn uniformly; --data draws" in capsys.readouterr().out
     stored((), None)
-    evaluate.of_workdir(table.find(["is"]), parallel.data_parallel())
+    evaluate.run_spec(registry.find(["is"]), parallel.data_parallel())
     assert not capsys.readouterr().out
 
 
 def test_classes_of_other_data_are_those_of_the_run(stored, monkeypatch):
-    here, metrics = parallel.data_parallel(), table.find(["is"])
+    here, metrics = parallel.data_parallel(), registry.find(["is"])
     names = from_path.open_path("builtin", (16, 16), "exact").classes
     monkeypatch.setattr(evaluate, "class_weights", lambda source: np.full(8, 1 / 8))
     numbers = tuple(map(str, range(8)))
     for classes, step in ((names, 24), (numbers, None)):
         stored(classes, step, data="builtin")
-        found = evaluate.of_workdir(metrics, here)
-        assert found.generated.label_source == "data"
+        found = evaluate.run_spec(metrics, here)
+        assert found.generated.conditions()["label_source"] == "data"
     stored(numbers, 24, data="builtin")
-    with pytest.raises(ValueError, match="number 0 is 'activities' and '0'; give its"):
-        evaluate.of_workdir(metrics, here)
+    with pytest.raises(ValueError, match="number 0 is 'activities' in one, '0' in"):
+        evaluate.run_spec(metrics, here)
     stored(numbers[:5], None, data="builtin")
     with pytest.raises(ValueError, match="has 8 classes, runs/it has 5"):
-        evaluate.of_workdir(metrics, here)
+        evaluate.run_spec(metrics, here)
 
 
 def test_contradicting_flags_and_an_unusable_out_end_it_at_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(command_line, "given", lambda: {"workdir", "images_a"})
-    with pytest.raises(app.UsageError, match="--workdir and --images_a exclude"):
+    monkeypatch.setattr(evaluate, "given_flags", lambda: {"workdir", "images_a"})
+    with pytest.raises(app.UsageError, match="--workdir excludes --images_a"):
         evaluate.main(["evaluate"])
-    monkeypatch.setattr(command_line, "given", lambda: {"workdir"})
+    monkeypatch.setattr(evaluate, "given_flags", lambda: {"workdir"})
     given = {"workdir": str(tmp_path), "out": str(tmp_path / "missing" / "x.jsonl")}
     given |= {"metrics": ["swd"], "distributed": False, "coordinator": None}
     monkeypatch.setattr(evaluate, "FLAGS", types.SimpleNamespace(**given))
-    with pytest.raises(ValueError, match="results can't be written to .*x.jsonl"):
+    with pytest.raises(ValueError, match="results cannot be written to .*x.jsonl"):
         evaluate.main(["evaluate"])
 
 
-def test_numbers_that_cannot_be_kept_are_told(monkeypatch):
+def test_numbers_that_cannot_be_kept_are_reported(monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(evaluate.records, "append", full)
-    told = evaluate._append(storage.open_path("metrics.jsonl"), [])
-    assert "metrics.jsonl can't be written ([Errno 28] No space left" in told
+    monkeypatch.setattr(evaluate.results, "append", full)
+    problem = evaluate._append(storage.open_path("metrics.jsonl"), None)
+    assert "metrics.jsonl cannot be written ([Errno 28] No space left" in problem

@@ -1,4 +1,4 @@
-"""generate, mix and convert as a user starts them."""
+"""generate, mix and convert as users start them."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_generate(finished, tmp_path):
         image = pixels(files[f"seed{seed:04d}.png"])
         y, x = place // 4 * 16, place % 4 * 16
         np.testing.assert_array_equal(image, grid[y : y + 16, x : x + 16])
-    # A seed's image is its own, whoever else is in the batch.
+    # The image of a seed does not depend on the rest of the batch.
     for seed in (77, 3):
         name = f"seed{seed:04d}.png"
         difference = pixels(tmp_path / "b" / name).astype(int) - pixels(files[name])
@@ -66,8 +66,8 @@ def test_generate(finished, tmp_path):
     assert abs(pixels(files["seed0077.png"]) - expected).max() <= 1
 
 
-def test_images_are_written_as_they_come(tmp_path, monkeypatch):
-    """A batch is on disk before the next is asked for; the grid does not keep all."""
+def test_images_are_written_as_they_arrive(tmp_path, monkeypatch):
+    """A batch is written before the next is requested; the grid keeps a few images."""
     monkeypatch.setattr(front_generate, "GRID_PIXELS", 3 * 8 * 8)
     seeds = [5, 3, 9, 1, 7]
     values = np.arange(5, dtype=np.uint8)[:, None, None, None] + np.zeros(
@@ -87,7 +87,7 @@ def test_images_are_written_as_they_come(tmp_path, monkeypatch):
         np.testing.assert_array_equal(pixels(tmp_path / f"seed{seed:04d}.png"), value)
 
 
-def test_same_seeds_same_bytes_and_no_psi_no_variety(finished, tmp_path):
+def test_same_seeds_give_same_bytes_and_psi_zero_gives_one_image(finished, tmp_path):
     arguments = ("--seeds=5-7", "--truncation_psi=0")
     processes = [generate(finished, tmp_path / n, *arguments) for n in "ab"]
     for process in processes:
@@ -102,9 +102,9 @@ def test_same_seeds_same_bytes_and_no_psi_no_variety(finished, tmp_path):
 def test_mix(finished, tmp_path):
     out = tmp_path / "figures" / "mixing.png"
     arguments = (f"--workdir={finished}", f"--out={out}", "--source_seeds=0-3")
-    said, _ = tiny.finish(tiny.start("stylegan_jax.mix", *arguments))
-    assert f"wrote {out}" in said
-    # The sources and six rows; the destinations and four columns.
+    printed, _ = tiny.finish(tiny.start("stylegan_jax.mix", *arguments))
+    assert f"wrote {out}" in printed
+    # The row of sources and six more; the column of destinations and four more.
     assert pixels(out).shape == (7 * 66, 52 + 5 * 66, 3)
 
 
@@ -116,19 +116,19 @@ def test_mix(finished, tmp_path):
         (("--step=17",), "no checkpoint of step 17 in"),
     ],
 )
-def test_generate_explains_what_is_wrong(finished, tmp_path, arguments, message):
-    said = tiny.failure(generate(finished, tmp_path / "out", *arguments))
-    assert message in said
+def test_generate_reports_invalid_arguments(finished, tmp_path, arguments, message):
+    printed = tiny.failure(generate(finished, tmp_path / "out", *arguments))
+    assert message in printed
     assert not (tmp_path / "out").exists()
 
 
-def test_generate_needs_a_run(tmp_path):
+def test_load_generator_rejects_other_directories(tmp_path):
     with pytest.raises(ValueError, match="is not the directory of a run: config.json"):
         workdir.load_generator(tmp_path)
 
 
 @pytest.mark.slow
-def test_a_conditional_run(tmp_path):
+def test_generate_classes_of_a_conditional_run(tmp_path):
     changes = {"data.conditional": True, "training.total_kimg": 0.032}
     state = train.train(tiny.experiment(tiny.SMALLEST | changes), tmp_path / "run")
     trained = workdir.load_generator(tmp_path / "run")
@@ -157,7 +157,7 @@ def test_a_conditional_run(tmp_path):
 
 @pytest.fixture(scope="module")
 def official(tmp_path_factory):
-    """A file as NVIDIA published them, with the arguments that theirs have."""
+    """Return a file like those that NVIDIA published, with the same arguments."""
     g = goldens.arrays("stylegan1/g_32_linear.npz")
     d = goldens.arrays("stylegan1/d_32.npz")
     training = {
@@ -186,10 +186,10 @@ def start_convert(source, out, **environment):
 
 
 def test_convert_and_generate(official, tmp_path):
-    """The average's numbers, not those of the trained generator, are the official."""
+    """The averaged generator, not the trained one, gives the official images."""
     out = tmp_path / "converted"
-    said, _ = tiny.finish(start_convert(official, "~/converted", HOME=str(tmp_path)))
-    assert f"--workdir={out}" in said
+    printed, _ = tiny.finish(start_convert(official, "~/converted", HOME=str(tmp_path)))
+    assert f"--workdir={out}" in printed
     trained = workdir.load_generator(out)
     assert (trained.lod, trained.classes) == (LevelOfDetail(32), ())
     golden = goldens.arrays("stylegan1/g_32_linear.npz")
@@ -202,7 +202,7 @@ def test_convert_and_generate(official, tmp_path):
     )
     drawn = synthesize(trained.generator, trained.variables, ws)
     expected = goldens.nhwc(golden["out/trunc_psi0.7_cutoff4"])
-    # Ten times the official code's own float32 rounding, as its README suggests.
+    # Ten times the float32 rounding of the official code, as the README suggests.
     goldens.assert_close(drawn, expected, 3e-4)
     applied = trained.generator.apply(
         trained.variables, golden["in/z"], truncation_psi=0.7, truncation_cutoff=4
@@ -212,30 +212,30 @@ def test_convert_and_generate(official, tmp_path):
     assert pixels(tmp_path / "images" / "grid.png").shape == (32, 256, 3)
 
 
-def test_a_taken_directory_is_refused(official, finished):
+def test_convert_rejects_a_directory_with_a_run(official, finished):
     before = (finished / "config.json").read_bytes()
     with pytest.raises(ValueError, match="already holds a run: it contains config"):
         convert.convert(official, finished)
     assert (finished / "config.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("there", ["config.json", "checkpoints"])
-def test_a_taken_directory_is_refused_before_the_file_is_read(tmp_path, there):
-    (tmp_path / "served" / "b" / "run" / there).mkdir(parents=True)
+@pytest.mark.parametrize("existing", ["config.json", "checkpoints"])
+def test_convert_checks_the_directory_before_reading_the_file(tmp_path, existing):
+    (tmp_path / "served" / "b" / "run" / existing).mkdir(parents=True)
     with buckets.served(tmp_path / "served"):
         for out in ("gs://b/run", tmp_path / "served" / "b" / "run"):
-            with pytest.raises(ValueError, match=f"a run: it contains {there}"):
+            with pytest.raises(ValueError, match=f"a run: it contains {existing}"):
                 convert.convert(tmp_path / "missing.pkl", out)
 
 
-def test_convert_to_what_is_no_bucket_of_ours_makes_no_folder(official):
+def test_convert_to_an_unsupported_scheme_creates_no_directory(official):
     message = tiny.failure(start_convert(official, "hdfs://b/run"))
-    assert "hdfs://b/run is of a scheme that is not supported" in message
+    assert "The scheme of hdfs://b/run is not supported" in message
     assert not (tiny.ROOT / "hdfs:").exists()
 
 
-class Hostile:
-    """Would create a file if the pickle were carried out."""
+class MaliciousPickle:
+    """Create a file when unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -244,20 +244,20 @@ class Hostile:
         return open, (str(self.path), "w")
 
 
-def test_a_hostile_file_is_refused(tmp_path):
+def test_convert_rejects_a_malicious_pickle(tmp_path):
     source, sentinel = tmp_path / "network.pkl", tmp_path / "sentinel"
-    source.write_bytes(official_pickle.dumps((Hostile(sentinel), 0, 0)))
+    source.write_bytes(official_pickle.dumps((MaliciousPickle(sentinel), 0, 0)))
     message = tiny.failure(start_convert(source, tmp_path / "out"))
     assert str(source) in message and "open" in message and "\n" not in message
     assert not sentinel.exists() and not (tmp_path / "out").exists()
 
 
-def test_a_missing_file_is_explained(tmp_path):
+def test_convert_names_a_missing_file(tmp_path):
     message = tiny.failure(start_convert(tmp_path / "x.pkl", tmp_path / "out"))
     assert str(tmp_path / "x.pkl") in message
 
 
-def test_other_networks_are_refused(official, tmp_path):
+def test_convert_rejects_other_networks(official, tmp_path):
     d = official_pickle.network("D", {"lod": np.float32(0)}, {"resolution": 8}, "D")
     (tmp_path / "x.pkl").write_bytes(official_pickle.dumps(d))
     with pytest.raises(ValueError, match="a StyleGAN file must hold"):

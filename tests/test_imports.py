@@ -1,4 +1,4 @@
-"""Modules are imported by the programs that use them, and by no others."""
+"""Programs import only the modules that they use."""
 
 import re
 import subprocess
@@ -8,15 +8,15 @@ from pathlib import Path
 import stylegan_jax
 
 PACKAGE = Path(stylegan_jax.__file__).resolve().parent
-# Slow to import, and not needed to load a network and draw images with it ...
+# Slow to import, and not needed to load a network and generate images ...
 SLOW = ("tensorflow", "tensorboardX", "optax", "scipy", "PIL", "orbax", "tensorstore")
 OURS = ("training", "metrics", "data", "inversion", "report", "checkpoint.checkpoints")
-# ... or to know that there is such a package.
-ALL = ("jax", "jaxlib", "flax", "numpy", "etils", "absl")
+# ... or to import the package.
+BASIC = ("jax", "jaxlib", "flax", "numpy", "etils", "absl")
 
 
 def imported(*command: str) -> set[str]:
-    """Names of all modules that a program imports."""
+    """Return the names of all modules that a program imports."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *command],
         cwd=PACKAGE.parent,
@@ -28,16 +28,16 @@ def imported(*command: str) -> set[str]:
     return set(names)
 
 
-def test_help_is_quick():
+def test_help_imports_no_slow_modules():
     names = imported("-m", "stylegan_jax.generate", "--help")
-    assert "jax" in names  # the programs' own imports are among them
+    assert "jax" in names  # the list includes the imports of the program itself
     slow = {*SLOW, *(f"stylegan_jax.{name}" for name in OURS)}
     assert not slow & names
 
 
-def test_the_package_imports_nothing():
+def test_package_imports_nothing():
     names = imported("-c", "import stylegan_jax; stylegan_jax.load")
-    assert not {*SLOW, *ALL} & names
+    assert not {*SLOW, *BASIC} & names
     assert not [name for name in names if name.startswith("stylegan_jax.")]
 
 

@@ -13,12 +13,12 @@ from tests.launch_scripts import ROOT
 
 
 def listen_to_ctrl_c() -> None:
-    """In a child: a shell's background jobs, tests too, are told to ignore it."""
+    """In a child: a shell makes its background jobs, tests too, ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def local(python: Path, *arguments: str, **settings: str) -> subprocess.Popen:
-    """Starts launch/local.sh with an executable in the place of Python."""
+    """Start launch/local.sh with an executable in place of Python."""
     return subprocess.Popen(
         [ROOT / "launch" / "local.sh", *arguments],
         cwd=ROOT,
@@ -32,7 +32,7 @@ def local(python: Path, *arguments: str, **settings: str) -> subprocess.Popen:
 
 @pytest.fixture
 def stand_in(tmp_path):
-    """Makes an executable that stands in for Python, with $process set to its id."""
+    """Factory of executables in place of Python, with $process set to their id."""
 
     def make(body: str) -> Path:
         path = tmp_path / "python"
@@ -57,7 +57,7 @@ def test_local_starts_every_process(stand_in, tmp_path):
         )
 
 
-def test_local_fails_with_the_first_to_fail_and_ends_the_others(stand_in, tmp_path):
+def test_local_returns_the_first_failure_and_terminates_the_others(stand_in, tmp_path):
     python = stand_in(
         "if [[ $process == 1 ]]; then sleep 0.5; exit 7; fi\n"
         "trap 'echo ended >\"$here/0.txt\"; exit 0' TERM\n"
@@ -72,7 +72,7 @@ def test_local_fails_with_the_first_to_fail_and_ends_the_others(stand_in, tmp_pa
     assert (tmp_path / "0.txt").read_text() == "ended\n"
 
 
-def test_local_kills_who_does_not_end(stand_in):
+def test_local_kills_processes_that_do_not_terminate(stand_in):
     python = stand_in(
         "if [[ $process == 1 ]]; then sleep 0.5; exit 7; fi\n"
         "trap '' TERM\nwhile :; do sleep 0.05; done"
@@ -82,8 +82,8 @@ def test_local_kills_who_does_not_end(stand_in):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_local_passes_a_signal_on_once(stand_in, tmp_path, number):
-    """The run says that it was stopped; the script was told to, and all is well."""
+def test_local_forwards_a_signal_once(stand_in, tmp_path, number):
+    """The run reports that it was stopped; the script was asked to, so it succeeds."""
     python = stand_in(
         "trap 'echo TERM >>\"$here/$process.txt\"; sleep 0.5; exit 75' TERM\n"
         'touch "$here/$process.ready"\nwhile :; do sleep 0.05; done'
@@ -107,7 +107,7 @@ def assert_both_were_ended(started, folder):
         assert (folder / f"{i}.txt").read_text() == "TERM\n"
 
 
-def test_local_passes_ctrl_c_of_a_terminal_on(stand_in, tmp_path):
+def test_local_forwards_ctrl_c_of_a_terminal(stand_in, tmp_path):
     """There SIGINT reaches the whole foreground group, not the script alone."""
     python = stand_in(
         "trap 'echo TERM >>\"$here/$process.txt\"; exit 0' TERM\n"
@@ -127,8 +127,8 @@ def test_local_passes_ctrl_c_of_a_terminal_on(stand_in, tmp_path):
     assert_both_were_ended(started, tmp_path)
 
 
-def test_local_starts_all_again_as_often_as_told(stand_in, tmp_path):
-    """Killed twice, then well; and once more than is allowed."""
+def test_local_restarts_all_processes_at_most_n_times(stand_in, tmp_path):
+    """Killed twice, then successful; and killed once more than is allowed."""
     python = stand_in(
         'echo x >>"$here/$process.txt"\n'
         'starts=$(wc -l <"$here/$process.txt")\n'
@@ -151,9 +151,7 @@ def test_local_starts_all_again_as_often_as_told(stand_in, tmp_path):
     assert "to resume from the last checkpoint" in done.stderr.read()
 
 
-def test_local_goes_on_with_a_run_that_a_signal_to_a_process_stopped(
-    stand_in, tmp_path
-):
+def test_local_resumes_a_run_that_a_signal_to_one_process_stopped(stand_in, tmp_path):
     python = stand_in(
         'echo x >>"$here/$process.txt"; sleep 0.3\n'
         '[[ $(wc -l <"$here/$process.txt") -gt 1 ]] || exit 75'
@@ -170,7 +168,7 @@ def test_local_goes_on_with_a_run_that_a_signal_to_a_process_stopped(
     assert done.stderr.read().startswith("to resume from the last checkpoint")
 
 
-def test_local_does_not_repeat_what_would_fail_again(stand_in, tmp_path):
+def test_local_does_not_restart_a_permanent_failure(stand_in, tmp_path):
     python = stand_in('echo x >>"$here/$process.txt"; sleep 0.3; exit 2')
     done = local(python, "-p", "5", "--restarts=3", "--", "--workdir=x")
     assert done.wait(60) == 2
@@ -187,19 +185,19 @@ def test_local_does_not_repeat_what_would_fail_again(stand_in, tmp_path):
         (["--workdir=x"], "the flags of train follow --"),
     ],
 )
-def test_local_refuses_what_it_does_not_know(stand_in, arguments, message):
+def test_local_rejects_invalid_options(stand_in, arguments, message):
     started = local(stand_in("exit 0"), *arguments)
     assert started.wait(60) == 2
     assert message in started.stderr.read()
 
 
-def test_local_explains_itself(stand_in):
+def test_local_prints_its_usage(stand_in):
     started = local(stand_in("exit 0"))
     assert started.wait(60) == 2
     assert "launch/local.sh -n 2 -d 1" in started.stderr.read()
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_local_trains_with_two_processes(tmp_path):
     run = tmp_path / "run"
     done = local(

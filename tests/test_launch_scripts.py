@@ -1,4 +1,4 @@
-"""All launch scripts: sound shell, flags that exist, dry runs."""
+"""All launch scripts: valid shell, flags that exist, dry runs."""
 
 import math
 import os
@@ -19,7 +19,7 @@ EXPECTED = Path(__file__).resolve().parent / "launch"
 
 
 def flags_used(script: str) -> set[str]:
-    """Flags on the lines that start `stylegan_jax.train`."""
+    """Return the flags on the lines that start `stylegan_jax.train`."""
     joined = script.replace("\\\n", " ")
     lines = [line for line in joined.splitlines() if "-m stylegan_jax.train" in line]
     return {
@@ -35,7 +35,7 @@ def test_the_scripts_are_found():
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
-def test_is_sound_shell(path):
+def test_scripts_are_valid_shell(path):
     checked = subprocess.run(["bash", "-n", path], capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert os.access(path, os.X_OK)
@@ -43,7 +43,7 @@ def test_is_sound_shell(path):
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
-def test_passes_shellcheck(path):
+def test_scripts_pass_shellcheck(path):
     checker = Path(sys.executable).parent / "shellcheck"  # of the extra "dev"
     checked = subprocess.run([checker, path], capture_output=True, text=True)
     assert (checked.returncode, checked.stdout) == (0, "")
@@ -85,13 +85,13 @@ def test_a_dry_run_prints_every_command_and_runs_none(name, tmp_path):
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
-def test_uses_flags_that_train_has(path):
+def test_scripts_use_flags_that_train_has(path):
     used = flags_used(path.read_text())
     assert used
     assert used <= flags_of_train()
 
 
-def test_the_jobset_fits_its_slice_and_train():
+def test_the_jobset_matches_its_slice_and_train():
     text = (LAUNCH / "gke_jobset.yaml").read_text()
     jobset = yaml.safe_load(text)
     [job] = jobset["spec"]["replicatedJobs"]
@@ -127,7 +127,7 @@ def test_the_jobset_fits_its_slice_and_train():
     assert int(overrides["config.training.batch_size"]) % chips == 0
 
 
-def test_the_dockerfile_installs_what_there_is():
+def test_the_dockerfile_copies_and_installs_existing_files():
     text = (LAUNCH / "Dockerfile").read_text()
     extras = set(re.findall(r"EXTRAS=(\w+)", text))
     assert extras == {"gpu", "tpu"}

@@ -1,4 +1,4 @@
-"""launch/slurm.sbatch: what is queued again."""
+"""launch/slurm.sbatch: jobs that are requeued."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 from tests.launch_scripts import LAUNCH
 
 
-def test_slurm_refuses_to_run_outside_of_a_job():
+def test_slurm_runs_only_in_a_job():
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM")}
     script = LAUNCH / "slurm.sbatch"
     done = subprocess.run([script], env=environment, capture_output=True, text=True)
@@ -34,7 +34,7 @@ echo "$@"
         (0, "0", False, ""),
     ],
 )
-def test_slurm_queues_again_what_can_go_on(
+def test_slurm_requeues_runs_that_can_continue(
     tmp_path, status, restarts, requeued, message
 ):
     programs = {"srun": SRUN, "scontrol": SCONTROL, "venv/bin/python": ""}

@@ -1,4 +1,4 @@
-"""launch/tpu_vm.sh: a run that is kept going on stand-ins for TPUs."""
+"""launch/tpu_vm.sh: supervision of a run on stand-ins for TPUs."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ esac
 
 
 def keep(folder: Path, python: str, gcloud: str = GCLOUD, **settings: str):
-    """Runs `tpu_vm.sh keep` to its end with stand-ins for gcloud and Python."""
+    """Run `tpu_vm.sh keep` to its end with stand-ins for gcloud and Python."""
     for name, body in {"gcloud": gcloud, "python": python}.items():
         (folder / name).write_text(body)
         (folder / name).chmod(0o755)
@@ -56,13 +56,13 @@ def keep(folder: Path, python: str, gcloud: str = GCLOUD, **settings: str):
 
 
 def tpu_is_there(folder: Path) -> None:
-    """A TPU on which an earlier run has finished."""
+    """Create a TPU on which an earlier run has finished."""
     (folder / "state").write_text("READY\n")
     (folder / "stylegan_jax").mkdir()
     (folder / "stylegan_jax" / "train.status").write_text("0\n")
 
 
-def test_tpu_vm_keeps_a_run_going_until_it_has_finished(tmp_path):
+def test_tpu_vm_supervises_a_run_until_it_has_finished(tmp_path):
     done = keep(tmp_path, RUN_ON_TPU)
     assert done.returncode == 0, done.stderr
     assert "pod is READY, the run 1: restart 1 of 100" in done.stdout
@@ -75,7 +75,7 @@ def test_tpu_vm_keeps_a_run_going_until_it_has_finished(tmp_path):
     assert log == f"finished at 1 kimg: {arguments}\n"
 
 
-def test_tpu_vm_starts_a_run_though_an_old_one_has_finished(tmp_path):
+def test_tpu_vm_starts_a_run_after_an_earlier_one_has_finished(tmp_path):
     tpu_is_there(tmp_path)
     done = keep(tmp_path, '#!/usr/bin/env bash\necho x >>"$here/runs"\n')
     assert done.returncode == 0, done.stderr
@@ -83,7 +83,7 @@ def test_tpu_vm_starts_a_run_though_an_old_one_has_finished(tmp_path):
     assert (tmp_path / "runs").read_text() == "x\n"
 
 
-def test_tpu_vm_does_not_trust_an_old_status_when_the_start_fails(tmp_path):
+def test_tpu_vm_ignores_an_earlier_status_when_the_start_fails(tmp_path):
     tpu_is_there(tmp_path)
     broken = GCLOUD.replace('echo "$4"', '[[ $4 == scp ]] && exit 1\necho "$4"')
     done = keep(tmp_path, "", broken, SILENT="3")
@@ -93,7 +93,7 @@ def test_tpu_vm_does_not_trust_an_old_status_when_the_start_fails(tmp_path):
     assert "no run could be started, 3 times; giving up" in done.stderr
 
 
-def test_tpu_vm_counts_only_runs_that_began(tmp_path):
+def test_tpu_vm_counts_only_runs_that_started(tmp_path):
     """There is no free TPU five times, and a run fails once."""
     asked = 'echo x >>"$here/asked"; [[ $(wc -l <"$here/asked") -gt 5 ]] || exit 1; '
     scarce = GCLOUD.replace("  create) ", f"  create) {asked}")
@@ -118,7 +118,7 @@ def test_tpu_vm_counts_only_runs_that_began(tmp_path):
         (["0", "75"], 0, 1),
     ],
 )
-def test_tpu_vm_looks_at_all_workers(tmp_path, answers, returned, runs):
+def test_tpu_vm_considers_all_workers(tmp_path, answers, returned, runs):
     said = "; ".join(f"echo {answer}" for answer in answers)
     pod = GCLOUD.replace(
         "  ssh)",
@@ -157,7 +157,9 @@ def test_tpu_vm_waits_while_a_worker_runs(tmp_path):
         (143, 0, "the run was stopped; the same command resumes it"),
     ],
 )
-def test_tpu_vm_leaves_a_run_that_is_not_to_go_on(tmp_path, status, returned, message):
+def test_tpu_vm_does_not_restart_stopped_or_hopeless_runs(
+    tmp_path, status, returned, message
+):
     python = f'#!/usr/bin/env bash\necho x >>"$here/runs"; exit {status}\n'
     done = keep(tmp_path, python)
     assert done.returncode == returned
@@ -165,7 +167,7 @@ def test_tpu_vm_leaves_a_run_that_is_not_to_go_on(tmp_path, status, returned, me
     assert (tmp_path / "runs").read_text() == "x\n"
 
 
-def test_tpu_vm_gives_up_on_a_worker_that_cannot_be_reached(tmp_path):
+def test_tpu_vm_gives_up_on_unreachable_workers(tmp_path):
     (tmp_path / "state").write_text("READY\n")
     deaf = GCLOUD.replace("  ssh)", "  ssh)\n    exit 255")
     done = keep(tmp_path, "", deaf, POLL_SECONDS="0.01", SILENT="3")

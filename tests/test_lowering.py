@@ -1,6 +1,6 @@
-"""The training programs trace and lower for hardware that is not there.
+"""Tracing and lowering of the training programs for absent hardware.
 
-The devices are an abstract mesh, so nothing is placed, let alone executed.
+The devices are an abstract mesh, so no array is placed and nothing is executed.
 """
 
 import re
@@ -31,7 +31,7 @@ STAGES = [("stylegan1", False), ("stylegan1", True), ("stylegan2", False)]
 stages = pytest.mark.parametrize(
     "family, fading", STAGES, ids=["stylegan1", "stylegan1-fading", "stylegan2"]
 )
-# Those that hold the others' operations, where one look at each would be slow.
+# The stages that contain all operations of the others, for slow checks.
 full_stages = pytest.mark.parametrize(
     "family, fading", STAGES[1:], ids=["stylegan1-fading", "stylegan2"]
 )
@@ -43,7 +43,7 @@ EIGHT_DEVICES = Parallel(AbstractMesh((8,), ("data",), (AxisType.Auto,)))
 
 
 def small(family: str, dtype: str = "float32") -> config.Experiment:
-    """All depths up to 32x32, few channels."""
+    """Return an experiment with all depths up to 32x32 and few channels."""
     c = family_defaults(family)
     c.data.resolution = 32
     c.data.mirror = True
@@ -58,7 +58,7 @@ def small(family: str, dtype: str = "float32") -> config.Experiment:
 
 
 def family_defaults(family: str) -> ConfigDict:
-    """The networks and phases of a family."""
+    """Return a config with the networks and phases of a family."""
     c = config.base()
     if family == "stylegan2":
         c.model.family = family
@@ -69,7 +69,7 @@ def family_defaults(family: str) -> ConfigDict:
 
 
 def ffhq(family: str) -> config.Experiment:
-    """The official setting for eight GPUs."""
+    """Return the official setting for eight GPUs."""
     name = {"stylegan1": "ffhq.py", "stylegan2": "stylegan2_ffhq.py"}[family]
     file = runpy.run_path(str(Path(__file__).parent.parent / "configs" / name))
     c = file["get_config"]()
@@ -92,10 +92,10 @@ def stage_at(e: config.Experiment, resolution: int, fading: bool) -> Stage:
     return found
 
 
-def reused(state: train_state.TrainState, phase: str) -> list:
-    """The arrays of the state that a phase may overwrite in place: all that it reads.
+def donated_arrays(state: train_state.TrainState, phase: str) -> list:
+    """Return the arrays of the state that a phase reads and may overwrite in place.
 
-    The average of w beside the averaged generator is replaced without being read.
+    The discriminator phase overwrites the averaged generator's `w_avg` unread.
     """
     replaced = state.ema["stats"]["w_avg"] if phase == "d_main" else None
     return [x for x in jax.tree.leaves(state) if x is not replaced]
@@ -104,7 +104,7 @@ def reused(state: train_state.TrainState, phase: str) -> list:
 def check_module(
     text: str, e: config.Experiment, stage: Stage, phase: str, donated: int
 ) -> None:
-    """What every program of a phase must and must not hold."""
+    """Check what every program of a phase must and must not contain."""
     assert "mhlo.num_partitions = 8" in text and '"data"=8' in text
     size, channels = stage.resolution, e.data.channels
     reals = f"tensor<{stage.batch_size}x{size}x{size}x{channels}xui8>"
@@ -114,11 +114,11 @@ def check_module(
     assert text.count("stablehlo.convolution") >= 2 * (size.bit_length() - 2)
     assert "stablehlo.dot_general" in text
     assert "callback" not in text and "stablehlo.infeed" not in text
-    # Parameters are arguments, not constants; FIR taps and the like are small.
+    # Parameters are arguments, not constants; constants such as FIR taps are small.
     assert max(map(len, text.splitlines())) < 1_000_000
     assert not re.search(r"tensor<[^>]*f64>", text)
-    # StyleGAN2's convolutions of stride two are XLA's own there; on a CPU none is
-    # dilated (tests/layers/test_conv2d.py).
+    # On accelerators StyleGAN2 uses XLA's strided convolutions; on a CPU no convolution
+    # is dilated (tests/layers/test_conv2d.py).
     allowed = {"1"} if e.model.family == "stylegan1" else {"1", "2"}
     for dilated in re.findall(r"(?:lhs|rhs)_dilat\w* = \[([^\]]*)\]", text):
         assert set(dilated.split(", ")) <= allowed
@@ -134,7 +134,7 @@ def test_small_networks_lower(platform, family, fading):
     state = cache.arguments(stage)[0]
     for i, phase in enumerate(PHASES[family]):
         text = cache.lower(stage, i, platform).as_text()
-        check_module(text, e, stage, phase, len(reused(state, phase)))
+        check_module(text, e, stage, phase, len(donated_arrays(state, phase)))
 
 
 @pytest.mark.aot
@@ -146,7 +146,7 @@ def test_bfloat16_reaches_the_convolutions(family, fading):
         text = cache.lower(stage, i, "tpu").as_text()
         types = re.findall(r"stablehlo.convolution.*-> tensor<[\dx]*(\w+)>", text)
         assert types.count("bf16") > 10
-        # Above 4x4, where the discriminator's float32 head begins, there is no other.
+        # float32 convolutions occur only at 4x4, in the head of the discriminator.
         for shape in re.findall(
             r"stablehlo.convolution.*: \(tensor<([\dx]*)xf32>", text
         ):
@@ -175,23 +175,23 @@ def test_ffhq_at_1024_lowers(family, fading):
                 f"{len(text) / 1e6:.1f} MB of StableHLO, "
                 f"{text.count('stablehlo.convolution')} convolutions"
             )
-            check_module(text, e, stage, phase, len(reused(state, phase)))
+            check_module(text, e, stage, phase, len(donated_arrays(state, phase)))
 
 
 @pytest.mark.aot
 @full_stages
-def test_compiled_programs_do_what_they_have_to_and_no_more(family, fading):
-    """They overwrite the state, dilate nothing, and add little to what is useful.
+def test_compiled_programs_donate_the_state_and_waste_little(family, fading):
+    """Check donation, the absence of dilated convolutions, and the number of FLOPs.
 
-    Dilated convolutions are 20-40 times slower in the gradient on CPUs. Useful are the
-    networks as far as the stage needs them, G once, without gradients of the fakes that
-    the discriminator is trained on.
+    The gradients of dilated convolutions are 20-40 times slower on CPUs. Useful are the
+    operations of the layers that the stage needs, with one forward pass of G and no
+    gradient through the fakes that train the discriminator.
     """
     c = family_defaults(family)
-    c.data.resolution = 16 if fading else 8  # the stage is 8x8
+    c.data.resolution = 16 if fading else 8  # the tested stage is 8x8
     c.model.z_dim = c.model.w_dim = c.model.mapping_features = 8
     c.model.mapping_layers = 1
-    # So wide that CPUs convolve: narrower ones have products of matrices only.
+    # Wide enough for convolutions on CPUs; narrower layers use matrix products only.
     c.model.channel_base = 8 * WIDE
     c.model.channel_max = WIDE
     c.training.initial_resolution = 4
@@ -205,11 +205,13 @@ def test_compiled_programs_do_what_they_have_to_and_no_more(family, fading):
         compiled = cache.lower(stage, i).compile(
             {"xla_backend_optimization_level": 0}  # of machine code, not of the HLO
         )
-        state_bytes = sum(x.size * x.dtype.itemsize for x in reused(state, phase))
+        state_bytes = sum(
+            x.size * x.dtype.itemsize for x in donated_arrays(state, phase)
+        )
         assert compiled.memory_analysis().alias_size_in_bytes == state_bytes, phase
         windows = re.findall(r"convolution\(.*window=\{([^}]*)\}", compiled.as_text())
         assert windows
         assert not [w for w in windows if "dilate" in w], phase
         work = compiled.cost_analysis()["flops"] / useful[phase]
-        print(f"{family} {phase}: {work:.2f} times the useful operations")
-        assert 0.5 < work < 1.2, phase  # of 8x8, about half: Winograd's form
+        print(f"{family} {phase}: {work:.2f} times the useful FLOPs")
+        assert 0.5 < work < 1.2, phase  # Winograd's form needs about half at 8x8

@@ -1,4 +1,4 @@
-"""The presets agree with what the official command line resolves to (golden H1)."""
+"""The presets equal the settings of the official command line (golden H1)."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ def parsed(row: dict) -> config.Experiment:
     return config.parse(c)
 
 
-def test_the_golden_table_has_every_preset():
+def test_golden_table_has_every_preset():
     assert {row["cfg"] for row in ROWS} == set(presets.NAMES)
     assert len(ROWS) == 6 * 6 * 4  # presets, resolutions from 32 to 1024, devices
 
@@ -67,7 +67,7 @@ def test_official_settings(row):
     assert t.batch_size % (t.accumulation_rounds * int(row["gpus"])) == 0
 
 
-def test_channels_are_the_official_ones():
+def test_channels_are_official():
     e = config.parse(presets.auto(resolution=256))
     generator, discriminator = models.build(e.model, e.data, 0)
     for network in (generator, discriminator):
@@ -82,7 +82,7 @@ def test_changes_apply_to_any_config():
     assert config.parse(c) == config.parse(presets.auto(64, devices=2))
 
 
-def test_many_devices_have_an_image_each():
+def test_many_devices_get_one_image_each():
     assert presets.auto(1024, devices=128).training.batch_size == 128
 
 

@@ -1,4 +1,4 @@
-"""Whole training runs: to the end, interrupted, resumed, damaged."""
+"""Whole training runs: completed, interrupted, resumed, damaged, diverged."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def finished(tmp_path_factory) -> Path:
 
 
 def wait_for(process: subprocess.Popen, path: Path) -> None:
-    """Returns when a file is there; the process must not have ended before."""
+    """Wait until a file exists; fail if the process ends first."""
     deadline = time.monotonic() + 300
     while not path.exists():
         assert process.poll() is None and time.monotonic() < deadline, (
@@ -39,10 +39,10 @@ def wait_for(process: subprocess.Popen, path: Path) -> None:
         time.sleep(0.01)
 
 
-# To the end
+# Completed runs
 
 
-def test_a_run_leaves_everything_behind(finished):
+def test_run_writes_its_description_logs_and_checkpoints(finished):
     e = tiny.experiment()
     assert config.load(finished / "config.json") == e
     data = json.loads((finished / "data.json").read_text())
@@ -54,7 +54,7 @@ def test_a_run_leaves_everything_behind(finished):
     assert saved == list(range(16, tiny.END + 1, 16))
 
 
-def test_the_log_agrees_with_the_schedule(finished):
+def test_log_agrees_with_the_schedule(finished):
     e = tiny.experiment()
     stages = schedule.build_stages(e)
     assert [s.name for s in stages] == ["8x8", "16x16 fading in", "16x16"]
@@ -75,15 +75,15 @@ def test_the_log_agrees_with_the_schedule(finished):
     assert [row["event"] for row in tiny.log(finished) if "event" in row] == [
         "start",
         *["compiled", "stage"] * 2,
-        "stage",  # by the program of the fading one
+        "stage",  # uses the program of the fading stage
         "end",
     ]
-    begun = [row["images_seen"] for row in tiny.events(finished, "stage")]
-    assert begun == [stage.start_images for stage in stages]
+    stage_starts = [row["images_seen"] for row in tiny.events(finished, "stage")]
+    assert stage_starts == [stage.start_images for stage in stages]
     assert tiny.events(finished, "end")[0]["images_seen"] == tiny.END
 
 
-def test_grids_are_drawn_at_every_tick(finished):
+def test_sample_grids_are_saved_at_every_tick(finished):
     names = sorted(p.name for p in (finished / "images").iterdir())
     assert names == [
         *(f"fakes-000000.{n:03d}.png" for n in range(0, tiny.END + 1, 16)),
@@ -96,29 +96,31 @@ def test_grids_are_drawn_at_every_tick(finished):
             assert (image.size, image.mode) == ((192, 128), "RGB"), name
             pictures[name] = np.asarray(image)
 
-    def blocks(name):  # how large the pixels of the network are in the grid
+    def pixel_size(name):  # side of an image pixel in the grid
         image = pictures[name]
         pixels = {k: image[::k, ::k].repeat(k, 0).repeat(k, 1) for k in (4, 8)}
         return max(k for k in pixels if (pixels[k] == image).all())
 
-    assert blocks("reals-000000.000.png") == 4  # 16x16
-    assert blocks("fakes-000000.096.png") == 8  # 8x8
-    assert blocks("fakes-000000.192.png") == 4
+    assert pixel_size("reals-000000.000.png") == 4  # 16x16
+    assert pixel_size("fakes-000000.096.png") == 8  # 8x8
+    assert pixel_size("fakes-000000.192.png") == 4
     assert len({image.tobytes() for image in pictures.values()}) == len(names)
 
 
-def test_one_compilation_a_stage_and_ahead_of_it(tmp_path, monkeypatch):
-    """The first grid of the first stage waits for the program of the second."""
+def test_each_stage_compiles_once_and_in_advance(tmp_path, monkeypatch):
+    """Delay the first tick until the program of the second stage is compiled."""
     draw = train.SampleGrid.draw
 
-    def patient(grid, state, progress):
+    def draw_once_compiled(grid, state, progress):
         draw(grid, state, progress)
         deadline = time.monotonic() + 300
         while progress.images_seen and len(tiny.events(tmp_path, "compiled")) < 2:
-            assert time.monotonic() < deadline, "was not compiled in the background"
+            assert time.monotonic() < deadline, (
+                "the second stage was not compiled in the background"
+            )
             time.sleep(0.05)
 
-    monkeypatch.setattr(train.SampleGrid, "draw", patient)
+    monkeypatch.setattr(train.SampleGrid, "draw", draw_once_compiled)
     train.train(tiny.experiment({"training.total_kimg": 0.128}), tmp_path)
     rows = tiny.log(tmp_path)
     compiled = tiny.events(tmp_path, "compiled")
@@ -129,7 +131,7 @@ def test_one_compilation_a_stage_and_ahead_of_it(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_stages_of_a_resolution_need_not_share_programs(finished, tmp_path):
+def test_stages_of_a_resolution_with_separate_programs(finished, tmp_path):
     run = tiny.copy_up_to(finished, 160, tmp_path / "run")
     state = train.train(tiny.experiment({"run.share_programs": False}), run)
     before, after = (tiny.events(r, "compiled") for r in (finished, run))
@@ -141,19 +143,19 @@ def test_the_stages_of_a_resolution_need_not_share_programs(finished, tmp_path):
     )
 
 
-# Interrupted and resumed
+# Interrupted and resumed runs
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [tiny.BOUNDARY, 96, 128])
-def test_a_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, capsys, at):
-    """From before the stage boundary, exactly at it, and while fading in."""
+def test_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, capsys, at):
+    """Resume before the stage boundary, exactly at it, and while fading in."""
     resumed = tiny.copy_up_to(finished, at, tmp_path / "run")
     with tiny.recorded_batches() as consumed:
         train.train(tiny.experiment(), resumed)
     assert f"resuming at {at / 1000:g} kimg" in capsys.readouterr().out
-    everything = json.loads((finished / "consumed.json").read_text())
-    assert consumed == {k: v for k, v in everything.items() if int(k) >= at}
+    uninterrupted = json.loads((finished / "consumed.json").read_text())
+    assert consumed == {k: v for k, v in uninterrupted.items() if int(k) >= at}
     for images_seen in (at + 16, tiny.END):
         tiny.assert_same(
             tiny.restored(resumed, images_seen), tiny.restored(finished, images_seen)
@@ -165,10 +167,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, capsys, a
 
 
 @pytest.mark.slow
-def test_a_resumed_run_of_stylegan2_equals_an_uninterrupted_one(tmp_path):
-    """In the middle of both intervals of lazy regularisation."""
+def test_resumed_stylegan2_run_equals_an_uninterrupted_one(tmp_path):
+    """Resume in the middle of both intervals of lazy regularization."""
     e, whole = tiny.experiment(tiny.STYLEGAN2), tmp_path / "whole"
-    with tiny.recorded_batches() as everything:
+    with tiny.recorded_batches() as uninterrupted:
         train.train(e, whole)
     assert [row["stage"] for row in tiny.ticks(whole)] == ["8x8"] * 4
     end = tiny.restored(whole)
@@ -176,11 +178,11 @@ def test_a_resumed_run_of_stylegan2_equals_an_uninterrupted_one(tmp_path):
     resumed = tiny.copy_up_to(whole, 32, tmp_path / "resumed")
     with tiny.recorded_batches() as consumed:
         train.train(e, resumed)
-    assert consumed == {k: v for k, v in everything.items() if int(k) >= 32}
+    assert consumed == {k: v for k, v in uninterrupted.items() if int(k) >= 32}
     tiny.assert_same(tiny.restored(resumed), end)
 
 
-def test_a_killed_run_resumes_to_the_same_numbers(finished, tmp_path):
+def test_killed_run_resumes_to_the_same_state(finished, tmp_path):
     path, run = tiny.config_file(tmp_path), tmp_path / "run"
     process = tiny.start_training(run, path)
     wait_for(process, run / "checkpoints" / "48")
@@ -191,8 +193,8 @@ def test_a_killed_run_resumes_to_the_same_numbers(finished, tmp_path):
     assert 48 <= newest < tiny.END
     with tiny.recorded_batches() as consumed:
         train.train(tiny.experiment(), run)
-    everything = json.loads((finished / "consumed.json").read_text())
-    assert consumed == {k: v for k, v in everything.items() if int(k) >= newest}
+    uninterrupted = json.loads((finished / "consumed.json").read_text())
+    assert consumed == {k: v for k, v in uninterrupted.items() if int(k) >= newest}
     for images_seen in (48, tiny.END):
         tiny.assert_same(
             tiny.restored(run, images_seen), tiny.restored(finished, images_seen)
@@ -207,10 +209,10 @@ def test_a_killed_run_resumes_to_the_same_numbers(finished, tmp_path):
         pytest.param(signal.SIGINT, [], 0, marks=pytest.mark.slow),
     ],
 )
-def test_a_signal_saves_and_ends_the_run(tmp_path, capsys, number, flags, status):
+def test_signal_saves_and_ends_the_run(tmp_path, capsys, number, flags, status):
     changes = tiny.SMALLEST | {"run.checkpoint_every_ticks": 10**6}
-    endless = changes | {"training.total_kimg": 1e6}
-    path, run = tiny.config_file(tmp_path, endless), tmp_path / "run"
+    very_long = changes | {"training.total_kimg": 1e6}
+    path, run = tiny.config_file(tmp_path, very_long), tmp_path / "run"
     process = tiny.start_training(run, path, *flags)
     wait_for(process, run / "images" / "fakes-000000.032.png")
     process.send_signal(number)
@@ -220,7 +222,7 @@ def test_a_signal_saves_and_ends_the_run(tmp_path, capsys, number, flags, status
     said = [line for line in out.splitlines() if "stopped by a signal" in line]
     assert len(said) == 1 and f" at {last['kimg']:g} kimg " in said[0]
     assert tiny.events(run, "end")[-1]["images_seen"] == last["images_seen"]
-    # Nothing else had been saved, and nothing of what was trained is lost.
+    # This is the only checkpoint, and it contains all that was trained.
     assert [p.name for p in (run / "checkpoints").iterdir()] == [
         str(last["images_seen"])
     ]
@@ -235,11 +237,11 @@ def test_a_signal_saves_and_ends_the_run(tmp_path, capsys, number, flags, status
     assert int(state.images_seen) == 8 * int(state.step) == start + 32
 
 
-def test_a_run_ends_when_its_time_is_up_and_goes_on(tmp_path, capsys):
+def test_run_stops_at_its_time_limit_and_resumes(tmp_path, capsys):
     changes = tiny.SMALLEST | {"training.total_kimg": 0.064}
-    short = changes | {"run.time_limit_minutes": 1e-6}
-    for seen in (16, 32):  # a start trains a round at least
-        assert int(train.train(tiny.experiment(short), tmp_path).images_seen) == seen
+    limited = changes | {"run.time_limit_minutes": 1e-6}
+    for seen in (16, 32):  # each start trains at least one round
+        assert int(train.train(tiny.experiment(limited), tmp_path).images_seen) == seen
         kimg = seen / 1000
         assert f"stopped by its time limit at {kimg:g} kimg" in capsys.readouterr().out
     assert int(train.train(tiny.experiment(changes), tmp_path).images_seen) == 64
@@ -248,24 +250,24 @@ def test_a_run_ends_when_its_time_is_up_and_goes_on(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_more_training_equals_training_on(finished, tmp_path):
+def test_extended_run_equals_a_longer_one(finished, tmp_path):
     run = tmp_path / "run"
     train.train(tiny.experiment({"training.total_kimg": 0.128}), run)
     tiny.assert_same(tiny.restored(run), tiny.restored(finished, 128))
-    # What only concerns the run may change with it.
+    # Settings of the section `run` may change.
     changes = {"run.keep_checkpoints": 2, "run.grid_columns": 2}
     train.train(tiny.experiment(changes), run)
     tiny.assert_same(tiny.restored(run), tiny.restored(finished))
     assert len(list((run / "checkpoints").iterdir())) == 2
     before = tiny.restored(run)
     compiled = len(tiny.events(run, "compiled"))
-    train.train(tiny.experiment(changes), run)  # nothing is left to do
+    train.train(tiny.experiment(changes), run)  # the run is complete
     tiny.assert_same(tiny.restored(run), before)
     assert len(tiny.events(run, "compiled")) == compiled
 
 
 @pytest.mark.slow
-def test_a_truncated_checkpoint_is_passed_over(finished, tmp_path, capsys):
+def test_truncated_checkpoint_is_skipped(finished, tmp_path, capsys):
     run = tiny.copy_up_to(finished, 176, tmp_path / "run")
     files = [p for p in (run / "checkpoints/176/training").rglob("*") if p.is_file()]
     largest = max(files, key=lambda p: p.stat().st_size)
@@ -278,7 +280,7 @@ def test_a_truncated_checkpoint_is_passed_over(finished, tmp_path, capsys):
     assert (run / "checkpoints" / "176.damaged").exists()
 
 
-def test_a_run_of_another_experiment_is_refused(finished):
+def test_resuming_with_other_settings_is_rejected(finished):
     before = (finished / "config.json").read_bytes()
     with pytest.raises(ValueError) as raised:
         train.train(
@@ -289,18 +291,20 @@ def test_a_run_of_another_experiment_is_refused(finished):
     assert f"{finished} holds a run with other settings" in message
     assert "training.r1_gamma: 10.0 there, 1.0 now" in message
     assert "model.channel_max: 16 there, 8 now" in message
-    assert len(message.splitlines()) == 4  # and no other differences
+    assert len(message.splitlines()) == 4  # no other differences are listed
     assert "choose another --workdir" in message
     assert (finished / "config.json").read_bytes() == before
 
 
-def test_a_run_on_other_data_is_refused(finished, tmp_path):
+def test_resuming_with_other_data_is_rejected(finished, tmp_path):
     e = tiny.experiment()
     data = workdir.load_data_info(finished)
     other = workdir.DataInfo("folder x", 7, data.classes, "another fingerprint")
     with pytest.raises(ValueError, match="folder x with 7 images now") as error:
         workdir.check_resumable(finished, e, other)
-    assert "data.json" not in str(error.value)  # no doubt, these are others
+    assert "data.json" not in str(
+        error.value
+    )  # the number of images differs: no remedy
     other = workdir.DataInfo("folder x", data.num_images, data.classes, "new")
     with pytest.raises(ValueError, match='put "new" as "fingerprint" into .*data.json'):
         workdir.check_resumable(finished, e, other)
@@ -309,12 +313,12 @@ def test_a_run_on_other_data_is_refused(finished, tmp_path):
         workdir.check_resumable(tmp_path, e, data)
 
 
-# Not finite
+# Diverged runs
 
 
 @pytest.mark.slow
-def test_a_diverged_run_stops_and_keeps_its_last_good_checkpoint(finished, tmp_path):
-    """16x16 has a learning rate that throws the parameters out of range."""
+def test_diverged_run_stops_and_keeps_the_last_good_checkpoint(finished, tmp_path):
+    """The learning rate of 16x16 makes the parameters overflow."""
     changes = {
         "training.learning_rate_by_resolution": ((16, 1e30),),
         "training.nonfinite_limit": 4,
@@ -330,7 +334,7 @@ def test_a_diverged_run_stops_and_keeps_its_last_good_checkpoint(finished, tmp_p
     assert f"error: phase {phase}_main had {skipped[phase]:.0f} updates" in message
     assert f"step {last['step']} ({last['kimg']:g} kimg)" in message
     assert "the last checkpoint is 112" in message
-    # Only the checkpoint before the first skipped update is left, and it is good.
+    # Only the good checkpoint before the first skipped update is kept.
     assert [p.name for p in (run / "checkpoints").iterdir()] == [str(tiny.BOUNDARY)]
     tiny.assert_same(tiny.restored(run), tiny.restored(finished, tiny.BOUNDARY))
 
@@ -340,7 +344,7 @@ def test_a_diverged_run_stops_and_keeps_its_last_good_checkpoint(finished, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (4, "RGBA")])
-def test_images_of_other_channels(tmp_path, channels, mode):
+def test_gray_and_rgba_images(tmp_path, channels, mode):
     changes = {"data.channels": channels, "training.total_kimg": 0.016}
     state = train.train(tiny.experiment(tiny.SMALLEST | changes), tmp_path)
     assert int(state.images_seen) == 16

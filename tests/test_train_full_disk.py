@@ -1,4 +1,4 @@
-"""Training runs whose checkpoints cannot be written."""
+"""Training runs that fail to write checkpoints."""
 
 import contextlib
 import shutil
@@ -19,7 +19,7 @@ pytestmark = [
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A run with one checkpoint, on a disk of its own for checkpoints."""
+    """Return a run with one checkpoint, whose checkpoints are on a small disk."""
     run = tmp_path / "run"
     train.train(tiny.experiment(tiny.SMALLEST | {"training.total_kimg": 0.016}), run)
     kept = shutil.move(run / "checkpoints", tmp_path / "kept")
@@ -35,7 +35,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_does_not_end_the_run_before_its_time(small_disk, tmp_path, capsys):
+def test_full_disk_does_not_end_the_run_early(small_disk, tmp_path, capsys):
     run, filler = small_disk, small_disk / "checkpoints" / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -44,13 +44,13 @@ def test_a_full_disk_does_not_end_the_run_before_its_time(small_disk, tmp_path, 
     path = tiny.config_file(tmp_path, changes)
     out, err = tiny.finish(tiny.start_training(run, path), code=1)
     warnings = [line for line in out.splitlines() if line.startswith("WARNING: ")]
-    # Those of ticks 2 to 4, each told by the one after it; the last one is fatal.
+    # Each failure of ticks 2 to 4 is reported at the next tick; the last one is fatal.
     assert len(warnings) == len(tiny.events(run, "checkpoint_failed")) == 3
     for line, step in zip(warnings, (32, 48, 64), strict=True):
         assert f"saving step {step} to {run / 'checkpoints'} failed: the disk" in line
         assert "The last complete checkpoint is step 16, unharmed." in line
         assert line.endswith("The run continues and will try again.")
-    (message,) = err.splitlines()  # and no tracebacks round it
+    (message,) = err.splitlines()  # without a traceback
     assert message.startswith("error: ")
     assert "saving step 80 to" in message and "the disk is full" in message
     assert [row["tick"] for row in tiny.ticks(run)] == [1, 2, 3, 4, 5]
@@ -61,8 +61,10 @@ def test_a_full_disk_does_not_end_the_run_before_its_time(small_disk, tmp_path, 
     assert int(state.images_seen) == tiny.restored(run)["meta"]["images_seen"] == 80
 
 
-def test_a_mended_disk_gets_the_last_checkpoint(tmp_path, monkeypatch, capsys):
-    """A save that failed unnoticed does not keep the last one from being made."""
+def test_last_checkpoint_is_saved_after_an_earlier_failure(
+    tmp_path, monkeypatch, capsys
+):
+    """A failure that surfaces before the last save does not prevent that save."""
     wait, failures = Checkpoints.wait, [CheckpointError("saving step 16 failed")]
 
     def fail_once(checkpoints):

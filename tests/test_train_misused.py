@@ -1,4 +1,4 @@
-"""Training runs that are refused, with a message that says why."""
+"""Training runs that are rejected with an explanation."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def write_images(folder, names, size=8):
         ),
         (
             {"data.source": "folder"},
-            "`data.path` must name the images when",
+            "`data.path` must name the images if",
         ),
         (
             {"data.source": "folder", "data.path": "/nowhere"},
@@ -46,13 +46,13 @@ def write_images(folder, names, size=8):
         ),
     ],
 )
-def test_unusable_settings_are_refused(tmp_path, changes, message):
+def test_invalid_settings_are_rejected(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         train.train(tiny.experiment(changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_an_unknown_key_names_the_closest_one(tmp_path):
+def test_unknown_key_suggests_the_closest_one(tmp_path):
     raw = config.to_dict(tiny.experiment())
     raw["training"]["batchsize"] = raw["training"].pop("batch_size")
     with pytest.raises(config.ConfigError, match="did you mean `training.batch_size`"):
@@ -69,7 +69,7 @@ def test_an_unknown_key_names_the_closest_one(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_batch_that_does_not_divide_is_refused(tmp_path):
+def test_indivisible_batch_is_rejected(tmp_path):
     path = tiny.config_file(tmp_path, {"training.batch_size": 36})
     devices = {"JAX_NUM_CPU_DEVICES": "8"}
     message = tiny.failure(tiny.start_training(tmp_path / "run", path, **devices))
@@ -80,7 +80,7 @@ def test_a_batch_that_does_not_divide_is_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_unusable_folders_are_refused(tmp_path):
+def test_unusable_folders_are_rejected(tmp_path):
     changes = tiny.SMALLEST | {"data.source": "folder", "data.path": str(tmp_path)}
     with pytest.raises(ValueError, match="holds no images; files with the endings"):
         train.train(tiny.experiment(changes), tmp_path / "run")
@@ -92,8 +92,8 @@ def test_unusable_folders_are_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_image_that_breaks_off_is_named(tmp_path):
-    """Its header is good, so that only training comes upon it."""
+def test_truncated_image_is_named(tmp_path):
+    """Its header is intact, so the damage is found only during training."""
     images = tmp_path / "images"
     write_images(images, [f"{i:03d}.png" for i in range(64)], size=4)
     write_images(images, ["broken.png"], size=4)

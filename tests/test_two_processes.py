@@ -1,4 +1,4 @@
-"""Two processes train as one does, to the last bit, and go on from each other."""
+"""Two processes train like one, bit for bit, and either resumes the other's run."""
 
 import json
 import os
@@ -30,10 +30,10 @@ from tests.parallel_runs import (
 
 
 class Runs:
-    """Starts trainings through the front door, all of one configuration.
+    """Trainings with the same configuration, started from the command line.
 
-    A single process gets two devices: then it runs the very program that two processes
-    with a device each run, and the results must be equal to the last bit.
+    A single process gets two devices. It then runs the same program as two processes
+    with one device each, and the results must be equal bit for bit.
     """
 
     def __init__(self, folder: Path):
@@ -63,7 +63,7 @@ class Runs:
         return self.folder / f"{name}-process{process}.log"
 
     def rows(self, name: str) -> list[dict]:
-        """The rows of the log that are complete."""
+        """Return the complete rows of the log."""
         path = self.folder / name / "log.jsonl"
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         return [json.loads(line) for line in lines if line.endswith("\n")]
@@ -75,14 +75,14 @@ class Runs:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Runs:
-    """With "one", a whole run by one process."""
+    """Return the runs, of which "one" is a completed run of one process."""
     out = Runs(tmp_path_factory.mktemp("processes"))
     finish(out.one("one"))
     return out
 
 
-def test_two_processes_go_on_from_one(runs):
-    """The same run to the same numbers, over the change of the stage, to its end."""
+def test_two_processes_resume_a_run_of_one(runs):
+    """Resume in the first stage and compare the state at the end of the second."""
     stages = schedule.build_stages(experiment())
     assert [s.end_images for s in stages] == [64, 112]
     first, last = runs.checkpoints("one")[0], stages[-1].end_images
@@ -98,29 +98,29 @@ def test_two_processes_go_on_from_one(runs):
     assert start["images_seen"] == first
     assert runs.checkpoints("resumed") == runs.checkpoints("one")
     assert_equal_runs(runs, "one", "resumed")
-    only_the_main_process_reported(runs, "resumed")
+    assert_only_the_main_process_reported(runs, "resumed")
 
 
 @pytest.mark.slow
-def test_one_process_goes_on_from_two_that_a_signal_stopped(runs):
-    """From the start by two; one is told to stop: both save, and end in order."""
-    both = runs.two("stopped")
+def test_one_process_resumes_a_run_of_two_stopped_by_a_signal(runs):
+    """A signal to one of two processes makes both save and exit with status 0."""
+    processes = runs.two("stopped")
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while not any("tick" in row for row in runs.rows("stopped")):
-        ended = any(p.poll() is not None for p in both)
+        ended = any(p.poll() is not None for p in processes)
         if ended or time.monotonic() > deadline:
-            finish(both, seconds=1)
+            finish(processes, seconds=1)
             pytest.fail("the run ended before its first tick")
         time.sleep(0.01)
-    both[1].send_signal(signal.SIGTERM)
-    finish(both)
+    processes[1].send_signal(signal.SIGTERM)
+    finish(processes)
 
     stopped_at = runs.checkpoints("stopped")[-1]
     assert 32 <= stopped_at < 112
     assert "stopped by another process at" in runs.log("stopped", 0).read_text()
-    only_the_main_process_reported(runs, "stopped")
+    assert_only_the_main_process_reported(runs, "stopped")
     rows = [row for row in runs.rows("stopped") if "tick" in row]
-    assert rows[-1]["images_seen"] == stopped_at  # nothing was trained in vain
+    assert rows[-1]["images_seen"] == stopped_at  # the last step is saved
 
     finish(runs.one("stopped"))
     assert runs.checkpoints("stopped")[-1] == 112
@@ -128,8 +128,8 @@ def test_one_process_goes_on_from_two_that_a_signal_stopped(runs):
 
 
 @pytest.mark.slow
-def test_two_processes_killed_twice_are_brought_back(runs):
-    """By launch/local.sh, from the last checkpoint, with nothing lost."""
+def test_local_launcher_restarts_two_killed_processes(runs):
+    """launch/local.sh restarts them from the last checkpoint, to the same state."""
     log = runs.folder / "killed.log"
     command = [str(ROOT / "launch" / "local.sh"), "-n", "2", "-d", "1"]
     flags = runs.command("killed")[3:]
@@ -145,7 +145,7 @@ def test_two_processes_killed_twice_are_brought_back(runs):
                     log.read_text()
                 )
                 time.sleep(0.01)
-            os.kill(child(supervisor, f"--process_id={victim}"), signal.SIGKILL)
+            os.kill(find_child(supervisor, f"--process_id={victim}"), signal.SIGKILL)
     except BaseException:
         supervisor.terminate()
         raise
@@ -162,8 +162,8 @@ def test_two_processes_killed_twice_are_brought_back(runs):
     assert_equal_runs(runs, "one", "killed")
 
 
-def child(parent: subprocess.Popen, argument: str) -> int:
-    """The running child of a process that has an argument."""
+def find_child(parent: subprocess.Popen, argument: str) -> int:
+    """Return the id of the running child process that has an argument."""
     children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text()
     (found,) = (
         int(pid)
@@ -173,13 +173,13 @@ def child(parent: subprocess.Popen, argument: str) -> int:
     return found
 
 
-def test_the_generator_of_two_processes_is_used_by_one(runs):
+def test_one_process_loads_the_generator_of_two(runs):
     trained = workdir.load_generator(runs.folder / "resumed")
     assert trained.lod.resolution == 8 and 0 < trained.lod.fade < 1
     assert len(trained.classes) == trained.generator.label_size > 0
 
 
-def only_the_main_process_reported(runs: Runs, name: str) -> None:
+def assert_only_the_main_process_reported(runs: Runs, name: str) -> None:
     printed = [runs.log(name, i).read_text() for i in (0, 1)]
     assert "tick" in printed[0] and "2 process(es)" in printed[0]
     assert not re.search("tick|stage|images|saved|checkpoint", printed[1]), printed[1]
@@ -191,9 +191,9 @@ def only_the_main_process_reported(runs: Runs, name: str) -> None:
 
 
 def assert_equal_runs(runs: Runs, name: str, other: str) -> None:
-    """The last checkpoints hold the same bits; ticks said the same where both are."""
+    """Assert that the last checkpoints are equal bit for bit."""
     (state, meta), (other_state, other_meta) = (
-        last_state(runs.folder / n) for n in (name, other)
+        load_last_state(runs.folder / n) for n in (name, other)
     )
     assert state.keys() == other_state.keys() and len(state) > 100
     for key, value in state.items():
@@ -203,8 +203,8 @@ def assert_equal_runs(runs: Runs, name: str, other: str) -> None:
     assert meta["step"] == state["['training'].step"]
 
 
-def last_state(directory: Path) -> tuple[dict[str, np.ndarray], dict]:
-    """Everything in the newest checkpoint of a run."""
+def load_last_state(directory: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """Load the state and metadata of the newest checkpoint of a run."""
     e = config.load(directory / "config.json")
     size = workdir.label_size(e, workdir.load_data_info(directory))
     state = setup.build(e, parallel.local(), size).abstract_state

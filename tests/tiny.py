@@ -1,8 +1,9 @@
-"""A run that is small enough for tests: how to make, start, keep and look at it.
+"""A training run that is small enough for tests: configure, start and inspect it.
 
-8x8 for 112 images, 16x16 fading in up to 160, then up to 192 by the same programs; 16
-images are a round, a tick and a checkpoint. Programs come out of the persistent cache
-that conftest.py sets up; changes of lengths, rates and cadences need no new ones.
+It trains at 8x8 for 112 images, fades 16x16 in up to 160, and continues with the same
+programs up to 192. Every 16 images end a round and a tick, and save a checkpoint.
+Programs come from the persistent cache that conftest.py sets up; other durations,
+rates and intervals need no new programs.
 """
 
 import contextlib
@@ -23,9 +24,9 @@ from stylegan_jax.runtime import parallel
 from stylegan_jax.training import setup
 
 ROOT = Path(__file__).resolve().parent.parent
-BOUNDARY, END = 112, 192  # images: where 16x16 begins, and where the run ends
+BOUNDARY, END = 112, 192  # images when 16x16 begins, and at the end
 SMALLEST = {"data.resolution": 4, "training.initial_resolution": 4}
-# One stage of eight steps; the regularisers run at every second and third.
+# One stage of eight steps; the regularizers run in every second and third.
 STYLEGAN2 = {
     "data.resolution": 8,
     "model.family": "stylegan2",
@@ -67,7 +68,7 @@ _BASE = {
 
 
 def config_dict(changes: dict | None = None) -> ConfigDict:
-    """The tiny experiment; `changes` are e.g. {"training.total_kimg": 1.0}."""
+    """Return the tiny config; `changes` are e.g. {"training.total_kimg": 1.0}."""
     c = config.base()
     for name, value in (_BASE | (changes or {})).items():
         section, field = name.split(".")
@@ -80,7 +81,7 @@ def experiment(changes: dict | None = None) -> config.Experiment:
 
 
 def config_file(directory: Path, changes: dict | None = None) -> Path:
-    """A file for `--config`; works in processes started by `start`."""
+    """Write a file for `--config` that processes started by `start` can read."""
     path = directory / "config.py"
     path.write_text(
         "from tests import tiny\n\n\n"
@@ -91,10 +92,10 @@ def config_file(directory: Path, changes: dict | None = None) -> Path:
 
 @contextlib.contextmanager
 def quick_compilation():
-    """XLA with few optimizations: half the time; the programs mean the same."""
+    """Compile with few optimizations within the block, in about half the time."""
     name = "JAX_DISABLE_MOST_OPTIMIZATIONS"
-    assert os.environ.get(name) != "1", "does not nest"
-    os.environ[name] = "1"  # for `start`: the same programs, to the last bit
+    assert os.environ.get(name) != "1", "quick_compilation must not be nested"
+    os.environ[name] = "1"  # processes of `start` inherit it
     jax.config.update(name.lower(), True)
     try:
         yield
@@ -104,7 +105,7 @@ def quick_compilation():
 
 
 def start(module: str, *arguments: object, **environment: str) -> subprocess.Popen:
-    """Starts e.g. `python -m stylegan_jax.train --config=...`."""
+    """Start e.g. `python -m stylegan_jax.train --config=...`."""
     return subprocess.Popen(
         [sys.executable, "-m", module, *map(str, arguments)],
         cwd=ROOT,
@@ -116,7 +117,7 @@ def start(module: str, *arguments: object, **environment: str) -> subprocess.Pop
 
 
 def finish(process: subprocess.Popen, code: int = 0) -> tuple[str, str]:
-    """Waits, checks the exit code, and returns what was printed."""
+    """Wait for a process, check its exit code, and return stdout and stderr."""
     out, err = process.communicate(timeout=300)
     assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
     return out, err
@@ -128,9 +129,9 @@ def start_training(directory: Path, path: Path, *more: object, **environment: st
 
 
 def failure(process: subprocess.Popen) -> str:
-    """The error message of a program that must say one and no more.
+    """Return the error message of a program that must fail without a traceback.
 
-    Training says by its status that the same command would fail again.
+    Training exits with the status that marks a permanent failure.
     """
     trains = "stylegan_jax.train" in process.args
     _, err = finish(process, code=2 if trains else 1)
@@ -144,10 +145,10 @@ _finished: list[Path] = []
 
 
 def finished_run(tmp_path_factory) -> Path:
-    """The directory of an uninterrupted run, trained once; not to be changed.
+    """Return the directory of an uninterrupted run, trained once; treat as read-only.
 
-    To be called within `quick_compilation`, for other programs round otherwise.
-    `consumed.json` in it says which batches the run was given.
+    Call it within `quick_compilation`, because other programs round differently. Its
+    `consumed.json` records the batches that the run consumed.
     """
     if not _finished:
         directory = tmp_path_factory.mktemp("finished") / "run"
@@ -159,7 +160,7 @@ def finished_run(tmp_path_factory) -> Path:
 
 
 def copy_up_to(run: Path, images_seen: int, to: Path) -> Path:
-    """The run as it was at a checkpoint: later ones are missing."""
+    """Copy a run without the checkpoints after `images_seen`."""
     shutil.copytree(run, to)
     for checkpoint in (to / "checkpoints").iterdir():
         if int(checkpoint.name) > images_seen:
@@ -169,7 +170,7 @@ def copy_up_to(run: Path, images_seen: int, to: Path) -> Path:
 
 @contextlib.contextmanager
 def recorded_batches():
-    """Yields a dict that is told the digest of every batch by its position."""
+    """Yield a dict that collects the digest of every batch by its position."""
     consumed: dict[str, str] = {}
     original = train.batches
 
@@ -190,7 +191,7 @@ def recorded_batches():
 
 
 def restored(directory: Path, images_seen: int | None = None) -> dict:
-    """Everything in a checkpoint: path -> array; "meta" is the host's progress."""
+    """Load a checkpoint as path -> array; "meta" is the host's progress."""
     e = config.load(directory / "config.json")
     labels = workdir.label_size(e, workdir.load_data_info(directory))
     abstract = setup.build(e, parallel.local(), labels).abstract_state
@@ -204,7 +205,7 @@ def restored(directory: Path, images_seen: int | None = None) -> dict:
     checkpoints.close()
     assert found == meta["images_seen"] == int(items["training"].images_seen)
     flat = jax.tree_util.tree_leaves_with_path(items)
-    del meta["training_seconds"]  # the only thing that the clock has a part in
+    del meta["training_seconds"]  # depends on the clock
     return {"meta": meta} | {
         jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
         for path, leaf in flat
@@ -212,7 +213,7 @@ def restored(directory: Path, images_seen: int | None = None) -> dict:
 
 
 def assert_same(actual: dict, desired: dict) -> None:
-    """Two results of `restored` are equal bit for bit."""
+    """Assert that two results of `restored` are equal bit for bit."""
     assert actual.keys() == desired.keys()
     assert actual["meta"] == desired["meta"]
     for name, array in desired.items():
@@ -222,14 +223,16 @@ def assert_same(actual: dict, desired: dict) -> None:
 
 
 def log(directory: Path) -> list[dict]:
-    """The rows of `log.jsonl`."""
+    """Return the rows of `log.jsonl`."""
     lines = (directory / "log.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
 def events(directory: Path, kind: str) -> list[dict]:
+    """Return the rows of the log that record events of a kind."""
     return [row for row in log(directory) if row.get("event") == kind]
 
 
 def ticks(directory: Path) -> list[dict]:
+    """Return the rows of the log that record ticks."""
     return [row for row in log(directory) if "tick" in row]

@@ -27,11 +27,10 @@ class Data:
     source: str = setting(
         "builtin",
         "Kind of the data set, a key of `data.sources.SOURCES`: `builtin` (the emoji "
-        "of the package), `tfds` "
-        "(TensorFlow Datasets), `folder` (a directory of images, searched "
-        "recursively), `zip` (a zip file of images), `prepared` (a directory written "
-        "by `python -m stylegan_jax.prepare`) or `tfrecords` (a directory of NVIDIA's "
-        "multi-resolution files).",
+        "of the package), `tfds` (TensorFlow Datasets), `folder` (a directory of "
+        "images, searched recursively), `zip` (a zip file of images), `prepared` (a "
+        "directory written by `python -m stylegan_jax.prepare`) or `tfrecords` (a "
+        "directory of NVIDIA's multi-resolution files).",
     )
     path: str | None = setting(
         None, "File or directory of the images; unused by `builtin` and `tfds`."

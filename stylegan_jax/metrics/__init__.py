@@ -1,1 +1,1 @@
-"""Measures of generated images, each a pure function of features or images."""
+"""Metrics of generated images; `registry` lists them and says how to add one."""

@@ -1,172 +1,213 @@
-"""Takes metrics: each set of images passes by once, whatever is asked of it."""
+"""Evaluation: one pass over each image set, whatever the number of metrics."""
 
-import dataclasses
 import datetime
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from stylegan_jax.data.pipeline import UnusableImage
-from stylegan_jax.metrics import collecting, of_generator, requirements
-from stylegan_jax.metrics.collected import Collected
-from stylegan_jax.metrics.generated_images import GeneratedImages
-from stylegan_jax.metrics.request import Asked, Means
-from stylegan_jax.metrics.result import Conditions, Measurement, Result
-from stylegan_jax.metrics.table import PathMetric, SetMetric
+from stylegan_jax.metrics import real_cache, validation
+from stylegan_jax.metrics.context import EvalContext, EvalSpec
+from stylegan_jax.metrics.image_sets import ImageSet
+from stylegan_jax.metrics.metric import GeneratorMetric, Metric, SetMetric
+from stylegan_jax.metrics.results import MetricFailure, MetricResult
+from stylegan_jax.metrics.statistics import (
+    ImageBatch,
+    Statistic,
+    Statistics,
+    StatisticsAccumulator,
+    by_name,
+    gather_rows,
+)
 from stylegan_jax.runtime import environment
 
-
-@dataclasses.dataclass(frozen=True)
-class Taken:
-    """A metric that was taken, or could not be.
-
-    Attributes:
-      metric: its name.
-      results: its numbers.
-      failure: why there are none; None if there are.
-    """
-
-    metric: str
-    results: list[Result]
-    failure: str | None = None
+# Number of images -> the statistics that are needed of that many.
+Needed = dict[int, set[Statistic]]
 
 
-def evaluate(asked: Asked, means: Means) -> Iterator[Taken]:
-    """Takes the metrics, one after another; one that fails does not stop the others.
+def evaluate(
+    spec: EvalSpec, context: EvalContext
+) -> Iterator[MetricResult | MetricFailure]:
+    """Measure the metrics one after another; one that fails does not stop the others.
 
-    Every process has to call it and to take all that comes, and gets the same.
+    Every process has to call it and to consume all results, which are the same.
 
     Raises:
-      ValueError: at once, a metric needs what is not there.
-      UnusableImage: this process, perhaps alone, met an image that can't be read.
+      ValueError: at once, if a metric lacks something that it needs.
+      UnusableImage: this process, perhaps alone, met an image that cannot be read.
     """
-    requirements.check(
-        asked,
-        has_classifier=means.attributes is not None,
-        features=getattr(means.networks.detector, "name", None),
+    validation.check_requirements(
+        spec,
+        has_classifier=context.attributes is not None,
+        features=getattr(context.networks.detector, "name", None),
     )
-    return _all_taken(asked, means)
+    return _results(spec, context)
 
 
-def _all_taken(asked: Asked, means: Means) -> Iterator[Taken]:
+def _results(
+    spec: EvalSpec, context: EvalContext
+) -> Iterator[MetricResult | MetricFailure]:
     start = time.monotonic()
-    reals, generated, broken = {}, {}, None
+    reals, generated, failure = {}, {}, None
     try:
-        reals, generated = _collected(asked, means)
+        reals, generated = _collect_all(spec, context)
     except UnusableImage:
         raise
-    except ValueError as error:  # paths and separability may still be had
-        broken = str(error)
-    shared = time.monotonic() - start
+    except ValueError as error:  # metrics of the generator may still succeed
+        failure = str(error)
+    shared_seconds = time.monotonic() - start
     versions = environment.versions() | {"commit": environment.git_commit()}
-    for name, metric in asked.metrics.items():
+    for name, metric in spec.metrics.items():
         begin = time.monotonic()
-        if broken is not None and isinstance(metric, SetMetric):
-            yield Taken(name, [], broken)
-            continue
+        num_real, num_generated = spec.counts(metric)
         try:
-            if isinstance(metric, SetMetric):
-                counts, spent = asked.counts(metric), shared
-                found = _measure(metric, reals.get(counts[0]), generated[counts[1]])
+            if isinstance(metric, GeneratorMetric):
+                values = metric.measure(spec, context, num_generated, name)
+            elif failure is not None:
+                raise ValueError(failure)
             else:
-                counts, spent = (0, asked.images or metric.images), 0.0
-                take = (
-                    of_generator.take_path_length
-                    if isinstance(metric, PathMetric)
-                    else of_generator.take_separability
-                )
-                found = take(name, metric, asked, means, counts[1])
+                begin -= shared_seconds
+                values = metric.measure(reals.get(num_real), generated[num_generated])
         except UnusableImage:
             raise
         except ValueError as error:
-            yield Taken(name, [], str(error))
+            yield MetricFailure(name, str(error))
             continue
-        seconds = time.monotonic() - begin + spent
-        results = [
-            _result(measurement, name, counts, seconds, versions, asked, means)
-            for measurement in found
-        ]
-        yield Taken(name, results)
+        seconds = time.monotonic() - begin
+        now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        conditions = _conditions(metric, spec, context)
+        for number, value in zip(metric.numbers, values, strict=True):
+            yield MetricResult(
+                **vars(value),
+                **conditions,
+                name=number,
+                versions=versions,
+                seconds=round(seconds, 3),
+                time=now,
+            )
 
 
-def _collected(
-    asked: Asked, means: Means
-) -> tuple[dict[int, Collected], dict[int, Collected]]:
-    """What the metrics of sets want of the first so many reals, and generated."""
-    wanted: dict[bool, dict[int, set[str]]] = {True: {}, False: {}}  # of the reals?
-    for metric in asked.metrics.values():
-        if not isinstance(metric, SetMetric):
-            continue
-        counts = asked.counts(metric)
-        if counts[0]:
-            wanted[True].setdefault(counts[0], set()).update(metric.of_reals)
-        wanted[False].setdefault(counts[1], set()).update(metric.of_generated)
-    reals = collecting.collect_reals(asked, means, wanted[True])
-    generated = collecting.collect(
-        asked.generated, wanted[False], asked.seed + 1, means, "generated images seen"
-    )
-    return reals, generated
+def _conditions(metric: Metric, spec: EvalSpec, context: EvalContext) -> dict[str, Any]:
+    """Return the fields of a `MetricResult` that do not depend on the value."""
+    num_real, num_generated = spec.counts(metric)
+    network = getattr(context.networks, metric.network) if metric.network else None
+    conditions = {
+        "metric": metric.name,
+        "images_real": num_real or None,
+        "images_generated": num_generated,
+        "seed": spec.seed,
+        "batch_size": context.batch_size,
+        "detector": getattr(network, "name", None),
+        "detector_digest": getattr(network, "digest", None),
+        "resize": getattr(network, "resize", None),
+        "size": spec.generated.size,
+        **spec.generated.conditions(),
+        **spec.checkpoint,
+    }
+    if isinstance(metric, GeneratorMetric) and not metric.truncates:
+        conditions |= {"truncation_psi": None, "noise": None}
+    if num_real:
+        conditions |= {
+            "dataset": spec.reals.name,
+            "dataset_fingerprint": spec.reals.fingerprint,
+            "dataset_mirrored": spec.reals.mirror,
+            "dataset_fit": spec.reals.fit,
+        }
+    return conditions
 
 
-def _measure(
-    metric: SetMetric, reals: Collected | None, generated: Collected
-) -> list[Measurement]:
-    """The numbers of a metric.
+def _collect_all(
+    spec: EvalSpec, context: EvalContext
+) -> tuple[dict[int, Statistics], dict[int, Statistics]]:
+    """Collect the statistics that each set metric needs.
 
-    Raises:
-      ValueError: there are none, or what it is of could not be had.
+    Returns:
+      Number of images -> statistics, of the reals and of the generated images.
     """
-    for collected, names in (
-        (reals, metric.of_reals),
-        (generated, metric.of_generated),
-    ):
-        for name in names if collected is not None else ():
-            if name in collected.failures:
-                raise ValueError(collected.failures[name])
-    return metric.measure(reals, generated)
-
-
-def _result(
-    measurement: Measurement,
-    name: str,
-    counts: tuple[int, int],
-    seconds: float,
-    versions: dict[str, str | None],
-    asked: Asked,
-    means: Means,
-) -> Result:
-    metric, reals, generated = asked.metrics[name], asked.reals, asked.generated
-    network = {
-        "detector": means.networks.detector,
-        "lpips": means.networks.distance,
-    }.get(metric.network)
-    of_generator = isinstance(generated, GeneratedImages)
-    truncated = of_generator and not isinstance(metric, PathMetric)
-    return Result(
-        measurement,
-        Conditions(
-            metric=name,
-            images_real=counts[0] or None,
-            images_generated=counts[1],
-            seed=asked.seed,
-            batch_size=means.batch_size,
-            truncation_psi=generated.truncation_psi if truncated else None,
-            noise=generated.noise if truncated else None,
-            detector=getattr(network, "name", None),
-            detector_digest=getattr(network, "digest", None),
-            resize=getattr(network, "resize", None),
-            dataset=reals.name if counts[0] else None,
-            dataset_fingerprint=reals.fingerprint if counts[0] else None,
-            dataset_mirrored=reals.mirror if counts[0] else None,
-            dataset_fit=reals.fit if counts[0] else None,
-            size=generated.size,
-            generated=generated.name,
-            generated_fingerprint=generated.fingerprint,
-            generated_fit=generated.fit,
-            dtype=generated.subject.dtype if of_generator else None,
-            label_source=generated.label_source if of_generator else None,
-            **asked.checkpoint,
+    real, generated = Needed(), Needed()
+    for metric in spec.metrics.values():
+        if isinstance(metric, SetMetric):
+            num_real, num_generated = spec.counts(metric)
+            if num_real:
+                real.setdefault(num_real, set()).update(metric.statistics)
+            generated.setdefault(num_generated, set()).update(metric.statistics)
+    return (
+        collect_real_statistics(spec, context, real),
+        collect_statistics(
+            spec.generated, generated, spec.seed + 1, context, "generated images seen"
         ),
-        versions=versions,
-        seconds=round(seconds, 3),
-        time=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
     )
+
+
+def collect_statistics(
+    images: ImageSet,
+    needed: Needed,
+    seed: int,
+    context: EvalContext,
+    description: str,
+) -> dict[int, Statistics]:
+    """Collect statistics of the first images of a set, for several numbers of images.
+
+    Args:
+      images: the images, which are passed over once.
+      needed: number of images -> statistics.
+      seed: seed of statistics that draw samples.
+      context: devices, networks and batch size.
+      description: text of the progress line.
+
+    Returns:
+      Number of images -> their statistics.
+    """
+    if not needed:
+        return {}
+    accumulators = {
+        limit: StatisticsAccumulator(limit, by_name(statistics), seed)
+        for limit, statistics in needed.items()
+    }
+    total, seen = max(needed), 0
+    for batch in images.batches(context.batch_size):
+        pending = [s for acc in accumulators.values() for s in acc.pending]
+        image_batch = ImageBatch(*batch, context.networks)
+        rows = gather_rows(image_batch, pending, context.devices)
+        for accumulator in accumulators.values():
+            accumulator.add(rows, context.batch_size)
+        seen = min(total, seen + context.batch_size)
+        context.show_progress(description, seen, total)
+        if seen == total:
+            break
+    return {limit: accumulator.result() for limit, accumulator in accumulators.items()}
+
+
+def collect_real_statistics(
+    spec: EvalSpec, context: EvalContext, needed: Needed
+) -> dict[int, Statistics]:
+    """Collect statistics of real images, loading those that the cache has."""
+    reals, cache = spec.reals, context.cache
+
+    def describe(statistic: Statistic, count: int) -> dict[str, Any]:
+        return real_cache.describe(statistic, count, reals, context.networks)
+
+    found: dict[int, Statistics] = {}
+    missing = Needed()
+    for count, statistics in needed.items():
+        found[count] = Statistics(count, reals.present_classes)
+        for statistic in by_name(statistics):
+            arrays = None
+            if cache is not None and statistic.cached:
+                arrays = cache.load(describe(statistic, count))
+            # A cache may differ between hosts, but all processes must do the same.
+            if context.devices.any_process(arrays is None)():
+                missing.setdefault(count, set()).add(statistic)
+            else:
+                found[count].values[statistic.name] = statistic.from_arrays(arrays)
+    collected = collect_statistics(
+        reals, missing, spec.seed, context, "real images seen"
+    )
+    for count, new in collected.items():
+        found[count].values |= new.values
+        found[count].failures |= new.failures
+        for statistic in missing[count]:
+            if cache is not None and statistic.cached and statistic.name in new.values:
+                arrays = statistic.to_arrays(new.values[statistic.name])
+                cache.store(describe(statistic, count), arrays)
+    return found

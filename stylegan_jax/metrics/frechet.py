@@ -1,4 +1,4 @@
-"""Frechet inception distance, from features to the number.
+"""Frechet inception distance, of all images or class by class.
 
 Reference: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a
     Local Nash Equilibrium" (2017), section 4 and equation 6 of the appendix.
@@ -10,33 +10,47 @@ import chex
 import numpy as np
 import scipy.linalg
 
-# What a covariance of N rows is divided by. "N-1": TTUR, pytorch-fid, torch-fidelity,
-# StyleGAN and StyleGAN2 in TensorFlow; "N": StyleGAN2-ADA and StyleGAN3 in PyTorch.
+from stylegan_jax.metrics.results import MetricValue
+from stylegan_jax.metrics.statistics import (
+    CLASSES,
+    POOL,
+    Statistic,
+    Statistics,
+    pool_features,
+)
+
+# Divisor of the covariance of N rows -> what it subtracts from N. "N-1": TTUR,
+# pytorch-fid, torch-fidelity, StyleGAN and StyleGAN2 in TensorFlow; "N": StyleGAN2-ADA
+# and StyleGAN3 in PyTorch.
 DIVISORS = {"N-1": 1, "N": 0}
+MAX_LISTED_CLASSES = 10  # in an error message
 
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian:
-    """A Gaussian whose covariance is factor^T factor.
+    """A Gaussian with covariance factor^T factor.
 
     Attributes:
       mean: [F] float64.
-      factor: [K, F] float64 with K up to F; fewer rows where the covariance has a
-        lower rank.
+      factor: [K, F] float64, K up to F, or less for a covariance of lower rank.
     """
 
     mean: np.ndarray
     factor: np.ndarray
 
     @classmethod
-    def of_moments(cls, mean: np.ndarray, covariance: np.ndarray) -> "Gaussian":
-        """From a mean [F] and a covariance [F, F], symmetric, positive semidefinite.
+    def from_moments(cls, mean: np.ndarray, covariance: np.ndarray) -> "Gaussian":
+        """Factor a covariance by Cholesky's method with pivots.
 
-        The factor is that of Cholesky with pivots, which stops at the rank: what
-        rounding left of directions without variance does not get in.
+        It stops at the rank, so that rounding noise in directions without variance
+        stays out of the factor.
+
+        Args:
+          mean: [F] float.
+          covariance: [F, F] float, symmetric and positive semidefinite.
 
         Raises:
-          ValueError: they are not finite, or of other shapes.
+          ValueError: the moments are not finite.
         """
         mean = np.asarray(mean, np.float64)
         covariance = np.asarray(covariance, np.float64)
@@ -44,7 +58,9 @@ class Gaussian:
         chex.assert_shape(covariance, (len(mean), len(mean)))
         for name, value in {"mean": mean, "covariance": covariance}.items():
             if not np.all(np.isfinite(value)):
-                raise ValueError(f"the {name} is not finite; features have inf or nan")
+                raise ValueError(
+                    f"The {name} is not finite; some features are inf or nan."
+                )
         upper, pivots, rank, _ = scipy.linalg.lapack.dpstrf(covariance)
         factor = np.zeros((rank, len(mean)))
         factor[:, pivots - 1] = np.triu(upper)[:rank]
@@ -54,56 +70,59 @@ class Gaussian:
 class Moments:
     """Mean and covariance of features that arrive in parts, in float64.
 
-    Holds the rows while there are no more than features in each, then the sums of
-    their products; so memory is that of F x F numbers, however many rows come. The
-    sums are taken about the mean, which keeps their digits where it is far from zero.
+    Keeps up to F rows of F features, and beyond that the sum of their outer products,
+    so memory is bounded by F x F numbers. The sums are about the mean, which preserves
+    digits if it is far from zero. An `Accumulator`.
     """
 
-    def __init__(self, features: int):
-        """Begins with none of so many numbers a row."""
-        self._features = features
+    def __init__(self):
+        """Start without rows."""
+        self._width = 0  # F, known from the first rows on
         self._rows: list[np.ndarray] = []
-        self._waiting = 0
-        self._count = 0  # rows that are in the sums
-        self._mean = np.zeros(features)
-        # Sum of outer products [F, F]; only the upper triangle is kept up.
+        self._waiting = 0  # number of rows in `_rows`
+        self._count = 0  # number of rows in the sums
+        self._mean = np.zeros(())
+        # Sum of outer products [F, F], of which only the upper triangle is valid.
         self._scatter: np.ndarray | None = None
 
     @property
     def count(self) -> int:
-        """Rows so far."""
+        """The number of rows so far."""
         return self._count + self._waiting
 
     def add(self, features: np.ndarray) -> None:
-        """Takes rows [B, F] of floats.
+        """Add rows [B, F] of floats.
 
         Raises:
-          ValueError: one of them is not finite.
+          ValueError: some of them are not finite.
         """
         features = np.asarray(features)
-        chex.assert_shape(features, (None, self._features))
+        chex.assert_rank(features, 2)
+        self._width = self._width or features.shape[1]
+        chex.assert_shape(features, (None, self._width))
         if not np.all(np.isfinite(features)):
             raise ValueError(
-                f"features of images {self.count} to {self.count + len(features) - 1} "
-                "are not finite; look at these images, and at the detector's weights"
+                f"The features of images {self.count} to "
+                f"{self.count + len(features) - 1} are not finite; check these images "
+                "and the detector's weights."
             )
         self._rows.append(np.array(features))
         self._waiting += len(features)
-        if self._waiting > self._features:
+        if self._waiting > self._width:
             self._fold()
 
     def gaussian(self, divisor: str = "N-1") -> Gaussian:
-        """What was fitted to the rows so far.
+        """Fit a Gaussian to the rows so far.
 
         Args:
-          divisor: of the covariance, one of `DIVISORS`.
+          divisor: divisor of the covariance, one of `DIVISORS`.
 
         Raises:
           ValueError: there are fewer than two rows.
         """
         if self.count < 2:
             raise ValueError(
-                f"got features of {self.count} images; a covariance needs at least 2"
+                f"Got features of {self.count} images; a covariance needs at least 2."
             )
         n = self.count - DIVISORS[divisor]
         if self._scatter is None:
@@ -113,18 +132,20 @@ class Moments:
         if self._waiting:
             self._fold()
         upper = np.triu(self._scatter) / n
-        return Gaussian.of_moments(self._mean, upper + np.triu(upper, 1).T)
+        return Gaussian.from_moments(self._mean, upper + np.triu(upper, 1).T)
+
+    result = gaussian
 
     def covariance(self, divisor: str = "N-1") -> np.ndarray:
-        """The covariance [F, F] of the rows so far."""
+        """Return the covariance [F, F] of the rows so far."""
         factor = self.gaussian(divisor).factor
         return factor.T @ factor
 
     def _fold(self) -> None:
-        """Puts the waiting rows into the sums (Chan, Golub and LeVeque 1979)."""
+        """Move the waiting rows into the sums (Chan, Golub and LeVeque 1979)."""
         count, total = self._waiting, self._count + self._waiting
-        # One row more, for the distance of the two means.
-        rows = np.empty((count + 1, self._features))
+        # An additional row accounts for the distance of the two means.
+        rows = np.empty((count + 1, self._width))
         np.concatenate(self._rows, out=rows[:count])
         self._rows, self._waiting = [], 0
         mean = rows[:count].mean(axis=0)
@@ -132,31 +153,29 @@ class Moments:
         shift = mean - self._mean
         rows[count] = np.sqrt(self._count * count / total) * shift
         if self._scatter is None:
-            self._scatter = np.zeros((self._features,) * 2, order="F")
-        # In place, and one triangle: half the work.
+            self._scatter = np.zeros((self._width,) * 2, order="F")
+        # In place, and only one triangle, which halves the work.
         self._scatter = scipy.linalg.blas.dsyrk(
             1.0, rows.T, beta=1.0, c=self._scatter, overwrite_c=1
         )
-        self._mean += shift * (count / total)
+        self._mean = self._mean + shift * (count / total)
         self._count = total
 
 
-def fit(features: np.ndarray, divisor: str = "N-1") -> Gaussian:
-    """The Gaussian of features [N, F]; see `Moments`."""
-    features = np.asarray(features)
-    chex.assert_rank(features, 2)
-    moments = Moments(features.shape[1])
+def fit_gaussian(features: np.ndarray, divisor: str = "N-1") -> Gaussian:
+    """Fit a Gaussian to features [N, F]; see `Moments`."""
+    moments = Moments()
     moments.add(features)
     return moments.gaussian(divisor)
 
 
 @dataclasses.dataclass(frozen=True)
 class FrechetDistance:
-    """The distance of two Gaussians, in its parts.
+    """The terms of the distance of two Gaussians.
 
     Attributes:
       means: |mean_a - mean_b|^2.
-      traces: of the two covariances.
+      traces: traces of the two covariances.
       root: trace of (cov_a cov_b)^(1/2).
     """
 
@@ -166,31 +185,30 @@ class FrechetDistance:
 
     @property
     def value(self) -> float:
-        """The distance; rounding may leave that of equals slightly off zero."""
+        """The distance; for equal Gaussians zero up to rounding, maybe negative."""
         return self.means + sum(self.traces) - 2 * self.root
 
-    def divided_by_n(self, count_a: int, count_b: int) -> float:
-        """The distance if the covariances were divided by N instead of by N - 1."""
+    def with_divisor_n(self, count_a: int, count_b: int) -> float:
+        """Return the distance of covariances divided by N instead of by N - 1."""
         a, b = (1 - 1 / count for count in (count_a, count_b))
         traces = a * self.traces[0] + b * self.traces[1]
         return self.means + traces - 2 * self.root * float(np.sqrt(a * b))
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> FrechetDistance:
-    """Frechet (Wasserstein-2) distance, squared, between two Gaussians.
+    """Compute the squared Frechet (Wasserstein-2) distance of two Gaussians.
 
         |mean_a - mean_b|^2 + trace(cov_a + cov_b - 2 (cov_a cov_b)^(1/2))
 
-    The product of the two covariances is not symmetric, and with fewer images than
-    features it is singular, where a general matrix square root loses its digits or
-    turns complex. But with cov_a = A^T A and cov_b = B^T B the trace of the root is the
-    sum of the singular values of A B^T (its nuclear norm), which are real, not
-    negative, and exact to rounding in the singular case too. No offset and no second
-    path.
+    The product of the two covariances is not symmetric. With fewer images than features
+    it is singular, and a general matrix square root loses digits or becomes complex.
+    But with cov_a = A^T A and cov_b = B^T B the trace of the root is the sum of the
+    singular values of A B^T (its nuclear norm), which are real, nonnegative and exact
+    to rounding in the singular case too.
 
     Args:
-      a: one Gaussian.
-      b: another, of as many features.
+      a: a Gaussian of F features.
+      b: another.
     """
     chex.assert_equal_shape([a.mean, b.mean])
     singular_values = scipy.linalg.svdvals(a.factor @ b.factor.T)
@@ -199,3 +217,49 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> FrechetDistance:
         traces=tuple(float(np.sum(np.square(x.factor))) for x in (a, b)),
         root=float(np.sum(singular_values)),
     )
+
+
+MOMENTS = Statistic(
+    "moments",
+    pool_features,
+    accumulator=lambda seed: Moments(),
+    network="detector",
+    value_type=Gaussian,
+)
+
+
+def measure_fid(reals: Statistics, generated: Statistics) -> list[MetricValue]:
+    """Return the distance of the generated images to the reals."""
+    distance = frechet_distance(reals[MOMENTS], generated[MOMENTS])
+    by_n = distance.with_divisor_n(reals.count, generated.count)
+    details = {"divisor": "N-1", "value_with_divisor_N": by_n}
+    return [MetricValue(distance.value, details=details)]
+
+
+def measure_fid_per_class(
+    reals: Statistics, generated: Statistics
+) -> list[MetricValue]:
+    """Return the mean over classes of the distance.
+
+    Raises:
+      ValueError: a class has fewer than two images in either set.
+    """
+    values, small = {}, []
+    present = np.union1d(reals[CLASSES], generated[CLASSES]).astype(int).tolist()
+    for label in sorted({*present, *reals.class_names}):
+        sets = [x[POOL][x[CLASSES] == label] for x in (reals, generated)]
+        if min(map(len, sets)) > 1:
+            values[label] = frechet_distance(*map(fit_gaussian, sets)).value
+        else:
+            name = reals.class_names.get(label, label)
+            small.append("{} ({} real, {} generated)".format(name, *map(len, sets)))
+    if small:
+        listed = ", ".join(small[:MAX_LISTED_CLASSES])
+        listed += ", ..." * (len(small) > MAX_LISTED_CLASSES)
+        raise ValueError(
+            f"{len(small)} of {len(small) + len(values)} classes have fewer than two "
+            "real or two generated images, and a mean without them would be another "
+            f"number: {listed}; use more images."
+        )
+    mean = float(np.mean(list(values.values())))
+    return [MetricValue(mean, details={"classes": values})]

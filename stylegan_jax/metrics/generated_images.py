@@ -1,13 +1,15 @@
-"""Images of a generator that is measured."""
+"""The images and latents of a generator that is measured."""
 
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylegan_jax.config import image_size
 from stylegan_jax.data.interface import Source
 from stylegan_jax.metrics.image_sets import Batch
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
@@ -16,134 +18,121 @@ from stylegan_jax.runtime.tensorflow import tensorflow
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
-    """A generator that is measured, with activations of float32 in all its layers.
+class GeneratedImages:
+    """The images of a generator; an `ImageSet`.
 
-    Those of a network that is trained in lower precision have rounding errors that are
-    larger than what the small steps of path lengths change. Its convolutions have the
-    official rounding, except where images are drawn.
+    All activations are float32: lower precision has rounding errors that exceed the
+    changes caused by the small steps of path lengths. Convolutions have the official
+    rounding, except where images are drawn. The z of image i is row i of
+    numpy.random.RandomState(seed).randn(N, z_dim), for any N.
 
     Attributes:
-      name: what results call it.
-      generator: the network; becomes one of float32.
-      variables: its variables, whole on every device.
+      name: name for messages and results.
+      generator: the network; converted to float32.
+      variables: its variables, replicated on every device.
       lod: the resolution that it has reached, and its fade; images are enlarged to the
         full resolution by repeating pixels, as officially.
+      devices: the devices of all processes.
+      seed: seed of latents, classes and noise.
+      class_weights: [L] probability of each class; None for equal probabilities.
+      truncation_psi: truncation psi.
+      noise: noise mode, "const", "random" (per image) or "none".
     """
 
     name: str
     generator: Generator
     variables: Variables
     lod: LevelOfDetail
-
-    def __post_init__(self):
-        """Replaces the network."""
-        full = self.generator.clone(dtype=jnp.dtype(jnp.float32), winograd=False)
-        object.__setattr__(self, "generator", full)
-
-    @property
-    def dtype(self) -> str:
-        """Of the activations."""
-        return self.generator.dtype.name
-
-
-@dataclasses.dataclass(frozen=True)
-class GeneratedImages:
-    """Images of a generator.
-
-    The z of image i is row i of numpy.random.RandomState(seed).randn(N, z_dim),
-    whatever N is. Classes are drawn with the shares that they have in the data, or all
-    alike if `class_weights` is None; noise per image.
-    """
-
-    subject: Subject
     devices: Parallel
     seed: int
-    class_weights: np.ndarray | None  # [L], share of each class
-    truncation_psi: float
+    class_weights: np.ndarray | None = None
+    truncation_psi: float = 1.0
     noise: str = "random"
 
     fingerprint = None
     count = None
     class_names = None
     label_vectors = False
-    fit = None
 
-    @property
-    def name(self) -> str:
-        """The generator's."""
-        return self.subject.name
+    def __post_init__(self):
+        """Convert the network to float32."""
+        full = self.generator.clone(dtype=jnp.dtype(jnp.float32), winograd=False)
+        object.__setattr__(self, "generator", full)
 
     @property
     def size(self) -> tuple[int, int]:
-        """That of the full network."""
-        height, width = self.subject.generator.base_size
-        full = self.subject.generator.resolution
-        return height * full // 4, width * full // 4
+        """The height and width of images at full resolution."""
+        return image_size(self.generator.base_size, self.generator.resolution)
 
     @property
     def classes(self) -> int:
-        """The network's."""
-        return self.subject.generator.label_size
+        """The number of classes, 0 for unconditional networks."""
+        return self.generator.label_size
 
-    @property
-    def label_source(self) -> str | None:
-        """Where classes come from; None of unconditional networks."""
-        if not self.classes:
-            return None
-        return "uniform" if self.class_weights is None else "data"
+    def conditions(self) -> dict[str, Any]:
+        """See `ImageSet`."""
+        label_source = "uniform" if self.class_weights is None else "data"
+        return {
+            "generated": self.name,
+            "truncation_psi": self.truncation_psi,
+            "noise": self.noise,
+            "dtype": self.generator.dtype.name,
+            "label_source": label_source if self.classes else None,
+        }
 
     def latents(
         self, batch_size: int, each: int = 1
     ) -> Iterator[tuple[tuple[jax.Array, ...], jax.Array | None]]:
-        """Endless batches of latents, split over the devices.
+        """Yield batches of latents, sharded over the devices, endlessly.
 
         Args:
-          batch_size: over all devices.
-          each: z of every row.
+          batch_size: global batch size B.
+          each: number of z per row.
 
-        Returns:
-          Iterator over `each` arrays z [B, Z] and the labels [B, L] of the rows, None
-          for unconditional networks.
+        Yields:
+          `each` arrays z [B, Z], and the labels [B, L] of the rows or None for
+          unconditional networks.
         """
-        generator, devices = self.subject.generator, self.devices
-        rng = np.random.RandomState(self.seed)
-        of_labels = np.random.RandomState(self.seed + 1)
-        share = batch_size // devices.process_count
-        mine = slice(devices.process_index * share, (devices.process_index + 1) * share)
+        z_rng = np.random.RandomState(self.seed)
+        label_rng = np.random.RandomState(self.seed + 1)
+        share = batch_size // self.devices.process_count
+        start = self.devices.process_index * share
+        local = slice(start, start + share)
         while True:
-            z = rng.randn(batch_size, each, generator.z_dim).astype(np.float32)[mine]
+            z = z_rng.randn(batch_size, each, self.generator.z_dim)[local]
             labels = None
-            if generator.label_size:
-                chosen = of_labels.choice(
-                    generator.label_size, batch_size, p=self.class_weights
-                )[mine]
-                labels = np.eye(generator.label_size, dtype=np.float32)[chosen]
-            yield devices.put_batch((tuple(z.swapaxes(0, 1)), labels))
+            if self.classes:
+                chosen = label_rng.choice(
+                    self.classes, batch_size, p=self.class_weights
+                )[local]
+                labels = np.eye(self.classes, dtype=np.float32)[chosen]
+            z = tuple(z.astype(np.float32).swapaxes(0, 1))
+            yield self.devices.put_batch((z, labels))
 
     def styles(self, z: jax.Array, labels: jax.Array | None) -> jax.Array:
-        """Ws [B,L,W] of latents, not truncated."""
-        return _styles(self.subject.generator, self.subject.variables, z, labels)
+        """Return the styles [B,L,W] of latents, without truncation."""
+        return _styles(self.generator, self.variables, z, labels)
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """See `ImageSet`."""
-        subject, devices = self.subject, self.devices
-        shown = devices.replicate((subject.lod, np.float32(self.truncation_psi)))
+        lod_and_psi = self.devices.replicate(
+            (self.lod, np.float32(self.truncation_psi))
+        )
         for index, ((z,), labels) in enumerate(self.latents(batch_size)):
-            key = jax.random.fold_in(jax.random.key(self.seed), index)
             images = _images(
-                subject.generator,
-                devices,
-                subject.variables,
+                self.generator,
+                self.devices,
+                self.variables,
                 z,
                 labels,
-                *shown,
-                key,
+                *lod_and_psi,
+                jax.random.fold_in(jax.random.key(self.seed), index),
                 self.noise,
             )
-            here = devices.local_rows(images)
-            none = np.zeros((len(here), 0), np.float32)
-            yield here, none if labels is None else devices.local_rows(labels)
+            local = self.devices.local_rows(images)
+            no_labels = np.zeros((len(local), 0), np.float32)
+            has_labels = labels is not None
+            yield local, self.devices.local_rows(labels) if has_labels else no_labels
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -153,7 +142,7 @@ def _styles(generator, variables, z, labels):
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 8))
 def _images(generator, devices, variables, z, labels, lod, psi, key, noise):
-    """Images [B,H,W,C] uint8 of z [B, Z], of the full network's size."""
+    """Generate images [B,H,W,C] uint8 of full size from z [B, Z]."""
     ws = generator.apply(variables, z, labels, method="map")
     ws = generator.apply(variables, ws, psi, method="truncate")
     images = generator.clone(winograd=True).apply(
@@ -164,7 +153,7 @@ def _images(generator, devices, variables, z, labels, lod, psi, key, noise):
         method="synthesize",
         rngs={"noise": key},
     )
-    # As `reporting.to_uint8` does on the host.
+    # The same as `image_io.to_uint8` on the host.
     images = jnp.nan_to_num(jnp.clip(images, -2, 2), nan=-1.0)
     images = jnp.clip(images * 127.5 + 128, 0, 255).astype(jnp.uint8)
     factor = generator.resolution // lod.resolution
@@ -173,21 +162,21 @@ def _images(generator, devices, variables, z, labels, lod, psi, key, noise):
 
 
 def class_weights(source: Source) -> np.ndarray:
-    """The share [L] of each class in a data set.
+    """Return the frequency [L] of each class in a data set.
 
     Raises:
       ValueError: its labels are vectors, not classes.
     """
     if source.label_vectors:
         raise ValueError(
-            f"the labels of {source.name} are vectors, and metrics of generated images "
-            "draw classes; give images instead, with --images_b"
+            f"The labels of {source.name} are vectors, but metrics of generated images "
+            "draw classes; compare folders of images instead, with --images_b."
         )
     tf = tensorflow()
 
     @tf.autograph.experimental.do_not_convert
     def label_of(index):
-        return source.load(index)[1]  # TensorFlow leaves out what decodes the image
+        return source.load(index)[1]  # TensorFlow prunes the decoding of the image
 
     labels = (
         tf.data.Dataset.range(source.num_images)

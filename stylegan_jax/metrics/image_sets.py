@@ -1,8 +1,9 @@
-"""Sets of images to be measured, and real ones of a data set."""
+"""Image sets that are measured: their interface, and the images of a data set."""
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Protocol
+from operator import attrgetter
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,15 +18,14 @@ class ImageSet(Protocol):
     """Images in a fixed order.
 
     Attributes:
-      name: what results call it.
-      fingerprint: of the content; None of what is generated.
-      count: how many there are; None for any number.
+      name: name for messages and results.
+      fingerprint: fingerprint of the content; None for generated images.
+      count: number of images; None if unlimited.
       size: height and width.
-      classes: how many there are, 0 without labels.
-      class_names: of all of them; None of a generator, whose are those of its data.
-      label_vectors: whether the labels are no classes.
-      fit: how images were brought to their size, as `data.fit` has it; None of what
-        is generated.
+      classes: number of classes, 0 without labels.
+      class_names: names of the classes; None for a generator, which has those of its
+        data.
+      label_vectors: True for continuous label vectors.
     """
 
     name: str
@@ -35,10 +35,12 @@ class ImageSet(Protocol):
     classes: int
     class_names: tuple[str, ...] | None
     label_vectors: bool
-    fit: str | None
+
+    def conditions(self) -> dict[str, Any]:
+        """Return the fields of a `MetricResult` that describe these images."""
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
-        """This process's share of each batch, endlessly.
+        """Yield this process's share of each batch, endlessly.
 
         Images [b,H,W,C] uint8 and labels [b,L] float32; the shares of all processes,
         in their order, are the batch.
@@ -47,10 +49,14 @@ class ImageSet(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class RealImages:
-    """A data set in the order of training's first epoch with this seed.
+    """A data set in the order of training's first epoch with this seed; an `ImageSet`.
 
-    `fit` is how its images were brought to their size, as `data.fit` has it; with
-    `mirror` half of them, which ones by the seed, are flipped left-right.
+    Attributes:
+      source: the data set.
+      devices: the devices of all processes.
+      seed: seed of the order, and of the images to flip.
+      fit: how images were brought to their size, as `data.fit`.
+      mirror: True to flip half of the images left-right.
     """
 
     source: Source
@@ -59,35 +65,13 @@ class RealImages:
     fit: str
     mirror: bool = False
 
-    @property
-    def name(self) -> str:
-        """The source's."""
-        return self.source.name
-
-    @property
-    def fingerprint(self) -> str:
-        """The source's."""
-        return self.source.fingerprint
-
-    @property
-    def count(self) -> int:
-        """The source's number of images."""
-        return self.source.num_images
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """The source's."""
-        return self.source.size
-
-    @property
-    def classes(self) -> int:
-        """The source's."""
-        return self.source.label_size
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The source's."""
-        return self.source.classes
+    name = property(attrgetter("source.name"))
+    fingerprint = property(attrgetter("source.fingerprint"))
+    count = property(attrgetter("source.num_images"))
+    size = property(attrgetter("source.size"))
+    classes = property(attrgetter("source.label_size"))
+    class_names = property(attrgetter("source.classes"))
+    label_vectors = property(attrgetter("source.label_vectors"))
 
     @property
     def present_classes(self) -> dict[int, str]:
@@ -95,10 +79,13 @@ class RealImages:
         totals = zip(self.source.classes, self.source.label_totals, strict=True)
         return {i: name for i, (name, total) in enumerate(totals) if total}
 
-    @property
-    def label_vectors(self) -> bool:
-        """The source's."""
-        return self.source.label_vectors
+    def conditions(self) -> dict[str, Any]:
+        """See `ImageSet`."""
+        return {
+            "generated": self.name,
+            "generated_fingerprint": self.fingerprint,
+            "generated_fit": self.fit,
+        }
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """See `ImageSet`."""

@@ -1,4 +1,4 @@
-"""Inception Score: are images of clear classes, and of all of them?
+"""Inception Score: high if each image has a clear class and all classes occur.
 
 Reference: Salimans et al., "Improved Techniques for Training GANs" (2016), section 4.
 """
@@ -7,34 +7,47 @@ import chex
 import numpy as np
 import scipy.special
 
+from stylegan_jax.metrics.results import MetricValue
+from stylegan_jax.metrics.statistics import LOGITS, Statistics
+
 SPLITS = 10
+
+
+def measure_inception_score(
+    reals: Statistics | None, generated: Statistics
+) -> list[MetricValue]:
+    """Return the mean score of the splits."""
+    del reals
+    scores = inception_score(generated[LOGITS])
+    deviation = float(np.std(scores))
+    return [MetricValue.mean(scores, splits=SPLITS, standard_deviation=deviation)]
 
 
 def inception_score(
     logits: np.ndarray, splits: int = SPLITS, rng: np.random.RandomState | None = None
 ) -> np.ndarray:
-    """exp(mean over images of KL(p(class | image) || p(class))), of each split.
+    """Compute exp(mean over images of KL(p(class | image) || p(class))) of each split.
 
     Args:
-      logits: [N, C] float, of the network without the bias of its last layer, as all
-        published codes take them.
-      splits: parts of which each is scored by itself; the k-th is
+      logits: [N, C] float, computed without the bias of the network's last layer, as in
+        all published codes.
+      splits: number of parts that are scored separately; part k holds the images
         [k N // splits, (k + 1) N // splits).
       rng: shuffles the images first, as torch-fidelity does; None keeps their order.
 
     Returns:
-      [splits] float64. The score is their mean; their standard deviation (that of the
-      population) is what papers print behind the +-.
+      [splits] float64. The score is their mean; their population standard deviation is
+      what papers print after the +-.
 
     Raises:
-      ValueError: fewer images than splits, or logits that are not finite.
+      ValueError: there are fewer images than splits, or logits that are not finite.
     """
     chex.assert_rank(logits, 2)
     n = len(logits)
     if n < splits:
-        raise ValueError(f"{n} images do not split into {splits} parts; use more")
+        raise ValueError(f"{n} images do not split into {splits} parts; use more.")
     if not np.all(np.isfinite(logits)):
-        raise ValueError("logits are not finite; look at the detector's weights")
+        raise ValueError("The logits are not finite; check the detector's weights.")
     if rng is not None:
         logits = logits[rng.permutation(n)]
     scores = []

@@ -1,4 +1,4 @@
-"""Kernel inception distance: squared maximum mean discrepancy of features.
+"""Kernel inception distance: the squared maximum mean discrepancy of features.
 
 Reference: Binkowski et al., "Demystifying MMD GANs" (2018), section 4.
 """
@@ -9,42 +9,64 @@ import math
 import chex
 import numpy as np
 
+from stylegan_jax.metrics.results import MetricValue
+from stylegan_jax.metrics.statistics import POOL, Statistics
+
 SUBSETS, SUBSET_SIZE = 100, 1000
+SEED = 2020  # of the subsets, as in torch-fidelity
+
+
+def measure_kid(reals: Statistics, generated: Statistics) -> list[MetricValue]:
+    """Return the distance of the generated images to the reals."""
+    size = min(SUBSET_SIZE, reals.count, generated.count)
+    rng = np.random.RandomState(SEED)
+    distance = kernel_distance(generated[POOL], reals[POOL], rng, subset_size=size)
+    details = {
+        "subsets": len(distance.subset_values),
+        "subset_size": size,
+        "standard_deviation_over_subsets": float(np.std(distance.subset_values)),
+    }
+    return [MetricValue(distance.value, distance.standard_error, details)]
 
 
 @dataclasses.dataclass(frozen=True)
 class KernelDistance:
-    """What `kernel_distance` found.
+    """The distance of two sets, and how uncertain it is.
 
     Attributes:
-      value: mean over the subsets; of equal sets it is around, also below, zero.
-      of_subsets: [subsets], what they gave.
-      standard_error: of `value`; None where a subset was the whole set.
+      value: mean over the subsets; around zero, also below, for equal distributions.
+      subset_values: [subsets] discrepancy of each pair of subsets.
+      standard_error: of `value`; None if a subset is the whole set.
     """
 
     value: float
-    of_subsets: np.ndarray
+    subset_values: np.ndarray
     standard_error: float | None
 
 
 def polynomial_kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(x.y / F + 1)^3 of all pairs of rows of a [N, F] and b [M, F], as [N, M]."""
-    inner = a @ b.T / a.shape[1] + 1
-    return inner * inner * inner  # a power is ten times slower
+    """Compute (x.y / F + 1)^3 for all rows x of a [N, F] and y of b [M, F]: [N, M]."""
+    inner = a @ b.T
+    inner /= a.shape[1]
+    inner += 1
+    cube = inner * inner  # a power is ten times slower
+    cube *= inner
+    return cube
 
 
 def squared_discrepancy(a: np.ndarray, b: np.ndarray) -> float:
-    """Unbiased estimate from two sets of m rows: pairs of a row with itself left out.
+    """Estimate the squared discrepancy of two sets of m rows without bias.
 
-    The cross term takes all m^2 pairs, as all published codes do.
+    Pairs of a row with itself are left out; the cross term takes all m^2 pairs, as in
+    all published codes.
     """
     chex.assert_equal_shape([a, b])
     m = len(a)
-    own = 0.0
+    within = 0.0
     for rows in (a, b):
         kernel = polynomial_kernel(rows, rows)
-        own += (kernel.sum() - np.trace(kernel)) / (m * (m - 1))
-    return float(own - 2 * polynomial_kernel(a, b).mean())
+        within += (kernel.sum() - np.trace(kernel)) / (m * (m - 1))
+    return float(within - 2 * polynomial_kernel(a, b).mean())
 
 
 def kernel_distance(
@@ -54,15 +76,16 @@ def kernel_distance(
     subsets: int = SUBSETS,
     subset_size: int = SUBSET_SIZE,
 ) -> KernelDistance:
-    """Mean of the discrepancy over random subsets, in float64.
+    """Average the squared discrepancy over random subsets, in float64.
 
     Args:
-      first: features [N, F]; a subset of it is drawn first.
-      second: features [M, F]. torch-fidelity and the authors put the reals first or
-        second as the caller has it; NVIDIA's code draws from the generated set first.
-      rng: where the subsets come from.
-      subsets: how many; 100 in all codes.
-      subset_size: rows of each, at most N and M.
+      first: features [N, F]; its subset is drawn first.
+      second: features [M, F]. torch-fidelity and the authors leave the order of reals
+        and generated images to the caller; NVIDIA's code draws from the generated set
+        first.
+      rng: draws the subsets.
+      subsets: number of subsets; 100 in all codes.
+      subset_size: rows of each subset, at most N and M.
 
     Returns:
       The distance. Its standard error is that of the jackknife that leaves out all but
@@ -70,26 +93,22 @@ def kernel_distance(
       sqrt(m / (N - m)).
 
     Raises:
-      ValueError: there are not so many rows.
+      ValueError: `subset_size` does not fit the sets.
     """
+    chex.assert_rank([first, second], 2)
     smaller = min(len(first), len(second))
     if not 2 <= subset_size <= smaller:
         raise ValueError(
-            f"`subset_size` (={subset_size}) must be from 2 to {smaller}, the images "
-            "of the smaller set"
+            f"`subset_size` (={subset_size}) must be from 2 to {smaller}, the number "
+            "of images of the smaller set."
         )
+
+    def draw(features: np.ndarray) -> np.ndarray:
+        chosen = rng.choice(len(features), subset_size, replace=False)
+        return features[chosen].astype(np.float64)
+
     values = np.array(
-        [
-            squared_discrepancy(
-                *(
-                    features[
-                        rng.choice(len(features), subset_size, replace=False)
-                    ].astype(np.float64)
-                    for features in (first, second)
-                )
-            )
-            for _ in range(subsets)
-        ]
+        [squared_discrepancy(draw(first), draw(second)) for _ in range(subsets)]
     )
     error = None
     if subset_size < smaller and subsets > 1:

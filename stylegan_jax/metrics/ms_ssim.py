@@ -1,42 +1,70 @@
-"""Multi-scale structural similarity: how alike two images are, 1 for equal ones.
+"""Multi-scale structural similarity of two images, 1 if they are equal.
 
-Its mean over pairs of generated images says how varied they are: the higher, the less.
+Its mean over pairs of generated images measures diversity: high values mean little.
 
 Reference: Wang et al., "Multi-Scale Structural Similarity for Image Quality Assessment"
     (2003); Odena et al., "Conditional Image Synthesis with Auxiliary Classifier GANs"
     (2017), section 4.2, for the use as a measure of diversity.
 """
 
+import dataclasses
+
 import chex
 import numpy as np
 
-# Of the scales, finest first; they sum to 1.0001, as published.
+from stylegan_jax.metrics.results import MetricValue
+from stylegan_jax.metrics.statistics import ImageBatch, Statistic, Statistics
+
+# Weights of the scales, finest first; as published, they sum to 1.0001.
 WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
-SMALLEST = 2 ** (len(WEIGHTS) - 1)  # pixels
+MIN_PIXELS = 2 ** (len(WEIGHTS) - 1)
 WINDOW, SIGMA = 11, 1.5  # pixels
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
+def pair_similarity(batch: ImageBatch) -> np.ndarray:
+    """Return the similarity [b / 2] of images 0 and 1, 2 and 3, and so on."""
+    return ms_ssim(batch.images[::2], batch.images[1::2])
+
+
+SIMILARITY = Statistic("similarity", pair_similarity, images_per_row=2)
+
+
+def measure_ms_ssim(
+    reals: Statistics | None, generated: Statistics
+) -> list[MetricValue]:
+    """Return the mean over pairs of generated images, compared with pairs of reals."""
+    found = MetricValue.mean(generated[SIMILARITY])
+    if reals is None:
+        return [found]
+    real = float(np.mean(reals[SIMILARITY]))
+    details = {"of_reals": real, "above_reals": found.value - real}
+    return [dataclasses.replace(found, details=details)]
+
+
 def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Similarity of each image of a to that of b with the same number.
+    """Compute the similarity of each image of a to the image of b at the same index.
+
+    Combines contrast and structure of all scales and the luminance of the coarsest;
+    negative means count as 0.
 
     Args:
-      a: [N,H,W,C], 0 to 255, at least 16 pixels each way.
-      b: likewise.
+      a: [N,H,W,C] in [0, 255], height and width at least 16.
+      b: the same shape.
 
     Returns:
-      [N] float64, at most about 1. Contrast and structure of all scales, and luminance
-      of the coarsest; what is negative counts as 0.
+      [N] float64, at most about 1.
 
     Raises:
       ValueError: the images are too small.
     """
     chex.assert_rank([a, b], 4)
     chex.assert_equal_shape([a, b])
-    if min(a.shape[1:3]) < SMALLEST:
+    if min(a.shape[1:3]) < MIN_PIXELS:
         raise ValueError(
-            f"images are {a.shape[1]}x{a.shape[2]}; MS-SSIM halves them "
-            f"{len(WEIGHTS) - 1} times, so both sides need at least {SMALLEST} pixels"
+            f"The images are {a.shape[1]}x{a.shape[2]}; MS-SSIM halves them "
+            f"{len(WEIGHTS) - 1} times, so both sides need at least {MIN_PIXELS} "
+            "pixels."
         )
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     score = np.ones(len(a))
@@ -49,7 +77,7 @@ def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _ssim(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Structural similarity [N], and its part without luminance [N]."""
+    """Return the structural similarity [N], and the same without luminance [N]."""
     size = min(WINDOW, *a.shape[1:3])
     offsets = np.arange(size) - (size - 1) / 2
     window = np.exp(-(offsets**2) / (2 * (SIGMA * size / WINDOW) ** 2))
@@ -64,7 +92,7 @@ def _ssim(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _filter(images: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Weighted mean over every window that lies in the image, each way."""
+    """Average every window inside the image with separable weights."""
     for axis in (1, 2):
         size = images.shape[axis] - len(window) + 1
         parts = (
@@ -76,7 +104,7 @@ def _filter(images: np.ndarray, window: np.ndarray) -> np.ndarray:
 
 
 def _halved(images: np.ndarray) -> np.ndarray:
-    """Means of 2x2 pixels; a last odd row or column is dropped."""
+    """Average blocks of 2x2 pixels, without a last odd row or column."""
     height, width = (side // 2 * 2 for side in images.shape[1:3])
     even = images[:, :height, :width]
     rows = even[:, ::2] + even[:, 1::2]

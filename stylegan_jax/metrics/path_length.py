@@ -1,4 +1,4 @@
-"""Perceptual path length: how much the image changes per small step in latent space.
+"""Perceptual path length: the change of the image per small step in latent space.
 
 Reference: Karras et al., StyleGAN (2019), section 4.1.
 """
@@ -6,7 +6,6 @@ Reference: Karras et al., StyleGAN (2019), section 4.1.
 import dataclasses
 import functools
 import math
-from typing import Protocol
 
 import chex
 import jax
@@ -16,35 +15,20 @@ import numpy as np
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.sampling.interpolation import lerp, slerp
 
-EPSILON = 1e-4  # the step along the way from one latent to another
-DISTANCE_PIXELS = 256  # larger images are averaged down to about this before
-
-
-class PerceptualDistance(Protocol):
-    """How different images look, e.g. LPIPS.
-
-    Attributes:
-      name: of the network.
-      digest: of its weights.
-    """
-
-    name: str
-    digest: str
-
-    def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Distances [B] of images [B,h,w,3] float32, about [-1, 1]."""
+EPSILON = 1e-4  # length of a step, as a fraction of the path
+DISTANCE_PIXELS = 256  # larger images are averaged down to about this size
 
 
 @dataclasses.dataclass(frozen=True)
 class Path:
-    """Which path it is whose length is measured.
+    """The kind of path whose length is measured.
 
     Attributes:
       space: "z", along the sphere, or "w", along a line.
-      whole: steps anywhere on the way ("full" in the paper), or only at its beginning
-        ("end"), where w is one that the mapping network made.
-      crop: to the face, see `crop_face`.
-      epsilon: length of the step, of a way of length 1.
+      whole: True for steps anywhere along the path ("full" in the paper), False for
+        steps at its start ("end"), where w is an output of the mapping network.
+      crop: True to crop to the face, see `crop_face`.
+      epsilon: length of a step, as a fraction of the path.
     """
 
     space: str
@@ -53,7 +37,7 @@ class Path:
     epsilon: float = EPSILON
 
     def times(self, count: int, rng: np.random.RandomState) -> np.ndarray:
-        """Where on their ways the steps of `count` pairs begin, [count] float32."""
+        """Draw where along their paths the steps begin, [count] float32 in [0, 1]."""
         draws = rng.uniform(size=count) if self.whole else np.zeros(count)
         return draws.astype(np.float32)
 
@@ -70,32 +54,34 @@ def step_images(
     *,
     lod: LevelOfDetail | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """The images at both ends of a step; how far apart they are is for LPIPS to say.
+    """Generate the images at both ends of small steps.
 
     Args:
       generator: the network, used without truncation.
-      variables: its variables; both ends see the same noise maps, those in there.
-      z_from: where the ways begin, [B, Z].
-      z_to: where they end, [B, Z].
-      labels: [B, label_size] of both, None for unconditional networks.
-      times: [B], where on its way each step begins, 0 to 1.
-      path: what is measured.
-      lod: the resolution and its fade; None is the full resolution, to which images of
-        others are enlarged by repeating pixels.
+      variables: its variables; both ends use the noise maps in them.
+      z_from: [B, Z], where the paths begin.
+      z_to: [B, Z], where they end.
+      labels: [B, label_size] of both ends, None for unconditional networks.
+      times: [B] in [0, 1], where along its path each step begins.
+      path: the kind of path.
+      lod: the resolution and its fade, from which images are enlarged to the full
+        resolution by repeating pixels; None for the full resolution.
 
     Returns:
-      Two batches of images [B,h,w,3] float32, about [-1, 1]. The distance of each pair
-      over `path.epsilon` squared is what `kept_distances` takes.
+      Two batches of images [B,h,w,3] float32, about [-1, 1]. `trim_outliers` takes
+      their distance over `path.epsilon` squared.
     """
+    chex.assert_equal_shape([z_from, z_to])
+    chex.assert_shape(times, (len(z_from),))
     times_after = times + path.epsilon
     if path.space == "z":
         steps = [slerp(z_from, z_to, t) for t in (times, times_after)]
         ws = [generator.apply(variables, z, labels, method="map") for z in steps]
     else:
-        ways = [
+        ends = [
             generator.apply(variables, z, labels, method="map") for z in (z_from, z_to)
         ]
-        ws = [lerp(*ways, t) for t in (times, times_after)]
+        ws = [lerp(*ends, t) for t in (times, times_after)]
     images = generator.apply(
         variables,
         jnp.concatenate(ws),
@@ -104,14 +90,15 @@ def step_images(
     )
     factor = 1 if lod is None else generator.resolution // lod.resolution
     images = jnp.repeat(jnp.repeat(images, factor, axis=1), factor, axis=2)
-    images = on_white(images)
+    images = rgb_over_white(images)
     if path.crop:
         images = crop_face(images)
-    return tuple(jnp.split(averaged_down(images), 2))
+    return tuple(jnp.split(average_down(images), 2))
 
 
-def on_white(images: jax.Array) -> jax.Array:
-    """Images [B,H,W,C], C 1, 3 or 4, about [-1, 1] -> RGB, what is clear over white."""
+def rgb_over_white(images: jax.Array) -> jax.Array:
+    """Convert images [B,H,W,C], C of 1, 3 or 4, about [-1, 1], to RGB over white."""
+    chex.assert_rank(images, 4)
     if images.shape[-1] == 1:
         return jnp.repeat(images, 3, axis=-1)
     if images.shape[-1] == 3:
@@ -120,12 +107,14 @@ def on_white(images: jax.Array) -> jax.Array:
     return images[..., :3] * alpha + (1 - alpha)
 
 
-def averaged_down(images: jax.Array) -> jax.Array:
-    """Images [B,H,W,C] -> about `DISTANCE_PIXELS` on the shorter side, or more.
+def average_down(images: jax.Array) -> jax.Array:
+    """Average images [B,H,W,C] down to about `DISTANCE_PIXELS` on the shorter side.
 
-    Means of blocks of the largest size that divides both sides and leaves no fewer: 4
-    of 1024x1024, as officially; 2 of 768x1024, which 3 does not divide.
+    The blocks have the largest size that divides both sides and leaves at least that
+    many pixels: 4 for 1024x1024, as officially; 2 for 768x1024, which 3 does not
+    divide.
     """
+    chex.assert_rank(images, 4)
     count, height, width, channels = images.shape
     most = max(1, min(height, width) // DISTANCE_PIXELS)
     common = math.gcd(height, width)
@@ -137,7 +126,7 @@ def averaged_down(images: jax.Array) -> jax.Array:
 
 
 def with_new_noise(variables: Variables, key: jax.Array) -> Variables:
-    """The variables with other noise maps, for one batch of steps."""
+    """Return the variables with newly drawn noise maps."""
     maps, structure = jax.tree.flatten(variables.get("noise", {}))
     keys = jax.random.split(key, max(1, len(maps)))
     drawn = [
@@ -147,19 +136,19 @@ def with_new_noise(variables: Variables, key: jax.Array) -> Variables:
 
 
 def crop_face(images: jax.Array) -> jax.Array:
-    """Cuts out the face of an aligned FFHQ or CelebA-HQ image: half of each side.
+    """Crop aligned FFHQ or CelebA-HQ images to the face.
 
-    Rows 3/8 to 7/8 and columns 2/8 to 6/8, so that the distance is that of the
+    Keeps rows 3/8 to 7/8 and columns 2/8 to 6/8, so that the distance is that of the
     face and not of the background.
 
     Args:
-        images: [B, R, R, C], any range.
+      images: [B, R, R, C], any range.
 
     Returns:
-        [B, R/2, R/2, C].
+      [B, R/2, R/2, C].
 
     Raises:
-        ValueError: see `check_crop`.
+      ValueError: see `check_crop`.
     """
     chex.assert_rank(images, 4)
     _, height, width, _ = images.shape
@@ -169,36 +158,36 @@ def crop_face(images: jax.Array) -> jax.Array:
 
 
 def check_crop(height: int, width: int) -> None:
-    """Raises ValueError of images that `crop_face` does not take."""
+    """Raise ValueError for image sizes that `crop_face` does not support."""
     if height != width or height % 8:
         raise ValueError(
-            f"images are {height}x{width}; cropping to the face needs square images "
-            "with a resolution that is a multiple of 8"
+            f"The images are {height}x{width}; cropping to the face needs square "
+            "images with a resolution that is a multiple of 8."
         )
 
 
-def kept_distances(distances: np.ndarray) -> np.ndarray:
-    """The distances without those beyond the 1st and 99th percentile.
+def trim_outliers(distances: np.ndarray) -> np.ndarray:
+    """Drop the distances beyond the 1st and 99th percentile.
 
-    Where a percentile falls between two distances the outer one bounds, and the
-    bounds themselves count.
+    A percentile between two distances is rounded to the outer one, and the bounds
+    themselves are kept.
 
     Args:
-        distances: [N] float, distance of each pair over epsilon squared.
+      distances: [N] float, distance of each pair over epsilon squared.
 
     Returns:
-        At most [N]; their mean is the perceptual path length.
+      [M] with M up to N; their mean is the perceptual path length.
 
     Raises:
-        ValueError: if there are none, or one is not finite.
+      ValueError: there are no distances, or some are not finite.
     """
     distances = np.asarray(distances)
     chex.assert_rank(distances, 1)
     if not distances.size or not np.all(np.isfinite(distances)):
         bad = int(np.sum(~np.isfinite(distances)))
         raise ValueError(
-            f"{bad} of {distances.size} distances are not finite; expected at least "
-            "one distance, and all of them finite"
+            f"{bad} of {distances.size} distances are not finite; a path length needs "
+            "at least one distance, and all of them finite."
         )
     low = np.percentile(distances, 1, method="lower")
     high = np.percentile(distances, 99, method="higher")

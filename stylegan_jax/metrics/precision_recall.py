@@ -1,4 +1,4 @@
-"""Improved precision and recall: how much of each set lies in the other's manifold.
+"""Improved precision and recall: the share of each set inside the other's manifold.
 
 Reference: Kynkaanniemi et al., "Improved Precision and Recall Metric for Assessing
     Generative Models" (2019), section 3 and algorithm 1.
@@ -11,19 +11,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylegan_jax.metrics.results import MetricValue
+from stylegan_jax.metrics.statistics import POOL, Statistics
+
 NEIGHBORS = 3
-BLOCK_ROWS = 1024  # of which all distances are held at once
-SPARE = 1  # neighbours beyond the k-th that are looked at, to see whether it is clear
-PAIRS = 4096  # whose exact distances are taken at once
+BLOCK_ROWS = 1024  # rows whose distances are in memory at the same time
+SPARE = 1  # neighbors beyond the k-th, to see if rounding could swap it with the next
+PAIRS = 4096  # pairs whose exact distances are computed at the same time
+
+
+def measure_precision_recall(
+    reals: Statistics, generated: Statistics
+) -> list[MetricValue]:
+    """Return precision and recall."""
+    found = precision_recall(reals[POOL], generated[POOL])
+    return [MetricValue.mean(x, k=NEIGHBORS) for x in (found.precise, found.recalled)]
 
 
 @dataclasses.dataclass(frozen=True)
 class PrecisionRecall:
-    """What `precision_recall` found.
+    """Precision and recall, image by image.
 
     Attributes:
-      precise: [M] bool, generated images that lie in the manifold of the reals.
-      recalled: [N] bool, reals that lie in the manifold of the generated.
+      precise: [M] bool, True for generated images inside the manifold of the reals.
+      recalled: [N] bool, True for reals inside the manifold of the generated images.
     """
 
     precise: np.ndarray
@@ -31,40 +42,41 @@ class PrecisionRecall:
 
     @property
     def precision(self) -> float:
-        """Share of the generated images that look real."""
+        """The share of generated images that look real."""
         return float(np.mean(self.precise))
 
     @property
     def recall(self) -> float:
-        """Share of the reals that the generator could have made."""
+        """The share of reals that the generator could have produced."""
         return float(np.mean(self.recalled))
 
 
 def precision_recall(
     real: np.ndarray, generated: np.ndarray, k: int = NEIGHBORS
 ) -> PrecisionRecall:
-    """Estimates both manifolds as balls around their members, and probes them.
+    """Estimate each manifold by balls around its members, and test the other set.
 
-    A ball reaches to the member's k-th neighbour, itself not counted; its surface
-    belongs to it. Distances come from products of float32 matrices, a block of rows at
-    a time; wherever their rounding could decide, they are taken again in float64 from
+    A ball extends to the member's k-th nearest neighbor, the member itself not counted,
+    and includes its surface. Distances are computed by float32 matrix products, block
+    by block; wherever their rounding could decide, they are recomputed in float64 from
     the differences. So the result is that of exact distances, ties included.
 
     Args:
       real: features [N, F] float; N above k.
-      generated: features [M, F]; M above k.
-      k: number of the neighbour, 3 in the paper.
+      generated: features [M, F] float; M above k.
+      k: number of the neighbor, 3 in the paper.
 
     Raises:
-      ValueError: too few images.
+      ValueError: there are too few images.
     """
     chex.assert_rank([real, generated], 2)
     for name, rows in {"real": real, "generated": generated}.items():
         if len(rows) <= k:
             raise ValueError(
-                f"{len(rows)} {name} images have no {k} neighbours each; use more"
+                f"{len(rows)} {name} images are too few for {k} neighbors each; use "
+                f"at least {k + 1}."
             )
-    # About the center, where less is cancelled.
+    # Centered features lose fewer digits to cancellation.
     center = np.mean(real, axis=0, dtype=np.float64).astype(np.float32)
     reals, fakes = (_Set(np.asarray(rows), center) for rows in (real, generated))
     return PrecisionRecall(
@@ -73,28 +85,28 @@ def precision_recall(
 
 
 class _Set:
-    """Features [N, F] as given; centered and in float32 only block by block."""
+    """Features [N, F] as given, centered and converted to float32 block by block."""
 
     def __init__(self, rows: np.ndarray, center: np.ndarray):
         self.rows, self._center = rows, center
-        self.squares = np.empty(len(rows), np.float32)  # lengths of the centered rows
+        self.squares = np.empty(len(rows), np.float32)  # squared norms when centered
         for block in _blocks(len(rows)):
-            about = self._centered(block)
-            self.squares[block] = np.einsum("nf,nf->n", about, about)
+            centered = self._centered(block)
+            self.squares[block] = np.einsum("nf,nf->n", centered, centered)
 
     def exact(self, mine: np.ndarray, other: "_Set", theirs: np.ndarray) -> np.ndarray:
-        """Squared distances [P] float64 of the pairs of rows mine [P], theirs [P]."""
+        """Return squared distances [P] float64 of rows mine [P] and theirs [P]."""
         out = np.empty(len(mine))
         for start in range(0, len(mine), PAIRS):
             part = slice(start, start + PAIRS)
             difference = self.rows[mine[part]].astype(np.float64)
             difference -= other.rows[theirs[part]]
-            # In the same order for all pairs, so that ties stay ties.
+            # Summed in the same order for all pairs, so that ties remain ties.
             out[part] = np.sum(np.square(difference), axis=1)
         return out
 
-    def near(self, block: slice, other: "_Set") -> np.ndarray:
-        """Squared distances [B, N] float32 of a block of rows; off by `tolerance`."""
+    def approximate(self, block: slice, other: "_Set") -> np.ndarray:
+        """Return squared distances [B, N] float32 of a block, within `tolerance`."""
         out = np.empty((block.stop - block.start, len(other.rows)), np.float32)
         mine = jnp.asarray(self._centered(block))
         for columns in _blocks(len(other.rows)):
@@ -105,7 +117,7 @@ class _Set:
         return out
 
     def tolerance(self, block: slice, other: "_Set") -> np.ndarray:
-        """[B, 1]: how far off `near` may be, generously."""
+        """Return a generous bound [B, 1] on the error of `approximate`."""
         features = self.rows.shape[1]
         bound = 4 * np.finfo(np.float32).eps * (np.sqrt(features) + 4)
         return bound * (self.squares[block, None] + np.max(other.squares))
@@ -124,12 +136,12 @@ def _blocks(count: int) -> list[slice]:
 
 
 def _squared_radii(members: _Set, k: int) -> np.ndarray:
-    """Squared distance [N] float64 of each row to its k-th neighbour."""
+    """Return the squared distance [N] float64 of each row to its k-th neighbor."""
     count = len(members.rows)
     radii = np.empty(count)
     wanted = min(count, k + 1 + SPARE)
     for block in _blocks(count):
-        near = members.near(block, members)
+        near = members.approximate(block, members)
         tolerance = members.tolerance(block, members)
         rows = np.arange(block.start, block.stop)
         best = np.argpartition(near, wanted - 1, axis=1)[:, :wanted]
@@ -137,7 +149,7 @@ def _squared_radii(members: _Set, k: int) -> np.ndarray:
         order = np.argsort(distances, axis=1)
         best, distances = (np.take_along_axis(x, order, 1) for x in (best, distances))
         radii[block] = members.exact(rows, members, best[:, k])
-        # Where rounding may have put another one in the k-th place, look at more.
+        # If rounding may have swapped the k-th neighbor, compare exact distances.
         gaps = np.diff(distances, axis=1, append=np.inf)
         clear = np.minimum(gaps[:, k - 1], gaps[:, k]) > 2 * tolerance[:, 0]
         for row in np.flatnonzero(~clear):
@@ -151,13 +163,13 @@ def _squared_radii(members: _Set, k: int) -> np.ndarray:
 def _covered(
     a: _Set, b: _Set, squared_radii_a: np.ndarray, squared_radii_b: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows of a [M] bool lie in a ball of b's, and which of b [N] in one of a's.
+    """Return masks: rows of a [M] inside a ball of b, and of b [N] inside one of a.
 
-    One look at the distances answers both.
+    Both follow from a single pass over the distances.
     """
     in_b, in_a = np.zeros(len(a.rows), bool), np.zeros(len(b.rows), bool)
     for block in _blocks(len(a.rows)):
-        near, tolerance = a.near(block, b), a.tolerance(block, b)
+        near, tolerance = a.approximate(block, b), a.tolerance(block, b)
         for found, axis, radii in (
             (in_b[block], 1, squared_radii_b[None, :]),
             (in_a, 0, squared_radii_a[block, None]),

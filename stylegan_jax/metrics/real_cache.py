@@ -1,4 +1,4 @@
-"""Statistics of real images, kept on disk between evaluations."""
+"""A cache on disk for the statistics of real images."""
 
 import contextlib
 import hashlib
@@ -12,62 +12,86 @@ from typing import Any
 
 import numpy as np
 
-VERSION = 1  # of what is stored; to be raised when its meaning changes
+from stylegan_jax.metrics.image_sets import RealImages
+from stylegan_jax.metrics.statistics import Networks, Statistic
+
+VERSION = 1  # to be raised when the meaning of the stored arrays changes
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 class RealCache:
-    """Arrays under a description of what they are of; never a wrong one.
+    """Arrays in files that are named by a hash of their description.
 
-    A file holds the description too, and its arrays carry checksums; what can't be read
-    or is of something else is made again.
+    A file contains its description too, and its arrays carry checksums; a file that is
+    damaged or has another description counts as missing.
     """
 
     def __init__(self, directory: Path, on_warning: Callable[[str], None]):
-        """Names the directory, which the first `store` makes.
+        """Use a directory, which the first `store` creates.
 
         Args:
-          directory: on a disk.
-          on_warning: told of files that are damaged or can't be written.
+          directory: a directory on a local disk.
+          on_warning: receives a line for a file that is damaged or cannot be written.
         """
         self._directory, self._on_warning = directory, on_warning
 
-    def load(self, what: dict[str, Any]) -> dict[str, np.ndarray] | None:
-        """The arrays of `what`, which JSON can hold; None if there are none."""
-        path = self._path(what)
+    def load(self, description: dict[str, Any]) -> dict[str, np.ndarray] | None:
+        """Return the arrays of a description, or None if they are not stored."""
+        path = self._path(description)
         if not path.exists():
             return None
         try:
             with np.load(path, allow_pickle=False) as file:
-                if str(file["description"]) != _text(what):
-                    raise ValueError("it is of something else")
+                if str(file["description"]) != _text(description):
+                    raise ValueError("its description is another one")
                 return {k: file[k] for k in file.files if k != "description"}
         except _DAMAGE as error:
-            self._on_warning(f"{path} is damaged ({error}); it is made again")
+            self._on_warning(f"{path} is damaged ({error}) and will be replaced.")
             return None
 
-    def store(self, what: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Keeps arrays; the file is there whole or not at all."""
-        path = self._path(what)
-        # Other processes, of other machines too, may be writing the same.
+    def store(self, description: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Store arrays atomically."""
+        path = self._path(description)
+        # Other processes, also of other machines, may be writing the same file.
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
-                np.savez(file, description=np.array(_text(what)), **arrays)
+                np.savez(file, description=np.array(_text(description)), **arrays)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
         except OSError as error:
-            self._on_warning(f"{path} could not be written: {error}")
+            self._on_warning(f"{path} could not be written: {error}.")
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
-    def _path(self, what: dict[str, Any]) -> Path:
-        digest = hashlib.sha256(_text(what).encode()).hexdigest()
-        return self._directory / f"{what['quantity']}-{digest[:24]}.npz"
+    def _path(self, description: dict[str, Any]) -> Path:
+        digest = hashlib.sha256(_text(description).encode()).hexdigest()
+        return self._directory / f"{description['quantity']}-{digest[:24]}.npz"
 
 
-def _text(what: dict[str, Any]) -> str:
-    return json.dumps(what | {"version": VERSION}, sort_keys=True)
+def _text(description: dict[str, Any]) -> str:
+    return json.dumps(description | {"version": VERSION}, sort_keys=True)
+
+
+def describe(
+    statistic: Statistic, count: int, reals: RealImages, networks: Networks
+) -> dict[str, Any]:
+    """Return everything that a statistic of the first `count` reals depends on."""
+    network = getattr(networks, statistic.network) if statistic.network else None
+    # The moments of all images do not depend on their order, unless some are flipped.
+    any_order = count == reals.count and statistic.name == "moments"
+    return {
+        "quantity": statistic.name,
+        "count": count,
+        "seed": None if any_order and not reals.mirror else reals.seed,
+        "of": reals.count,
+        "fingerprint": reals.fingerprint,
+        "size": list(reals.size),
+        "channels": reals.source.channels,
+        "fit": reals.fit + " mirrored" * reals.mirror,
+        "detector": network and [network.name, network.digest],
+        "resize": getattr(network, "resize", None),
+    }

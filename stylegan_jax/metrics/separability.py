@@ -1,4 +1,4 @@
-"""Linear separability: does one direction of the latent space tell an attribute?
+"""Linear separability of binary attributes in a latent space.
 
 Reference: Karras et al., StyleGAN (2019), section 4.2: exp of the sum, over
     attributes, of H(attribute | side of the best separating plane).
@@ -8,51 +8,49 @@ import chex
 import numpy as np
 
 ITERATIONS = 100
-TOLERANCE = 1e-8  # of the gradient, relative to that at zero
+TOLERANCE = 1e-8  # norm of the gradient, relative to that at zero
 
 
 def linear_separability(
     latents: np.ndarray, logits: np.ndarray, keep: float = 0.5
 ) -> tuple[float, np.ndarray]:
-    """The score of a latent space.
+    """Compute the separability score of a latent space.
 
     Args:
       latents: [N, D] float, z or w of N images.
-      logits: [N, A] float, of the A binary attributes of these images, above 0 where
-        an image has it.
-      keep: share of the images that counts, of those whose attribute is clearest; half
+      logits: [N, A] float logits of A binary attributes, positive if an image has the
+        attribute.
+      keep: fraction of the images to keep, those with the most certain attribute; half
         in the paper (100,000 of 200,000).
 
     Returns:
-      The score, 1 where every attribute is told by a plane; and the conditional entropy
-      of every attribute [A], in nats.
+      The score, 1 if a plane separates every attribute; and the conditional entropy of
+      each attribute [A], in nats.
 
     Raises:
-      ValueError: shapes or numbers that do not fit.
+      ValueError: `keep` is out of range.
     """
     chex.assert_rank([latents, logits], 2)
-    if len(latents) != len(logits) or not 0 < keep <= 1:
-        raise ValueError(
-            f"got {len(latents)} latents, {len(logits)} rows of logits and `keep` "
-            f"(={keep}); needed are as many of each, and a share in (0, 1]"
-        )
+    chex.assert_equal_shape_prefix([latents, logits], 1)
+    if not 0 < keep <= 1:
+        raise ValueError(f"`keep` (={keep}) must be in (0, 1].")
     count = round(keep * len(latents))
     entropies = []
     for column in logits.T:
-        clearest = np.argsort(-np.abs(column), kind="stable")[:count]
-        has = column[clearest] > 0
-        chosen = np.asarray(latents)[clearest].astype(np.float64)
+        most_certain = np.argsort(-np.abs(column), kind="stable")[:count]
+        has = column[most_certain] > 0
+        chosen = np.asarray(latents)[most_certain].astype(np.float64)
         plane, offset = support_vector_machine(chosen, has)
         entropies.append(conditional_entropy(chosen @ plane + offset > 0, has))
     return float(np.exp(np.sum(entropies))), np.array(entropies)
 
 
-def conditional_entropy(told: np.ndarray, has: np.ndarray) -> float:
-    """H(has | told) of two rows [N] of bool, in nats."""
+def conditional_entropy(predicted: np.ndarray, has: np.ndarray) -> float:
+    """Compute H(has | predicted) of two boolean arrays [N], in nats."""
     entropy = 0.0
     for side in (False, True):
-        with_attribute = float(np.mean((told == side) & has))
-        without = float(np.mean((told == side) & ~has))
+        with_attribute = float(np.mean((predicted == side) & has))
+        without = float(np.mean((predicted == side) & ~has))
         for p in (with_attribute, without):
             if p > 0:
                 entropy -= p * np.log(p / (with_attribute + without))
@@ -62,22 +60,22 @@ def conditional_entropy(told: np.ndarray, has: np.ndarray) -> float:
 def support_vector_machine(
     x: np.ndarray, positive: np.ndarray, cost: float = 1.0
 ) -> tuple[np.ndarray, float]:
-    """The linear machine of the official code (scikit-learn's), solved exactly.
+    """Solve the linear SVM of the official code (scikit-learn's LinearSVC) exactly.
 
-    Minimises |w|^2 / 2 + b^2 / 2 + cost * sum max(0, 1 - y (w.x + b))^2, which is
-    convex with a piecewise quadratic: Newton's method with its generalised Hessian
-    reaches the minimum itself in a few steps.
+    Minimizes |w|^2 / 2 + b^2 / 2 + cost * sum max(0, 1 - y (w.x + b))^2, which is
+    convex and piecewise quadratic: Newton's method with the generalized Hessian reaches
+    the minimum in a few steps.
 
     Args:
       x: [N, D] float64.
-      positive: [N] bool, the class.
-      cost: of errors.
+      positive: [N] bool, the class y > 0.
+      cost: weight of the errors.
 
     Returns:
       w [D] and b.
 
     Raises:
-      ValueError: it did not get there, which no finite x should cause.
+      ValueError: it did not converge, which no finite x should cause.
 
     Reference: Keerthi and DeCoste, "A Modified Finite Newton Method for Fast Solution
       of Large Scale Linear SVMs" (2005).
@@ -108,6 +106,7 @@ def support_vector_machine(
             length /= 2
         weights = weights - length * step
     raise ValueError(
-        f"the support vector machine of {len(x)} latents did not converge in "
-        f"{ITERATIONS} steps; look for latents that are not finite or very large"
+        f"The support vector machine of {len(x)} latents did not converge in "
+        f"{ITERATIONS} steps; check the latents for values that are not finite or very "
+        "large."
     )

@@ -1,8 +1,8 @@
-"""Sliced Wasserstein distance between patches, a level of detail at a time.
+"""Sliced Wasserstein distance between patches, for each level of detail.
 
-No network is needed: the images are split into frequency bands (Laplacian pyramid),
-and the 7x7 patches of a band compared as distributions, by the differences of their
-sorted projections onto random directions.
+It needs no network: the images are split into frequency bands (a Laplacian pyramid),
+and the distributions of 7x7 patches of each band are compared by the differences of
+their sorted projections onto random directions.
 
 Reference: Karras et al., "Progressive Growing of GANs" (2018), section 5; Rabin et
     al., "Wasserstein Barycenter and its Application to Texture Mixing" (2011).
@@ -11,27 +11,31 @@ Reference: Karras et al., "Progressive Growing of GANs" (2018), section 5; Rabin
 import chex
 import numpy as np
 
-PATCH = 7  # pixels, each way
+from stylegan_jax.metrics.results import MetricValue
+from stylegan_jax.metrics.statistics import Statistic, Statistics
+
+PATCH = 7  # height and width in pixels
 PATCHES_PER_IMAGE = 128
 SMALLEST_LEVEL = 16  # pixels
 REPEATS, DIRECTIONS = 4, 128
-SCALE = 1e3  # as the paper prints it
+SCALE = 1e3  # unit of the paper's tables
+SEED = 2020  # of the directions
 
 _BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 _DIRECTIONS_AT_ONCE = 16
 
 
 def levels(height: int, width: int) -> list[int]:
-    """The shorter side in pixels of each level, from the images' own down to 16.
+    """Return the shorter side in pixels of each level, from full size down to 16.
 
     Raises:
-      ValueError: images that are too small, or that can't be halved so often.
+      ValueError: the images are too small, or cannot be halved often enough.
     """
     side = min(height, width)
     if side < SMALLEST_LEVEL:
         raise ValueError(
-            f"images are {height}x{width}; the sliced Wasserstein distance needs at "
-            f"least {SMALLEST_LEVEL} pixels each way"
+            f"The images are {height}x{width}; the sliced Wasserstein distance needs "
+            f"at least {SMALLEST_LEVEL} pixels in height and width."
         )
     sides = [side]
     while sides[-1] // 2 >= SMALLEST_LEVEL:
@@ -39,22 +43,22 @@ def levels(height: int, width: int) -> list[int]:
     factor = 2 ** (len(sides) - 1)
     if height % factor or width % factor:
         raise ValueError(
-            f"images are {height}x{width}; the sliced Wasserstein distance halves "
-            f"them {len(sides) - 1} times, so both must be multiples of {factor}"
+            f"The images are {height}x{width}; the sliced Wasserstein distance halves "
+            f"them {len(sides) - 1} times, so both must be multiples of {factor}."
         )
     return sides
 
 
 def laplacian_pyramid(images: np.ndarray, count: int) -> list[np.ndarray]:
-    """Frequency bands of images [N,H,W,C], and what is left of them.
+    """Split images into frequency bands and a low-pass remainder.
 
     Args:
-      images: any range; sides that can be halved `count` - 1 times.
-      count: levels.
+      images: [N,H,W,C], any range; height and width divisible by 2^(count - 1).
+      count: number of levels.
 
     Returns:
-      `count` arrays float64, each of half the size of the one before; the last one is
-      not a band but the blurred images themselves.
+      `count` arrays float64, each half the size of the previous one; the last is the
+      remainder.
     """
     out = [np.asarray(images, np.float64)]
     for _ in range(count - 1):
@@ -67,7 +71,7 @@ def laplacian_pyramid(images: np.ndarray, count: int) -> list[np.ndarray]:
 
 
 def patches(level: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Random 7x7 patches of a level [N,H,W,3], as [N * 128, 3, column, row].
+    """Draw random 7x7 patches of a level [N,H,W,3], as [N * 128, 3, column, row].
 
     All columns are drawn first, then all rows.
     """
@@ -82,28 +86,31 @@ def patches(level: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
 
 
 class Descriptors:
-    """Patches of all levels of images that arrive in parts.
+    """Patches of all levels of images that arrive in parts. An `Accumulator`.
 
-    Held in float32: 147 numbers a patch, 128 patches an image and level.
+    Kept in float32: 147 numbers per patch, 128 patches per image and level.
     """
 
     def __init__(self, rng: np.random.RandomState):
-        """Begins with none; `rng` says where the patches are."""
+        """Start without images; `rng` draws the positions of patches."""
         self._rng = rng
         self._parts: dict[int, list[np.ndarray]] = {}
 
     def add(self, images: np.ndarray) -> None:
-        """Takes RGB images [B,H,W,3], 0 to 255, all of one size."""
+        """Add RGB images [B,H,W,3] in [0, 255], all of one size."""
         sides = levels(*images.shape[1:3])
         pyramid = laplacian_pyramid(images, len(sides))
         for side, level in zip(sides, pyramid, strict=True):
             part = patches(level, self._rng).astype(np.float32)
             self._parts.setdefault(side, []).append(part)
 
-    def normalized(self) -> dict[int, np.ndarray]:
-        """Of each level [D, 147] float32, each color about 0 with standard deviation 1.
+    def result(self) -> dict[int, np.ndarray]:
+        """Return the patches [D, 147] float32 of each level, and release them.
 
-        Leaves nothing behind, to save memory.
+        Each color has mean 0 and standard deviation 1.
+
+        Raises:
+          ValueError: a color is the same in all patches of a level.
         """
         out = {}
         for side in list(self._parts):
@@ -116,8 +123,8 @@ class Descriptors:
             variance = square / (rows.size / 3) - rest.ravel() ** 2
             if np.any(variance <= 0):
                 raise ValueError(
-                    f"the images have no detail at all at {side} pixels, so their "
-                    "patches cannot be compared"
+                    f"The images have no detail at all at {side} pixels, so their "
+                    "patches cannot be compared."
                 )
             rows /= np.sqrt(variance)[:, None, None].astype(np.float32)
             out[side] = rows.reshape(len(rows), -1)
@@ -127,24 +134,18 @@ class Descriptors:
 def sliced_wasserstein(
     a: np.ndarray, b: np.ndarray, rng: np.random.RandomState
 ) -> np.ndarray:
-    """Wasserstein-1 distance of two sets along random directions.
+    """Compute the Wasserstein-1 distances of two sets along random directions.
 
     Args:
       a: [D, F] float.
       b: [D, F] float.
-      rng: where the directions come from.
+      rng: draws the directions.
 
     Returns:
-      [REPEATS * DIRECTIONS] float64, whose mean is the distance.
-
-    Raises:
-      ValueError: the sets are not of one size.
+      [REPEATS * DIRECTIONS] float64, whose mean is the sliced distance.
     """
-    if a.shape != b.shape:
-        raise ValueError(
-            f"the sets are {list(a.shape)} and {list(b.shape)}; the sliced Wasserstein "
-            "distance takes as many images of one as of the other"
-        )
+    chex.assert_rank(a, 2)
+    chex.assert_equal_shape([a, b])
     out = []
     for _ in range(REPEATS):
         directions = rng.randn(a.shape[1], DIRECTIONS)
@@ -154,11 +155,11 @@ def sliced_wasserstein(
 
 
 def along(a: np.ndarray, b: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Mean difference of the sorted projections onto directions [F, K], as [K]."""
+    """Return the mean difference [K] of sorted projections onto directions [F, K]."""
     out = np.empty(directions.shape[1])
     for start in range(0, len(out), _DIRECTIONS_AT_ONCE):
         some = slice(start, start + _DIRECTIONS_AT_ONCE)
-        # Transposed: sorted along the memory.
+        # Transposed, so that sorting runs along contiguous memory.
         sorted_a, sorted_b = (
             np.sort(directions[:, some].T @ rows.T, axis=1) for rows in (a, b)
         )
@@ -171,12 +172,8 @@ def distances(
     generated: dict[int, np.ndarray],
     rng: np.random.RandomState,
 ) -> dict[int, np.ndarray]:
-    """`sliced_wasserstein` of every level, in the paper's units of 1e-3."""
-    if real.keys() != generated.keys():
-        raise ValueError(
-            f"the images of the two sets have the levels {list(real)} and "
-            f"{list(generated)}; the sliced Wasserstein distance needs one size"
-        )
+    """Compute the distances of every level, in the paper's unit of 1e-3."""
+    chex.assert_trees_all_equal_shapes(real, generated)
     return {
         side: SCALE * sliced_wasserstein(real[side], generated[side], rng)
         for side in real
@@ -184,7 +181,7 @@ def distances(
 
 
 def _blur(images: np.ndarray) -> np.ndarray:
-    """Binomial filter of five taps each way; mirrors at the border, edge not twice."""
+    """Apply the separable five-tap binomial filter, reflecting at the border."""
     for axis in (1, 2):
         widths = [(0, 0)] * 4
         widths[axis] = (2, 2)
@@ -196,3 +193,22 @@ def _blur(images: np.ndarray) -> np.ndarray:
         )
         images = sum(parts)
     return images
+
+
+PATCHES = Statistic(
+    "patches",
+    lambda batch: batch.images,
+    accumulator=lambda seed: Descriptors(np.random.RandomState(seed)),
+    cached=False,  # large, and quick to draw again
+)
+
+
+def measure_swd(reals: Statistics, generated: Statistics) -> list[MetricValue]:
+    """Return the mean over levels, with the distance of each level."""
+    rng = np.random.RandomState(SEED)
+    levels_1e3 = distances(reals[PATCHES], generated[PATCHES], rng)
+    means = {str(side): float(np.mean(x)) for side, x in levels_1e3.items()}
+    # No standard error: the spread over directions says nothing about other images.
+    return [
+        MetricValue(float(np.mean(list(means.values()))), details={"levels": means})
+    ]

@@ -10,7 +10,11 @@ from typing import Any
 
 from etils import epath
 
-from stylegan_jax.metrics import comparable
+from stylegan_jax.metrics.results import (
+    ComparisonKey,
+    comparison_key,
+    disambiguating_labels,
+)
 from stylegan_jax.report import charts
 from stylegan_jax.report.charts import Mark, Series
 from stylegan_jax.runtime.logger import LOG
@@ -179,15 +183,15 @@ def _metrics(
     results: list[dict[str, Any]],
 ) -> dict[str, dict[str, dict[float, float]]]:
     """Return metric -> line -> kimg -> value, a line for each way to compute it."""
-    found: dict[str, dict[comparable.Way, dict[float, float]]] = {}
+    found: dict[str, dict[ComparisonKey, dict[float, float]]] = {}
     for row in results:
         if row.keys() >= {"name", "value"} and row.get("kimg") is not None:
-            way = comparable.way(row)
-            points = found.setdefault(str(row["name"]), {}).setdefault(way, {})
+            key = comparison_key(row)
+            points = found.setdefault(str(row["name"]), {}).setdefault(key, {})
             points[row["kimg"]] = _number(row["value"])
     return {
-        name: dict(zip(comparable.told_apart(list(ways)), ways.values(), strict=True))
-        for name, ways in sorted(found.items())
+        name: dict(zip(disambiguating_labels(list(lines)), lines.values(), strict=True))
+        for name, lines in sorted(found.items())
     }
 
 

@@ -88,8 +88,7 @@ def composite_on_white(images_uint8: np.ndarray) -> np.ndarray:
     return np.rint(blended).astype(np.uint8)
 
 
-def rgb_on_white(image: np.ndarray) -> np.ndarray:
-    """Convert a [H,W,C] uint8 image to RGB; transparency shows white."""
-    if image.shape[2] == 1:
-        return np.repeat(image, 3, axis=2)
-    return composite_on_white(image)
+def rgb_on_white(images_uint8: np.ndarray) -> np.ndarray:
+    """Convert [..., C] uint8 images to RGB; transparency shows white."""
+    images = composite_on_white(images_uint8)
+    return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images

@@ -1,169 +1,134 @@
-"""Metrics of the averaged generator while it is trained."""
+"""Evaluation of the averaged generator during training."""
 
-import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from etils import epath
 
-from stylegan_jax.config import Experiment
 from stylegan_jax.data.interface import Source
-from stylegan_jax.metrics import (
-    evaluation,
-    opening,
-    records,
-    request,
-    requirements,
-    table,
-)
-from stylegan_jax.metrics.generated_images import (
-    GeneratedImages,
-    Subject,
-    class_weights,
-)
+from stylegan_jax.metrics import context, evaluation, registry, results, validation
+from stylegan_jax.metrics.context import EvalSpec
+from stylegan_jax.metrics.generated_images import GeneratedImages, class_weights
 from stylegan_jax.metrics.image_sets import RealImages
-from stylegan_jax.metrics.result import Measurement, Result, failures_told
-from stylegan_jax.models import Generator, LevelOfDetail, Variables
+from stylegan_jax.metrics.results import MetricFailure, MetricResult, MetricValue
+from stylegan_jax.models import LevelOfDetail, Variables
 from stylegan_jax.runtime.logger import RunLogger, format_duration
-from stylegan_jax.runtime.parallel import Parallel
-
-
-@dataclasses.dataclass(frozen=True)
-class LossAux:
-    """What an evaluation means for the run.
-
-    Attributes:
-      score: of `evaluation.best`, more is better; None if none was, or it failed.
-      alarm: one line; None if nothing failed or points to a collapse.
-    """
-
-    score: float | None
-    alarm: str | None
+from stylegan_jax.training.loop import EvalResult
+from stylegan_jax.training.progress import Progress
+from stylegan_jax.training.setup import Setup
+from stylegan_jax.training.state import TrainState
 
 
 class Evaluator:
-    """Takes `evaluation.metrics` whenever enough images were seen since the last."""
+    """The loop's hook that measures `evaluation.metrics` at its interval."""
 
     def __init__(
         self,
-        e: Experiment,
-        generator: Generator,
+        training: Setup,
         source: Source,
-        devices: Parallel,
         logger: RunLogger,
         directory: epath.Path,
         images_seen: int,
     ):
-        """Opens all that is needed, and checks that nothing is missing.
+        """Load networks and check settings, before training starts.
 
         Args:
-          e: the experiment, with some metrics.
-          generator: the network.
+          training: the training, whose experiment names some metrics.
           source: the real images.
-          devices: every process takes part.
-          logger: gets lines and points.
-          directory: of the run.
-          images_seen: where the run stands.
+          logger: receives lines, events and scalars.
+          directory: directory of the run.
+          images_seen: the run's clock.
 
         Raises:
-          ValueError: settings that do not fit, or networks that can't be had.
-          OSError: weights that can't be had.
+          ValueError: settings are inconsistent, or a metric lacks something.
+          OSError: weights cannot be found or downloaded.
         """
-        how = e.evaluation
-        self._e, self._generator, self._devices = e, generator, devices
+        e, devices = training.experiment, training.parallel
+        generator, settings = training.generator, e.evaluation
+        self._settings, self._seed = settings, e.run.seed
+        self._generator, self._devices = generator, devices
         self._logger, self._directory = logger, directory
         self._last_images = images_seen
-        metrics = table.find([name.strip() for name in how.metrics.split(",")])
-        numbers = table.numbers(metrics)
-        if how.best is not None and how.best not in numbers:
+        names = [name.strip() for name in settings.metrics.split(",")]
+        self._metrics = registry.find(names)
+        numbers = registry.numbers(self._metrics)
+        if settings.best is not None and settings.best not in numbers:
             raise ValueError(
-                f"`evaluation.best` (={how.best!r}) must be one of the numbers that "
-                f"`evaluation.metrics` give: {', '.join(numbers)}"
+                f"`evaluation.best` (={settings.best!r}) must be one of the numbers of "
+                f"`evaluation.metrics`: {', '.join(numbers)}."
             )
-        devices.check_batch("evaluation.batch_size", how.batch_size, 2)
-        self._metrics = metrics
+        devices.check_batch("evaluation.batch_size", settings.batch_size, 2)
         self._reals = RealImages(source, devices, e.run.seed, e.data.fit)
-        self._weights = class_weights(source) if generator.label_size else None
-        # Before networks are loaded, or even downloaded.
-        requirements.check(
-            self._asked({}, generator.resolution, 1.0, 0, 0),
+        self._class_weights = class_weights(source) if generator.label_size else None
+        # Before networks are loaded or even downloaded.
+        validation.check_requirements(
+            self._spec({}, LevelOfDetail(generator.resolution), 0, 0),
             has_classifier=False,
-            features=how.features,
+            features=settings.features,
         )
-        self._means = opening.means(
-            metrics,
+        self._context = context.open_context(
+            self._metrics,
             devices,
-            features=how.features,
-            detector=how.detector,
-            vgg16=how.vgg16,
-            attributes=None,
-            cache=how.cache,
-            batch_size=how.batch_size,
-            show_progress=lambda what, done, total: logger.progress(
-                f"metrics: {done} of {total} {what}"
+            settings,
+            show_progress=lambda description, done, total: logger.progress(
+                f"metrics: {done} of {total} {description}"
             ),
             on_warning=lambda text: logger.line(f"WARNING: {text}"),
         )
 
-    def __call__(
-        self, ema: Variables, lod: LevelOfDetail, images_seen: int, step: int
-    ) -> LossAux | None:
-        """Takes the metrics, if it is time; all processes have to call it.
+    def __call__(self, state: TrainState, progress: Progress) -> EvalResult | None:
+        """Measure the metrics if an evaluation is due; all processes have to call it.
 
         Args:
-          ema: the averaged generator, whole on every device.
-          lod: the stage's resolution and its fade.
-          images_seen: the run's clock.
-          step: likewise.
+          state: the state, whose averaged generator is measured.
+          progress: the run's clock and level of detail.
 
         Returns:
-          None if it is not time.
+          None if no evaluation is due.
         """
-        how = self._e.evaluation
-        every = how.every_kimg * 1000
-        if images_seen // every == self._last_images // every:
+        interval = self._settings.every_kimg * 1000
+        images_seen = progress.images_seen
+        if images_seen // interval == self._last_images // interval:
             return None
         self._last_images = images_seen
-        asked = self._asked(ema, lod, images_seen, step)
-        results: list[Result] = []
+        ema = self._devices.replicate_global(state.ema)
+        spec = self._spec(ema, progress.lod, images_seen, progress.step)
+        found: dict[str, MetricResult] = {}
         failures: dict[str, str] = {}
-        for taken in evaluation.evaluate(asked, self._means):
-            results += taken.results
-            if taken.failure is not None:  # such as images without any detail
-                failures[taken.metric] = taken.failure
-        for text in failures_told(failures):
-            self._logger.line(
-                f"WARNING: at {images_seen / 1000:g} kimg can't be taken: {text}"
-            )
-            self._logger.event("evaluation_failed", message=text)
-        if results:
-            self._report(results, images_seen)
-        found = {r.measurement.name: r.measurement for r in results}
-        score = None
-        if how.best in found:
-            value = found[how.best].value
-            score = value if how.best in table.MORE_IS_BETTER else -value
-        signs = [alarm(found, how.alarm_msssim, how.alarm_recall)]
+        for result in evaluation.evaluate(spec, self._context):
+            if isinstance(result, MetricFailure):  # such as images without any detail
+                failures[result.metric] = result.reason
+            else:
+                found[result.name] = result
+        self._log(found, failures, images_seen)
+        best, score = self._settings.best, None
+        if best in found:
+            value = found[best].value
+            score = value if registry.higher_is_better(best) else -value
+        settings = self._settings
+        alarms = [collapse_alarm(found, settings.alarm_msssim, settings.alarm_recall)]
         if failures:
-            signs.append(f"{', '.join(failures)} can't be taken")
-        return LossAux(score, ", ".join(filter(None, signs)) or None)
+            alarms.append(f"{', '.join(failures)} cannot be measured")
+        return EvalResult(score, ", ".join(filter(None, alarms)) or None)
 
-    def _asked(
-        self,
-        ema: Variables,
-        lod: LevelOfDetail,
-        images_seen: int,
-        step: int,
-    ) -> request.Asked:
-        subject = Subject("the run", self._generator, ema, lod)
-        seed = self._e.run.seed
-        return request.Asked(
+    def _spec(
+        self, ema: Variables, lod: LevelOfDetail, images_seen: int, step: int
+    ) -> EvalSpec:
+        generated = GeneratedImages(
+            "the run",
+            self._generator,
+            ema,
+            lod,
+            self._devices,
+            self._seed,
+            self._class_weights,
+        )
+        return EvalSpec(
             metrics=self._metrics,
             reals=self._reals,
-            generated=GeneratedImages(
-                subject, self._devices, seed, self._weights, truncation_psi=1.0
-            ),
-            images=self._e.evaluation.images,
-            seed=seed,
+            generated=generated,
+            images=self._settings.images,
+            seed=self._seed,
             checkpoint={
                 "checkpoint": images_seen,
                 "step": step,
@@ -171,32 +136,50 @@ class Evaluator:
             },
         )
 
-    def _report(self, results: list[Result], images_seen: int) -> None:
-        numbers = {r.measurement.name: r.measurement.value for r in results}
+    def _log(
+        self,
+        found: dict[str, MetricResult],
+        failures: dict[str, str],
+        images_seen: int,
+    ) -> None:
+        kimg = images_seen / 1000
+        for text in results.group_failures(failures):
+            self._logger.line(f"WARNING: not measured at {kimg:g} kimg: {text}")
+            self._logger.event("evaluation_failed", message=text)
+        if not found:
+            return
+        values = {name: result.value for name, result in found.items()}
         self._logger.scalars(
-            images_seen, {f"metrics/{name}": value for name, value in numbers.items()}
+            images_seen, {f"metrics/{name}": value for name, value in values.items()}
         )
-        seconds = np.max([r.seconds for r in results])
+        seconds = np.max([result.seconds for result in found.values()])
         self._logger.line(
-            f"metrics at {images_seen / 1000:g} kimg: "
-            + "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+            f"metrics at {kimg:g} kimg: "
+            + "  ".join(f"{name} {value:.4g}" for name, value in values.items())
             + f"  ({format_duration(seconds)})"
         )
         if self._devices.is_main:
-            path = self._directory / records.FILE
+            path = self._directory / results.FILE
             with self._logger.warn_on_os_error(path):
-                records.append(path, results)
+                results.append(path, found.values())
 
 
-def alarm(
-    found: dict[str, Measurement], msssim_above: float, recall_below: float
+def collapse_alarm(
+    found: Mapping[str, MetricValue], msssim_above: float, recall_below: float
 ) -> str | None:
-    """One line about signs that the generator makes too few different images."""
+    """Return a line if the generator produces too few different images, else None.
+
+    Args:
+      found: name of a number -> its value.
+      msssim_above: largest "msssim" above that of the reals.
+      recall_below: smallest "recall".
+    """
     signs = []
-    similar = found.get("msssim")
-    above = similar.details.get("above_reals", 0.0) if similar else 0.0
+    similarity = found.get("msssim")
+    above = similarity.details.get("above_reals", 0.0) if similarity else 0.0
     if above > msssim_above:
-        signs.append(f"MS-SSIM {similar.value:.2f}, reals {similar.value - above:.2f}")
+        real = similarity.value - above
+        signs.append(f"MS-SSIM {similarity.value:.2f}, reals {real:.2f}")
     recall = found.get("recall")
     if recall is not None and recall.value < recall_below:
         signs.append(f"recall {recall.value:.3f}")

@@ -1,4 +1,4 @@
-"""Augmentation against the official policy, given the same random numbers."""
+"""Augmentation, compared with the official code for the same random numbers."""
 
 import json
 
@@ -19,14 +19,14 @@ from stylegan_jax.training import phases, setup
 from tests import goldens, tiny
 from tests.training.replay import percentile_numbers
 
-# Of the rms. The official float32 itself is off by up to 5e-6 (images) and 1.5e-5
-# (gradients) of the maximum, and the margins differ.
+# Relative to the rms. The official float32 errs by up to 5e-6 (images) and 1.5e-5
+# (gradients) of the maximum, and its margins differ.
 IMAGES, GRADIENTS, MATRICES = 2e-5, 1e-4, 2e-6
 ALL = POLICIES["bgcfnc"]
 
 
-def numbers_of(batch: int, gate: float = 0.0, **values) -> transforms.Numbers:
-    """One number for all images by name of the transform."""
+def same_numbers(batch: int, gate: float = 0.0, **values) -> transforms.Numbers:
+    """Return numbers, by name of the transform, that are equal for all images."""
     values = {
         name: jnp.broadcast_to(jnp.float32(value), (batch, *np.shape(value)))
         for name, value in values.items()
@@ -47,22 +47,22 @@ def to_float(images_uint8: np.ndarray) -> np.ndarray:
 
 
 def assert_plan(
-    plan: transforms.Plan, wanted: dict[str, np.ndarray], rows: slice, name
+    plan: transforms.Plan, expected: dict[str, np.ndarray], rows: slice, name
 ):
-    """Matrices and gains of some images, as far as the file has them."""
+    """Compare the matrices and gains of some images that the file contains."""
     ours = {"G_inv": plan.inverse, "C": plan.color, "filter_gain": plan.band_gains}
-    assert set(wanted) <= {*ours, "margin_x0y0x1y1"}
-    for key in ours.keys() & wanted.keys():
-        got = ours[key][rows]
-        # Gains are stored of the whole batch, matrices of some.
-        count = min(len(got), len(wanted[key]))
+    assert set(expected) <= {*ours, "margin_x0y0x1y1"}
+    for key in ours.keys() & expected.keys():
+        actual = ours[key][rows]
+        # The file has the gains of the whole batch and the matrices of some images.
+        count = min(len(actual), len(expected[key]))
         goldens.assert_close(
-            got[:count], wanted[key][:count], MATRICES, f"{name} {key}"
+            actual[:count], expected[key][:count], MATRICES, f"{name} {key}"
         )
 
 
 def run(images, numbers, policy, probability=1.0, cotangents=None):
-    """Plan, images, and the gradient of sum(images * cotangents) by the input."""
+    """Return plan, images and the gradient of sum(images * cotangents) by the input."""
 
     def both(images, numbers, cotangents):
         plan = transforms.plan(numbers, images.shape, probability, policy)
@@ -77,7 +77,7 @@ def run(images, numbers, policy, probability=1.0, cotangents=None):
 
 @pytest.mark.parametrize("name", ["E1_single_res32", "E2_single_res64"])
 def test_single_transforms(name):
-    """Every transform by itself at three strengths, all of them as one batch."""
+    """Run every transform by itself at three strengths, in one batch."""
     arrays, settings = load(name)
     cases = [(t, p) for t in settings["transforms"] for p in settings["percentiles"]]
     image = to_float(arrays["in/img_u8"])[:1]
@@ -95,16 +95,16 @@ def test_single_transforms(name):
     for i, (transform, percentile) in enumerate(cases):
         case = f"{transform}/p{percentile}"
         assert_plan(plan, goldens.below(arrays, f"mat/{case}/"), slice(i, i + 1), case)
-        want = goldens.nhwc(arrays[f"out/{case}"])
-        got = out[i : i + 1]
-        if want.shape != got.shape:
-            got = got[:, 24:40, 24:40]
-        goldens.assert_close(got, want, IMAGES, case)
+        expected = goldens.nhwc(arrays[f"out/{case}"])
+        actual = out[i : i + 1]
+        if expected.shape != actual.shape:
+            actual = actual[:, 24:40, 24:40]
+        goldens.assert_close(actual, expected, IMAGES, case)
 
 
 @pytest.mark.parametrize("resolution", [32, 64])
-def test_all_transforms_together(resolution):
-    """One batch: the first half without filters, noise and cutout."""
+def test_all_transforms_combined(resolution):
+    """Run one batch, whose first half has no filters, noise and cutout."""
     arrays, settings = load("E3_all_debug0.3")
     images = to_float(arrays[f"in/img_u8_{resolution}"])
     noise = goldens.nhwc(arrays[f"in/noise_raw_{resolution}"])
@@ -121,14 +121,14 @@ def test_all_transforms_together(resolution):
         case = f"{policy}_res{resolution}_p0.3"
         rows = slice(start, start + 4)
         assert_plan(plan, goldens.below(arrays, f"mat/{case}/"), rows, case)
-        want = goldens.nhwc(arrays[f"out/{case}"])
-        goldens.assert_close(out[rows][: len(want)], want, IMAGES, case)
-        want = goldens.nhwc(arrays[f"vjp/{case}"])
-        goldens.assert_close(vjp[rows][:1], want, GRADIENTS, case)
+        expected = goldens.nhwc(arrays[f"out/{case}"])
+        goldens.assert_close(out[rows][: len(expected)], expected, IMAGES, case)
+        expected = goldens.nhwc(arrays[f"vjp/{case}"])
+        goldens.assert_close(vjp[rows][:1], expected, GRADIENTS, case)
 
 
 def test_filters():
-    """As official; the bands add up to all frequencies."""
+    """They are the official ones, and the bands add up to all frequencies."""
     arrays, _ = load("E3_all_debug0.3")
     goldens.assert_close(SYM6, arrays["const/Hz_geom"], 1e-6)
     goldens.assert_close(band_filters(), arrays["const/Hz_fbank"], 1e-6)
@@ -144,8 +144,8 @@ def test_filters():
         "E7_random_bgc_res32_l",
     ],
 )
-def test_recorded_random_numbers(name):
-    """Calls whose every random number is in the file."""
+def test_recorded_draws(name):
+    """Replay calls whose random numbers are all in the file."""
     arrays, settings = load(name)
     batch = settings["batch"]
     values, gates, noise = {}, {}, None
@@ -157,7 +157,7 @@ def test_recorded_random_numbers(name):
             continue
         transform, into = what.split()[0], gates if what.endswith("gate") else values
         numbers = numbers.reshape(batch, -1)
-        if transform == "imgfilter":  # four bands, one after the other
+        if transform == "imgfilter":  # four bands in turn
             before = into.get(transform, np.zeros((batch, 0), np.float32))
             into[transform] = np.concatenate([before, numbers], axis=1)
         else:
@@ -178,12 +178,12 @@ def test_recorded_random_numbers(name):
 
 @pytest.fixture(scope="module")
 def rectangles() -> np.ndarray:
-    """Two RGBA images of 8 x 16."""
+    """Return two RGBA images of 8x16."""
     return np.random.default_rng(0).normal(size=(2, 8, 16, 4)).astype(np.float32)
 
 
 def test_probability_zero_is_the_identity():
-    """All transforms are drawn, none takes place; gray images too."""
+    """Draw all transforms of gray images, but apply none."""
     images = np.random.default_rng(0).normal(size=(2, 22, 24, 1)).astype(np.float32)
     out = jax.jit(transforms.augment, static_argnums=3)(
         jax.random.key(0), images, 0.0, ALL
@@ -197,28 +197,28 @@ def test_no_policy_leaves_images_alone(rectangles):
 
 
 def test_geometry_of_rectangles(rectangles):
-    """Shifted by whole pixels; smooth images mirrored and turned upside down.
+    """Shift by whole pixels; mirror smooth images and turn them upside down.
 
-    The wavelet is not symmetric, so that the latter two are not exact.
+    The wavelet is not symmetric, so the latter two are not exact.
     """
     pixels = POLICIES["b"]
-    _, out, _ = run(rectangles, numbers_of(2, xint=(1.0, 1.0)), pixels)
-    # By 0.125 of each size: 2 to the right, 1 down.
+    _, out, _ = run(rectangles, same_numbers(2, xint=(1.0, 1.0)), pixels)
+    # Shift by 0.125 of each side: 2 pixels to the right, 1 down.
     mirrored = np.pad(rectangles, ((0, 0), (1, 0), (2, 0), (0, 0)), "reflect")
     goldens.assert_close(out, mirrored[:, :-1, :-2], 1e-5)
     y, x = (np.cos(np.pi * np.arange(n) / (n - 1)) for n in (8, 16))
     smooth = np.stack([y[:, None] + x, y[:, None] * x, y[:, None] - x], -1)
     smooth = smooth[None].astype(np.float32)
-    _, out, _ = run(smooth, numbers_of(1, xflip=0.5), pixels)
+    _, out, _ = run(smooth, same_numbers(1, xflip=0.5), pixels)
     np.testing.assert_allclose(out, smooth[:, :, ::-1], atol=0.03)
-    _, out, _ = run(smooth, numbers_of(1, rotate90=0.5), pixels)
+    _, out, _ = run(smooth, same_numbers(1, rotate90=0.5), pixels)
     np.testing.assert_allclose(out, smooth[:, ::-1, ::-1], atol=0.1)
 
 
-def test_colour_keeps_alpha_and_the_mean_of_gray(rectangles):
-    """Alpha is no colour; hue and saturation do not change gray."""
+def test_color_keeps_alpha_and_the_mean_of_channels(rectangles):
+    """Hue and saturation change neither alpha nor gray."""
     policy = POLICIES["bgc"]
-    numbers = numbers_of(2, hue=0.7, saturation=0.4)
+    numbers = same_numbers(2, hue=0.7, saturation=0.4)
     _, out, _ = run(rectangles, numbers, policy)
     np.testing.assert_array_equal(out[..., 3], rectangles[..., 3])
     goldens.assert_close(out.mean(-1), rectangles.mean(-1), 1e-5)
@@ -227,26 +227,26 @@ def test_colour_keeps_alpha_and_the_mean_of_gray(rectangles):
     goldens.assert_close(out, rectangles[..., :1], 1e-5)
 
 
-def test_other_channels_are_refused(rectangles):
+def test_other_numbers_of_channels_are_rejected(rectangles):
     with pytest.raises(ValueError, match="2 channels; augmentation takes 1 "):
-        run(rectangles[..., :2], numbers_of(2, xflip=0.5), ALL)
+        run(rectangles[..., :2], same_numbers(2, xflip=0.5), ALL)
 
 
-def test_small_images_are_not_filtered(rectangles):
-    numbers = numbers_of(2, imgfilter=np.zeros(4))
+def test_filters_reject_small_images(rectangles):
+    numbers = same_numbers(2, imgfilter=np.zeros(4))
     numbers.gates["imgfilter"] = jnp.zeros((2, 4))
     with pytest.raises(ValueError, match="are 8 pixels .* need at least 22"):
         run(rectangles, numbers, ALL)
 
 
-def test_how_often_transforms_happen():
-    """Each with the probability; the two rotations together have it too."""
+def test_frequency_of_transforms():
+    """Each has the probability, as have the two rotations together."""
     shape, p = (4096, 2, 2, 3), 0.3
     numbers = transforms.draw(jax.random.key(1), shape, ALL)
     assert numbers.noise.shape == shape
     amounts = transforms._amounts(numbers, shape[0], p, ALL)
-    amounts["turned"] = amounts.pop("rotate") != 0
-    amounts["turned"] |= amounts.pop("rotate_post") != 0
+    amounts["rotated"] = amounts.pop("rotate") != 0
+    amounts["rotated"] |= amounts.pop("rotate_post") != 0
     chances = {"xflip": p / 2, "lumaflip": p / 2, "rotate90": p * 3 / 4}
     for name, amount in amounts.items():
         per_image = np.reshape(amount != 0, (shape[0], -1)).astype(float)
@@ -255,7 +255,7 @@ def test_how_often_transforms_happen():
         np.testing.assert_allclose(per_image.mean(0), chance, atol=5 * deviation)
 
 
-def test_a_transform_does_not_change_the_numbers_of_another():
+def test_numbers_of_a_transform_do_not_depend_on_others():
     few, many = (
         transforms.draw(jax.random.key(2), (4, 2, 2, 3), POLICIES[name])
         for name in ("bg", "bgcfnc")
@@ -293,14 +293,14 @@ REALS, FAKES, BETWEEN = (
         ),
     ],
 )
-def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
-    """All that the discriminator sees is augmented, in every phase."""
+def test_every_batch_is_augmented_with_its_own_key(changes, streams, monkeypatch):
+    """All images that the discriminator sees are augmented, in every phase."""
     e = tiny.experiment(AUGMENTED | changes)
-    seen, probabilities = [], []
+    streams_used, probabilities = [], []
 
     def augmented(stream, images, probability, policy):
         assert policy == POLICIES["bg"]
-        seen.append(stream)
+        streams_used.append(stream)
         probabilities.append(probability)
         return images
 
@@ -308,7 +308,7 @@ def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
     training = setup.build(e, parallel.local())
     start = training.abstract_state
     for phase in training.phases:
-        seen.clear()
+        streams_used.clear()
 
         def objective(start, reals, phase=phase):
             inputs = phases.Inputs(
@@ -325,7 +325,7 @@ def test_every_batch_has_its_own_key(changes, streams, monkeypatch):
             return loss
 
         jax.eval_shape(objective, start, jax.ShapeDtypeStruct((8, 8, 8, 3), "float32"))
-        assert seen == streams.get(phase.name, [])
+        assert streams_used == streams.get(phase.name, [])
 
 
 SKIP = {
@@ -337,7 +337,7 @@ SKIP = {
 
 
 @pytest.mark.parametrize(
-    ("changes", "problem"),
+    ("changes", "message"),
     [
         ({"training.augment": "bgc"}, "must both be set, or 'none' and 0"),
         ({"training.augment_probability": 0.1}, "must both be set, or 'none' and 0"),
@@ -362,8 +362,8 @@ SKIP = {
         ),
     ],
 )
-def test_config_problems(changes, problem):
-    with pytest.raises(config.ConfigError, match=problem):
+def test_invalid_settings_are_rejected(changes, message):
+    with pytest.raises(config.ConfigError, match=message):
         tiny.experiment(SKIP | changes)
 
 

@@ -6,10 +6,10 @@ import sys
 import textwrap
 from pathlib import Path
 
+import chex
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.sharding import SingleDeviceSharding
 
@@ -52,12 +52,13 @@ def template(tree):
 
 
 def assert_same(actual, desired):
-    assert jax.tree.structure(actual) == jax.tree.structure(desired)
-    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(desired), strict=True):
-        assert a.dtype == b.dtype
-        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
-            a, b = jax.random.key_data(a), jax.random.key_data(b)
-        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    def data(x):
+        is_key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+        return jax.random.key_data(x) if is_key else x
+
+    chex.assert_trees_all_equal_structs(actual, desired)
+    actual, desired = jax.tree.map(data, actual), jax.tree.map(data, desired)
+    chex.assert_trees_all_equal(actual, desired, strict=True)
 
 
 def open_(directory, keep=3):

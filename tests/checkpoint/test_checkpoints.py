@@ -1,4 +1,4 @@
-"""Checkpoints come back bit for bit, or are refused."""
+"""Checkpoints are restored bit for bit, or rejected."""
 
 import shutil
 
@@ -76,7 +76,7 @@ def test_restores_one_item_only(saved):
     assert_same(items, {"ema": {"w": make_state(20).params["half"]}})
 
 
-def test_what_a_checkpoint_holds(saved):
+def test_items_are_listed(saved):
     checkpoints, warned = open_(saved)
     held = checkpoints.items()
     assert {"state", "ema"} <= set(held) and checkpoints.items(10) == held
@@ -107,7 +107,7 @@ def test_reading_creates_and_removes_nothing(tmp_path):
         (lambda step: shutil.rmtree(step / "state"), "state"),
     ],
 )
-def test_damaged_checkpoint_is_skipped_loudly(saved, damage, reason):
+def test_a_damaged_checkpoint_is_skipped_with_a_warning(saved, damage, reason):
     damage(saved / "20")
     checkpoints, warned = open_(saved)
     step, items, meta = checkpoints.restore({"state": template(make_state(0))})
@@ -129,7 +129,7 @@ def test_nothing_intact(saved, damage):
     assert checkpoints.latest_step() == 20
 
 
-def test_damaged_checkpoints_do_not_crowd_out_new_ones(saved):
+def test_damaged_checkpoints_do_not_displace_new_ones(saved):
     flip(saved / "20")
     checkpoints, _ = open_(saved, keep=1)
     state = checkpoints.restore({"state": make_state(0)})[1]["state"]
@@ -159,7 +159,7 @@ def test_damaged_checkpoints_do_not_crowd_out_new_ones(saved):
         ),
     ],
 )
-def test_a_template_that_does_not_fit_is_no_damage(saved, wanted, message):
+def test_a_template_that_does_not_match_is_not_damage(saved, wanted, message):
     checkpoints, warned = open_(saved)
     with pytest.raises(ValueError, match=message):
         checkpoints.restore(wanted)
@@ -172,7 +172,7 @@ def test_unknown_step(saved):
         checkpoints.restore({}, step=15)
 
 
-def test_keeps_the_last_and_never_overwrites(tmp_path):
+def test_the_newest_are_kept_and_never_overwritten(tmp_path):
     checkpoints, _ = open_(tmp_path, keep=2)
     for step in (1, 2, 3, 4):
         checkpoints.save(step, {"x": jnp.float32(step)}, {})
@@ -184,7 +184,7 @@ def test_keeps_the_last_and_never_overwrites(tmp_path):
         checkpoints.save(2, {"x": jnp.float32(2)}, {})
 
 
-def test_refuses_what_it_cannot_save(tmp_path):
+def test_arguments_that_cannot_be_saved_are_rejected(tmp_path):
     checkpoints, _ = open_(tmp_path)
     with pytest.raises(ValueError, match="`x/a` is a float32; only jax.Array"):
         checkpoints.save(1, {"x": {"a": np.float32(1)}}, {})

@@ -1,4 +1,4 @@
-"""A save that fails says why, and leaves no harm."""
+"""A save that fails gives the reason and does no damage."""
 
 import contextlib
 import errno
@@ -88,7 +88,7 @@ def test_full_disk(tmp_path, fill):
 
 
 def test_lost_directory(tmp_path):
-    """The program says so, and ends, where Orbax alone would wait for minutes."""
+    """The program reports it and ends, where Orbax alone would wait for minutes."""
     code = """
         import os, shutil, sys, jax.numpy as jnp
         from stylegan_jax.checkpoint import CheckpointError, Checkpoints
@@ -124,7 +124,7 @@ class HttpError(Exception):
 
 
 class UnavailableError(Exception):
-    """As TensorFlow has it."""
+    """As defined by TensorFlow."""
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ class UnavailableError(Exception):
     ],
     ids=repr,
 )
-def test_what_may_pass_is_not_taken_for_damage(tmp_path, monkeypatch, error):
+def test_a_transient_error_is_not_taken_for_damage(tmp_path, monkeypatch, error):
     checkpoints, warned = open_(tmp_path)
     for step in (1, 2):
         checkpoints.save(step, {"x": jnp.float32(step)}, {})
@@ -173,7 +173,7 @@ def test_what_may_pass_is_not_taken_for_damage(tmp_path, monkeypatch, error):
     ],
     ids=repr,
 )
-def test_damage_does_not_pass(error):
+def test_damage_is_not_transient(error):
     assert not failures.is_transient(error)
     with pytest.raises(failures.DamagedError), failures.reading("it"):
         raise error

@@ -1,4 +1,4 @@
-"""No change of an array keeps its checksum."""
+"""Every change of an array changes its checksum."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import numpy as np
 from stylegan_jax.checkpoint.integrity import signature
 
 
-def test_every_changed_bit_and_every_exchange_changes_the_checksum():
+def test_any_changed_bit_or_swap_changes_the_checksum():
     def sums(x):
         return [v[2] for v in signature({"x": x}).values()]
 

@@ -1,4 +1,4 @@
-"""Orbax as it is set up here: retention, and writes that fail."""
+"""Orbax with our settings: retention, and writes that fail."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Arrays of earlier checkpoints are found under the names of today."""
+"""Arrays of earlier checkpoints are restored under their current names."""
 
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ def saved(directory, adam, **more):
 
 
 @pytest.mark.parametrize("mu", [None, MU])
-def test_former_names_and_missing_arrays(tmp_path, mu):
+def test_earlier_names_and_missing_arrays(tmp_path, mu):
     checkpoints = saved(tmp_path, FormerAdam(COUNT, mu, NU))
     today = {
         "augment_probability": jnp.float32(0),
@@ -51,7 +51,7 @@ def test_former_names_and_missing_arrays(tmp_path, mu):
     assert float(items["training"]["augment_probability"]) == 0.5
 
 
-def test_names_of_today_are_found_as_they_are(tmp_path):
+def test_current_names_are_unchanged(tmp_path):
     today = (Adam(COUNT, MU, NU), Empty())
     checkpoints = saved(tmp_path, today, augment_probability=jnp.float32(0.25))
     wanted = {"optimizer": {"generator": today}, "augment_probability": jnp.float32(1)}
@@ -67,7 +67,7 @@ def test_names_of_today_are_found_as_they_are(tmp_path):
         (Adam(COUNT, MU, {"v": MU["w"]}), "generator/0/nu/v` is missing from"),
     ],
 )
-def test_other_arrays_are_refused(tmp_path, wanted, message):
+def test_other_differences_are_rejected(tmp_path, wanted, message):
     checkpoints = saved(tmp_path, FormerAdam(COUNT, MU, NU))
     with pytest.raises(ValueError, match=message):
         checkpoints.restore({"training": {"optimizer": {"generator": (wanted,)}}})

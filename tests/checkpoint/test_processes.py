@@ -1,4 +1,4 @@
-"""Processes that are killed, or are others than those that saved."""
+"""Processes that are killed while saving, or restore what others saved."""
 
 import signal
 import socket

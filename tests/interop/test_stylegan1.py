@@ -1,4 +1,4 @@
-"""Official arrays in and out again, and what is refused."""
+"""Official StyleGAN arrays convert to ours and back; others are refused."""
 
 import chex
 import jax
@@ -78,7 +78,7 @@ def test_a_network_of_ours_goes_to_official_and_back():
 
 @pytest.mark.parametrize("name", ["g_32_linear", "d_32"])
 def test_a_network_of_fixed_structure_cannot_grow(name):
-    """It has the last ToRGB or the first FromRGB only, and gives the same."""
+    """It has the last ToRGB or the first FromRGB only, and gives the same output."""
     arrays, network, kwargs = official(name)
     growing, all_variables = interop.from_official(
         arrays, "stylegan1", network, **kwargs
@@ -112,7 +112,7 @@ def test_a_network_of_fixed_structure_cannot_grow(name):
 
 
 def write(path, **changes):
-    """A file of these networks; changes of G's arguments, or of D's as `d_...`."""
+    """Write a file of these networks; `d_...` changes arguments of D, others of G."""
     g_vars, _, g_kwargs = official("g_32_linear")
     _, _, d_kwargs = official("d_32")
     labels = {"label_size": 0}
@@ -132,7 +132,7 @@ def write(path, **changes):
     [(4, 4, 32), (3, 3, 30), (1, 1, 32), (0, 1, 32)],
 )
 def test_convert(tmp_path, capsys, given, group_size, batch_size):
-    """Any groups; and what StyleGAN does not read is left at the defaults."""
+    """Any group size converts; settings that StyleGAN ignores stay at the defaults."""
     path = write(tmp_path / "G.pkl", d_mbstd_group_size=given)
     convert.convert(path, tmp_path / "out")
     e = workdir.load_generator(tmp_path / "out").experiment
@@ -164,7 +164,7 @@ def test_convert_refuses_in_one_message(tmp_path, changes, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_refusals():
+def test_arguments_and_arrays_that_are_refused():
     arrays, network, kwargs = official("g_cond_16")
     load = lambda a=arrays, s="stylegan1", n=network, **k: interop.from_official(  # noqa: E731
         a, s, n, **(kwargs | k)

@@ -1,4 +1,4 @@
-"""The arguments of official StyleGAN2 networks, one by one, and what is refused."""
+"""Every argument of the official StyleGAN2 networks; others are refused."""
 
 import json
 
@@ -72,7 +72,7 @@ DEFAULTS = {"generator": G_ARGUMENTS, "discriminator": D_ARGUMENTS}
 
 
 def merged(network, changes):
-    """The arguments above with changes, also within their dicts."""
+    """Return the default arguments with changes, also within their dicts."""
     out = dict(DEFAULTS[network])
     for key, value in changes.items():
         out[key] = out.get(key, {}) | value if isinstance(value, dict) else value
@@ -80,7 +80,7 @@ def merged(network, changes):
 
 
 def shapes(model):
-    """Path -> shape of our variables; nothing is computed."""
+    """Return path -> shape of our variables without computing anything."""
     labels = jnp.zeros((4, model.label_size)) if model.label_size else None
     size = (4, *2 * [model.resolution], model.image_channels)
     x = (4, model.z_dim) if isinstance(model, Generator) else size
@@ -142,7 +142,7 @@ def test_full_size_networks():
             assert model.num_ws == official["num_ws"]
 
 
-def test_same_network_knows_spelt_out_defaults():
+def test_same_network_fills_in_defaults():
     a = Generator(channels=Channels(8192), mapping_features=512)
     same = stylegan2_torch.same_network
     assert same(a, a.clone(mapping_features=None, low_precision_resolutions=4))
@@ -156,7 +156,7 @@ def test_same_network_knows_spelt_out_defaults():
 
 
 def test_tensorflow_names_of_growing_networks():
-    """ToRGB_lod0 and FromRGB_lod0 are those of the full resolution; others go."""
+    """ToRGB_lod0 and FromRGB_lod0 serve the full resolution; others are ignored."""
     tf_arguments = {"resolution": 16, "fmap_base": 32, "fmap_max": 8}
     g_arguments = tf_arguments | {"latent_size": 8, "dlatent_size": 8}
     for network, layer, kwargs in (

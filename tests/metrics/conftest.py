@@ -1,4 +1,4 @@
-"""What tests of metrics share."""
+"""Fixtures that the tests of metrics share."""
 
 import pytest
 

@@ -10,24 +10,25 @@ import sys
 import jax
 
 from stylegan_jax.data.sources import from_path
-from stylegan_jax.metrics import request, table
-from stylegan_jax.metrics.generated_images import GeneratedImages
+from stylegan_jax.metrics import registry
+from stylegan_jax.metrics.context import EvalSpec
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.runtime import parallel
 from tests.metrics import stand_ins
 
 
-def asked(devices: parallel.Parallel, images: int = 40) -> request.Asked:
-    metrics = [name for name in table.METRICS if not name.endswith("_crop")]
-    metrics.remove("fid_per_class")  # needs more images
-    # Programs of both spaces, of one way each.
-    metrics = [n for n in metrics if n not in ("ppl_z_end", "ppl_w_full")]
+def generator_spec(devices: parallel.Parallel, images: int = 40) -> EvalSpec:
+    skipped = {
+        "fid_per_class",  # needs more images
+        *("ppl_z_end", "ppl_w_full"),  # the others compile both spaces and both times
+    }
+    names = [n for n in registry.METRICS if not n.endswith("_crop")]
     source = from_path.open_path("builtin", (16, 16), "exact")
-    subject = stand_ins.subject(devices, source.label_size)
-    return request.Asked(
-        metrics=table.find(metrics),
+    generated = stand_ins.generator(devices, source.label_size, seed=3)
+    return EvalSpec(
+        metrics=registry.find([n for n in names if n not in skipped]),
         reals=RealImages(source, devices, 3, "exact"),
-        generated=GeneratedImages(subject, devices, 3, None, 0.9),
+        generated=dataclasses.replace(generated, truncation_psi=0.9),
         images=images,
         seed=3,
         checkpoint={"checkpoint": 7000, "step": 5, "kimg": 7.0},
@@ -35,28 +36,28 @@ def asked(devices: parallel.Parallel, images: int = 40) -> request.Asked:
 
 
 def numbers(devices: parallel.Parallel) -> dict[str, float]:
-    """Of the generator; and, with "real/" before the name, of two sets of reals."""
-    means = stand_ins.means(devices)
-    of_generator = asked(devices)
+    """Numbers of the generator and, named "real/...", of two sets of reals."""
+    context = stand_ins.context(devices)
+    of_generator = generator_spec(devices)
     of_reals = dataclasses.replace(
         of_generator,
-        metrics=table.find(
+        metrics=registry.find(
             ["fid50k", "fid50k_full", "kid", "is", "pr", "swd", "msssim"]
             + ["lpips_diversity"]
         ),
         generated=dataclasses.replace(of_generator.reals, seed=4),
     )
     per_class = dataclasses.replace(
-        of_reals, metrics=table.find(["fid_per_class"]), images=320
+        of_reals, metrics=registry.find(["fid_per_class"]), images=320
     )
     return {
-        prefix + result.measurement.name: result.measurement.value
-        for prefix, what in (
+        prefix + name: result.value
+        for prefix, spec in (
             ("", of_generator),
             ("real/", of_reals),
             ("real/", per_class),
         )
-        for result in stand_ins.take(what, means)
+        for name, result in stand_ins.measure(spec, context).items()
     }
 
 

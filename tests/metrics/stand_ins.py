@@ -1,13 +1,20 @@
-"""Small things in the place of networks: what they see is easy to compute again."""
+"""Small image sets, and stand-ins for networks that are easy to compute again."""
+
+import functools
 
 import jax
 import numpy as np
 
 from stylegan_jax import models
-from stylegan_jax.metrics import collected, evaluation, generated_images, request
+from stylegan_jax.metrics import evaluation, registry
+from stylegan_jax.metrics.context import EvalContext, EvalSpec
+from stylegan_jax.metrics.generated_images import GeneratedImages
+from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.networks.detector import Features
-from stylegan_jax.metrics.result import Result
-from stylegan_jax.models import LevelOfDetail
+from stylegan_jax.metrics.results import MetricFailure, MetricResult
+from stylegan_jax.metrics.statistics import Networks
+from stylegan_jax.models import LevelOfDetail, stylegan1
+from stylegan_jax.runtime.image_io import rgb_on_white
 from stylegan_jax.runtime.parallel import Parallel
 from tests import tiny
 
@@ -19,14 +26,14 @@ class Projection:
 
     def __init__(self, dimensions: int = 5, seed: int = 0):
         self.dimensions, self.digest = dimensions, f"{seed:064x}"
-        self._rng_seed = seed
+        self._seed = seed
         self.seen = 0  # images
 
     def __call__(self, images: np.ndarray) -> Features:
         assert images.dtype == np.uint8
         self.seen += len(images)
         pixels = images.reshape(len(images), -1) / 255
-        matrix = np.random.default_rng(self._rng_seed).normal(
+        matrix = np.random.default_rng(self._seed).normal(
             size=(pixels.shape[1], self.dimensions)
         )
         pool = (pixels @ matrix / 8).astype(np.float32)
@@ -34,7 +41,7 @@ class Projection:
 
 
 class SquaredError:
-    """A distance: the mean squared difference."""
+    """A perceptual distance: the mean squared difference."""
 
     name, digest = "squared error", "00"
 
@@ -44,7 +51,7 @@ class SquaredError:
 
 
 def brightness(images: np.ndarray) -> np.ndarray:
-    """A classifier of two attributes: bright, and left brighter than right."""
+    """A classifier of two attributes: bright, and brighter left than right."""
     bright = images.mean(axis=(1, 2, 3)) - 127.5
     half = images.shape[2] // 2
     left = images[:, :, :half].mean(axis=(1, 2, 3))
@@ -52,35 +59,68 @@ def brightness(images: np.ndarray) -> np.ndarray:
     return np.stack([bright, left - right], axis=1)
 
 
-def subject(
-    devices: Parallel, classes: int = 0, seed: int = 0
-) -> generated_images.Subject:
+@functools.cache
+def generator(devices: Parallel, classes: int = 0, seed: int = 0) -> GeneratedImages:
     """An untrained generator of 16x16."""
     e = tiny.experiment()
-    generator, _ = models.build(e.model, e.data, classes)
+    network, _ = models.build(e.model, e.data, classes)
     labels = np.zeros((1, classes), np.float32) if classes else None
-    z = np.zeros((1, generator.z_dim), np.float32)
-    variables = jax.jit(generator.init)(jax.random.key(seed), z, labels)
+    z = np.zeros((1, network.z_dim), np.float32)
+    variables = jax.jit(network.init)(jax.random.key(0), z, labels)
     variables = devices.replicate(jax.device_get(variables))
-    return generated_images.Subject(
-        "untrained", generator, variables, LevelOfDetail(16)
-    )
+    lod = LevelOfDetail(16)
+    return GeneratedImages("untrained", network, variables, lod, devices, seed)
 
 
-def means(devices: Parallel, **changes) -> request.Means:
+def no_generator(devices: Parallel, network=None, **fields) -> GeneratedImages:
+    """A generator without variables, for checks that never draw an image."""
+    network = network or stylegan1.Generator(resolution=16, **fields)
+    lod = LevelOfDetail(network.resolution)
+    return GeneratedImages("it", network, {}, lod, devices, 0)
+
+
+def context(devices: Parallel, **changes) -> EvalContext:
     settings = {
         "devices": devices,
-        "networks": collected.Networks(Projection(), SquaredError()),
+        "networks": Networks(Projection(), SquaredError()),
         "attributes": brightness,
         "cache": None,
         "batch_size": 16,
         "show_progress": lambda *_: None,
     }
-    return request.Means(**settings | changes)
+    return EvalContext(**settings | changes)
 
 
-def take(asked: request.Asked, means: request.Means) -> list[Result]:
-    """All results; none of the metrics may fail."""
-    taken = list(evaluation.evaluate(asked, means))
-    assert {t.metric: t.failure for t in taken} == dict.fromkeys(asked.metrics)
-    return [result for t in taken for result in t.results]
+def two_sets(devices: Parallel, emoji, names, **changes) -> EvalSpec:
+    """The emoji in two orders, as reals and as the images to compare with them."""
+    reals, generated = (RealImages(emoji, devices, seed, "exact") for seed in (0, 1))
+    settings = {
+        "metrics": registry.find(names),
+        "reals": reals,
+        "generated": generated,
+        "images": 48,
+        "seed": 0,
+        "checkpoint": {},
+    }
+    return EvalSpec(**settings | changes)
+
+
+def all_images(images, count: int):
+    """The first images of a set, [count,H,W,3], and their labels."""
+    parts, have = [], 0
+    for batch in images.batches(16):
+        parts.append(batch)
+        have += len(batch[0])
+        if have >= count:
+            break
+    pictures, labels = (np.concatenate(x)[:count] for x in zip(*parts, strict=True))
+    return rgb_on_white(pictures), labels
+
+
+def measure(spec: EvalSpec, context: EvalContext) -> dict[str, MetricResult]:
+    """All results by the name of the number; no metric may fail."""
+    found = list(evaluation.evaluate(spec, context))
+    assert not [x for x in found if isinstance(x, MetricFailure)]
+    names = [number for m in spec.metrics.values() for number in m.numbers]
+    assert [x.name for x in found] == names
+    return {x.name: x for x in found}

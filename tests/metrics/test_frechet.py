@@ -1,11 +1,12 @@
-"""Frechet distance against the official numbers, a matrix root and closed forms."""
+"""Frechet distance against official numbers, a matrix root and closed forms."""
 
 import numpy as np
 import pytest
 import scipy.linalg
 
 from stylegan_jax.metrics import frechet
-from stylegan_jax.metrics.frechet import Gaussian, Moments, fit
+from stylegan_jax.metrics.frechet import Gaussian, Moments, fit_gaussian
+from stylegan_jax.metrics.statistics import CLASSES, POOL, Statistics
 from tests import goldens
 from tests.metrics import golden_sets
 
@@ -22,7 +23,7 @@ def gaussian(rng, size, rank=None):
 
 
 def streamed(features, parts):
-    moments = Moments(features.shape[1])
+    moments = Moments()
     for part in np.array_split(features, parts):
         moments.add(part)
     return moments
@@ -41,11 +42,11 @@ def test_every_published_case(name):
         golden_sets.features(case[key], sha)
         for key, sha in zip(("set1", "set2"), case["sha"], strict=True)
     ]
-    close(frechet_distance(*map(fit, sets)), case["exact"], case)
-    by_n = [fit(features, "N") for features in sets]
+    close(frechet_distance(*map(fit_gaussian, sets)), case["exact"], case)
+    by_n = [fit_gaussian(features, "N") for features in sets]
     close(frechet_distance(*by_n), case["exact_biased_cov"], case)
-    found = frechet.frechet_distance(*map(fit, sets))
-    close(found.divided_by_n(*map(len, sets)), case["exact_biased_cov"], case)
+    found = frechet.frechet_distance(*map(fit_gaussian, sets))
+    close(found.with_divisor_n(*map(len, sets)), case["exact_biased_cov"], case)
     np.testing.assert_allclose(found.means, case["mean_term"], rtol=1e-6)
     traces = case["trace1"], case["trace2"]
     np.testing.assert_allclose(found.traces, traces, rtol=1e-9)
@@ -63,14 +64,15 @@ def test_closed_forms(name):
     a = np.diag(case["sigma1_diag"]) * (name == "diagonal")
     b = np.diag(case["sigma2_diag"])
     actual = frechet_distance(
-        Gaussian.of_moments(case["mu1"], a), Gaussian.of_moments(case["mu2"], b)
+        Gaussian.from_moments(case["mu1"], a), Gaussian.from_moments(case["mu2"], b)
     )
     np.testing.assert_allclose(actual, forms[name]["exact"], rtol=1e-9)
 
 
 def test_stylegans_own_numbers():
     official = goldens.arrays("stylegan1/metrics.npz")
-    real, fake = (fit(official[f"in/features_{kind}"]) for kind in ("real", "fake"))
+    sets = (official[f"in/features_{kind}"] for kind in ("real", "fake"))
+    real, fake = map(fit_gaussian, sets)
     covariance = real.factor.T @ real.factor
     np.testing.assert_allclose(covariance, official["out64/sigma_real"], atol=1e-12)
     # The official means are float32, so is the accuracy of their part.
@@ -92,7 +94,7 @@ def test_stylegan2s_own_numbers(prefix):
     np.testing.assert_allclose(
         real.covariance("N"), official[f"f64/{prefix}_cov_real"], atol=1e-9
     )
-    actual = frechet_distance(real.gaussian("N"), fit(sets[1], "N"))
+    actual = frechet_distance(real.gaussian("N"), fit_gaussian(sets[1], "N"))
     np.testing.assert_allclose(actual, official[f"f64/{prefix}_via_eigvals"], rtol=2e-8)
     # The official matrix root itself loses digits where there are few images.
     np.testing.assert_allclose(actual, official[f"f64/{prefix}"], rtol=1e-6)
@@ -104,7 +106,7 @@ def test_trace_agrees_with_the_matrix_root():
     root = scipy.linalg.sqrtm(cov_a @ cov_b).real
     expected = np.sum((mean_a - mean_b) ** 2) + np.trace(cov_a + cov_b - 2 * root)
     actual = frechet_distance(
-        Gaussian.of_moments(mean_a, cov_a), Gaussian.of_moments(mean_b, cov_b)
+        Gaussian.from_moments(mean_a, cov_a), Gaussian.from_moments(mean_b, cov_b)
     )
     np.testing.assert_allclose(actual, expected, rtol=1e-9)
 
@@ -112,7 +114,7 @@ def test_trace_agrees_with_the_matrix_root():
 @pytest.mark.parametrize("rank", [None, 3])
 def test_distance_of_equals_is_zero_and_order_does_not_matter(rank):
     rng = np.random.default_rng(1)
-    a, b = (Gaussian.of_moments(*gaussian(rng, 30, rank)) for _ in range(2))
+    a, b = (Gaussian.from_moments(*gaussian(rng, 30, rank)) for _ in range(2))
     assert len(a.factor) == (rank or 30)
     assert abs(frechet_distance(a, a)) < 1e-12 * np.sum(a.factor**2)
     np.testing.assert_allclose(
@@ -138,9 +140,42 @@ def test_streamed_moments_are_those_of_all_rows(parts):
 
 def test_unusable_arguments_are_explained():
     with pytest.raises(ValueError, match="features of 1 images"):
-        fit(np.zeros((1, 4)))
+        fit_gaussian(np.zeros((1, 4)))
     moments = streamed(np.zeros((3, 2)), 1)
     with pytest.raises(ValueError, match="features of images 3 to 4 are not finite"):
         moments.add(np.array([[0, 1], [np.nan, 0]]))
-    with pytest.raises(ValueError, match="the covariance is not finite"):
-        Gaussian.of_moments(np.zeros(2), np.array([[np.nan, 0], [0, 1]]))
+    with pytest.raises(ValueError, match="The covariance is not finite"):
+        Gaussian.from_moments(np.zeros(2), np.array([[np.nan, 0], [0, 1]]))
+
+
+def statistics(classes, seed, names="ab"):
+    pool = np.random.default_rng(seed).normal(size=(len(classes), 3))
+    values = {POOL.name: pool, CLASSES.name: np.array(classes)}
+    return Statistics(len(classes), dict(enumerate(names)), values)
+
+
+def test_fid_per_class_is_the_mean_over_classes():
+    reals, generated = statistics([0, 1, 2] * 3, 0), statistics([2, 1, 1, 0] * 2, 1)
+    [found] = frechet.measure_fid_per_class(reals, generated)
+    expected = {}
+    for label in range(3):
+        pair = [x[POOL][x[CLASSES] == label] for x in (reals, generated)]
+        expected[label] = frechet_distance(*map(fit_gaussian, pair))
+    assert found.details["classes"] == expected
+    np.testing.assert_allclose(found.value, np.mean(list(expected.values())))
+
+
+@pytest.mark.parametrize(
+    ("real", "generated", "message"),
+    [
+        ([0, 0, 1, 1], [0, 0, 0, 0], r"1 of 2 classes .*: b \(2 real, 0 generated\);"),
+        ([0, 0, 1, 1], [0, 0, 0, 1], r"b \(2 real, 1 generated\); use more images"),
+        ([0, 0, 0, 1], [0, 0, 1, 1], r"b \(1 real, 2 generated\)"),
+        ([0, 0, 0, 0], [0, 0, 0, 0], r"1 of 2 .*: b \(0 real, 0 generated\)"),
+        ([0, 0, 1, 1], [0, 0, 2, 2], r"2 of 3 .*, 2 \(0 real, 2 generated\)"),
+        ([0, 1], [1, 0], r"2 of 2 classes .*: a \(1 real, 1 generated\), b"),
+    ],
+)
+def test_fid_per_class_leaves_no_class_out(real, generated, message):
+    with pytest.raises(ValueError, match=message):
+        frechet.measure_fid_per_class(statistics(real, 0), statistics(generated, 1))

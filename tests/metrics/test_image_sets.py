@@ -1,47 +1,43 @@
-"""Sets of images: a generator's are those of its seeds, reals may be mirrored."""
+"""Image sets: a generator's follow from its seeds, reals may be mirrored."""
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.metrics.collected import on_white
-from stylegan_jax.metrics.generated_images import (
-    GeneratedImages,
-    Subject,
-    class_weights,
-)
+from stylegan_jax.metrics.generated_images import class_weights
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.path_length import Path, step_images
 from stylegan_jax.models import LevelOfDetail, stylegan1, stylegan2
 from stylegan_jax.runtime import image_io
 from tests.metrics import stand_ins
-from tests.metrics.two_sets import all_images
+from tests.metrics.stand_ins import all_images
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def test_a_generators_images_are_those_of_its_seeds(devices):
-    subject = stand_ins.subject(devices)
-    few = GeneratedImages(subject, devices, 5, None, 0.7, noise="const")
-    images, labels = all_images(few, 20)
+    generated = dataclasses.replace(
+        stand_ins.generator(devices, seed=5), truncation_psi=0.7, noise="const"
+    )
+    network, variables = generated.generator, generated.variables
+    images, labels = all_images(generated, 20)
     assert images.shape == (20, 16, 16, 3) and labels.shape == (20, 0)
-    z = np.random.RandomState(5).randn(20, subject.generator.z_dim).astype(np.float32)
-    direct = subject.generator.apply(subject.variables, z, truncation_psi=0.7)
+    z = np.random.RandomState(5).randn(20, network.z_dim).astype(np.float32)
+    apply = jax.jit(network.apply, static_argnames="truncation_psi")
+    direct = apply(variables, z, truncation_psi=0.7)
     expected = image_io.to_uint8(np.asarray(direct)).astype(int)
     assert np.max(np.abs(expected - images)) <= 1
-    # A stage before the last: enlarged.
-    early = dataclasses.replace(subject, lod=LevelOfDetail(8, 0.5))
-    images, _ = all_images(dataclasses.replace(few, subject=early), 4)
+    # Images of an earlier stage are enlarged.
+    early = dataclasses.replace(generated, lod=LevelOfDetail(8, 0.5))
+    images, _ = all_images(early, 4)
     assert images.shape == (4, 16, 16, 3)
     np.testing.assert_array_equal(images[:, ::2, ::2], images[:, 1::2, 1::2])
     z = np.split(z[:8], 2)
     path, times = Path("w", True, False), np.zeros(4, np.float32)
-    ends = step_images(
-        *(early.generator, early.variables, *z, None, times, path),
-        lod=early.lod,
-    )
+    ends = step_images(network, variables, *z, None, times, path, lod=early.lod)
     for end in ends:
         assert end.shape == (4, 16, 16, 3)
         np.testing.assert_array_equal(end[:, ::2, ::2], end[:, 1::2, 1::2])
@@ -51,14 +47,14 @@ def test_classes_come_as_often_as_in_the_data(devices, emoji):
     weights = class_weights(emoji)
     _, labels = all_images(RealImages(emoji, devices, 0, "exact"), emoji.num_images)
     np.testing.assert_allclose(weights, labels.mean(axis=0))
-    subject = stand_ins.subject(devices, emoji.label_size)
+    generated = stand_ins.generator(devices, emoji.label_size)
     one = np.eye(emoji.label_size)[2]
-    only = GeneratedImages(subject, devices, 0, one, 1.0)
+    only = dataclasses.replace(generated, class_weights=one)
     _, labels = all_images(only, 8)
     np.testing.assert_array_equal(labels, np.tile(one, (8, 1)))
 
 
-def test_half_of_the_reals_are_mirrored_if_asked_for(devices, emoji):
+def test_half_of_the_reals_are_mirrored_on_request(devices, emoji):
     plain = RealImages(emoji, devices, 7, "exact")
     mirrored = dataclasses.replace(plain, mirror=True)
     images, labels = all_images(plain, 96)
@@ -71,33 +67,32 @@ def test_half_of_the_reals_are_mirrored_if_asked_for(devices, emoji):
     kept = [np.array_equal(a, b) for a, b in zip(images, flipped, strict=True)]
     assert all(np.logical_xor(turned, kept))
     assert 30 < sum(turned) < 66
-    # Which ones does not depend on how many come at once.
-    others = np.concatenate(
-        [on_white(x) for (x, _), _ in zip(mirrored.batches(24), range(4), strict=False)]
-    )
+    # The choice does not depend on the batch size.
+    others = [x for (x, _), _ in zip(mirrored.batches(24), range(4), strict=False)]
+    others = image_io.rgb_on_white(np.concatenate(others))
     np.testing.assert_array_equal(others, flipped)
     other_seed = dataclasses.replace(mirrored, seed=8)
     assert not np.array_equal(all_images(other_seed, 96)[0], flipped)
 
 
 @pytest.mark.parametrize("family", [stylegan1, stylegan2])
-def test_measured_networks_are_of_float32(family):
+def test_networks_are_measured_in_float32(devices, family):
     low = family.Generator(resolution=16, dtype=jnp.dtype("bfloat16"))
     if family is stylegan2:
         low = low.clone(low_precision_resolutions=2)
-    subject = Subject("low", low, {}, LevelOfDetail(16))
-    assert subject.dtype == "float32"
-    assert subject.generator == low.clone(dtype=jnp.dtype("float32"))
-    # The same program when it is measured again.
-    again = Subject("low", low, {}, LevelOfDetail(16))
-    assert hash(again.generator) == hash(subject.generator)
+    generated = stand_ins.no_generator(devices, low)
+    assert generated.conditions()["dtype"] == "float32"
+    assert generated.generator == low.clone(dtype=jnp.dtype("float32"))
+    # The same program serves another evaluation.
+    again = stand_ins.no_generator(devices, low)
+    assert hash(again.generator) == hash(generated.generator)
 
 
-def test_where_classes_come_from(devices):
+def test_origin_of_classes(devices):
     def source(classes, weights):
-        generator = stylegan1.Generator(resolution=16, label_size=classes)
-        subject = Subject("it", generator, {}, LevelOfDetail(16))
-        return GeneratedImages(subject, devices, 0, weights, 1.0).label_source
+        generated = stand_ins.no_generator(devices, label_size=classes)
+        generated = dataclasses.replace(generated, class_weights=weights)
+        return generated.conditions()["label_source"]
 
     assert source(0, None) is None
     assert source(2, None) == "uniform"

@@ -25,9 +25,9 @@ def test_every_published_case(name):
         case["subset_size"],
     )
     np.testing.assert_allclose(found.value, case["mean"], rtol=1e-9)
-    np.testing.assert_allclose(np.std(found.of_subsets), case["std"], atol=1e-9)
+    np.testing.assert_allclose(np.std(found.subset_values), case["std"], atol=1e-9)
     few = case["per_subset_first3"]
-    np.testing.assert_allclose(found.of_subsets[: len(few)], few, rtol=1e-9)
+    np.testing.assert_allclose(found.subset_values[: len(few)], few, rtol=1e-9)
     whole = case["whole_set"]
     m = whole["m"]
     rows = [x[:m].astype(np.float64) for x in (first, second)]
@@ -63,11 +63,11 @@ def test_stylegan3s_own_number():
     found = kernel_distance(generated, real, np.random.RandomState(seed), 7, 50)
     np.testing.assert_allclose(found.value, official["f64/kid"], rtol=1e-6)
     draws = np.random.RandomState(seed)
-    for of_generated, of_real in official["out/kid_subset_indices"]:
+    for generated_rows, real_rows in official["out/kid_subset_indices"]:
         np.testing.assert_array_equal(
-            draws.choice(120, 50, replace=False), of_generated
+            draws.choice(120, 50, replace=False), generated_rows
         )
-        np.testing.assert_array_equal(draws.choice(150, 50, replace=False), of_real)
+        np.testing.assert_array_equal(draws.choice(150, 50, replace=False), real_rows)
 
 
 def test_the_standard_error_is_about_the_spread_over_new_sets():

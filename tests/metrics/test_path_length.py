@@ -2,64 +2,95 @@
 
 import json
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl.testing import parameterized
 
 from stylegan_jax import interop
 from stylegan_jax.metrics.path_length import (
     Path,
-    averaged_down,
+    average_down,
     crop_face,
-    kept_distances,
-    on_white,
+    rgb_over_white,
     step_images,
+    trim_outliers,
     with_new_noise,
 )
 from tests import goldens
 from tests.metrics import golden_sets
 
 
-@pytest.fixture(scope="module")
-def official():
-    return goldens.arrays("stylegan1/metrics.npz")
+class TestImages(chex.TestCase):
+    """The steps from a generator's images to those that LPIPS compares."""
 
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_crop_is_the_official_one(self):
+        """The official code also maps [-1, 1] to [0, 255], which crop_face does not."""
+        official = goldens.arrays("stylegan1/metrics.npz")
+        images = goldens.nhwc(official["in/images_64"])
+        cropped = np.asarray(self.variant(crop_face)(images))
+        expected = goldens.nhwc(official["out/ppl_crop_64"])
+        goldens.assert_close((cropped + 1) * 127.5, expected, 1e-6)
 
-def test_crop_is_the_official_one(official):
-    """The official code also maps [-1, 1] to [0, 255], which is not the crop's task."""
-    cropped = np.asarray(crop_face(goldens.nhwc(official["in/images_64"])))
-    expected = goldens.nhwc(official["out/ppl_crop_64"])
-    goldens.assert_close((cropped + 1) * 127.5, expected, 1e-6)
+    @parameterized.parameters(8, 32, 1024)
+    def test_crop_takes_the_same_part_at_any_resolution(self, resolution):
+        rows, columns = np.mgrid[:resolution, :resolution] / resolution
+        images = np.stack([rows, columns], axis=-1)[None]
+        cropped = crop_face(images)
+        assert cropped.shape == (1, resolution // 2, resolution // 2, 2)
+        step = 1 / resolution
+        np.testing.assert_allclose(cropped[0, 0, 0], [3 / 8, 2 / 8])
+        np.testing.assert_allclose(cropped[0, -1, -1], [7 / 8 - step, 6 / 8 - step])
 
+    @parameterized.parameters((1, 4, 4, 3), (1, 16, 8, 3), (1, 12, 12, 3))
+    def test_crop_refuses_other_sizes(self, *shape):
+        with pytest.raises(ValueError, match="multiple of 8"):
+            crop_face(np.zeros(shape))
 
-@pytest.mark.parametrize("resolution", [8, 32, 1024])
-def test_crop_takes_the_same_part_at_any_resolution(resolution):
-    rows, columns = np.mgrid[:resolution, :resolution] / resolution
-    images = np.stack([rows, columns], axis=-1)[None]
-    cropped = crop_face(images)
-    assert cropped.shape == (1, resolution // 2, resolution // 2, 2)
-    step = 1 / resolution
-    np.testing.assert_allclose(cropped[0, 0, 0], [3 / 8, 2 / 8])
-    np.testing.assert_allclose(cropped[0, -1, -1], [7 / 8 - step, 6 / 8 - step])
+    @chex.variants(with_jit=True, without_jit=True)
+    @parameterized.parameters(
+        (1024, 1024, 4),
+        (768, 768, 3),
+        (768, 1024, 2),
+        (1280, 768, 2),
+        (1024, 1280, 4),
+        (640, 896, 2),
+        (511, 600, 1),
+        (64, 64, 1),
+    )
+    def test_blocks_that_divide_both_sides_are_averaged(self, height, width, factor):
+        rows = np.arange(height, dtype=np.float32)[:, None] + np.zeros((1, width))
+        small = self.variant(average_down)(jnp.asarray(rows[None, :, :, None]))
+        assert small.shape == (1, height // factor, width // factor, 1)
+        expected = factor * np.arange(height // factor) + (factor - 1) / 2
+        np.testing.assert_allclose(small[0, :, 0, 0], expected)
 
-
-@pytest.mark.parametrize("shape", [(1, 4, 4, 3), (1, 16, 8, 3), (1, 12, 12, 3)])
-def test_crop_refuses_other_sizes(shape):
-    with pytest.raises(ValueError, match="multiple of 8"):
-        crop_face(np.zeros(shape))
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_transparent_pixels_are_white(self):
+        red = np.array([1.0, -1.0, -0.5])
+        pixels = np.array([[*red, 1.0], [*red, -1.0], [*red, 0.0], [*red, 1.5]])
+        convert = self.variant(rgb_over_white)
+        found = convert(jnp.asarray(pixels[None, None]))[0, 0]
+        expected = [red, [1, 1, 1], (red + 1) / 2, red]
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        gray = jnp.ones((1, 2, 2, 1)) * 0.25
+        np.testing.assert_array_equal(convert(gray), np.full((1, 2, 2, 3), 0.25))
 
 
 @pytest.mark.parametrize("case", ["a", "b"])
-def test_reduction_is_the_official_one(official, case):
+def test_reduction_is_the_official_one(case):
+    official = goldens.arrays("stylegan1/metrics.npz")
     distances = official[f"in/distances_{case}"]
     low, high, count = official[f"out/ppl_lo_hi_count_{case}"]
-    actual = np.mean(kept_distances(distances))
+    actual = np.mean(trim_outliers(distances))
     # Summation order of float32 is all that can differ.
     np.testing.assert_allclose(actual, official[f"out/ppl_{case}"], rtol=1e-6)
     kept = distances[(distances >= low) & (distances <= high)]
     assert len(kept) == count
-    np.testing.assert_array_equal(kept_distances(distances), kept)
+    np.testing.assert_array_equal(trim_outliers(distances), kept)
 
 
 def test_reduction_keeps_the_bounds_and_drops_what_is_beyond():
@@ -67,22 +98,22 @@ def test_reduction_keeps_the_bounds_and_drops_what_is_beyond():
     distances = np.arange(201.0)
     distances[200] = 1e9
     distances[0] = -1e6
-    np.testing.assert_array_equal(kept_distances(distances), np.arange(2, 199))
+    np.testing.assert_array_equal(trim_outliers(distances), np.arange(2, 199))
     # Between two distances the outer one is the bound: nothing is dropped here.
-    assert len(kept_distances(np.array([1.0, 2.0, 6.0]))) == 3
+    assert len(trim_outliers(np.array([1.0, 2.0, 6.0]))) == 3
 
 
 @pytest.mark.parametrize("distances", [[], [1.0, np.nan], [np.inf]])
 def test_reduction_refuses_what_is_not_finite(distances):
     with pytest.raises(ValueError, match="not finite"):
-        kept_distances(np.array(distances))
+        trim_outliers(np.array(distances))
 
 
 @pytest.mark.parametrize("name", ["n1000", "n100", "n37", "n10"])
 def test_reduction_of_every_published_case(name):
     case = golden_sets.cases("ppl")[name]
     count = int(name[1:])
-    kept = kept_distances(np.exp(3 * golden_sets.uniform(f"ppl/{count}", (count,))))
+    kept = trim_outliers(np.exp(3 * golden_sets.uniform(f"ppl/{count}", (count,))))
     assert len(kept) == case["kept"]
     np.testing.assert_allclose(
         [kept.mean(), kept.min(), kept.max()],
@@ -93,7 +124,7 @@ def test_reduction_of_every_published_case(name):
 
 def test_stylegan3s_own_reduction():
     official = goldens.arrays("stylegan2_and_3/G1_metrics.npz")
-    kept = kept_distances(official["in/ppl_dist"].astype(np.float64))
+    kept = trim_outliers(official["in/ppl_dist"].astype(np.float64))
     np.testing.assert_allclose(kept.mean(), official["f64/ppl_trimmed_mean"], rtol=1e-6)
     np.testing.assert_allclose(
         [kept.min(), kept.max()], official["out/ppl_lo_hi"], rtol=1e-6
@@ -160,36 +191,6 @@ def test_noise_is_drawn_anew(sampler):
         np.testing.assert_array_equal(a, b)
         assert not np.allclose(a, c) and not np.allclose(a, old)
     assert first["params"] is variables["params"]
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "factor"),
-    [
-        (1024, 1024, 4),
-        (768, 768, 3),
-        (768, 1024, 2),
-        (1280, 768, 2),
-        (1024, 1280, 4),
-        (640, 896, 2),
-        (511, 600, 1),
-        (64, 64, 1),
-    ],
-)
-def test_blocks_that_divide_both_sides_are_averaged(height, width, factor):
-    rows = np.arange(height, dtype=np.float32)[:, None] + np.zeros((1, width))
-    small = averaged_down(jnp.asarray(rows[None, :, :, None]))
-    assert small.shape == (1, height // factor, width // factor, 1)
-    expected = factor * np.arange(height // factor) + (factor - 1) / 2
-    np.testing.assert_allclose(small[0, :, 0, 0], expected)
-
-
-def test_clear_is_white():
-    red = np.array([1.0, -1.0, -0.5])
-    pixels = np.array([[*red, 1.0], [*red, -1.0], [*red, 0.0], [*red, 1.5]])
-    found = on_white(jnp.asarray(pixels[None, None]))[0, 0]
-    np.testing.assert_allclose(found, [red, [1, 1, 1], (red + 1) / 2, red], atol=1e-6)
-    gray = jnp.ones((1, 2, 2, 1)) * 0.25
-    np.testing.assert_array_equal(on_white(gray), np.full((1, 2, 2, 3), 0.25))
 
 
 class Flat:

@@ -33,9 +33,11 @@ def sets_of(case):
     ]
 
 
-@pytest.mark.parametrize("block_rows", [64, 1024])
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("block_rows", [64, 1024])
 def test_every_published_case(name, block_rows, monkeypatch):
+    if name == "n2000_d64" and block_rows == 64:
+        block_rows = 600  # blocks of unequal size too, but a hundredth of the programs
     monkeypatch.setattr(module, "BLOCK_ROWS", block_rows)
     case = CASES[name]
     real, generated = sets_of(case)
@@ -99,5 +101,5 @@ def test_more_duplicates_than_spare_candidates():
 
 
 def test_too_few_images():
-    with pytest.raises(ValueError, match="3 generated images have no 3 neighbours"):
+    with pytest.raises(ValueError, match="3 generated images are too few"):
         precision_recall(np.zeros((4, 2)), np.zeros((3, 2)))

@@ -1,61 +1,52 @@
-"""What is remembered of reals: used again, of the same only, mended if damaged."""
+"""The cache of reals: used again, only for the same reals, replaced if damaged."""
 
 import dataclasses
 import json
 
 import numpy as np
-import pytest
 
-from stylegan_jax.metrics import collecting
-from stylegan_jax.metrics.collected import Networks
+from stylegan_jax.metrics import real_cache
+from stylegan_jax.metrics.frechet import MOMENTS
+from stylegan_jax.metrics.ms_ssim import SIMILARITY
 from stylegan_jax.metrics.real_cache import RealCache
+from stylegan_jax.metrics.statistics import POOL, Networks
 from tests.metrics import stand_ins
-from tests.metrics.two_sets import two_sets
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+from tests.metrics.stand_ins import two_sets
 
 
-def test_reals_are_seen_once_and_remembered(devices, emoji, tmp_path):
+def test_reals_are_seen_once_and_cached(devices, emoji, tmp_path):
     warnings = []
     cache = RealCache(tmp_path / "cache", warnings.append)
     names = ["fid50k", "fid50k_full", "kid", "msssim", "fid_per_class"]
-    asked = two_sets(devices, emoji, names, images=160)
+    spec = two_sets(devices, emoji, names, images=160)
 
-    def take(asked=asked, seed=0):
+    def measure(seed=0):
         detector = stand_ins.Projection(seed=seed)
-        networks = Networks(detector, None)
-        means = stand_ins.means(devices, cache=cache, networks=networks)
-        results = stand_ins.take(asked, means)
-        values = {r.measurement.name: r.measurement.value for r in results}
-        return detector.seen, values
+        context = stand_ins.context(devices, cache=cache, networks=Networks(detector))
+        found = stand_ins.measure(spec, context)
+        return detector.seen, {name: result.value for name, result in found.items()}
 
     padded = -(-emoji.num_images // 16) * 16
-    seen, values = take()
-    assert seen == padded + 160  # each set once, whatever was asked of it
+    seen, values = measure()
+    assert seen == padded + 160  # one pass over each set for all metrics
     files = sorted((tmp_path / "cache").iterdir())
     assert len(files) == 6 and not any(f.name.startswith(".") for f in files)
-    seen, again = take()
+    seen, again = measure()
     assert seen == 160 and again == values
-    # Other weights, and other reals, are others.
-    seen, other = take(seed=1)
+    # Other weights have other statistics; for other reals see the test of the key.
+    seen, other = measure(seed=1)
     assert seen == padded + 160 and other["kid"] != values["kid"]
-    moved = dataclasses.replace(asked.reals, fit="crop")
-    seen, _ = take(dataclasses.replace(asked, reals=moved))
-    assert seen == padded + 160
-    mirrored = dataclasses.replace(asked.reals, mirror=True)
-    seen, _ = take(dataclasses.replace(asked, reals=mirrored))
-    assert seen == padded + 160
     assert not warnings
-    # Damage is noticed, told and mended.
+    # Damage is noticed, reported and repaired.
     for file in files[:2]:
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 255
         file.write_bytes(content)
     files[2].write_bytes(b"")
-    _, mended = take()
-    assert mended == values and len(warnings) == 3
-    assert all("is damaged" in text and "made again" in text for text in warnings)
-    seen, _ = take()
+    _, repaired = measure()
+    assert repaired == values and len(warnings) == 3
+    assert all("is damaged" in text and "be replaced" in text for text in warnings)
+    seen, _ = measure()
     assert seen == 160 and len(warnings) == 3
 
 
@@ -63,30 +54,30 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(devices, emoji, tmp
     (tmp_path / "file").write_text("")
     warnings = []
     cache = RealCache(tmp_path / "file" / "cache", warnings.append)
-    means = stand_ins.means(devices, cache=cache)
-    [found] = stand_ins.take(two_sets(devices, emoji, ["fid50k"]), means)
-    assert np.isfinite(found.measurement.value)
+    context = stand_ins.context(devices, cache=cache)
+    spec = two_sets(devices, emoji, ["fid50k"], images=16)
+    assert np.isfinite(stand_ins.measure(spec, context)["fid50k"].value)
     assert len(warnings) == 1 and "could not be written" in warnings[0]
 
 
-def test_all_that_statistics_depend_on_is_in_the_key(devices, emoji):
-    asked, means = two_sets(devices, emoji, ["kid"]), stand_ins.means(devices)
-    changed = dataclasses.replace
+def test_the_key_has_everything_that_statistics_depend_on(devices, emoji):
+    all_reals = two_sets(devices, emoji, ["kid"]).reals
+    network = stand_ins.Projection()
 
     def reals(**changes):
-        return changed(asked, reals=changed(asked.reals, **changes)), means
+        return dataclasses.replace(all_reals, **changes), network
 
     def source(**changes):
-        return reals(source=changed(emoji, **changes))
+        return reals(source=dataclasses.replace(emoji, **changes))
 
     def detector(**changes):
         other = stand_ins.Projection()
         for name, value in changes.items():
             setattr(other, name, value)
-        return asked, changed(means, networks=Networks(other, None))
+        return all_reals, other
 
     variants = [
-        (asked, means),
+        (all_reals, network),
         reals(seed=1),
         reals(mirror=True),
         reals(fit="crop"),
@@ -100,22 +91,29 @@ def test_all_that_statistics_depend_on_is_in_the_key(devices, emoji):
         detector(resize="other"),
     ]
 
-    def keys(name, count):
-        found = [collecting.description(name, count, *v) for v in variants]
-        return [json.dumps(key) for key in found]
+    def keys(statistic, count):
+        return [
+            json.dumps(real_cache.describe(statistic, count, reals, Networks(detector)))
+            for reals, detector in variants
+        ]
 
-    for name in ("moments", "pool"):
-        assert len(set(keys(name, 48))) == len(variants)
-    # What does not look through the detector does not ask for it.
-    assert len(set(keys("similarity", 48))) == len(variants) - 3
-    # The order of all of them does not matter to their mean, unless some are flipped.
-    whole = [
-        collecting.description("moments", emoji.num_images, *v)
-        for v in (variants[0], variants[1])
-    ]
-    assert whole[0] == whole[1]
-    # Seeds of metrics alone change nothing.
-    other = changed(asked, seed=5)
-    assert keys("pool", 48)[0] == json.dumps(
-        collecting.description("pool", 48, other, means)
-    )
+    for statistic in (MOMENTS, POOL):
+        assert len(set(keys(statistic, 48))) == len(variants)
+    # A statistic that does not look through the detector does not depend on it.
+    assert len(set(keys(SIMILARITY, 48))) == len(variants) - 3
+    # The order of all images does not matter to their moments.
+    every = keys(MOMENTS, emoji.num_images)
+    assert every[0] == every[1] != every[2]
+    # The keys on users' disks.
+    assert json.loads(keys(POOL, 48)[0]) == {
+        "quantity": "pool",
+        "count": 48,
+        "seed": 0,
+        "of": emoji.num_images,
+        "fingerprint": emoji.fingerprint,
+        "size": [16, 16],
+        "channels": emoji.channels,
+        "fit": "exact",
+        "detector": ["projection", "0" * 64],
+        "resize": "none",
+    }

@@ -1,4 +1,4 @@
-"""Linear separability: the solver's optimality, and cases that can be counted."""
+"""Linear separability: the optimality of the solver, and cases in closed form."""
 
 import numpy as np
 import pytest
@@ -34,15 +34,15 @@ def test_a_machine_of_one_class(positive):
 
 
 def test_conditional_entropy_of_a_table():
-    """Counts 30, 10 where told, 20, 40 where not."""
-    told = np.repeat([True, True, False, False], [30, 10, 20, 40])
+    """Counts 30 and 10 where predicted, 20 and 40 where not."""
+    predicted = np.repeat([True, True, False, False], [30, 10, 20, 40])
     has = np.repeat([True, False, True, False], [30, 10, 20, 40])
 
     def h(p):
         return -p * np.log(p) - (1 - p) * np.log(1 - p)
 
     expected = 0.4 * h(3 / 4) + 0.6 * h(1 / 3)
-    np.testing.assert_allclose(conditional_entropy(told, has), expected)
+    np.testing.assert_allclose(conditional_entropy(predicted, has), expected)
     assert conditional_entropy(has, has) == 0
     np.testing.assert_allclose(
         conditional_entropy(np.arange(100) % 2 == 0, np.arange(100) % 4 < 2), np.log(2)
@@ -74,5 +74,7 @@ def test_only_the_clearest_images_count():
 
 
 def test_unusable_arguments_are_explained():
-    with pytest.raises(ValueError, match="2 latents, 3 rows"):
+    with pytest.raises(AssertionError, match="shape"):
         linear_separability(np.zeros((2, 1)), np.zeros((3, 1)))
+    with pytest.raises(ValueError, match="must be in"):
+        linear_separability(np.zeros((2, 1)), np.zeros((2, 1)), keep=1.5)

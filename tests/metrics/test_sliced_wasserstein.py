@@ -40,7 +40,7 @@ def test_images(name):
     for kind, sha in zip(("real", "fake"), case["sha"], strict=True):
         taken = swd.Descriptors(rng)
         taken.add(golden_sets.images(case[kind], *size, sha))
-        descriptors.append(taken.normalized())
+        descriptors.append(taken.result())
         if kind == "real":  # against themselves first
             own = swd.distances(descriptors[0], descriptors[0], rng)
             assert all(np.all(values == 0) for values in own.values())
@@ -70,8 +70,8 @@ def test_unusable_images_are_explained():
     flat = swd.Descriptors(np.random.RandomState(0))
     flat.add(np.full((2, 16, 16, 3), 7, np.uint8))
     with pytest.raises(ValueError, match="no detail at all at 16 pixels"):
-        flat.normalized()
-    with pytest.raises(ValueError, match="as many images of one"):
+        flat.result()
+    with pytest.raises(AssertionError, match="shape"):
         swd.sliced_wasserstein(
             np.zeros((2, 3)), np.zeros((3, 3)), np.random.RandomState(0)
         )

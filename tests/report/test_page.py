@@ -1,4 +1,4 @@
-"""report.html: whole by itself, all that was logged in it, drawn within its frame."""
+"""report.html: self-contained, complete, and drawn within its frames."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ from tests import chromium
 
 
 class Page(HTMLParser):
-    """Checks that elements are closed in order; collects what they are."""
+    """Parser that collects the elements and checks that they are closed in order."""
 
     EMPTY = frozenset({"meta", "img", "input"})
 
@@ -51,7 +51,7 @@ def figures(text):
 
 @pytest.fixture
 def run(tmp_path):
-    """What a run leaves: two stages, a gap, a restart, metrics and images."""
+    """The directory of a run: two stages, a gap, a restart, metrics and images."""
     logger = RunLogger(tmp_path, enabled=True, stream=io.StringIO())
     rng = np.random.default_rng(0)
     for tick in range(1, 9):
@@ -167,7 +167,7 @@ MARKER_PIXELS = 5  # at least, of a point and of a line, that have a line's colo
 
 
 def problems(browser, path):
-    """What a reader of the page would miss, and what its console says."""
+    """Return what a reader of the page would miss, and the errors of its console."""
     browser.open(path)
     charts_drawn = browser.run(CHARTS)
     pixels = np.asarray(browser.picture()).astype(int)
@@ -227,7 +227,7 @@ def test_in_a_browser(run, browser):
         ("data:image/webp;base64,", "data:image/webp;base64,xx", "image not drawn"),
     ],
 )
-def test_what_is_broken_would_be_noticed(run, browser, good, bad, told):
+def test_the_browser_test_detects_broken_pages(run, browser, good, bad, told):
     path = report.write(run)
     text = path.read_text()
     assert good in text
@@ -235,23 +235,23 @@ def test_what_is_broken_would_be_noticed(run, browser, good, bad, told):
     assert any(told in problem for problem in problems(browser, path))
 
 
-def test_a_browser_that_is_named_has_to_be_there(monkeypatch):
+def test_a_named_browser_must_exist(monkeypatch):
     monkeypatch.setenv(chromium.VARIABLE, "/no/such/browser")
     with pytest.raises(FileNotFoundError, match="/no/such/browser is no program"):
         chromium.find()
 
 
-def test_many_points_and_grids_are_thin_out():
+def test_many_points_and_grids_are_thinned_out():
     assert report._thin_out(list(range(100)), 5) == [0, 25, 50, 74, 99]
     assert report._thin_out([1, 2], 5) == [1, 2]
 
 
-def test_what_is_no_run_is_told(tmp_path):
+def test_a_directory_without_a_run_is_rejected(tmp_path):
     with pytest.raises(ValueError, match="is not the directory of a run"):
         report.write(storage.open_path(tmp_path))
 
 
-def test_a_run_that_has_just_begun(tmp_path):
+def test_a_run_that_has_just_started(tmp_path):
     (tmp_path / "log.jsonl").write_text('{"event": "start"}\n{"ev')
     text = report.page(storage.open_path(tmp_path))
     Page(text)

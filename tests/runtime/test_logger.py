@@ -1,23 +1,18 @@
-"""What a run reports can be read back, whatever happened to it."""
+"""Logs of a run can be read back, whatever happened to the run."""
 
 import errno
 import io
 import json
 import math
-import re
 import struct
-import subprocess
-import sys
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
-from stylegan_jax.runtime import environment, image_io, logger, storage
+from stylegan_jax.runtime import image_io, logger, storage
 from stylegan_jax.runtime.logger import RunLogger
-from tests import goldens
 
 
 class Terminal(io.StringIO):
@@ -34,7 +29,7 @@ def noise(*shape):
 
 
 def tensorboard_events(workdir):
-    """(step, tag, scalar or encoded image) of all event files."""
+    """Return (step, tag, scalar or encoded image) of all event files."""
     from tensorboardX.proto.event_pb2 import Event
 
     found = []
@@ -80,7 +75,7 @@ def test_scalars_and_events(tmp_path):
     ]
 
 
-def test_not_finite_is_valid_json(tmp_path):
+def test_non_finite_values_are_valid_json(tmp_path):
     run_logger = RunLogger(tmp_path, enabled=True, stream=io.StringIO())
     run_logger.scalars(0, {"a": math.nan, "b": np.inf, "c": -math.inf})
     run_logger.event("x", nested={"list": [np.float32("nan"), 1.0]})
@@ -131,27 +126,13 @@ def test_live_line_on_a_terminal(tmp_path, monkeypatch):
     run_logger.close()
 
 
-def test_no_live_line_elsewhere(tmp_path):
+def test_no_live_line_without_a_terminal(tmp_path):
     stream = io.StringIO()
     run_logger = RunLogger(tmp_path, enabled=True, stream=stream)
     run_logger.progress("a")
     run_logger.line("b")
     run_logger.close()
     assert stream.getvalue() == "b\n"
-
-
-def test_image_grid():
-    images = noise(5, 2, 3, 3)
-    grid = image_io.image_grid(images, 2)
-    assert grid.shape == (6, 6, 3) and grid.dtype == np.uint8
-    np.testing.assert_array_equal(grid[2:4, 3:], images[3])
-    np.testing.assert_array_equal(grid[4:, :3], images[4])
-    assert (grid[4:, 3:] == 255).all()
-    np.testing.assert_array_equal(image_io.image_grid(images[:1], 1), images[0])
-    with pytest.raises(ValueError, match=r"\[5, 2, 3, 3\] float32"):
-        image_io.image_grid(images.astype(np.float32), 2)
-    with pytest.raises(ValueError, match="columns"):
-        image_io.image_grid(images, 0)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -178,47 +159,6 @@ def test_images(tmp_path, channels):
         np.testing.assert_array_equal(shown, np.broadcast_to(saved, (12, 36, 3)))
 
 
-def test_small_images_are_not_enlarged_unasked():
-    images = noise(1, 4, 8, 3)
-    assert image_io.enlarge(images, None).shape == (1, 4, 8, 3)
-    assert image_io.enlarge(images, 4).shape == (1, 4, 8, 3)
-    assert image_io.enlarge(images, 5).shape == (1, 8, 16, 3)
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "a.png"
-    image_io.save_png(path, noise(4, 4, 3))
-    before = path.read_bytes()
-
-    def fail(descriptor):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(storage.os, "fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
-        image_io.save_png(path, noise(8, 8, 3))
-    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
-    with pytest.raises(ValueError, match=r"\[4, 4, 2\]"):
-        image_io.save_png(path, noise(4, 4, 2))
-
-
-def test_to_uint8_equals_official():
-    data = goldens.arrays("stylegan1/process_reals.npz")
-    actual = image_io.to_uint8(data["in/float_images"])
-    np.testing.assert_array_equal(actual, data["out/convert_images_to_uint8"])
-    nhwc = image_io.to_uint8(goldens.nhwc(data["in/float_images"]))
-    np.testing.assert_array_equal(nhwc, data["out/convert_images_to_uint8_nhwc"])
-
-
-@pytest.mark.filterwarnings("error")
-def test_to_uint8_at_the_ends():
-    x = [-math.inf, -1e38, -1, 0, 1, 1e38, math.inf, math.nan]
-    assert image_io.to_uint8(np.array(x)).tolist() == [0, 0, 0, 128, 255, 255, 255, 0]
-    assert image_io.to_uint8(jnp.ones(2, jnp.bfloat16)).tolist() == [255, 255]
-    every = np.arange(256, dtype=np.uint8)
-    floats = every.astype(np.float32) / np.float32(127.5) - 1
-    np.testing.assert_array_equal(image_io.to_uint8(floats), every)
-
-
 def test_format_duration():
     expected = {
         0: "0s",
@@ -232,31 +172,6 @@ def test_format_duration():
         math.nan: "unknown",
     }
     assert {s: logger.format_duration(s) for s in expected} == expected
-
-
-def test_environment(tmp_path):
-    found = environment.environment()
-    storage.write_json(tmp_path / "environment.json", found)
-    assert json.loads((tmp_path / "environment.json").read_text()) == found
-    versions = found["versions"]
-    assert versions["jax"] == jax.__version__ and versions["numpy"] == np.__version__
-    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert found["device_count"] == jax.device_count()
-    assert found["process_count"] == 1
-    assert found["command"] == sys.argv
-    commit = found["git_commit"]
-    assert commit is None or re.fullmatch("[0-9a-f]{40}(-dirty)?", commit)
-
-
-def test_environment_without_package_or_git(monkeypatch):
-    def missing(*arguments, **settings):
-        raise FileNotFoundError("git")
-
-    monkeypatch.setattr(subprocess, "run", missing)
-    monkeypatch.setattr(environment, "_PACKAGES", ("no-such-package",))
-    found = environment.environment()
-    assert found["git_commit"] is None
-    assert found["versions"] == {"no-such-package": None}
 
 
 def test_a_full_disk_does_not_end_the_run(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ ROUNDS, STEPS_PER_ROUND = 2, 2
 
 
 def stylegan2() -> config.Experiment:
-    """Every phase at every other step, in two rounds of accumulation."""
+    """Return a run with every phase at every other step, accumulated in two rounds."""
     scope: dict = {}
     exec(CONFIG, scope)
     c = scope["get_config"]()
@@ -58,7 +58,7 @@ NETWORKS = {"d": "discriminator", "g": "generator"}
 
 
 def worker(devices: int, out: Path) -> None:
-    """Trains both families for a few steps; writes all numbers, and the programs."""
+    """Train both families for a few steps; write all numbers, and the programs."""
     jax.config.update("jax_num_cpu_devices", devices)
     here = parallel.data_parallel()
     numbers = flat("draws", draws(here))
@@ -76,7 +76,7 @@ def train_a_little(
     e: config.Experiment, stage: schedule.Stage, here: parallel.Parallel, folder: Path
 ) -> dict[str, np.ndarray]:
     training = setup.build(e, here, LABEL_SIZE)
-    state = off_the_start(training.create_state())
+    state = perturb_parameters(training.create_state())
     names, phases = training.phase_names, training.phases
     programs = ProgramCache(training)
     numbers: dict[str, np.ndarray] = flat("start", state.params)
@@ -104,8 +104,8 @@ def train_a_little(
     return numbers | flat("state", state)
 
 
-def off_the_start(state: train_state.TrainState) -> train_state.TrainState:
-    """Moves the parameters to where no gradient is zero by construction.
+def perturb_parameters(state: train_state.TrainState) -> train_state.TrainState:
+    """Move the parameters to where no gradient is zero by construction.
 
     At the very start the generator's input is constant in space, so the instance norm
     after it removes the first bias: its gradient is zero but for rounding, and Adam
@@ -126,7 +126,7 @@ def off_the_start(state: train_state.TrainState) -> train_state.TrainState:
 
 
 def draws(here: parallel.Parallel) -> dict[str, jax.Array]:
-    """Random numbers as the training step draws them, split over the devices."""
+    """Draw random numbers as the training step does, sharded over the devices."""
 
     def draw():
         def key(stream):
@@ -146,7 +146,7 @@ def draws(here: parallel.Parallel) -> dict[str, jax.Array]:
 
 @pytest.fixture(scope="module")
 def one_and_eight(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
-    """The worker's numbers by device count."""
+    """Return the worker's numbers by device count."""
     folder = tmp_path_factory.mktemp("devices")
     command = [sys.executable, "-m", "tests.runtime.test_parallel"]
     running = [
@@ -163,7 +163,7 @@ def one_and_eight(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
     return out
 
 
-def test_random_draws_do_not_depend_on_the_devices(one_and_eight):
+def test_random_draws_do_not_depend_on_the_number_of_devices(one_and_eight):
     one, eight = one_and_eight[1], one_and_eight[DEVICES]
     names = [name for name in one if name.startswith("draws/")]
     assert len(names) == 4
@@ -173,7 +173,7 @@ def test_random_draws_do_not_depend_on_the_devices(one_and_eight):
 
 
 @pytest.mark.parametrize("family", EXPERIMENTS)
-def test_training_does_not_depend_on_the_devices(one_and_eight, family):
+def test_training_does_not_depend_on_the_number_of_devices(one_and_eight, family):
     one, eight = (below(one_and_eight[n], f"{family}/") for n in (1, DEVICES))
     worst: dict[str, tuple[float, str]] = {}
 
@@ -204,8 +204,8 @@ def test_training_does_not_depend_on_the_devices(one_and_eight, family):
 
 
 @pytest.mark.parametrize("family", EXPERIMENTS)
-def test_work_is_split_and_only_sums_are_exchanged(one_and_eight, family):
-    """Gradients and the minibatch's statistics are summed; no activation travels."""
+def test_work_is_sharded_and_only_sums_are_communicated(one_and_eight, family):
+    """Gradients and minibatch statistics are summed; no activation is communicated."""
     one, eight = (below(one_and_eight[n], f"{family}/") for n in (1, DEVICES))
     for phase in PHASES[family]:
         network = NETWORKS[phase[0]]
@@ -225,7 +225,7 @@ def test_work_is_split_and_only_sums_are_exchanged(one_and_eight, family):
 
 
 def collectives(hlo: str) -> list[tuple[str, int]]:
-    """(kind, elements) of everything that the devices of a program exchange."""
+    """Return (kind, elements) of all that the devices of a program communicate."""
     kinds = "all-reduce|all-gather|all-to-all|collective-[a-z]+|reduce-scatter|send"
     out = []
     for result, kind in re.findall(rf"= (.*?) ({kinds})(?:-start)?\(", hlo):
@@ -253,7 +253,7 @@ def test_collectives_are_found():
 @pytest.mark.parametrize(
     "batch_size, remedy", [(30, "24 or 32"), (5, "8"), (12, "8 or 16")]
 )
-def test_batch_that_does_not_divide_is_refused(batch_size, remedy):
+def test_a_batch_that_does_not_divide_is_rejected(batch_size, remedy):
     eight = parallel.Parallel(jax.sharding.AbstractMesh((8,), ("data",)))
     eight.check_batch("training.batch_size", 16)
     with pytest.raises(ValueError) as error:

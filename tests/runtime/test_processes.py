@@ -1,4 +1,4 @@
-"""Processes that differ, are killed, or hang: the others notice, and say which."""
+"""Processes that differ, are killed, or hang: the others detect and name them."""
 
 import contextlib
 import signal
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Pair:
-    """Two workers."""
+    """A pair of workers."""
 
     def __init__(self, folder: Path, mode: str):
         with socket.socket() as free:
@@ -41,7 +41,7 @@ class Pair:
         return self._logs[process].read_text()
 
     def wait_for(self, text: str) -> None:
-        """Until both have printed it."""
+        """Wait until both have printed the text."""
         deadline = time.monotonic() + 120
         while not all(text in self.log(i) for i in (0, 1)):
             assert time.monotonic() < deadline, (self.log(0), self.log(1))
@@ -68,7 +68,7 @@ def start(tmp_path):
         pair.end()
 
 
-def test_processes_that_differ_are_told_in_what(start):
+def test_differences_between_processes_are_named(start):
     pair = start("differ")
     pair.wait_for("error: The processes of this run differ")
     for i in (0, 1):
@@ -112,7 +112,7 @@ def test_a_lost_process_ends_the_other_within_the_heartbeat_and_is_named(start):
     assert "start the same command again: the run resumes" in log
 
 
-def test_differences_group_the_processes():
+def test_differences_group_processes_by_value():
     a, b, c = ({"jax": v, "flax": "1"} for v in ("0.10", "0.9", "0.10"))
     assert parallel.differences([a, a]) == []
     assert parallel.differences([a, b, c]) == [
@@ -123,7 +123,7 @@ def test_differences_group_the_processes():
     ]
 
 
-def test_facts_hold_versions_settings_and_data_but_not_places():
+def test_facts_cover_versions_settings_and_data_but_not_host_paths():
     data = workdir.DataInfo("folder x", 7, (), "abc")
     facts = workdir.facts(tiny.experiment(), data)
     assert {"python", "jax", "numpy", "model.family", "run.seed"} <= facts.keys()
@@ -140,7 +140,7 @@ def test_facts_hold_versions_settings_and_data_but_not_places():
 @pytest.mark.parametrize(
     ("seen", "told"), [([32, 32], None), ([32, -1], "32, none"), ([16, 32], "16, 32")]
 )
-def test_a_workdir_that_is_not_shared_is_noticed(monkeypatch, seen, told):
+def test_a_workdir_that_is_not_shared_is_detected(monkeypatch, seen, told):
     monkeypatch.setattr(
         parallel.Parallel, "all_rows", lambda here, row: np.array([*row, *seen[1:]])
     )

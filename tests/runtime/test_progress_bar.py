@@ -19,7 +19,7 @@ def clock(monkeypatch):
     return now
 
 
-def test_rate_and_time_left_are_those_of_the_work_so_far(clock):
+def test_rate_and_remaining_time_follow_the_work_done(clock):
     bar = progress_bar.ProgressBar()
     bar("checked", 0, 500)
     for done in (1024, 2048):  # the first of it may have been done by an earlier run
@@ -35,7 +35,7 @@ def test_rate_and_time_left_are_those_of_the_work_so_far(clock):
     assert progress_bar.sys.stderr.getvalue() == shown + "\r\x1b[K"
 
 
-def test_it_is_rewritten_a_few_times_a_second(clock):
+def test_updates_are_limited_to_a_few_per_second(clock):
     bar = progress_bar.ProgressBar()
     for done in range(100):
         bar("prepared", done, 100)
@@ -43,7 +43,7 @@ def test_it_is_rewritten_a_few_times_a_second(clock):
     assert 4 <= progress_bar.sys.stderr.getvalue().count("\r") <= 6
 
 
-def test_nothing_is_shown_where_there_is_no_terminal(monkeypatch):
+def test_nothing_is_shown_without_a_terminal(monkeypatch):
     monkeypatch.setattr(
         progress_bar, "sys", types.SimpleNamespace(stderr=io.StringIO())
     )

@@ -22,7 +22,7 @@ def bucket(tmp_path):
         yield root / "b"
 
 
-def test_paths_on_disk_are_taken_as_they_are(monkeypatch):
+def test_paths_on_disk_are_unchanged_but_for_the_home_directory(monkeypatch):
     monkeypatch.setenv("HOME", "/home/x")
     assert str(storage.open_path("~/runs")) == "/home/x/runs"
     assert str(storage.open_path(Path("runs") / "a")) == "runs/a"
@@ -43,7 +43,9 @@ def test_buckets_keep_their_scheme(bucket):
         ("hdfs://b/x", True, ["hdfs"], "not supported; use gs://, s3://, or a path on"),
     ],
 )
-def test_what_is_missing_is_named(monkeypatch, path, tensorflow, schemes, message):
+def test_missing_support_for_a_scheme_is_named(
+    monkeypatch, path, tensorflow, schemes, message
+):
     monkeypatch.setattr(storage, "_etils_uses_tensorflow", lambda: tensorflow)
     monkeypatch.setattr(storage, "_tensorflow_schemes", lambda: schemes)
     monkeypatch.setattr(storage, "_is_installed", lambda package: False)
@@ -52,7 +54,7 @@ def test_what_is_missing_is_named(monkeypatch, path, tensorflow, schemes, messag
     assert message in str(raised.value)
 
 
-def test_tensorflow_is_asked_for_what_it_knows(monkeypatch):
+def test_tensorflow_serves_the_schemes_that_it_supports(monkeypatch):
     monkeypatch.setattr(storage, "_tensorflow_schemes", lambda: ["", "gs"])
     monkeypatch.delenv("EPATH_USE_TF", raising=False)
     assert str(storage.open_path("gs://b/x")) == "gs://b/x"
@@ -62,11 +64,11 @@ def test_tensorflow_is_asked_for_what_it_knows(monkeypatch):
         storage.open_path("gs://b/x")
 
 
-def test_tensorflow_says_what_it_knows():
+def test_tensorflow_lists_its_schemes():
     assert "" in storage._tensorflow_schemes()
 
 
-def test_the_descriptions_of_a_run_are_in_the_bucket(bucket):
+def test_the_description_of_a_run_is_in_the_bucket(bucket):
     run, e = storage.open_path("gs://b/run"), tiny.experiment()
     data = DataInfo("folder x", 7, ("a", "b"), "abc")
     workdir.check_resumable(run, e, data)
@@ -80,7 +82,7 @@ def test_the_descriptions_of_a_run_are_in_the_bucket(bucket):
         workdir.check_resumable(run, tiny.experiment({"training.r1_gamma": 1.0}), data)
 
 
-def test_reports_are_uploaded_and_a_resumed_log_goes_on(bucket):
+def test_logs_are_uploaded_and_a_resumed_run_appends(bucket):
     images = np.zeros((1, 4, 4, 3), np.uint8)
     for start in (0, 1000):
         run_logger = logger.RunLogger("gs://b/run", enabled=True)
@@ -99,7 +101,7 @@ def test_reports_are_uploaded_and_a_resumed_log_goes_on(bucket):
     assert list((bucket / "run" / "tensorboard").glob("events.*"))
 
 
-def test_a_bucket_that_refuses_does_not_end_the_run(bucket, capsys, monkeypatch):
+def test_a_failed_upload_does_not_end_the_run(bucket, capsys, monkeypatch):
     def refuse(self, path, mode):
         raise RuntimeError("403 Forbidden")
 
@@ -113,7 +115,7 @@ def test_a_bucket_that_refuses_does_not_end_the_run(bucket, capsys, monkeypatch)
     assert len((bucket / "run" / "log.jsonl").read_text().splitlines()) == 2
 
 
-def test_a_folder_of_images_in_a_bucket_is_the_one_on_disk(bucket):
+def test_a_folder_of_images_reads_the_same_from_a_bucket_as_from_disk(bucket):
     random = np.random.RandomState(0)
     for name in ("cats/1.png", "cats/2.PNG", "dogs/deep/3.png", "dogs/.no/4.png"):
         path = bucket / "data" / name
@@ -147,7 +149,7 @@ def test_a_folder_of_images_in_a_bucket_is_the_one_on_disk(bucket):
 
 
 @pytest.mark.parametrize("source", ["zip", "prepared", "tfrecords", "tfds"])
-def test_what_is_not_read_in_buckets_is_refused(source):
+def test_sources_that_buckets_do_not_support_are_rejected(source):
     data = config.Data(source=source, path="gs://b/x")
     if source == "tfds":
         data = config.Data(source=source, tfds_name="x", tfds_data_dir="gs://b/x")

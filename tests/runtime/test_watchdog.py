@@ -1,4 +1,4 @@
-"""Activities that do not end are reported, those that do are not."""
+"""Only activities that take too long are reported."""
 
 import queue
 import re
@@ -14,7 +14,7 @@ def reports():
     return queue.Queue()
 
 
-def test_reports_what_takes_too_long_again_and_again(reports):
+def test_a_long_activity_is_reported_repeatedly(reports):
     dog = Watchdog(0.05, "process 1 of 2", reports.put)
     dog.watch("the round from step 8 on")
     first, second = reports.get(timeout=60), reports.get(timeout=60)
@@ -27,7 +27,7 @@ def test_reports_what_takes_too_long_again_and_again(reports):
     assert second.startswith("WARNING: process 1 of 2 has spent ")
 
 
-def test_what_ends_in_time_is_not_reported(reports):
+def test_activities_that_end_in_time_are_not_reported(reports):
     dog = Watchdog(0.5, "process 0 of 1", reports.put)
     for step in range(20):  # longer than the limit together, not each
         dog.watch(f"step {step}")
@@ -39,7 +39,7 @@ def test_what_ends_in_time_is_not_reported(reports):
     assert reports.empty()
 
 
-def test_reports_to_stderr_by_itself(capsys):
+def test_reports_go_to_stderr_by_default(capsys):
     dog = Watchdog(0.01, "process 0 of 1")
     dog.watch("tick 3")
     text, deadline = "", time.monotonic() + 60

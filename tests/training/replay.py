@@ -1,9 +1,9 @@
-"""Official random numbers in the place of our own, without a change to the program.
+"""Replay of official random numbers in the unchanged training step.
 
-Every number that a round of a phase draws rides along with the labels, a row an image,
-through `step.build_update` and its accumulation. Where `phases.GANObjectives` meets the
-networks and `losses`, a `Tape` takes them out again and puts them in, and keeps what
-comes by there.
+All numbers that a round of a phase draws are packed into the labels, one row per image,
+and pass through `step.build_update` and its accumulation. Where `phases.GANObjectives`
+calls the networks and `losses`, a `Tape` unpacks and substitutes them, and records the
+arguments and results.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ PHASES = {"Gmain": "g_main", "Greg": "g_path", "Dmain": "d_main", "Dreg": "d_r1"
 
 
 class Recording:
-    """A golden file: an official loss or training."""
+    """A golden file with an official loss or training."""
 
     def __init__(self, name: str):
         self.arrays = goldens.arrays(f"stylegan2_and_3/{name}.npz")
@@ -37,7 +37,7 @@ class Recording:
         self.num_ws = 2 * self.settings["G_kwargs"]["img_resolution"].bit_length() - 4
 
     def experiment(self, **training: Any) -> config.Experiment:
-        """Our configuration of it."""
+        """Return the equivalent experiment."""
         g, d = self.settings["G_kwargs"], self.settings["D_kwargs"]
         synthesis, loss = g["synthesis_kwargs"], self.settings["loss_kwargs"]
         return config.parse(
@@ -73,20 +73,20 @@ class Recording:
         )
 
     def networks(self, e: config.Experiment) -> tuple[tuple, tuple]:
-        """Generator and discriminator, each with the official variables."""
+        """Return generator and discriminator, each with the official variables."""
         g, d = models.build(e.model, e.data, self.label_size)
         loaded = []
         for model, letter, name in ((g, "G", "generator"), (d, "D", "discriminator")):
             kwargs = self.settings[f"{letter}_kwargs"]
             arrays = goldens.below(self.arrays, f"param{letter}/")
             _, variables = interop.from_official(arrays, SOURCE, name, **kwargs)
-            # Raises if our configuration is of another network.
+            # Raises if the experiment describes another network.
             interop.to_official(model, variables, SOURCE, name, **kwargs)
             loaded.append((model, variables))
         return tuple(loaded)
 
     def state(self, networks: tuple, optimizers: dict, names: list) -> state.TrainState:
-        """The state before the first update."""
+        """Return the state before the first update."""
         (_, g), (_, d) = networks
         params = {state.GENERATOR: g["params"], state.DISCRIMINATOR: d["params"]}
         zero = jnp.zeros((), jnp.int32)
@@ -104,25 +104,30 @@ class Recording:
         )
 
     def images(self, prefix: str = "in/") -> np.ndarray:
-        """Real images, uint8 NHWC."""
+        """Return the real images, uint8 NHWC."""
         return goldens.nhwc(self.arrays[f"{prefix}real_img_u8"])
 
 
 class Tape:
-    """Numbers for one trace of an objective, and what was computed with them."""
+    """Random numbers for one trace of an objective, and a record of its computations.
+
+    Attributes:
+      seen: the functions of `losses`, each with its arguments and result.
+      scores: (True for real images, scores) of each call of the discriminator.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **widths: int):
-        """Takes columns of the labels: name -> how many."""
+        """Intercept the phases; `widths` are the numbers of columns of the labels."""
         self._widths = widths
-        self.seen: dict[str, tuple] = {}  # function of `losses` -> (arguments, result)
-        self.scores: list[tuple[bool, jax.Array]] = []  # (of reals, scores)
+        self.seen: dict[str, tuple] = {}
+        self.scores: list[tuple[bool, jax.Array]] = []
         monkeypatch.setattr(phases, "losses", self)
         monkeypatch.setattr(phases, "mixing_cutoff", self._mixing_cutoff)
-        self._really_augment = transforms.augment
+        self._original_augment = transforms.augment
         monkeypatch.setattr(transforms, "augment", self._augment)
 
     def pack(self, rows: int, **columns: np.ndarray) -> np.ndarray:
-        """The columns [at most `rows`, ...] side by side, zeros for what is missing."""
+        """Concatenate columns [at most `rows`, ...], with zeros for missing ones."""
         parts = []
         for name, width in self._widths.items():
             part = np.zeros((rows, width), np.float32)
@@ -133,14 +138,14 @@ class Tape:
         return np.concatenate(parts, axis=1)
 
     def replay(self, phase: phases.Phase) -> phases.Phase:
-        """The phase with labels that are from `pack`."""
+        """Return the phase, which then expects labels from `pack`."""
 
         def objective(params: Any, inputs: phases.Inputs):
             edges = np.cumsum(list(self._widths.values()))[:-1]
             columns = jnp.split(inputs.labels, edges, axis=1)
             self._columns = dict(zip(self._widths, columns, strict=True))
             self._latents = [self._columns["z"], self._columns["mix_z"]]
-            self._reals, self._only_reals = inputs.reals, phase.name == "d_r1"
+            self._reals, self._all_real = inputs.reals, phase.name == "d_r1"
             self.seen, self.scores = {}, []
             labels = self._columns["real_c"]
             inputs = dataclasses.replace(
@@ -151,9 +156,9 @@ class Tape:
         return dataclasses.replace(phase, objective=objective)
 
     def networks(self, generator: Any, discriminator: Any) -> tuple[Any, Any]:
-        """The networks as `phases.GANObjectives` shall see them."""
-        return Substitute(generator, self._generate), Substitute(
-            discriminator, self._judge
+        """Return the networks with intercepted calls, for `phases.GANObjectives`."""
+        return InterceptedNetwork(generator, self._generate), InterceptedNetwork(
+            discriminator, self._discriminate
         )
 
     def _labels(self, name: str, rows: int) -> jax.Array | None:
@@ -167,15 +172,17 @@ class Tape:
         assert kwargs["noise"] == "random"
         return model.apply(variables, x, **(kwargs | {"noise": "const"}))
 
-    def _judge(self, model: Any, variables: Any, images: jax.Array, labels, **kwargs):
-        real = self._only_reals or images is self._reals
+    def _discriminate(
+        self, model: Any, variables: Any, images: jax.Array, labels, **kwargs
+    ):
+        real = self._all_real or images is self._reals
         labels = self._labels("real_c" if real else "gen_c", len(images))
         scores = model.apply(variables, images, labels, **kwargs)
         self.scores.append((real, scores))
         return scores
 
     def _augment(self, key, images: jax.Array, *args) -> jax.Array:
-        augmented = self._really_augment(key, images, *args)
+        augmented = self._original_augment(key, images, *args)
         if images is self._reals:
             self._reals = augmented
         return augmented
@@ -184,40 +191,40 @@ class Tape:
         return self._columns["cutoff"][:batch, 0].astype(jnp.int32)
 
     def __getattr__(self, name: str) -> Callable:
-        """A function of `losses` that is watched."""
+        """Return a function of `losses` that records its calls."""
         function = getattr(losses, name)
 
-        def watched(*args):
+        def recorded(*args):
             if name == "path_noise":
                 shape = args[0].shape
                 args = (self._columns["noise"][: shape[0]].reshape(shape),)
             result = function(*args)
             if name == "adversarial_loss":
-                return self._watch_loss(result)
+                return self._record_loss(result)
             self.seen[name] = args, result
             return result
 
-        return watched
+        return recorded
 
-    def _watch_loss(self, loss: losses.AdversarialLoss) -> losses.AdversarialLoss:
+    def _record_loss(self, loss: losses.AdversarialLoss) -> losses.AdversarialLoss:
         """Record the losses of both networks as "generator" and "discriminator"."""
 
-        def watch(name: str, function: Callable) -> Callable:
-            def watched(*args):
+        def record(name: str, function: Callable) -> Callable:
+            def recorded(*args):
                 self.seen[name] = args, function(*args)
                 return self.seen[name][1]
 
-            return watched
+            return recorded
 
         return dataclasses.replace(
             loss,
-            generator=watch("generator", loss.generator),
-            discriminator=watch("discriminator", loss.discriminator),
+            generator=record("generator", loss.generator),
+            discriminator=record("discriminator", loss.discriminator),
         )
 
 
-class Substitute:
-    """A network whose `apply` goes through `function`."""
+class InterceptedNetwork:
+    """A network whose calls of `apply` go through `function`."""
 
     def __init__(self, model: Any, function: Callable):
         self._model, self._function = model, function
@@ -230,7 +237,7 @@ class Substitute:
 
 
 def tape_for(monkeypatch: pytest.MonkeyPatch, recording: Recording) -> Tape:
-    """A tape with a column for every kind of number in the file."""
+    """Return a tape with a column for every kind of number in the file."""
     g = recording.settings["G_kwargs"]
     return Tape(
         monkeypatch,
@@ -249,11 +256,11 @@ def percentile_numbers(
     percentile: float,
     noise: np.ndarray | None = None,
 ) -> transforms.Numbers:
-    """What the official pipeline's `debug_percentile` stands for.
+    """Return the numbers for `debug_percentile` of the official pipeline.
 
-    Every transform takes place at that percentile of its strength, but for the second
-    rotation; the official normal percentile lacks a factor sqrt(2), and the noise's is
-    of another argument.
+    Every transform except the second rotation is applied at that percentile of its
+    strength. The official percentile of the normal distribution lacks a factor sqrt(2),
+    and that of the noise has another argument.
     """
     values, gates = {}, {}
     for name in names:

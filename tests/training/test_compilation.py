@@ -1,4 +1,4 @@
-"""A program that was told to stop does not wait for a compilation."""
+"""A program that is asked to stop does not wait for a compilation."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 from stylegan_jax.training import compilation
 from tests import tiny
 
-# In the place of a compilation something that takes longer than the test may.
+# A fake compilation that takes longer than the test may.
 PROGRAM = """
     import sys, threading, time
     from stylegan_jax.runtime import parallel
@@ -39,10 +39,8 @@ PROGRAM = """
     """
 
 
-@pytest.mark.parametrize(
-    ("seconds", "when"), [(600, "under way"), (0, "done")], ids=str
-)
-def test_leaves_with_its_status_and_output(seconds, when):
+@pytest.mark.parametrize(("seconds", "when"), [(600, "running"), (0, "done")], ids=str)
+def test_exit_keeps_status_and_output(seconds, when):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PROGRAM), str(seconds), when],
         cwd=tiny.ROOT,
@@ -55,14 +53,14 @@ def test_leaves_with_its_status_and_output(seconds, when):
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "said"), [(None, 0, ""), (2, 2, ""), ("text", 1, "text\n")]
+    ("code", "status", "printed"), [(None, 0, ""), (2, 2, ""), ("text", 1, "text\n")]
 )
-def test_what_sys_exit_was_given(monkeypatch, capsys, code, status, said):
-    """It is left by the status that Python would have given."""
-    left = []
-    monkeypatch.setattr(compilation.os, "_exit", left.append)
+def test_exit_status_follows_sys_exit(monkeypatch, capsys, code, status, printed):
+    """The process exits with the same status as without the context manager."""
+    exit_statuses = []
+    monkeypatch.setattr(compilation.os, "_exit", exit_statuses.append)
     monkeypatch.setattr(compilation, "_running", {object()})
     with pytest.raises(SystemExit), compilation.exit_without_waiting():
         sys.exit(code)
-    assert left == [status]
-    assert capsys.readouterr().err == said
+    assert exit_statuses == [status]
+    assert capsys.readouterr().err == printed

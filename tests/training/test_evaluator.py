@@ -1,15 +1,24 @@
-"""Metrics while training: when, where they are told, what they keep and warn of."""
+"""Metrics during training: their schedule, logs, kept checkpoints and alarms."""
 
+import io
 import json
+import re
+import types
 
 import numpy as np
 import pytest
 
 from stylegan_jax import config, train
-from stylegan_jax.data import pipeline
-from stylegan_jax.metrics.result import Measurement
-from stylegan_jax.training.evaluator import alarm
+from stylegan_jax.data import pipeline, sources
+from stylegan_jax.metrics.results import MetricValue
+from stylegan_jax.runtime import parallel, storage
+from stylegan_jax.runtime.logger import RunLogger
+from stylegan_jax.training import setup
+from stylegan_jax.training.evaluator import Evaluator, collapse_alarm
+from stylegan_jax.training.loop import EvalResult
+from stylegan_jax.training.progress import Progress
 from tests import tiny
+from tests.metrics import stand_ins
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -45,19 +54,19 @@ def test_a_run_with_metrics(tmp_path_factory, tmp_path, capsys):
     assert [row["images_seen"] for row in logged] == at
     swd = [r["value"] for r in rows if r["name"] == "swd"]
     np.testing.assert_allclose([row["metrics/swd"] for row in logged], swd)
-    # The newest, and the one with the lowest distance.
+    # The newest checkpoint is kept, and the one with the lowest distance.
     best = at[int(np.argmin(swd))]
     kept = {int(p.name) for p in (run / "checkpoints").iterdir()}
     assert kept == {192, best}
-    # Told in every line of a tick from the first evaluation on.
+    # Every line of a tick has the alarm from the first evaluation on.
     ticks = [line for line in said.splitlines() if line.startswith("tick ")]
-    warned = ["COLLAPSE? MS-SSIM" in line for line in ticks]
-    assert warned == [False] * 3 + [True] * (len(ticks) - 3)
+    alarmed = ["COLLAPSE? MS-SSIM" in line for line in ticks]
+    assert alarmed == [False] * 3 + [True] * (len(ticks) - 3)
     assert said.count("metrics at 0.048 kimg: swd ") == 1
-    # And nothing else is changed by it.
+    # Evaluations change nothing else.
     plain = tiny.restored(tiny.finished_run(tmp_path_factory))
     tiny.assert_same(tiny.restored(run), plain)
-    # A resumed run does not evaluate what was evaluated.
+    # A resumed run does not repeat an evaluation.
     longer = {"training.total_kimg": (tiny.END + 16) / 1000}
     train.train(tiny.experiment(settings(tmp_path) | longer), run)
     again = (run / "metrics.jsonl").read_text().splitlines()
@@ -78,65 +87,97 @@ def test_a_short_run_with_metrics(tmp_path, capsys):
     assert '<text class="title" x="56" y="14">swd</text>' in report
 
 
-def test_metrics_that_cannot_be_taken_do_not_end_the_run(tmp_path, capsys, monkeypatch):
-    """But an image that one process alone can't read ends it, for others wait."""
+@pytest.fixture
+def open_evaluator(tmp_path):
+    """Opens an evaluator as training does, with its lines and its directory."""
 
-    def broken(*args):
+    def open_it(changes):
+        e = tiny.experiment(changes)
+        source = sources.open_source(e.data)
+        training = setup.build(e, parallel.data_parallel())
+        directory = storage.open_path(tmp_path / "run")
+        stream = io.StringIO()
+        logger = RunLogger(directory, True, stream)
+        loggers.append(logger)
+        return Evaluator(training, source, logger, directory, 0), stream, directory
+
+    loggers = []
+    yield open_it
+    for logger in loggers:
+        logger.close()
+
+
+def test_schedule_score_and_failures(open_evaluator, tmp_path, monkeypatch):
+    """A metric that fails is reported; an image that cannot be read ends the run."""
+
+    def fail(*args):
         raise error
 
-    monkeypatch.setattr("stylegan_jax.metrics.collecting.collect", broken)
-    short = {"training.total_kimg": 0.064}
+    evaluate, stream, directory = open_evaluator(settings(tmp_path))
+    ema = stand_ins.generator(parallel.data_parallel()).variables
+    state = types.SimpleNamespace(ema=ema)
+    assert evaluate(state, Progress(16, images_seen=47)) is None
+    measured = evaluate(state, Progress(16, images_seen=50, step=6))
+    lines = (directory / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [(r["name"], r["checkpoint"], r["step"]) for r in rows] == [
+        ("swd", 50, 6),
+        ("msssim", 50, 6),
+    ]
+    assert measured == EvalResult(-rows[0]["value"], None)  # lower distances are better
+    assert re.search(r"metrics at 0.05 kimg: swd .*  msssim ", stream.getvalue())
+    assert evaluate(state, Progress(16, images_seen=95)) is None
+
+    monkeypatch.setattr("stylegan_jax.metrics.evaluation.collect_statistics", fail)
+    error = ValueError("no detail at all")
+    failed = evaluate(state, Progress(16, images_seen=96))
+    assert failed == EvalResult(None, "swd, msssim cannot be measured")
+    message = "swd, msssim: no detail at all"
+    assert f"WARNING: not measured at 0.096 kimg: {message}" in stream.getvalue()
+    [event] = tiny.events(directory, "evaluation_failed")
+    assert event["message"] == message
+    assert len((directory / "metrics.jsonl").read_text().splitlines()) == 2
+
     error = pipeline.UnusableImage("a.png is damaged")
     with pytest.raises(pipeline.UnusableImage):
-        train.train(tiny.experiment(settings(tmp_path) | short), tmp_path / "ended")
-    error = ValueError("no detail at all")
-    train.train(tiny.experiment(settings(tmp_path) | short), tmp_path / "run")
-    said = capsys.readouterr().out
-    assert (
-        "WARNING: at 0.048 kimg can't be taken: swd, msssim: no detail at all" in said
-    )
-    [event] = tiny.events(tmp_path / "run", "evaluation_failed")
-    assert event["message"] == "swd, msssim: no detail at all"
-    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+        evaluate(state, Progress(16, images_seen=144))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"metrics": "swd,fids"}, "unknown metric 'fids'"),
-        ({"best": "fid50k"}, "must be one of the numbers .* give: swd, msssim"),
+        ({"best": "fid50k"}, "must be one of the numbers of .*: swd, msssim"),
         ({"batch_size": 15}, "`evaluation.batch_size` .=15. must be divisible"),
-        ({"metrics": "ppl_w_end", "vgg16": "/nowhere"}, "/nowhere"),
+        ({"metrics": "ppl_w_end", "vgg16": "/nowhere", "best": None}, "/nowhere"),
         ({"metrics": "ls", "best": None}, "ls needs a classifier"),
     ],
 )
-def test_what_does_not_fit_is_told_before_training(tmp_path, changes, message):
-    if changes.get("metrics") == "ppl_w_end":
-        changes = changes | {"best": None}
-    e = tiny.experiment(settings(tmp_path, **changes))
+def test_settings_that_do_not_fit(open_evaluator, tmp_path, changes, message):
     with pytest.raises((ValueError, OSError), match=message):
+        open_evaluator(settings(tmp_path, **changes))
+
+
+def test_missing_requirements_end_it_before_training(tmp_path):
+    e = tiny.experiment(settings(tmp_path) | {"data.resolution": 8})
+    with pytest.raises(ValueError, match="swd needs images of at least 16 pixels"):
         train.train(e, tmp_path / "run")
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_small_images_are_refused_before_training(tmp_path):
-    e = tiny.experiment(settings(tmp_path) | {"data.resolution": 8})
-    with pytest.raises(ValueError, match="swd needs images of at least 16 pixels"):
-        train.train(e, tmp_path / "run")
-
-
 def test_best_needs_metrics():
-    with pytest.raises(config.ConfigError, match="needs `evaluation.metrics`"):
+    with pytest.raises(config.ConfigError, match="needs a metric in"):
         tiny.experiment({"evaluation.best": "swd"})
 
 
-def test_alarm():
+def test_collapse_alarm():
     def found(above, recall):
-        similar = Measurement("msssim", 0.5, details={"above_reals": above})
-        return {"msssim": similar, "recall": Measurement("recall", recall)}
+        similarity = MetricValue(0.5, details={"above_reals": above})
+        return {"msssim": similarity, "recall": MetricValue(recall)}
 
-    assert alarm(found(0.1, 0.3), 0.15, 0.02) is None
-    assert alarm(found(0.2, 0.3), 0.15, 0.02) == "COLLAPSE? MS-SSIM 0.50, reals 0.30"
-    both = alarm(found(0.2, 0.01), 0.15, 0.02)
-    assert both == "COLLAPSE? MS-SSIM 0.50, reals 0.30, recall 0.010"
-    assert alarm({}, 0.15, 0.02) is None
+    assert collapse_alarm(found(0.1, 0.3), 0.15, 0.02) is None
+    text = "COLLAPSE? MS-SSIM 0.50, reals 0.30"
+    assert collapse_alarm(found(0.2, 0.3), 0.15, 0.02) == text
+    both = collapse_alarm(found(0.2, 0.01), 0.15, 0.02)
+    assert both == f"{text}, recall 0.010"
+    assert collapse_alarm({}, 0.15, 0.02) is None

@@ -1,4 +1,4 @@
-"""The training loop: where the host waits for the device, and where it does not."""
+"""The training loop: where the host waits for the device."""
 
 import dataclasses
 import itertools
@@ -16,8 +16,8 @@ from stylegan_jax.training.progress import Progress
 from tests import tiny
 
 
-class Silent:
-    """A logger, and checkpoints, that are told everything and do nothing."""
+class Ignore:
+    """A logger, or checkpoints, whose methods do nothing."""
 
     def __getattr__(self, name):
         return lambda *args, **kwargs: None
@@ -31,12 +31,12 @@ class Recorder:
         self.lines.append(text)
 
 
-class Programs:
-    """Updates that only count; in the place of a ProgramCache."""
+class CountingPrograms:
+    """A fake ProgramCache whose updates only increment the step."""
 
     def __init__(self, abstract, phases):
         self.state_shardings = train_state.shardings(abstract)
-        self.scalars = []  # of every call
+        self.scalars = []  # results of every call
 
         def update(state, images, labels, fade, rate):
             loss = jnp.mean(images.astype(jnp.float32)) * rate + fade
@@ -65,8 +65,8 @@ class Programs:
         pass
 
 
-class BetweenTicks(loop.Loop):
-    """The loop without what it does at ticks, for which it may wait."""
+class LoopWithoutTicks(loop.Loop):
+    """The loop without ticks and checkpoints, which may wait for the device."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -83,8 +83,8 @@ class BetweenTicks(loop.Loop):
         pass
 
 
-class Unmeasured:
-    """In place of a meter that asks arrays whether they are there; these never are."""
+class NoMeter:
+    """A fake DataWaitMeter, because traced arrays do not have `is_ready`."""
 
     share = 0.0
 
@@ -96,8 +96,8 @@ class Unmeasured:
 
 
 @pytest.fixture(autouse=True)
-def unmeasured(monkeypatch):
-    monkeypatch.setattr(loop, "DataWaitMeter", Unmeasured)
+def without_meter(monkeypatch):
+    monkeypatch.setattr(loop, "DataWaitMeter", NoMeter)
 
 
 def batches(stage, start):
@@ -107,8 +107,8 @@ def batches(stage, start):
     )
 
 
-def make(kind: type[loop.Loop]):
-    """A loop over three stages, its programs, and the state that it starts from."""
+def build_loop(kind: type[loop.Loop]):
+    """Return a loop over three stages, its programs and its abstract initial state."""
     e = tiny.experiment(
         {
             "training.g_reg_interval": 2,
@@ -119,28 +119,28 @@ def make(kind: type[loop.Loop]):
     )
     training = setup.build(e, parallel.data_parallel())
     abstract = training.abstract_state
-    programs = Programs(abstract, training.phases)
+    programs = CountingPrograms(abstract, training.phases)
     trainer = kind(
         training,
         programs=programs,
         hooks=loop.Hooks(
             batches, lambda *_: None, lambda *_: None, lambda resolution: 1.0
         ),
-        checkpoints=Silent(),
-        logger=Silent(),
+        checkpoints=Ignore(),
+        logger=Ignore(),
         stop=StopRequest(),
     )
     return trainer, programs, abstract
 
 
-def test_the_host_takes_nothing_from_the_device_but_at_ticks(monkeypatch):
-    """All of a run's rounds are traced, with arrays that have no values.
+def test_host_reads_from_the_device_only_at_ticks(monkeypatch):
+    """Trace a whole run, so that the arrays have no values.
 
-    Whoever wants one of them on the host, be it by `float`, `np.asarray`, `bool`, an
-    index or `jax.device_get`, raises. (`jax.transfer_guard` says nothing on a CPU,
-    whose arrays the host reads where they are.)
+    Reading one on the host by `float`, `np.asarray`, `bool`, as an index or by
+    `jax.device_get` raises. (`jax.transfer_guard` has no effect on a CPU, whose arrays
+    the host reads in place.)
     """
-    trainer, programs, abstract = make(BetweenTicks)
+    trainer, programs, abstract = build_loop(LoopWithoutTicks)
     waits = []
 
     def wait(scalars):
@@ -152,35 +152,35 @@ def test_the_host_takes_nothing_from_the_device_but_at_ticks(monkeypatch):
     jax.eval_shape(lambda state: trainer.run(state, progress), abstract)
     assert progress.images_seen == tiny.END
     steps = tiny.END // 8
-    # Two phases in every step, the path length in every second one.
+    # Two phases run in every step, the path length in every second one.
     assert len(programs.scalars) == 2 * steps + steps // 2
     assert trainer.ticks == [8, 16, 24]  # every 64 images
-    # It waits only for what is two rounds, of two steps with five updates, old.
+    # It only waits for results that are two rounds, of five updates each, old.
     assert len(waits) == steps // 2 - 2
     assert min(waits) == max(waits) == 10
 
 
-def test_that_would_be_noticed():
-    """A tick takes the sums of the scalars to the host."""
-    trainer, _, abstract = make(loop.Loop)
+def test_tick_reads_from_the_device():
+    """The tick reads the sums of the scalars, which the test above would detect."""
+    trainer, _, abstract = build_loop(loop.Loop)
     progress = Progress(resolution=8)
     with pytest.raises(jax.errors.ConcretizationTypeError):
         jax.eval_shape(lambda state: trainer.run(state, progress), abstract)
-    assert 0 < progress.images_seen <= 64  # not before
+    assert 0 < progress.images_seen <= 64  # in the first tick
 
 
 @pytest.mark.parametrize(
-    ("images_seen", "before", "told"),
+    ("images_seen", "before", "reported"),
     [(32, 4, True), (32, 1, False), (32, None, False), (0, 4, False)],
 )
-def test_rounds_chosen_anew_are_told(images_seen, before, told):
-    """In the middle of a stage; and they are saved with the checkpoint."""
-    trainer, _, _ = make(loop.Loop)
+def test_changed_accumulation_rounds_are_reported(images_seen, before, reported):
+    """They are reported only within a stage, and are saved with the checkpoint."""
+    trainer, _, _ = build_loop(loop.Loop)
     trainer._logger = Recorder()
     progress = Progress(8, images_seen=images_seen, accumulation_rounds=before)
     trainer._warn_of_other_rounds(trainer._stages[0], progress)
     assert dataclasses.asdict(progress)["accumulation_rounds"] == 1
-    said = trainer._logger.lines
-    assert len(said) == told
-    assert all("with 1 accumulation round(s)" in line for line in said)
-    assert all("it started with 4" in line for line in said)
+    lines = trainer._logger.lines
+    assert len(lines) == reported
+    assert all("with 1 accumulation round(s)" in line for line in lines)
+    assert all("it started with 4" in line for line in lines)

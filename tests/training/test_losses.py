@@ -1,9 +1,11 @@
-"""Official losses, penalties and their gradients, at whole and broken stages."""
+"""Official losses, penalties and gradients, at whole and fractional levels."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl.testing import parameterized
 
 from stylegan_jax import interop
 from stylegan_jax.layers.resample import downscale2d
@@ -12,10 +14,20 @@ from stylegan_jax.models.mapping import mix_styles, update_w_avg
 from stylegan_jax.training import losses
 from tests import goldens
 
-IMAGES, SCORES, LOSS, GRADIENTS = 3e-4, 1e-4, 1e-4, 5e-4  # of the rms
+IMAGES, SCORES, LOSS, GRADIENTS = 3e-4, 1e-4, 1e-4, 5e-4  # relative to the rms
 
 
-class Official:
+LOSSES = {
+    "D_logistic": losses.d_logistic,
+    "D_wgan": losses.d_wgan,
+    "D_hinge": losses.d_hinge,
+    "G_logistic_nonsaturating": losses.g_logistic_nonsaturating,
+    "G_logistic_saturating": losses.g_logistic_saturating,
+    "G_wgan": losses.g_wgan,
+}
+
+
+class OfficialNetworks:
     """The networks of a golden file at one level of detail."""
 
     def __init__(self, file, lod):
@@ -39,7 +51,7 @@ class Official:
         self.labels = self.arrays.get("in/labels")
         self.z2 = self.arrays.get("in/z2_style_mixing")
         self.cutoff = (settings["train_random"] or {}).get("cutoff")
-        if "in/noise_layer0" in self.arrays:  # one map per image
+        if "in/noise_layer0" in self.arrays:  # one noise map per image
             for i in range(2 * (self.full.bit_length() - 2)):
                 noise = goldens.nhwc(self.arrays[f"in/noise_layer{i}"])
                 self.g_vars["noise"][f"layers_{i}"]["noise"]["const"] = noise
@@ -75,26 +87,32 @@ class Official:
             _, gradients = losses.scores_and_gradients(score, self.reals)
             penalty = losses.squared_norm_penalty(gradients, self.shrink)
             return losses.d_logistic(real, fake) + 10.0 / 2 * penalty
-        plain = {
-            "D_logistic": losses.d_logistic,
-            "D_wgan": losses.d_wgan,
-            "D_hinge": losses.d_hinge,
-        }[name.removesuffix("_gp")]
-        out = plain(real, fake)
+        out = LOSSES[name.removesuffix("_gp")](real, fake)
         if name.endswith("_gp"):
             factors = self.arrays["in/wgan_mixing_factors"].reshape(-1)
-            between = losses.interpolate(self.reals, fakes, factors)
-            _, gradients = losses.scores_and_gradients(score, between)
+            interpolated = losses.interpolate(self.reals, fakes, factors)
+            _, gradients = losses.scores_and_gradients(score, interpolated)
             out = out + 10.0 * losses.unit_norm_penalty(gradients, self.shrink)
         return out
 
     def g_loss(self, params, name):
         score = self.score(self.d_vars["params"])
-        return {
-            "G_logistic_nonsaturating": losses.g_logistic_nonsaturating,
-            "G_logistic_saturating": losses.g_logistic_saturating,
-            "G_wgan": losses.g_wgan,
-        }[name](score(self.fakes(params)))
+        return LOSSES[name](score(self.fakes(params)))
+
+
+class TestAdversarialLosses(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    @parameterized.parameters(
+        *("D_logistic", "D_wgan", "D_hinge"),
+        *("G_logistic_nonsaturating", "G_logistic_saturating", "G_wgan"),
+    )
+    def test_golden_scores(self, name):
+        arrays = goldens.arrays("stylegan1/loss_trainmode_16.npz")
+        out = goldens.below(arrays, "out/lod0.6/")
+        real, fake = (out[f"{kind}_scores"][:, 0] for kind in ("real", "fake"))
+        scores = (real, fake) if name.startswith("D") else (fake,)
+        loss = self.variant(LOSSES[name])(*scores)
+        goldens.assert_close(loss, out[f"loss/{name}"][:, 0], LOSS, name)
 
 
 OPTIMIZED = {"xla_backend_optimization_level": 3}
@@ -108,7 +126,7 @@ CASES = [
 @pytest.fixture(scope="module", params=CASES, ids=lambda c: f"{c[0]}-lod{c[1]}")
 def case(request):
     file, lod = request.param
-    official = Official(file, lod)
+    official = OfficialNetworks(file, lod)
     return official, goldens.below(official.arrays, f"out/lod{lod}/"), lod
 
 
@@ -116,19 +134,19 @@ def test_images_scores_and_penalty(case):
     official, out, _ = case
     k = official.full // official.lod.resolution
     fakes = official.fakes(official.g_vars["params"])
-    enlarged = np.repeat(np.repeat(fakes, k, 1), k, 2)
-    goldens.assert_close(enlarged, goldens.nhwc(out["fake_images"]), IMAGES)
+    upscaled = np.repeat(np.repeat(fakes, k, 1), k, 2)
+    goldens.assert_close(upscaled, goldens.nhwc(out["fake_images"]), IMAGES)
     score = official.score(official.d_vars["params"])
     goldens.assert_close(score(fakes), out["fake_scores"][:, 0], SCORES)
     scores, gradients = losses.scores_and_gradients(score, official.reals)
     goldens.assert_close(scores, out["real_scores"][:, 0], SCORES)
-    spread = np.repeat(np.repeat(gradients / k**2, k, 1), k, 2)
-    goldens.assert_close(spread, goldens.nhwc(out["real_grads"]), GRADIENTS)
+    upscaled_gradients = np.repeat(np.repeat(gradients / k**2, k, 1), k, 2)
+    goldens.assert_close(upscaled_gradients, goldens.nhwc(out["real_grads"]), GRADIENTS)
     penalty = losses.squared_norm_penalty(gradients, official.shrink)
     goldens.assert_close(penalty, out["r1_penalty"], LOSS)
 
 
-def test_w_average(case):
+def test_w_avg(case):
     official, out, _ = case
     ws = official.ws(official.g_vars["params"], official.arrays["in/z"])
     w_avg = update_w_avg(official.g_vars["stats"]["w_avg"], ws, 0.995)
@@ -143,14 +161,14 @@ def test_losses(case):
         network = official.g_vars if name.startswith("G") else official.d_vars
         f = official.g_loss if name.startswith("G") else official.d_loss
         per_image = f(network["params"], name)
-        wanted = out[f"loss_mean/{name}"]
-        np.testing.assert_allclose(jnp.mean(per_image), wanted, LOSS, 1e-5, name)
+        expected = out[f"loss_mean/{name}"]
+        np.testing.assert_allclose(jnp.mean(per_image), expected, LOSS, 1e-5, name)
         raw = out[f"loss/{name}"]
         if raw.shape == (len(per_image), 1):
             goldens.assert_close(per_image, raw[:, 0], LOSS, name)
 
 
-def test_gradients_by_every_variable(case):
+def test_gradients_of_every_variable(case):
     official, _, lod = case
     prefix = f"grad/lod{lod}/"
     grads = goldens.below(official.arrays, prefix)
@@ -163,15 +181,15 @@ def test_gradients_by_every_variable(case):
         )
         f = official.g_loss if is_g else official.d_loss
         mean_loss = lambda p, f=f, name=name: jnp.mean(f(p, name))  # noqa: E731
-        # With XLA's default optimizations: at level 0, which `make test` sets, some
-        # processors round these gradients to just over the tolerance.
+        # Use XLA's default optimizations: at level 0, which `make test` sets, some
+        # processors round these gradients slightly beyond the tolerance.
         gradient = jax.jit(jax.grad(mean_loss), compiler_options=OPTIMIZED)(
             variables["params"]
         )
         ours = interop.to_official(model, variables | {"params": gradient})
-        wanted = goldens.below(grads, f"{name}/")
-        assert len(wanted) > 10
-        for variable, value in wanted.items():
+        expected = goldens.below(grads, f"{name}/")
+        assert len(expected) > 10
+        for variable, value in expected.items():
             if not np.any(value):
                 np.testing.assert_array_equal(ours[variable], 0, variable)
             else:

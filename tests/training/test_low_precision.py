@@ -1,5 +1,6 @@
-"""StyleGAN2 with bfloat16 activations: as close to float32 as their rounding allows."""
+"""StyleGAN2 with bfloat16 activations, compared with float32."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,9 +15,9 @@ from stylegan_jax.models.stylegan2 import (
 )
 from tests import tiny
 
-UNIT_ROUNDOFF = 2.0**-9  # of bfloat16: the largest relative error of one rounding
-# Roundings that a value meets in a layer: kernel, style, product, eight additions of
-# the filter, demodulation, noise (two), bias, activation, gain.
+UNIT_ROUNDOFF = 2.0**-9  # largest relative error of one bfloat16 rounding
+# Roundings of a value in a layer: kernel, style, product, eight additions of the
+# filter, demodulation, noise (two), bias, activation, gain.
 ROUNDINGS = 16
 SIZE, LOW = 32, 2  # the two highest resolutions, with two convolutions each
 COMMON = {
@@ -26,14 +27,14 @@ COMMON = {
 }
 
 
-def pair(cls, **kwargs):
-    """A network in float32 and in bfloat16."""
+def build_pair(cls, **kwargs):
+    """Return a network in float32 and in bfloat16."""
     low = {"dtype": jnp.bfloat16, "low_precision_resolutions": LOW}
     return cls(**COMMON, **kwargs), cls(**COMMON, **kwargs, **low)
 
 
 def bound(layers: int) -> float:
-    """Independent errors add up as squares; relative to the rms."""
+    """Return the expected rms error: independent errors add up as squares."""
     return UNIT_ROUNDOFF * np.sqrt(ROUNDINGS * layers)
 
 
@@ -43,10 +44,10 @@ def error(actual, desired) -> float:
 
 
 def check_gradients(low, high, layers: int) -> None:
-    """Gradients are off by more: they jump where leaky ReLUs change sides.
+    """Check gradients, whose errors are larger because of sign changes at leaky ReLUs.
 
-    An error e, relative to the rms, makes a share 0.3 e do so, by 0.8 of a gradient of
-    rms 0.72.
+    With a relative error e, a share 0.3 e of the activations changes sign, which moves
+    a gradient of rms 0.72 by 0.8.
     """
     jumps = np.sqrt(0.3 * bound(layers) * (0.8 / 0.72) ** 2 * layers)
     flat = lambda tree: jnp.concatenate(  # noqa: E731
@@ -56,17 +57,16 @@ def check_gradients(low, high, layers: int) -> None:
     for (path, a), b in zip(
         jax.tree_util.tree_leaves_with_path(low), jax.tree.leaves(high), strict=True
     ):
-        assert a.dtype == jnp.float32
-        if a.size > 1:  # a single number may be the rest of sums that cancel
+        chex.assert_type(a, jnp.float32)
+        if a.size > 1:  # a scalar may be the remainder of sums that cancel
             assert error(a, b) < jumps, jax.tree_util.keystr(path)
 
 
 def test_generator():
-    high, low = pair(Generator, z_dim=16, w_dim=16, mapping_layers=2)
+    high, low = build_pair(Generator, z_dim=16, w_dim=16, mapping_layers=2)
     z = jax.random.normal(jax.random.key(1), (4, 16))
     variables = jax.jit(low.init)(jax.random.key(0), z)
-    for x in jax.tree.leaves(variables):
-        assert x.dtype == jnp.float32
+    chex.assert_type(jax.tree.leaves(variables), jnp.float32)
     direction = jax.random.normal(jax.random.key(2), (4, SIZE, SIZE, 3))
 
     def results(model):
@@ -86,11 +86,10 @@ def test_generator():
 
 @pytest.mark.slow
 def test_discriminator():
-    high, low = pair(Discriminator)
+    high, low = build_pair(Discriminator)
     images = jax.random.normal(jax.random.key(1), (8, SIZE, SIZE, 3))
     variables = jax.jit(low.init)(jax.random.key(0), images)
-    for x in jax.tree.leaves(variables):
-        assert x.dtype == jnp.float32
+    chex.assert_type(jax.tree.leaves(variables), jnp.float32)
 
     def results(model):
         f = lambda v: (lambda s: (jnp.sum(s), s))(model.apply(v, images))  # noqa: E731
@@ -100,12 +99,12 @@ def test_discriminator():
     with tiny.quick_compilation():
         (a, by_a), (b, by_b) = (jax.jit(lambda m=m: results(m))() for m in (high, low))
     assert b.dtype == jnp.float32
-    assert 1e-5 < error(b, a) < bound(2 * LOW + 1)  # from_rgb, too
+    assert 1e-5 < error(b, a) < bound(2 * LOW + 1)  # one more layer: from_rgb
     check_gradients(by_b, by_a, 2 * LOW + 1)
 
 
-def test_which_resolutions_are_low():
-    """Officially those of at least max(2^(log2(R) + 1 - N), 8)."""
+def test_low_precision_resolutions():
+    """They are at least max(2^(log2(R) + 1 - N), 8), as in the official code."""
     for n, lowest in ((0, None), (1, 32), (2, 16), (3, 8), (4, 8), (9, 8)):
         model = Generator(
             resolution=SIZE, low_precision_resolutions=n, dtype=jnp.bfloat16
@@ -114,10 +113,10 @@ def test_which_resolutions_are_low():
         assert low == [r for r in (8, 16, 32) if lowest and r >= lowest]
 
 
-def test_no_low_resolutions_is_float32_to_the_bit():
+def test_zero_low_precision_resolutions_equal_float32_bit_for_bit():
     images = jax.random.normal(jax.random.key(1), (4, SIZE, SIZE, 3))
     high = Discriminator(**COMMON)
     none = Discriminator(**COMMON, dtype=jnp.bfloat16, low_precision_resolutions=0)
     variables = jax.jit(high.init)(jax.random.key(0), images)
     scores = [jax.jit(m.apply)(variables, images) for m in (high, none)]
-    np.testing.assert_array_equal(*scores)
+    chex.assert_trees_all_equal(*scores)

@@ -1,4 +1,4 @@
-"""Programs that have to fit a device: rounds chosen, and what is said about it."""
+"""Memory limits: the choice of accumulation rounds, and the advice to users."""
 
 import dataclasses
 import math
@@ -14,8 +14,8 @@ from tests import tiny
 
 
 @dataclasses.dataclass
-class Analysis:
-    """Of a program whose activations take `temp_size_in_bytes` together."""
+class FakeProgram:
+    """A compiled program whose activations take `temp_size_in_bytes`."""
 
     temp_size_in_bytes: float
     argument_size_in_bytes: int = 100
@@ -30,22 +30,22 @@ class Analysis:
 FIXED = 100 + 80 - 70 + 5
 
 
-class Compiler:
-    """Phases "a" and "b": b takes 1000 in all rounds together, and 50 beside."""
+class FakeCompiler:
+    """Compile phases "a" and "b"; b takes 1000 bytes divided by the rounds, plus 50."""
 
     def __init__(self, exhausted: tuple[int, ...] = ()):
         self.calls, self._exhausted = [], exhausted
 
-    def __call__(self, name: str, rounds: int) -> Analysis:
+    def __call__(self, name: str, rounds: int) -> FakeProgram:
         self.calls.append((name, rounds))
         if rounds in self._exhausted:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of HBM")
-        return Analysis({"a": 10, "b": 50 + 1000 / rounds}[name])
+        return FakeProgram({"a": 10, "b": 50 + 1000 / rounds}[name])
 
 
 def test_need():
-    assert memory.need(Analysis(7)) == memory.Need(FIXED, 7)
-    assert memory.need(Analysis(7)).total == FIXED + 7
+    assert memory.need(FakeProgram(7)) == memory.Need(FIXED, 7)
+    assert memory.need(FakeProgram(7)).total == FIXED + 7
 
 
 @pytest.mark.parametrize(
@@ -53,16 +53,16 @@ def test_need():
     [
         (None, 1, "a1 b1"),
         (FIXED + 1050, 1, "a1 b1"),
-        # Two might fit by what one takes, and do.
+        # Two rounds might fit according to the need of one, and do.
         (FIXED + 550, 2, "a1 b1 a2 b2"),
-        # So might two here, but they do not; three is enough.
+        # Two rounds might fit, but do not; four do.
         (FIXED + 530, 4, "a1 b1 a2 b2 a4 b4"),
-        # Two could not: not tried.
+        # Two rounds cannot fit and are not tried.
         (FIXED + 310, 4, "a1 b1 a4 b4"),
     ],
 )
-def test_the_fewest_rounds_that_fit(limit, rounds, calls):
-    compiler = Compiler()
+def test_fit_chooses_the_fewest_rounds(limit, rounds, calls):
+    compiler = FakeCompiler()
     programs, fitted = memory.fit(compiler, ["a", "b"], [1, 2, 4, 8], limit)
     assert " ".join(f"{name}{r}" for name, r in compiler.calls) == calls
     assert fitted == memory.Fit(rounds, "b", memory.Need(FIXED, 50 + 1000 / rounds))
@@ -70,22 +70,24 @@ def test_the_fewest_rounds_that_fit(limit, rounds, calls):
     assert set(programs) == {"a", "b"}
 
 
-def test_rounds_that_do_not_exist_are_not_chosen():
-    _, fitted = memory.fit(Compiler(), ["a", "b"], [1, 2, 4, 8], FIXED + 100)
+def test_fit_returns_the_last_option_if_none_fits():
+    _, fitted = memory.fit(FakeCompiler(), ["a", "b"], [1, 2, 4, 8], FIXED + 100)
     assert fitted.need.total > FIXED + 100
-    compiler = Compiler()
+    compiler = FakeCompiler()
     _, fitted = memory.fit(compiler, ["b", "a"], [2], FIXED + 100)
-    assert fitted.rounds == 2 and len(compiler.calls) == 2  # all, for they are to run
+    assert (
+        fitted.rounds == 2 and len(compiler.calls) == 2
+    )  # all phases are compiled, because they have to run
 
 
-def test_a_compiler_that_finds_out_by_itself():
-    compiler = Compiler(exhausted=(1, 2))
+def test_compiler_that_runs_out_of_memory():
+    compiler = FakeCompiler(exhausted=(1, 2))
     _, fitted = memory.fit(compiler, ["a", "b"], [1, 2, 4, 8], FIXED + 550)
     assert fitted.rounds == 4
-    _, fitted = memory.fit(Compiler((1, 2)), ["a", "b"], [1, 2], FIXED + 550)
+    _, fitted = memory.fit(FakeCompiler((1, 2)), ["a", "b"], [1, 2], FIXED + 550)
     assert fitted.need.temporary == math.inf
     with pytest.raises(jax.errors.JaxRuntimeError):
-        memory.fit(Compiler((1,)), ["a", "b"], [1], None)
+        memory.fit(FakeCompiler((1,)), ["a", "b"], [1], None)
 
 
 def experiment(**training) -> config.Experiment:
@@ -96,41 +98,44 @@ def experiment(**training) -> config.Experiment:
 @pytest.mark.parametrize(
     ("batch", "shards", "rounds", "changes"),
     [
-        (8, 1, [1, 2, 4], {}),  # the path length takes every second image
+        (8, 1, [1, 2, 4], {}),  # the path length uses every second image
         (16, 2, [1, 2, 4, 8], {}),
         (24, 1, [1, 2, 3, 6, 8, 12], {}),  # parts of 24, 12, 8, 4, 3 and 2 images
         (8, 1, [1, 2, 4, 8], {"path_length_weight": 0.0}),
         (8, 1, [4], {"accumulation_rounds": 4}),
     ],
 )
-def test_options(batch, shards, rounds, changes):
+def test_rounds_options(batch, shards, rounds, changes):
     e = experiment(**{"accumulation_rounds": None} | changes)
     assert memory.rounds_options(e, batch, shards) == rounds
 
 
-def test_the_memory_has_to_be_known_to_choose_by_it():
-    devices, told = parallel.data_parallel(), []
-    assert devices.device_memory() is None  # a CPU
-    assert memory.budget(experiment(), devices, told.append).limit is None
+def test_choosing_rounds_requires_a_known_memory_limit():
+    devices, messages = parallel.data_parallel(), []
+    assert devices.device_memory() is None  # as on every CPU
+    assert memory.budget(experiment(), devices, messages.append).limit is None
     with pytest.raises(ValueError, match="set `run.device_memory_gib`"):
-        memory.budget(experiment(accumulation_rounds=None), devices, told.append)
+        memory.budget(experiment(accumulation_rounds=None), devices, messages.append)
     e = tiny.experiment({"run.device_memory_gib": 0.5})
-    assert memory.budget(e, devices, told.append).limit == 2**29
+    assert memory.budget(e, devices, messages.append).limit == 2**29
 
 
-class Card:
+class FakeDevice:
     def __init__(self, **stats):
         self.memory_stats = lambda: stats or None
 
 
-def test_devices_that_say_what_they_have(monkeypatch):
+def test_devices_that_report_their_memory(monkeypatch):
     devices = parallel.data_parallel()
-    cards = [Card(bytes_limit=3 * 2**30), Card(bytes_limit=2 * 2**30)]
-    monkeypatch.setattr(jax, "local_devices", lambda: cards)
+    devices_with_stats = [
+        FakeDevice(bytes_limit=3 * 2**30),
+        FakeDevice(bytes_limit=2 * 2**30),
+    ]
+    monkeypatch.setattr(jax, "local_devices", lambda: devices_with_stats)
     assert devices.device_memory() == 2 * 2**30
     budget = memory.budget(experiment(), devices, print)
     assert budget.limit == 0.9 * 2 * 2**30
-    cards.append(Card())
+    devices_with_stats.append(FakeDevice())
     assert devices.device_memory() is None
 
 
@@ -144,10 +149,10 @@ def test_advice(monkeypatch):
         "stage 8x8 does not fit the memory: phase g_path takes 9 GiB a device (1 GiB "
         "of it is state) in 2 round(s) of 4 images, and 4 GiB may be used."
     )
-    assert "remat" not in text  # it saves nothing on a CPU
+    assert "remat" not in text  # it saves no memory on a CPU
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     text = memory.advice(e, fitted, stage, 4 * gib, devices)
-    # 2 GiB an image: one fits, of four; or one on each of 4 devices.
+    # 2 GiB per image: one of four fits, or one on each of 4 devices.
     assert "a batch of 2 (" in text and "; 3 devices or more" in text
     assert "`model.remat`='blocks'" in text and "`model.dtype`='bfloat16'" in text
     assert "shard_optimizer" not in text and text.endswith(
@@ -159,8 +164,8 @@ def test_advice(monkeypatch):
 
 
 @pytest.mark.slow
-def test_training_in_rounds_chosen_by_the_memory(tmp_path, capsys):
-    """The same as in as many rounds that were set, bit for bit."""
+def test_training_with_rounds_chosen_by_the_memory_limit(tmp_path, capsys):
+    """Chosen rounds equal the same number of configured rounds, bit for bit."""
     changes = {"training.total_kimg": 0.032, "training.batch_size": 16}
     changes |= {"data.resolution": 8}  # one stage
     open_ended = changes | {"training.accumulation_rounds": None}
@@ -172,8 +177,8 @@ def test_training_in_rounds_chosen_by_the_memory(tmp_path, capsys):
         one = float(needs.split("takes ")[1].split()[0])
         limit = {"run.device_memory_gib": one * 0.8}
         train.train(tiny.experiment(open_ended | limit), tmp_path / "many")
-        said = capsys.readouterr().out
-        rounds = int(said.split("memory: stage 8x8 in ")[1].split()[0])
+        printed = capsys.readouterr().out
+        rounds = int(printed.split("memory: stage 8x8 in ")[1].split()[0])
         assert rounds > 1
         fixed = changes | {"training.accumulation_rounds": rounds}
         train.train(tiny.experiment(fixed), tmp_path / "fixed")
@@ -188,6 +193,6 @@ def test_training_in_rounds_chosen_by_the_memory(tmp_path, capsys):
         nothing = {"run.device_memory_gib": 1e-6}
         with pytest.raises(memory.DoesNotFit, match="stage 8x8 does not fit"):
             train.train(tiny.experiment(open_ended | nothing), tmp_path / "none")
-        # Set rounds are not refused.
+        # Configured rounds only cause a warning.
         train.train(tiny.experiment(changes | nothing), tmp_path / "warned")
         assert "WARNING: stage 8x8 does not fit" in capsys.readouterr().out

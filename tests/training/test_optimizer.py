@@ -1,4 +1,4 @@
-"""Adam, the averaged generator and whole iterations as the official ones."""
+"""Adam and whole iterations of StyleGAN, compared with the official code."""
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,10 @@ from stylegan_jax.training.optimizer import scale_by_adam, scale_by_tensorflow_a
 from tests import goldens
 
 
-def test_scalars_with_prescribed_gradients():
+def test_tensorflow_adam_on_scalars():
     """Gradients of 1 down to 1e-12 and zero; the state is reset before step 5."""
     data = goldens.arrays("stylegan1/adam_scalar.npz")
-    rate, beta1, beta2, epsilon = (float(v) for v in data["in/lr_beta1_beta2_eps"])
+    rate, beta1, beta2, epsilon = (float(x) for x in data["in/lr_beta1_beta2_eps"])
     adam = scale_by_tensorflow_adam(beta1, beta2, epsilon)
     x = jnp.asarray(data["in/x0"])
     state = adam.init(x)
@@ -26,29 +26,29 @@ def test_scalars_with_prescribed_gradients():
             state = adam.init(x)
         direction, state = adam.update(gradient, state)
         change = -rate * direction
-        wanted = data["out/x_after_each_step"][i] - np.asarray(x)
-        # One rounding of x, about 1e-7 of its size, is all that may differ.
-        np.testing.assert_allclose(change, wanted, rtol=1e-4, atol=3e-7)
+        expected = data["out/x_after_each_step"][i] - np.asarray(x)
+        # Only the rounding of x, about 1e-7 of its size, may differ.
+        np.testing.assert_allclose(change, expected, rtol=1e-4, atol=3e-7)
         x = x + change
         np.testing.assert_allclose(x, data["out/x_after_each_step"][i], atol=3e-7)
 
 
-def test_first_moment_against_the_textbook():
+def test_tensorflow_adam_follows_the_paper():
     beta1, beta2, epsilon = 0.5, 0.9, 1e-8
     adam = scale_by_tensorflow_adam(beta1, beta2, epsilon)
     rng = np.random.RandomState(0)
     x = jnp.zeros(5)
     state = adam.init(x)
-    m = v = np.zeros(5)
+    mu = nu = np.zeros(5)
     for t in range(1, 6):
         g = rng.randn(5)
-        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
-        wanted = np.sqrt(1 - beta2**t) / (1 - beta1**t) * m / (np.sqrt(v) + epsilon)
+        mu, nu = beta1 * mu + (1 - beta1) * g, beta2 * nu + (1 - beta2) * g**2
+        expected = np.sqrt(1 - beta2**t) / (1 - beta1**t) * mu / (np.sqrt(nu) + epsilon)
         direction, state = adam.update(jnp.asarray(g, jnp.float32), state)
-        np.testing.assert_allclose(direction, wanted, rtol=1e-5)
+        np.testing.assert_allclose(direction, expected, rtol=1e-5)
 
 
-def test_it_is_not_optax_adam_for_tiny_gradients():
+def test_tensorflow_adam_differs_from_optax_for_tiny_gradients():
     gradient = jnp.array([1e-9])
     ours = scale_by_tensorflow_adam(0.0, 0.99, 1e-8)
     theirs = optax.scale_by_adam(0.0, 0.99, 1e-8)
@@ -58,28 +58,28 @@ def test_it_is_not_optax_adam_for_tiny_gradients():
 
 
 @pytest.mark.parametrize("beta1", [0.0, 0.5])
-def test_pytorch_adds_epsilon_to_the_corrected_root(beta1):
-    """As StyleGAN2-ADA's optimizer does: gradients of the size of epsilon count."""
+def test_pytorch_adam_adds_epsilon_to_the_corrected_root(beta1):
+    """Test gradients of the size of epsilon, as in StyleGAN2-ADA."""
     beta2, epsilon = 0.99, 1e-8
     adam = scale_by_adam(beta1, beta2, epsilon, "pytorch")
     rng = np.random.RandomState(0)
     scale = 10.0 ** -np.arange(4, 11)
     state = adam.init(jnp.zeros(len(scale)))
-    m = v = np.zeros(len(scale))
+    mu = nu = np.zeros(len(scale))
     for t in range(1, 6):
         g = rng.randn(len(scale)) * scale
-        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
-        root = np.sqrt(v / (1 - beta2**t))
-        wanted = m / (1 - beta1**t) / (root + epsilon)
+        mu, nu = beta1 * mu + (1 - beta1) * g, beta2 * nu + (1 - beta2) * g**2
+        root = np.sqrt(nu / (1 - beta2**t))
+        expected = mu / (1 - beta1**t) / (root + epsilon)
         direction, state = adam.update(jnp.asarray(g, jnp.float32), state)
-        np.testing.assert_allclose(direction, wanted, rtol=1e-4)
+        np.testing.assert_allclose(direction, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
     "file", [pytest.param("adam_16", marks=pytest.mark.slow), "adam_32_fade"]
 )
-def test_whole_iterations(file):
-    """D step, average, G step; three times, as the official loop does."""
+def test_official_iterations(file):
+    """Run D step, averaging and G step three times, as the official loop does."""
     arrays = goldens.arrays(f"stylegan1/{file}.npz")
     settings = goldens.settings(f"stylegan1/{file}.npz")
     lod, rate = settings["lod"], settings["lr"]
@@ -144,8 +144,8 @@ def test_whole_iterations(file):
         (loss_g, w_avg), gradients = g_step(g_params, d_params, w_avg)
         update, g_adam = adam.update(gradients, g_adam)
         g_params = apply(g_params, update)
-        wanted = arrays["out/losses_D_G_per_iteration"][iteration - 1]
-        np.testing.assert_allclose((loss_d, loss_g), wanted, rtol=2e-4)
+        expected = arrays["out/losses_D_G_per_iteration"][iteration - 1]
+        np.testing.assert_allclose((loss_d, loss_g), expected, rtol=2e-4)
         if iteration not in settings["steps"]:
             continue
         after = {
@@ -156,14 +156,14 @@ def test_whole_iterations(file):
         for net, (model, variables) in after.items():
             ours = interop.to_official(model, variables)
             before = averaged if net == "Gs" else goldens.below(arrays, f"vars/{net}/")
-            wanted = goldens.below(arrays, f"out/after_{iteration}/{net}/")
-            assert len(wanted) >= 20
+            expected = goldens.below(arrays, f"out/after_{iteration}/{net}/")
+            assert len(expected) >= 20
             off = total = 0
-            for name, value in wanted.items():
+            for name, value in expected.items():
                 change = np.abs((ours[name] - before[name]) - (value - before[name]))
-                # Rounding of stored values (mapping weights are about 100) and 5% of
-                # a step; with beta1 = 0 a step is nearly the gradient's sign, so a few
-                # entries with a gradient near zero may differ by more.
+                # Allow rounding of stored values (mapping weights are about 100) and 5%
+                # of a step. With beta1 = 0 a step is nearly the gradient's sign, so a
+                # few entries with a gradient near zero may differ by more.
                 allowed = 0.05 * rate * iteration + 3e-7 * np.abs(value)
                 off += int(np.sum(change > allowed))
                 total += change.size

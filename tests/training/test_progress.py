@@ -1,4 +1,4 @@
-"""What counts as waiting for data, by a clock that the test turns."""
+"""The meter of the time spent waiting for data, with a fake clock."""
 
 import types
 
@@ -8,7 +8,7 @@ import pytest
 from stylegan_jax.training import progress
 
 
-class Clock:
+class FakeClock:
     def __init__(self, monkeypatch):
         self.now = 100.0
         time = types.SimpleNamespace(monotonic=lambda: self.now)
@@ -20,29 +20,29 @@ class Clock:
             yield number
 
 
-class Array:
+class FakeArray:
     def __init__(self, ready):
         self.is_ready = lambda: ready
 
 
-def test_only_an_idle_device_waits(monkeypatch):
-    clock = Clock(monkeypatch)
+def test_only_an_idle_device_waits_for_data(monkeypatch):
+    clock = FakeClock(monkeypatch)
     meter = progress.DataWaitMeter()
     batches = clock.batches(1, 2, 4, 8)
-    assert meter.next(batches, None) == 0  # nothing was started yet
+    assert meter.next(batches, None) == 0  # the device has no work yet
     assert meter.share == 1
-    assert meter.next(batches, {"a": Array(True), "b": Array(False)}) == 1
-    assert meter.next(batches, {"a": Array(True), "b": Array(True)}) == 2
+    assert meter.next(batches, {"a": FakeArray(True), "b": FakeArray(False)}) == 1
+    assert meter.next(batches, {"a": FakeArray(True), "b": FakeArray(True)}) == 2
     clock.now += 3
     assert meter.share == pytest.approx((1 + 4) / 10)
     meter.reset()
     assert meter.share == 0
-    meter.next(batches, {"a": Array(True)})
+    meter.next(batches, {"a": FakeArray(True)})
     assert meter.share == 1
 
 
-def test_arrays_of_jax_are_asked_without_waiting(monkeypatch):
-    clock = Clock(monkeypatch)
+def test_jax_arrays_report_their_readiness(monkeypatch):
+    clock = FakeClock(monkeypatch)
     meter = progress.DataWaitMeter()
     done = jnp.ones(3).block_until_ready()
     meter.next(clock.batches(5), {"loss": done})

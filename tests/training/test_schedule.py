@@ -1,4 +1,4 @@
-"""The schedule, row by row against the official one, and its own promises."""
+"""The schedule, compared with the official one, and its invariants."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from tests import goldens
 
 
 def ffhq1024(gpus: str) -> config.Experiment:
-    """The official settings for a number of GPUs, out of the golden file."""
+    """Return the official settings for a number of GPUs, from the golden file."""
     path = goldens.path("stylegan1/schedule_ffhq1024.json")
     official = json.loads(path.read_text())["configs"][gpus]
     sched = official["sched"]
@@ -67,8 +67,8 @@ def test_every_row_of_the_official_schedule(gpus):
 
 
 @pytest.mark.parametrize("gpus", ["1", "2", "4", "8"])
-def test_stages_are_the_official_loop(gpus):
-    """Where the official loop changes its schedule and resets the optimizers."""
+def test_stages_match_the_official_loop(gpus):
+    """Stages begin where the official loop changes its schedule and resets Adam."""
     path = goldens.path("stylegan1/schedule_ffhq1024.json")
     simulated = json.loads(path.read_text())["loop_simulation"].get(f"{gpus}gpu")
     if simulated is None:
@@ -141,7 +141,7 @@ def test_without_fading_or_growing():
     assert only.fade(500) == 1.0
 
 
-def test_a_run_that_ends_early_has_only_the_stages_that_it_reaches():
+def test_short_run_has_only_the_stages_that_it_reaches():
     assert len(schedule.build_stages(experiment(total_kimg=0.05))) == 1
     assert schedule.build_stages(experiment(total_kimg=0.001))[0].end_images == 16
 

@@ -1,4 +1,4 @@
-"""A training is put together in one place, and starts from the experiment's values."""
+"""The networks, phases and initial state that `setup.build` creates."""
 
 import chex
 import jax
@@ -17,7 +17,7 @@ AUGMENTED = tiny.STYLEGAN2 | {
 }
 
 
-def test_the_state_starts_from_the_experiment():
+def test_initial_state_follows_the_experiment():
     training = setup.build(tiny.experiment(AUGMENTED), parallel.local(), 3)
     with tiny.quick_compilation():
         state = training.create_state()
@@ -28,14 +28,14 @@ def test_the_state_starts_from_the_experiment():
     assert set(state.skipped) == set(training.phase_names)
     assert training.phase_names == ["g_main", "g_path", "d_main", "d_r1"]
     assert training.generator.label_size == training.discriminator.label_size == 3
-    for leaf, wanted in zip(
+    for leaf, expected in zip(
         jax.tree.leaves(state), jax.tree.leaves(abstract), strict=True
     ):
-        assert leaf.sharding == wanted.sharding
+        assert leaf.sharding == expected.sharding
 
 
-def test_a_relativistic_loss_is_one_pair_of_functions(monkeypatch):
-    """The generator's objective scores reals where the loss asks for it."""
+def test_relativistic_loss_needs_only_a_pair_of_functions(monkeypatch):
+    """The generator's objective scores real images if the loss requires it."""
     relativistic = losses.AdversarialLoss(
         lambda fake, real: jax.nn.softplus(real - fake),
         lambda real, fake: jax.nn.softplus(fake - real),
@@ -68,5 +68,5 @@ def test_a_relativistic_loss_is_one_pair_of_functions(monkeypatch):
         reals = jax.random.normal(key, (1, 8, 8, 3))
         params = state.params["generator"]
         loss, fake = jax.jit(generator_loss)(params, reals)
-        wanted = jnp.logaddexp(0.0, jax.jit(real_scores)(reals)[0] - fake)
-    np.testing.assert_allclose(loss, wanted, rtol=1e-5)
+        expected = jnp.logaddexp(0.0, jax.jit(real_scores)(reals)[0] - fake)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)

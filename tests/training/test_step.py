@@ -1,6 +1,7 @@
-"""The compiled phases against the same step written out by hand."""
+"""The compiled phases, compared with the same step written out by hand."""
 
 import dataclasses
+import functools
 
 import chex
 import flax.traverse_util
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl.testing import parameterized
 
 from stylegan_jax import config, models, rngs
 from stylegan_jax.models import LevelOfDetail
@@ -64,6 +66,7 @@ class Setup:
         return LevelOfDetail(self.stage.resolution, self.fade)
 
 
+@functools.cache
 def build(**training) -> Setup:
     e = experiment(**training)
     training = setup.build(e, parallel.data_parallel(), 3)
@@ -83,7 +86,7 @@ def build(**training) -> Setup:
 
 
 def fakes(s: Setup, params, w_avg, phase: int):
-    """Training images and the new w average, by hand."""
+    """Return generated training images and the new `w_avg`, by hand."""
     key = lambda stream: rngs.key(SEED, stream, 5, phase)  # noqa: E731
     variables = {
         "params": params,
@@ -111,13 +114,13 @@ def fakes(s: Setup, params, w_avg, phase: int):
     return images, 0.995 * w_avg + 0.005 * first[:, 0].mean(0)
 
 
-def assert_moments(actual, wanted):
-    """Equal, array by array, to 1e-3 of the largest entry."""
+def assert_moments(actual, expected):
+    """Compare each array, up to 1e-3 of its largest entry."""
     flat = flax.traverse_util.flatten_dict(actual)
     compared = 0
-    for path, value in flax.traverse_util.flatten_dict(wanted).items():
+    for path, value in flax.traverse_util.flatten_dict(expected).items():
         if path == ("layers_0", "bias", "bias"):
-            continue  # the instance norm cancels it: its gradient is rounding only
+            continue  # the instance norm cancels it, so its gradient is only rounding
         largest = float(jnp.max(jnp.abs(value)))
         np.testing.assert_allclose(flat[path], value, 0, 1e-3 * largest, str(path))
         compared += largest > 0
@@ -125,7 +128,7 @@ def assert_moments(actual, wanted):
 
 
 def adam(params, gradients, rate):
-    """The first step of Adam with beta1 = 0."""
+    """Return the parameters after the first step of Adam with beta1 = 0."""
     scale = np.sqrt(1 - 0.99)
     return jax.tree.map(
         lambda p, g: p - rate * scale * g / (jnp.sqrt(0.01 * g**2) + 1e-8),
@@ -146,7 +149,7 @@ def test_discriminator_phase(loss):
     s = build(loss=loss, r1_gamma=3.0, r2_gamma=0.7, gp_weight=5.0, gp_target=2.0)
     flip = jax.random.uniform(rngs.key(SEED, Stream.MIRROR, 5), (BATCH,)) >= 0.5
     reals = process_reals(s.images, flip, s.fade)
-    made, w_avg = fakes(s, s.state.params["generator"], s.state.w_avg, 0)
+    generated, w_avg = fakes(s, s.state.params["generator"], s.state.w_avg, 0)
     shrink = (8 / 16) ** 2
 
     def objective(params):
@@ -154,18 +157,20 @@ def test_discriminator_phase(loss):
             variables = {"params": params}
             return s.discriminator.apply(variables, images, s.labels, s.lod)
 
-        real, by_real = losses.scores_and_gradients(score, reals)
-        fake, by_fake = losses.scores_and_gradients(score, made)
+        real, real_gradients = losses.scores_and_gradients(score, reals)
+        fake, fake_gradients = losses.scores_and_gradients(score, generated)
         if loss == "logistic":
-            r1 = losses.squared_norm_penalty(by_real, shrink)
-            r2 = losses.squared_norm_penalty(by_fake, shrink)
+            r1 = losses.squared_norm_penalty(real_gradients, shrink)
+            r2 = losses.squared_norm_penalty(fake_gradients, shrink)
             return jnp.mean(losses.d_logistic(real, fake) + 1.5 * r1 + 0.35 * r2)
         factors = jax.random.uniform(
             rngs.key(SEED, Stream.INTERPOLATION, 5, 0), (BATCH,)
         )
-        between = losses.interpolate(reals, made, factors)
-        _, by_between = losses.scores_and_gradients(score, between)
-        penalty = 5.0 / 4.0 * losses.unit_norm_penalty(by_between, shrink, 2.0)
+        interpolated = losses.interpolate(reals, generated, factors)
+        _, interpolated_gradients = losses.scores_and_gradients(score, interpolated)
+        penalty = (
+            5.0 / 4.0 * losses.unit_norm_penalty(interpolated_gradients, shrink, 2.0)
+        )
         plain = losses.d_wgan if loss == "wgan" else losses.d_hinge
         return jnp.mean(plain(real, fake) + penalty)
 
@@ -180,16 +185,15 @@ def test_discriminator_phase(loss):
     )
     chex.assert_trees_all_equal(after.params["generator"], s.state.params["generator"])
     chex.assert_trees_all_close(after.w_avg, w_avg, atol=1e-6)
-    assert int(after.step) == 5  # the clock moves with the last phase
+    assert int(after.step) == 5  # the clock advances with the last phase
 
 
-def test_generator_phase_and_average():
+def test_generator_phase_and_ema():
     s = build()
     params = s.state.params["generator"]
-    # Make the averaged generator differ, so that averaging shows.
-    s.state = s.state.replace(
-        ema=s.state.ema | {"params": jax.tree.map(lambda x: x + 1, params)}
-    )
+    # Make the averaged generator differ from the trained one.
+    ema = s.state.ema | {"params": jax.tree.map(lambda x: x + 1, params)}
+    s = dataclasses.replace(s, state=s.state.replace(ema=ema))
     d_after, _ = s.update["d_main"](s.state, s.images, s.labels, s.fade, s.rate)
     beta = 0.5 ** (BATCH / 10_000)
     chex.assert_trees_all_close(
@@ -219,14 +223,14 @@ def test_generator_phase_and_average():
     assert (int(after.step), int(after.images_seen)) == (6, 1000 + BATCH)
 
 
-def test_a_gradient_that_is_not_finite_skips_the_update():
+def test_nonfinite_gradient_skips_the_update():
     s = build()
     params = s.state.params["discriminator"]
-    broken = s.state.replace(
+    nonfinite = s.state.replace(
         params=s.state.params
         | {"discriminator": jax.tree.map(lambda x: x * jnp.nan, params)}
     )
-    once, _ = s.update["g_main"](broken, s.images, s.labels, s.fade, s.rate)
+    once, _ = s.update["g_main"](nonfinite, s.images, s.labels, s.fade, s.rate)
     twice, _ = s.update["g_main"](once, s.images, s.labels, s.fade, s.rate)
     chex.assert_trees_all_equal(twice.params["generator"], s.state.params["generator"])
     chex.assert_trees_all_equal(
@@ -234,9 +238,12 @@ def test_a_gradient_that_is_not_finite_skips_the_update():
     )
     assert (int(twice.skipped["g_main"]), int(twice.skipped_total["g_main"])) == (2, 2)
     assert int(twice.images_seen) == 1000 + 2 * BATCH
-    mended = twice.replace(params=s.state.params)
-    fine, _ = s.update["g_main"](mended, s.images, s.labels, s.fade, s.rate)
-    assert (int(fine.skipped["g_main"]), int(fine.skipped_total["g_main"])) == (0, 2)
+    repaired = twice.replace(params=s.state.params)
+    updated, _ = s.update["g_main"](repaired, s.images, s.labels, s.fade, s.rate)
+    assert (int(updated.skipped["g_main"]), int(updated.skipped_total["g_main"])) == (
+        0,
+        2,
+    )
 
 
 def test_mixing_cutoffs():
@@ -248,26 +255,26 @@ def test_mixing_cutoffs():
     assert np.mean(draw(0.9) == 6) == pytest.approx(0.1, abs=0.02)
 
 
-@pytest.mark.parametrize("mirror", [False, True])
-@pytest.mark.parametrize("lod", [0.0, 0.4, 1.0, 1.7, 3.0])
-def test_official_processing(lod, mirror):
-    data = goldens.arrays("stylegan1/process_reals.npz")
-    images = goldens.nhwc(data[f"in/uint8_floor_lod{int(lod)}"])
-    flip = data["in/mirror_uniform"].reshape(-1) >= 0.5
-    assert flip.any() and not flip.all()
-    fade = 1 - (lod - int(lod))
-    ours = process_reals(
-        jnp.asarray(images), jnp.asarray(flip) if mirror else None, fade
-    )
-    wanted = goldens.nhwc(data[f"out/{'mirror_' * mirror}lod{lod}"])
-    k = wanted.shape[1] // ours.shape[1]
-    enlarged = np.repeat(np.repeat(ours, k, 1), k, 2)
-    np.testing.assert_allclose(enlarged, wanted, atol=1e-6)
+class TestProcessReals(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    @parameterized.product(mirror=[False, True], lod=[0.0, 0.4, 1.0, 1.7, 3.0])
+    def test_golden(self, mirror, lod):
+        data = goldens.arrays("stylegan1/process_reals.npz")
+        images = goldens.nhwc(data[f"in/uint8_floor_lod{int(lod)}"])
+        flip = data["in/mirror_uniform"].reshape(-1) >= 0.5
+        assert flip.any() and not flip.all()
+        fade = 1 - (lod - int(lod))
+        flip = jnp.asarray(flip) if mirror else None
+        actual = self.variant(process_reals)(jnp.asarray(images), flip, fade)
+        expected = goldens.nhwc(data[f"out/{'mirror_' * mirror}lod{lod}"])
+        k = expected.shape[1] // actual.shape[1]
+        upscaled = np.repeat(np.repeat(actual, k, 1), k, 2)
+        np.testing.assert_allclose(upscaled, expected, atol=1e-6)
 
 
-def test_a_traced_fade_gives_the_same():
+def test_traced_fade_equals_static_fade():
     images = np.random.RandomState(0).randint(0, 256, (2, 8, 8, 3)).astype(np.uint8)
     for fade in (0.0, 0.3, 1.0):
         static = process_reals(jnp.asarray(images), None, fade)
         traced = process_reals(jnp.asarray(images), None, jnp.float32(fade))
-        np.testing.assert_allclose(static, traced, atol=1e-6)
+        chex.assert_trees_all_close(static, traced, rtol=1e-7, atol=1e-6)

@@ -1,7 +1,7 @@
-"""Whole iterations of StyleGAN2 as the official ones: the true program is run.
+"""Whole iterations of StyleGAN2 by the training step, compared with the official code.
 
-Lazy regularisation with its corrected Adam, accumulation, path length and w averages,
-the averaged generator and its ramp-up.
+They cover lazy regularization with its corrected Adam, accumulation, the averages of
+path length and w, and the averaged generator with its ramp-up.
 """
 
 import csv
@@ -19,17 +19,17 @@ from stylegan_jax.training.phases import build_phases
 from tests import goldens, tiny
 from tests.training.replay import PHASES, SOURCE, Recording, tape_for
 
-# Relative. Rounding grows from update to update: 1e-6 becomes 1e-4 in five iterations.
+# Relative. Rounding errors grow from 1e-6 to 1e-4 within five iterations.
 REPORTS = 5e-4
-# Adam with beta1 = 0 makes every gradient, however tiny, a step of about the learning
-# rate, so that rounding decides where the gradient is next to nothing. All but a share
-# OUTLIERS of the parameters are within MOVE of the farthest that any parameter moved; a
-# wrong learning rate or average would move most of them.
+# Adam with beta1 = 0 turns every gradient, however tiny, into a step of about the
+# learning rate, so that rounding decides where the gradient is nearly zero. All but a
+# share OUTLIERS of the parameters must agree within MOVE times the largest movement; a
+# wrong learning rate or average would displace most of them.
 MOVE, OUTLIERS = 0.02, 1e-2
 
 
 def contiguous_to_strided(x: np.ndarray, rounds: int) -> np.ndarray:
-    """Rows in official order, block after block, to ours: round r has r::rounds."""
+    """Reorder blocks of rows, one per round, so that round r has rows r::rounds."""
     return (
         x.reshape(rounds, len(x) // rounds, *x.shape[1:])
         .swapaxes(0, 1)
@@ -37,8 +37,8 @@ def contiguous_to_strided(x: np.ndarray, rounds: int) -> np.ndarray:
     )
 
 
-def labels_of_phase(recording, tape, iteration: int, phase: str) -> np.ndarray:
-    """What a phase draws, as `Tape.pack` makes it, a block of rows for each round."""
+def pack_labels(recording, tape, iteration: int, phase: str) -> np.ndarray:
+    """Pack the numbers that a phase draws, with one block of rows per round."""
     arrays, batch = recording.arrays, recording.batch
     rounds = batch // recording.settings["batch_gpu"]
     index = list(PHASES).index(phase)
@@ -72,7 +72,7 @@ def labels_of_phase(recording, tape, iteration: int, phase: str) -> np.ndarray:
         "D5_train_cond_mix_2rounds",
     ],
 )
-def test_iterations(name, monkeypatch):
+def test_official_iterations(name, monkeypatch):
     recording = Recording(name)
     settings, arrays = recording.settings, recording.arrays
     batch = recording.batch
@@ -81,7 +81,7 @@ def test_iterations(name, monkeypatch):
         learning_rate=settings["lr_g"],
         discriminator_learning_rate=settings["lr_d"],
         accumulation_rounds=rounds,
-        # Officially gradients of rounds are added up, ours are averaged.
+        # The official code adds the gradients of the rounds; ours averages them.
         adam_epsilon=settings["adam"]["eps"] / rounds,
         d_reg_interval=settings["D_reg_interval"],
         g_reg_interval=settings["G_reg_interval"],
@@ -99,10 +99,10 @@ def test_iterations(name, monkeypatch):
     updates = [
         jax.jit(step.build_update(training, i, stage)) for i in range(len(phases))
     ]
-    now = recording.state(networks, training.optimizers, training.phase_names)
+    current = recording.state(networks, training.optimizers, training.phase_names)
     t = e.training
     for iteration in range(settings["iters"]):
-        reports, beta = {}, step.ema_beta(e, batch, int(now.images_seen))
+        reports, beta = {}, step.ema_beta(e, batch, int(current.images_seen))
         for i, (official, phase) in enumerate(zip(PHASES, phases, strict=True)):
             if iteration % phase.interval:
                 continue
@@ -110,13 +110,15 @@ def test_iterations(name, monkeypatch):
                 contiguous_to_strided(x, rounds)
                 for x in (
                     recording.images(f"in/it{iteration}/"),
-                    labels_of_phase(recording, tape, iteration, official),
+                    pack_labels(recording, tape, iteration, official),
                 )
             )
             with tiny.quick_compilation():
-                now, scalars = updates[i](now, images, labels, 1.0, t.learning_rate)
+                current, scalars = updates[i](
+                    current, images, labels, 1.0, t.learning_rate
+                )
             reports |= scalars
-        wanted = goldens.below(arrays, f"out/it{iteration}/")
+        expected = goldens.below(arrays, f"out/it{iteration}/")
         factors = {  # official report -> ours, and its factor
             "Gmain/G/loss": ("g_main/loss", 1),
             "Greg/G/reg": ("g_path/penalty", t.path_length_weight),
@@ -124,44 +126,46 @@ def test_iterations(name, monkeypatch):
             "Dreg/D/reg": ("d_r1/r1_penalty", t.r1_gamma / 2),
         }
         for key, (ours, factor) in factors.items():
-            assert (key in wanted) == (ours in reports)
-            if key in wanted:
+            assert (key in expected) == (ours in reports)
+            if key in expected:
                 np.testing.assert_allclose(
-                    factor * reports[ours], wanted[key].mean(), REPORTS, err_msg=key
+                    factor * reports[ours], expected[key].mean(), REPORTS, err_msg=key
                 )
-        np.testing.assert_allclose(now.path_length_mean, wanted["pl_mean"], REPORTS)
-        np.testing.assert_allclose(beta, wanted["ema_beta"], 1e-6, 1e-12)
+        np.testing.assert_allclose(
+            current.path_length_mean, expected["pl_mean"], REPORTS
+        )
+        np.testing.assert_allclose(beta, expected["ema_beta"], 1e-6, 1e-12)
         if iteration + 1 not in settings["snaps"]:
             continue
         after = {
-            "G": (g, now.generator_variables(now.params[state.GENERATOR])),
-            "D": (d, {"params": now.params[state.DISCRIMINATOR]}),
-            "G_ema": (g, now.ema),
+            "G": (g, current.generator_variables(current.params[state.GENERATOR])),
+            "D": (d, {"params": current.params[state.DISCRIMINATOR]}),
+            "G_ema": (g, current.ema),
         }
         for net, (model, variables) in after.items():
             ours = interop.to_official(model, variables, SOURCE)
             before = goldens.below(arrays, f"param{net[0]}/")
-            wanted = goldens.below(arrays, f"after{iteration + 1}/{net}/")
-            assert len(wanted) > 15
+            expected = goldens.below(arrays, f"after{iteration + 1}/{net}/")
+            assert len(expected) > 15
             if net != "D":
-                w_avg = wanted.pop("mapping.w_avg")
+                w_avg = expected.pop("mapping.w_avg")
                 goldens.assert_close(ours["mapping.w_avg"], w_avg, 1e-4)
-            moves = {k: np.abs(v - before[k]) for k, v in wanted.items()}
+            moves = {k: np.abs(v - before[k]) for k, v in expected.items()}
             allowed = MOVE * max(np.max(move) for move in moves.values())
-            off = sum(
-                # Mapping weights are about 100, and so are their roundings.
+            outliers = sum(
+                # Mapping weights are about 100, which scales their rounding.
                 np.sum(np.abs(ours[k] - v) > allowed + 3e-7 * np.abs(v))
-                for k, v in wanted.items()
+                for k, v in expected.items()
             )
-            total = sum(v.size for v in wanted.values())
+            total = sum(v.size for v in expected.values())
             moved = sum(np.sum(move > 5 * allowed) for move in moves.values())
-            assert off <= OUTLIERS * total, (net, iteration, off, total)
+            assert outliers <= OUTLIERS * total, (net, iteration, outliers, total)
             assert moved > total / 2, (net, iteration, moved, total)
-    assert int(now.step) == settings["iters"]
-    assert int(now.images_seen) == settings["iters"] * batch
+    assert int(current.step) == settings["iters"]
+    assert int(current.images_seen) == settings["iters"] * batch
 
 
-def test_ema_schedule():
+def test_official_ema_schedule():
     path = goldens.path("stylegan2_and_3/D6_ema_beta_schedule.csv")
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert len(rows) == 32
@@ -176,7 +180,7 @@ def test_ema_schedule():
         np.testing.assert_allclose(beta, float(row["ema_beta"]), 2e-6, 1e-12)
 
 
-def test_lazy_adam():
+def test_official_lazy_adam():
     path = goldens.path("stylegan2_and_3/D7_lazy_regularization.json")
     rows = json.loads(path.read_text())["rows"]
     assert len(rows) == 4
@@ -185,7 +189,7 @@ def test_lazy_adam():
         beta1, beta2 = row["base_betas"]
         e = config.Experiment(
             training=config.Training(
-                # Of the other network: it must not matter.
+                # The interval of the other network must not matter.
                 **{"d_reg_interval" if is_g else "g_reg_interval": 7},
                 **{"g_reg_interval" if is_g else "d_reg_interval": row["reg_interval"]},
                 learning_rate=row["base_lr"] if is_g else 0.123,

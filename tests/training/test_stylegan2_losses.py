@@ -1,4 +1,4 @@
-"""The objectives of StyleGAN2 against the official ones, run from the same state."""
+"""The objectives of StyleGAN2, compared with the official ones in the same state."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from tests.training.replay import (
     tape_for,
 )
 
-# Of the rms. The official float32 itself is off by up to 2e-6 and 5e-6 of the maximum.
+# Relative to the rms. The official float32 errs by up to 2e-6 and 5e-6 of the maximum.
 VALUES, GRADIENTS = 1e-5, 1e-4
 
 
@@ -32,10 +32,10 @@ VALUES, GRADIENTS = 1e-5, 1e-4
     ],
 )
 def test_objectives(name, monkeypatch):
-    """Everything that the official code reports, and all gradients."""
+    """Compare everything that the official code reports, and all gradients."""
     recording = Recording(name)
     arrays = recording.arrays
-    # Intervals of one, as the file has no gain for laziness.
+    # Intervals of one, because the file does not scale for lazy regularization.
     e = recording.experiment(d_reg_interval=1, g_reg_interval=1)
     (g, g_vars), (d, d_vars) = networks = recording.networks(e)
     tape = tape_for(monkeypatch, recording)
@@ -74,36 +74,36 @@ def test_objectives(name, monkeypatch):
             )
 
             def objective(params, phase=phase, inputs=inputs):
-                loss, outcome = phase.objective(params, inputs)
-                return loss, (reported(phase.name, outcome), outcome.scalars)
+                loss, aux = phase.objective(params, inputs)
+                return loss, (reported(phase.name, aux), aux.scalars)
 
             params = state.params[phase.network]
             results[official] = jax.value_and_grad(objective, has_aux=True)(params)
         return results
 
-    def reported(phase, outcome):
-        """Ours by the official names."""
-        t, seen = e.training, tape.seen
+    def reported(phase, aux):
+        """Return our values by their official names."""
+        t, calls = e.training, tape.seen
         out = {}
         if phase == "d_r1":
-            out["scores/real"], _ = seen["scores_and_gradients"][1]
+            out["scores/real"], _ = calls["scores_and_gradients"][1]
         else:
             for real, scores in tape.scores:
                 out["scores/real" if real else "scores/fake"] = scores
         if phase == "g_main":
-            out["G/loss"] = seen["generator"][1]
+            out["G/loss"] = calls["generator"][1]
         if phase == "d_main":
-            out["D/loss"] = seen["discriminator"][1]
+            out["D/loss"] = calls["discriminator"][1]
         if phase == "g_path":
-            (out["pl_grads"],), out["pl_lengths"] = seen["path_lengths"]
-            out["pl_penalty"], _ = seen["path_length_penalty"][1]
+            (out["pl_grads"],), out["pl_lengths"] = calls["path_lengths"]
+            out["pl_penalty"], _ = calls["path_length_penalty"][1]
             out["G/reg"] = t.path_length_weight * out["pl_penalty"]
-            out["pl_mean_after"] = outcome.averages["path_length_mean"]
+            out["pl_mean_after"] = aux.averages["path_length_mean"]
         if phase == "d_r1":
-            (gradients, _), out["r1_penalty"] = seen["squared_norm_penalty"]
+            (gradients, _), out["r1_penalty"] = calls["squared_norm_penalty"]
             out["r1_grads_0"] = gradients[:1].transpose(0, 3, 1, 2)
             out["D/reg"] = t.r1_gamma / 2 * out["r1_penalty"]
-        out["w_avg_after"] = outcome.averages.get("w_avg", state.w_avg)
+        out["w_avg_after"] = aux.averages.get("w_avg", state.w_avg)
         return out
 
     reals = recording.images().astype(np.float32) / 127.5 - 1
@@ -111,21 +111,21 @@ def test_objectives(name, monkeypatch):
         results = jax.jit(run)(state, reals, labels)
     means = {"Gmain": "G/loss", "Greg": "G/reg", "Dmain": "D/loss", "Dreg": "D/reg"}
     for phase, ((loss, (ours, scalars)), gradients) in results.items():
-        wanted = goldens.below(arrays, f"out/{phase}/")
+        expected = goldens.below(arrays, f"out/{phase}/")
         assert all(np.isfinite(v) for v in scalars.values())
-        np.testing.assert_allclose(loss, wanted[means[phase]].mean(), VALUES)
-        for key, value in wanted.items():
+        np.testing.assert_allclose(loss, expected[means[phase]].mean(), VALUES)
+        for key, value in expected.items():
             value = value[:, 0] if value.shape == (8, 1) else value
             if key.startswith("signs/"):
-                got = jnp.sign(ours[key.replace("signs", "scores")])
-                np.testing.assert_array_equal(got, value)
+                actual = jnp.sign(ours[key.replace("signs", "scores")])
+                np.testing.assert_array_equal(actual, value)
             else:
                 goldens.assert_close(ours[key], value, VALUES, f"{phase} {key}")
         model, variables = (g, g_vars) if phase.startswith("G") else (d, d_vars)
         ours = interop.to_official(model, variables | {"params": gradients}, SOURCE)
-        wanted = goldens.below(arrays, f"grad/{phase}/")
-        assert len(wanted) == len(jax.tree.leaves(gradients))
-        for key, value in wanted.items():
+        expected = goldens.below(arrays, f"grad/{phase}/")
+        assert len(expected) == len(jax.tree.leaves(gradients))
+        for key, value in expected.items():
             if np.any(value):
                 goldens.assert_close(ours[key], value, GRADIENTS, f"{phase} by {key}")
             else:

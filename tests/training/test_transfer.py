@@ -1,8 +1,9 @@
-"""Starting from networks that were trained before: what is loaded, and what is not."""
+"""Transfer from trained networks: the arrays that are loaded and those that are not."""
 
 import dataclasses
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,7 +32,7 @@ OFFICIAL = Path(__file__).parents[1] / "golden/stylegan2_and_3/I5_torch_snapshot
 
 
 def experiment(**changes) -> config.Experiment:
-    """E.g. `resolution=8` for "data.resolution"."""
+    """Return an experiment with changes such as `resolution=8`."""
     section = {
         field.name: part.name
         for part in dataclasses.fields(config.Experiment)
@@ -41,8 +42,8 @@ def experiment(**changes) -> config.Experiment:
     return tiny.experiment(STYLEGAN2 | named)
 
 
-def new_state(e: config.Experiment, seed: int, labels: int = 0):
-    """A state of the right shapes in which every number is another."""
+def random_state(e: config.Experiment, seed: int, labels: int = 0):
+    """Return a state of the right shapes with random numbers."""
     abstract = setup.build(e, parallel.local(), labels).abstract_state
     rng = np.random.default_rng(seed)
     return jax.tree.map(
@@ -51,7 +52,7 @@ def new_state(e: config.Experiment, seed: int, labels: int = 0):
 
 
 def save(directory, e: config.Experiment, items: dict, number=32, classes=()) -> str:
-    """A directory as `train` or `convert` leaves it."""
+    """Write a directory as `train` or `convert` does, and return its path."""
     checkpoints = workdir.open_checkpoints(directory, 5, print)
     checkpoints.save(number, items, {"resolution": 16, "fade": 1.0})
     checkpoints.close()
@@ -65,14 +66,14 @@ def run_items(state) -> dict:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A run at 16x16: its directory and its state."""
+    """Return the directory and the state of a run at 16x16."""
     e = experiment()
-    state = new_state(e, seed=1)
+    state = random_state(e, seed=1)
     return save(tmp_path_factory.mktemp("source"), e, run_items(state)), state
 
 
-def arrays(state) -> dict:
-    """Everything that is transferred, by (network, name)."""
+def transferred_arrays(state) -> dict:
+    """Return everything that is transferred, by (network, name)."""
     parts = transfer._parts(state)
     return {(net, n): np.asarray(x) for net in parts for n, x in parts[net].items()}
 
@@ -85,9 +86,10 @@ def outcomes(plan, network: str, outcome: str) -> set[str]:
     }
 
 
-def check_loaded(plan, before, after, there) -> None:
-    """The state holds what the table says, and nothing else has changed."""
-    old, new, source = arrays(before), arrays(after), arrays(there)
+def check_loaded(plan, before, after, source_state) -> None:
+    """Check that the state agrees with the table and is otherwise unchanged."""
+    states = (before, after, source_state)
+    old, new, source = map(transferred_arrays, states)
     assert new.keys() == old.keys()
     for row in plan.rows:
         key = (row.network, row.array)
@@ -102,52 +104,52 @@ def check_loaded(plan, before, after, there) -> None:
             assert getattr(after, field.name) is getattr(before, field.name)
 
 
-def test_the_same_networks_are_loaded_whole(source):
-    path, there = source
-    here = new_state(experiment(), seed=2)
-    plan = transfer.plan(path, here)
+def test_same_networks_are_loaded_completely(source):
+    path, source_state = source
+    state = random_state(experiment(), seed=2)
+    plan = transfer.plan(path, state)
     assert {row.outcome for row in plan.rows} == {LOADED}
-    after = plan.load(here)
-    check_loaded(plan, here, after, there)
-    assert np.array_equal(after.w_avg, there.w_avg)
+    after = plan.load(state)
+    check_loaded(plan, state, after, source_state)
+    assert np.array_equal(after.w_avg, source_state.w_avg)
     leaves = jax.tree.leaves((after.params, after.w_avg, after.ema))
     pointers = {leaf.unsafe_buffer_pointer() for leaf in leaves}
-    assert len(pointers) == len(leaves)  # or the step could not donate them
+    assert len(pointers) == len(leaves)  # otherwise the step could not donate them
 
 
 def test_higher_resolution_adds_layers(source):
-    path, there = source
-    here = new_state(experiment(resolution=32), seed=2)
-    plan = transfer.plan(path, here)
-    check_loaded(plan, here, plan.load(here), there)
+    path, source_state = source
+    state = random_state(experiment(resolution=32), seed=2)
+    plan = transfer.plan(path, state)
+    check_loaded(plan, state, plan.load(state), source_state)
     for network in (GENERATOR, EMA):
         assert not outcomes(plan, network, LEFT_OVER)
         fresh = outcomes(plan, network, INITIALISED)
         assert fresh and all("blocks_3/" in n or "to_rgb_32/" in n for n in fresh)
-    # The image comes in at the new top, so the old entrance is of no use.
+    # The image enters at the new resolution, so the old FromRGB layer is not used.
     fresh = outcomes(plan, DISCRIMINATOR, INITIALISED)
     assert fresh and all(n.startswith("params/blocks_3/") for n in fresh)
     left = outcomes(plan, DISCRIMINATOR, LEFT_OVER)
     assert left and all(n.startswith("params/blocks_2/from_rgb/") for n in left)
 
 
-def test_fewer_channels_keep_what_has_the_same_shape(source):
-    path, there = source
-    here = new_state(experiment(channel_max=8), seed=2)
-    plan = transfer.plan(path, here)
-    check_loaded(plan, here, plan.load(here), there)
+def test_arrays_of_other_shapes_are_not_loaded(source):
+    path, source_state = source
+    state = random_state(experiment(channel_max=8), seed=2)
+    plan = transfer.plan(path, state)
+    check_loaded(plan, state, plan.load(state), source_state)
     loaded = outcomes(plan, GENERATOR, LOADED)
     assert {"params/mapping/dense0/kernel/weight", "stats/w_avg"} <= loaded
-    assert "params/blocks_2/conv1/weight" in loaded  # 8 channels here and there
+    assert "params/blocks_2/conv1/weight" in loaded  # 8 channels in both networks
     assert "params/blocks_1/conv1/weight" in outcomes(plan, GENERATOR, INITIALISED)
 
 
-def test_other_labels_renew_what_takes_them(source):
-    path, there = source
+def test_other_labels_reinitialize_the_layers_that_take_them(source):
+    path, source_state = source
     e = experiment(conditional=True)
-    here = new_state(e, seed=2, labels=5)
-    plan = transfer.plan(path, here)
-    check_loaded(plan, here, plan.load(here), there)
+    state = random_state(e, seed=2, labels=5)
+    plan = transfer.plan(path, state)
+    check_loaded(plan, state, plan.load(state), source_state)
     assert outcomes(plan, GENERATOR, INITIALISED) == {
         "params/mapping/label_embedding/kernel/weight",
         "params/mapping/label_embedding/bias/bias",
@@ -157,25 +159,25 @@ def test_other_labels_renew_what_takes_them(source):
     assert all("/mapping/" in n or "/dense1/" in n for n in fresh)
 
 
-def test_a_conditional_source_knows_its_labels(tmp_path):
+def test_conditional_source(tmp_path):
     e = experiment(conditional=True)
-    there = new_state(e, seed=1, labels=3)
-    path = save(tmp_path, e, run_items(there), classes=("a", "b", "c"))
-    here = new_state(e, seed=2, labels=3)
-    plan = transfer.plan(path, here)
+    source_state = random_state(e, seed=1, labels=3)
+    path = save(tmp_path, e, run_items(source_state), classes=("a", "b", "c"))
+    state = random_state(e, seed=2, labels=3)
+    plan = transfer.plan(path, state)
     assert {row.outcome for row in plan.rows} == {LOADED}
 
 
-def test_an_official_file(tmp_path):
-    """What `convert` makes of one: averaged and trained generator differ."""
+def test_converted_official_file(tmp_path):
+    """The averaged and the trained generator of the file differ and are both loaded."""
     convert.convert(OFFICIAL, tmp_path / "converted")
     e = config.load(tmp_path / "converted" / "config.json")
-    here = new_state(e, seed=2)
-    plan = transfer.plan(str(tmp_path / "converted"), here)
+    state = random_state(e, seed=2)
+    plan = transfer.plan(str(tmp_path / "converted"), state)
     assert ({row.outcome for row in plan.rows}, plan.notes) == ({LOADED}, ())
-    after = plan.load(here)
+    after = plan.load(state)
     average = workdir.load_generator(tmp_path / "converted").variables
-    jax.tree.map(np.testing.assert_array_equal, after.ema, average)
+    chex.assert_trees_all_equal(after.ema, average)
     trained, average = (
         tree["blocks_0"]["conv1"]["weight"]
         for tree in (after.params[GENERATOR], average["params"])
@@ -183,16 +185,14 @@ def test_an_official_file(tmp_path):
     assert not np.array_equal(trained, average)
 
 
-def test_a_converted_generator_alone_serves_twice(tmp_path):
+def test_averaged_generator_alone_is_used_for_both(tmp_path):
     e = experiment()
-    average = new_state(e, seed=1).ema
-    here = new_state(e, seed=2)
-    plan = transfer.plan(save(tmp_path, e, {"ema": average}, number=0), here)
-    after = plan.load(here)
-    jax.tree.map(np.testing.assert_array_equal, after.ema, average)
-    jax.tree.map(
-        np.testing.assert_array_equal, after.params[GENERATOR], average["params"]
-    )
+    average = random_state(e, seed=1).ema
+    state = random_state(e, seed=2)
+    plan = transfer.plan(save(tmp_path, e, {"ema": average}, number=0), state)
+    after = plan.load(state)
+    chex.assert_trees_all_equal(after.ema, average)
+    chex.assert_trees_all_equal(after.params[GENERATOR], average["params"])
     assert np.array_equal(after.w_avg, average["stats"]["w_avg"])
     assert not outcomes(plan, DISCRIMINATOR, LOADED)
     text = "\n".join(plan.table())
@@ -203,29 +203,29 @@ def test_a_converted_generator_alone_serves_twice(tmp_path):
         assert a.unsafe_buffer_pointer() != b.unsafe_buffer_pointer()
 
 
-def test_a_checkpoint_can_be_named(source, tmp_path):
-    path, there = source
+def test_path_may_name_a_checkpoint(source, tmp_path):
+    path, source_state = source
     e = experiment()
-    newer = new_state(e, seed=3)
-    run = save(tmp_path, e, run_items(there), number=32)
+    newer = random_state(e, seed=3)
+    run = save(tmp_path, e, run_items(source_state), number=32)
     save(tmp_path, e, run_items(newer), number=64)
-    here = new_state(e, seed=2)
-    for name, state, number in (
+    state = random_state(e, seed=2)
+    for name, expected, number in (
         (run, newer, 64),
-        (f"{run}/checkpoints/32", there, 32),
+        (f"{run}/checkpoints/32", source_state, 32),
         (f"{run}/checkpoints/64", newer, 64),
     ):
-        plan = transfer.plan(name, here)
+        plan = transfer.plan(name, state)
         assert plan.name.endswith(f"checkpoint {number}")
-        assert np.array_equal(plan.load(here).w_avg, state.w_avg)
+        assert np.array_equal(plan.load(state).w_avg, expected.w_avg)
     with pytest.raises(ValueError, match="no checkpoint of step 5"):
-        transfer.plan(f"{run}/checkpoints/5", here)
+        transfer.plan(f"{run}/checkpoints/5", state)
 
 
-def test_the_table_shows_every_array_once(source):
+def test_table_lists_every_array_once(source):
     path, _ = source
-    here = new_state(experiment(resolution=32), seed=2)
-    plan = transfer.plan(path, here)
+    state = random_state(experiment(resolution=32), seed=2)
+    plan = transfer.plan(path, state)
     table = plan.table()
     assert table[0].split("  ")[0] == "network"
     lines = {tuple(line.split()) for line in table}
@@ -250,28 +250,28 @@ def test_the_table_shows_every_array_once(source):
         assert sum(numbers) == sum(row.network == network for row in plan.rows)
 
 
-def test_nothing_that_fits_is_an_error(source):
+def test_source_without_matching_arrays_is_rejected(source):
     path, _ = source
     sizes = {"z_dim": 4, "w_dim": 4, "mapping_features": 4, "channel_max": 4}
-    here = new_state(experiment(**sizes), seed=2)
+    state = random_state(experiment(**sizes), seed=2)
     with pytest.raises(ValueError, match="no weight in .* has the name and shape"):
-        transfer.plan(path, here)
+        transfer.plan(path, state)
 
 
 @pytest.mark.parametrize("path", ["missing", "empty", "empty/checkpoints/3"])
-def test_a_directory_without_a_run_is_an_error(tmp_path, path):
+def test_directory_without_a_run_is_rejected(tmp_path, path):
     (tmp_path / "empty").mkdir()
-    here = new_state(experiment(), seed=2)
+    state = random_state(experiment(), seed=2)
     with pytest.raises(ValueError, match="must be the --workdir of a training"):
-        transfer.plan(str(tmp_path / path), here)
+        transfer.plan(str(tmp_path / path), state)
 
 
 @pytest.mark.slow
-def test_a_run_starts_from_another_once(tmp_path, capsys):
+def test_run_starts_from_another_run_only_once(tmp_path, capsys):
     lean = {"d_reg_interval": 0, "g_reg_interval": 0, "path_length_weight": 0.0}
     small = {"resolution": 8} | lean
-    there = new_state(experiment(**small), seed=1)
-    path = save(tmp_path / "source", experiment(**small), run_items(there))
+    source_state = random_state(experiment(**small), seed=1)
+    path = save(tmp_path / "source", experiment(**small), run_items(source_state))
     small |= {"transfer": path, "total_kimg": 0.016}
     run = tmp_path / "run"
     with tiny.quick_compilation():
@@ -284,10 +284,10 @@ def test_a_run_starts_from_another_once(tmp_path, capsys):
         assert event["source"] == f"{path}, checkpoint 32"
         assert {row["outcome"] for row in event["arrays"]} == {LOADED}
         assert f"transfer from {path}, checkpoint 32\n" in capsys.readouterr().out
-        # Two steps move weights of about one by a few thousandths.
+        # Two steps change weights of about one by a few thousandths.
         assert int(first.images_seen) == 16
         const = first.params[GENERATOR]["blocks_0"]["const"]
-        transferred = there.params[GENERATOR]["blocks_0"]["const"]
+        transferred = source_state.params[GENERATOR]["blocks_0"]["const"]
         np.testing.assert_allclose(const, transferred, atol=0.02)
         assert not np.array_equal(const, transferred)
         again = train.train(experiment(**small | {"total_kimg": 0.032}), run)

@@ -1,4 +1,4 @@
-"""Writes network files as the official code did, names and layout alike.
+"""Writes network files with the names and layout of the official code.
 
 For the tests only: the modules that the files name are registered for the moment of
 writing, and are gone when the files are read.
@@ -42,7 +42,7 @@ for _function, _name in ((_reconstruct, "_reconstruct"), (_scalar, "scalar")):
 
 
 class _Called:
-    """Pickles to a call of one of PyTorch's functions, or StyleGAN2-ADA's."""
+    """An object that pickles to a call of a function of PyTorch or StyleGAN2-ADA."""
 
     def __init__(self, *arguments):
         self.arguments = arguments
@@ -88,7 +88,7 @@ _CALLED = (Module, Tensor, Parameter, Storage)
 
 
 class _Numpy1Pickler(pickle.Pickler):
-    """Names numpy's functions as numpy 1 did."""
+    """A pickler that names NumPy's functions as NumPy 1 did."""
 
     def reducer_override(self, obj):
         if type(obj) is np.ndarray:
@@ -117,7 +117,7 @@ def _official_modules():
 
 @contextlib.contextmanager
 def registered(contents):
-    """Modules that do not exist, name -> attributes, for the moment of writing."""
+    """Register modules that do not exist, name -> attributes, while writing."""
     saved = {name: sys.modules.get(name) for name in contents}
     for name, attributes in contents.items():
         module = types.ModuleType(name)
@@ -141,7 +141,7 @@ def dumps(content, protocol=4) -> bytes:
 
 
 def network(name, variables, static_kwargs, func_name, components=None) -> Network:
-    """One network; `variables` are pairs, or a dict of its own variables."""
+    """Return a network; `variables` are pairs, or a dict of its own variables."""
     pairs = list(variables.items()) if isinstance(variables, dict) else variables
     return Network(
         {
@@ -157,7 +157,7 @@ def network(name, variables, static_kwargs, func_name, components=None) -> Netwo
 
 
 def generator(name, variables, static_kwargs) -> Network:
-    """Splits full names (`G_mapping/Dense0/weight`, `lod`) as the official G does."""
+    """Return G, with components by the full names (`G_mapping/Dense0/weight`)."""
 
     def own(prefix):
         return {
@@ -181,7 +181,7 @@ def generator(name, variables, static_kwargs) -> Network:
 def write_official_pickle(
     path, g_vars, g_kwargs, d_vars, d_kwargs, gs_vars=None, protocol=4
 ) -> Path:
-    """Writes (G, D, Gs) as the official `network-snapshot-*.pkl`.
+    """Write (G, D, Gs) as the official `network-snapshot-*.pkl`.
 
     Args:
         path: where to.
@@ -207,7 +207,7 @@ def write_official_pickle(
 
 
 def storage_bytes(values, kind=b"Float", count=None, location="cpu") -> bytes:
-    """What torch.save of before 1.6 makes of a one-dimensional array."""
+    """Return a one-dimensional array as torch.save wrote it before 1.6."""
     key = pickle.dumps("1", 2)[2:-1]
     count = len(values) if count is None else count
     reference = (
@@ -228,7 +228,7 @@ def storage_bytes(values, kind=b"Float", count=None, location="cpu") -> bytes:
 
 
 def tensor(array, strides=None, shape=None, offset=0) -> Tensor:
-    """An array as a float tensor; by default of its own shape and strides."""
+    """Return an array as a float tensor, by default of its own shape and strides."""
     strides = (
         [s // array.itemsize for s in array.strides] if strides is None else strides
     )
@@ -238,7 +238,7 @@ def tensor(array, strides=None, shape=None, offset=0) -> Tensor:
 
 
 def torch_module(class_name, variables, kwargs=None, modules=None, **state) -> Module:
-    """A module with these tensors; state may be overruled."""
+    """Return a module with these tensors; `state` replaces entries of its state."""
     state = {
         "_parameters": {"none": None},
         "_buffers": variables,

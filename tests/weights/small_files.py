@@ -23,9 +23,9 @@ NUMBERS = np.arange(6, dtype=np.float32)
 def small(variables=None, static_kwargs=None, **state) -> Network:
     if variables is None:
         variables = [("lod", np.float32(0)), ("w", np.ones((2, 3), np.float32))]
-    made = network("D", variables, static_kwargs or {"resolution": 8}, "D_basic")
-    made.state.update(state)
-    return made
+    d = network("D", variables, static_kwargs or {"resolution": 8}, "D_basic")
+    d.state.update(state)
+    return d
 
 
 def read(tmp_path, data: bytes):
@@ -49,7 +49,7 @@ def of_tensor(**kwargs):
 
 
 class Calls:
-    """Pickles to a call of any function, as hostile files do."""
+    """An object that pickles to a call of any function, as in hostile files."""
 
     def __init__(self, function, *arguments, state=None):
         self.reduced = (function, arguments, state)

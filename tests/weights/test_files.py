@@ -1,4 +1,4 @@
-"""Files of weights: all kinds are read alike, none is run, damage is told."""
+"""Weight files of all kinds are read alike; none is run; damage is explained."""
 
 import collections
 import os
@@ -22,8 +22,8 @@ ARRAYS = {
 }
 
 
-def written(tmp_path, kind):
-    path = tmp_path / "weights.bin"  # the name tells nothing
+def write(tmp_path, kind):
+    path = tmp_path / "weights.bin"  # the name does not matter
     if kind == "old":
         torch_files.write_old(path, torch_files.state_dict(ARRAYS))
     elif kind == "older":
@@ -42,7 +42,7 @@ KINDS = ("old", "older", "zip", "script", "safetensors")
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_kinds_are_read_alike(tmp_path, kind):
-    read = files.read_tensors(written(tmp_path, kind))
+    read = files.read_tensors(write(tmp_path, kind))
     # TorchScript keeps the attributes of a module together; safetensors sorts by type.
     assert sorted(read) == sorted(ARRAYS)
     if kind not in ("script", "safetensors"):
@@ -53,7 +53,7 @@ def test_all_kinds_are_read_alike(tmp_path, kind):
 
 
 def test_parameters_are_tensors(tmp_path):
-    """As in torchvision's first files, whose OrderedDict came from Python 2 too."""
+    """Torchvision's first files have them, and an OrderedDict of Python 2."""
     array = ARRAYS["conv.weight"]
     old = collections.OrderedDict(w=Parameter(tensor(0, array, version=1)))
     path = torch_files.write_old(tmp_path / "old.pth", old)
@@ -116,23 +116,23 @@ def test_hostile_files_are_refused_and_run_nothing(tmp_path, kind):
     assert marker.exists()
 
 
-def window(*arguments):
-    """A state dict with a tensor of 6 numbers, and a window on them as given."""
+def view(*arguments):
+    """A state dict with a tensor that is a view of 6 numbers."""
     storage = torch_files.Storage("0", np.arange(6, dtype=np.float32))
     hooks = collections.OrderedDict()
-    made = Rebuilt(
+    rebuilt = Rebuilt(
         "torch._utils", "_rebuild_tensor_v2", storage, *arguments, False, hooks
     )
-    return {"w": made}
+    return {"w": rebuilt}
 
 
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (window(0, (7,), (1,)), "goes beyond the 6 numbers"),
-        (window(1, (6,), (1,)), "goes beyond"),
-        (window(0, (2**30, 2**30), (0, 0)), "goes beyond"),
-        (window(0, (2,), (-1,)), "are not sizes"),
+        (view(0, (7,), (1,)), "goes beyond the 6 numbers"),
+        (view(1, (6,), (1,)), "goes beyond"),
+        (view(0, (2**30, 2**30), (0, 0)), "goes beyond"),
+        (view(0, (2,), (-1,)), "are not sizes"),
         ({"w": 3}, "'w' has type int, not tensor; expected a state dict"),
         ({"state_dict": {"w": 3}}, "'state_dict' has type dict.*expected a state dict"),
         ({3: tensor(0, ARRAYS["half"])}, "name of a tensor has type int"),
@@ -165,12 +165,12 @@ def test_archives_that_lack_something_are_explained(tmp_path, members, match):
 
 
 def test_compressed_members_are_refused(tmp_path):
-    """A thousandth of the size could fill the memory."""
+    """A small file could decompress to more than the memory."""
     path = torch_files.write_zip(tmp_path / "w.pth", torch_files.state_dict(ARRAYS))
     bomb = tmp_path / "bomb.pth"
-    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(bomb, "w") as made:
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(bomb, "w") as packed:
         for name in whole.namelist():
-            made.writestr(name, whole.read(name), zipfile.ZIP_DEFLATED)
+            packed.writestr(name, whole.read(name), zipfile.ZIP_DEFLATED)
     refuse(bomb, "is compressed")
 
 
@@ -188,7 +188,7 @@ def test_foreign_files_are_named(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_truncated_files_are_refused(tmp_path, kind):
-    path = written(tmp_path, kind)
+    path = write(tmp_path, kind)
     data = path.read_bytes()
     for length in range(1, len(data), 7):
         path.write_bytes(data[:length])
@@ -200,9 +200,9 @@ def test_truncated_files_are_refused(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_random_damage_is_read_or_refused(tmp_path, kind):
-    """300 files with 1 to 4 wrong bytes each; no other exception ever escapes."""
+    """Of 300 files with 1 to 4 wrong bytes, none raises another exception."""
     rng = np.random.default_rng(0)
-    path = written(tmp_path, kind)
+    path = write(tmp_path, kind)
     data, refused = path.read_bytes(), 0
     for _ in range(300):
         damaged = bytearray(data)

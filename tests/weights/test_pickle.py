@@ -13,7 +13,7 @@ from tests.weights import official_pickle
 from tests.weights.official_pickle import Network, dumps, tensor, torch_module
 from tests.weights.small_files import Calls, attacks, read, refuse, small
 
-# Where in a network file the attack is put.
+# Place of the attack in a network file.
 PLACES = {
     "alone": lambda attack: attack,
     "in the tuple": lambda attack: (small(), attack, small()),
@@ -36,8 +36,8 @@ def test_attacks_are_refused_and_nothing_runs(tmp_path, attack, place, protocol)
     assert not sentinel.exists()
 
 
-def test_the_sentinel_does_betray_an_attack(tmp_path):
-    """The plain unpickler runs the same bytes: the test above can fail."""
+def test_the_sentinel_reveals_an_attack(tmp_path):
+    """The plain unpickler runs the same bytes, so the test above can fail."""
     sentinel = tmp_path / "sentinel"
     data = dumps(small([("w", attacks(sentinel)["os.system"])]))
     with official_pickle._official_modules():
@@ -58,7 +58,7 @@ ARRAY = RECONSTRUCT + b"cnumpy\nndarray\nK\x00\x85C\x01b\x87R"
 F4 = DTYPE + b"X\x02\x00\x00\x00f4\x85R"
 NEW_STATE = b"}X\x09\x00\x00\x00__class__K\x01s"
 
-# Hand-written programs that misuse the names which are allowed, and why each fails.
+# Hand-written programs that misuse the allowed names, and the reason each fails.
 MISUSES = {
     "state of a dtype": (
         DTYPE + NEW_STATE + b"b",
@@ -212,7 +212,7 @@ MISUSES = {
 def test_misuse_of_allowed_names_is_refused(tmp_path, misuse):
     program, reason = MISUSES[misuse]
     refuse(tmp_path, b"\x80\x04" + program + b".", f"{reason}.*[Nn]othing in")
-    # What is bound to the names must not have changed for the next file.
+    # The stubs must not have changed for the next file.
     assert read(tmp_path, dumps(small()))["network"].name == "D"
 
 
@@ -220,7 +220,7 @@ def test_persistent_ids_are_refused(tmp_path):
     refuse(tmp_path, b"\x80\x02X\x01\x00\x00\x00aQ.", "PyTorch")
 
 
-def test_files_that_unfold_are_refused(tmp_path):
+def test_files_that_expand_without_bound_are_refused(tmp_path):
     inner = [1]
     for _ in range(40):  # 2^40 values in 40 lists
         inner = [inner, inner]
@@ -233,7 +233,7 @@ def test_files_that_unfold_are_refused(tmp_path):
     refuse(tmp_path, dumps(cycle), "component with components")
 
 
-def test_one_array_repeated_cannot_exceed_the_limit(tmp_path, monkeypatch):
+def test_a_repeated_array_cannot_exceed_the_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(pickle_stubs, "MAX_BYTES", 10_000)
     array = np.zeros(500, np.uint8)  # 2000 bytes as float32
     fits = small([(f"w{i}", array) for i in range(5)])
@@ -321,6 +321,6 @@ def test_unexpected_content_is_explained(tmp_path, content, match):
 def test_names_that_coincide_are_refused(tmp_path):
     part = small([("w", np.zeros(1))])
     whole = small([("G_mapping/w", np.zeros(1))], components={"mapping": part})
-    made = read(tmp_path, dumps(whole))["network"]
+    network = read(tmp_path, dumps(whole))["network"]
     with pytest.raises(PickleError, match="two variables named 'G_mapping/w'"):
-        made.all_variables()
+        network.all_variables()

@@ -1,4 +1,4 @@
-"""Official files are read; damaged and foreign ones are refused and named."""
+"""TensorFlow-era files are read; damaged and foreign ones are refused and named."""
 
 import json
 import pickle
@@ -78,7 +78,7 @@ def test_reads_an_official_stylegan2_file(name):
     )
     variables = generator.all_variables()
     discriminator = networks["discriminator"].all_variables()
-    # Those whose conversion is a copy or a permutation, per the table of names.
+    # Variables whose conversion is a copy or a permutation.
     pairs = (
         (variables["dlatent_avg"], "G_ema/mapping.w_avg"),
         (variables["G_mapping/Dense1/weight"].T, "G_ema/mapping.fc1.weight"),
@@ -124,7 +124,7 @@ def test_reads_python_2_strings(tmp_path):
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
-def test_reads_arrays_as_today_s_numpy_writes_them(tmp_path, protocol):
+def test_reads_arrays_of_the_installed_numpy(tmp_path, protocol):
     values = {
         "fortran": np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
         "big_endian": np.arange(3, dtype=">f4"),
@@ -160,8 +160,9 @@ def test_settings_become_plain_values(tmp_path):
 
 def test_optional_keys_may_be_absent(tmp_path):
     state = {"version": 2, "name": "G", "variables": []}
-    made = read(tmp_path, dumps(Network(state)))["network"]
-    assert (made.components, made.func_name, made.module_source) == ({}, "", "")
+    network = read(tmp_path, dumps(Network(state)))["network"]
+    assert network.components == {}
+    assert network.func_name == network.module_source == ""
 
 
 # Damaged and foreign files
@@ -195,7 +196,7 @@ def test_foreign_files_are_named(tmp_path, data, match):
 
 @pytest.mark.parametrize(("protocol", "torch"), [(2, False), (4, False), (4, True)])
 def test_random_damage_is_read_or_refused(tmp_path, protocol, torch):
-    """300 files with 1 to 4 wrong bytes each; no other exception ever escapes."""
+    """Of 300 files with 1 to 4 wrong bytes, none raises another exception."""
     rng = np.random.default_rng(0)
     whole = (small(), small(), small(components={"mapping": small()}))
     data = dumps(snapshot(of_tensor()) if torch else whole, protocol)

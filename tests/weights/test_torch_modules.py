@@ -1,4 +1,4 @@
-"""Snapshots of PyTorch are read without PyTorch; hostile ones run nothing."""
+"""Snapshots of stylegan2-ada-pytorch are read without PyTorch; none runs anything."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from tests.weights.small_files import (
 )
 
 
-def test_reads_tensors_as_pytorch_lays_them_out(tmp_path):
+def test_reads_tensors_of_any_strides(tmp_path):
     values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     tensors = {
         "plain": tensor(values),
@@ -72,7 +72,7 @@ def test_reads_tensors_as_pytorch_lays_them_out(tmp_path):
     assert list(older.variables) == list(wanted)
 
 
-# Where in a snapshot an attack is put.
+# Place of the attack in a snapshot.
 TORCH_PLACES = {
     "as a network": lambda a: a,
     "as a tensor": lambda a: torch_module("G", {"w": a}),
@@ -102,9 +102,9 @@ def test_attacks_in_snapshots_are_refused(tmp_path, attack, place):
 
 
 def cyclic():
-    made = torch_module("G", {})
-    made.arguments[0]["state"]["_modules"]["again"] = made
-    return made
+    module = torch_module("G", {})
+    module.arguments[0]["state"]["_modules"]["again"] = module
+    return module
 
 
 def of_data(data):
@@ -149,7 +149,7 @@ def test_unexpected_snapshots_are_explained(tmp_path, module, match):
     refuse(tmp_path, dumps(snapshot(module)), match)
 
 
-def test_one_tensor_repeated_cannot_exceed_the_limit(tmp_path, monkeypatch):
+def test_a_repeated_tensor_cannot_exceed_the_limit(tmp_path, monkeypatch):
     shared = tensor(np.zeros(1000, np.float32))
     data = dumps(snapshot(torch_module("G", {f"w{i}": shared for i in range(5)})))
     monkeypatch.setattr(pickle_stubs, "MAX_BYTES", 60_000)  # in three networks

@@ -1,4 +1,4 @@
-"""Writes files of weights as PyTorch does: names and layout alike.
+"""Writes weight files with the names and layout of PyTorch.
 
 For the tests only; the modules that the files name exist for the moment of writing.
 """
@@ -22,7 +22,7 @@ KINDS = {
 
 
 def _named(module, name):
-    """A class of that name, to be written as a name only."""
+    """Return a class of that name, of which only the name is written."""
     return type(name, (), {"__module__": module, "__qualname__": name})
 
 
@@ -37,7 +37,7 @@ class Storage:
 
 
 class Rebuilt:
-    """Pickles to a call of a function of PyTorch, or of any module."""
+    """An object that pickles to a call of a function."""
 
     def __init__(self, module, name, *arguments):
         self.module, self.name, self.arguments = module, name, arguments
@@ -68,7 +68,7 @@ functions = {
 
 
 class Parameter:
-    """As pickled before 0.4: an object whose state begins with its tensor."""
+    """A parameter as PyTorch pickled it before 0.4; its state begins with a tensor."""
 
     __module__, __qualname__ = "torch.nn.parameter", "Parameter"
 
@@ -80,7 +80,7 @@ class Parameter:
 
 
 def tensor(key, array, version=2):
-    """An array as a tensor of its own shape and strides, in a storage of its own."""
+    """Return an array as a tensor of its shape and strides in a storage of its own."""
     strides = tuple(s // array.itemsize for s in array.strides)
     storage = Storage(key, array.ravel(order="K"))
     window = (storage, 0, array.shape, strides)
@@ -91,7 +91,7 @@ def tensor(key, array, version=2):
 
 
 def state_dict(arrays, version=2):
-    """What `state_dict()` returns, with the versions of modules as an attribute."""
+    """Return a state dict, with the versions of modules as an attribute."""
     tensors = collections.OrderedDict(
         (name, tensor(i, array, version))
         for i, (name, array) in enumerate(arrays.items())
@@ -102,14 +102,14 @@ def state_dict(arrays, version=2):
 
 
 def script_module(name, attributes):
-    """A TorchScript object: of a class of the file, with its attributes for state."""
-    made = _named(f"__torch__.{name}", "Module")()
-    vars(made).update(attributes)
-    return made
+    """Return a TorchScript object of a class in the file; its state: attributes."""
+    module = _named(f"__torch__.{name}", "Module")()
+    vars(module).update(attributes)
+    return module
 
 
 def script(arrays):
-    """TorchScript modules, nested as the dots in the names tell."""
+    """Return TorchScript modules, nested by the dots in the names."""
     root = {
         "training": False,
         "sizes": Rebuilt("torch.jit._pickle", "build_intlist", [3]),
@@ -121,20 +121,20 @@ def script(arrays):
             inner = inner.setdefault(part, {"training": False})
         inner[last] = tensor(i, array)
 
-    def made(name, attributes):
+    def build(name, attributes):
         return script_module(
             name,
             {
-                key: made(key, value) if type(value) is dict else value
+                key: build(key, value) if type(value) is dict else value
                 for key, value in attributes.items()
             },
         )
 
-    return made("root", root)
+    return build("root", root)
 
 
 def program(content, old_format=False):
-    """The pickled program, and the storages that it refers to by their keys."""
+    """Return the pickled program, and the storages that it refers to by key."""
     storages, contents = {}, {"torch": {}, "torch.nn": {}}
 
     class Pickler(pickle.Pickler):
@@ -169,7 +169,7 @@ def _script_classes(content):
 
 
 def write_old(path, content) -> Path:
-    """In the format of before 1.6."""
+    """Write torch.save's old format."""
     data, storages = program(content, old_format=True)
     keys = sorted(storages)
     system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
@@ -183,7 +183,7 @@ def write_old(path, content) -> Path:
 
 
 def write_zip(path, content, script=False, members=None) -> Path:
-    """In the format of today, or of TorchScript."""
+    """Write torch.save's zip format, or TorchScript's."""
     data, storages = program(content)
     files = {"archive/data.pkl": data, "archive/version": b"3\n"}
     for key, numbers in storages.items():

@@ -2,7 +2,7 @@
 
 The LMDB is read by the small parser below and not by the package `lmdb`, for safety:
 that library maps the file into memory and trusts it. Of 300 damaged copies of a small
-LMDB, 7 (cut off ones) ended the process with SIGBUS. The parser checks every offset.
+LMDB, 7 ended the process with SIGBUS. The parser checks every offset.
 
 It supports what a file at rest needs: no writing, no locks, only the main database. The
 layout is that of LMDB version 1 on 64-bit little-endian machines: pages of equal size;

@@ -1,9 +1,10 @@
 """Networks whose features the metrics compare.
 
-detectors       the table of detectors; loads one by name
-detector        the interface of a detector, and how a network runs over devices
-inception, vgg  the networks; *_weights: the names of the tensors in their files
-lpips           the perceptual distance on top of VGG16
-resize          how images are brought to a network's input size
-published       finds the weights, or downloads them with `downloads`
+- `detectors` is the table of detectors and loads one by its name.
+- `detector` has the interface of a detector, and runs networks over devices.
+- `inception` and `vgg` are the networks; `inception_weights` and `vgg_weights` name the
+  tensors in their files.
+- `lpips` is the perceptual distance on top of VGG16.
+- `resize` brings images to a network's input size.
+- `published` finds the weights; `downloads` fetches them.
 """

@@ -30,9 +30,10 @@ def test_builtin_has_the_documented_images():
     assert source.label_totals == (85, 159, 131, 264, 381, 169, 224, 218)
     ends = np.cumsum([0, *source.label_totals]).tolist()
     for group, (begin, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
-        for index in (begin, end - 1):
-            assert read(source, index)[1] == group
+        for index in range(begin, end):
             assert f"/{GROUPS[group]}/" in source.describe(index)
+        for index in range(begin, end, 10):
+            assert read(source, index)[1] == group
     image, _ = read(source)
     assert image.shape == (64, 64, 3) and image.dtype == np.uint8
     assert source.check(0) is None

@@ -1,4 +1,4 @@
-"""The weights and pictures that the goldens of metric networks were made with.
+"""The weights and pictures behind the goldens of the metric networks.
 
 Own code for what the goldens' README states: a tensor is a function of seed, name,
 shape and kind alone. The files list how the SHA-256 of each begins.
@@ -15,7 +15,7 @@ from tests import goldens
 
 
 def document(name: str) -> dict:
-    """A golden's json."""
+    """Return the JSON of a golden."""
     return json.loads(goldens.path(name).read_text())
 
 
@@ -47,19 +47,19 @@ def tensor(seed: int, key: str, shape, kind: str) -> np.ndarray:
 
 
 def tensors(name: str, prefix: str = "") -> dict[str, np.ndarray]:
-    """Those of e.g. "inception" whose names begin so; a few checked."""
+    """Return the tensors of a network with that prefix, after checks of a few."""
     facts = document(f"metrics/{name}.json")
     rows = [row for row in facts["tensors"] if row[0].startswith(prefix)]
-    made = {
+    arrays = {
         key: tensor(facts["seed"], key, shape, kind) for key, shape, kind, _ in rows
     }
     for key, *_, digest in rows[:: max(1, len(rows) // 20)]:
-        assert hashlib.sha256(made[key].tobytes()).hexdigest().startswith(digest), key
-    return made
+        assert hashlib.sha256(arrays[key].tobytes()).hexdigest().startswith(digest), key
+    return arrays
 
 
 def pattern(height: int, width: int, seed: int) -> np.ndarray:
-    """A picture [height,width,3] uint8, of integer arithmetic."""
+    """Return a picture [height,width,3] uint8, computed in integers."""
     y, x = np.mgrid[:height, :width]
     cell = max(2, min(height, width) // (6 + seed % 4))
     checks = (x // cell + y // (cell + 1)) % 2 * 140
@@ -80,11 +80,11 @@ def pattern(height: int, width: int, seed: int) -> np.ndarray:
 
 
 def pictures(facts: dict, names: list[str]) -> np.ndarray:
-    """Those of a golden's json, of one size: [N,H,W,3]."""
-    made = []
+    """Return pictures of one size from a golden's JSON: [N,H,W,3]."""
+    images = []
     for name in names:
         entry = facts["images"][name]
         image = pattern(*entry["hw"], entry["pattern_seed"])
         assert hashlib.sha256(image.tobytes()).hexdigest().startswith(entry["sha"])
-        made.append(image)
-    return np.stack(made)
+        images.append(image)
+    return np.stack(images)

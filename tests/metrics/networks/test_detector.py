@@ -1,4 +1,4 @@
-"""Batches over devices: any number of images, the same numbers on any devices."""
+"""Detectors take any number of images, and give the same on any number of devices."""
 
 import socket
 import subprocess
@@ -62,7 +62,7 @@ def test_one_program_for_every_size_of_images():
     assert traced == [(4, 5, 5, 3), (4, 8, 8, 3)]
 
 
-def test_gray_images_are_as_rgb():
+def test_gray_images_equal_their_rgb_form():
     gray = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 1), np.uint8)
     detector = make(batch_size=2)
     np.testing.assert_array_equal(
@@ -95,7 +95,7 @@ def test_unknown_names_are_refused():
 
 
 def test_eight_devices_give_the_numbers_of_one():
-    """In a process of its own, because a process has its devices for life."""
+    """In a process of its own, because a process cannot change its devices."""
     code = """
 import jax, numpy as np
 jax.config.update("jax_num_cpu_devices", 8)
@@ -116,7 +116,7 @@ except ValueError as error:
 
 @pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one():
-    """Each of its own images, and not equally many."""
+    """Each process has its own images, and another number of them."""
     code = """
 import sys
 import numpy as np

@@ -1,4 +1,4 @@
-"""Inception-v3, held to pytorch-fid and torch-fidelity."""
+"""Inception-v3 against pytorch-fid and torch-fidelity."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ TOLERANCE = 5e-4
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A file of the recipe's weights."""
+    """A file with the weights of the goldens."""
     path = tmp_path_factory.mktemp("weights") / "recipe.safetensors"
     safetensors.write(path, recipe.tensors("inception"), {})
     return path
@@ -44,7 +44,7 @@ def check(features, family, facts, names):
 
 
 def test_features_of_small_images(weights, facts):
-    """NVIDIA's and torch-fidelity's resize and scale, from the file to the numbers."""
+    """From the file to the features, with the resize of NVIDIA and torch-fidelity."""
     detector = detectors.load("inception", weights, batch_size=2)
     names = ["a32", "b32"]
     features = detector(recipe.pictures(facts, names))
@@ -53,7 +53,7 @@ def test_features_of_small_images(weights, facts):
     assert detector.dimensions == 2048 and detector.resize == "tf1_bilinear"
 
 
-def test_weights_are_kept_as_safetensors(weights, tmp_path):
+def test_weights_are_saved_as_safetensors(weights, tmp_path):
     out = tmp_path / "inception.safetensors"
     detectors.save("inception", weights, out)
     arrays, metadata = safetensors.read(out)
@@ -140,7 +140,7 @@ def test_every_tensor_of_the_pth_files_has_its_place():
 
 
 def test_every_tensor_of_nvidias_file_has_its_place():
-    """And the same one as its twin in the .pth files."""
+    """It is the place of its twin in the .pth files."""
     expected = {row[3]: (row[0], tuple(row[1])) for row in keymap() if row[3]}
     entries = inception_weights.nvidia_entries()
     twins = {e.path: e.name for e in inception_weights.pth_entries()}
@@ -148,8 +148,8 @@ def test_every_tensor_of_nvidias_file_has_its_place():
     assert len(entries) == 378
 
 
-def test_both_namings_give_the_same_variables():
-    """NVIDIA's lacks the scales, which are 1 in the real files."""
+def test_both_sets_of_names_give_the_same_variables():
+    """NVIDIA's files lack the scales, which are 1 in the others."""
     rng = np.random.default_rng(0)
     rows = keymap()
     pth = {
@@ -173,7 +173,7 @@ def test_both_namings_give_the_same_variables():
         np.testing.assert_array_equal(back[name], pth[name])
 
 
-def test_tensors_that_do_not_fit_are_told():
+def test_tensors_that_do_not_fit_are_refused():
     arrays = {row[0]: np.zeros(row[1], np.float32) for row in keymap()}
     lacking = dict(arrays)
     del lacking["fc.bias"]

@@ -1,4 +1,4 @@
-"""Finding weights: a file, the cache, a download from a server of our own."""
+"""Weights come from a file, the cache, or a download (from a server of the test)."""
 
 import hashlib
 import http.server
@@ -15,7 +15,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Sends CONTENT at /whole; less, other bytes or nothing elsewhere."""
+    """Sends CONTENT at /whole, and less, other bytes or nothing elsewhere."""
 
     def do_GET(self):
         self.server.requests.append(self.path)
@@ -35,12 +35,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
-        made.requests = []
-        thread = threading.Thread(target=made.serve_forever, args=(0.01,))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as started:
+        started.requests = []
+        thread = threading.Thread(target=started.serve_forever, args=(0.01,))
         thread.start()
-        yield made
-        made.shutdown()
+        yield started
+        started.shutdown()
         thread.join()
 
 
@@ -52,7 +52,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def publish(server, monkeypatch):
-    """Has the weights "w" at a path of the server."""
+    """Publish the weights "w" at a path of the server."""
 
     def make(path, port=None):
         url = f"http://127.0.0.1:{port or server.server_port}/{path}"
@@ -69,14 +69,14 @@ def publish(server, monkeypatch):
 
 @pytest.mark.parametrize("path", ["whole", "unsized"])
 def test_downloaded_once(cache, publish, server, path):
-    entry, told = publish(path), []
+    entry, calls = publish(path), []
     for _ in range(2):
-        found = published.find("w", progress=lambda *numbers: told.append(numbers))
+        found = published.find("w", progress=lambda *numbers: calls.append(numbers))
         assert found == cache / entry.file and found.read_bytes() == CONTENT
     assert server.requests == [f"/{path}"]
     assert list(cache.iterdir()) == [found]
     total = len(CONTENT) if path == "whole" else None
-    assert told[-1] == (len(CONTENT), total) and len(told) > 2
+    assert calls[-1] == (len(CONTENT), total) and len(calls) > 2
     assert published.sha256(found) == SHA256
 
 
@@ -88,7 +88,7 @@ def test_downloaded_once(cache, publish, server, path):
         ("short", r"failed: .*IncompleteRead"),
     ],
 )
-def test_what_is_not_the_file_is_not_kept(cache, publish, path, match):
+def test_another_file_is_not_kept(cache, publish, path, match):
     entry = publish(path)
     with pytest.raises(WeightsNotFound, match=match) as caught:
         published.find("w")
@@ -99,7 +99,7 @@ def test_what_is_not_the_file_is_not_kept(cache, publish, path, match):
 
 
 def test_offline(cache, publish):
-    """Nobody listens at the address."""
+    """No server listens at the address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         entry = publish("whole", port=free.getsockname()[1])
@@ -128,7 +128,7 @@ def test_a_named_file_comes_first_then_the_cache(cache, publish, server, tmp_pat
         published.find("x")
 
 
-def test_a_file_that_is_not_what_its_name_says_is_told(tmp_path, publish):
+def test_a_file_that_contradicts_its_name_is_refused(tmp_path, publish):
     entry = publish("whole")
     path = tmp_path / entry.file
     path.write_bytes(b"other")
@@ -140,7 +140,7 @@ def test_a_file_that_is_not_what_its_name_says_is_told(tmp_path, publish):
     assert published.sha256(renamed) == hashlib.sha256(b"other").hexdigest()
 
 
-def test_the_cache_is_at_home_unless_told(monkeypatch):
+def test_the_default_cache_is_in_the_home_folder(monkeypatch):
     monkeypatch.delenv(published.CACHE_VARIABLE, raising=False)
     monkeypatch.setenv("HOME", "/home/someone")
     path = published.cache_folder()
@@ -148,7 +148,7 @@ def test_the_cache_is_at_home_unless_told(monkeypatch):
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_the_bar(monkeypatch, capsys, terminal):
+def test_the_progress_bar(monkeypatch, capsys, terminal):
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
     now = iter(range(0, 100, 4))
     monkeypatch.setattr(downloads.time, "monotonic", lambda: next(now))

@@ -1,0 +1,172 @@
+"""Checks before an evaluation: flags that contradict, and what the metrics lack."""
+
+from collections.abc import Sequence
+
+from stylegan_jax.data.interface import Source
+from stylegan_jax.metrics.context import EvalSpec
+from stylegan_jax.metrics.generated_images import GeneratedImages
+from stylegan_jax.metrics.metric import Metric, SetMetric
+from stylegan_jax.metrics.networks.detectors import KINDS
+from stylegan_jax.metrics.statistics import LOGITS
+
+# Flag of `evaluate` -> flags of which it needs one; without them it has no effect.
+REQUIRES = {
+    "images_a": ("images_b",),
+    "images_b": ("images_a",),
+    "size": ("images_a",),
+    "fit": ("images_a", "data"),
+    "data": ("workdir",),
+    "step": ("workdir",),
+    "truncation_psi": ("workdir",),
+    "noise": ("workdir",),
+    "num_processes": ("coordinator",),
+    "process_id": ("coordinator",),
+}
+EXCLUDES = {"workdir": ("images_a", "images_b", "size")}
+
+
+def flag_problems(given: set[str]) -> list[str]:
+    """Return the contradictions among the flags of `evaluate` that were given."""
+    problems = []
+    if not given & {"workdir", "images_a", "images_b"}:
+        problems.append("Give --workdir, or both --images_a and --images_b.")
+    for flag, others in EXCLUDES.items():
+        clashing = [f"--{other}" for other in others if {flag, other} <= given]
+        if clashing:
+            problems.append(
+                f"--{flag} excludes {', '.join(clashing)}: leave out one or the other."
+            )
+    for flag, others in REQUIRES.items():
+        excluded = any(flag in EXCLUDES.get(other, ()) for other in given)
+        if flag in given and not excluded and not given & set(others):
+            needed = " or ".join(f"--{other}" for other in others)
+            problems.append(
+                f"--{flag} has no effect without {needed}: add that, or leave out "
+                f"--{flag}."
+            )
+    return problems
+
+
+def check_requirements(
+    spec: EvalSpec, has_classifier: bool, features: str | None
+) -> None:
+    """Raise ValueError if metrics lack something; names all of them.
+
+    Args:
+      spec: the metrics, and their images.
+      has_classifier: True if there is a classifier of attributes.
+      features: name of the detector, see `detectors.KINDS`; None without one.
+    """
+    problems = [
+        f"{name} needs {missing}"
+        for name, metric in spec.metrics.items()
+        if (missing := _missing(metric, spec, has_classifier, features))
+    ]
+    if spec.reals is not None and spec.reals.size != spec.generated.size:
+        a, b = ("{}x{}".format(*x.size) for x in (spec.reals, spec.generated))
+        problems.append(
+            f"{spec.reals.name} is {a}, {spec.generated.name} is {b}; both must have "
+            "the same size"
+        )
+    if problems:
+        raise ValueError("\n  ".join(["These metrics cannot be measured:", *problems]))
+
+
+def check_classes(
+    reals: Source, classes: tuple[str, ...], workdir: str, has_names: bool
+) -> None:
+    """Raise ValueError if the classes of real images are not those of the generator.
+
+    Args:
+      reals: the real images.
+      classes: classes of the generator.
+      workdir: directory of the generator.
+      has_names: False for a conversion, which knows only the number of its classes.
+    """
+    if len(classes) == len(reals.classes) and not has_names:
+        return
+    if classes != reals.classes:
+        difference = _first_difference(reals.classes, classes) if has_names else ""
+        raise ValueError(
+            f"{reals.name} has {len(reals.classes)} classes, {workdir} has "
+            f"{len(classes)}, and they must be the same{difference}; name the data of "
+            "the run with --data."
+        )
+
+
+def _missing(
+    metric: Metric, spec: EvalSpec, has_classifier: bool, features: str | None
+) -> str | None:
+    """Return what a metric needs but lacks, or None."""
+    if min(spec.generated.size) < metric.min_pixels:
+        return f"images of at least {metric.min_pixels} pixels in height and width"
+    if isinstance(metric, SetMetric):
+        missing = _missing_images(metric, spec) or _missing_logits(metric, features)
+        if missing:
+            return missing
+    elif not isinstance(spec.generated, GeneratedImages):
+        return "a generator, not only its images; give --workdir"
+    elif metric.needs_classifier and not has_classifier:
+        return "a classifier; give --attributes"
+    if metric.check_size is not None:
+        try:
+            metric.check_size(*spec.generated.size)
+        except ValueError as error:
+            return f"images of another size: {error}"
+    return None
+
+
+def _missing_images(metric: SetMetric, spec: EvalSpec) -> str | None:
+    if metric.uses_reals and metric.needs_reals and spec.reals is None:
+        return "real images; give --data"
+    least, reason = metric.min_images, ""
+    if metric.per_class:
+        missing = _missing_classes(spec)
+        if missing:
+            return missing
+        least *= spec.reals.classes
+        reason = f" of {spec.reals.classes} classes"
+    real, generated = spec.counts(metric)
+    counts = {"generated": generated, "real": real}
+    few = [f"{count} {kind}" for kind, count in counts.items() if 0 < count < least]
+    if not few:
+        return None
+    return (
+        f"at least {least} images of each kind{reason}, but there are "
+        f"{' and '.join(few)}; raise --images (`evaluation.images` in training), or "
+        "use more data"
+    )
+
+
+def _missing_classes(spec: EvalSpec) -> str | None:
+    for images in (spec.reals, spec.generated):
+        if not images.classes:
+            return f"classes, which {images.name} lacks"
+        if images.label_vectors:
+            return f"classes; the labels of {images.name} are vectors"
+    # A generator has the classes of its data.
+    real, generated = spec.reals.class_names, spec.generated.class_names
+    if spec.reals.classes == spec.generated.classes and generated in (None, real):
+        return None
+    return (
+        f"the same classes in both sets; {spec.reals.name} has {len(real)}, "
+        f"{spec.generated.name} {spec.generated.classes}"
+        + _first_difference(real, generated or ())
+    )
+
+
+def _first_difference(a: Sequence[str], b: Sequence[str]) -> str:
+    """Return a clause about the first class that differs; empty if there is none."""
+    for number, (x, y) in enumerate(zip(a, b, strict=False)):
+        if x != y:
+            return f": number {number} is {x!r} in one, {y!r} in the other"
+    return ""
+
+
+def _missing_logits(metric: SetMetric, features: str | None) -> str | None:
+    if LOGITS not in metric.statistics or features not in KINDS:
+        return None
+    if KINDS[features].has_logits:
+        return None
+    others = ", ".join(name for name, kind in KINDS.items() if kind.has_logits)
+    return f"a detector with class logits, which {features} is not; use {others}"

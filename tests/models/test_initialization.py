@@ -1,0 +1,100 @@
+"""How networks start: what is stored, and what it does."""
+
+import chex
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import setup
+from tests import tiny
+
+SMALL = {"data.resolution": 8, "training.initial_resolution": 4}
+FAMILIES = {
+    "stylegan1": SMALL,
+    "stylegan2": tiny.STYLEGAN2 | SMALL | {"model.d_mapping_layers": 2},
+}
+
+
+def flat(variables):
+    return flax.traverse_util.flatten_dict(variables, sep="/")
+
+
+MULTIPLIER, Z, CLASSES = 0.05, 64, 3
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def start(request):
+    changes = FAMILIES[request.param] | {
+        "model.mapping_lr_multiplier": MULTIPLIER,
+        "model.mapping_features": Z,
+        "model.w_dim": Z,
+        "model.z_dim": Z,
+        "data.conditional": True,
+    }
+    with tiny.quick_compilation():
+        e = tiny.experiment(changes)
+        training = setup.build(e, parallel.data_parallel(), CLASSES)
+        return request.param, training, training.create_state()
+
+
+def test_averages_start_at_zero_and_the_averaged_generator_at_the_trained(start):
+    _, _, state = start
+    np.testing.assert_array_equal(state.w_avg, 0)
+    np.testing.assert_array_equal(state.ema["stats"]["w_avg"], 0)
+    assert float(state.path_length_mean) == int(state.step) == 0
+    assert int(state.images_seen) == 0
+    chex.assert_trees_all_equal(state.ema["params"], state.params["generator"])
+
+
+def test_stored_values(start):
+    """Weights N(0,1) over their multiplier; biases zero but for StyleGAN2's styles."""
+    family, _, state = start
+    compared = 0
+    for network, params in state.params.items():
+        for path, x in flat(params).items():
+            kind, x = path.rsplit("/", 1)[-1], np.asarray(x)
+            multiplier = 1.0
+            if path.startswith("mapping/dense"):
+                multiplier = MULTIPLIER if network == "generator" else 0.01
+            styled = "affine" in path and family != "stylegan1"
+            if kind == "bias":
+                np.testing.assert_array_equal(x, float(styled), path)
+            elif kind == "strength":
+                np.testing.assert_array_equal(x, 0, path)
+            elif kind == "const" and family == "stylegan1":
+                np.testing.assert_array_equal(x, 1, path)
+            elif x.size > 200:
+                compared += 1
+                assert np.std(x) * multiplier == pytest.approx(1, rel=0.2), path
+                assert np.mean(x) * multiplier == pytest.approx(0, abs=0.2), path
+        assert compared > 3, network
+
+
+def test_w_keeps_about_the_variance_of_z(start):
+    """The mapping's multiplier scales what is stored, and back again."""
+    family, training, state = start
+    z, labels = jax.random.normal(jax.random.key(0), (64, Z)), jnp.eye(64)[:, :CLASSES]
+    ws = training.generator.apply(state.ema, z, labels, method="map")
+    np.testing.assert_array_equal(ws, ws[:, :1] + jnp.zeros_like(ws))  # in all layers
+    root_mean_square = float(jnp.sqrt(jnp.mean(jnp.square(ws))))
+    assert 0.5 < root_mean_square < 2, family
+
+
+def test_a_multiplier_and_its_stored_weights_cancel(start):
+    """Twice the weights with half the multiplier are the same mapping."""
+    _, training, state = start
+    half = training.generator.clone(mapping_lr_multiplier=MULTIPLIER / 2)
+    params = {
+        path: 2 * x if path.startswith("mapping/dense") else x
+        for path, x in flat(state.ema["params"]).items()
+    }
+    doubled = state.ema | {"params": flax.traverse_util.unflatten_dict(params, sep="/")}
+    z, labels = jax.random.normal(jax.random.key(0), (4, Z)), jnp.eye(4)[:, :CLASSES]
+    np.testing.assert_allclose(
+        half.apply(doubled, z, labels, method="map"),
+        training.generator.apply(state.ema, z, labels, method="map"),
+        *(1e-4, 1e-5),
+    )
