@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.models import stylegan1_generator, stylegan2_layers
+from stylegan_jax.models import stylegan1, stylegan2_layers
 
 SHAPE = (2, 4, 4, 3)
 STRENGTH, BIAS = np.float32([0.5, -1.0, 2.0]), np.float32([0.3, -0.2, -0.9])
@@ -36,9 +36,7 @@ def test_stylegan2(clamp):
     options = stylegan2_layers.LayerOptions(conv_clamp=clamp)
     layer = stylegan2_layers.SynthesisLayer(3, "same", options, GAIN)
     x, w = jnp.ones(SHAPE), jnp.ones((2, 5))
-    shapes = jax.eval_shape(
-        lambda: layer.init(jax.random.key(0), x, w, "const")
-    )
+    shapes = jax.eval_shape(lambda: layer.init(jax.random.key(0), x, w, "const"))
     variables, noise = zeros_but(shapes, noise_strength=0.5, bias_bias=BIAS)
     y = layer.apply(variables, x, w, "const")
     wanted = np.sqrt(2) * GAIN * lrelu(0.5 * noise + BIAS)
@@ -51,12 +49,10 @@ def test_stylegan2(clamp):
 @pytest.mark.parametrize("instance_norm", [False, True])
 def test_stylegan1(instance_norm):
     """Noise, bias, activation, norm, style."""
-    options = stylegan1_generator.LayerOptions(instance_norm=instance_norm)
-    layer = stylegan1_generator.SynthesisLayer(3, "conv", options)
+    options = stylegan1.LayerOptions(instance_norm=instance_norm)
+    layer = stylegan1.SynthesisLayer(3, "conv", options)
     x, w = jnp.ones(SHAPE), jnp.ones((2, 5))
-    shapes = jax.eval_shape(
-        lambda: layer.init(jax.random.key(0), x, w, "const")
-    )
+    shapes = jax.eval_shape(lambda: layer.init(jax.random.key(0), x, w, "const"))
     affine = np.float32([1, -2, 0.5, 4, 5, 6])  # scales, then shifts
     variables, noise = zeros_but(
         shapes,

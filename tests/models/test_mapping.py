@@ -20,7 +20,7 @@ LAYERS = np.arange(6)[None, :, None]
 @pytest.mark.parametrize("cutoff", [None, 0, 2, 6])
 def test_truncation(psi, cutoff):
     """The distance to the average is multiplied by psi in the layers below cutoff."""
-    used = psi if cutoff is None else np.where(LAYERS < cutoff, psi, 1.0)
+    used = psi if cutoff is None else np.where(cutoff > LAYERS, psi, 1.0)
     wanted = AVERAGE + used * (WS - AVERAGE)
     for value in (psi, jnp.float32(psi)):
         actual = mapping.truncate(jnp.asarray(WS), AVERAGE, value, cutoff)
@@ -56,7 +56,7 @@ def test_mixing(cutoff):
     """Coarse layers of the first, fine ones of the second, for each image."""
     limit = np.reshape(np.broadcast_to(cutoff, 2), (2, 1, 1))
     mixed = mapping.mix_styles(jnp.asarray(WS), jnp.asarray(OTHER), jnp.asarray(cutoff))
-    np.testing.assert_array_equal(mixed, np.where(LAYERS < limit, WS, OTHER))
+    np.testing.assert_array_equal(mixed, np.where(limit > LAYERS, WS, OTHER))
 
 
 def test_average_of_w():

@@ -83,7 +83,6 @@ def run_tests(directory: Path, tests: Sequence[str]) -> subprocess.CompletedProc
     flags = quick_to_compile.flags(importlib.metadata.version("jaxlib"))
     environment = os.environ | {
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", flags),
-        
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]

@@ -49,7 +49,11 @@ def _of(kind: str, *entries: tuple[str, ...]) -> list[Mutation]:
 STEP, PHASES, LOSSES = "training/step.py", "training/phases.py", "training/losses.py"
 LOOP, SCHEDULE, STATE = "training/loop.py", "training/schedule.py", "training/state.py"
 OPTIMIZER = "training/optimizer.py"
-NOISE, LINEAR, MODULATION = "layers/noise.py", "layers/linear.py", "layers/modulation.py"
+NOISE, LINEAR, MODULATION = (
+    "layers/noise.py",
+    "layers/linear.py",
+    "layers/modulation.py",
+)
 STDDEV, NORMALIZATION = "layers/minibatch_stddev.py", "layers/normalization.py"
 RESAMPLE, FIR, ACTIVATIONS = (
     "layers/resample.py",
@@ -57,8 +61,8 @@ RESAMPLE, FIR, ACTIVATIONS = (
     "layers/activations.py",
 )
 MAPPING = "models/mapping.py"
-G1, D1 = "models/stylegan1_generator.py", "models/stylegan1_discriminator.py"
-G2, D2 = "models/stylegan2_generator.py", "models/stylegan2_discriminator.py"
+G1 = D1 = "models/stylegan1.py"
+G2 = D2 = "models/stylegan2.py"
 LAYERS2 = "models/stylegan2_layers.py"
 PIPELINE, TRANSFORMS = "data/pipeline.py", "augment/transforms.py"
 UPDATES, LOOPS = "training/test_step_updates", "training/test_loop_schedule"
@@ -161,12 +165,12 @@ MUTATIONS: tuple[Mutation, ...] = (
             G1,
             """            x = NoiseInjection(name="noise")(x, noise)
         x = Bias(name="bias")(x)
-        x = ACTIVATIONS[self.options.nonlinearity].function(x)
+        x = ACTIVATIONS[o.nonlinearity].function(x)
 """,
             """            pass
         x = Bias(name="bias")(x)
-        x = ACTIVATIONS[self.options.nonlinearity].function(x)
-        if self.options.noise:
+        x = ACTIVATIONS[o.nonlinearity].function(x)
+        if o.noise:
             x = NoiseInjection(name="noise")(x, noise)
 """,
             "models/test_layer_order",
@@ -598,7 +602,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "mixing-over-all-layers",
             PHASES,
-            "layers = min(g.num_ws, 2 * (inputs.lod.resolution.bit_length() - 2))",
+            "layers = g.num_ws_at(inputs.lod.resolution)",
             "layers = g.num_ws",
             OBJECTIVES,
         ),
@@ -694,8 +698,8 @@ MUTATIONS: tuple[Mutation, ...] = (
             "models/test_mapping",
         ),
         (
-            "truncation-cutoff-ignored-by-stylegan2",
-            G2,
+            "truncation-cutoff-ignored",
+            "models/interface.py",
             "return mapping.truncate(ws, self.w_avg.value, psi, cutoff)",
             "return mapping.truncate(ws, self.w_avg.value, psi)",
             "models/test_mapping",
@@ -1371,7 +1375,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "blur-forgotten-by-up-layers",
             G1,
-            "x = resample.blur2d(x, self.options.blur_filter)",
+            "x = resample.blur2d(x, o.blur_filter)",
             "x = resample.blur2d(x, ())",
             "models/test_stylegan1",
         ),
