@@ -38,6 +38,9 @@ class Generator:
     def __init__(self):
         self.noise_keys = []
 
+    def num_ws_at(self, resolution):
+        return {STAGE: STYLES, FULL: LAYERS}[resolution]
+
     def apply(self, variables, x, labels=None, **options):
         if options["method"] == "map":
             w = variables["params"]["gain"] * x + (0 if labels is None else labels)
