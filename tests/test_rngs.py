@@ -21,9 +21,7 @@ def test_keys_differ_in_every_part():
 
 def _key(seed, stream, step, phase, round_index):
     """`rngs.key` with a traced stream, so that one program makes all keys."""
-    streams = [
-        lambda s=s: rngs.key(seed, s, step, phase, round_index) for s in Stream
-    ]
+    streams = [lambda s=s: rngs.key(seed, s, step, phase, round_index) for s in Stream]
     return jax.lax.switch(stream, streams)
 
 

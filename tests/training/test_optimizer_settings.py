@@ -72,6 +72,4 @@ def test_optimizers_start_anew_and_nothing_else_changes():
     for network in (GENERATOR, DISCRIMINATOR):
         leaves = jax.tree.leaves(fresh.optimizer[network])
         assert len(leaves) > 5 and not any(np.any(x) for x in leaves), network
-    chex.assert_trees_all_equal(
-        fresh.replace(optimizer={}), used.replace(optimizer={})
-    )
+    chex.assert_trees_all_equal(fresh.replace(optimizer={}), used.replace(optimizer={}))
