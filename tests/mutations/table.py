@@ -63,11 +63,7 @@ RESAMPLE, FIR, ACTIVATIONS = (
 MAPPING = "models/mapping.py"
 G1 = D1 = "models/stylegan1.py"
 G2 = D2 = "models/stylegan2.py"
-<<<<<<< HEAD
 LAYERS2, INTERFACE = "models/stylegan2_layers.py", "models/interface.py"
-=======
-LAYERS2 = "models/stylegan2_layers.py"
->>>>>>> room/models
 PIPELINE, TRANSFORMS = "data/pipeline.py", "augment/transforms.py"
 UPDATES, LOOPS = "training/test_step_updates", "training/test_loop_schedule"
 OBJECTIVES, ADAM = "training/test_phases", "training/test_optimizer_settings"
@@ -702,13 +698,8 @@ MUTATIONS: tuple[Mutation, ...] = (
             "models/test_mapping",
         ),
         (
-<<<<<<< HEAD
             "truncation-cutoff-ignored-by-generators",
             INTERFACE,
-=======
-            "truncation-cutoff-ignored",
-            "models/interface.py",
->>>>>>> room/models
             "return mapping.truncate(ws, self.w_avg.value, psi, cutoff)",
             "return mapping.truncate(ws, self.w_avg.value, psi)",
             "models/test_mapping",
