@@ -16,7 +16,7 @@ where A, B and G are small matrices of small numbers. Two taps take five product
 instead of eight. With a stride of two, three taps are a filter of two taps on the even
 pixels and one of a single tap on the odd ones: nine products instead of twelve. The
 rows of the kernel are summed directly: tiles in both directions save more
-multiplications, but read and write more, and were not faster (docs/notes/performance.md).
+multiplications, but read and write more, and were not faster.
 
 Winograd's form is for float32 only, and loses one to two bits of the precision of the
 largest pixel of a tile. Where an activation lies on the kink of a leaky ReLU, such bits
