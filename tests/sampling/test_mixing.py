@@ -44,7 +44,7 @@ def test_style_ranges(resolution, coarse, middle, fine):
 
 
 def test_too_few_resolutions_for_mixing_raise():
-    with pytest.raises(ValueError, match="resolution 16, this one has reached 8;"):
+    with pytest.raises(ValueError, match="resolution 16; this one has reached 8,"):
         mixing.style_ranges(Generator(16), 8)
 
 
