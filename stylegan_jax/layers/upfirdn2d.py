@@ -122,6 +122,17 @@ def downsample2d(
     return upfirdn2d(x, taps, 1, downs, padding, flip, gain)
 
 
+def filter2d(
+    x: jax.Array,
+    taps: np.ndarray,
+    padding: tuple[Pair, Pair] = NO_PADDING,
+    flip: bool = False,
+    gain: float = 1.0,
+) -> jax.Array:
+    """Filter x [B,H,W,C] with zero padding that keeps its size."""
+    return downsample2d(x, taps, 1, padding, flip, gain)
+
+
 def conv2d_resample(
     x: jax.Array,
     kernel: jax.Array,
