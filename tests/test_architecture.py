@@ -1,4 +1,4 @@
-"""Imports run down the floors of the package and never up, and have no cycle."""
+"""Imports between the tiers of the package: never upward, and without cycles."""
 
 import ast
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "stylegan_jax"
-# From the ground up; the rooms of one floor may import each other.
-FLOORS = (
+# From the lowest to the highest; the subpackages of a tier may import each other.
+TIERS = (
     ("runtime",),
     ("config",),
     ("rngs", "layers", "weights"),
@@ -18,11 +18,13 @@ FLOORS = (
     ("report",),
     ("convert", "evaluate", "generate", "mix", "prepare", "train"),
 )
-FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
+TIER = {
+    subpackage: i for i, subpackages in enumerate(TIERS) for subpackage in subpackages
+}
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield the modules of the package that a file imports, in functions too."""
+def imported_names(path: Path) -> Iterator[str]:
+    """Yield the names of the package that a file imports, including in functions."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
@@ -36,7 +38,7 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def module_of(name: str) -> str | None:
-    """Return the module that an imported name is, or is defined in."""
+    """Return the module of an imported name, which may itself be a module."""
     parts = name.split(".")
     for end in range(len(parts), 0, -1):
         path = PACKAGE.joinpath(*parts[:end])
@@ -48,53 +50,55 @@ def module_of(name: str) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def graph() -> dict[str, set[str]]:
-    """Module -> modules that it imports."""
+def import_graph() -> dict[str, set[str]]:
+    """Return the imports of every module, as module -> imported modules."""
     out = {}
     for path in PACKAGE.rglob("*.py"):
         module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-        found = {module_of(name) for name in imports(path)} - {None, module}
+        found = {module_of(name) for name in imported_names(path)} - {None, module}
         out[module] = found
     return out
 
 
-def test_imports_run_down(graph):
+def test_imports_point_to_the_same_or_a_lower_tier(import_graph):
     upward = sorted(
         f"{module} -> {other}"
-        for module, others in graph.items()
+        for module, others in import_graph.items()
         for other in others
         if module != "__init__"
-        and FLOOR[other.split(".")[0]] > FLOOR[module.split(".")[0]]
+        and TIER[other.split(".")[0]] > TIER[module.split(".")[0]]
     )
     assert not upward
 
 
-def test_every_room_has_a_floor(graph):
-    rooms = {module.split(".")[0] for module in graph} - {"__init__"}
-    assert rooms == set(FLOOR)
+def test_every_subpackage_has_a_tier(import_graph):
+    subpackages = {module.split(".")[0] for module in import_graph} - {"__init__"}
+    assert subpackages == set(TIER)
 
 
-def test_there_is_no_cycle(graph):
+def test_imports_have_no_cycle(import_graph):
     done: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:
         assert module not in path, " -> ".join([*path, module])
         if module not in done:
-            for other in graph[module]:
+            for other in import_graph[module]:
                 visit(other, (*path, module))
             done.add(module)
 
-    for module in graph:
+    for module in import_graph:
         visit(module, ())
 
 
-def test_layers_and_models_know_no_training(graph):
-    """Nor data; and training knows no data source and no metric but its evaluator."""
-    for module, others in graph.items():
-        room = module.split(".")[0]
-        rooms = {other.split(".")[0] for other in others}
-        if room in ("layers", "models"):
-            assert not rooms & {"training", "data", "checkpoint", "metrics"}, module
-        if room == "training" and module != "training.evaluator":
-            assert "metrics" not in rooms, module
+def test_layers_and_models_do_not_import_training(import_graph):
+    """Training imports no data source, and only its evaluator imports metrics."""
+    for module, others in import_graph.items():
+        subpackage = module.split(".")[0]
+        subpackages = {other.split(".")[0] for other in others}
+        if subpackage in ("layers", "models"):
+            assert not subpackages & {"training", "data", "checkpoint", "metrics"}, (
+                module
+            )
+        if subpackage == "training" and module != "training.evaluator":
+            assert "metrics" not in subpackages, module
             assert not any(o.startswith("data.sources") for o in others), module

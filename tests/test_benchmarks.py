@@ -1,5 +1,6 @@
 """The figures that the benchmarks compute and print."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import pytest
@@ -148,10 +149,10 @@ def test_form_that_differs_is_rejected(monkeypatch):
 
 def test_flops_of_resampling():
     x, kernel = resample.arguments("down", batch=2, resolution=8, channels=3)
-    assert x.shape == (2, 8, 8, 3)
+    chex.assert_shape(x, (2, 8, 8, 3))
     assert resample.useful_flop("down", x, kernel) == 2 * 2 * 4 * 4 * 9 * 3 * 3
     x, kernel = resample.arguments("box_up", batch=2, resolution=8, channels=3)
-    assert x.shape == (2, 4, 4, 3)
+    chex.assert_shape(x, (2, 4, 4, 3))
     assert resample.useful_flop("box_up", x, kernel) == 2 * 2 * 4 * 4 * 16 * 3 * 3
 
 

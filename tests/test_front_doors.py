@@ -1,5 +1,6 @@
 """generate, mix and convert as users start them."""
 
+import chex
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +8,7 @@ from PIL import Image
 from stylegan_jax import convert, train, workdir
 from stylegan_jax import generate as front_generate
 from stylegan_jax.models import LevelOfDetail
+from stylegan_jax.sampling.seeds import latents
 from stylegan_jax.sampling.synthesis import synthesize
 from stylegan_jax.sampling.truncation import truncated_styles
 from tests import buckets, goldens, tiny
@@ -45,7 +47,7 @@ def test_generate(finished, tmp_path):
     seeds = [0, 1, 2, 3, 4, 77]
     assert sorted(files) == ["grid.png", *(f"seed{seed:04d}.png" for seed in seeds)]
     grid = pixels(files["grid.png"])
-    assert grid.shape == (32, 64, 3)
+    chex.assert_shape(grid, (32, 64, 3))
     for place, seed in enumerate(seeds):
         image = pixels(files[f"seed{seed:04d}.png"])
         y, x = place // 4 * 16, place % 4 * 16
@@ -57,7 +59,7 @@ def test_generate(finished, tmp_path):
         assert abs(difference).max() <= 1
 
     trained = workdir.load_generator(finished)
-    ours = seeds.latents([77], 8)
+    ours = latents([77], 8)
     np.testing.assert_array_equal(
         ours, np.random.RandomState(77).randn(1, 8).astype("f")
     )
@@ -82,7 +84,7 @@ def test_images_are_written_as_they_arrive(tmp_path, monkeypatch):
 
     shown = front_generate.write(tmp_path, seeds, batches(), columns=2)
     np.testing.assert_array_equal(shown, values[:3])
-    assert pixels(tmp_path / "grid.png").shape == (16, 16, 3)
+    chex.assert_shape(pixels(tmp_path / "grid.png"), (16, 16, 3))
     for seed, value in zip(seeds, values, strict=True):
         np.testing.assert_array_equal(pixels(tmp_path / f"seed{seed:04d}.png"), value)
 
@@ -105,7 +107,7 @@ def test_mix(finished, tmp_path):
     printed, _ = tiny.finish(tiny.start("stylegan_jax.mix", *arguments))
     assert f"wrote {out}" in printed
     # The row of sources and six more; the column of destinations and four more.
-    assert pixels(out).shape == (7 * 66, 52 + 5 * 66, 3)
+    chex.assert_shape(pixels(out), (7 * 66, 52 + 5 * 66, 3))
 
 
 @pytest.mark.parametrize(
@@ -209,7 +211,7 @@ def test_convert_and_generate(official, tmp_path):
     )
     goldens.assert_close(applied, expected, 3e-4)
     tiny.finish(generate(out, tmp_path / "images", "--seeds=0-1"))
-    assert pixels(tmp_path / "images" / "grid.png").shape == (32, 256, 3)
+    chex.assert_shape(pixels(tmp_path / "images" / "grid.png"), (32, 256, 3))
 
 
 def test_convert_rejects_a_directory_with_a_run(official, finished):

@@ -44,11 +44,11 @@ def test_full_disk_does_not_end_the_run_early(small_disk, tmp_path, capsys):
     path = tiny.config_file(tmp_path, changes)
     out, err = tiny.finish(tiny.start_training(run, path), code=1)
     warnings = [line for line in out.splitlines() if line.startswith("WARNING: ")]
-    # Each failure of ticks 2 to 4 is reported at the next tick; the last one is fatal.
+    # The failures of ticks 2 to 4 are reported; the last one is fatal.
     assert len(warnings) == len(tiny.events(run, "checkpoint_failed")) == 3
     for line, step in zip(warnings, (32, 48, 64), strict=True):
         assert f"saving step {step} to {run / 'checkpoints'} failed: the disk" in line
-        assert "The last complete checkpoint is step 16, unharmed." in line
+        assert "The last complete checkpoint, step 16, is intact." in line
         assert line.endswith("The run continues and will try again.")
     (message,) = err.splitlines()  # without a traceback
     assert message.startswith("error: ")
@@ -76,5 +76,7 @@ def test_last_checkpoint_is_saved_after_an_earlier_failure(
     changes = tiny.SMALLEST | {"training.total_kimg": 0.032}
     train.train(tiny.experiment(changes), tmp_path)
     assert not failures
-    assert "WARNING: saving step 16 failed. The run goes on" in capsys.readouterr().out
+    assert (
+        "WARNING: saving step 16 failed. The run continues" in capsys.readouterr().out
+    )
     assert tiny.restored(tmp_path)["meta"]["images_seen"] == 32

@@ -2,6 +2,7 @@
 
 import json
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -243,7 +244,7 @@ def test_frequency_of_transforms():
     """Each has the probability, as have the two rotations together."""
     shape, p = (4096, 2, 2, 3), 0.3
     numbers = transforms.draw(jax.random.key(1), shape, ALL)
-    assert numbers.noise.shape == shape
+    chex.assert_shape(numbers.noise, shape)
     amounts = transforms._amounts(numbers, shape[0], p, ALL)
     amounts["rotated"] = amounts.pop("rotate") != 0
     amounts["rotated"] |= amounts.pop("rotate_post") != 0

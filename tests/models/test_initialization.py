@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from stylegan_jax import rngs
+from stylegan_jax.rngs import Stream
 from stylegan_jax.runtime import parallel
 from stylegan_jax.training import setup
 from tests import tiny
@@ -14,7 +16,10 @@ from tests import tiny
 SMALL = {"data.resolution": 8, "training.initial_resolution": 4}
 FAMILIES = {
     "stylegan1": SMALL,
-    "stylegan2": tiny.STYLEGAN2 | SMALL | {"model.d_mapping_layers": 2},
+    "stylegan2": tiny.STYLEGAN2
+    | SMALL
+    | {"model.d_mapping_layers": 2}
+    | {"training.augment": "bg", "training.augment_probability": 0.25},
 }
 
 
@@ -41,11 +46,13 @@ def start(request):
 
 
 def test_averages_start_at_zero_and_the_averaged_generator_at_the_trained(start):
-    _, _, state = start
+    family, _, state = start
     np.testing.assert_array_equal(state.w_avg, 0)
     np.testing.assert_array_equal(state.ema["stats"]["w_avg"], 0)
     assert float(state.path_length_mean) == int(state.step) == 0
     assert int(state.images_seen) == 0
+    probability = 0.25 if family == "stylegan2" else 0.0
+    assert float(state.augment_probability) == probability
     chex.assert_trees_all_equal(state.ema["params"], state.params["generator"])
 
 
@@ -71,6 +78,24 @@ def test_stored_values(start):
                 assert np.std(x) * multiplier == pytest.approx(1, rel=0.2), path
                 assert np.mean(x) * multiplier == pytest.approx(0, abs=0.2), path
         assert compared > 3, network
+
+
+def test_every_layer_has_a_noise_map_of_its_own(start):
+    *_, state = start
+    maps = [np.asarray(x) for x in jax.tree.leaves(state.ema["noise"])]
+    values = np.concatenate([x.ravel() for x in maps])
+    assert len(maps) >= 3 and len(np.unique(values)) == values.size
+    assert np.std(values) == pytest.approx(1, rel=0.2)
+
+
+def test_networks_are_drawn_from_the_seed_by_streams_of_their_own(monkeypatch):
+    asked, key = [], rngs.key
+    monkeypatch.setattr(
+        rngs, "key", lambda seed, s: (asked.append((seed, s)), key(seed, s))[1]
+    )
+    e = tiny.experiment(SMALL | {"run.seed": 5})
+    assert setup.build(e, parallel.data_parallel()).abstract_state
+    assert asked == [(5, Stream.INIT_GENERATOR), (5, Stream.INIT_DISCRIMINATOR)]
 
 
 def test_w_keeps_about_the_variance_of_z(start):

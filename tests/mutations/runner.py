@@ -19,6 +19,7 @@ from tests.mutations.table import MUTATIONS, Mutation
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("stylegan_jax", "tests", "configs", "pyproject.toml")
 REPORT = ROOT / "docs" / "notes" / "mutations.md"
+QUICK = "not (slow or aot or soak)"  # as `make test`
 TIME_LIMIT_SECONDS = 900
 CAUGHT, NO_TESTS_FAILED = 1, 0  # exit statuses of pytest
 SURVIVED, ERROR = 1, 2  # exit statuses of ours
@@ -87,7 +88,7 @@ def run_tests(directory: Path, tests: Sequence[str]) -> subprocess.CompletedProc
     }
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
     return subprocess.run(
-        [*command, "-m", "not slow", *tests],
+        [*command, "-m", QUICK, *tests],
         cwd=directory,
         env=environment,
         capture_output=True,
@@ -146,8 +147,8 @@ def table(results: Sequence[Result]) -> str:
 
 def report(results: Sequence[Result]) -> str:
     """Return the page of all results."""
-    survivors = [r.mutation.name for r in results if r.caught_by is None]
-    summary = f"{len(results)} mutations, {len(results) - len(survivors)} caught."
+    caught = sum(r.caught_by is not None for r in results)
+    summary = f"{len(results)} mutations, {caught} caught."
     return (
         "# Mutations\n\n"
         "Small wrong changes to the training's mathematics, each made in a copy of the "

@@ -63,7 +63,7 @@ RESAMPLE, FIR, ACTIVATIONS = (
 MAPPING = "models/mapping.py"
 G1 = D1 = "models/stylegan1.py"
 G2 = D2 = "models/stylegan2.py"
-LAYERS2 = "models/stylegan2_layers.py"
+LAYERS2, INTERFACE = "models/stylegan2_layers.py", "models/interface.py"
 PIPELINE, TRANSFORMS = "data/pipeline.py", "augment/transforms.py"
 UPDATES, LOOPS = "training/test_step_updates", "training/test_loop_schedule"
 OBJECTIVES, ADAM = "training/test_phases", "training/test_optimizer_settings"
@@ -698,8 +698,8 @@ MUTATIONS: tuple[Mutation, ...] = (
             "models/test_mapping",
         ),
         (
-            "truncation-cutoff-ignored",
-            "models/interface.py",
+            "truncation-cutoff-ignored-by-generators",
+            INTERFACE,
             "return mapping.truncate(ws, self.w_avg.value, psi, cutoff)",
             "return mapping.truncate(ws, self.w_avg.value, psi)",
             "models/test_mapping",
@@ -895,8 +895,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "optimizer-reset-after-every-round",
             LOOP,
-            "            state = self._round(state, stage, programs, batches, progress)\n",
-            "            state = self._round(state, stage, programs, batches, progress)\n"
+            "state = self._round(state, stage, programs, batches, progress)\n",
+            "state = self._round(state, stage, programs, batches, progress)\n"
             "            state = self._reset(state)\n",
             LOOPS,
         ),
@@ -1458,8 +1458,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "augmentation-probability-ignored",
             TRANSFORMS,
-            "rate = jnp.clip(pipeline.multiplier(name) * probability, 0, 1)",
-            "rate = jnp.clip(pipeline.multiplier(name) + 0 * probability, 0, 1)",
+            "rate = jnp.clip(policy.multiplier(name) * probability, 0, 1)",
+            "rate = jnp.clip(policy.multiplier(name) + 0 * probability, 0, 1)",
             "augment/test_transforms",
         ),
         (

@@ -27,7 +27,7 @@ ROUNDS, STEPS_PER_ROUND = 2, 2
 
 
 def stylegan2() -> config.Experiment:
-    """Return a run with every phase at every other step, accumulated in two rounds."""
+    """Every phase at every other step, in two rounds of accumulation."""
     scope: dict = {}
     exec(CONFIG, scope)
     c = scope["get_config"]()
@@ -58,7 +58,7 @@ NETWORKS = {"d": "discriminator", "g": "generator"}
 
 
 def worker(devices: int, out: Path) -> None:
-    """Train both families for a few steps; write all numbers, and the programs."""
+    """Trains both families for a few steps; writes all numbers, and the programs."""
     jax.config.update("jax_num_cpu_devices", devices)
     here = parallel.data_parallel()
     numbers = flat("draws", draws(here))
@@ -126,7 +126,7 @@ def perturb_parameters(state: train_state.TrainState) -> train_state.TrainState:
 
 
 def draws(here: parallel.Parallel) -> dict[str, jax.Array]:
-    """Draw random numbers as the training step does, sharded over the devices."""
+    """Random numbers as the training step draws them, split over the devices."""
 
     def draw():
         def key(stream):
@@ -146,7 +146,7 @@ def draws(here: parallel.Parallel) -> dict[str, jax.Array]:
 
 @pytest.fixture(scope="module")
 def one_and_eight(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
-    """Return the worker's numbers by device count."""
+    """The worker's numbers by device count."""
     folder = tmp_path_factory.mktemp("devices")
     command = [sys.executable, "-m", "tests.runtime.test_parallel"]
     running = [
@@ -225,7 +225,7 @@ def test_work_is_sharded_and_only_sums_are_communicated(one_and_eight, family):
 
 
 def collectives(hlo: str) -> list[tuple[str, int]]:
-    """Return (kind, elements) of all that the devices of a program communicate."""
+    """(kind, elements) of everything that the devices of a program exchange."""
     kinds = "all-reduce|all-gather|all-to-all|collective-[a-z]+|reduce-scatter|send"
     out = []
     for result, kind in re.findall(rf"= (.*?) ({kinds})(?:-start)?\(", hlo):

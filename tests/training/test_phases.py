@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config
+from stylegan_jax.augment import policies, transforms
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.rngs import Stream
 from stylegan_jax.training import phases
@@ -81,9 +82,7 @@ class Run:
     """An objective, called once, and the keys that it asked for."""
 
     def __init__(self, name, labels=LABELS, mixing=0.0, **training):
-        t = config.Training(
-            style_mixing_probability=mixing, w_avg_beta=0.9, **training
-        )
+        t = config.Training(style_mixing_probability=mixing, w_avg_beta=0.9, **training)
         self.generator = Generator()
         objectives = phases.GANObjectives(self.generator, Discriminator(), t)
         params = {
@@ -176,18 +175,21 @@ def test_lazy_r1_has_the_weight_of_its_interval():
 
 @pytest.mark.parametrize("loss", ["wgan", "hinge"])
 def test_gradient_penalty_between_reals_and_fakes(loss):
-    training = {"loss": loss, "gp_weight": 5.0, "gp_target": 2.0, "r1_gamma": 3.0}
+    target = 0.8
+    training = {"loss": loss, "gp_weight": 5.0, "gp_target": target, "r1_gamma": 3.0}
     run = Run("discriminator", **training, drift_weight=0.01)
     key = jax.random.key(int(Stream.INTERPOLATION))
     factors = np.asarray(jax.random.uniform(key, (BATCH,)))[:, None, None, None]
     between = REALS + (FAKES - REALS) * factors
-    penalty = np.square(np.sqrt(norms2(between)) - 2)
+    norms = np.sqrt(norms2(between))
+    assert norms.min() < target - 0.05 < target + 0.05 < norms.max()
+    penalty = np.square(norms - target)
     real, fake = scores(REALS, LABELS), scores(FAKES, LABELS)
     plain = {
         "wgan": fake - real + 0.01 * np.square(real),
         "hinge": np.maximum(0, 1 + fake) + np.maximum(0, 1 - real),
     }
-    wanted = plain[loss] + 5 / 4 * penalty
+    wanted = plain[loss] + 5 / target**2 * penalty
     np.testing.assert_allclose(run.loss, wanted.mean(), 1e-4)
     np.testing.assert_allclose(run.scalars["gradient_penalty"], penalty.mean(), 1e-4)
     assert "r1_penalty" not in run.scalars
@@ -248,6 +250,32 @@ def test_cutoffs_are_uniform_where_styles_are_mixed():
     cutoff = np.asarray(phases.mixing_cutoff(jax.random.key(1), 6000, 4, 0.5))
     shares = np.bincount(cutoff, minlength=5) / 6000
     np.testing.assert_allclose(shares, [0, 1 / 6, 1 / 6, 1 / 6, 1 / 2], atol=0.03)
+
+
+@pytest.mark.parametrize("name", ["generator", "discriminator", "r1", "path_length"])
+def test_augmentations_happen_as_often_as_the_state_says(name, monkeypatch):
+    """And reals and fakes with the same policy, of the experiment."""
+    seen = []
+
+    def augment(key, images, probability, policy):
+        seen.append(float(probability))
+        assert policy == policies.POLICIES["bgc"]
+        return images
+
+    monkeypatch.setattr(transforms, "augment", augment)
+    Run(name, augment="bgc", augment_probability=0.9)
+    wanted = {"generator": 1, "discriminator": 2, "r1": 1, "path_length": 0}[name]
+    assert seen == [PROBABILITY] * wanted
+
+
+def test_penalties_are_on_gradients_by_images_before_augmentation(monkeypatch):
+    """The augmentation doubles contrast: gradients by the images are twice as long."""
+    monkeypatch.setattr(transforms, "augment", lambda key, images, *_: 2 * images)
+    doubled = 4 * norms2(2 * REALS)
+    run = Run("r1", r1_gamma=3.0, d_reg_interval=16)
+    np.testing.assert_allclose(run.scalars["r1_penalty"], doubled.mean(), 1e-5)
+    run = Run("discriminator", r1_gamma=3.0, d_reg_interval=0)
+    np.testing.assert_allclose(run.scalars["r1_penalty"], doubled.mean(), 1e-5)
 
 
 MAPPING = {Stream.LATENT, Stream.MIXING_CUTOFF, Stream.MIXING_LATENT, Stream.NOISE}

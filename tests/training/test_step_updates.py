@@ -129,7 +129,9 @@ def test_the_generator_is_averaged_after_the_discriminators_update(training):
     np.testing.assert_allclose(after.ema["stats"]["w_avg"], G_STYLE + 1)
     for name in ("d_r1", "g_main"):
         later, _ = training(name, after)
-        np.testing.assert_array_equal(later.ema["params"]["x"], after.ema["params"]["x"])
+        np.testing.assert_array_equal(
+            later.ema["params"]["x"], after.ema["params"]["x"]
+        )
         np.testing.assert_array_equal(later.ema["stats"]["w_avg"], G_STYLE + 1)
 
 
@@ -194,9 +196,9 @@ def test_half_of_the_images_are_mirrored_the_same_in_all_phases():
     many = np.stack(
         [
             np.abs(
-                training(
-                    "d_main", training.state.replace(step=jnp.int32(s))
-                )[1]["d_main/reals"]
+                training("d_main", training.state.replace(step=jnp.int32(s)))[1][
+                    "d_main/reals"
+                ]
                 - x
             ).max((1, 2, 3))
             > 1e-3
@@ -275,5 +277,3 @@ def test_labels_arrive_with_their_images():
         labels = np.float32(numbers)[:, None] + np.zeros(3, np.float32)
         _, scalars = training("g_main", images=np.uint8(images), labels=labels)
         assert float(scalars["g_main/off"]) < 1e-6
-
-
