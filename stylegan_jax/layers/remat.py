@@ -10,7 +10,7 @@ A policy says which of them are kept:
                   third more work
 
 The numbers are the same up to rounding, in gradients of every order. On CPUs no
-memory was saved (docs/performance.md), most likely because XLA schedules the
+memory was saved (docs/notes/performance.md), most likely because XLA schedules the
 recomputation too early. On GPUs and TPUs this is untested.
 
 Reference: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
