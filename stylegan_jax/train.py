@@ -7,8 +7,8 @@ Every setting can be overridden on the command line:
 
 Exit status: 0 if the run has finished; the value of `--stopped_status` (default 0) if a
 signal or its time limit stopped it and it was saved; 2 if the same command would fail
-again (a wrong setting, other data, divergence); any other status is a failure that may
-be temporary.
+again (a wrong setting, different data, divergence); any other status is a failure that
+may be temporary.
 """
 
 import os
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
 
 
 def train(e: Experiment, directory: epath.Path) -> TrainState:
-    """Train an experiment in a directory, to its end, a signal or its time limit.
+    """Run an experiment until it ends, or a signal or its time limit stops it.
 
     Args:
       e: the experiment.
@@ -86,7 +86,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     """
     stop = StopRequest(e.run.time_limit_minutes)
 
-    # Devices, data and directory must fit the experiment.
+    # Check that the devices, the data and the directory fit the experiment.
     devices = parallel.data_parallel(e.run.height_devices)
     for stage in schedule.build_stages(e):
         name = "training.batch_size at {}x{}".format(*stage.size)
@@ -224,7 +224,7 @@ def log_setup(logger: RunLogger, setup: Setup, source: Source) -> None:
 def batches(
     training: Setup, source: Source, stage: Stage, start_images: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Return this process's batches of a stage from a position of the clock on."""
+    """Return this process's batches of a stage, from `start_images` on."""
     e, devices = training.experiment, training.parallel
     iterator = pipeline.batches(
         source,
@@ -257,12 +257,12 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "workdir",
         None,
-        "Directory of the run, on disk or gs://...; it is created, or resumed.",
+        "Directory of the run, on disk or at gs://...; a run in it is resumed.",
     )
     flags.DEFINE_bool(
         "distributed",
         False,
-        "Join the other processes of the run as the environment says (TPU pod, SLURM).",
+        "Join the run's other processes, which the environment names (TPU pod, SLURM).",
     )
     flags.DEFINE_string(
         "coordinator",
@@ -279,7 +279,7 @@ def define_flags() -> None:
         "stopped_status",
         0,
         "Exit status of a run that a signal or its time limit stopped and that was "
-        "saved. Launch scripts use 75 to tell it from a finished run.",
+        "saved. Launch scripts use 75 to tell such a run from a finished one.",
         lower_bound=0,
         upper_bound=127,
     )

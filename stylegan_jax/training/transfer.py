@@ -154,9 +154,9 @@ def _read(path: str, sharding: jax.sharding.Sharding) -> tuple[str, dict[str, An
     data = workdir.load_data_info(directory)
     if data is None or not (directory / "config.json").exists():
         raise ValueError(
-            f"`training.transfer` (={path!r}) must be the --workdir of a training, the "
-            "--out of a conversion, or one of their checkpoints/NUMBER; config.json or "
-            f"data.json is missing in {directory}"
+            f"`training.transfer` (={path!r}) must be the --workdir of a training "
+            "run, the --out of a conversion, or one of their checkpoints/NUMBER; "
+            f"config.json or data.json is missing in {directory}"
         )
     e = config.load(directory / "config.json")
     templates = jax.tree.map(
