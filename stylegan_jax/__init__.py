@@ -1,6 +1,6 @@
-"""Style-based GANs in JAX and Flax: StyleGAN, StyleGAN2 and what follows.
+"""StyleGAN and StyleGAN2 in JAX and Flax.
 
-`load` gives a trained generator; the modules listed in README.md are the programs.
+`load` returns a trained generator; README.md shows the programs.
 """
 
 import os
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def load(path: str | os.PathLike, step: int | None = None) -> "TrainedGenerator":
-    """Load the averaged generator of a training or of a conversion.
+    """Load the averaged generator of a training run or of a conversion.
 
     Args:
       path: directory of the run (`--workdir`) or of the conversion (`--out`), on disk

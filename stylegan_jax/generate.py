@@ -19,7 +19,7 @@ from stylegan_jax.sampling.synthesis import synthesize_batches
 from stylegan_jax.sampling.truncation import truncated_styles
 
 FLAGS = flags.FLAGS
-GRID_PIXELS = 2**26  # limit over all images of a grid: 64 of 1024x1024
+GRID_PIXELS = 2**26  # most pixels of a grid: 64 images of 1024x1024
 
 
 def main(argv: list[str]) -> None:
@@ -82,7 +82,7 @@ def write(
 
 
 def define_flags() -> None:
-    """Declare the command line."""
+    """Define the command-line flags."""
     flags.DEFINE_string(
         "workdir", None, "Directory of a training run or a converted network."
     )
@@ -91,7 +91,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_string("out", None, "Output directory, created if needed.")
     flags.DEFINE_float(
-        "truncation_psi", 0.7, "1 keeps all variety, 0 gives the average image."
+        "truncation_psi", 0.7, "Truncation: 1 keeps all variety, 0 keeps none."
     )
     flags.DEFINE_integer(
         "truncation_cutoff",
@@ -99,7 +99,7 @@ def define_flags() -> None:
         "Truncate only the style layers below this one [default: all].",
     )
     flags.DEFINE_enum(
-        "noise", "const", ["const", "random", "none"], "Per-pixel noise maps."
+        "noise", "const", ["const", "random", "none"], "Kind of the per-pixel noise."
     )
     flags.DEFINE_string("class", None, "Class name or index, for conditional networks.")
     flags.DEFINE_string(

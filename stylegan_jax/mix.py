@@ -56,7 +56,7 @@ def main(argv: list[str]) -> None:
 
 
 def define_flags() -> None:
-    """Declare the command line."""
+    """Define the command-line flags."""
     flags.DEFINE_string(
         "workdir", None, "Directory of a training run or a converted network."
     )
@@ -74,7 +74,7 @@ def define_flags() -> None:
         "fine_seeds", "15", "Seeds of the rows that receive fine styles."
     )
     flags.DEFINE_float(
-        "truncation_psi", 0.7, "1 keeps all variety, 0 gives the average image."
+        "truncation_psi", 0.7, "Truncation: 1 keeps all variety, 0 keeps none."
     )
     flags.DEFINE_string("class", None, "Class name or index, for conditional networks.")
     flags.DEFINE_string(

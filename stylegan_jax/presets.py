@@ -8,7 +8,7 @@ for most data sets; the other presets are the settings of the papers. A preset o
 values: any of them can be changed afterwards.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
-Data" (StyleGAN2-ADA), appendix C; the numbers are those of the official PyTorch code.
+Data" (StyleGAN2-ADA), appendix C; the numbers are from the official PyTorch code.
 """
 
 import dataclasses
@@ -24,17 +24,17 @@ class Preset:
     """Settings of one preset.
 
     Attributes:
-      devices: Number of devices that the batch size is meant for; on fewer devices,
+      devices: number of devices that the batch size is meant for; on fewer devices,
         gradients are accumulated.
-      batch_size: Global batch size in images.
+      batch_size: global batch size in images.
       channel_base: c of the c / R channels at resolution R.
-      learning_rate: Learning rate of both networks.
-      r1_gamma: Weight of R1, the gradient penalty on real images.
-      ema_kimg: Half-life of the averaged generator in thousands of images.
-      ema_rampup: Upper bound of the half-life as a share of the images seen; 0: none.
-      mapping_layers: Number of layers of the generator's mapping network.
-      mbstd_group_size: Group size of the minibatch standard deviation in images.
-      changes: Settings that only this preset changes, by `section.field`.
+      learning_rate: learning rate of both networks.
+      r1_gamma: weight of R1, the gradient penalty on real images.
+      ema_kimg: half-life of the averaged generator in thousands of images.
+      ema_rampup: upper bound of the half-life as a share of the images seen; 0: none.
+      mapping_layers: number of layers of the generator's mapping network.
+      mbstd_group_size: group size of the minibatch standard deviation in images.
+      changes: settings that only this preset changes, by `section.field`.
     """
 
     devices: int
@@ -67,20 +67,20 @@ NAMES = ("auto", *PRESETS)
 
 
 def auto(resolution: int, devices: int = 1) -> ConfigDict:
-    """Return an experiment with the preset `auto`; see `stylegan2`."""
+    """Return the config of the preset `auto`; see `stylegan2`."""
     return stylegan2("auto", resolution, devices)
 
 
 def stylegan2(name: str, resolution: int, devices: int = 1) -> ConfigDict:
-    """Return an experiment with the settings of a preset, for a config file to change.
+    """Return the config of a preset, which a config file may change further.
 
     Args:
-      name: One of NAMES.
-      resolution: Resolution of the images in pixels.
-      devices: Number of devices of the run, over all hosts.
+      name: one of NAMES.
+      resolution: resolution of the images in pixels.
+      devices: number of devices of the run, over all hosts.
 
     Raises:
-      ValueError: The name is unknown, or a number is not a power of two.
+      ValueError: the name is unknown, or a number is not a power of two.
     """
     c = config.base()
     c.data.resolution = resolution
@@ -114,7 +114,7 @@ def changes(name: str, resolution: int, devices: int = 1) -> dict[str, Any]:
         "model.channel_base": p.channel_base,
         "model.channel_max": 512,
         "model.mbstd_group_size": p.mbstd_group_size,
-        # Without effect unless `model.dtype` is bfloat16.
+        # No effect unless `model.dtype` is bfloat16.
         "model.low_precision_resolutions": 4,
         "model.conv_clamp": 256.0,
         "training.total_kimg": 25000.0,
@@ -137,7 +137,7 @@ def changes(name: str, resolution: int, devices: int = 1) -> dict[str, Any]:
 
 def scaled(resolution: int, devices: int) -> Preset:
     """Return the preset `auto` for a resolution and a number of devices."""
-    # At most 4096 / R and 32 images on a device, at most 64 in a batch.
+    # At most 4096 / R images and at most 32 on a device, at most 64 in a batch.
     batch_size = min(devices * min(4096 // resolution, 32), 64)
     batch_size = max(batch_size, devices)
     return Preset(

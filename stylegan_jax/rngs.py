@@ -1,4 +1,4 @@
-"""Named random streams, each a pure function of (seed, step, phase)."""
+"""Named random streams, each a pure function of (seed, step, phase, round)."""
 
 import enum
 
@@ -6,7 +6,7 @@ import jax
 
 
 class Stream(enum.IntEnum):
-    """Purpose of a key. The numbers are part of every run and never change."""
+    """Purposes of keys. The numbers enter the keys of every run: never change them."""
 
     LATENT = 0
     MIXING_LATENT = 1

@@ -1,4 +1,4 @@
-"""The directory of a run: its content, and checks before a run is resumed in it.
+"""The directory of a run: its contents, and checks before a run is resumed in it.
 
 config.json       the experiment
 data.json         facts about the data that networks depend on: classes, fingerprint
@@ -56,7 +56,7 @@ CHANGEABLE_SETTINGS = HOST_SETTINGS | (
 
 @dataclasses.dataclass(frozen=True)
 class DataInfo:
-    """Content of `data.json`.
+    """Contents of `data.json`.
 
     Attributes:
       name: description of the data set.
@@ -95,7 +95,7 @@ class TrainedGenerator:
 
 
 def facts(e: Experiment, data: DataInfo) -> dict[str, str]:
-    """Return name -> value of what all processes of a run must have in common."""
+    """Return the facts, name -> value, that all processes of a run must agree on."""
     settings = _flatten(config.to_dict(e))
     return (
         {"python": platform.python_version()}
@@ -143,20 +143,20 @@ def check_resumable(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
 def _advice_on_old_fingerprint(
     workdir: epath.Path, old: DataInfo, now: DataInfo
 ) -> str:
-    """Return advice for a run whose fingerprint does not cover the images' content."""
+    """Return advice for a run whose fingerprint may not cover the images' content."""
     if old.num_images != now.num_images or not now.name.startswith(
         ("folder ", "tfrecords ")
     ):
         return ""
     return (
-        ". A version whose fingerprints of folders and TFRecords do not cover the "
-        "content may have started this run; if the images are the same, put "
-        f'"{now.fingerprint}" as "fingerprint" into {workdir / "data.json"}'
+        ". Fingerprints of folders and TFRecords in earlier versions do not cover the "
+        "content of the images. If the images are the same, set "
+        f'"fingerprint" to "{now.fingerprint}" in {workdir / "data.json"}'
     )
 
 
 def check_shared(workdir: epath.Path, newest: int | None, devices: Parallel) -> None:
-    """Check that all processes see the same directory; all have to call it.
+    """Check that all processes see the same directory; all of them must call it.
 
     Args:
       workdir: the run's directory.
@@ -164,15 +164,15 @@ def check_shared(workdir: epath.Path, newest: int | None, devices: Parallel) -> 
       devices: the devices.
 
     Raises:
-      CheckpointError: if they do not; it may be temporary, as file systems lag behind.
+      CheckpointError: if they do not, perhaps only because a file system lags behind.
     """
     seen = devices.all_rows(np.array([-1 if newest is None else newest]))
     if len(set(seen.tolist())) > 1:
         checkpoints = ", ".join("none" if n < 0 else str(n) for n in seen)
         raise CheckpointError(
             f"the processes see different newest checkpoints in --workdir "
-            f"(={workdir}), in their order: {checkpoints}; it must be one directory "
-            "for all of them, on a shared file system or in a bucket"
+            f"(={workdir}), in the order of the processes: {checkpoints}; it must be "
+            "one directory for all of them, on a shared file system or in a bucket"
         )
 
 
@@ -187,7 +187,7 @@ def write_description(workdir: epath.Path, e: Experiment, data: DataInfo) -> Non
 
 
 def load_data_info(workdir: epath.Path) -> DataInfo | None:
-    """Read `data.json`; None if there is none."""
+    """Read `data.json`; return None if there is none."""
     path = workdir / "data.json"
     if not path.exists():
         return None
@@ -199,7 +199,7 @@ def label_size(e: Experiment, data: DataInfo) -> int:
     """Return the length of a label vector; 0 for unconditional networks.
 
     Raises:
-      ValueError: if the experiment is conditional and the data have no classes.
+      ValueError: if the experiment is conditional and the data has no classes.
     """
     if e.data.conditional and not data.classes:
         raise ValueError(
@@ -236,7 +236,7 @@ def load_generator(workdir: epath.Path, step: int | None = None) -> TrainedGener
     if data is None or not (workdir / "config.json").exists():
         raise ValueError(
             f"{workdir} is not the directory of a run: config.json or data.json is "
-            "missing. Use the --workdir of a training or the --out of a conversion."
+            "missing. Use the --workdir of a training run or the --out of a conversion."
         )
     e = config.load(workdir / "config.json")
     size = label_size(e, data)

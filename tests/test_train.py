@@ -306,7 +306,7 @@ def test_resuming_with_other_data_is_rejected(finished, tmp_path):
         error.value
     )  # the number of images differs: no remedy
     other = workdir.DataInfo("folder x", data.num_images, data.classes, "new")
-    with pytest.raises(ValueError, match='put "new" as "fingerprint" into .*data.json'):
+    with pytest.raises(ValueError, match='set "fingerprint" to "new" in .*data.json'):
         workdir.check_resumable(finished, e, other)
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(ValueError, match="checkpoints but no config.json"):

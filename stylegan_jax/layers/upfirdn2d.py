@@ -145,6 +145,8 @@ def conv2d_resample(
 ) -> jax.Array:
     """Upsample, convolve and downsample: the plain form, for any arguments.
 
+    The networks use the fused forms below; this is what they are tested against.
+
     Args:
       x: [B,H,W,I].
       kernel: [h,w,I/groups,O].

@@ -1,4 +1,4 @@
-"""Compilation of a stage's programs, and of the next stage's ahead of time."""
+"""Compilation of the programs of each stage, those of the next one ahead of time."""
 
 import contextlib
 import dataclasses
@@ -114,14 +114,14 @@ class ProgramCache:
 
     def arguments(self, stage: Stage) -> tuple:
         """Return shapes, dtypes and shardings of the arguments of a stage's updates."""
-        parallel, e = self._setup.parallel, self._setup.experiment
+        devices, e = self._setup.parallel, self._setup.experiment
 
         def batch(shape: tuple[int, ...], dtype) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct(
-                (stage.batch_size, *shape), dtype, sharding=parallel.batched
+                (stage.batch_size, *shape), dtype, sharding=devices.batched
             )
 
-        scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=parallel.replicated)
+        scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=devices.replicated)
         return (
             self._setup.abstract_state,
             batch((*stage.size, e.data.channels), jnp.uint8),
@@ -180,9 +180,9 @@ def exit_without_waiting() -> Iterator[None]:
     """Let `sys.exit` within the block end the program during a compilation.
 
     Python waits for its threads before it exits, and a compilation, which may take
-    minutes, cannot be interrupted. A scheduler would kill the process meanwhile, and
-    the exit status that says that the run was saved would be lost. All files must be
-    closed before the block ends.
+    minutes, cannot be interrupted. Meanwhile a scheduler would kill the process, and
+    the exit status, which says that the run was saved, would be lost. All files must
+    be closed before the block ends.
     """
     try:
         yield
@@ -198,7 +198,7 @@ def _exit_now(code: object) -> NoReturn:
     if isinstance(code, str):
         print(code, file=sys.stderr)
     try:
-        # The other processes wait for this, which JAX would do at exit.
+        # JAX would do this at exit; the other processes wait for it.
         parallel.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -40,7 +40,7 @@ class Evaluator:
           images_seen: the run's clock.
 
         Raises:
-          ValueError: settings are inconsistent, or a metric lacks something.
+          ValueError: settings are inconsistent, or a metric's requirements are not met.
           OSError: weights cannot be found or downloaded.
         """
         e, devices = training.experiment, training.parallel
@@ -77,7 +77,7 @@ class Evaluator:
         )
 
     def __call__(self, state: TrainState, progress: Progress) -> EvalResult | None:
-        """Measure the metrics if an evaluation is due; all processes have to call it.
+        """Measure the metrics if an evaluation is due; all processes must call it.
 
         Args:
           state: the state, whose averaged generator is measured.
@@ -167,12 +167,12 @@ class Evaluator:
 def collapse_alarm(
     found: Mapping[str, MetricValue], msssim_above: float, recall_below: float
 ) -> str | None:
-    """Return a line if the generator produces too few different images, else None.
+    """Return a warning if the generator produces too little variety, else None.
 
     Args:
       found: name of a number -> its value.
-      msssim_above: largest "msssim" above that of the reals.
-      recall_below: smallest "recall".
+      msssim_above: tolerated excess of "msssim" over that of the reals.
+      recall_below: smallest tolerated "recall".
     """
     signs = []
     similarity = found.get("msssim")

@@ -93,10 +93,10 @@ class Loop:
             donate_argnums=0,
         )
         self._add = jax.jit(lambda a, b: jax.tree.map(jnp.add, a, b))
-        # Since the last tick: the scalars' sums and counts by phase, and the waiting.
+        # Since the last tick: sums and counts of the scalars by phase; waiting time.
         self._sums: dict[str, tuple[Any, int]] = {}
         self._data_wait = DataWaitMeter()
-        # The host's lead over the device.
+        # Work that the host has started and the device may not have finished.
         self._queue: list[Any] = []
         self._running: Any = None  # scalars of the phase that was started last
         # Stopping, as agreed on by all processes.
@@ -154,7 +154,7 @@ class Loop:
                 if progress.tick % self._e.run.checkpoint_every_ticks == 0:
                     self._save_is_due = True
                 # While updates are skipped, the existing checkpoints are the good ones
-                # and must not be rotated out. The last one is saved by `run`.
+                # and must not be deleted for newer ones. `run` saves the last one.
                 if self._save_is_due and not (is_skipping or is_last or self._stopping):
                     self._save_or_warn(state, progress)
             if self._stopping:
@@ -206,7 +206,7 @@ class Loop:
         if resumed and before not in (None, now):
             self._logger.line(
                 f"WARNING: stage {stage.name} resumes with {now} accumulation "
-                f"round(s), chosen by the memory of the devices; it started with "
+                f"round(s), chosen to fit the memory of the devices; it started with "
                 f"{before}. The numbers will differ slightly from those of an "
                 "uninterrupted run. Set `run.device_memory_gib` to the memory of the "
                 f"former devices to get the {before} round(s) back"
@@ -263,7 +263,7 @@ class Loop:
         return progress.images_seen - progress.tick_start_images >= kimg * 1000
 
     def _tick(self, state: TrainState, stage: Stage, progress: Progress) -> bool:
-        """Report, draw and evaluate; the one place where the host waits for the device.
+        """Report, draw and evaluate, after the device has finished all steps so far.
 
         Returns:
           True if the latest update of some phase was skipped.
@@ -343,10 +343,10 @@ class Loop:
                 raise Diverged(
                     f"phase {name} had {streak} consecutive updates with a gradient "
                     f"that is not finite, up to step {progress.step} "
-                    f"({progress.images_seen / 1000:g} kimg); allowed are fewer than "
+                    f"({progress.images_seen / 1000:g} kimg), which reaches "
                     f"`training.nonfinite_limit` (="
-                    f"{self._e.training.nonfinite_limit}). They were all skipped and "
-                    f"nothing was saved since; the last checkpoint is "
+                    f"{self._e.training.nonfinite_limit}). They were all skipped, and "
+                    f"nothing has been saved since; the last checkpoint is "
                     f"{'none' if newest is None else newest}. Try a lower learning "
                     "rate or a stronger penalty, in another --workdir."
                 )

@@ -5,12 +5,12 @@ is the mean over the batch.
 
 A new adversarial loss is a pair of functions of the scores here and a case in
 `adversarial_loss`; a new penalty is a function here and a term, or a `Phase`, in
-`phases.py`.
+`phases.py`, which also says what penalties go with a loss.
 
-Penalties are scaled as in the official code at every stage. That code differentiates
-by images that are enlarged to the full resolution, which makes the squared gradient
-norm smaller by (stage / full)^2 than the norm of the gradient by the images themselves;
-the argument `shrink` is this factor.
+Penalties are scaled as in the official code at every stage. That code takes gradients
+with respect to images that are enlarged to the full resolution. Their squared norm is
+(stage / full)^2 times that of the gradients with respect to the images themselves; the
+argument `shrink` is this factor.
 """
 
 import dataclasses
@@ -148,7 +148,7 @@ def unit_norm_penalty(
 
 
 def interpolate(reals: jax.Array, fakes: jax.Array, factors: jax.Array) -> jax.Array:
-    """Return images between reals and fakes [B,H,W,C]; a factor [B] of 0 is real."""
+    """Return images between reals and fakes [B,H,W,C]; a factor of 0 gives the real."""
     chex.assert_equal_shape([reals, fakes])
     chex.assert_shape(factors, (len(reals),))
     return reals + (fakes - reals) * factors[:, None, None, None]
@@ -161,10 +161,10 @@ def path_noise(noise: jax.Array) -> jax.Array:
 
 
 def path_lengths(gradients: jax.Array) -> jax.Array:
-    """Return how far images move per unit step in w along a random direction: [B].
+    """Return the lengths [B] that images move per unit step in w, in random directions.
 
     Args:
-      gradients: [B,L,W], of sum(images * `path_noise`) by the styles of all layers.
+      gradients: [B,L,W], of sum(images * `path_noise`) with respect to the ws.
     """
     chex.assert_rank(gradients, 3)
     return jnp.sqrt(jnp.mean(jnp.sum(jnp.square(gradients), axis=2), axis=1))
@@ -178,7 +178,7 @@ def path_length_penalty(
     Args:
       lengths: [B], see `path_lengths`.
       mean: [], the moving average so far.
-      decay: share of this batch in the moving average, which is updated first.
+      decay: weight of this batch in the moving average, which is updated first.
 
     Returns:
       The penalty [B], and the updated moving average [], through which gradients flow.

@@ -45,7 +45,7 @@ class Need:
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """A number of accumulation rounds, and the phase that needs most memory in it."""
+    """A number of accumulation rounds, and the phase that needs the most memory."""
 
     rounds: int
     phase: str
@@ -58,8 +58,8 @@ class Budget:
 
     Attributes:
       limit: bytes per device; None if it is unknown, and nothing is checked.
-      report: called with a line on what was chosen for a stage, or that it does not
-        fit.
+      report: called with a line that says what was chosen for a stage, or that the
+        stage does not fit.
     """
 
     limit: float | None = None
@@ -93,9 +93,9 @@ def budget(e: Experiment, parallel: Parallel, report: Callable[[str], None]) -> 
     limit = None if reported is None else reported * USABLE
     if limit is None and e.training.accumulation_rounds is None:
         raise ValueError(
-            "`training.accumulation_rounds` (=None) is chosen by the memory of the "
-            f"devices, but these ({jax.devices()[0].device_kind}) do not report how "
-            "much they have; set `run.device_memory_gib` or a number of rounds"
+            "`training.accumulation_rounds` (=None) is chosen to fit the memory of the "
+            f"devices, but these ({jax.devices()[0].device_kind}) do not report "
+            "theirs; set `run.device_memory_gib` or a number of rounds"
         )
     return Budget(limit, report)
 
@@ -109,7 +109,7 @@ def rounds_options(e: Experiment, batch_size: int, shards: int) -> list[int]:
       shards: shards of the batch; each round takes an equal share of each.
 
     Returns:
-      The numbers in rising order; never empty.
+      The numbers in increasing order; never empty.
     """
     t = e.training
     if t.accumulation_rounds is not None:
@@ -128,7 +128,7 @@ def rounds_options(e: Experiment, batch_size: int, shards: int) -> list[int]:
 def fit(
     compile_phase: Callable[[str, int], jax.stages.Compiled],
     names: list[str],
-    rounds_options: list[int],
+    options: list[int],
     limit: float | None,
 ) -> tuple[dict[str, jax.stages.Compiled], Fit]:
     """Compile the phases in the fewest rounds that fit.
@@ -139,14 +139,14 @@ def fit(
     Args:
       compile_phase: compiles a phase, by its name, in a number of rounds.
       names: names of the phases.
-      rounds_options: see `rounds_options`.
+      options: numbers of rounds to try, see `rounds_options`.
       limit: bytes per device; None takes the first option.
 
     Returns:
-      The programs by phase, and the memory they need. If no option fits, it exceeds the
-      limit, and phases may be missing.
+      The programs by phase, and the memory they need. If no option fits, that exceeds
+      the limit, and programs may be missing.
     """
-    rounds = rounds_options[0]
+    rounds = options[0]
     while True:
         programs, most, most_name = {}, Need(0, 0), ""
         for name in names:
@@ -159,14 +159,14 @@ def fit(
                 found = Need(0, math.inf)
             if found.total > most.total:
                 most, most_name = found, name
-            if limit is not None and found.total > limit and len(rounds_options) > 1:
+            if limit is not None and found.total > limit and len(options) > 1:
                 break
         result = Fit(rounds, most_name, most)
         if limit is None or most.total <= limit:
             return programs, result
         larger = [
             r
-            for r in rounds_options
+            for r in options
             if r > rounds
             and (
                 most.temporary == math.inf
@@ -179,7 +179,7 @@ def fit(
 
 
 def describe(fitted: Fit, stage: Stage, limit: float) -> str:
-    """Return a line on what was chosen for a stage."""
+    """Return a line that says what was chosen for a stage."""
     times = "round" if fitted.rounds == 1 else "rounds"
     return (
         f"memory: stage {stage.name} in {fitted.rounds} {times} of "
@@ -192,7 +192,7 @@ def describe(fitted: Fit, stage: Stage, limit: float) -> str:
 def advice(
     e: Experiment, fitted: Fit, stage: Stage, limit: float, parallel: Parallel
 ) -> str:
-    """Return a message on what does not fit, and what would."""
+    """Return a message that says what does not fit, and what would."""
     fixed, temporary = fitted.need.fixed, fitted.need.temporary
     part = stage.batch_size // fitted.rounds
     images = part // parallel.batch_shards  # per device

@@ -28,8 +28,8 @@ OFFICIAL_EPSILON = {"stylegan1": "tensorflow", "stylegan2": "pytorch"}
 def build_optimizers(e: Experiment) -> dict[str, optax.GradientTransformation]:
     """Build the optimizer of each network.
 
-    Its updates still have to be multiplied by the negative learning rate of the
-    schedule, which the training step does.
+    The training step multiplies its updates by the negative learning rate of the
+    schedule.
 
     Lazy regularization makes more updates than there are steps. The decay rates are
     raised to the power `lazy_ratio`, so that the moments forget at the same speed per
@@ -73,9 +73,9 @@ def relative_learning_rate(e: Experiment, network: str) -> float:
 def scale_by_adam(
     beta1: float, beta2: float, epsilon: float, epsilon_placement: str
 ) -> optax.GradientTransformation:
-    """Return Adam with epsilon in the place where a framework has it.
+    """Return Adam with epsilon where TensorFlow or PyTorch puts it.
 
-    The first moment is not stored where `beta1` is 0.
+    The first moment is not stored if `beta1` is 0.
 
     Args:
       beta1: decay rate of the first moment.
@@ -107,7 +107,7 @@ class TensorFlowAdamState(NamedTuple):
 
     Attributes:
       count: int32 [], updates so far.
-      mu: first moment of the gradients, float32; None where beta1 is 0.
+      mu: first moment of the gradients, float32; None if beta1 is 0.
       nu: second moment of the gradients, float32.
     """
 

@@ -1,4 +1,4 @@
-"""The updates of a training step: which network, which objective, how often.
+"""The updates of a training step: their networks, objectives and intervals.
 
 A training step is a tuple of phases. Each phase updates one network by one objective;
 `step.py` turns it into a program, and the loop runs the phases that are due. To add an
@@ -24,11 +24,11 @@ from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """Inputs of an objective beside the parameters that it is differentiated by.
+    """Inputs of an objective, besides the parameters that it is minimized over.
 
     Attributes:
-      state: before the phase, with averages as the previous accumulation round left
-        them.
+      state: the state before the phase, with the moving averages that the previous
+        accumulation round left.
       reals: [B,H,W,C] float32 in [-1,1], see `step.process_reals`.
       labels: [B,label_size], or None for unconditional networks.
       lod: the stage's resolution and its fade.
@@ -46,7 +46,7 @@ class Inputs:
 
 @dataclasses.dataclass(frozen=True)
 class LossAux:
-    """Results of an objective beside the loss.
+    """Results of an objective, besides the loss.
 
     Attributes:
       scalars: numbers for the log.
@@ -121,7 +121,7 @@ class GANObjectives:
         self._augment_policy = POLICIES[training.augment]
 
     def generator(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
-        """Make the discriminator take fakes for real."""
+        """Compute the generator's loss: fakes should score like reals."""
         ws, averages = self._styles(params, inputs, len(inputs.reals))
         fakes = self._synthesize(params, ws, inputs)
         d_params = inputs.state.params[DISCRIMINATOR]
@@ -133,9 +133,9 @@ class GANObjectives:
         return loss, LossAux({"loss": loss, "score_fake": jnp.mean(fake)}, averages)
 
     def path_length(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
-        """Make a step in w change the image by the same amount everywhere."""
+        """Penalize steps in w that change images more or less than the average step."""
         t = self._training
-        # Take every k-th row, so that each device keeps rows of its own.
+        # Take every k-th row, so that no device needs another's rows.
         batch = len(inputs.reals) // t.path_length_batch_shrink
         if inputs.labels is not None:
             labels = inputs.labels[:: t.path_length_batch_shrink][:batch]
@@ -158,13 +158,13 @@ class GANObjectives:
         return loss, LossAux(scalars, averages)
 
     def discriminator(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
-        """Tell reals from fakes, with the gradient penalties that are not lazy."""
+        """Compute the discriminator's loss, with the penalties that are not lazy."""
         t = self._training
         g_params = inputs.state.params[GENERATOR]
         ws, averages = self._styles(g_params, inputs, len(inputs.reals))
         fakes = jax.lax.stop_gradient(self._synthesize(g_params, ws, inputs))
 
-        # Scores, with R1 on reals and R2 on fakes unless they are lazy.
+        # Scores, with R1 on reals and R2 on fakes if they belong to every step.
         eager = t.loss == "logistic" and not t.d_reg_interval
         real, r1 = self._score_and_penalize(
             params, inputs, Stream.AUGMENT_REALS, inputs.reals, eager * t.r1_gamma
@@ -197,7 +197,7 @@ class GANObjectives:
         return loss, LossAux(scalars, averages)
 
     def r1(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
-        """Make the score smooth around reals: R1 alone, for lazy regularization."""
+        """Compute R1 alone, for lazy regularization."""
         t = self._training
         score = self._score(params, inputs, Stream.AUGMENT_REALS)
         _, gradients = losses.scores_and_gradients(score, inputs.reals)
@@ -248,7 +248,7 @@ class GANObjectives:
     def _score(self, params: Any, inputs: Inputs, stream: Stream) -> losses.Score:
         """Return the function from images to the logits of their augmentations.
 
-        Penalties are on gradients by the images before augmentation.
+        Penalties use the gradients with respect to the images before augmentation.
         """
 
         def score(images: jax.Array) -> jax.Array:
@@ -272,7 +272,7 @@ class GANObjectives:
         images: jax.Array,
         gamma: float,
     ) -> tuple[jax.Array, jax.Array | None]:
-        """Return logits [B] and squared gradient norms [B], None if `gamma` is 0."""
+        """Return logits [B] and squared gradient norms [B], or None if `gamma` is 0."""
         score = self._score(params, inputs, stream)
         if gamma == 0:
             return score(images), None
@@ -285,7 +285,7 @@ def mixing_cutoff(
 ) -> jax.Array:
     """Return the first layer of the second style, int32 per image [B].
 
-    It is uniform in [1, layers) with `probability`, else `layers`: no mixing.
+    It is uniform in [1, layers) with `probability`, else `layers`, which does not mix.
     """
     key_mix, key_layer = jax.random.split(key)
     cutoff = jax.random.randint(key_layer, (batch,), 1, layers)

@@ -1,7 +1,7 @@
-"""Schedule of a training: its stages of progressive growing, and the learning rate.
+"""Schedule of a training run: its stages of progressive growing, and learning rate.
 
 The level of detail (lod) counts down from log2(full / initial) to 0. Its integer part
-gives the resolution, its fraction how far that resolution is still faded out.
+gives the resolution, its fractional part is how far that resolution is still faded out.
 
 Reference: Karras et al. 2018, "Progressive Growing of GANs", section 2 and
 appendix A; Karras et al. 2019, appendix C.
@@ -17,7 +17,7 @@ from stylegan_jax.models import Generator
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A part of a training at one resolution, whose programs are compiled once.
+    """A part of a training run at one resolution, whose programs are compiled once.
 
     A run of a network that does not grow has one stage.
 

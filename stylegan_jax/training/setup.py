@@ -1,4 +1,4 @@
-"""The one place where a training is put together.
+"""Assembly of a training run, in one place.
 
 From an experiment: networks -> phases -> optimizers -> state -> stages. Training,
 transfer, benchmarks and tests all start from a `Setup`; `compilation.ProgramCache`
@@ -25,7 +25,7 @@ from stylegan_jax.training.state import TrainState
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """Everything about a training that its steps do not change.
+    """Everything about a training run that its steps do not change.
 
     Attributes:
       experiment: the experiment.
@@ -83,7 +83,7 @@ class Setup:
 
 
 def build(e: Experiment, parallel: Parallel, label_size: int = 0) -> Setup:
-    """Put the parts of a training together.
+    """Assemble the parts of a training run.
 
     Args:
       e: the experiment.

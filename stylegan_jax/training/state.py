@@ -1,4 +1,4 @@
-"""The state of a training: everything that a step changes, as one pytree of arrays."""
+"""The state of a training run: all that a step changes, as one pytree of arrays."""
 
 from typing import Any
 

@@ -69,7 +69,7 @@ def build_update(
 
         # Gradients: the mean over the accumulation rounds.
         def one_round(averages: Averages, batch: tuple) -> tuple:
-            """Map (round, reals, labels) to (averages, (gradients, scalars))."""
+            """Map averages and (round, reals, labels) to averages and results."""
             round_index, reals, labels = batch
             inputs = Inputs(
                 state=state.replace(**averages),
@@ -110,7 +110,7 @@ def build_update(
         )
 
         # Skip the whole update unless it is finite, as StyleGAN does for a gradient.
-        # StyleGAN2 would replace the affected entries by zero or 1e5 and go on.
+        # The official StyleGAN2 replaces the affected entries by zero or 1e5.
         finite = all_finite((gradients, averages))
         keep = functools.partial(jax.tree.map, lambda a, b: jnp.where(finite, a, b))
         skipped = jnp.where(finite, 0, state.skipped[phase.name] + 1)
@@ -176,9 +176,9 @@ def accumulate(
 ) -> tuple[Averages, Any]:
     """Run `one_round` over the parts of a batch and return the mean of its results.
 
-    The official code adds the rounds' gradients up, which Adam cannot tell from their
-    mean but for its epsilon. Round r takes every rounds-th row, starting from row r, so
-    that each device keeps rows of its own.
+    The official code sums the gradients of the rounds; for Adam, the sum differs from
+    the mean only through epsilon. Round r takes every rounds-th row, starting from row
+    r, so that no device needs another's rows.
     """
     if rounds == 1:
         return one_round(averages, (0, reals, labels))
@@ -218,7 +218,7 @@ def ema_beta(
 
 
 def update_ema(state: TrainState, beta: jax.Array | float) -> Any:
-    """Return the averaged generator after a step; what is not trained is copied."""
+    """Return the averaged generator after a step, with the current average of w."""
     params = jax.tree.map(
         lambda old, new: new + (old - new) * beta,
         state.ema["params"],
@@ -235,9 +235,9 @@ def all_finite(tree: Any) -> jax.Array:
 def height_constraint(parallel: Parallel, min_resolution: int) -> Callable[..., Any]:
     """Return a Flax interceptor that shards the outputs of large layers by height.
 
-    The networks know nothing of it. The compiler shards the operations between two such
-    outputs alike, and devices exchange the rows that a kernel reaches across their
-    borders.
+    The networks do not know about it. The compiler shards the operations between two
+    such outputs in the same way, and devices exchange the rows that a kernel reaches
+    across their borders.
 
     Args:
       parallel: the devices.

@@ -193,6 +193,13 @@ MUTATIONS: tuple[Mutation, ...] = (
     *_of(
         "Adam's epsilon and moments",
         (
+            "adam-of-signs",
+            STEP,
+            "optimizer.update(\n            gradients,",
+            "optimizer.update(\n            jax.tree.map(jnp.sign, gradients),",
+            UPDATES,
+        ),
+        (
             "adam-epsilon-in-the-root",
             OPTIMIZER,
             "/ (jnp.sqrt(v) + epsilon)",
@@ -895,9 +902,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "optimizer-reset-after-every-round",
             LOOP,
-            "state = self._round(state, stage, programs, batches, progress)\n",
-            "state = self._round(state, stage, programs, batches, progress)\n"
-            "            state = self._reset(state)\n",
+            "self._round(state, stage, programs, batches, progress)\n",
+            "self._reset(\n"
+            "                self._round(state, stage, programs, batches, progress)\n"
+            "            )\n",
             LOOPS,
         ),
     ),
@@ -1097,6 +1105,22 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     *_of(
         "data position on resume",
+        (
+            "finished-stage-entered-again",
+            LOOP,
+            "                if progress.images_seen < stage.end_images:\n",
+            "                if progress.images_seen <= stage.end_images:\n",
+            LOOPS,
+        ),
+        (
+            "resumed-at-another-step",
+            LOOP,
+            'return items["training"].replace(ema=items["ema"]), Progress(**meta)',
+            'meta["step"] = 0\n'
+            '    return items["training"].replace(ema=items["ema"]), '
+            "Progress(**meta)",
+            "training/test_restore",
+        ),
         (
             "data-of-the-stages-start",
             LOOP,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax.models import LevelOfDetail
-from stylegan_jax.models.stylegan1 import Generator
+from stylegan_jax.models.stylegan1 import Generator, LayerOptions
 from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.sampling import mixing
 from stylegan_jax.sampling.synthesis import synthesize
@@ -41,6 +41,13 @@ def test_style_ranges(resolution, coarse, middle, fine):
     assert mixing.style_ranges(Generator(1024), resolution) == {
         name: range(*ends) for name, ends in expected.items()
     }
+
+
+def test_a_generator_without_styles_has_only_a_coarse_latent():
+    generator = Generator(64, options=LayerOptions(styles=False))
+    assert generator.num_ws == 1
+    ranges = mixing.style_ranges(generator, 64)
+    assert [list(layers) for layers in ranges.values()] == [[0], [], []]
 
 
 def test_too_few_resolutions_for_mixing_raise():

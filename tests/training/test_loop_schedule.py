@@ -61,9 +61,11 @@ class Notes(loop.Loop):
 
     def _batches(self, stage, start):
         self.asked.append((stage.name, start))
-        for number in itertools.count(start, stage.batch_size):
-            labels = np.full((stage.batch_size, 1), number)
-            yield np.zeros((stage.batch_size, 1, 1, 1), np.uint8), labels
+        images = np.zeros((stage.batch_size, 1, 1, 1), np.uint8)
+        return (
+            (images, np.full((stage.batch_size, 1), position))
+            for position in itertools.count(start, stage.batch_size)
+        )
 
     def get(self, stage):
         def program(name):

@@ -25,7 +25,7 @@ def test_state_and_progress_come_back_to_the_bit(tmp_path):
         abstract,
     )
     progress = Progress(
-        *(4, 0.25, 7, 56),
+        *(4, 0.25, 9, 56),
         tick=3,
         tick_start_images=48,
         training_seconds=1.5,

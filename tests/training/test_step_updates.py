@@ -16,6 +16,7 @@ from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 from tests import tiny
 
 BATCH, RATE, SEEN, STEP = 8, 0.5, 64, 8
+BETA2 = 0.98
 HALF_LIFE = 100  # images, of the averaged generator
 G, D, EMA, G_STYLE, EMA_STYLE = 3.0, 5.0, 11.0, 1.5, 6.5
 IMAGES = np.random.RandomState(0).randint(0, 256, (BATCH, 4, 4, 3), np.uint8)
@@ -54,6 +55,7 @@ class Training:
                 "data.mirror": False,
                 "training.ema_half_life_kimg": HALF_LIFE / 1000,
                 "training.adam_beta1": 0.0,
+                "training.adam_beta2": BETA2,
             }
             | changes
         )
@@ -99,6 +101,9 @@ def test_a_network_moves_against_its_gradient_by_the_learning_rate(training):
     for name, network, x in (("d_main", DISCRIMINATOR, D), ("g_main", GENERATOR, G)):
         after, scalars = training(name)
         np.testing.assert_allclose(after.params[network]["x"], x - RATE, 1e-5)
+        # The gradient itself reaches the moments, not only its sign.
+        second_moment = after.optimizer[network][0].nu["x"]
+        np.testing.assert_allclose(second_moment, (1 - BETA2) * 2**2, 1e-4)
         other = GENERATOR if network == DISCRIMINATOR else DISCRIMINATOR
         unchanged = training.state
         assert after.params[other]["x"] == unchanged.params[other]["x"]
