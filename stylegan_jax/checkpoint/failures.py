@@ -27,7 +27,7 @@ class CheckpointError(RuntimeError):
 
 
 class DamagedError(Exception):
-    """This checkpoint cannot be read because its files are not as they were written."""
+    """Error for a checkpoint whose files are not as they were written."""
 
 
 # Errors of the operating system that mean that files are missing or changed.
