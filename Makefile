@@ -78,7 +78,7 @@ soak: $(READY)
 	$(RUN) -m pytest -m soak $(ARGS)
 
 mutations: $(READY)
-	$(RUN) -m tests.mutations $(ARGS)
+	XLA_FLAGS="$${XLA_FLAGS-$(QUICK_TO_COMPILE)}" $(RUN) -m tests.mutations $(ARGS)
 
 lint: $(READY)
 	$(RUN) -m ruff check .

@@ -1,4 +1,4 @@
-"""Writes images of a trained or converted generator.
+"""Generate images with a trained or converted generator.
 
 python -m stylegan_jax.generate --workdir=runs/emoji --seeds=0-63 --out=out/
 """
@@ -19,11 +19,11 @@ from stylegan_jax.sampling.synthesis import synthesize_batches
 from stylegan_jax.sampling.truncation import truncated_styles
 
 FLAGS = flags.FLAGS
-GRID_PIXELS = 2**26  # at most, in all images of a grid: 64 of 1024x1024
+GRID_PIXELS = 2**26  # limit over all images of a grid: 64 of 1024x1024
 
 
 def main(argv: list[str]) -> None:
-    """Writes `seed<seed>.png` for every seed, and `grid.png` of the first of them."""
+    """Write `seed<seed>.png` for every seed, and `grid.png` of the first ones."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
     chosen = seeds.parse_seeds(FLAGS.seeds)
@@ -57,22 +57,22 @@ def main(argv: list[str]) -> None:
 def write(
     out: epath.Path, chosen: list[int], batches: Iterable[np.ndarray], columns: int
 ) -> np.ndarray:
-    """Writes images as they come, and a grid of the first of them.
+    """Write images as they are generated, and a grid of the first ones.
 
     Args:
-      out: directory; created.
+      out: output directory, created if needed.
       chosen: the seeds, which name the files.
-      batches: their images [B,H,W,C] uint8.
-      columns: images in a row of the grid.
+      batches: the images of the seeds, batches [B,H,W,C] uint8.
+      columns: images per row of the grid.
 
     Returns:
-      Those that the grid shows [N,H,W,C].
+      The images of the grid [N,H,W,C] uint8.
     """
     out.mkdir(parents=True, exist_ok=True)
     left, shown = iter(chosen), []
     for batch in batches:
         most = max(GRID_PIXELS // (batch.shape[1] * batch.shape[2]), 1)
-        # Copied: a part of the batch would keep all of it.
+        # Copies, because a view would keep the whole batch in memory.
         shown.extend(image.copy() for image in batch[: most - len(shown)])
         for image in batch:
             save_png(out / f"seed{next(left):04d}.png", image)
@@ -82,20 +82,34 @@ def write(
 
 
 def define_flags() -> None:
-    """Declares the command line."""
-    flags.DEFINE_string("workdir", None, "Directory of a run or of a conversion.")
-    flags.DEFINE_string("seeds", "0-63", "Seeds of the latents: numbers and ranges.")
-    flags.DEFINE_string("out", None, "Directory for the images; created.")
-    flags.DEFINE_float("truncation_psi", 0.7, "1 is all variety, 0 the average image.")
-    flags.DEFINE_integer(
-        "truncation_cutoff", None, "Layers from here on stay; all pulled."
+    """Declare the command line."""
+    flags.DEFINE_string(
+        "workdir", None, "Directory of a training run or a converted network."
     )
-    flags.DEFINE_enum("noise", "const", ["const", "random", "none"], "Per-pixel noise.")
+    flags.DEFINE_string(
+        "seeds", "0-63", "Seeds of the latents: numbers and ranges, e.g. 0-3,7."
+    )
+    flags.DEFINE_string("out", None, "Output directory, created if needed.")
+    flags.DEFINE_float(
+        "truncation_psi", 0.7, "1 keeps all variety, 0 gives the average image."
+    )
+    flags.DEFINE_integer(
+        "truncation_cutoff",
+        None,
+        "Truncate only the style layers below this one [default: all].",
+    )
+    flags.DEFINE_enum(
+        "noise", "const", ["const", "random", "none"], "Per-pixel noise maps."
+    )
     flags.DEFINE_string("class", None, "Class name or index, for conditional networks.")
-    flags.DEFINE_string("label", None, "Or a label vector: its numbers, as 0,1,1.")
-    flags.DEFINE_integer("step", None, "Number of the checkpoint; default: the newest.")
-    flags.DEFINE_integer("columns", 8, "Images in a row of the grid.", lower_bound=1)
-    flags.DEFINE_integer("batch_size", 16, "Images generated at once.", lower_bound=1)
+    flags.DEFINE_string(
+        "label", None, "Label vector in place of a class: numbers such as 0,1,1."
+    )
+    flags.DEFINE_integer(
+        "step", None, "Number of the checkpoint [default: the newest]."
+    )
+    flags.DEFINE_integer("columns", 8, "Images per row of the grid.", lower_bound=1)
+    flags.DEFINE_integer("batch_size", 16, "Images generated at a time.", lower_bound=1)
     flags.mark_flags_as_required(["workdir", "out"])
 
 

@@ -1,8 +1,9 @@
-"""Draws the paper's style-mixing figure with a trained or converted generator.
+"""Draw the paper's style-mixing figure with a trained or converted generator.
 
 python -m stylegan_jax.mix --workdir=runs/emoji --out=mixing.png
 """
 
+import jax
 from absl import app, flags
 
 from stylegan_jax import workdir
@@ -18,13 +19,14 @@ FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> None:
-    """Writes the figure."""
+    """Write the figure."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
     malloc.keep_freed_memory_on_cpu()
     trained = workdir.load_generator(storage.open_path(FLAGS.workdir), FLAGS.step)
 
-    def styles(text: str):
+    def styles(text: str) -> jax.Array:
+        """Return the truncated styles of seeds."""
         chosen = seeds.parse_seeds(text)
         return truncated_styles(
             trained.generator,
@@ -54,17 +56,33 @@ def main(argv: list[str]) -> None:
 
 
 def define_flags() -> None:
-    """Declares the command line."""
-    flags.DEFINE_string("workdir", None, "Directory of a run or of a conversion.")
-    flags.DEFINE_string("out", None, "The PNG to write.")
-    flags.DEFINE_string("source_seeds", "0-5", "On top: their styles are copied.")
-    flags.DEFINE_string("coarse_seeds", "10-12", "Rows that take the coarse styles.")
-    flags.DEFINE_string("middle_seeds", "13-14", "Rows that take the middle styles.")
-    flags.DEFINE_string("fine_seeds", "15", "Rows that take the fine styles.")
-    flags.DEFINE_float("truncation_psi", 0.7, "1 is all variety, 0 the average image.")
+    """Declare the command line."""
+    flags.DEFINE_string(
+        "workdir", None, "Directory of a training run or a converted network."
+    )
+    flags.DEFINE_string("out", None, "Path of the PNG file to write.")
+    flags.DEFINE_string(
+        "source_seeds", "0-5", "Seeds of the images on top, whose styles are copied."
+    )
+    flags.DEFINE_string(
+        "coarse_seeds", "10-12", "Seeds of the rows that receive coarse styles."
+    )
+    flags.DEFINE_string(
+        "middle_seeds", "13-14", "Seeds of the rows that receive middle styles."
+    )
+    flags.DEFINE_string(
+        "fine_seeds", "15", "Seeds of the rows that receive fine styles."
+    )
+    flags.DEFINE_float(
+        "truncation_psi", 0.7, "1 keeps all variety, 0 gives the average image."
+    )
     flags.DEFINE_string("class", None, "Class name or index, for conditional networks.")
-    flags.DEFINE_string("label", None, "Or a label vector: its numbers, as 0,1,1.")
-    flags.DEFINE_integer("step", None, "Number of the checkpoint; default: the newest.")
+    flags.DEFINE_string(
+        "label", None, "Label vector in place of a class: numbers such as 0,1,1."
+    )
+    flags.DEFINE_integer(
+        "step", None, "Number of the checkpoint [default: the newest]."
+    )
     flags.mark_flags_as_required(["workdir", "out"])
 
 

@@ -6,7 +6,7 @@ import jax
 
 
 class Stream(enum.IntEnum):
-    """What a key is used for; the numbers are part of every run, never reorder."""
+    """Purpose of a key. The numbers are part of every run and never change."""
 
     LATENT = 0
     MIXING_LATENT = 1
@@ -17,8 +17,8 @@ class Stream(enum.IntEnum):
     INIT_GENERATOR = 6
     INIT_DISCRIMINATOR = 7
     GRID = 8
-    PATH_NOISE = 9  # image noise of the path length regulariser
-    AUGMENT_REALS = 10  # for each batch that the discriminator sees its own
+    PATH_NOISE = 9  # image noise of the path length regularizer
+    AUGMENT_REALS = 10  # each batch that the discriminator sees has its own stream
     AUGMENT_FAKES = 11
     AUGMENT_BETWEEN = 12  # points between reals and fakes
 
@@ -30,14 +30,14 @@ def key(
     phase: int = 0,
     round_index: jax.Array | int = 0,
 ):
-    """The key of a stream.
+    """Return the key of a stream.
 
     Args:
-      seed: of the run.
-      stream: what the key is for.
+      seed: seed of the run.
+      stream: purpose of the key.
       step: training step, may be traced.
-      phase: position of the phase in its recipe.
-      round_index: of gradient accumulation, may be traced.
+      phase: position of the phase among those of a step.
+      round_index: round of gradient accumulation, may be traced.
 
     Returns:
       A typed PRNG key.

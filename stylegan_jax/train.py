@@ -34,7 +34,6 @@ from stylegan_jax.training import (
     compilation,
     loop,
     memory,
-    progress,
     schedule,
     setup,
     transfer,
@@ -127,32 +126,33 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         ),
         memory.budget(e, devices, logger.line),
     )
-    progress.log_setup(logger, training, source)
+    log_setup(logger, training, source)
     evaluator = None
     if e.evaluation.metrics:
         evaluator = Evaluator(training, source, logger, directory, newest or 0)
 
     # State: new, transferred or restored.
     if newest is None:
-        state, now = training.create_state(), Progress(training.stages[0].resolution)
+        state = training.create_state()
+        progress = Progress(training.stages[0].resolution)
         if transferred is not None:
             state = transferred.load(state)
             state = devices.reshard(state, training.state_shardings)
             transferred.log(logger)
             transferred = None  # free the memory of its arrays
     else:
-        state, now = loop.restore(checkpoints, training)
-        logger.line(f"resuming at {now.images_seen / 1000:g} kimg")
-    logger.event("start", images_seen=now.images_seen)
+        state, progress = loop.restore(checkpoints, training)
+        logger.line(f"resuming at {progress.images_seen / 1000:g} kimg")
+    logger.event("start", images_seen=progress.images_seen)
 
     # Start to compile the current stage while the first grids are drawn.
-    stages_left = [s for s in training.stages if now.images_seen < s.end_images]
+    stages_left = [s for s in training.stages if progress.images_seen < s.end_images]
     if stages_left:
         programs.prepare(stages_left[0])
     grid = SampleGrid(training, source, logger)
-    if now.images_seen == 0:
+    if progress.images_seen == 0:
         grid.draw_reals()
-        grid.draw(state, now)
+        grid.draw(state, progress)
 
     # The loop, and the report at its end.
     hooks = loop.Hooks(
@@ -173,12 +173,12 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     )
     try:
         with stop.handling_signals():
-            state = trainer.run(state, now)
-        is_done = now.images_seen >= training.stages[-1].end_images
+            state = trainer.run(state, progress)
+        is_done = progress.images_seen >= training.stages[-1].end_images
         how = "finished" if is_done else f"stopped by {stop.reason}"
         logger.line(
-            f"{how} at {now.images_seen / 1000:g} kimg after "
-            f"{format_duration(now.training_seconds)} of training; saved in "
+            f"{how} at {progress.images_seen / 1000:g} kimg after "
+            f"{format_duration(progress.training_seconds)} of training; saved in "
             f"{directory / 'checkpoints'}"
         )
         if devices.is_main:
@@ -188,9 +188,37 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         try:
             checkpoints.close()
         finally:
-            logger.event("end", images_seen=now.images_seen)
+            logger.event("end", images_seen=progress.images_seen)
             logger.close()
     return state
+
+
+def log_setup(logger: RunLogger, setup: Setup, source: Source) -> None:
+    """Log the networks, the data, the devices and the labels of a run."""
+    e, devices = setup.experiment, setup.parallel
+    counts = {
+        name: sum(x.size for x in jax.tree.leaves(params))
+        for name, params in setup.abstract_state.params.items()
+    }
+    kind = jax.devices()[0].device_kind
+    logger.line(
+        "{}, {}x{}, ".format(e.model.family, *setup.stages[-1].size)
+        + ", ".join(f"{name} {count:,} parameters" for name, count in counts.items())
+    )
+    logger.line(
+        f"{source.num_images:,} images from {source.name}; {len(setup.stages)} "
+        f"stage(s), {e.training.total_kimg:g} kimg, on {devices.num_devices} x {kind} "
+        f"in {devices.process_count} process(es)"
+    )
+    if e.data.conditional:
+        for line in source.label_histogram():
+            logger.line(line)
+        logger.event(
+            "labels",
+            names=source.classes,
+            totals=source.label_totals,
+            images=source.labels_counted or source.num_images,
+        )
 
 
 def batches(

@@ -29,7 +29,7 @@ def flags_used(script: str) -> set[str]:
     }
 
 
-def test_the_scripts_are_found():
+def test_all_scripts_are_found():
     names = [path.name for path in SCRIPTS]
     assert names == ["local.sh", "slurm.sbatch", "tpu_vm.sh"]
 
@@ -61,7 +61,7 @@ DRY_RUNS = {
 
 
 @pytest.mark.parametrize("name", DRY_RUNS)
-def test_a_dry_run_prints_every_command_and_runs_none(name, tmp_path):
+def test_dry_run_prints_every_command_and_runs_none(name, tmp_path):
     """Compared with tests/launch/NAME.txt, where ROOT is the repository."""
     script, arguments = DRY_RUNS[name]
     (tmp_path / "venv" / "bin").mkdir(parents=True)
@@ -91,7 +91,7 @@ def test_scripts_use_flags_that_train_has(path):
     assert used <= flags_of_train()
 
 
-def test_the_jobset_matches_its_slice_and_train():
+def test_jobset_matches_its_slice_and_train():
     text = (LAUNCH / "gke_jobset.yaml").read_text()
     jobset = yaml.safe_load(text)
     [job] = jobset["spec"]["replicatedJobs"]
@@ -127,7 +127,7 @@ def test_the_jobset_matches_its_slice_and_train():
     assert int(overrides["config.training.batch_size"]) % chips == 0
 
 
-def test_the_dockerfile_copies_and_installs_existing_files():
+def test_dockerfile_copies_and_installs_existing_files():
     text = (LAUNCH / "Dockerfile").read_text()
     extras = set(re.findall(r"EXTRAS=(\w+)", text))
     assert extras == {"gpu", "tpu"}

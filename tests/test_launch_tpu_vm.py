@@ -107,7 +107,7 @@ def test_tpu_vm_counts_only_runs_that_started(tmp_path):
     assert (tmp_path / "runs").read_text() == "x\nx\n"
 
 
-# What the workers of a pod say, and what `keep` does about it.
+# The answers of a pod's workers, the exit status of `keep` and the number of runs.
 @pytest.mark.parametrize(
     ("answers", "returned", "runs"),
     [

@@ -20,17 +20,19 @@ def test_keys_differ_in_every_part():
 
 
 def _key(seed, stream, step, phase, round_index):
-    """`rngs.key` with a traced stream, so that one program makes all keys."""
+    """Return `rngs.key` with a traced stream, so that one program creates all keys."""
     streams = [lambda s=s: rngs.key(seed, s, step, phase, round_index) for s in Stream]
     return jax.lax.switch(stream, streams)
 
 
-def test_streams_have_numbers_of_their_own():
-    assert len(Stream) == len(Stream.__members__)  # equal numbers would be one member
+def test_streams_have_distinct_numbers():
+    assert len(Stream) == len(
+        Stream.__members__
+    )  # members with equal numbers would be aliases
     assert sorted(Stream) == list(range(len(Stream)))
 
 
-def test_numbers_of_streams_are_those_of_runs_that_will_be_resumed():
+def test_stream_numbers_never_change():
     assert [stream.name for stream in sorted(Stream)] == [
         *("LATENT", "MIXING_LATENT", "MIXING_CUTOFF", "NOISE", "MIRROR"),
         *("INTERPOLATION", "INIT_GENERATOR", "INIT_DISCRIMINATOR", "GRID"),
@@ -38,7 +40,7 @@ def test_numbers_of_streams_are_those_of_runs_that_will_be_resumed():
     ]
 
 
-def test_the_key_of_a_traced_step_is_that_of_the_number():
+def test_traced_and_static_steps_give_the_same_key():
     traced = jax.jit(lambda step: rngs.key(3, Stream.NOISE, step, 1, 2))(5)
     number = rngs.key(3, Stream.NOISE, 5, 1, 2)
     np.testing.assert_array_equal(*map(jax.random.key_data, (traced, number)))

@@ -76,7 +76,7 @@ def reading(checkpoint: str) -> Iterator[None]:
         result = _UNREADABLE if is_transient(error) else _DAMAGED
         reason, failure = reason_of(error), error
         _collect_pending_reads(error)
-    worst = max(result, parallel.max_over_processes(result))
+    worst = parallel.max_over_processes(result)
     if worst == _DAMAGED:
         raise DamagedError(reason or "another process could not read it")
     if worst == _UNREADABLE:

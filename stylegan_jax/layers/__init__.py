@@ -1,1 +1,1 @@
-"""The equations that the papers share."""
+"""Equations that the papers share."""

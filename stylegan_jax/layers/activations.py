@@ -1,4 +1,4 @@
-"""Activation functions, and bias, activation, gain and clamp in StyleGAN2's order."""
+"""Activation functions, each with its gain, and a clamp."""
 
 import dataclasses
 import math
@@ -10,13 +10,13 @@ import jax.numpy as jnp
 
 
 def leaky_relu(x: jax.Array, slope: float = 0.2) -> jax.Array:
-    """Leaky ReLU, without a gain of its own."""
+    """Apply the leaky ReLU, without a gain."""
     return jnp.where(x >= 0, x, slope * x)
 
 
 @dataclasses.dataclass(frozen=True)
 class Activation:
-    """A function, and the gain that keeps the variance of its input."""
+    """A function and the gain that keeps the variance of its input."""
 
     function: Callable[[jax.Array], jax.Array]
     gain: float = 1.0
@@ -38,13 +38,13 @@ ACTIVATIONS = {
 def activate(
     x: jax.Array, name: str, gain: float = 1.0, clamp: float | None = None
 ) -> jax.Array:
-    """Activation, its own gain times `gain`, clamp; biases are added before.
+    """Apply an activation, its gain times `gain`, and a clamp.
 
     Args:
-      x: any shape.
+      x: any shape, with the bias added.
       name: one of ACTIVATIONS.
-      gain: of the layer; scales the clamp too.
-      clamp: results are kept in [-clamp * gain, clamp * gain]; None lets them be.
+      gain: gain of the layer; scales the clamp too.
+      clamp: bounds the result to [-clamp * gain, clamp * gain]; None does not.
 
     Returns:
       An array like x.
@@ -55,6 +55,6 @@ def activate(
         x = x * jnp.asarray(activation.gain * gain, x.dtype)
     if clamp is not None:
         bound = jnp.asarray(clamp * gain, x.dtype)
-        # Not jnp.clip: its gradient divides, in case of ties.
+        # jnp.clip would divide the gradient of ties between its arguments.
         x = jnp.where(x > bound, bound, jnp.where(x < -bound, -bound, x))
     return x

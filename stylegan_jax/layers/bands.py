@@ -1,9 +1,10 @@
-"""Amplifies octaves of images' frequencies, each by itself.
+"""Filter that amplifies each octave of an image's frequencies by its own gain.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
 Data", appendix B.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,9 +13,9 @@ from stylegan_jax.layers.matmul import precision
 
 
 def filter_bands(images: jax.Array, gains: jax.Array) -> jax.Array:
-    """Amplifies four octaves, the image mirrored at its edges.
+    """Amplify four octaves of images, which are mirrored at their edges.
 
-    For each image a matrix of rows by rows, and one of columns by columns.
+    Each image is multiplied by a matrix over rows and one over columns.
 
     Args:
       images: [B,H,W,C].
@@ -24,8 +25,10 @@ def filter_bands(images: jax.Array, gains: jax.Array) -> jax.Array:
       [B,H,W,C].
 
     Raises:
-      ValueError: if the images are smaller than the filters.
+      ValueError: the images are smaller than the filters.
     """
+    chex.assert_rank(images, 4)
+    chex.assert_shape(gains, (len(images), 4))
     _, height, width, _ = images.shape
     along = [
         jnp.einsum("bk,kij->bij", gains, _band_matrices(n), precision=precision(images))
@@ -36,11 +39,11 @@ def filter_bands(images: jax.Array, gains: jax.Array) -> jax.Array:
 
 
 def band_filters() -> np.ndarray:
-    """Four filters [4,43] that add up to the identity, from low frequencies to high.
+    """Return four filters [4,43] that sum to the identity, low frequencies first.
 
-    Of each octave the upper half is a band, the lower is split further.
+    The upper half of each octave is a band; the lower half is split further.
     """
-    low = np.array([-1, 0, 9, 16, 9, 0, -1]) / 32  # the wavelet sym2 with itself
+    low = np.array([-1, 0, 9, 16, 9, 0, -1]) / 32  # sym2 convolved with itself
     high = low * (-1) ** (np.arange(7) + 1)
     bands = np.ones((1, 1))
     for _ in range(3):
@@ -53,12 +56,12 @@ def band_filters() -> np.ndarray:
 
 
 def _band_matrices(size: int) -> np.ndarray:
-    """The filters as matrices [4,size,size], with mirrored edges."""
+    """Return the filters as matrices [4,size,size] with mirrored edges."""
     filters = band_filters()
     reach = filters.shape[1] // 2
     if size <= reach:
         raise ValueError(
-            f"images are {size} pixels wide or high; the filters of `imgfilter` take "
+            f"images are {size} pixels wide or high; the filters of `imgfilter` need "
             f"at least {reach + 1}"
         )
     mirrored = np.pad(np.eye(size), ((reach, reach), (0, 0)), "reflect")

@@ -1,4 +1,4 @@
-"""Convolution of stride one, fast in its gradients of every order on every platform.
+"""Convolution with a stride of one, fast in gradients of every order.
 
 The convolution y = conv(x, k), its gradient by x and that by k are three faces of one
 trilinear form, so the gradients of each are again among the three:
@@ -11,6 +11,7 @@ Forward-mode differentiation (jvp) is not defined.
 
 import functools
 
+import chex
 import jax
 
 from stylegan_jax.layers import conv2d_cpu
@@ -30,6 +31,8 @@ def conv2d(x: jax.Array, kernel: jax.Array, winograd: bool = False) -> jax.Array
     Returns:
       [B,H,W,O].
     """
+    chex.assert_rank(x, 4)
+    chex.assert_shape(kernel, (None, None, x.shape[-1], None))
     kernel = kernel.astype(x.dtype)
     if kernel.shape[:2] == (1, 1):
         return matmul(x, kernel[0, 0])
@@ -68,7 +71,7 @@ def _plain_conv(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
 
 
 def _turned(kernel: jax.Array) -> jax.Array:
-    """The kernel [k,k,O,I] that takes the gradient by y to that by x."""
+    """Return the kernel [k,k,O,I] that maps the gradient by y to that by x."""
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 

@@ -4,7 +4,7 @@ XLA's CPU backend runs convolutions with fewer than 128 output channels on one c
 gradients by a kernel, which it writes as a convolution with a window as large as the
 image, 3 to 20 times slower than the convolution itself; and dilated convolutions, which
 it derives as gradients of strided ones, 20 to 40 times slower than plain ones
-(docs/performance.md). All of these are matrix products here.
+(docs/notes/performance.md). All of these are matrix products here.
 
 Winograd's form takes fewer multiplications. Along a row, four neighboring results of a
 filter with three taps take twelve products; Toom and Cook's way of multiplying
@@ -16,7 +16,7 @@ where A, B and G are small matrices of small numbers. Two taps take five product
 instead of eight. With a stride of two, three taps are a filter of two taps on the even
 pixels and one of a single tap on the odd ones: nine products instead of twelve. The
 rows of the kernel are summed directly: tiles in both directions save more
-multiplications, but read and write more, and were not faster (docs/performance.md).
+multiplications, but read and write more, and were not faster.
 
 Winograd's form is for float32 only, and loses one to two bits of the precision of the
 largest pixel of a tile. Where an activation lies on the kink of a leaky ReLU, such bits
@@ -84,8 +84,8 @@ def _cpu_form(
         case "conv":
             size = len(b)
             width = a.shape[2] + 2 * padding - size + 1
-            wide = b.shape[-1] >= WIDE
-            forms = plain if wide else _conv_by_matmul, _conv_by_winograd
+            direct = plain if b.shape[-1] >= WIDE else _conv_by_matmul
+            forms = direct, _conv_by_winograd
         case "kernel_gradient":
             width = b.shape[2]
             # Two taps are no faster, and devices would sum 2.5 times as much.

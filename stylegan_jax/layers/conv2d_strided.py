@@ -1,4 +1,4 @@
-"""Convolutions of stride two and their transposes, fast in every order of gradient.
+"""Convolutions with a stride of two and their transposes, fast in every gradient.
 
 With "small" images s [B,H,W,S] and "big" ones b [B,2H+1,2W+1,C], tap (u,v) of a kernel
 connects pixel (i,j) of the small one with pixel (2i+u, 2j+v) of the big one. `shrink`,
@@ -9,6 +9,7 @@ replaces them by faster ones. Forward-mode differentiation (jvp) is not defined.
 
 import functools
 
+import chex
 import jax
 
 from stylegan_jax.layers import conv2d_cpu
@@ -30,7 +31,7 @@ def shrink(big: jax.Array, kernel: jax.Array, winograd: bool) -> jax.Array:
     Returns:
       [B,H,W,O].
     """
-    assert kernel.shape[:2] == (SIZE, SIZE), kernel.shape
+    chex.assert_shape(kernel, (SIZE, SIZE, big.shape[-1], None))
     assert big.shape[1] % 2 == big.shape[2] % 2 == 1, big.shape
     return conv2d_cpu.dispatch("shrink", _plain_shrink, big, kernel, winograd)
 
@@ -47,7 +48,7 @@ def grow(small: jax.Array, kernel: jax.Array, winograd: bool) -> jax.Array:
     Returns:
       [B,2H+1,2W+1,O].
     """
-    assert kernel.shape[:2] == (SIZE, SIZE), kernel.shape
+    chex.assert_shape(kernel, (SIZE, SIZE, small.shape[-1], None))
     return conv2d_cpu.dispatch("grow", _plain_grow, small, kernel, winograd)
 
 

@@ -17,14 +17,14 @@ import jax.numpy as jnp
 from stylegan_jax.layers.conv2d import conv2d
 from stylegan_jax.layers.matmul import matmul
 
-GAIN_LRELU = math.sqrt(2.0)  # of every layer that a (leaky) ReLU follows
+GAIN_LRELU = math.sqrt(2.0)  # gain of a layer that a (leaky) ReLU follows
 
 
 def spread(values: jax.Array, x: jax.Array) -> jax.Array:
-    """Float32 values in the shape and dtype of x, to be added to it or multiplied.
+    """Broadcast float32 values to the shape and dtype of x.
 
-    Cast last, so that their gradient, a sum over pixels and images, adds up in float32:
-    in bfloat16, 256 + 1 is 256.
+    The cast comes last, so that the gradient of the values, a sum over pixels and
+    images, is accumulated in float32: in bfloat16, 256 + 1 is 256.
     """
     return jnp.broadcast_to(values, x.shape).astype(x.dtype)
 
@@ -33,10 +33,10 @@ class EqualizedKernel(nn.Module):
     """A weight that is stored at unit variance and scaled when it is used.
 
     Attributes:
-      shape: of the weight; the last axis is the output's.
-      gain: of the layer's input-output standard deviation.
+      shape: shape of the weight; the last axis is the output's.
+      gain: ratio of the standard deviations of the layer's output and input.
       lr_multiplier: scales the learning rate of the weight.
-      frozen: keep it from being trained.
+      frozen: stop the gradient of the weight.
     """
 
     shape: tuple[int, ...]
@@ -46,7 +46,7 @@ class EqualizedKernel(nn.Module):
 
     @nn.compact
     def __call__(self) -> jax.Array:
-        """The weight in float32, ready to multiply with."""
+        """Return the scaled weight in float32."""
         stored = self.param(
             "weight", nn.initializers.normal(1.0 / self.lr_multiplier), self.shape
         )
@@ -57,15 +57,21 @@ class EqualizedKernel(nn.Module):
 
 
 class Bias(nn.Module):
-    """Adds a learned value per channel (the last axis), initially `initial`."""
+    """A learned value that is added to each channel (the last axis).
+
+    Attributes:
+      lr_multiplier: scales the learning rate.
+      initial: stored value at initialization.
+      frozen: stop the gradient of the bias.
+    """
 
     lr_multiplier: float = 1.0
     initial: float = 0.0
-    frozen: bool = False  # kept from being trained
+    frozen: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Adds the bias to x [..., C]."""
+        """Add the bias to x [..., C]."""
         bias = self.param("bias", nn.initializers.constant(self.initial), x.shape[-1:])
         if self.frozen:
             bias = jax.lax.stop_gradient(bias)
@@ -78,8 +84,8 @@ class Dense(nn.Module):
     Attributes:
       features: O, the number of outputs.
       gain: see EqualizedKernel.
-      lr_multiplier: of both weight and bias.
-      bias_init: stored value of the bias at the beginning.
+      lr_multiplier: scales the learning rate of weight and bias.
+      bias_init: stored value of the bias at initialization.
     """
 
     features: int
@@ -89,7 +95,7 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps x [..., I] to [..., O]."""
+        """Map x [..., I] to [..., O]."""
         shape = (x.shape[-1], self.features)
         kernel = EqualizedKernel(shape, self.gain, self.lr_multiplier, name="kernel")
         bias = Bias(self.lr_multiplier, self.bias_init, name="bias")
@@ -113,7 +119,7 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps x [B,H,W,I] to [B,H,W,O]."""
+        """Map x [B,H,W,I] to [B,H,W,O]."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = EqualizedKernel(shape, self.gain, name="kernel")
         return Bias(name="bias")(conv2d(x, kernel(), self.winograd))

@@ -1,5 +1,6 @@
-"""Minibatch standard deviation, by which the discriminator sees variety."""
+"""Minibatch standard deviation, which shows the discriminator a batch's variety."""
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -9,25 +10,26 @@ EPSILON = 1e-8
 def minibatch_stddev(
     x: jax.Array, group_size: int | None, num_features: int
 ) -> jax.Array:
-    """Appends the standard deviation over groups of images as extra channels.
+    """Append the standard deviation over groups of images as extra channels.
 
     Groups are strided: of N images in groups of G, image n belongs to group
     n mod (N/G).
 
     Args:
       x: [B,H,W,C].
-      group_size: G; a batch smaller than G forms one group, None is the whole batch.
-        B must be a multiple.
-      num_features: F; the C channels are averaged in F contiguous runs.
+      group_size: G, a divisor of B; a batch smaller than G forms one group, and None
+        is the whole batch.
+      num_features: F, a divisor of C; the channels are averaged in F contiguous runs.
 
     Returns:
-      [B,H,W,C+F], the statistics (float32 inside) last.
+      [B,H,W,C+F], with the statistics, computed in float32, last.
 
     Raises:
-      ValueError: B is not a multiple of G or C not of F.
+      ValueError: B is not a multiple of G, or C is not a multiple of F.
 
     Reference: Karras et al. 2018, "Progressive Growing of GANs", section 3.
     """
+    chex.assert_rank(x, 4)
     b, h, w, c = x.shape
     group = b if group_size is None else min(group_size, b)
     if b % group or c % num_features:

@@ -1,12 +1,13 @@
-"""Convolution modulated by styles: scale the inputs, convolve, normalise the outputs.
+"""Convolution modulated by styles: scale the inputs, convolve, normalize the outputs.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
 section 2.2 and equations 1 to 3. The paper scales the kernel for each image; scaling
-the activations instead is the same product and needs one kernel for all images.
+the activations instead gives the same product with one kernel for all images.
 """
 
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -24,19 +25,22 @@ def modulated_conv2d(
     convolution: Convolution,
     demodulate: bool = True,
 ) -> jax.Array:
-    """Convolves every image with the kernel scaled by its style.
+    """Convolve every image with the kernel scaled by its style.
 
     Args:
-      x: [B,H,W,I], of any floating dtype, which the convolution has too.
+      x: [B,H,W,I], of any floating dtype, in which the convolution is computed.
       kernel: [k,k,I,O] float32.
       style: [B,I] float32, a factor for every input channel.
-      convolution: from x and the kernel to y; may change the resolution.
+      convolution: maps x and the kernel to y; may change the resolution.
       demodulate: scale every output channel of every image to unit variance, assuming
         independent inputs of unit variance.
 
     Returns:
       [B,H',W',O], in the dtype of x.
     """
+    chex.assert_rank(x, 4)
+    chex.assert_shape(style, (len(x), x.shape[-1]))
+    chex.assert_shape(kernel, (None, None, x.shape[-1], None))
     y = convolution(x * spread(style[:, None, None, :], x), kernel)
     if demodulate:
         scale = demodulation(kernel, style)
@@ -45,7 +49,7 @@ def modulated_conv2d(
 
 
 def demodulation(kernel: jax.Array, style: jax.Array) -> jax.Array:
-    """1 / norm of the modulated kernel for every output channel: [B,O], float32."""
+    """Return 1 / norm of the modulated kernel for every output channel: [B,O]."""
     energy = jnp.sum(jnp.square(kernel), axis=(0, 1))
     norm = jnp.matmul(jnp.square(style), energy, precision=jax.lax.Precision.HIGHEST)
     return jax.lax.rsqrt(norm + EPSILON)

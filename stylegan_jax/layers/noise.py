@@ -4,6 +4,7 @@ Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
 section 2 ("explicit noise inputs").
 """
 
+import chex
 import flax.linen as nn
 import jax
 
@@ -13,13 +14,13 @@ NOISE_MODES = ("const", "random", "none")
 
 
 class NoiseInjection(nn.Module):
-    """Adds one map of Gaussian noise to all channels, with a learned strength.
+    """One map of Gaussian noise, added to all channels with a learned strength.
 
     The strength starts at zero. The constant map lives in the collection "noise";
     random maps are drawn per image from the stream "noise".
 
     Attributes:
-      per_channel: each channel has its own strength (StyleGAN), or they share one
+      per_channel: give each channel its own strength (StyleGAN); else all share one
         (StyleGAN2).
     """
 
@@ -27,13 +28,17 @@ class NoiseInjection(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: str) -> jax.Array:
-        """Adds noise to x [B,H,W,C].
+        """Add noise to x.
 
         Args:
-          x: activations.
-          mode: "const" takes the stored map for all images, "random" a new one for
-            each image, "none" leaves x as it is.
+          x: activations [B,H,W,C].
+          mode: "const" adds the stored map to all images, "random" a new map to each
+            image, "none" returns x unchanged.
+
+        Returns:
+          An array like x.
         """
+        chex.assert_rank(x, 4)
         strength = self.param(
             "strength", nn.initializers.zeros, x.shape[-1:] if self.per_channel else ()
         )

@@ -1,8 +1,9 @@
-"""Pixel norm, instance norm and adaptive instance normalisation (AdaIN).
+"""Pixel norm, instance norm and adaptive instance normalization (AdaIN).
 
-Statistics are taken in float32 whatever the activations' dtype.
+Statistics are computed in float32 for activations of any dtype.
 """
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ EPSILON = 1e-8
 
 
 def pixel_norm(x: jax.Array) -> jax.Array:
-    """Scales the last axis of x to unit mean square.
+    """Scale the last axis of x to unit mean square.
 
     Reference: Karras et al. 2018, "Progressive Growing of GANs", section 4.2.
     """
@@ -23,7 +24,8 @@ def pixel_norm(x: jax.Array) -> jax.Array:
 
 
 def instance_norm(x: jax.Array) -> jax.Array:
-    """Gives every channel of every image in x [B,H,W,C] zero mean, unit variance."""
+    """Normalize every channel of every image of x [B,H,W,C] to mean 0, variance 1."""
+    chex.assert_rank(x, 4)
     x32 = x.astype(jnp.float32)
     x32 = x32 - jnp.mean(x32, axis=(1, 2), keepdims=True)
     variance = jnp.mean(jnp.square(x32), axis=(1, 2), keepdims=True)
@@ -31,7 +33,7 @@ def instance_norm(x: jax.Array) -> jax.Array:
 
 
 class StyleModulation(nn.Module):
-    """y = x * (scale + 1) + shift, with (scale, shift) a learned affine of w.
+    """y = x * (scale + 1) + shift, where (scale, shift) is a learned affine map of w.
 
     Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
     equation 1 (after `instance_norm`).
@@ -39,7 +41,9 @@ class StyleModulation(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
-        """Modulates x [B,H,W,C] with the style of w [B,W]."""
+        """Modulate x [B,H,W,C] by the style of w [B,W]."""
+        chex.assert_rank(x, 4)
+        chex.assert_shape(w, (len(x), None))
         style = Dense(2 * x.shape[-1], gain=1.0, name="affine")(w.astype(jnp.float32))
         scale, shift = jnp.split(style[:, None, None, :], 2, axis=-1)
         return x * spread(scale + 1, x) + spread(shift, x)

@@ -1,17 +1,17 @@
-"""Rematerialisation: activations forgotten on the way forward, computed again backward.
+"""Rematerialization: drop activations in the forward pass, recompute them backward.
 
 The gradient of a network needs its activations, a handful of arrays for every layer.
-What is kept of them is a policy:
+A policy says which of them are kept:
 
-    none          all that XLA wants: the most memory, the least time
-    convolutions  the results of convolutions; noise, bias, activation, norm, and what
-                  lies between them, is done again: cheap, for it is no product
-    blocks        what enters each block; all of the block is done again, about a third
-                  more work
+    none          everything that XLA wants: most memory, least time
+    convolutions  the results of convolutions; noise, bias, activation and norm are
+                  recomputed, which is cheap, as they contain no matrix product
+    blocks        the inputs of each block; the whole block is recomputed, about a
+                  third more work
 
 The numbers are the same up to rounding, in gradients of every order. On CPUs no
-memory was saved (docs/performance.md), most likely as XLA computes too early what it
-computes again. On GPUs and TPUs it was not tried.
+memory was saved (docs/notes/performance.md), most likely because XLA schedules the
+recomputation too early. On GPUs and TPUs this is untested.
 
 Reference: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
 """
@@ -25,19 +25,20 @@ _CONVOLUTION = "convolution"
 
 
 def convolved(y: jax.Array) -> jax.Array:
-    """Marks the result of a convolution as what "convolutions" keeps."""
+    """Mark the result of a convolution, which the policy "convolutions" keeps."""
     return checkpoint_name(y, _CONVOLUTION)
 
 
 def remat(
     block: type[nn.Module], policy: str, static_argnums: tuple[int, ...] = ()
 ) -> type[nn.Module]:
-    """The class of a block, with a policy for its activations.
+    """Return the class of a block with a policy for its activations.
 
     Args:
-      block: has `__call__`; keeps its parameters' names and its random numbers.
+      block: module whose `__call__` is rematerialized; the names of its parameters and
+        its random numbers stay the same.
       policy: one of POLICIES.
-      static_argnums: arguments of `__call__` that are no arrays; self is 0.
+      static_argnums: arguments of `__call__` that are not arrays; self is 0.
     """
     match policy:
         case "none":

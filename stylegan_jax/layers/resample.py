@@ -1,13 +1,14 @@
-"""Changing resolution: box up and down, blur, and convolutions fused with both.
+"""Changes of resolution: box filters, blur, and convolutions fused with them.
 
 The fused forms work on blocks of 2x2 pixels moved into the channels: a convolution of
-2x2 blocks with exactly the arithmetic that is needed (16 taps a low-resolution pixel
-instead of 36), no dilation or stride in any order of gradient, and channels enough for
-the vector units of a CPU and the matrix unit of a TPU.
-The plain forms keep the official order of operations, down to its rounding; where an
+2x2 blocks takes exactly the arithmetic that is needed (16 taps per low-resolution pixel
+instead of 36), has no dilation or stride in gradients of any order, and has enough
+channels for the vector units of a CPU and the matrix unit of a TPU.
+The plain forms keep the official order of operations, and so its rounding; where an
 activation lies on the kink of a leaky ReLU, rounding decides its gradient.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,26 +18,28 @@ from stylegan_jax.layers.conv2d import conv2d, conv2d_padded
 
 
 def upscale2d(x: jax.Array) -> jax.Array:
-    """Doubles the resolution of x [B,H,W,C] by repeating pixels."""
+    """Double the resolution of x [B,H,W,C] by repeating pixels."""
+    chex.assert_rank(x, 4)
     b, h, w, c = x.shape
     x = jnp.broadcast_to(x[:, :, None, :, None, :], (b, h, 2, w, 2, c))
     return x.reshape(b, 2 * h, 2 * w, c)
 
 
 def downscale2d(x: jax.Array) -> jax.Array:
-    """Halves the resolution of x [B,H,W,C] by averaging blocks of 2x2."""
+    """Halve the resolution of x [B,H,W,C] by averaging blocks of 2x2."""
+    chex.assert_rank(x, 4)
     b, h, w, c = x.shape
     return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
 
 
 def blur2d(x: jax.Array, taps: tuple[int, ...]) -> jax.Array:
-    """Separable low-pass filter with zero padding that keeps the size.
+    """Apply a separable low-pass filter with zero padding that keeps the size.
 
-    Zero padding darkens the borders, as officially.
+    Zero padding darkens the borders, as in the official code.
 
     Args:
       x: [B,H,W,C].
-      taps: the filter along one axis, normalised here; () returns x unchanged.
+      taps: the filter along one axis, normalized here; () returns x unchanged.
 
     Returns:
       [B,H,W,C].
@@ -53,7 +56,7 @@ def blur2d(x: jax.Array, taps: tuple[int, ...]) -> jax.Array:
 def upscale_conv2d(
     x: jax.Array, kernel: jax.Array, plain: bool = False, winograd: bool = False
 ) -> jax.Array:
-    """The same as `conv2d(upscale2d(x), kernel)` for a 3x3 kernel.
+    """Compute `conv2d(upscale2d(x), kernel)` for a 3x3 kernel.
 
     A window of 2x2 low-resolution pixels determines the 2x2 output pixels around
     its centre; `_UP` says which taps of the kernel meet which pixel.
@@ -61,12 +64,13 @@ def upscale_conv2d(
     Args:
       x: [B,H,W,I].
       kernel: [3,3,I,O].
-      plain: compute it in these two steps.
+      plain: compute in these two steps.
       winograd: allow Winograd's form, see `conv2d_cpu`.
 
     Returns:
       [B,2H,2W,O].
     """
+    chex.assert_shape(kernel, (3, 3, x.shape[-1], None))
     if plain:
         return conv2d(upscale2d(x), kernel, winograd)
     inputs, outputs = kernel.shape[2:]
@@ -78,17 +82,18 @@ def upscale_conv2d(
 def conv_downscale2d(
     x: jax.Array, kernel: jax.Array, plain: bool = False, winograd: bool = False
 ) -> jax.Array:
-    """The same as `downscale2d(conv2d(x, kernel))` for a 3x3 kernel.
+    """Compute `downscale2d(conv2d(x, kernel))` for a 3x3 kernel.
 
     Args:
       x: [B,2H,2W,I].
       kernel: [3,3,I,O].
-      plain: compute it in these two steps.
+      plain: compute in these two steps.
       winograd: allow Winograd's form, see `conv2d_cpu`.
 
     Returns:
       [B,H,W,O].
     """
+    chex.assert_shape(kernel, (3, 3, x.shape[-1], None))
     if plain:
         return downscale2d(conv2d(x, kernel, winograd))
     inputs, outputs = kernel.shape[2:]

@@ -1,8 +1,8 @@
 """Resampling with FIR filters: upfirdn, and convolutions that change the resolution.
 
 Filters are shifts and additions, which XLA fuses on every backend, and so are their
-gradients, for the adjoint of `upfirdn2d` is another `upfirdn2d`: no dilated or strided
-convolution in any order, which XLA runs slowly on CPU.
+gradients, because the adjoint of `upfirdn2d` is another `upfirdn2d`. Gradients of every
+order are thus free of dilated and strided convolutions, which XLA runs slowly on CPUs.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
 appendix B ("Filtering"); Karras et al. 2019, appendix C.
@@ -11,6 +11,7 @@ appendix B ("Filtering"); Karras et al. 2019, appendix C.
 import dataclasses
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,21 +27,20 @@ IDENTITY = np.ones(1, np.float32)
 def setup_filter(
     taps, normalize: bool = True, flip: bool = False, gain: float = 1.0
 ) -> np.ndarray:
-    """A filter as `upfirdn2d` takes it.
+    """Return a filter in the form that `upfirdn2d` takes.
 
     Args:
-      taps: numbers [k], or [h,w] for a filter that is not separable; a single number
-        too.
-      normalize: make them sum to one.
-      flip: reverse them.
-      gain: of a signal's amplitude; shared evenly between two passes over [k].
+      taps: [k], or [h,w] for a filter that is not separable, or a single number.
+      normalize: scale the taps to sum to one.
+      flip: reverse the taps.
+      gain: gain of a signal's amplitude, shared evenly by the two passes of [k].
 
     Returns:
       float32 [k] or [h,w].
     """
     f = np.atleast_1d(np.asarray(taps, np.float64))
     if f.ndim > 2 or f.size == 0:
-        raise ValueError(f"filter of shape {f.shape}; it must be [k] or [h,w]")
+        raise ValueError(f"a filter has shape {f.shape}; it must be [k] or [h,w]")
     if normalize:
         f = f / f.sum()
     if flip:
@@ -57,20 +57,21 @@ def upfirdn2d(
     flip: bool = False,
     gain: float = 1.0,
 ) -> jax.Array:
-    """Inserts zeros, pads or crops, filters, and keeps every down-th pixel.
+    """Insert zeros, pad or crop, filter, and keep every down-th pixel.
 
     Args:
       x: [B,H,W,C].
       taps: [k] for both axes in turn, or [h,w].
-      up: pixels per pixel after insertion, zeros behind each; of (height, width).
-      down: the first of each `down` pixels is kept; of (height, width).
-      padding: zeros ((top, bottom), (left, right)); negative crops.
-      flip: correlate instead of convolve.
-      gain: of the amplitude.
+      up: pixels per pixel after zeros are inserted behind each, (height, width).
+      down: the first of each `down` pixels is kept, (height, width).
+      padding: zeros ((top, bottom), (left, right)); negative values crop.
+      flip: correlate instead of convolving.
+      gain: gain of the amplitude.
 
     Returns:
       [B,H',W',C], H' = (H * up + top + bottom - taps) // down + 1.
     """
+    chex.assert_rank(x, 4)
     f = np.asarray(taps, np.float64)
     f = f if flip else np.flip(f)
     f = f * gain ** (f.ndim / 2)
@@ -84,7 +85,7 @@ def upfirdn2d(
     if min(lengths) < 1:
         raise ValueError(
             f"upfirdn2d of {x.shape} by {up} / {down} with {f.shape} taps and padding "
-            f"{padding} leaves nothing"
+            f"{padding} leaves no pixels"
         )
     begins = tuple(before for before, _ in padding)
     return _upfirdn(x, _Geometry(f, _pair(up), _pair(down), begins, lengths))
@@ -98,9 +99,9 @@ def upsample2d(
     flip: bool = False,
     gain: float = 1.0,
 ) -> jax.Array:
-    """Enlarges x [B,H,W,C] by `factor`, centred, keeping its amplitude.
+    """Enlarge x [B,H,W,C] by `factor`, centered, keeping its amplitude.
 
-    `padding` is of the enlarged image; all arguments are as for `upfirdn2d`.
+    `padding` refers to the enlarged image; see `upfirdn2d` for all arguments.
     """
     ups = _pair(factor)
     padding = _plus_upsampling(padding, taps, ups)
@@ -115,7 +116,7 @@ def downsample2d(
     flip: bool = False,
     gain: float = 1.0,
 ) -> jax.Array:
-    """Reduces x [B,H,W,C] by `factor`, centred; arguments as for `upfirdn2d`."""
+    """Reduce x [B,H,W,C] by `factor`, centered; see `upfirdn2d` for all arguments."""
     downs = _pair(factor)
     padding = _plus_downsampling(padding, taps, downs)
     return upfirdn2d(x, taps, 1, downs, padding, flip, gain)
@@ -128,7 +129,7 @@ def filter2d(
     flip: bool = False,
     gain: float = 1.0,
 ) -> jax.Array:
-    """Filters x [B,H,W,C] with zero padding that keeps its size."""
+    """Filter x [B,H,W,C] with zero padding that keeps its size."""
     return downsample2d(x, taps, 1, padding, flip, gain)
 
 
@@ -142,18 +143,20 @@ def conv2d_resample(
     flip_kernel: bool = False,
     groups: int = 1,
 ) -> jax.Array:
-    """Upsamples, convolves and downsamples: the plain form, for any arguments.
+    """Upsample, convolve and downsample: the plain form, for any arguments.
+
+    The networks use the fused forms below; this is what they are tested against.
 
     Args:
       x: [B,H,W,I].
       kernel: [h,w,I/groups,O].
-      taps: of the filter, used once for `up` and once for `down` if they are not 1.
-      up: inserts zeros and filters, keeping the amplitude.
-      down: filters and keeps every down-th pixel.
-      padding: zeros ((top, bottom), (left, right)) beside those that the filter takes,
-        around the upsampled image.
-      flip_kernel: convolve instead of correlate.
-      groups: the channels are convolved in so many parts.
+      taps: the filter, applied for `up` and for `down` where they are not 1.
+      up: insert zeros and filter, keeping the amplitude.
+      down: filter and keep every down-th pixel.
+      padding: zeros ((top, bottom), (left, right)) around the upsampled image, in
+        addition to those that the filter needs.
+      flip_kernel: convolve instead of correlating.
+      groups: number of groups of channels that are convolved separately.
 
     Returns:
       [B,H',W',O].
@@ -178,7 +181,7 @@ def conv2d_resample(
 def up_conv2d(
     x: jax.Array, kernel: jax.Array, taps: np.ndarray, winograd: bool = False
 ) -> jax.Array:
-    """Doubles the resolution and convolves: zeros inserted, kernel, filter.
+    """Double the resolution and convolve: insert zeros, convolve, filter.
 
     Args:
       x: [B,H,W,I].
@@ -201,7 +204,7 @@ def up_conv2d(
 def down_conv2d(
     x: jax.Array, kernel: jax.Array, taps: np.ndarray, winograd: bool = False
 ) -> jax.Array:
-    """Filters, convolves, and halves the resolution.
+    """Filter, convolve, and halve the resolution.
 
     Args:
       x: [B,2H,2W,I].
@@ -223,7 +226,7 @@ def down_conv2d(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Geometry:
-    """What `upfirdn2d` does along each axis.
+    """The geometry of `upfirdn2d` along each axis.
 
     Output n is the sum of taps[up * s + begin - n * down] times input s.
     """
@@ -235,7 +238,7 @@ class _Geometry:
     lengths: tuple[int, int]
 
     def adjoint(self, lengths: tuple[int, int]) -> "_Geometry":
-        """The same sum by input, given as many inputs: again an `upfirdn2d`."""
+        """Return the geometry of the adjoint for inputs of these lengths."""
         sizes = (self.taps.shape[0], self.taps.shape[-1])
         begins = tuple(k - 1 - b for k, b in zip(sizes, self.begins, strict=True))
         return _Geometry(np.flip(self.taps), self.downs, self.ups, begins, lengths)
@@ -270,7 +273,7 @@ def _pair(value: int | Pair) -> list[int]:
 def _plus_upsampling(
     padding: tuple[Pair, Pair], taps: np.ndarray, ups: list[int]
 ) -> tuple[Pair, ...]:
-    """With what centres the result of inserting zeros and filtering."""
+    """Add the padding that centers the result of inserting zeros and filtering."""
     sizes = (taps.shape[0], taps.shape[-1])
     return tuple(
         (before + (k + up - 1) // 2, after + (k - up) // 2)
@@ -281,7 +284,7 @@ def _plus_upsampling(
 def _plus_downsampling(
     padding: tuple[Pair, Pair], taps: np.ndarray, downs: list[int]
 ) -> tuple[Pair, ...]:
-    """With what centres the result of filtering and dropping pixels."""
+    """Add the padding that centers the result of filtering and dropping pixels."""
     sizes = (taps.shape[0], taps.shape[-1])
     return tuple(
         (before + (k - down + 1) // 2, after + (k - down) // 2)
@@ -295,7 +298,7 @@ def _combine(
     axis: int,
     g: _Geometry,
 ) -> jax.Array:
-    """Sum of taps[t] times terms[t] zero-inserted, shifted by t, every down-th pixel.
+    """Sum taps[t] times terms[t], zero-inserted and shifted by t; keep every down-th.
 
     Output pixel up * q + r takes pixel q * down + s of term t where
     r * down + t - begin = up * s: each r is a sum of plain strided slices.

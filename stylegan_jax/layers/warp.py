@@ -4,14 +4,15 @@ Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Li
 Data", appendix B.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax.layers.upfirdn2d import downsample2d, setup_filter, upsample2d
 
-# Orthogonal wavelet (symlet, 6 vanishing moments): enlarging and reducing by it is
-# the identity.
+# Orthogonal wavelet (symlet with 6 vanishing moments): enlarging and reducing with it
+# is the identity.
 SYM6 = setup_filter(
     (
         0.015404109327027373,
@@ -31,22 +32,25 @@ SYM6 = setup_filter(
 
 
 def warp(images: jax.Array, inverse: jax.Array) -> jax.Array:
-    """Moves pixels; samples at twice the resolution, to not alias.
+    """Warp images, sampled at twice the resolution to avoid aliasing.
 
-    The filters reach 6 pixels, 3 at the lower resolution: so many more are sampled.
+    The filters reach 6 pixels, 3 at the lower resolution, so a margin of that size is
+    sampled too.
 
     Args:
       images: [B,H,W,C], mirrored at the edges by their whole size.
-      inverse: [B,3,3], of (x, y, 1) in pixels from the centre: where a pixel of the
-        result comes from.
+      inverse: [B,3,3], maps (x, y, 1) of a pixel of the result, in pixels from the
+        center, to the position that it comes from.
 
     Returns:
       [B,H,W,C].
     """
+    chex.assert_rank(images, 4)
+    chex.assert_shape(inverse, (len(images), 3, 3))
     _, h, w, _ = images.shape
     x = jnp.pad(images, ((0, 0), (h - 1, h - 1), (w - 1, w - 1), (0, 0)), "reflect")
     x = upsample2d(x, SYM6)
-    # An enlarged image's pixel i is (i + 1 - size / 2) / 2 pixels from the centre.
+    # An enlarged image's pixel i is (i + 1 - size / 2) / 2 pixels from the center.
     v = (np.arange(2 * h + 12, dtype=np.float32) - (h + 5)) / 2
     u = (np.arange(2 * w + 12, dtype=np.float32) - (w + 5)) / 2
     rows = inverse[:, :, :, None, None]
@@ -58,7 +62,8 @@ def warp(images: jax.Array, inverse: jax.Array) -> jax.Array:
 
 
 def sample_bilinear(images: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
-    """Images [B,H,W,C] at positions in pixels [B,h,w], zero outside: [B,h,w,C]."""
+    """Sample images [B,H,W,C] at pixel positions [B,h,w], zero outside: [B,h,w,C]."""
+    chex.assert_equal_shape([row, column])
     _, height, width, channels = images.shape
     padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     row, column = jnp.clip(row, -1, height), jnp.clip(column, -1, width)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import tensorboardX
 from etils import epath
 
 from stylegan_jax.runtime import storage
@@ -220,6 +219,8 @@ def write_tensorboard(
     directory: str | os.PathLike, results: Iterable[MetricResult]
 ) -> None:
     """Write a point "metrics/<name>" per result, at its number of images seen."""
+    import tensorboardX  # slow to import, and rarely used
+
     writer = tensorboardX.SummaryWriter(str(directory))
     for result in results:
         writer.add_scalar(

@@ -28,10 +28,15 @@ def linear_separability(
       each attribute [A], in nats.
 
     Raises:
-      ValueError: `keep` is out of range.
+      ValueError: `keep` is out of range, or the classifier returned another number of
+        rows than there are images.
     """
     chex.assert_rank([latents, logits], 2)
-    chex.assert_equal_shape_prefix([latents, logits], 1)
+    if len(logits) != len(latents):
+        raise ValueError(
+            f"The attribute classifier returned {len(logits)} rows of logits for "
+            f"{len(latents)} images; it must return one row per image."
+        )
     if not 0 < keep <= 1:
         raise ValueError(f"`keep` (={keep}) must be in (0, 1].")
     count = round(keep * len(latents))

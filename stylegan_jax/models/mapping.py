@@ -1,5 +1,6 @@
-"""From z and labels to one w per style layer, and what one does with ws."""
+"""Mapping networks from z and labels to w, and operations on ws."""
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -10,15 +11,15 @@ from stylegan_jax.layers.normalization import pixel_norm
 
 
 class MappingNetwork(nn.Module):
-    """z (and labels) -> w by pixel norm and a chain of dense layers.
+    """StyleGAN's mapping: pixel norm and a chain of dense layers.
 
     Attributes:
       w_dim: W, features of the last layer.
-      num_layers: 0 returns the (normalised) input.
-      features: of the layers between.
-      lr_multiplier: of all layers.
+      num_layers: 0 returns the (normalized) input.
+      features: features of all layers but the last.
+      lr_multiplier: scales the learning rate of all layers.
       label_size: 0 for none; else labels are embedded in as many features as z has
-        and concatenated to it before normalisation.
+        and concatenated to it before the normalization.
       normalize: apply pixel norm to the input.
       nonlinearity: "lrelu" or "relu".
 
@@ -36,7 +37,8 @@ class MappingNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
-        """Z [B,Z], labels [B,label_size] -> w [B,W], float32."""
+        """Map z [B,Z] and labels [B,label_size] to w [B,W], float32."""
+        chex.assert_rank(z, 2)
         x = z.astype(jnp.float32)
         if self.label_size:
             embedding = self.param(
@@ -59,17 +61,17 @@ class MappingNetwork(nn.Module):
 
 
 class StyleGAN2Mapping(nn.Module):
-    """z and labels, each by itself normalised -> w by a chain of dense layers.
+    """StyleGAN2's mapping: z and embedded labels, each normalized, and dense layers.
 
     Attributes:
       w_dim: W, features of the last layer.
       z_dim: Z; 0 for a network of labels only.
       label_size: 0 for none.
-      num_layers: 0 returns the (normalised) inputs.
-      features: of the layers between; None is W.
-      embedding_features: of the labels' embedding; None is W.
-      lr_multiplier: of all layers but the embedding.
-      activation: of all layers but the embedding.
+      num_layers: 0 returns the (normalized) inputs.
+      features: features of all layers but the last; None is W.
+      embedding_features: features of the labels' embedding; None is W.
+      lr_multiplier: scales the learning rate of all layers but the embedding.
+      activation: activation of all layers but the embedding.
 
     Reference: Karras et al. 2020, "Training Generative Adversarial Networks with
     Limited Data", appendix D; Karras et al. 2019, section 2.
@@ -88,7 +90,7 @@ class StyleGAN2Mapping(nn.Module):
     def __call__(
         self, z: jax.Array | None, labels: jax.Array | None = None
     ) -> jax.Array:
-        """Z [B,Z], labels [B,label_size] -> w [B,W], float32."""
+        """Map z [B,Z] and labels [B,label_size] to w [B,W], float32."""
         inputs = []
         if self.z_dim:
             inputs.append(pixel_norm(z.astype(jnp.float32)))
@@ -113,16 +115,21 @@ def truncate(
     psi: jax.Array | float | None,
     cutoff: int | None = None,
 ) -> jax.Array:
-    """Pulls ws [B,L,W] towards w_avg [W]: psi 1 keeps them, 0 gives the average.
+    """Pull ws towards their average: psi 1 keeps them, 0 gives the average.
 
     Args:
-      ws: one w per style layer.
-      w_avg: the moving average of w.
-      psi: how much of the distance to the average remains; None is 1.
+      ws: [B,L,W], one w per style layer.
+      w_avg: [W], the moving average of w.
+      psi: share of the distance to the average that remains; None is 1.
       cutoff: only layers below it are pulled; None means all.
+
+    Returns:
+      ws [B,L,W].
 
     Reference: Karras et al. 2019, section 4.1 ("truncation trick") and appendix B.
     """
+    chex.assert_rank(ws, 3)
+    chex.assert_shape(w_avg, ws.shape[-1:])
     if psi is None or (isinstance(psi, (int, float)) and psi == 1):
         return ws
     layers = jnp.arange(ws.shape[1])[None, :, None]
@@ -131,20 +138,27 @@ def truncate(
 
 
 def mix_styles(ws: jax.Array, other: jax.Array, cutoff: jax.Array) -> jax.Array:
-    """The layers below `cutoff` from ws [B,L,W], the others from `other` [B,L,W].
+    """Combine the layers below `cutoff` of `ws` with the others of `other`.
 
     Args:
-      ws: styles of the coarse layers.
-      other: styles of the fine layers.
+      ws: [B,L,W], styles of the coarse layers.
+      other: [B,L,W], styles of the fine layers.
       cutoff: integer, one for all images or one for each [B].
+
+    Returns:
+      ws [B,L,W].
 
     Reference: Karras et al. 2019, section 3.1 ("style mixing").
     """
+    chex.assert_rank(ws, 3)
+    chex.assert_equal_shape([ws, other])
     layers = jnp.arange(ws.shape[1])[None, :, None]
     return jnp.where(layers < jnp.reshape(cutoff, (-1, 1, 1)), ws, other)
 
 
 def update_w_avg(w_avg: jax.Array, ws: jax.Array, beta: float) -> jax.Array:
-    """Moves the average w_avg [W] towards the batch mean of ws [B,L,W]."""
+    """Move the average w_avg [W] towards the batch mean of ws [B,L,W]."""
+    chex.assert_rank(ws, 3)
+    chex.assert_shape(w_avg, ws.shape[-1:])
     batch_mean = jnp.mean(ws[:, 0], axis=0)
     return batch_mean + (w_avg - batch_mean) * beta

@@ -170,8 +170,10 @@ class Generator(interface.Generator):
         return self.growing
 
     def style_layers(self, resolution: int) -> range:
-        """Return two style inputs a resolution; a generator without styles has one."""
-        return super().style_layers(resolution) if self.options.styles else range(1)
+        """Return two style inputs a resolution; without styles, one at 4x4 alone."""
+        if self.options.styles:
+            return super().style_layers(resolution)
+        return range(1) if resolution == 4 else range(1, 1)
 
     def flips_kernel(self, resolution: int) -> bool:
         """Return True if the up-convolution to `resolution` is stored mirrored."""

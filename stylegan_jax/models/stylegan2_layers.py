@@ -1,4 +1,4 @@
-"""The layers of StyleGAN2, of which its blocks are made.
+"""The layers of which StyleGAN2's blocks consist.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
 sections 2 and 4, figure 2.
@@ -25,10 +25,10 @@ HALF_POWER = math.sqrt(0.5)  # gain of each branch of a residual block
 
 @dataclasses.dataclass(frozen=True)
 class LayerOptions:
-    """What the layers of one network have in common.
+    """Options that the layers of one network have in common.
 
     Attributes:
-      activation: of all convolutions but ToRGB, see `layers.activations`.
+      activation: activation of all convolutions but ToRGB, see `layers.activations`.
       resample_filter: taps along one axis (or [h][w]).
       conv_clamp: bound of every convolution's output; None for none.
       noise: inject noise; generator only.
@@ -43,11 +43,11 @@ class LayerOptions:
 
     @property
     def taps(self) -> np.ndarray:
-        """The normalised filter."""
+        """The normalized filter."""
         return upfirdn2d.setup_filter(self.resample_filter)
 
     def convolve(self, x: jax.Array, kernel: jax.Array, direction: str) -> jax.Array:
-        """Convolves; "up" doubles the size, "down" halves it, "same" keeps it."""
+        """Convolve; "up" doubles the size, "down" halves it, "same" keeps it."""
         kernel = kernel.astype(x.dtype)
         match direction:
             case "up":
@@ -66,7 +66,7 @@ class SynthesisLayer(nn.Module):
       features: output channels.
       direction: "same", or "up", which doubles the size.
       options: shared by all layers.
-      gain: of the output, for residual blocks.
+      gain: gain of the output, for residual blocks.
     """
 
     features: int
@@ -76,7 +76,7 @@ class SynthesisLayer(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, w: jax.Array, noise: str) -> jax.Array:
-        """X [B,H,W,I] and w [B,W] -> [B,H,W,features] ("up": twice H and W)."""
+        """Map x [B,H,W,I] and w [B,W] to [B,H,W,features] ("up": twice H and W)."""
         o = self.options
         style = Dense(x.shape[-1], gain=1.0, bias_init=1.0, name="affine")(w)
         shape = (3, 3, x.shape[-1], self.features)
@@ -92,14 +92,14 @@ class SynthesisLayer(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Modulated 1x1 convolution without demodulation, in float32 from there on."""
+    """Modulated 1x1 convolution without demodulation; its result is float32."""
 
     image_channels: int
     options: LayerOptions
 
     @nn.compact
     def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
-        """X [B,H,W,I] and w [B,W] -> [B,H,W,image_channels] float32."""
+        """Map x [B,H,W,I] and w [B,W] to [B,H,W,image_channels] float32."""
         inputs = x.shape[-1]
         style = Dense(inputs, gain=1.0, bias_init=1.0, name="affine")(w)
         shape = (1, 1, inputs, self.image_channels)
@@ -117,13 +117,13 @@ class ConvLayer(nn.Module):
     Attributes:
       features: output channels.
       kernel_size: 1 or 3.
-      options: of the network.
+      options: options of the network.
       direction: "same", "up" or "down".
       activation: None takes the options'.
-      bias: add one.
-      clamp: bound the output as the options say.
-      gain: of the output.
-      frozen: keep the parameters from being trained (FreezeD).
+      bias: add a bias.
+      clamp: bound the output by the options' `conv_clamp`.
+      gain: gain of the output.
+      frozen: stop the gradients of the parameters (FreezeD).
     """
 
     features: int
@@ -138,7 +138,7 @@ class ConvLayer(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """X [B,H,W,I] -> [B,H,W,features], twice or half H and W."""
+        """Map x [B,H,W,I] to [B,H,W,features] ("up", "down": twice or half H and W)."""
         o = self.options
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = EqualizedKernel(shape, gain=1.0, frozen=self.frozen, name="kernel")()
@@ -150,7 +150,7 @@ class ConvLayer(nn.Module):
 
 
 def branch(features: int, options: LayerOptions, direction: str, **kwargs) -> ConvLayer:
-    """The linear branch of a residual block."""
+    """Return the linear branch of a residual block."""
     return ConvLayer(
         features,
         1,
@@ -165,7 +165,7 @@ def branch(features: int, options: LayerOptions, direction: str, **kwargs) -> Co
 
 
 def block_dtype(resolution: int, network: nn.Module) -> jnp.dtype:
-    """Of the activations at a resolution: low precision at the N highest, from 8 up."""
+    """Return the dtype of the activations: low precision at the N highest from 8 up."""
     n = network.low_precision_resolutions
     low = n > 0 and resolution >= max(2 * network.resolution >> n, 8)
     return network.dtype if low else jnp.float32

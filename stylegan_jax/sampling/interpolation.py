@@ -1,14 +1,14 @@
-"""Ways from one latent to another: along the sphere in z, along a line in w."""
+"""Interpolation of latents: along the sphere in z, along a line in w."""
 
 import jax
 import jax.numpy as jnp
 
-# The least normal float32: dividing by it keeps a zero vector zero, not NaN.
+# The smallest normal float32: dividing a zero vector by it gives zero, not NaN.
 _TINY = 1.1754944e-38
 
 
 def normalize(v: jax.Array) -> jax.Array:
-    """Scales vectors to length one; a zero vector stays zero.
+    """Scale vectors to length one; a zero vector stays zero.
 
     Args:
         v: [..., N] float, vectors on the last axis.
@@ -20,16 +20,17 @@ def normalize(v: jax.Array) -> jax.Array:
 
 
 def slerp(a: jax.Array, b: jax.Array, t: jax.Array | float) -> jax.Array:
-    """Walks the great circle from a to b, both projected to the unit sphere.
+    """Interpolate along the great circle from a to b, projected to the unit sphere.
 
         a sin((1 - t) theta) / sin(theta) + b sin(t theta) / sin(theta)
 
-    written as a cos(t theta) + c sin(t theta), where c is b's direction at a right
-    angle to a: this neither divides by sin(theta) nor loses a small theta. Between
-    opposite vectors there is no one great circle; the result is then some unit vector.
+    written as a cos(t theta) + c sin(t theta), where c is the direction of the part of
+    b that is orthogonal to a: this neither divides by sin(theta) nor loses a small
+    theta. Opposite vectors have no unique great circle; the result is then an arbitrary
+    unit vector.
 
-    The latents of z are normalised by the mapping network, so only their direction
-    counts; a straight line between them would cross the improbable middle.
+    The mapping network normalizes z, so only its direction counts; a straight line
+    between latents would cross the improbable middle.
 
     Args:
         a: [..., Z] float, start.
@@ -50,7 +51,7 @@ def slerp(a: jax.Array, b: jax.Array, t: jax.Array | float) -> jax.Array:
 
 
 def lerp(a: jax.Array, b: jax.Array, t: jax.Array | float) -> jax.Array:
-    """Walks the straight line from a to b: a + (b - a) t.
+    """Interpolate along the straight line from a to b: a + (b - a) t.
 
     Args:
         a: [..., W] or [..., L, W] float, start.
@@ -71,11 +72,11 @@ def _length(v: jax.Array) -> jax.Array:
 
 
 def _per_vector(t: jax.Array | float, a: jax.Array) -> jax.Array:
-    """Gives t the rank of a, so that its axes meet the leading ones of a."""
+    """Reshape t to the rank of a, so that its axes align with the leading ones."""
     t = jnp.asarray(t, a.dtype)
     if t.ndim >= a.ndim or t.shape != a.shape[: t.ndim]:
         raise ValueError(
-            f"t has shape {t.shape}; allowed is a scalar or the leading axes of the "
-            f"latents, which have shape {a.shape}"
+            f"t has shape {t.shape}; it must be a scalar or have the leading axes of "
+            f"the latents, which have shape {a.shape}"
         )
     return t.reshape(t.shape + (1,) * (a.ndim - t.ndim))

@@ -114,14 +114,14 @@ class ProgramCache:
 
     def arguments(self, stage: Stage) -> tuple:
         """Return shapes, dtypes and shardings of the arguments of a stage's updates."""
-        parallel, e = self._setup.parallel, self._setup.experiment
+        devices, e = self._setup.parallel, self._setup.experiment
 
         def batch(shape: tuple[int, ...], dtype) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct(
-                (stage.batch_size, *shape), dtype, sharding=parallel.batched
+                (stage.batch_size, *shape), dtype, sharding=devices.batched
             )
 
-        scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=parallel.replicated)
+        scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=devices.replicated)
         return (
             self._setup.abstract_state,
             batch((*stage.size, e.data.channels), jnp.uint8),

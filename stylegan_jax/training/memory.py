@@ -128,7 +128,7 @@ def rounds_options(e: Experiment, batch_size: int, shards: int) -> list[int]:
 def fit(
     compile_phase: Callable[[str, int], jax.stages.Compiled],
     names: list[str],
-    rounds_options: list[int],
+    options: list[int],
     limit: float | None,
 ) -> tuple[dict[str, jax.stages.Compiled], Fit]:
     """Compile the phases in the fewest rounds that fit.
@@ -139,14 +139,14 @@ def fit(
     Args:
       compile_phase: compiles a phase, by its name, in a number of rounds.
       names: names of the phases.
-      rounds_options: see `rounds_options`.
+      options: numbers of rounds to try, see `rounds_options`.
       limit: bytes per device; None takes the first option.
 
     Returns:
       The programs by phase, and the memory they need. If no option fits, it exceeds the
       limit, and phases may be missing.
     """
-    rounds = rounds_options[0]
+    rounds = options[0]
     while True:
         programs, most, most_name = {}, Need(0, 0), ""
         for name in names:
@@ -159,14 +159,14 @@ def fit(
                 found = Need(0, math.inf)
             if found.total > most.total:
                 most, most_name = found, name
-            if limit is not None and found.total > limit and len(rounds_options) > 1:
+            if limit is not None and found.total > limit and len(options) > 1:
                 break
         result = Fit(rounds, most_name, most)
         if limit is None or most.total <= limit:
             return programs, result
         larger = [
             r
-            for r in rounds_options
+            for r in options
             if r > rounds
             and (
                 most.temporary == math.inf

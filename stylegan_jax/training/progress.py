@@ -7,11 +7,9 @@ from typing import Any
 
 import jax
 
-from stylegan_jax.data.interface import Source
 from stylegan_jax.models import LevelOfDetail
-from stylegan_jax.runtime.logger import RunLogger, format_duration
+from stylegan_jax.runtime.logger import format_duration
 from stylegan_jax.training.schedule import Stage
-from stylegan_jax.training.setup import Setup
 
 
 @dataclasses.dataclass
@@ -43,34 +41,6 @@ class Progress:
     def lod(self) -> LevelOfDetail:
         """Level of detail at which the averaged generator is to be used."""
         return LevelOfDetail(self.resolution, self.fade)
-
-
-def log_setup(logger: RunLogger, setup: Setup, source: Source) -> None:
-    """Log the networks, the data, the devices and the labels of a run."""
-    e, devices = setup.experiment, setup.parallel
-    counts = {
-        name: sum(x.size for x in jax.tree.leaves(params))
-        for name, params in setup.abstract_state.params.items()
-    }
-    kind = jax.devices()[0].device_kind
-    logger.line(
-        "{}, {}x{}, ".format(e.model.family, *setup.stages[-1].size)
-        + ", ".join(f"{name} {count:,} parameters" for name, count in counts.items())
-    )
-    logger.line(
-        f"{source.num_images:,} images from {source.name}; {len(setup.stages)} "
-        f"stage(s), {e.training.total_kimg:g} kimg, on {devices.num_devices} x {kind} "
-        f"in {devices.process_count} process(es)"
-    )
-    if e.data.conditional:
-        for line in source.label_histogram():
-            logger.line(line)
-        logger.event(
-            "labels",
-            names=source.classes,
-            totals=source.label_totals,
-            images=source.labels_counted or source.num_images,
-        )
 
 
 def tick_line(

@@ -20,7 +20,8 @@ from stylegan_jax.training import setup
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 
 EMA = "ema"
-OUTCOMES = LOADED, INITIALISED, LEFT_OVER = "loaded", "initialised", "left over"
+# The values are stored in log.jsonl.
+OUTCOMES = LOADED, INITIALIZED, LEFT_OVER = "loaded", "initialised", "left over"
 Arrays = dict[str, jax.Array]  # by name, e.g. "params/blocks_0/const"
 
 
@@ -141,7 +142,7 @@ def compare(here: dict[str, Arrays], there: dict[str, Arrays]) -> tuple[Row, ...
         for name in [*arrays, *(other for other in others if other not in arrays)]:
             shape = arrays[name].shape if name in arrays else None
             other = others[name].shape if name in others else None
-            outcome = LOADED if shape == other else INITIALISED
+            outcome = LOADED if shape == other else INITIALIZED
             outcome = LEFT_OVER if shape is None else outcome
             rows.append(Row(network, name, outcome, shape, other))
     return tuple(rows)

@@ -236,7 +236,7 @@ def test_other_numbers_of_channels_are_rejected(rectangles):
 def test_filters_reject_small_images(rectangles):
     numbers = same_numbers(2, imgfilter=np.zeros(4))
     numbers.gates["imgfilter"] = jnp.zeros((2, 4))
-    with pytest.raises(ValueError, match="are 8 pixels .* take at least 22"):
+    with pytest.raises(ValueError, match="are 8 pixels .* need at least 22"):
         run(rectangles, numbers, ALL)
 
 

@@ -13,27 +13,28 @@ PACKAGE = ROOT / "stylegan_jax"
 def fields_read(source: str) -> set[str]:
     """Return each "section.field" that a module reads as an attribute.
 
-    This finds `<anything>.training.loss` and `t.loss`, where t is assigned
-    `<anything>.training` or is a parameter annotated as `Training`.
+    This finds `<anything>.training.loss` and `t.loss`, where t is a variable or an
+    attribute that is assigned `<anything>.training`, or another such t, or a parameter
+    annotated as `Training`.
     """
     sections = typing.get_type_hints(config.Experiment)
     classes = {cls.__name__: name for name, cls in sections.items()}
-    tree = ast.parse(source)
-    names: dict[str, str] = {}
+    names: dict[str, str] = {}  # "t" or "self._t" -> section
 
-    def section_of(node: ast.AST | None) -> str | None:
+    def section_of(node: ast.AST) -> str | None:
         if isinstance(node, ast.Attribute) and node.attr in classes.values():
             return node.attr
-        return None
+        return names.get(ast.unparse(node))
 
     def bind(target: ast.AST, value: ast.AST) -> None:
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
             for pair in zip(target.elts, value.elts, strict=True):
                 bind(*pair)
-        elif isinstance(target, ast.Name) and section_of(value):
-            names[target.id] = section_of(value)
+        elif section_of(value) and not isinstance(target, ast.Tuple):
+            names[ast.unparse(target)] = section_of(value)
 
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(ast.parse(source)))
+    for node in sorted(nodes, key=lambda node: getattr(node, "lineno", 0)):
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 bind(target, node.value)
@@ -41,15 +42,13 @@ def fields_read(source: str) -> set[str]:
             annotation = ast.unparse(node.annotation).rpartition(".")[2]
             if annotation in classes:
                 names[node.arg] = classes[annotation]
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-            owner = node.value
-            name = names.get(owner.id) if isinstance(owner, ast.Name) else None
-            section = section_of(owner) or name
-            if section:
-                found.add(f"{section}.{node.attr}")
-    return found
+    return {
+        f"{section_of(node.value)}.{node.attr}"
+        for node in nodes
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Load)
+        and section_of(node.value)
+    }
 
 
 def never_read(sources: Iterable[str]) -> set[str]:
@@ -73,5 +72,6 @@ def test_an_unused_field_is_found():
         "self._e.training.loss",
         "kimg, t = images / 1000, e.training\nt.loss",
         "def f(how: config.Training): return how.loss",
+        "t = e.training\nself._t = t\nself._t.loss",
     ):
         assert never_read([without, use]) == set()

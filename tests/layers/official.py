@@ -74,17 +74,17 @@ class Calls:
 
 
 def hwio(kernel: np.ndarray) -> np.ndarray:
-    """The official O,I,h,w to ours."""
+    """Convert the official O,I,h,w to our layout."""
     return kernel.transpose(2, 3, 1, 0)
 
 
 def height_width(value):
-    """The official int or [x,y] to ours."""
+    """Convert the official int or [x,y] to our pair."""
     return value if isinstance(value, int) else tuple(value[::-1])
 
 
 def padding(value) -> tuple:
-    """The official p, [x,y] or [x0,x1,y0,y1] to ((top, bottom), (left, right))."""
+    """Convert official p, [x,y] or [x0,x1,y0,y1] to ((top, bottom), (left, right))."""
     if isinstance(value, int):
         return ((value, value),) * 2
     if len(value) == 2:

@@ -1,4 +1,4 @@
-"""Bias, activation, gain and clamp as officially."""
+"""Bias, activation, gain and clamp against the official ones."""
 
 import functools
 
@@ -7,7 +7,7 @@ from tests.layers import official
 
 
 def test_bias_act(monkeypatch):
-    """Ours counts gain and clamp from the activation's own gain; slopes are fixed."""
+    """Gain and clamp are relative to the activation's own gain; slopes are fixed."""
     calls = official.Calls("C_bias_act")
     assert len(calls.cases) == 38
     functions = {}

@@ -1,4 +1,4 @@
-"""The forms of the convolutions, and their gradients, against XLA's own."""
+"""All forms of the convolutions and their gradients against XLA's own."""
 
 import functools
 import re
@@ -20,7 +20,7 @@ def normal(seed, *shape):
 
 
 def orders(f, x, kernel):
-    """Value, gradient, and gradient of a function of the gradient."""
+    """Return the value, the gradient, and a gradient of the gradient."""
     y, pull_back = jax.vjp(f, x, kernel)
     first = pull_back(jnp.cos(jnp.arange(y.size).reshape(y.shape)))
 
@@ -41,7 +41,7 @@ def assert_same(f, reference, x, kernel, tolerance=TOLERANCE):
         np.testing.assert_allclose(got, expected, atol=tolerance * rms, rtol=tolerance)
 
 
-@pytest.mark.parametrize("outputs", [5, WIDE])  # by matrix products, by convolution
+@pytest.mark.parametrize("outputs", [5, WIDE])  # a matrix product, a convolution
 @pytest.mark.parametrize(("size", "padding"), [(3, 1), (2, 1), (2, 0), (5, 2)])
 def test_convolution(size, padding, outputs):
     x, kernel = normal(0, 2, 6, 5, 4), normal(1, size, size, 4, outputs)
@@ -59,7 +59,7 @@ def operations(f, *arguments):
 
 @pytest.mark.parametrize("width", [8, 20])
 @pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, 0), (2, 1), (2, 0)])
-def test_convolution_in_fewer_multiplications(size, padding, width):
+def test_convolution_by_winograd(size, padding, width):
     columns = width + size - 1 - 2 * padding
     x, kernel = normal(0, 2, 6, columns, 64), normal(1, size, size, 64, 64) / size
     forms = [
@@ -78,7 +78,7 @@ def strided(name, winograd=False):
 
 @pytest.mark.parametrize("width", [8, 12])
 @pytest.mark.parametrize("name", ["shrink", "grow"])
-def test_strided_convolution_in_fewer_multiplications(name, width):
+def test_strided_convolution_by_winograd(name, width):
     size = (5, width) if name == "grow" else (11, 2 * width + 1)
     x, kernel = normal(0, 2, *size, 64), normal(1, 3, 3, 64, 32) / 3
     form = strided(name, winograd=True)
@@ -89,7 +89,7 @@ def test_strided_convolution_in_fewer_multiplications(name, width):
 
 
 @pytest.mark.parametrize("width", [8, 12])
-def test_kernel_gradients_in_fewer_multiplications(width):
+def test_kernel_gradients_by_winograd(width):
     x, y = normal(0, 2, 6, width, 64), normal(1, 2, 6, width, 64)
     big = normal(0, 2, 13, 2 * width + 1, 64)
     by_matmul = functools.partial(
@@ -102,7 +102,7 @@ def test_kernel_gradients_in_fewer_multiplications(width):
     assert fewer < 0.9 * all_of_them
 
 
-def test_where_there_are_fewer_multiplications():
+def test_suits_winograd():
     assert suits_winograd(8, 3, jnp.float32) and suits_winograd(12, 2, jnp.float32)
     assert not suits_winograd(8, 3, jnp.bfloat16)
     assert not suits_winograd(8, 5, jnp.float32)  # other kernels
@@ -110,8 +110,8 @@ def test_where_there_are_fewer_multiplications():
     assert not suits_winograd(9, 2, jnp.float32)  # no whole tiles
 
 
-def test_fewer_multiplications_only_where_they_are_allowed():
-    """In gradients too."""
+def test_winograd_only_where_it_is_allowed():
+    """The forward pass and the gradients."""
     x, kernel = normal(0, 2, 6, 12, 64), normal(1, 3, 3, 64, 64)
 
     def count(*winograd):
@@ -138,8 +138,8 @@ def test_strided_convolution(name, height, width, outputs):
     )
 
 
-def test_the_forms_of_other_platforms_agree():
-    """What GPU and TPU run, run here: the gradients by the kernel."""
+def test_kernel_gradients_of_other_platforms_agree():
+    """Run XLA's forms, which GPUs and TPUs use, on this CPU."""
     x, y = normal(0, 2, 6, 5, 4), normal(1, 2, 6, 5, 3)
     np.testing.assert_allclose(
         conv2d._plain_kernel_gradient(x, y, 3, 1),
@@ -157,7 +157,7 @@ def test_the_forms_of_other_platforms_agree():
 
 
 def of_all_orders(f, *arguments):
-    """Compiled: what `orders` makes, as HLO of this platform."""
+    """Return the compiled HLO of `orders` on this platform."""
     return jax.jit(functools.partial(orders, f)).lower(*arguments).compile().as_text()
 
 

@@ -117,7 +117,7 @@ def test_dense_with_lr_multiplier(ops):
 
 
 def test_dense_after_flattening(ops):
-    """Officially in C,H,W order; interop permutes the rows for our H,W,C."""
+    """The official order is C,H,W; interop permutes the rows for our H,W,C."""
     stored = ops["vars/dense_flatten_nchw/weight"]
     rows = stored.reshape(6, 8, 8, 4).transpose(1, 2, 0, 3).reshape(stored.shape)
     params = {"kernel": {"weight": rows}, "bias": {"bias": np.zeros(4, np.float32)}}

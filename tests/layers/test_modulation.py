@@ -31,7 +31,7 @@ def convolution(case, taps):
 
 
 def in_networks(case, taps):
-    """The form that the networks use of this convolution, or None."""
+    """Return the form of this convolution that networks use, or None."""
     mirrored = case["w"] != "k1" and case["flip_weight"] != (case["up"] == 1)
     if mirrored:
         return None
@@ -51,7 +51,7 @@ def calls():
 
 @pytest.mark.parametrize("form", [convolution, in_networks])
 def test_modulated_conv2d(calls, form):
-    """Officially in two ways (fused_modconv), which are one to us."""
+    """Compare with both official ways to compute it (fused_modconv)."""
     functions = {}
     for case in calls.cases:
         convolve = form(case, calls.taps(case["f"]))
@@ -87,8 +87,8 @@ def test_half_precision(calls, dtype):
         goldens.assert_close(y.astype(np.float32), wanted, HALF[dtype], case["id"])
 
 
-def test_unit_variance_whatever_the_style():
-    """Of independent inputs with unit variance: what demodulation is for."""
+def test_unit_variance_for_every_style():
+    """Independent inputs with unit variance give outputs with unit variance."""
     key = jax.random.split(jax.random.key(0), 3)
     style = jnp.exp(2 * jax.random.normal(key[0], (3, 64)))
     kernel = 7 * jax.random.normal(key[1], (3, 3, 64, 16))

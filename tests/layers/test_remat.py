@@ -20,7 +20,7 @@ SMALL = {"model.channel_max": 4, "model.mbstd_group_size": 2}
 
 
 def results(family: str, policy: str):
-    """Parameters, images, a path length penalty's and R1's values and gradients."""
+    """Return parameters, images, and values and gradients of path length and R1."""
     e = tiny.experiment(FAMILIES[family] | SMALL | {"model.remat": policy})
     g, d = models.build(e.model, e.data, 0)
     z = jax.random.normal(jax.random.key(0), (2, 8))
@@ -54,8 +54,8 @@ def results(family: str, policy: str):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
-def test_numbers_are_the_same(family):
-    """Of random noise, and of gradients of the second order, too."""
+def test_policies_give_the_same_numbers(family):
+    """Random noise and second-order gradients included."""
     with tiny.quick_compilation():
         variables, values, gradients = results(family, "none")
         for policy in ("convolutions", "blocks"):
@@ -74,7 +74,7 @@ def test_numbers_are_the_same(family):
                 np.testing.assert_allclose(b, a, 0, 1e-4 * rms + 1e-7, err_msg=name)
 
 
-def test_policies_are_those_of_the_config():
+def test_config_has_all_policies():
     for policy in remat.POLICIES:
         tiny.experiment({"model.remat": policy})
         remat.remat(DiscriminatorBlock, policy)

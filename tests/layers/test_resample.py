@@ -1,9 +1,11 @@
 """The fused forms against the plain ones, in every order of gradient."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl.testing import parameterized
 
 from stylegan_jax.layers import resample
 from tests import goldens
@@ -33,7 +35,7 @@ def test_fused_equals_plain(f, shape):
 
 
 def test_no_dilation_or_stride_in_any_order():
-    """What makes XLA's CPU convolutions slow; see jax-facts 7."""
+    """XLA's CPU convolutions are slow with dilation or stride."""
 
     def penalty(w, x):
         y = lambda x: resample.conv_downscale2d(resample.upscale_conv2d(x, w), w)  # noqa: E731
@@ -45,17 +47,20 @@ def test_no_dilation_or_stride_in_any_order():
     assert "convolution" not in text
 
 
-@pytest.mark.parametrize("taps", [(1, 2, 1), (1, 3, 3, 1), (1,), (1, 4, 6, 4, 1)])
-def test_blur_against_numpy(taps):
-    x = np.random.RandomState(0).randn(2, 5, 7, 3).astype(np.float32)
-    weights = np.asarray(taps) / sum(taps)
-    before = (len(taps) - 1) // 2
-    pad = (before, len(taps) - 1 - before)
-    padded = np.pad(x, ((0, 0), pad, pad, (0, 0)))
-    wanted = sum(
-        a * b * padded[:, i : i + 5, j : j + 7]
-        for i, a in enumerate(weights)
-        for j, b in enumerate(weights)
-    )
-    np.testing.assert_allclose(resample.blur2d(x, taps), wanted, atol=1e-6)
-    np.testing.assert_array_equal(resample.blur2d(x, ()), x)
+class BlurTest(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    @parameterized.parameters((1, 2, 1), (1, 3, 3, 1), (1,), (1, 4, 6, 4, 1))
+    def test_against_numpy(self, *taps):
+        x = np.random.RandomState(0).randn(2, 5, 7, 3).astype(np.float32)
+        weights = np.asarray(taps) / sum(taps)
+        before = (len(taps) - 1) // 2
+        pad = (before, len(taps) - 1 - before)
+        padded = np.pad(x, ((0, 0), pad, pad, (0, 0)))
+        wanted = sum(
+            a * b * padded[:, i : i + 5, j : j + 7]
+            for i, a in enumerate(weights)
+            for j, b in enumerate(weights)
+        )
+        blur2d = self.variant(resample.blur2d, static_argnums=1)
+        np.testing.assert_allclose(blur2d(x, taps), wanted, atol=1e-6)
+        np.testing.assert_array_equal(blur2d(x, ()), x)

@@ -117,8 +117,8 @@ SHARED = {  # function of ONES and float32 parameters that all pixels share
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_gradients_of_low_precision_add_up_in_float32(name):
-    """In bfloat16 they would stop at 256."""
+def test_low_precision_gradients_accumulate_in_float32(name):
+    """In bfloat16 the sums would stop at 256."""
     f, params, wanted = SHARED[name]
     y = f(ONES, params)
     assert y.dtype == ONES.dtype

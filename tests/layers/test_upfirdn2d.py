@@ -15,7 +15,7 @@ TOLERANCE = 1e-5  # of the rms; the official float32 itself is off by up to 2e-7
 
 
 def test_setup_filter():
-    """Officially short filters come as an outer product; ours stay [k]."""
+    """The official code makes an outer product of short filters; ours stay [k]."""
     calls = official.Calls("C_setup_filter")
     assert len(calls.cases) == 16
     for case in calls.cases:
@@ -57,8 +57,8 @@ def test_upfirdn2d():
     calls.check(functions, TOLERANCE)
 
 
-def test_upfirdn2d_says_when_nothing_is_left():
-    with pytest.raises(ValueError, match="leaves nothing"):
+def test_upfirdn2d_refuses_to_leave_no_pixels():
+    with pytest.raises(ValueError, match="leaves no pixels"):
         upfirdn2d.upfirdn2d(jnp.zeros((1, 4, 4, 1)), np.ones(6))
 
 
@@ -116,7 +116,7 @@ FILTERS = {
 
 @pytest.mark.parametrize("taps", FILTERS, ids=str)
 def test_fast_forms_equal_the_plain_one(taps):
-    """In value, gradient, and gradient of the squared gradient (as in R1)."""
+    """Compare the value, the gradient, and the gradient of its square (as in R1)."""
     h, w = FILTERS[taps]
     taps = upfirdn2d.setup_filter(taps)
 
@@ -174,7 +174,7 @@ def test_fast_forms_equal_the_plain_one(taps):
 
 
 def test_no_dilation_or_stride_in_any_order():
-    """Convolutions of XLA are slow on CPU when they have either; see jax-facts 7."""
+    """XLA's CPU convolutions are slow with dilation or stride."""
     taps = upfirdn2d.setup_filter((1, 3, 3, 1))
 
     def penalty(kernel, x):

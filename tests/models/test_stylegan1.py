@@ -1,4 +1,4 @@
-"""The networks against the official ones, and what they promise beyond."""
+"""The StyleGAN networks against the official ones, and their contracts."""
 
 import chex
 import jax
@@ -8,7 +8,7 @@ import pytest
 
 from stylegan_jax import config, interop, models
 from stylegan_jax.models import LevelOfDetail
-from stylegan_jax.models.mapping import mix_styles, truncate, update_w_avg
+from stylegan_jax.models.mapping import mix_styles
 from stylegan_jax.models.stylegan1 import Channels, Discriminator, Generator
 from tests import goldens
 
@@ -131,7 +131,7 @@ def test_discriminator(name):
 
 
 def test_parameter_counts_at_1024():
-    """Nothing is computed: the shapes alone, as in the official printout."""
+    """The numbers of the official printout, from abstract shapes."""
     g, d = models.build(config.Model(), config.Data(), 0)
     variables = jax.eval_shape(g.init, jax.random.key(0), jnp.zeros((1, 512)))
     count = lambda tree: sum(x.size for x in jax.tree.leaves(tree))  # noqa: E731
@@ -171,28 +171,6 @@ def test_image_channels(channels):
     chex.assert_tree_all_finite((images, logits))
 
 
-def test_fade_goes_from_the_stage_below_to_this_one():
-    g, d = small()
-    z = jax.random.normal(jax.random.key(0), (4, 8))
-    variables = g.init(jax.random.key(1), z)
-    # All compiled, to round alike; fade traced, so that the blend is there at 1 too.
-    low = jax.jit(lambda: g.apply(variables, z, lod=LevelOfDetail(8)))()
-    full = jax.jit(lambda: g.apply(variables, z))()
-    faded = jax.jit(lambda lod: g.apply(variables, z, lod=lod))
-    faded_out = faded(LevelOfDetail(16, 0.0))
-    faded_in = faded(LevelOfDetail(16).with_traced_fade())
-    chex.assert_trees_all_close(enlarge(low, 16), np.asarray(faded_out), atol=1e-5)
-    chex.assert_trees_all_close(faded_in, full, atol=1e-5)
-    assert float(jnp.abs(full - faded_out).max()) > 0.01
-    params = d.init(jax.random.key(2), full)
-    for size, fade in ((8, 1.0), (16, jnp.float32(0))):
-        images = faded_out[:, :: 16 // size, :: 16 // size]
-        scores = d.apply(params, images, lod=LevelOfDetail(size, fade))
-        if size == 8:
-            wanted = scores
-    chex.assert_trees_all_close(scores, wanted, atol=1e-5)
-
-
 def test_noise_modes():
     g, _ = small()
     z = jnp.tile(jax.random.normal(jax.random.key(0), (1, 8)), (2, 1))
@@ -227,23 +205,9 @@ def test_bfloat16_differs_by_rounding_only():
     assert float(jnp.abs(half - full).max()) > 0
 
 
-def test_truncation_closed_form():
-    ws = jax.random.normal(jax.random.key(0), (2, 6, 3))
-    avg = jnp.arange(3.0)
-    chex.assert_trees_all_equal(truncate(ws, avg, 1.0), ws)
-    zero = truncate(ws, avg, 0.0)
-    chex.assert_trees_all_close(zero, jnp.broadcast_to(avg, ws.shape), atol=1e-6)
-    cut = truncate(ws, avg, 0.0, cutoff=2)
-    chex.assert_trees_all_close(cut[:, 2:], ws[:, 2:], atol=1e-6)
-    chex.assert_trees_all_close(cut[:, :2], zero[:, :2])
-    moved = update_w_avg(avg, ws, 0.995)
-    wanted = 0.995 * avg + 0.005 * ws[:, 0].mean(0)
-    chex.assert_trees_all_close(moved, wanted, atol=1e-6)
-
-
 @pytest.mark.slow
-def test_any_numbers_are_computed_with_in_float32():
-    """Labels, ws, images and fades of other types make no other program."""
+def test_inputs_of_other_dtypes_are_computed_in_float32():
+    """Labels, images and fades of other dtypes give float32 results."""
     g, d = small(label_size=3)
     rng = np.random.default_rng(0)
     z, labels = rng.normal(size=(2, 8)), np.array([[0, 1, 2], [3, 0, 1]], np.uint8)
@@ -260,7 +224,7 @@ def test_any_numbers_are_computed_with_in_float32():
             np.testing.assert_allclose(scores, doubles, rtol=1e-5)
 
 
-def test_user_mistakes_are_named():
+def test_mistakes_of_users_raise():
     g, d = small(label_size=3)
     z, labels = jnp.zeros((2, 8)), jnp.zeros((2, 3))
     variables = g.init(jax.random.key(0), z, labels)

@@ -1,4 +1,4 @@
-"""The StyleGAN2 networks against the official ones, and what they promise beyond.
+"""The StyleGAN2 networks against the official ones, and their contracts.
 
 Tolerances are of the largest official value: 1e-5, or 4 times what the official code's
 own float32 arithmetic is off by where that is more (B2, B6: up to 4.2e-6).
@@ -26,7 +26,7 @@ FORWARD, ROUNDING = 1e-5, 4
 
 
 def compare(results, arrays, settings):
-    """Every `out/` and `layer/` of a file has to be among the results, and close."""
+    """Compare the results with every `out/` and `layer/` array of a golden file."""
     wanted = {k for k in arrays if k.startswith(("out/", "layer/"))}
     assert wanted == set(results)
     for key, got in results.items():
@@ -34,7 +34,7 @@ def compare(results, arrays, settings):
         assert got.dtype == np.float32
         if got.ndim == 4:
             got = got.transpose(0, 3, 1, 2)
-        if key.startswith("layer/") and got.ndim == 4:  # not of all is kept
+        if key.startswith("layer/") and got.ndim == 4:  # only parts of some are stored
             got = got[: len(official), : official.shape[1]]
         assert got.shape == official.shape, key
         noise = settings["fp32_noise"][key][1]
@@ -45,9 +45,9 @@ def compare(results, arrays, settings):
 
 @functools.partial(jax.jit, static_argnums=0)
 def synthesize(model, variables, ws):
-    """Images with the stored noise and without, and what the layers of the former say.
+    """Return images with and without the stored noise, and layers of the former.
 
-    Without noise only the first image is made.
+    Without noise, only the first image is generated.
     """
     images, captured = model.apply(
         variables, ws, method="synthesize", capture_intermediates=True, mutable=True
@@ -130,7 +130,7 @@ def _generator_layers(model, captured):
     return {f"layer/{k}": v[:1] for k, v in layers.items()}
 
 
-def test_the_whole_generator():
+def test_call_of_the_generator():
     model, variables, arrays, settings = stylegan2_goldens.network(GENERATORS[7])
     cut = settings["truncation_cutoff"]
     images = jax.jit(functools.partial(model.apply, truncation_psi=0.5))(
@@ -236,8 +236,8 @@ def test_shapes_and_types(g_architecture, d_architecture):
 
 
 @pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
-def test_images_of_whole_numbers(architecture):
-    """They are numbers like others; a filter's taps are none in their type."""
+def test_integer_images(architecture):
+    """Integer images are converted before a filter rounds its taps to their dtype."""
     d = small()[1].clone(architecture=architecture)
     images = np.random.default_rng(0).integers(0, 3, (4, 16, 16, 3), np.uint8)
     variables = jax.jit(d.init)(jax.random.key(0), images)

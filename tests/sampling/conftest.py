@@ -13,7 +13,7 @@ from tests import tiny
 
 @pytest.fixture(scope="session")
 def network():
-    """A generator whose every variable, the noise's too, has an effect."""
+    """Return a generator in which every variable, noise included, has an effect."""
     e = tiny.experiment()
     generator, _ = models.build(e.model, e.data, 0)
     variables = jax.jit(generator.init)(jax.random.key(0), jnp.zeros((1, 8)))

@@ -1,5 +1,6 @@
 """Interpolation against the official numbers and the closed form of the arc."""
 
+import chex
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,38 +12,39 @@ from tests import goldens
 ROUNDING = 3e-6
 
 
-@pytest.fixture(scope="module")
-def official():
-    return goldens.arrays("stylegan1/metrics.npz")
+class OfficialTest(chex.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.official = goldens.arrays("stylegan1/metrics.npz")
+
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_slerp(self):
+        official, interpolate = self.official, self.variant(slerp)
+        latents, t = official["in/lat_t01"], official["in/lerp_t"]
+        start, end = latents[0::2], latents[1::2]
+        near = interpolate(start, end, t)
+        step = interpolate(start, end, t + official["in/epsilon"])
+        goldens.assert_close(near, official["out/slerp_t"], ROUNDING)
+        goldens.assert_close(step, official["out/slerp_t_plus_eps"], ROUNDING)
+        both = jnp.stack([near, step], axis=1).reshape(latents.shape)
+        goldens.assert_close(both, official["out/slerp_interleaved"], ROUNDING)
+
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_lerp(self):
+        official, interpolate = self.official, self.variant(lerp)
+        ws, t = official["in/dlat_t01"], official["in/lerp_t"]
+        times = (t, t + official["in/epsilon"])
+        both = [interpolate(ws[0::2], ws[1::2], time) for time in times]
+        both = jnp.stack(both, axis=1).reshape(ws.shape)
+        goldens.assert_close(both, official["out/lerp_interleaved"], ROUNDING)
+
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_normalize(self):
+        unit = self.variant(normalize)(self.official["in/lat_t01"])
+        goldens.assert_close(unit, self.official["out/normalize"], ROUNDING)
 
 
-def test_slerp_is_the_official_one(official):
-    latents, t = official["in/lat_t01"], official["in/lerp_t"]
-    start, end = latents[0::2], latents[1::2]
-    near = slerp(start, end, t)
-    step = slerp(start, end, t + official["in/epsilon"])
-    goldens.assert_close(near, official["out/slerp_t"], ROUNDING)
-    goldens.assert_close(step, official["out/slerp_t_plus_eps"], ROUNDING)
-    both = jnp.stack([near, step], axis=1).reshape(latents.shape)
-    goldens.assert_close(both, official["out/slerp_interleaved"], ROUNDING)
-
-
-def test_lerp_is_the_official_one(official):
-    ws, t = official["in/dlat_t01"], official["in/lerp_t"]
-    start, end = ws[0::2], ws[1::2]
-    both = jnp.stack(
-        [lerp(start, end, t), lerp(start, end, t + official["in/epsilon"])], axis=1
-    ).reshape(ws.shape)
-    goldens.assert_close(both, official["out/lerp_interleaved"], ROUNDING)
-
-
-def test_normalize_is_the_official_one(official):
-    goldens.assert_close(
-        normalize(official["in/lat_t01"]), official["out/normalize"], ROUNDING
-    )
-
-
-def test_they_are_those_of_the_later_code_too():
+def test_official_code_of_stylegan3():
     data = goldens.arrays("stylegan2_and_3/G1_metrics.npz")
     ends, t = (data["in/slerp_a"], data["in/slerp_b"]), data["in/t"]
     goldens.assert_close(slerp(*ends, t), data["out/slerp"], ROUNDING)
@@ -62,7 +64,7 @@ def test_slerp_walks_the_circle_at_constant_speed():
     np.testing.assert_allclose(points, expected, atol=1e-6)
 
 
-def test_slerp_from_a_to_b_ends_there():
+def test_slerp_ends_at_b():
     a, b = np.random.default_rng(0).normal(size=(2, 5, 512)).astype(np.float32)
     np.testing.assert_allclose(slerp(a, b, 0.0), normalize(a), atol=1e-6)
     np.testing.assert_allclose(slerp(a, b, 1.0), normalize(b), atol=1e-6)
@@ -81,11 +83,11 @@ def test_slerp_between_parallel_vectors_is_finite(factor):
         np.testing.assert_allclose(points, normalize(a), atol=1e-6)
 
 
-def test_zero_stays_zero():
+def test_zero_vectors_stay_zero():
     np.testing.assert_array_equal(normalize(jnp.zeros((2, 3))), np.zeros((2, 3)))
 
 
-def test_t_of_the_wrong_shape_is_explained():
+def test_wrong_shapes_of_t_raise():
     with pytest.raises(ValueError, match=r"t has shape \(3,\).*shape \(2, 4\)"):
         lerp(jnp.zeros((2, 4)), jnp.ones((2, 4)), jnp.zeros(3))
     with pytest.raises(ValueError, match=r"t has shape \(2, 4\)"):

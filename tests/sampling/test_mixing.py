@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax.models import LevelOfDetail
-from stylegan_jax.models.stylegan1 import Generator
+from stylegan_jax.models.stylegan1 import Generator, LayerOptions
 from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.sampling import mixing
 from stylegan_jax.sampling.synthesis import synthesize
@@ -35,21 +35,28 @@ class ShowsStyles:
         (1024, (0, 4), (4, 8), (8, 18)),
     ],
 )
-def test_what_is_coarse_and_fine(resolution, coarse, middle, fine):
-    """At 1024 as in the paper: 4-8, 16-32 and 64-1024 pixels, two layers each."""
+def test_style_ranges(resolution, coarse, middle, fine):
+    """At 1024 the paper has 4-8, 16-32 and 64-1024 pixels, two layers each."""
     expected = {"coarse": coarse, "middle": middle, "fine": fine}
     assert mixing.style_ranges(Generator(1024), resolution) == {
         name: range(*ends) for name, ends in expected.items()
     }
 
 
-def test_too_small_for_mixing():
+def test_a_generator_without_styles_has_only_a_coarse_latent():
+    generator = Generator(64, options=LayerOptions(styles=False))
+    assert generator.num_ws == 1
+    ranges = mixing.style_ranges(generator, 64)
+    assert [list(layers) for layers in ranges.values()] == [[0], [], []]
+
+
+def test_too_few_resolutions_for_mixing_raise():
     with pytest.raises(ValueError, match="resolution 16, this one has reached 8;"):
         mixing.style_ranges(Generator(16), 8)
 
 
 @pytest.mark.parametrize("name", ["coarse", "middle", "fine"])
-def test_mixing_takes_the_intended_layers(name):
+def test_style_mixing_copies_the_given_layers(name):
     layers = mixing.style_ranges(Generator(16), 16)[name]
     random = np.random.RandomState(0)
     sources = random.randn(3, 6, 4).astype("float32")
@@ -92,6 +99,6 @@ def test_the_figure(network, ws):
 
 
 def close(actual, desired):
-    """Equal up to rounding, for batches of another size were another program."""
+    """Compare up to rounding, as batches of other sizes have other programs."""
     difference = actual.astype(int) - desired
     assert abs(difference).max() <= 1 and (difference == 0).mean() > 0.95

@@ -17,27 +17,27 @@ from stylegan_jax.sampling import seeds
         ("4294967295", [2**32 - 1]),
     ],
 )
-def test_seeds(text, expected):
+def test_parse_seeds(text, expected):
     assert seeds.parse_seeds(text) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["", "a", "3-1", "-1", "1,,2", "1-", "0-4294967296", "1.5", "1 2"]
 )
-def test_wrong_seeds_are_explained(text):
+def test_wrong_seeds_raise(text):
     with pytest.raises(ValueError, match="must be numbers or rising ranges") as raised:
         seeds.parse_seeds(text)
     assert f"seeds (={text!r})" in str(raised.value)
 
 
-def test_latents_are_those_of_the_official_code():
+def test_latents_equal_the_official_ones():
     z = seeds.latents([3, 77], 512)
     assert z.shape == (2, 512) and z.dtype == np.float32
     expected = np.random.RandomState(77).randn(512).astype(np.float32)
     np.testing.assert_array_equal(z[1], expected)
 
 
-def test_classes():
+def test_labels():
     names = ("cat", "dog", "7")
     assert seeds.one_hot(None, (), 2) is None
     assert seeds.labels(None, None, (), 2) is None

@@ -1,6 +1,9 @@
 """Batches, fades and noise of a small generator."""
 
+import chex
+import jax
 import numpy as np
+import pytest
 
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.sampling import synthesis
@@ -8,7 +11,7 @@ from stylegan_jax.sampling.seeds import latents
 from stylegan_jax.sampling.synthesis import synthesize
 
 
-def test_the_size_of_batches_has_no_effect(network, ws):
+def test_batch_size_has_no_effect(network, ws):
     assert ws.shape == (7, 6, 8)
     whole = synthesize(*network, ws)
     assert whole.shape == (7, 16, 16, 3)
@@ -21,18 +24,22 @@ def test_the_size_of_batches_has_no_effect(network, ws):
         np.testing.assert_allclose(whole, other, atol=1e-5 * scale, rtol=0)
 
 
-def test_one_program_serves_all_fades_of_a_resolution(network, ws):
-    def draw(lod):
-        return synthesize(*network, ws, lod=lod)
+def test_one_program_serves_all_fades_of_a_resolution(network, ws, monkeypatch):
+    traced = chex.assert_max_traces(synthesis._synthesize.__wrapped__, n=1)
+    program = jax.jit(traced, static_argnums=(0, 4))
 
+    def draw(lod):
+        return synthesize(*network, ws, lod=lod, batch_size=3)  # three batches
+
+    full = draw(LevelOfDetail(16))
+    monkeypatch.setattr(synthesis, "_synthesize", program)
     half = draw(LevelOfDetail(16, 0.5))
-    programs = synthesis._synthesize._cache_size()
     one = draw(LevelOfDetail(16).with_traced_fade())
-    for fade in (0.5, np.float32(0.5)):
-        np.testing.assert_array_equal(draw(LevelOfDetail(16, fade)), half)
-    assert synthesis._synthesize._cache_size() == programs
+    np.testing.assert_array_equal(draw(LevelOfDetail(16, np.float32(0.5))), half)
+    with pytest.raises(AssertionError, match="traced"):
+        draw(LevelOfDetail(16))  # a program of its own
     scale = np.abs(one).max()
-    np.testing.assert_allclose(draw(LevelOfDetail(16)), one, atol=1e-5 * scale, rtol=0)
+    np.testing.assert_allclose(full, one, atol=1e-5 * scale, rtol=0)
     assert not np.allclose(half, one, atol=0.01 * scale)
 
 

@@ -7,7 +7,7 @@ from stylegan_jax.sampling.synthesis import synthesize
 from stylegan_jax.sampling.truncation import truncated_styles
 
 
-def test_no_psi_gives_the_average_image(network):
+def test_psi_of_zero_gives_the_average_image(network):
     generator, variables = network
     z = latents([1, 2, 3], 8)
     ws = truncated_styles(generator, variables, z, truncation_psi=0.0)

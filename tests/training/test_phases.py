@@ -1,4 +1,4 @@
-"""Objectives in closed form, on networks whose derivatives are known.
+"""The objectives, compared with closed forms on networks with known derivatives.
 
 The generator is linear, the discriminator quadratic:
 
@@ -62,12 +62,12 @@ class Discriminator:
         return score if labels is None else score + jnp.sum(labels, 1)
 
 
-def sigma(x):
-    return np.log1p(np.exp(x))  # softplus
+def softplus(x):
+    return np.log1p(np.exp(x))
 
 
-def norms2(images):
-    """Squared norms of the score's gradient by images."""
+def squared_norms(images):
+    """Return the squared norms of the gradients of the scores by the images."""
     gradients = SLOPE + CURVATURE * np.reshape(images, (len(images), -1))
     return SHRINK * np.square(gradients).sum(1)
 
@@ -78,8 +78,8 @@ def scores(images, labels=0.0):
     return score + np.sum(labels, -1)
 
 
-class Run:
-    """An objective, called once, and the keys that it asked for."""
+class ObjectiveCall:
+    """One call of an objective, and the keys that it requested."""
 
     def __init__(self, name, labels=LABELS, mixing=0.0, **training):
         t = config.Training(style_mixing_probability=mixing, w_avg_beta=0.9, **training)
@@ -128,35 +128,37 @@ def z(stream=Stream.LATENT, rows=BATCH):
 
 
 def images(w):
-    """Of the same w [B,W] in all layers."""
+    """Return the images for the same w [B,W] in all layers."""
     return np.einsum("bk,lkhwc->bhwc", w, BASIS[:STYLES])
 
 
 FAKES = images(GAIN * z() + LABELS)
 
 
-def test_generator_loss_and_average_of_w():
-    run = Run("generator")
+def test_generator_loss_and_w_avg():
+    run = ObjectiveCall("generator")
     wanted = scores(FAKES, LABELS)
-    np.testing.assert_allclose(run.loss, sigma(-wanted).mean(), 1e-5)
+    np.testing.assert_allclose(run.loss, softplus(-wanted).mean(), 1e-5)
     np.testing.assert_allclose(run.scalars["score_fake"], wanted.mean(), 1e-5)
     w = (GAIN * z() + LABELS).mean(0)
     np.testing.assert_allclose(run.averages["w_avg"], 0.9 + 0.1 * w, 1e-5)
-    unconditional = Run("generator", labels=None)
+    unconditional = ObjectiveCall("generator", labels=None)
     wanted = scores(images(GAIN * z()))
-    np.testing.assert_allclose(unconditional.loss, sigma(-wanted).mean(), 1e-5)
+    np.testing.assert_allclose(unconditional.loss, softplus(-wanted).mean(), 1e-5)
 
 
 @pytest.mark.parametrize(
     ("r1", "r2", "interval"), [(3.0, 0.7, 0), (3.0, 0.0, 0), (0.0, 0.7, 0), (3, 0.7, 4)]
 )
 def test_penalties_of_the_logistic_loss(r1, r2, interval):
-    """R1 on reals and R2 on fakes, half of gamma each; none here if they are lazy."""
-    run = Run("discriminator", r1_gamma=r1, r2_gamma=r2, d_reg_interval=interval)
+    """R1 on reals and R2 on fakes, each weighted by gamma/2; none if they are lazy."""
+    run = ObjectiveCall(
+        "discriminator", r1_gamma=r1, r2_gamma=r2, d_reg_interval=interval
+    )
     real, fake = scores(REALS, LABELS), scores(FAKES, LABELS)
-    wanted = sigma(fake) + sigma(-real)
+    wanted = softplus(fake) + softplus(-real)
     if not interval:
-        wanted = wanted + r1 / 2 * norms2(REALS) + r2 / 2 * norms2(FAKES)
+        wanted = wanted + r1 / 2 * squared_norms(REALS) + r2 / 2 * squared_norms(FAKES)
     np.testing.assert_allclose(run.loss, wanted.mean(), 1e-4)
     np.testing.assert_allclose(run.scalars["score_real"], real.mean(), 1e-4)
     np.testing.assert_allclose(run.scalars["score_fake"], fake.mean(), 1e-4)
@@ -167,9 +169,11 @@ def test_penalties_of_the_logistic_loss(r1, r2, interval):
 
 
 def test_lazy_r1_has_the_weight_of_its_interval():
-    run = Run("r1", r1_gamma=3.0, d_reg_interval=16)
-    np.testing.assert_allclose(run.loss, 16 * 1.5 * norms2(REALS).mean(), 1e-5)
-    np.testing.assert_allclose(run.scalars["r1_penalty"], norms2(REALS).mean(), 1e-5)
+    run = ObjectiveCall("r1", r1_gamma=3.0, d_reg_interval=16)
+    np.testing.assert_allclose(run.loss, 16 * 1.5 * squared_norms(REALS).mean(), 1e-5)
+    np.testing.assert_allclose(
+        run.scalars["r1_penalty"], squared_norms(REALS).mean(), 1e-5
+    )
     assert run.averages == {}
 
 
@@ -177,11 +181,11 @@ def test_lazy_r1_has_the_weight_of_its_interval():
 def test_gradient_penalty_between_reals_and_fakes(loss):
     target = 0.8
     training = {"loss": loss, "gp_weight": 5.0, "gp_target": target, "r1_gamma": 3.0}
-    run = Run("discriminator", **training, drift_weight=0.01)
+    run = ObjectiveCall("discriminator", **training, drift_weight=0.01)
     key = jax.random.key(int(Stream.INTERPOLATION))
     factors = np.asarray(jax.random.uniform(key, (BATCH,)))[:, None, None, None]
     between = REALS + (FAKES - REALS) * factors
-    norms = np.sqrt(norms2(between))
+    norms = np.sqrt(squared_norms(between))
     assert norms.min() < target - 0.05 < target + 0.05 < norms.max()
     penalty = np.square(norms - target)
     real, fake = scores(REALS, LABELS), scores(FAKES, LABELS)
@@ -193,17 +197,17 @@ def test_gradient_penalty_between_reals_and_fakes(loss):
     np.testing.assert_allclose(run.loss, wanted.mean(), 1e-4)
     np.testing.assert_allclose(run.scalars["gradient_penalty"], penalty.mean(), 1e-4)
     assert "r1_penalty" not in run.scalars
-    generator = Run("generator", **training)
+    generator = ObjectiveCall("generator", **training)
     np.testing.assert_allclose(generator.loss, -fake.mean(), 1e-4)
 
 
 @pytest.mark.parametrize("shrink", [1, 2])
 def test_path_length(shrink):
-    """Every second row of the labels; the mean is moved first; gradient by the noise.
+    """Use every second row of the labels; update the mean before the penalty.
 
     The lengths are those of an image of 2x8 pixels: noise over sqrt(16).
     """
-    run = Run(
+    run = ObjectiveCall(
         "path_length",
         path_length_batch_shrink=shrink,
         path_length_weight=2.0,
@@ -226,9 +230,9 @@ def test_path_length(shrink):
     np.testing.assert_allclose(run.averages["w_avg"], 0.9 + 0.1 * w, 1e-5)
 
 
-def test_styles_are_mixed_within_the_layers_of_the_stage():
-    """The coarse layers are those of the first latent, and so is the average of w."""
-    run = Run("generator", mixing=1.0)
+def test_style_mixing_is_limited_to_the_layers_of_the_stage():
+    """The coarse layers and `w_avg` use the first latent."""
+    run = ObjectiveCall("generator", mixing=1.0)
     first, second = (
         GAIN * z(stream) + LABELS for stream in (Stream.LATENT, Stream.MIXING_LATENT)
     )
@@ -241,20 +245,20 @@ def test_styles_are_mixed_within_the_layers_of_the_stage():
         second[:, None],
     )
     fakes = np.einsum("blk,lkhwc->bhwc", ws[:, :STYLES], BASIS[:STYLES])
-    np.testing.assert_allclose(run.loss, sigma(-scores(fakes, LABELS)).mean(), 1e-5)
+    np.testing.assert_allclose(run.loss, softplus(-scores(fakes, LABELS)).mean(), 1e-5)
     average = 0.9 + 0.1 * first.mean(0)
     np.testing.assert_allclose(run.averages["w_avg"], average, 1e-5)
 
 
-def test_cutoffs_are_uniform_where_styles_are_mixed():
+def test_mixing_cutoffs_are_uniform():
     cutoff = np.asarray(phases.mixing_cutoff(jax.random.key(1), 6000, 4, 0.5))
     shares = np.bincount(cutoff, minlength=5) / 6000
     np.testing.assert_allclose(shares, [0, 1 / 6, 1 / 6, 1 / 6, 1 / 2], atol=0.03)
 
 
 @pytest.mark.parametrize("name", ["generator", "discriminator", "r1", "path_length"])
-def test_augmentations_happen_as_often_as_the_state_says(name, monkeypatch):
-    """And reals and fakes with the same policy, of the experiment."""
+def test_augmentation_probability_comes_from_the_state(name, monkeypatch):
+    """Reals and fakes are augmented with the policy of the experiment."""
     seen = []
 
     def augment(key, images, probability, policy):
@@ -263,18 +267,18 @@ def test_augmentations_happen_as_often_as_the_state_says(name, monkeypatch):
         return images
 
     monkeypatch.setattr(transforms, "augment", augment)
-    Run(name, augment="bgc", augment_probability=0.9)
+    ObjectiveCall(name, augment="bgc", augment_probability=0.9)
     wanted = {"generator": 1, "discriminator": 2, "r1": 1, "path_length": 0}[name]
     assert seen == [PROBABILITY] * wanted
 
 
-def test_penalties_are_on_gradients_by_images_before_augmentation(monkeypatch):
-    """The augmentation doubles contrast: gradients by the images are twice as long."""
+def test_penalties_use_gradients_by_images_before_augmentation(monkeypatch):
+    """The augmentation doubles contrast, so gradients by images are twice as long."""
     monkeypatch.setattr(transforms, "augment", lambda key, images, *_: 2 * images)
-    doubled = 4 * norms2(2 * REALS)
-    run = Run("r1", r1_gamma=3.0, d_reg_interval=16)
+    doubled = 4 * squared_norms(2 * REALS)
+    run = ObjectiveCall("r1", r1_gamma=3.0, d_reg_interval=16)
     np.testing.assert_allclose(run.scalars["r1_penalty"], doubled.mean(), 1e-5)
-    run = Run("discriminator", r1_gamma=3.0, d_reg_interval=0)
+    run = ObjectiveCall("discriminator", r1_gamma=3.0, d_reg_interval=0)
     np.testing.assert_allclose(run.scalars["r1_penalty"], doubled.mean(), 1e-5)
 
 
@@ -296,16 +300,16 @@ MAPPING = {Stream.LATENT, Stream.MIXING_CUTOFF, Stream.MIXING_LATENT, Stream.NOI
         ("r1", "logistic", {Stream.AUGMENT_REALS}),
     ],
 )
-def test_every_random_number_has_its_own_stream(name, loss, streams):
-    run = Run(name, mixing=0.9, loss=loss, gp_weight=1.0, r1_gamma=1.0)
+def test_every_draw_has_its_own_stream(name, loss, streams):
+    run = ObjectiveCall(name, mixing=0.9, loss=loss, gp_weight=1.0, r1_gamma=1.0)
     assert set(run.streams) == streams
     for key in run.generator.noise_keys:
         wanted = jax.random.key(int(Stream.NOISE))
         np.testing.assert_array_equal(*map(jax.random.key_data, (key, wanted)))
 
 
-def test_generator_of_the_discriminator_phase_has_no_gradient():
-    run = Run("discriminator")
+def test_discriminator_phase_has_no_gradient_through_the_generator():
+    run = ObjectiveCall("discriminator")
 
     def loss(gain):
         params = run.inputs.state.params | {"generator": {"gain": gain}}

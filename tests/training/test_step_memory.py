@@ -138,6 +138,7 @@ def test_activations_are_stored_once(family, phase):
     assert updates.peak(phase).total < BOUND * (arguments + activations)
 
 
+@pytest.mark.aot
 @pytest.mark.parametrize(
     ("family", "phase"),
     [("stylegan1", "g_main"), ("stylegan2", "g_main"), ("stylegan2", "d_r1")],

@@ -13,7 +13,7 @@ from stylegan_jax import config, convert, train, workdir
 from stylegan_jax.runtime import parallel
 from stylegan_jax.training import setup, transfer
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR
-from stylegan_jax.training.transfer import EMA, INITIALISED, LEFT_OVER, LOADED
+from stylegan_jax.training.transfer import EMA, INITIALIZED, LEFT_OVER, LOADED
 from tests import tiny
 
 NETWORKS = (GENERATOR, DISCRIMINATOR, EMA)
@@ -124,10 +124,10 @@ def test_higher_resolution_adds_layers(source):
     check_loaded(plan, state, plan.load(state), source_state)
     for network in (GENERATOR, EMA):
         assert not outcomes(plan, network, LEFT_OVER)
-        fresh = outcomes(plan, network, INITIALISED)
+        fresh = outcomes(plan, network, INITIALIZED)
         assert fresh and all("blocks_3/" in n or "to_rgb_32/" in n for n in fresh)
     # The image enters at the new resolution, so the old FromRGB layer is not used.
-    fresh = outcomes(plan, DISCRIMINATOR, INITIALISED)
+    fresh = outcomes(plan, DISCRIMINATOR, INITIALIZED)
     assert fresh and all(n.startswith("params/blocks_3/") for n in fresh)
     left = outcomes(plan, DISCRIMINATOR, LEFT_OVER)
     assert left and all(n.startswith("params/blocks_2/from_rgb/") for n in left)
@@ -141,7 +141,7 @@ def test_arrays_of_other_shapes_are_not_loaded(source):
     loaded = outcomes(plan, GENERATOR, LOADED)
     assert {"params/mapping/dense0/kernel/weight", "stats/w_avg"} <= loaded
     assert "params/blocks_2/conv1/weight" in loaded  # 8 channels in both networks
-    assert "params/blocks_1/conv1/weight" in outcomes(plan, GENERATOR, INITIALISED)
+    assert "params/blocks_1/conv1/weight" in outcomes(plan, GENERATOR, INITIALIZED)
 
 
 def test_other_labels_reinitialize_the_layers_that_take_them(source):
@@ -150,12 +150,12 @@ def test_other_labels_reinitialize_the_layers_that_take_them(source):
     state = random_state(e, seed=2, labels=5)
     plan = transfer.plan(path, state)
     check_loaded(plan, state, plan.load(state), source_state)
-    assert outcomes(plan, GENERATOR, INITIALISED) == {
+    assert outcomes(plan, GENERATOR, INITIALIZED) == {
         "params/mapping/label_embedding/kernel/weight",
         "params/mapping/label_embedding/bias/bias",
         "params/mapping/dense0/kernel/weight",
     }
-    fresh = outcomes(plan, DISCRIMINATOR, INITIALISED)
+    fresh = outcomes(plan, DISCRIMINATOR, INITIALIZED)
     assert all("/mapping/" in n or "/dense1/" in n for n in fresh)
 
 
