@@ -155,7 +155,7 @@ def test_named_settings_exist():
     sections = "|".join({name.partition(".")[0] for name in known})
     for page in PAGES:
         named = re.findall(rf"`(?:--config\.)?((?:{sections})\.\w+)", page.read_text())
-        assert set(named) - known <= {"model.apply"}, page.name
+        assert set(named) - known <= {"model.apply", "data.json"}, page.name
 
 
 def test_every_config_is_listed():

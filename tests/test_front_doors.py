@@ -113,7 +113,7 @@ def test_mix(finished, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--seeds=9-3",), "seeds (='9-3') must be numbers or rising ranges"),
+        (("--seeds=9-3",), "seeds (='9-3') must be numbers or increasing ranges"),
         (("--class=cat",), "class (='cat') was given to a network without labels"),
         (("--step=17",), "no checkpoint of step 17 in"),
     ],

@@ -1,1 +1,1 @@
-"""What the discriminator sees: random transforms of reals and fakes."""
+"""Random transforms of the reals and fakes that the discriminator sees."""

@@ -1,7 +1,7 @@
-"""Augmentation policies: which transforms there are, and how far they go.
+"""Augmentation policies: the transforms, their probabilities and their strengths.
 
-To add a transform, write its steps in `transforms.py`, add its multiplier and limits to
-`Policy`, and name it in `POLICIES`.
+To add a transform, add its multiplier and limits to `Policy`, write its steps in
+`transforms.py`, where its name comes last in `TRANSFORMS`, and name it in `POLICIES`.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
 Data", appendix B.
@@ -40,11 +40,11 @@ class Policy:
     noise: float = 0.0  # add white noise
     cutout: float = 0.0  # set a rectangle to zero
     xint_max: float = 0.125
-    scale_std: float = 0.2  # of log2 of the factor, as the next
+    scale_std: float = 0.2  # of log2 of the factor, like the next
     aniso_std: float = 0.2
     xfrac_std: float = 0.125
     brightness_std: float = 0.2
-    contrast_std: float = 0.5  # of log2 of the factor, as the next two
+    contrast_std: float = 0.5  # of log2 of the factor, like the next two
     saturation_std: float = 1.0
     imgfilter_std: float = 1.0
     noise_std: float = 0.1  # of the noise's standard deviation
@@ -60,7 +60,7 @@ class Policy:
         return getattr(self, name.removesuffix("_post"))
 
 
-POLICIES = {  # named by a letter per group, as in the official code
+POLICIES = {  # named by one letter for each group, as in the official code
     "none": Policy(),
     "b": Policy.of(*PIXEL),
     "bg": Policy.of(*PIXEL, *AFFINE),

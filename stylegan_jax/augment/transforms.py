@@ -1,7 +1,7 @@
 """Random transforms of the images that the discriminator sees.
 
-As long as they are applied to less than all images, the generator does not learn them:
-the distribution before the transforms can be told from the one after. `augment` has
+As long as some images stay unchanged, the generator does not learn the transforms: the
+distribution before them is determined by the distribution after them. `augment` has
 three steps:
 
   draw     key -> standard random numbers, two for each transform and image
@@ -28,9 +28,9 @@ from stylegan_jax.layers.bands import filter_bands
 from stylegan_jax.layers.matmul import precision
 from stylegan_jax.layers.warp import warp
 
-# The order is part of the random streams: never change it.
+# The position of a name enters its random key: add new names at the end only.
 TRANSFORMS = (*GEOMETRY, *COLOR, "imgfilter", "noise", "cutout")
-CHOICES = {"xflip": 2, "rotate90": 4, "lumaflip": 2}  # number of choices
+CHOICES = {"xflip": 2, "rotate90": 4, "lumaflip": 2}  # number of equal choices
 SYMMETRIC = ("xint", "rotate", "rotate_post", "hue")  # uniform in [-1,1)
 UNIFORM = (*CHOICES, *SYMMETRIC, "cutout")  # all others are normal
 WIDTHS = {"xint": (2,), "xfrac": (2,), "imgfilter": (4,), "cutout": (2,)}
@@ -54,7 +54,7 @@ class Numbers(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Transforms of each image, in their order; None for those that the policy lacks.
+    """Transforms of each image, in order of application; None for those not in use.
 
     Attributes:
       inverse: [B,3,3], of (x, y, 1) in pixels from the center: maps a pixel of the
@@ -97,7 +97,7 @@ def augment(
 def draw(key: jax.Array, shape: tuple[int, ...], policy: Policy) -> Numbers:
     """Draw random numbers for a batch of images of `shape` [B,H,W,C].
 
-    Those of a transform do not depend on which other transforms there are.
+    The numbers of a transform do not depend on the policy's other transforms.
     """
     values, gates, noise = {}, {}, None
     for index, name in enumerate(TRANSFORMS):
@@ -164,7 +164,7 @@ def _amounts(
     for name, value in numbers.values.items():
         rate = jnp.clip(policy.multiplier(name) * probability, 0, 1)
         if name in ("rotate", "rotate_post"):
-            rate = 1 - jnp.sqrt(1 - rate)  # so that `rate` are rotated once or twice
+            rate = 1 - jnp.sqrt(1 - rate)  # so that a share `rate` is rotated at all
         happens = numbers.gates[name] < rate
         if name in CHOICES:
             value = jnp.floor(CHOICES[name] * value)

@@ -16,14 +16,14 @@ def parse_flags(
     exceptions, which would end in a traceback, into messages.
 
     Args:
-      argv: The name of the program and its arguments.
-      flag_values: The declared flags, among them `config`.
+      argv: the name of the program and its arguments.
+      flag_values: the declared flags, among them `config`.
 
     Returns:
       The arguments that are not flags.
 
     Raises:
-      ConfigError: An override names no setting, the config file cannot be read, or a
+      ConfigError: an override names no setting, the config file cannot be read, or a
         flag is unknown, missing or invalid.
     """
     # config_flags would stop at the first unknown setting, with an AttributeError.
@@ -37,7 +37,7 @@ def parse_flags(
         flag_values.config.lock()
     except flags.Error as error:
         raise ConfigError(f"The command line is wrong: {error}") from error
-    except BrokenPipeError:  # of `--help | head`
+    except BrokenPipeError:  # as from `--help | head`
         raise
     except OSError as error:
         raise ConfigError(f"The config file cannot be read: {error}") from error

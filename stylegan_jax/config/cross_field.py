@@ -40,7 +40,7 @@ def _networks(e: Experiment) -> Iterator[str]:
     if m.const_input and not m.styles:
         yield (
             "`model.styles` (=False) with `model.const_input` (=True) makes the images "
-            "independent of w; set `model.const_input` to False, too"
+            "independent of w; also set `model.const_input` to False"
         )
     smallest_base = d.resolution // (2 if m.family == "stylegan1" else 1)
     if m.channel_base < smallest_base:
@@ -157,7 +157,7 @@ def _run(e: Experiment) -> Iterator[str]:
 
 
 def _unused(m: Model) -> Iterator[str]:
-    """Check that no setting was changed that these networks do not read."""
+    """Check that all changed settings are read by these networks."""
     readers = (
         ("styles const_input instance_norm pixel_norm", m.family == "stylegan1"),
         ("resample_filter conv_clamp", m.family == "stylegan2"),

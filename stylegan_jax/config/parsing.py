@@ -28,13 +28,13 @@ def parse(config: ConfigDict | dict[str, Any]) -> Experiment:
     """Convert a configuration to a validated, read-only experiment.
 
     Args:
-      config: The result of `get_config()`, or a dict read from `config.json`.
+      config: the result of `get_config()`, or a dict read from `config.json`.
 
     Returns:
       The experiment.
 
     Raises:
-      ConfigError: The configuration has unknown keys, values of a wrong type, values
+      ConfigError: the configuration has unknown keys, values of a wrong type, values
         that are not allowed, or values that contradict each other. The message lists
         all of them.
     """
@@ -70,7 +70,7 @@ def validate(experiment: Experiment) -> list[str]:
 
 
 def key_error(path: str) -> str | None:
-    """Return an error message if no section or setting has this dotted path."""
+    """Return an error message if there is no section or setting of this dotted path."""
     section, parts = Experiment(), path.split(".")
     for depth, part in enumerate(parts):
         parent = "".join(f"{name}." for name in parts[:depth])
@@ -127,10 +127,10 @@ def _build(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
 
 
 def _convert(value: Any, hint: Any) -> Any:
-    """Return `value` as the annotated type; JSON's ints and lists serve, too.
+    """Return `value` as the annotated type; ints become floats, lists become tuples.
 
-    A ConfigDict is no substitute: it takes None for any type, bools for ints, and
-    does not look into tuples.
+    A ConfigDict does not check enough: it accepts None for any type and bools for ints,
+    and does not look into tuples.
 
     Raises:
       TypeError, ValueError: `value` does not have this type, or this length.

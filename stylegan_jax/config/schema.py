@@ -201,7 +201,7 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """The objective, the optimizer and the schedule, counted in global images."""
+    """The objective, the optimizer and the schedule; images count over all devices."""
 
     total_kimg: float = setting(
         25000.0,
@@ -330,7 +330,7 @@ class Training:
         rule=NON_NEGATIVE,
     )
     gp_target: float = setting(
-        1.0, "Target norm of the gradients in this penalty.", rule=POSITIVE
+        1.0, "Target norm of the gradients, for `gp_weight`.", rule=POSITIVE
     )
     drift_weight: float = setting(
         0.001,
@@ -342,7 +342,7 @@ class Training:
     )
     augment: str = setting(
         "none",
-        "Augmentations of the discriminator's inputs, one letter a group: b pixel "
+        "Augmentations of the discriminator's inputs, a letter for each group: b pixel "
         "blitting, g geometry, c color, f image-space filters, n noise, c (the last) "
         "cutout.",
         choices=("none", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"),
@@ -363,7 +363,7 @@ class Training:
     )
     ema_rampup: float = setting(
         0.0,
-        "Upper bound of this half-life as a share of the images seen; 0: no bound.",
+        "Upper bound of `ema_half_life_kimg` as a share of the images seen; 0: none.",
         rule=NON_NEGATIVE,
     )
     nonfinite_limit: int = setting(
@@ -391,7 +391,7 @@ class Run:
     seed: int = setting(0, "Random seed.", rule=SEED)
     time_limit_minutes: float = setting(
         0.0,
-        "Time after which a start, compilation included, saves and ends as at a "
+        "Time after which a start, compilation included, saves and exits as on a "
         "signal; the same command resumes the run. 0: no limit.",
         unit="minutes",
         rule=NON_NEGATIVE,
@@ -548,7 +548,7 @@ def image_size(base_size: tuple[int, int], resolution: int) -> tuple[int, int]:
     """Return the height and width in pixels at `resolution`.
 
     Args:
-      base_size: Height and width at resolution 4, `data.base_size`.
-      resolution: Any resolution of the networks.
+      base_size: height and width at resolution 4, `data.base_size`.
+      resolution: any resolution of the networks.
     """
     return base_size[0] * resolution // 4, base_size[1] * resolution // 4

@@ -16,8 +16,8 @@ class Rule(NamedTuple):
     """A condition on the value of one setting.
 
     Attributes:
-      text: The condition as it follows "must" in an error message.
-      holds: Returns True for the values that meet the condition.
+      text: the condition as it follows "must" in an error message.
+      holds: returns True for the values that meet the condition.
     """
 
     text: str
@@ -35,11 +35,11 @@ def setting(
     """Declare a field of a section.
 
     Args:
-      default: The value of a configuration that does not name this setting.
-      doc: One sentence or two for the table of settings in the documentation.
-      unit: The unit of the value.
-      choices: All allowed values, where there are few.
-      rule: The condition on the value otherwise. None allows every value of the
+      default: the value of a configuration that does not name this setting.
+      doc: one or two sentences for the table of settings in the documentation.
+      unit: the unit of the value.
+      choices: all allowed values, where there are few.
+      rule: the condition on the value otherwise. None allows every value of the
         field's type; the value None of an optional field is always allowed.
 
     Returns:

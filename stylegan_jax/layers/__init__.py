@@ -1,1 +1,1 @@
-"""Equations that the papers share."""
+"""Equations that several papers share."""

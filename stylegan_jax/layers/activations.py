@@ -16,7 +16,7 @@ def leaky_relu(x: jax.Array, slope: float = 0.2) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Activation:
-    """A function and the gain that keeps the variance of its input."""
+    """A function, and the gain that preserves the variance of its input."""
 
     function: Callable[[jax.Array], jax.Array]
     gain: float = 1.0
@@ -44,7 +44,7 @@ def activate(
       x: any shape, with the bias added.
       name: one of ACTIVATIONS.
       gain: gain of the layer; scales the clamp too.
-      clamp: bounds the result to [-clamp * gain, clamp * gain]; None does not.
+      clamp: bounds the result to [-clamp * gain, clamp * gain]; None for no bound.
 
     Returns:
       An array like x.
@@ -55,6 +55,6 @@ def activate(
         x = x * jnp.asarray(activation.gain * gain, x.dtype)
     if clamp is not None:
         bound = jnp.asarray(clamp * gain, x.dtype)
-        # jnp.clip would divide the gradient of ties between its arguments.
+        # jnp.clip would split the gradient between its arguments where they are equal.
         x = jnp.where(x > bound, bound, jnp.where(x < -bound, -bound, x))
     return x

@@ -1,11 +1,12 @@
 """Convolution with a stride of one, fast in gradients of every order.
 
-The convolution y = conv(x, k), its gradient by x and that by k are three faces of one
-trilinear form, so the gradients of each are again among the three:
+The convolution y = conv(x, k) and its gradients with respect to x and k come from one
+trilinear form, so the gradients of each of the three are again among the three:
 
-    by x: conv(y, turned(k)), by k: kernel_gradient(x, y).
+    with respect to x: conv(y, turned(k)), to k: kernel_gradient(x, y).
 
-The forms here are XLA's own; on a CPU, `conv2d_cpu` replaces them by faster ones.
+The implementations here are XLA's own; on a CPU, `conv2d_cpu` replaces them by faster
+ones.
 Forward-mode differentiation (jvp) is not defined.
 """
 
@@ -71,7 +72,7 @@ def _plain_conv(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
 
 
 def _turned(kernel: jax.Array) -> jax.Array:
-    """Return the kernel [k,k,O,I] that maps the gradient by y to that by x."""
+    """Return the kernel [k,k,O,I] that takes the gradient from y back to x."""
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
@@ -79,7 +80,7 @@ def _turned(kernel: jax.Array) -> jax.Array:
 def _kernel_gradient(
     x: jax.Array, y: jax.Array, size: int, padding: int, winograd: bool
 ) -> jax.Array:
-    """Gradient [k,k,I,O] of sum(y * conv(x, kernel, padding)) by the kernel."""
+    """Return d/dk sum(y * conv(x, k, padding)): [k,k,I,O], for kernels k."""
     return conv2d_cpu.dispatch(
         "kernel_gradient",
         _plain_kernel_gradient,

@@ -1,13 +1,17 @@
-"""Every form of a convolution that only CPUs use, chosen in one place: `dispatch`.
+"""Implementations of convolutions for CPUs; `dispatch` chooses the fastest.
 
-XLA's CPU backend runs convolutions with fewer than 128 output channels on one core;
-gradients by a kernel, which it writes as a convolution with a window as large as the
-image, 3 to 20 times slower than the convolution itself; and dilated convolutions, which
-it derives as gradients of strided ones, 20 to 40 times slower than plain ones
-(docs/notes/performance.md). All of these are matrix products here.
+XLA's CPU backend is slow in three cases (docs/notes/performance.md):
+
+  - It runs convolutions with fewer than 128 output channels on one core.
+  - The gradient with respect to a kernel becomes a convolution with a window as large
+    as the image, 3 to 20 times slower than the convolution itself.
+  - The gradient of a strided convolution becomes a dilated convolution, 20 to 40 times
+    slower than a plain one.
+
+All of these are matrix products here.
 
 Winograd's form takes fewer multiplications. Along a row, four neighboring results of a
-filter with three taps take twelve products; Toom and Cook's way of multiplying
+filter with three taps take twelve products. Toom and Cook's method of multiplying
 polynomials takes six: with x the six pixels and k the taps,
 
     y = A' [(G k) * (B' x)],
@@ -15,14 +19,15 @@ polynomials takes six: with x the six pixels and k the taps,
 where A, B and G are small matrices of small numbers. Two taps take five products
 instead of eight. With a stride of two, three taps are a filter of two taps on the even
 pixels and one of a single tap on the odd ones: nine products instead of twelve. The
-rows of the kernel are summed directly: tiles in both directions save more
-multiplications, but read and write more, and were not faster.
+rows of the kernel are summed directly: tiles in both directions would save more
+multiplications, but read and write more, and are not faster.
 
 Winograd's form is for float32 only, and loses one to two bits of the precision of the
 largest pixel of a tile. Where an activation lies on the kink of a leaky ReLU, such bits
-decide its gradient: of an official golden file, one gradient of a whole network left
-its tolerance sevenfold. So a caller has to allow it (`winograd`), as networks that are
-trained and that draw do; everything else keeps the rounding of plain convolutions.
+decide its gradient, which can take a gradient of a whole network to seven times its
+tolerance in a comparison with official numbers. So a caller has to allow this form
+(`winograd`), as training and sampling do; everything else keeps the rounding of plain
+convolutions.
 
 Reference: Winograd, "Arithmetic Complexity of Computations", 1980; Lavin and Gray,
 "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.
@@ -38,8 +43,8 @@ import numpy as np
 from stylegan_jax.layers.matmul import matmul, over_pixels, side_by_side
 
 TILE = 4  # neighboring results that Winograd's form computes together
-WIDE = 128  # output channels from which XLA's CPU backend uses all cores
-_POINTS = (0, 1, -1, 2, -2)  # where the polynomials are multiplied; and at infinity
+WIDE = 128  # least output channels for which XLA's CPU backend uses all cores
+_POINTS = (0, 1, -1, 2, -2)  # where polynomials are evaluated, besides infinity
 
 
 def dispatch(
@@ -88,7 +93,8 @@ def _cpu_form(
             forms = direct, _conv_by_winograd
         case "kernel_gradient":
             width = b.shape[2]
-            # Two taps are no faster, and devices would sum 2.5 times as much.
+            # With two taps it is no faster, and devices would exchange 2.5 times as
+            # much to sum the gradients.
             winograd = winograd and size == 3
             forms = _kernel_gradient_by_matmul, _kernel_gradient_by_winograd
         case "shrink":
@@ -106,7 +112,7 @@ def _cpu_form(
 
 
 def suits_winograd(width: int, size: int, dtype: jnp.dtype) -> bool:
-    """True if Winograd's form is faster: of whole tiles, from 8 results a row on.
+    """Return True if Winograd's form is faster: in whole tiles, two or more a row.
 
     Args:
       width: results in a row; of strided convolutions and their transposes, the width
@@ -137,7 +143,7 @@ def _conv_by_matmul(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
 
 
 def _across(x: jax.Array, size: int, padding: int) -> jax.Array:
-    """The pixels of x that each row of a kernel meets: [B,H+2p,W+2p-k+1,kC]."""
+    """Return the pixels of x under each row of a kernel: [B,H+2p,W+2p-k+1,kC]."""
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     w = x.shape[2] - size + 1
     return side_by_side([x[:, :, v : v + w] for v in range(size)])
@@ -149,7 +155,7 @@ def _kernel_gradient_by_matmul(
     """Form of `conv2d._kernel_gradient`: one product.
 
     x is shifted along the rows, y along the columns; each of the size^2 blocks of the
-    product is the gradient by one tap.
+    product is the gradient of one tap.
     """
     across = _across(x, size, padding)
     y = jnp.pad(y, ((0, 0), (size - 1, size - 1), (0, 0), (0, 0)))
@@ -161,7 +167,7 @@ def _kernel_gradient_by_matmul(
 
 
 def _taps(big: jax.Array) -> jax.Array:
-    """The pixels of big [B,2H+1,2W+1,C] that the nine taps meet: [B,H,W,9C]."""
+    """Return the pixels of big [B,2H+1,2W+1,C] under the nine taps: [B,H,W,9C]."""
     h, w = (n - 1 for n in big.shape[1:3])
     taps = [big[:, u : u + h : 2, v : v + w : 2] for u in range(3) for v in range(3)]
     return side_by_side(taps)
@@ -264,7 +270,7 @@ def _strided_gradient_by_winograd(small: jax.Array, big: jax.Array) -> jax.Array
     a, b, g = _matrices(2)
 
     def by_taps(small: jax.Array, big: jax.Array) -> jax.Array:
-        """The gradient by one column of the kernel: [S,3C]."""
+        """Return the gradient [S,3C] of one column of the kernel."""
         return over_pixels(small, _windows(big, range(3), small.shape[1], stride=2))
 
     points = zip(_tiles(small, a), _points(big[:, :, ::2], b), strict=True)
@@ -276,7 +282,7 @@ def _strided_gradient_by_winograd(small: jax.Array, big: jax.Array) -> jax.Array
 
 
 def _conv(x: jax.Array, kernel: jax.Array, row_stride: int) -> jax.Array:
-    """Convolution without padding; its kernel [u,v,I,O] may be higher than wide."""
+    """Convolve without padding; the kernel [u,v,I,O] may be taller than wide."""
     height, size, inputs, outputs = kernel.shape
     a, b, g = _matrices(size)
     kernels = jnp.einsum("pv,uvio->puio", g, kernel, precision="highest")
@@ -291,26 +297,26 @@ def _conv(x: jax.Array, kernel: jax.Array, row_stride: int) -> jax.Array:
 
 
 def _points(x: jax.Array, b: np.ndarray) -> list[jax.Array]:
-    """B' x of every tile of x [B,H,W,I]: P times [B,H,T,I]."""
+    """Return B' x of every tile of x [B,H,W,I]: P arrays [B,H,T,I]."""
     end = x.shape[2] - len(b) + 1
     columns = [x[:, :, i : i + end : TILE] for i in range(len(b))]
     return [_sum(row, columns) for row in b.T]
 
 
 def _tiles(y: jax.Array, a: np.ndarray) -> list[jax.Array]:
-    """A y of every tile of y [B,H,4T,O]: P times [B,H,T,O]."""
+    """Return A y of every tile of y [B,H,4T,O]: P arrays [B,H,T,O]."""
     columns = [y[:, :, i::TILE] for i in range(TILE)]
     return [_sum(row, columns) for row in a]
 
 
 def _windows(x: jax.Array, starts: range, rows: int, stride: int = 1) -> jax.Array:
-    """The rows of x [B,H,T,C] from each of n starts on, side by side: [...,nC]."""
+    """Return rows of x [B,H,T,C] from each of n starts on, side by side: [...,nC]."""
     end = stride * (rows - 1) + 1
     return side_by_side([x[:, u : u + end : stride] for u in starts])
 
 
 def _overlapping(parts: list[jax.Array], axis: int) -> jax.Array:
-    """N of each of n parts in turn, the last added to the next first: N(n-1)+1."""
+    """Interleave n parts of N; the last is added to the first, one later: N(n-1)+1."""
 
     def padded(part: jax.Array, before: int) -> jax.Array:
         around = [(0, 0)] * part.ndim
@@ -324,7 +330,7 @@ def _overlapping(parts: list[jax.Array], axis: int) -> jax.Array:
 
 
 def _sum(factors: np.ndarray, terms: list[jax.Array]) -> jax.Array:
-    """The sum of factors [n] times terms [n]; zeros and ones cost nothing."""
+    """Return the sum of factors [n] times terms [n]; zeros and ones cost nothing."""
     parts = [
         term if factor == 1 else float(factor) * term
         for factor, term in zip(factors, terms, strict=True)
@@ -335,7 +341,7 @@ def _sum(factors: np.ndarray, terms: list[jax.Array]) -> jax.Array:
 
 @functools.cache
 def _matrices(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A [P,TILE], B [P,P] and G [P,size] of P = TILE + size - 1 points.
+    """Return A [P,TILE], B [P,P] and G [P,size] for P = TILE + size - 1 points.
 
     The last point is infinity, where a polynomial is its leading coefficient.
     """
@@ -343,7 +349,7 @@ def _matrices(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     others = [np.delete(points, i) for i in range(len(points))]
 
     def values(degree: int) -> np.ndarray:
-        """Powers 1, x, x^2, ... at every point: [P,degree]."""
+        """Return the powers 1, x, x^2, ... at every point: [P,degree]."""
         finite = points[:, None] ** np.arange(degree)
         return np.vstack([finite, np.eye(degree)[-1]])
 

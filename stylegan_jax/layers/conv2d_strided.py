@@ -1,10 +1,10 @@
 """Convolutions with a stride of two and their transposes, fast in every gradient.
 
-With "small" images s [B,H,W,S] and "big" ones b [B,2H+1,2W+1,C], tap (u,v) of a kernel
-connects pixel (i,j) of the small one with pixel (2i+u, 2j+v) of the big one. `shrink`,
-`grow` and `_kernel_gradient` are three faces of one trilinear form, so the gradients of
-each are again among the three. The forms here are XLA's own; on a CPU, `conv2d_cpu`
-replaces them by faster ones. Forward-mode differentiation (jvp) is not defined.
+Images are "small" [B,H,W,S] or "big" [B,2H+1,2W+1,C]; tap (u,v) of a kernel connects
+pixel (i,j) of the small one with pixel (2i+u, 2j+v) of the big one. `shrink`, `grow`
+and `_kernel_gradient` come from one trilinear form, so the gradients of each are again
+among the three. The implementations here are XLA's own; on a CPU, `conv2d_cpu` replaces
+them by faster ones. Forward-mode differentiation (jvp) is not defined.
 """
 
 import functools
@@ -54,7 +54,7 @@ def grow(small: jax.Array, kernel: jax.Array, winograd: bool) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _kernel_gradient(small: jax.Array, big: jax.Array, winograd: bool) -> jax.Array:
-    """Gradient [3,3,S,C] of sum(big * grow(small, kernel)) by the kernel."""
+    """Return d/dk sum(big * grow(small, k)): [3,3,S,C], for kernels k."""
     return conv2d_cpu.dispatch(
         "strided_kernel_gradient", _plain_kernel_gradient, small, big, winograd
     )

@@ -33,7 +33,7 @@ class EqualizedKernel(nn.Module):
     """A weight that is stored at unit variance and scaled when it is used.
 
     Attributes:
-      shape: shape of the weight; the last axis is the output's.
+      shape: shape of the weight; the last axis is that of the outputs.
       gain: ratio of the standard deviations of the layer's output and input.
       lr_multiplier: scales the learning rate of the weight.
       frozen: stop the gradient of the weight.

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 
 def precision(x: jax.Array) -> jax.lax.Precision:
-    """Return the precision in which float32 really is float32.
+    """Return the precision with which products of float32 are float32.
 
     TPUs and newer GPUs would multiply float32 in lower precision by default. Networks
     that need speed there choose bfloat16 activations.
@@ -21,7 +21,7 @@ def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def over_pixels(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Sum the outer products of channels of x [...,I] and y [...,O]: [I,O]."""
+    """Sum the outer products of x [...,I] and y [...,O] over all pixels: [I,O]."""
     x, y = (array.reshape(-1, array.shape[-1]) for array in (x, y))
     contract = (((0,), (0,)), ((), ()))
     return jax.lax.dot_general(x, y, contract, precision=precision(x))
@@ -30,8 +30,8 @@ def over_pixels(x: jax.Array, y: jax.Array) -> jax.Array:
 def side_by_side(parts: list[jax.Array]) -> jax.Array:
     """Concatenate the channels of n parts [...,C]: [...,nC].
 
-    XLA's CPU backend writes a stack in one pass over the operands of the parts, but
-    materializes every part for a concatenation along the last axis.
+    The parts are stacked: for a concatenation along the last axis, XLA's CPU backend
+    would materialize every part first.
     """
     stack = jnp.stack(parts, axis=-2)
     return stack.reshape(*stack.shape[:-2], -1)

@@ -1,4 +1,4 @@
-"""Minibatch standard deviation, which shows the discriminator a batch's variety."""
+"""Minibatch standard deviation, by which the discriminator sees a batch's variety."""
 
 import chex
 import jax

@@ -33,7 +33,7 @@ def instance_norm(x: jax.Array) -> jax.Array:
 
 
 class StyleModulation(nn.Module):
-    """y = x * (scale + 1) + shift, where (scale, shift) is a learned affine map of w.
+    """Modulation x * (scale + 1) + shift; a learned affine map of w gives both terms.
 
     Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
     equation 1 (after `instance_norm`).

@@ -1,17 +1,17 @@
-"""Rematerialization: drop activations in the forward pass, recompute them backward.
+"""Rematerialization: recompute activations in the backward pass.
 
-The gradient of a network needs its activations, a handful of arrays for every layer.
-A policy says which of them are kept:
+The gradient of a network needs its activations, several arrays for every layer. A
+policy says which of them are kept:
 
-    none          everything that XLA wants: most memory, least time
+    none          all that the gradient needs: most memory, least time
     convolutions  the results of convolutions; noise, bias, activation and norm are
                   recomputed, which is cheap, as they contain no matrix product
     blocks        the inputs of each block; the whole block is recomputed, about a
                   third more work
 
-The numbers are the same up to rounding, in gradients of every order. On CPUs no
-memory was saved (docs/notes/performance.md), most likely because XLA schedules the
-recomputation too early. On GPUs and TPUs this is untested.
+The numbers are the same up to rounding, in gradients of every order. On CPUs this saves
+no memory (docs/notes/performance.md), most likely because XLA schedules the
+recomputation too early. On GPUs and TPUs it is untested.
 
 Reference: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
 """

@@ -4,8 +4,9 @@ The fused forms work on blocks of 2x2 pixels moved into the channels: a convolut
 2x2 blocks takes exactly the arithmetic that is needed (16 taps per low-resolution pixel
 instead of 36), has no dilation or stride in gradients of any order, and has enough
 channels for the vector units of a CPU and the matrix unit of a TPU.
-The plain forms keep the official order of operations, and so its rounding; where an
-activation lies on the kink of a leaky ReLU, rounding decides its gradient.
+
+The plain forms keep the official order of operations, and thus its rounding, which
+decides the gradient of an activation that lies on the kink of a leaky ReLU.
 """
 
 import chex
@@ -59,7 +60,7 @@ def upscale_conv2d(
     """Compute `conv2d(upscale2d(x), kernel)` for a 3x3 kernel.
 
     A window of 2x2 low-resolution pixels determines the 2x2 output pixels around
-    its centre; `_UP` says which taps of the kernel meet which pixel.
+    its center; `_UP` says which taps of the kernel meet which pixel.
 
     Args:
       x: [B,H,W,I].
@@ -106,9 +107,9 @@ def conv_downscale2d(
 
 
 # _UP[r, s, u] = 1 where tap u of the kernel meets row r of a window of two low
-# rows, for output row s of the two that straddle the window's centre.
+# rows, for output row s of the two that straddle the window's center.
 _UP = np.array([[[1, 1, 0], [1, 0, 0]], [[0, 0, 1], [0, 1, 1]]], np.float32)
-# _DOWN[r, s, u]: the average of two neighbouring outputs takes tap u at row 2r + s
+# _DOWN[r, s, u]: the average of two neighboring outputs takes tap u at row 2r + s
 # of the four input rows that they see: rows u and u + 1, half each.
 _DOWN = np.array(
     [
@@ -120,14 +121,14 @@ _DOWN = np.array(
 
 
 def _depth_to_space(x: jax.Array) -> jax.Array:
-    """[B,H,W,4C] -> [B,2H,2W,C]."""
+    """Move channels to blocks of 2x2 pixels: [B,H,W,4C] -> [B,2H,2W,C]."""
     b, h, w, c = x.shape
     x = x.reshape(b, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5)
     return x.reshape(b, 2 * h, 2 * w, c // 4)
 
 
 def _space_to_depth(x: jax.Array) -> jax.Array:
-    """[B,2H,2W,C] -> [B,H,W,4C]."""
+    """Move blocks of 2x2 pixels to channels: [B,2H,2W,C] -> [B,H,W,4C]."""
     b, h, w, c = x.shape
     x = x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
     return x.reshape(b, h // 2, w // 2, 4 * c)

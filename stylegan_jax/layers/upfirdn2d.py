@@ -33,7 +33,7 @@ def setup_filter(
       taps: [k], or [h,w] for a filter that is not separable, or a single number.
       normalize: scale the taps to sum to one.
       flip: reverse the taps.
-      gain: gain of a signal's amplitude, shared evenly by the two passes of [k].
+      gain: gain of the amplitude, which the two passes of [k] share evenly.
 
     Returns:
       float32 [k] or [h,w].
@@ -298,7 +298,7 @@ def _combine(
     axis: int,
     g: _Geometry,
 ) -> jax.Array:
-    """Sum taps[t] times terms[t], zero-inserted and shifted by t; keep every down-th.
+    """Sum taps[t] times zero-inserted terms[t], shifted by t; keep every down-th pixel.
 
     Output pixel up * q + r takes pixel q * down + s of term t where
     r * down + t - begin = up * s: each r is a sum of plain strided slices.

@@ -11,8 +11,8 @@ import numpy as np
 
 from stylegan_jax.layers.upfirdn2d import downsample2d, setup_filter, upsample2d
 
-# Orthogonal wavelet (symlet with 6 vanishing moments): enlarging and reducing with it
-# is the identity.
+# Orthogonal wavelet (symlet with 6 vanishing moments): enlarging and then reducing with
+# it is the identity.
 SYM6 = setup_filter(
     (
         0.015404109327027373,

@@ -1,4 +1,4 @@
-"""The networks; `build` is the only dispatch on their family."""
+"""The networks of each family; `build` makes those of an experiment."""
 
 import jax.numpy as jnp
 
@@ -24,7 +24,7 @@ def build(
       model: the `model` section of the configuration.
       data: the `data` section: resolution and channels of the images.
       label_size: length of a label vector, 0 for unconditional networks.
-      winograd: allow the faster convolutions on CPUs that round differently; for
+      winograd: allow the faster convolutions on CPUs, which round differently; for
         training. See `layers.conv2d_cpu`.
     """
     common = {
@@ -43,7 +43,7 @@ def build(
                 _stylegan1_discriminator(model, common),
             )
         case "stylegan2":
-            # The official unit of this family is twice the other's.
+            # `model.channel_base` counts double here, as in the official code.
             common["channels"] = Channels(model.channel_base / 2, model.channel_max)
             generator = _stylegan2_generator(model, data, common)
             if model.growing:

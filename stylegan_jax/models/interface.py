@@ -1,7 +1,7 @@
-"""What every family of networks offers to training, sampling and interop.
+"""The interface of all families of networks to training, sampling and interop.
 
-`Generator` and `Discriminator` are the bases of the families' networks: the facts that
-a network tells about itself, and the checks and steps that all of them share.
+`Generator` and `Discriminator` are the base classes of each family's networks: the
+properties that a network reports, and the checks and steps that all networks share.
 """
 
 import dataclasses
@@ -36,11 +36,11 @@ class Channels:
 @jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True)
 class LevelOfDetail:
-    """A resolution of a growing network, and how far it is faded in.
+    """A resolution of a growing network, and the degree to which it is faded in.
 
-    A pytree: `jax.jit` takes the resolution as static and traces the fade, except a
-    Python 1.0, which stays static too, so that programs of a resolution at full
-    strength do not contain the blending.
+    This is a pytree: `jax.jit` takes the resolution as static and traces the fade. A
+    Python 1.0 stays static, too, so that programs of a resolution at full strength do
+    not contain the blending.
 
     Attributes:
       resolution: R, a power of two from 4; images are R/4 times `base_size` large.
@@ -83,16 +83,16 @@ class LevelOfDetail:
 
 
 class Network(nn.Module):
-    """What generators and discriminators have in common.
+    """Common base of generators and discriminators.
 
     Attributes:
       resolution: R of the full network, a power of two from 4.
       image_channels: C, channels of the images.
       label_size: length of a label vector, 0 for unconditional networks.
       channels: number of feature maps by resolution.
-      dtype: of the activations, float32 or bfloat16; each family says where.
+      dtype: of the activations, float32 or bfloat16; each family says of which.
       remat: policy for the activations, see `layers.remat`.
-      winograd: allow the faster convolutions on CPUs that round differently, see
+      winograd: allow the faster convolutions on CPUs, which round differently; see
         `layers.conv2d_cpu`.
     """
 

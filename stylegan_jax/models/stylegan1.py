@@ -149,9 +149,9 @@ class Generator(interface.Generator):
       const_input: start from a learned constant instead of a dense layer.
       options: shared by the synthesis layers.
       fused_scale: which up-convolutions store their kernels mirrored, as the official
-        code does where it fuses them: "auto" (outputs of 128 and more), True, False.
-        It matters for official weights only.
-      growing: draw images at every resolution; else only the full one has a ToRGB.
+        code does where it fuses them: "auto" (outputs of 128x128 and larger), True
+        (all) or False (none). It matters for official weights only.
+      growing: generate images at every resolution; else only the full one has a ToRGB.
     """
 
     mapping_layers: int = 8
@@ -166,7 +166,7 @@ class Generator(interface.Generator):
 
     @property
     def grows(self) -> bool:
-        """True if images of every resolution can be drawn."""
+        """True if images of every resolution can be generated."""
         return self.growing
 
     def style_layers(self, resolution: int) -> range:
@@ -279,9 +279,10 @@ class Discriminator(interface.Discriminator):
       blur_filter: see `DiscriminatorBlock`.
       mbstd_group_size: images in a group of the minibatch standard deviation; 1 turns
         it off.
-      mbstd_features: number of its channels.
+      mbstd_features: number of channels of these statistics.
       plain_resampling: see `LayerOptions`.
-      growing: take images of every resolution; else only the full one has a FromRGB.
+      growing: accept images of every resolution; else only the full one has a
+        FromRGB.
     """
 
     nonlinearity: str = "lrelu"
@@ -293,7 +294,7 @@ class Discriminator(interface.Discriminator):
 
     @property
     def grows(self) -> bool:
-        """True if images of every resolution are taken."""
+        """True if images of every resolution are accepted."""
         return self.growing
 
     def setup(self):

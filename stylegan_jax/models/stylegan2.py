@@ -2,11 +2,11 @@
 
 Generators accumulate images over the resolutions ("skip"), features ("resnet"), or
 neither ("orig"); "growing" has StyleGAN's ToRGB at every resolution and fades, for the
-ablations of the paper's table 1. Discriminators are likewise "resnet", "skip", "orig".
-The layers of which the blocks consist are in `stylegan2_layers`.
+ablations of the paper's table 1. Discriminators are likewise "resnet", "skip" or
+"orig". The layers of the blocks are in `stylegan2_layers`.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
-sections 2 and 4, figures 2 and 7; labels as in Karras et al. 2020, "Training
+sections 2 and 4, figures 2 and 7; for the labels, Karras et al. 2020, "Training
 Generative Adversarial Networks with Limited Data".
 """
 
@@ -123,7 +123,7 @@ class Generator(interface.Generator):
 
     @property
     def grows(self) -> bool:
-        """True if images of every resolution can be drawn."""
+        """True if images of every resolution can be generated."""
         return self.architecture == "growing"
 
     @property
@@ -196,9 +196,10 @@ class DiscriminatorBlock(nn.Module):
       features: channels at this resolution.
       features_down: channels at the next lower resolution.
       options: of the network.
-      from_rgb: take in the image.
+      from_rgb: add the image to the input, converted by a FromRGB layer.
       residual: add a linear branch from the input.
-      freeze: number of layers, of from_rgb, conv0, conv1, skip, that are not trained.
+      freeze: number of layers that are not trained, in the order from_rgb, conv0,
+        conv1, skip.
       dtype: of the activations.
     """
 
@@ -254,7 +255,7 @@ class Discriminator(interface.Discriminator):
       head_activation: see `layers.activations`.
       mbstd_group_size: images in a group of the minibatch standard deviation; None is
         the whole batch.
-      mbstd_features: number of its channels; 0 turns it off.
+      mbstd_features: number of channels of these statistics; 0 turns them off.
       freeze_layers: number of layers, from the highest resolution down, that are not
         trained (Mo et al. 2020, "Freeze the Discriminator").
       low_precision_resolutions: see `Generator`; the head is float32.
@@ -278,7 +279,7 @@ class Discriminator(interface.Discriminator):
 
     @property
     def grows(self) -> bool:
-        """False: only images of the full resolution are taken."""
+        """False: only images of the full resolution are accepted."""
         return False
 
     @property

@@ -1,4 +1,4 @@
-"""The layers of which StyleGAN2's blocks consist.
+"""The layers that StyleGAN2's blocks are made of.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
 sections 2 and 4, figure 2.
@@ -119,7 +119,7 @@ class ConvLayer(nn.Module):
       kernel_size: 1 or 3.
       options: options of the network.
       direction: "same", "up" or "down".
-      activation: None takes the options'.
+      activation: name of the activation; None takes the options'.
       bias: add a bias.
       clamp: bound the output by the options' `conv_clamp`.
       gain: gain of the output.
@@ -165,7 +165,7 @@ def branch(features: int, options: LayerOptions, direction: str, **kwargs) -> Co
 
 
 def block_dtype(resolution: int, network: nn.Module) -> jnp.dtype:
-    """Return the dtype of the activations: low precision at the N highest from 8 up."""
+    """Return the activations' dtype: the network's at its N highest, from 8x8 up."""
     n = network.low_precision_resolutions
     low = n > 0 and resolution >= max(2 * network.resolution >> n, 8)
     return network.dtype if low else jnp.float32

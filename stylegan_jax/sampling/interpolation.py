@@ -11,10 +11,10 @@ def normalize(v: jax.Array) -> jax.Array:
     """Scale vectors to length one; a zero vector stays zero.
 
     Args:
-        v: [..., N] float, vectors on the last axis.
+      v: [..., N] float, vectors on the last axis.
 
     Returns:
-        [..., N], of unit length on the last axis.
+      [..., N], of unit length on the last axis.
     """
     return v / jnp.maximum(_length(v), _TINY)
 
@@ -30,18 +30,18 @@ def slerp(a: jax.Array, b: jax.Array, t: jax.Array | float) -> jax.Array:
     unit vector.
 
     The mapping network normalizes z, so only its direction counts; a straight line
-    between latents would cross the improbable middle.
+    between latents would pass through the improbable region near zero.
 
     Args:
-        a: [..., Z] float, start.
-        b: [..., Z] float, end.
-        t: position, 0 at a and 1 at b; a scalar, or the leading axes of a.
+      a: [..., Z] float, start.
+      b: [..., Z] float, end.
+      t: position, 0 at a and 1 at b; a scalar, or an array with the leading axes of a.
 
     Returns:
-        [..., Z], of unit length.
+      [..., Z], of unit length.
 
-    Reference: Shoemake, "Animating Rotation with Quaternion Curves" (1985), section
-        3.3; Karras et al., StyleGAN (2019), section 4.1, perceptual path length in Z.
+    Reference: Shoemake 1985, "Animating Rotation with Quaternion Curves", section 3.3;
+    Karras et al. 2019, section 4.1 (perceptual path length in Z).
     """
     a, b = normalize(jnp.asarray(a)), normalize(jnp.asarray(b))
     cosine = jnp.sum(a * b, axis=-1, keepdims=True)
@@ -54,14 +54,14 @@ def lerp(a: jax.Array, b: jax.Array, t: jax.Array | float) -> jax.Array:
     """Interpolate along the straight line from a to b: a + (b - a) t.
 
     Args:
-        a: [..., W] or [..., L, W] float, start.
-        b: like a, end.
-        t: position, 0 at a and 1 at b; a scalar, or the leading axes of a.
+      a: [..., W] or [..., L, W] float, start.
+      b: like a, end.
+      t: position, 0 at a and 1 at b; a scalar, or an array with the leading axes of a.
 
     Returns:
-        Like a.
+      An array like a.
 
-    Reference: Karras et al., StyleGAN (2019), section 4.1, perceptual path length in W.
+    Reference: Karras et al. 2019, section 4.1 (perceptual path length in W).
     """
     a, b = jnp.asarray(a), jnp.asarray(b)
     return a + (b - a) * _per_vector(t, a)

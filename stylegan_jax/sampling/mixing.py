@@ -25,13 +25,13 @@ def style_ranges(generator: Generator, resolution: int) -> dict[str, range]:
     and 32x32, coarse is 4, middle 8, and fine the rest.
 
     Raises:
-      ValueError: below resolution 16 there are fewer than three resolutions.
+      ValueError: `resolution` is below 16, so that there are fewer than three.
     """
     resolutions = [r for r in generator.resolutions if r <= resolution]
     if len(resolutions) < 3:
         raise ValueError(
-            f"style mixing needs a generator of at least resolution 16, this one has "
-            f"reached {resolution}; train it further"
+            f"style mixing needs a generator of at least resolution 16; this one has "
+            f"reached {resolution}, so train it further"
         )
     a, b = (2, 4) if len(resolutions) >= 5 else (1, 2)
     parts = {
@@ -116,7 +116,7 @@ def _compose(
     rows: list[list[np.ndarray | None]], names: list[str], scale: int
 ) -> np.ndarray:
     """Arrange images, enlarged `scale` times, in named rows on white."""
-    from PIL import Image, ImageDraw  # by programs that draw figures
+    from PIL import Image, ImageDraw  # slow to import, and only needed for figures
 
     height, width = (side * scale for side in rows[0][1].shape[:2])
     down, right = height + GAP, width + GAP

@@ -1,4 +1,4 @@
-"""Latents of seeds and labels of classes, as a user writes them."""
+"""Latents and labels from the seeds and classes that users write."""
 
 import re
 
@@ -17,17 +17,17 @@ def parse_seeds(text: str) -> list[int]:
         first, last = (match[1], match[2] or match[1]) if match else ("1", "0")
         if int(first) > int(last) or int(last) >= 2**32:
             raise ValueError(
-                f"seeds (={text!r}) must be numbers or rising ranges from 0 to 2^32-1, "
-                "separated by commas, such as 0-63 or 3,7,10-12"
+                f"seeds (={text!r}) must be numbers or increasing ranges from 0 to "
+                "2^32-1, separated by commas, such as 0-63 or 3,7,10-12"
             )
         seeds.extend(range(int(first), int(last) + 1))
     return seeds
 
 
 def latents(seeds: list[int], z_dim: int) -> np.ndarray:
-    """Return the latent of each seed, [len(seeds), Z] float32, as in the official code.
+    """Return the latent of each seed, [len(seeds), Z] float32.
 
-    The same seed gives the same latent as there.
+    A seed gives the same latent as in the official code.
     """
     return np.stack(
         [np.random.RandomState(seed).randn(z_dim) for seed in seeds]
@@ -49,7 +49,7 @@ def labels(
       [count, len(classes)] float32; None for unconditional networks.
 
     Raises:
-      ValueError: see `one_hot`; or the vector does not have that length.
+      ValueError: see `one_hot`; or the vector is not `len(classes)` finite numbers.
     """
     if vector is None:
         return one_hot(name, classes, count)

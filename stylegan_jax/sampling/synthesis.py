@@ -1,4 +1,4 @@
-"""Synthesis: images of styles, in batches that bound the memory."""
+"""Synthesis of images from styles, in batches that bound the memory."""
 
 import functools
 from collections.abc import Iterator

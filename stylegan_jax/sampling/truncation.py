@@ -1,4 +1,4 @@
-"""Truncated styles of latents."""
+"""Truncated styles from latents."""
 
 import chex
 import jax

@@ -51,7 +51,7 @@ def test_a_generator_without_styles_has_only_a_coarse_latent():
 
 
 def test_too_few_resolutions_for_mixing_raise():
-    with pytest.raises(ValueError, match="resolution 16, this one has reached 8;"):
+    with pytest.raises(ValueError, match="resolution 16; this one has reached 8,"):
         mixing.style_ranges(Generator(16), 8)
 
 

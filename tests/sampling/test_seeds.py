@@ -25,7 +25,7 @@ def test_parse_seeds(text, expected):
     "text", ["", "a", "3-1", "-1", "1,,2", "1-", "0-4294967296", "1.5", "1 2"]
 )
 def test_wrong_seeds_raise(text):
-    with pytest.raises(ValueError, match="must be numbers or rising ranges") as raised:
+    with pytest.raises(ValueError, match="numbers or increasing ranges") as raised:
         seeds.parse_seeds(text)
     assert f"seeds (={text!r})" in str(raised.value)
 
