@@ -67,7 +67,7 @@ def convert(source: Path, out: epath.PathLike) -> None:
         if network.source not in interop.SOURCES:
             raise ValueError(
                 f"{source} holds networks of {network.source}, which cannot be "
-                f"converted; use one of {sorted(interop.SOURCES)}."
+                f"converted; the supported ones are {sorted(interop.SOURCES)}."
             )
     loaded = {name: _load(name, network) for name, network in networks.items()}
     generator, discriminator = loaded["generator_ema"][0], loaded["discriminator"][0]

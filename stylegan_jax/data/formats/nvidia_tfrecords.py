@@ -46,7 +46,7 @@ def open_records(path: Path) -> RawDataset:
         reader = tfrecord.Reader([path])
     except ValueError as error:
         raise ValueError(
-            f"{error}; the file is truncated or not a TFRecord, so copy it again"
+            f"{error}; copy it again, because it is truncated or not a TFRecord"
         ) from error
     if not len(reader):
         raise ValueError(f"{path} has no records")
