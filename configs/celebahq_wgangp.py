@@ -5,8 +5,8 @@ Command (8 devices, or fewer if they divide the batch sizes and have the memory)
     --workdir=runs/celebahq --config.data.path=DIRECTORY_OF_THE_30000_IMAGES
 
 Cost: 6 days 14 hours on 8 Tesla V100 for FFHQ with the same networks and schedule but
-  R1, according to the official README; not measured with this code. The paper extended
-  training from 12,000 to 25,000 kimg because of R1; with this loss,
+  with R1, according to the official README; not measured with this code. The paper
+  extended training from 12,000 to 25,000 kimg because of R1; with this loss,
   `--config.training.total_kimg=12000` may suffice.
 Expected: FID 5.17 (paper, Table 1, F; 5.06 without style mixing, E). Not measured with
   this code.

@@ -3,7 +3,7 @@ r"""StyleGAN2 on a folder of your own images; the resolution and devices set the
 Command, with RESOLUTIONxDEVICES after the colon:
   python -m stylegan_jax.train --config=configs/stylegan2_auto.py:256x8 \
     --workdir=runs/mine --config.data.path=DIRECTORY_OF_IMAGES
-  Starting from a trained network:
+  To start from a trained network:
     --config.training.transfer=WORKDIR_OF_THE_NETWORK --config.training.ema_rampup=0
 
 Cost: not measured.

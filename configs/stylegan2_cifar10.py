@@ -9,7 +9,7 @@ Command (1 or 2 devices), with cond, uncond or small after the colon:
   `--config.data.conditional=False`.
 
 Cost: `small`: 103 minutes for 240 kimg on two CPU cores shared with another run (50 to
-  52 images/s at best, 17 to 25 at worst); the others were not measured.
+  52 images/s at best, 17 to 25 at worst); the others are not measured.
 Expected: `small`: docs/stylegan2_cifar10.png (240 kimg). The others: FID 8.32
   unconditional, 6.96 conditional without the adaptive augmentation, which this config
   lacks; 2.92 and 2.42 with it (StyleGAN2-ADA paper, table of CIFAR-10). Not trained

@@ -42,7 +42,7 @@ _DEMODULATION = {
 }
 _LAZY = _DEMODULATION | {
     "training.d_reg_interval": 16,
-    "training.g_reg_interval": 4,  # no regularization yet, but shorter decays of Adam
+    "training.g_reg_interval": 4,  # no regularization here, but shorter decays of Adam
 }
 _PATH_LENGTH = _LAZY | {"training.path_length_weight": 2.0}
 STEPS = {

@@ -15,8 +15,8 @@
 #   launch/tpu_vm.sh keep FLAGS_OF_TRAIN    train, and supervise the run: checks every
 #                      POLL_SECONDS; recreates a preempted TPU and restarts a failed run
 #                      (at most RESTARTS times) until it has finished. While no TPU can be
-#                      created it tries again without limit, for one may be free in an
-#                      hour. It gives up on a run that would fail again (status 2 of any
+#                      created, it tries again without limit, because one may be free
+#                      in an hour. It gives up on a run that would fail again (status 2 of any
 #                      worker: a wrong setting, divergence), and on workers that cannot
 #                      be reached or set up, SILENT times in a row
 #
@@ -79,8 +79,8 @@ on_workers() { # WORKERS COMMAND
   tpu ssh "$name" --worker="$1" --command="$2"
 }
 
-# Print the answer of each worker on a line; nothing if one of them cannot be reached,
-# which takes at most a minute.
+# Print the answer of each worker on a line of its own; nothing if one of them cannot be
+# reached, which takes at most a minute.
 ask_workers() { # COMMAND
   local answers
   if [[ $dry_run == no ]] && answers=$(
@@ -91,10 +91,10 @@ ask_workers() { # COMMAND
   fi
 }
 
-# Print one answer for those of all workers. The run is active while any worker runs, for
-# JAX ends workers that have lost another. Otherwise a permanent failure takes precedence
-# over other failures, for a worker with a wrong setting makes the others fail, and these
-# over a stop; the run has finished if all workers have.
+# Summarize the answers of all workers in one. The run is active while any worker runs,
+# because JAX ends workers that have lost another. Otherwise a permanent failure takes
+# precedence over other failures, because a worker with a wrong setting makes the others
+# fail, and these over a stop; the run has finished if all workers have.
 summary() { # ANSWERS
   local answer worst=''
   for answer in $1; do

@@ -1,9 +1,9 @@
-"""Converts an official StyleGAN network file into a directory that `generate` reads.
+"""Convert an official StyleGAN network file to a directory that `generate` reads.
 
     python -m stylegan_jax.convert --source=ffhq-1024x1024.pkl --out=runs/ffhq
 
-Reads the network files of StyleGAN, StyleGAN2 and StyleGAN2-ADA, by TensorFlow or
-PyTorch. Nothing in the file is executed; see `weights.pickle`.
+The files may be those of StyleGAN, StyleGAN2 or StyleGAN2-ADA, written by TensorFlow
+or PyTorch. Nothing in the file is executed; see `weights.pickle`.
 """
 
 from pathlib import Path
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
 
 
 def convert(source: Path, out: epath.PathLike) -> None:
-    """Write the networks of an official file as a checkpoint of ours.
+    """Write the networks of an official file as a checkpoint of this package.
 
     The averaged generator becomes the item "ema". The trained generator and the
     discriminator are kept as the items "generator" and "discriminator", the latter only
@@ -67,7 +67,7 @@ def convert(source: Path, out: epath.PathLike) -> None:
         if network.source not in interop.SOURCES:
             raise ValueError(
                 f"{source} holds networks of {network.source}, which cannot be "
-                f"converted; supported are {sorted(interop.SOURCES)}."
+                f"converted; the supported ones are {sorted(interop.SOURCES)}."
             )
     loaded = {name: _load(name, network) for name, network in networks.items()}
     generator, discriminator = loaded["generator_ema"][0], loaded["discriminator"][0]
@@ -86,7 +86,7 @@ def convert(source: Path, out: epath.PathLike) -> None:
     checkpoints = workdir.open_checkpoints(out, 1, print)
     checkpoints.save(0, items, meta)
     checkpoints.close()
-    # Last, for these files mark the directory as complete.
+    # Last, because these files mark the directory as complete.
     classes = tuple(str(i) for i in range(generator.label_size))
     info = workdir.DataInfo(source.name, 0, classes, "")
     workdir.write_description(out, e, info)
@@ -101,7 +101,7 @@ def _load(name: str, network: OfficialNetwork) -> tuple[Any, Any]:
 
 
 def define_flags() -> None:
-    """Define the command line."""
+    """Define the command-line flags."""
     flags.DEFINE_string("source", None, "Path to the official network .pkl.")
     flags.DEFINE_string(
         "out",

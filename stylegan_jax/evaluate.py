@@ -38,12 +38,12 @@ HEARTBEAT_SECONDS = 100
 
 
 def main(argv: list[str]) -> None:
-    """Measure the metrics; print and append each result as soon as it is there."""
+    """Evaluate the metrics; print and append each result once it is available."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
     problems = validation.flag_problems(given_flags())
     if problems:
-        raise app.UsageError("\n  ".join(["The flags contradict:", *problems]))
+        raise app.UsageError("\n  ".join(["These flags are inconsistent:", *problems]))
     metrics = registry.find([name.strip() for name in FLAGS.metrics if name.strip()])
     malloc.keep_freed_memory_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
     out = storage.open_path(FLAGS.out) if FLAGS.out else directory / results.FILE
     _check_writable(out, devices)
     spec = (run_spec if FLAGS.workdir else folders_spec)(metrics, devices)
-    # Before networks are loaded or even downloaded.
+    # Fail before any network is loaded or even downloaded.
     validation.check_requirements(spec, FLAGS.attributes is not None, FLAGS.features)
     live = ProgressBar()
     eval_context = context.open_context(
@@ -99,17 +99,21 @@ def main(argv: list[str]) -> None:
     if failures:
         reasons = results.group_failures(failures)
         raise ValueError(
-            "\n  ".join(["These metrics could not be measured, or kept:", *reasons])
+            "\n  ".join(["These metrics could not be measured or saved:", *reasons])
         )
 
 
 def define_flags() -> None:
-    """Define the flags of the command."""
-    flags.DEFINE_string("workdir", None, "Directory of a run or of a conversion.")
-    flags.DEFINE_string("images_a", None, "Folder, zip or prepared set: the reals.")
-    flags.DEFINE_string("images_b", None, "Another, to be compared with the reals.")
+    """Define the command-line flags."""
+    flags.DEFINE_string(
+        "workdir", None, "Directory of a run or of a converted network."
+    )
+    flags.DEFINE_string("images_a", None, "Real images: a folder, zip or prepared set.")
+    flags.DEFINE_string(
+        "images_b", None, "Images to compare with the real ones, likewise."
+    )
     flags.DEFINE_list(
-        "metrics", ["swd", "msssim"], "Names; an unknown name lists all metrics."
+        "metrics", ["swd", "msssim"], "Names of metrics; an unknown name lists all."
     )
     flags.DEFINE_integer(
         "images",
@@ -117,7 +121,7 @@ def define_flags() -> None:
         "Number of generated images [default: the metric's own].",
         lower_bound=2,
     )
-    flags.DEFINE_enum("features", "inception", list(KINDS), "Detector of features.")
+    flags.DEFINE_enum("features", "inception", list(KINDS), "Feature detector.")
     flags.DEFINE_string(
         "detector",
         None,
@@ -136,28 +140,32 @@ def define_flags() -> None:
     flags.DEFINE_enum(
         "noise", "random", ["const", "random", "none"], "Per-pixel noise."
     )
-    flags.DEFINE_integer("step", None, "Number of the checkpoint [default: newest].")
-    flags.DEFINE_string("data", None, "Other reals for --workdir, like --images_a.")
+    flags.DEFINE_integer("step", None, "Checkpoint to load [default: the newest].")
+    flags.DEFINE_string("data", None, "Real images to use instead of the run's data.")
     flags.DEFINE_bool("mirror_reals", False, "Flip half of the reals left-right.")
     flags.DEFINE_string("size", None, "Size of the images, SIDE or HEIGHTxWIDTH.")
-    flags.DEFINE_enum("fit", "exact", ["exact", "crop"], "How images are resized.")
+    flags.DEFINE_enum(
+        "fit", "exact", ["exact", "crop"], "How to fit images to the size."
+    )
     flags.DEFINE_integer("batch_size", 32, "Global batch size.", lower_bound=2)
     flags.DEFINE_string(
-        "cache", Evaluation().cache, "Cache of the reals' statistics; empty for none."
+        "cache",
+        Evaluation().cache,
+        "Directory to cache statistics of real images in; empty for none.",
     )
     flags.DEFINE_string("out", None, "File to append to [default: metrics.jsonl].")
-    flags.DEFINE_bool("distributed", False, "Take part as one of several processes.")
+    flags.DEFINE_bool("distributed", False, "Run as one of several processes.")
     flags.DEFINE_string(
         "coordinator", None, "host:port of process 0 [default: from the cluster]."
     )
     flags.DEFINE_integer(
         "num_processes", None, "Number of processes, with --coordinator."
     )
-    flags.DEFINE_integer("process_id", None, "This process's, with --coordinator.")
+    flags.DEFINE_integer("process_id", None, "Index of this process.")
 
 
 def given_flags() -> set[str]:
-    """Return the names of the flags on the command line that have a value."""
+    """Return the names of the flags that the command line sets to a value."""
     return {
         name
         for name in FLAGS
@@ -199,7 +207,7 @@ def run_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
     elif trained.classes and devices.is_main:
         print(
             f"NOTE: {FLAGS.workdir} has no data, so its {len(trained.classes)} classes "
-            "are drawn uniformly; --data draws them as often as in a data set."
+            "are drawn uniformly; use --data to draw them as often as in a data set."
         )
     generated = GeneratedImages(
         name=FLAGS.workdir,
@@ -239,7 +247,7 @@ def real_source(trained: workdir.TrainedGenerator) -> Source | None:
 
 
 def folders_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
-    """Return the evaluation of images b against images a, in the smaller size."""
+    """Return the evaluation of images b against images a, at the smaller size."""
     paths = FLAGS.images_a, FLAGS.images_b
     if FLAGS.size is not None:
         size = parse_size(FLAGS.size)
@@ -259,15 +267,16 @@ def folders_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Return height and width from "64" or "64x96".
+    """Return (height, width) from "64" or "64x96".
 
     Raises:
-      ValueError: the text is neither.
+      ValueError: the text has neither form.
     """
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if not match or not int(match[1]) or not int(match[2] or 1):
         raise ValueError(
-            f"`--size` (={text!r}) must be a side, as 64, or height x width, as 64x96."
+            f"`--size` (={text!r}) must be a side such as 64, or HEIGHTxWIDTH such as "
+            "64x96."
         )
     return int(match[1]), int(match[2] or match[1])
 

@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     """Prepare the images, and print what was written and what was skipped."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
-    # Pillow's warning of large images; `decoding` has a limit of its own.
+    # Silence Pillow's warning about large images; `decoding` has its own limit.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     chosen = options.PrepareOptions(
         out=storage.local_path(FLAGS.out, "--out"),
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
         raw = open_raw_dataset(FLAGS.source, FLAGS.split, FLAGS.tfds_data_dir)
         info = preparation.prepare(raw, chosen, progress)
     except OSError as error:
-        raise OSError(f"{error}; solve that and continue with --resume") from error
+        raise OSError(f"{error}; fix the cause and continue with --resume") from error
     finally:
         progress.clear()
     skipped, classes = info["skipped"], info["classes"]
@@ -71,24 +71,24 @@ def main(argv: list[str]) -> None:
 
 
 def parse_resolution(text: str | None) -> tuple[int, int] | None:
-    """Return height and width of "256" or "512x384", which is width x height.
+    """Return (height, width) from "256" or "512x384", which is width x height.
 
     Raises:
-      ValueError: the text is neither.
+      ValueError: the text has neither form.
     """
     if text is None:
         return None
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if not match or not int(match[1]) or not int(match[2] or 1):
         raise ValueError(
-            f"`--resolution` (={text!r}) must be a side such as 256, or width x height "
+            f"`--resolution` (={text!r}) must be a side such as 256, or WIDTHxHEIGHT "
             "such as 512x384"
         )
     return int(match[2] or match[1]), int(match[1])
 
 
 def define_flags() -> None:
-    """Declare the command line."""
+    """Define the command-line flags."""
     flags.DEFINE_string(
         "source",
         None,
@@ -98,8 +98,8 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "split", None, "Split of tfds:NAME [default: train] or of parquet files."
     )
-    flags.DEFINE_string("tfds_data_dir", None, "Directory of TFDS's data sets.")
-    flags.DEFINE_string("out", None, "Folder, or with --format=zip file, to write.")
+    flags.DEFINE_string("tfds_data_dir", None, "Directory of the TFDS data sets.")
+    flags.DEFINE_string("out", None, "Folder to write, or file with --format=zip.")
     flags.DEFINE_string(
         "resolution", None, "SIDE or WIDTHxHEIGHT [default: that of the images]."
     )
@@ -107,8 +107,9 @@ def define_flags() -> None:
         "crop",
         "none",
         images.CROPS,
-        "none: resize the whole image; center: first cut out the largest center of the "
-        "same shape; center-wide: NVIDIA's crop, padded with black to a square.",
+        "none: resize the whole image; center: first crop to the largest centered "
+        "window of the same aspect ratio; center-wide: NVIDIA's crop, padded with "
+        "black to a square.",
     )
     flags.DEFINE_enum("filter", "lanczos", images.FILTERS, "Filter for resizing.")
     flags.DEFINE_enum(
@@ -124,10 +125,13 @@ def define_flags() -> None:
         "labels",
         "auto",
         options.LABELS,
-        "auto: those of dataset.json or of the format, if there are any.",
+        "auto: labels of dataset.json or of the format itself, if any.",
     )
     flags.DEFINE_integer(
-        "max_images", None, "Use only the first images.", lower_bound=1
+        "max_images",
+        None,
+        "Use only the first images, up to this number.",
+        lower_bound=1,
     )
     flags.DEFINE_enum(
         "format",

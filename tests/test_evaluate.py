@@ -180,7 +180,7 @@ def test_two_sets_of_images(main, tmp_path, monkeypatch):
         main(*both, "--out=~/metrics.jsonl", "--metrics=swd,ppl_w_end")
     # Results are kept even if others fail, and the exit status tells.
     error = tiny.failure(failing)
-    assert "could not be measured, or kept:\n  swd: The images have no det" in error
+    assert "could not be measured or saved:\n  swd: The images have no det" in error
     [kept] = rows(tmp_path / "flat.jsonl")
     assert kept["name"] == "msssim"
 
@@ -201,7 +201,7 @@ def test_sizes():
     assert evaluate.parse_size("64") == (64, 64)
     assert evaluate.parse_size("64x96") == (64, 96)
     for text in ("0", "64x", "a"):
-        with pytest.raises(ValueError, match="height x width"):
+        with pytest.raises(ValueError, match="HEIGHTxWIDTH"):
             evaluate.parse_size(text)
 
 
@@ -246,7 +246,9 @@ def test_conversions_without_data_draw_classes_uniformly(stored, capsys):
     stored(("0", "1"), None)
     spec = evaluate.run_spec(registry.find(["is"]), parallel.data_parallel())
     assert spec.generated.conditions()["label_source"] == "uniform"
-    assert "2 classes are drawn uniformly; --data draws" in capsys.readouterr().out
+    assert (
+        "2 classes are drawn uniformly; use --data to draw" in capsys.readouterr().out
+    )
     stored((), None)
     evaluate.run_spec(registry.find(["is"]), parallel.data_parallel())
     assert not capsys.readouterr().out
@@ -262,7 +264,7 @@ def test_classes_of_other_data_are_those_of_the_run(stored, monkeypatch):
         found = evaluate.run_spec(metrics, here)
         assert found.generated.conditions()["label_source"] == "data"
     stored(numbers, 24, data="builtin")
-    with pytest.raises(ValueError, match="number 0 is 'activities' in one, '0' in"):
+    with pytest.raises(ValueError, match="number 0 is 'activities' in one and '0' in"):
         evaluate.run_spec(metrics, here)
     stored(numbers[:5], None, data="builtin")
     with pytest.raises(ValueError, match="has 8 classes, runs/it has 5"):
@@ -271,7 +273,9 @@ def test_classes_of_other_data_are_those_of_the_run(stored, monkeypatch):
 
 def test_contradicting_flags_and_an_unusable_out_end_it_at_once(monkeypatch, tmp_path):
     monkeypatch.setattr(evaluate, "given_flags", lambda: {"workdir", "images_a"})
-    with pytest.raises(app.UsageError, match="--workdir excludes --images_a"):
+    with pytest.raises(
+        app.UsageError, match="--workdir cannot be combined with --images_a"
+    ):
         evaluate.main(["evaluate"])
     monkeypatch.setattr(evaluate, "given_flags", lambda: {"workdir"})
     given = {"workdir": str(tmp_path), "out": str(tmp_path / "missing" / "x.jsonl")}

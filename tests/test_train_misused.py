@@ -82,7 +82,7 @@ def test_indivisible_batch_is_rejected(tmp_path):
 
 def test_unusable_folders_are_rejected(tmp_path):
     changes = tiny.SMALLEST | {"data.source": "folder", "data.path": str(tmp_path)}
-    with pytest.raises(ValueError, match="holds no images; files with the endings"):
+    with pytest.raises(ValueError, match="holds no images; the names of images end in"):
         train.train(tiny.experiment(changes), tmp_path / "run")
     write_images(tmp_path, ["a.png", "b.png"], size=4)
     with pytest.raises(ValueError, match="`data.conditional` is set, but .* no class"):

@@ -34,7 +34,7 @@ TRIAL_BYTES = 2**16
 
 
 class Checkpoints:
-    """The checkpoints of one directory; reading alone changes nothing in it."""
+    """The checkpoints of one directory; reading them changes nothing in it."""
 
     def __init__(
         self,
@@ -76,9 +76,9 @@ class Checkpoints:
         meta: dict,
         score: float | None = None,
     ) -> None:
-        """Start to write a checkpoint; do nothing if there is one of this step.
+        """Start writing a checkpoint; do nothing if there is one of this step.
 
-        Waits for the previous save, and until the arrays have been copied to the host;
+        Wait for the previous save, and until the arrays have been copied to the host;
         afterwards they may be donated. The files are written in the background.
 
         Args:
@@ -158,17 +158,17 @@ class Checkpoints:
     ) -> tuple[int, dict[str, PyTree], dict]:
         """Read and verify the newest intact checkpoint, or that of a given step.
 
-        Arrays are matched by name; `names` has the names that changed, and the values
-        of arrays that earlier checkpoints lack.
+        Arrays are matched by name; `names` lists renamed arrays, and the values of
+        arrays that older checkpoints lack.
 
         Args:
-          templates: for each wanted item, of those saved, a pytree of arrays or of
+          templates: for each saved item to be read, a pytree of arrays or of
             `jax.ShapeDtypeStruct` with shardings.
           step: number of the checkpoint; None for the newest that is intact. Damaged
             ones are skipped with a warning, and the next save renames them to
             `<step>.damaged`.
-          initial: initial values, by "item/name", of arrays that earlier checkpoints
-            may lack, see `names.ADDED`.
+          initial: initial values, by "item/name", of arrays that older checkpoints may
+            lack, see `names.ADDED`.
 
         Returns:
           The step, the items named by `templates`, and the metadata.
@@ -186,7 +186,7 @@ class Checkpoints:
         return found, restored, meta
 
     def latest_step(self) -> int | None:
-        """Return the newest complete checkpoint, not verified; None without any."""
+        """Return the step of the newest complete checkpoint, unverified, or None."""
         self.wait()
         self._manager.reload()
         return max(self._manager.all_steps(), default=None)
@@ -206,7 +206,7 @@ class Checkpoints:
     def close(self) -> None:
         """Wait for the last save and end the background threads.
 
-        Concerns this process alone: one that ends with an error closes its
+        This concerns this process alone: a process that ends with an error closes its
         checkpoints while the others do not.
 
         Raises:
@@ -235,7 +235,7 @@ class Checkpoints:
             if parallel.is_main_process():
                 for step in self._damaged:
                     failures.set_aside(self.directory / str(step))
-                # Not when reading: another program may be writing at that moment.
+                # Not done for reading: another program may be writing at that moment.
                 failures.remove_unfinished(self.directory)
         except OSError as error:
             failure = error
@@ -254,9 +254,9 @@ class Checkpoints:
             raise
 
     def _check_writable(self) -> None:
-        # Where Orbax cannot create a directory, it leaves threads behind that delay the
-        # end of the program by minutes; where it cannot write its metadata, it prints
-        # the traceback of every array.
+        # If Orbax cannot create a directory, it leaves threads behind that delay the
+        # end of the program by minutes; if it cannot write its metadata, it prints a
+        # traceback for every array.
         trial = self.directory / f".trial-{uuid.uuid4().hex}"
         failure = None
         try:
@@ -276,7 +276,7 @@ class Checkpoints:
             raise self._clean_up(failure) from failure
 
     def _clean_up(self, error: Exception) -> CheckpointError:
-        """Remove what a failed save left, start afresh, and describe the failure."""
+        """Remove what a failed save left, reopen the manager, describe the failure."""
         step, size_bytes = self._pending
         free = failures.free_bytes(self.directory)
         # The old manager no longer lists a step whose deletion it had only planned.
@@ -341,7 +341,7 @@ class Checkpoints:
         )
 
     def _read_scores(self) -> None:
-        """Read the scores that any run of the program has saved."""
+        """Read the scores that this or any earlier program has saved."""
         for step in self._manager.all_steps():
             with contextlib.suppress(DamagedError):  # which `restore` reports
                 score = self._read_integrity(step)[1].get("score")

@@ -1,6 +1,6 @@
 """Failures of saving and reading: their messages, and the leftovers on disk.
 
-A failure is described in one line and raised in all processes alike.
+A failure is described in one line and raised in all processes.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ class CheckpointError(RuntimeError):
 
 
 class DamagedError(Exception):
-    """This checkpoint cannot be read because its files are not as they were written."""
+    """Error for a checkpoint whose files are not as they were written."""
 
 
-# Errors of the operating system that mean that files are missing or were changed.
+# Errors of the operating system that mean that files are missing or changed.
 _DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 # Errors that say nothing about the files: status codes of TensorStore,
 _TRANSIENT_STATUS = re.compile(
@@ -51,13 +51,13 @@ _TRANSIENT_ERRORS = {
 # and any exception of the packages through which fsspec accesses buckets.
 _BUCKET_PACKAGES = ("aiohttp.", "botocore.", "gcsfs.", "google.auth.", "requests.")
 
-PENDING_READS_SECONDS = 0.1  # in which reads in flight end after another one failed
+PENDING_READS_SECONDS = 0.1  # for reads in flight to end after another one has failed
 _READ, _DAMAGED, _UNREADABLE = range(3)  # the worst result of all processes counts
 
 
 @contextlib.contextmanager
 def reading(checkpoint: str) -> Iterator[None]:
-    """Turn Orbax's exceptions into one of two, the same one in all processes.
+    """Convert Orbax's exceptions to one of two, the same one in all processes.
 
     Args:
       checkpoint: description of the checkpoint being read, for the message.
@@ -90,11 +90,11 @@ def reading(checkpoint: str) -> Iterator[None]:
 
 
 def _collect_pending_reads(error: BaseException) -> None:
-    """Collect the coroutines that a failed read of Orbax leaves pending, silently.
+    """Garbage-collect silently the coroutines that a failed read leaves pending.
 
-    It closes their event loop without canceling them, so that each prints a traceback
-    when its read ends or when it is collected. For a moment, in which both happen here,
-    these tracebacks are not printed.
+    Orbax closes their event loop without canceling them, so each prints a traceback
+    when its read ends or when it is collected. Both happen here, while these tracebacks
+    are suppressed.
     """
     previous = sys.unraisablehook
 
@@ -164,7 +164,7 @@ def format_megabytes(size_bytes: float) -> str:
 def orbax_tracebacks_hidden() -> Iterator[None]:
     """Hide the tracebacks that Orbax logs while it saves or reads.
 
-    It logs each failure several times with its traceback before it raises it.
+    Orbax logs each failure several times, with its traceback, before raising it.
     """
 
     def is_shown(record: logging.LogRecord) -> bool:
@@ -181,7 +181,7 @@ def orbax_tracebacks_hidden() -> Iterator[None]:
 def remove_unfinished(directory: epath.Path) -> None:
     """Remove what failed or killed saves left behind, so that the disk has room."""
     for _ in range(50):
-        # Removal raises while a file is still being written; hence the repetition.
+        # Removal raises while a file is still being written; hence the retries.
         with contextlib.suppress(OSError):
             unfinished = list(directory.glob("*.orbax-checkpoint-tmp"))
             for path in unfinished:

@@ -13,7 +13,9 @@ Leaves = dict[str, Any]  # name -> array
 
 def signature(leaves: Leaves) -> dict[str, list]:
     """Return [shape, dtype, checksum] of each array, as a checkpoint stores it."""
-    groups: dict[Any, Leaves] = {}  # one jit takes arrays of one set of devices
+    groups: dict[
+        Any, Leaves
+    ] = {}  # a jitted function takes arrays on one set of devices
     for key, leaf in leaves.items():
         groups.setdefault(frozenset(leaf.sharding.device_set), {})[key] = leaf
     sums: dict[str, Any] = {}

@@ -59,12 +59,12 @@ def match_names(
     Args:
       checkpoint: description of the checkpoint, for error messages.
       item: name of the item.
-      template: what is wanted.
+      template: shapes and dtypes of the arrays to be read.
       saved: for each item in the checkpoint, stored name -> [shape, dtype, ...].
 
     Raises:
-      ValueError: if the checkpoint lacks the item or one of its arrays, has others,
-        or has them in another shape or dtype.
+      ValueError: if the checkpoint lacks the item or one of its arrays, has unexpected
+        ones, or has them in another shape or dtype.
     """
     if item not in saved:
         raise ValueError(
@@ -77,8 +77,8 @@ def match_names(
             continue
         side = "is missing from" if key in wanted else "is unexpected in"
         raise ValueError(
-            f"Array `{item}/{key}` {side} {checkpoint}, which another model, optimizer "
-            "or version wrote; use the config that it was trained with."
+            f"Array `{item}/{key}` {side} {checkpoint}, which was written by another "
+            "model, optimizer or version; use the config that it was trained with."
         )
     for stored, key in matched.items():
         found, expected = saved[item][stored][:2], describe(wanted[key])

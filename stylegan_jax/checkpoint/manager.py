@@ -1,8 +1,8 @@
 """Orbax's checkpoint manager, set up for this project: writing, reading, retention.
 
-For the day when Orbax's v1 API is stable (0.12 has it under `experimental`): a save
-there returns a response of its own to wait for, and the tree of a checkpoint can be
-inspected and loaded without a registry of handlers.
+Orbax's v1 API, experimental in 0.12, would simplify this: a save there returns its own
+response to wait for, and the tree of a checkpoint can be inspected and loaded without a
+registry of handlers.
 """
 
 import contextlib
@@ -17,16 +17,16 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from stylegan_jax.checkpoint.integrity import Leaves, array_name
 
-DRAIN_SECONDS = 30.0  # a write that takes longer after a failure is given up
+DRAIN_SECONDS = 30.0  # a write that takes longer after a failure is abandoned
 
 
 class ArrayHandler(ocp.PyTreeCheckpointHandler):
-    """Write the arrays of an item in one transaction, and keep track of the writes.
+    """Handler that writes an item's arrays in one transaction and tracks the writes.
 
     By default Orbax limits the bytes in flight, and to that end writes each array on
-    its own. When one write fails, it closes the event loop that the others still use;
-    each of them then prints a traceback. A transaction is a single write, so it fails
-    with a single error. It costs a compressed copy of the arrays in host memory.
+    its own. When one write fails, Orbax closes the event loop that the others still
+    use; each of them then prints a traceback. A transaction is a single write, so it
+    fails with a single error. It costs a compressed copy of the arrays in host memory.
     """
 
     def __init__(self):
@@ -36,7 +36,7 @@ class ArrayHandler(ocp.PyTreeCheckpointHandler):
         self._writes: list[ocp.future.Future] = []
 
     async def async_save(self, *args: Any, **kwargs: Any) -> Any:
-        """Start to write an item; see Orbax."""
+        """Start writing an item; see Orbax."""
         writes = await super().async_save(*args, **kwargs)
         self._writes.extend(writes or ())
         return writes
@@ -46,7 +46,7 @@ class ArrayHandler(ocp.PyTreeCheckpointHandler):
         self._writes.clear()
 
     def drain_writes(self) -> None:
-        """Wait until no item is being written any more, whether or not it failed.
+        """Wait until no item is being written, even after a failure.
 
         Orbax waits for the items of a save in turn and stops at the first that fails,
         while others may still be writing into the unfinished directory.
@@ -75,11 +75,13 @@ class ArrayHandler(ocp.PyTreeCheckpointHandler):
 
 def save_args(tree: Any) -> ocp.args.PyTreeSave:
     """Return Orbax's arguments to save an item."""
-    return ocp.args.PyTreeSave([tree])  # a container, for a tree may be one array
+    return ocp.args.PyTreeSave(
+        [tree]
+    )  # in a container, because a tree may be a single array
 
 
 def stored_arrays(restored: Any) -> Leaves:
-    """Return what Orbax restored of an item, by stored name."""
+    """Return the arrays that Orbax restored of an item, by stored name."""
     leaves = jax.tree_util.tree_leaves_with_path(restored)
     return {_stored_name(path): leaf for path, leaf in leaves}
 
@@ -90,7 +92,7 @@ def _stored_name(path: tuple) -> str:
 
 @dataclasses.dataclass
 class KeepBest(preservation_policy.PreservationPolicy):
-    """Preserve the `count` checkpoints with the highest scores; of ties, the newest.
+    """Policy that preserves the `count` best checkpoints; of equal ones, the newest.
 
     Attributes:
       count: number of checkpoints to preserve.
@@ -101,7 +103,7 @@ class KeepBest(preservation_policy.PreservationPolicy):
     scores: dict[int, float]
 
     def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
-        """Return for each checkpoint if it is preserved."""
+        """Return True for each checkpoint to preserve."""
         del context
         steps = [info.step for info in checkpoints if info.step in self.scores]
         ranked = sorted(steps, key=lambda step: (self.scores[step], step), reverse=True)
@@ -122,7 +124,7 @@ def open_manager(
       directory: directory of the checkpoints.
       handler: writes and reads the arrays.
       keep: number of the newest checkpoints to preserve.
-      best: preserves those of the best scores.
+      best: preserves those with the best scores.
       create: create the directory; false for reading.
     """
     registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
@@ -133,7 +135,7 @@ def open_manager(
             [preservation_policy.LatestN(keep), best]
         ),
         create=create,
-        # Orbax would do so in a thread and report its errors to a later save.
+        # Orbax would do so in a thread, and its errors would surface in a later save.
         cleanup_tmp_directories=False,
     )
     return ocp.CheckpointManager(directory, options=options, handler_registry=registry)

@@ -1,7 +1,7 @@
-"""Encoded image files to pixels: TensorFlow decodes in training, Pillow in `prepare`.
+"""Decoding of image files: by TensorFlow in training, by Pillow in `prepare`.
 
 TensorFlow decodes inside the input pipeline. Pillow knows more formats, applies the
-EXIF orientation, and says what is wrong with a file that TensorFlow refuses.
+EXIF orientation, and explains what is wrong with a file that TensorFlow rejects.
 """
 
 import dataclasses
@@ -25,9 +25,9 @@ EXTENDED_WEBP = r"\C{8}WEBPVP8X\C*"
 _STILL = "".join(rf"\x{flags:02x}" for flags in range(128) if not flags & 2)
 STILL_WEBP = r"\C{8}WEBPVP8X\C{4}" + f"[{_STILL}]"
 
-# Pillow opens only these for `prepare`: some of its other formats start programs.
+# Pillow opens only these for `prepare`: some of its other formats run programs.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-MAX_PIXELS = 2**26  # 8192 x 8192; larger images are refused before they are decoded
+MAX_PIXELS = 2**26  # 8192 x 8192; larger images are rejected before they are decoded
 # The exceptions that Pillow raises for damaged files.
 PIL_ERRORS = (
     *(OSError, EOFError, SyntaxError, ValueError, LookupError, struct.error),
@@ -37,8 +37,13 @@ PIL_ERRORS = (
 _GRAY_MODES = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N")
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
-ORIENTATION = 0x0112  # EXIF tag; from 5 on height and width are exchanged
-EXIF_KEYS = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}  # of `info`
+ORIENTATION = 0x0112  # EXIF tag; values from 5 on swap height and width
+EXIF_KEYS = {
+    "exif",
+    "Raw profile type exif",
+    "xmp",
+    "XML:com.adobe.xmp",
+}  # in `Image.info`
 TRANSPOSE_OF_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -60,7 +65,7 @@ def decode(encoded: Tensor) -> Tensor:
       tf.errors.InvalidArgumentError: at run time, for damaged files and animated WebPs.
     """
     tf = tensorflow()
-    # TensorFlow (2.21) writes all frames of a WebP into the memory of one.
+    # TensorFlow 2.21 writes all frames of a WebP into a buffer for one.
     head = tf.strings.substr(encoded, 0, 21)
     still = tf.strings.regex_full_match(head, STILL_WEBP)
     safe = still | ~tf.strings.regex_full_match(head, EXTENDED_WEBP)
@@ -96,7 +101,7 @@ def encoded_problem(encoded: bytes, spec: ImageSpec) -> str | None:
     if isinstance(special, str):
         return special
     return images.size_problem(*size, spec.size, spec.fit) or (
-        f"can't be decoded: {problem}"
+        f"cannot be decoded: {problem}"
     )
 
 
@@ -105,13 +110,13 @@ def size_or_problem(file: str | Path | bytes, as_stored: bool = False) -> Size |
 
     Args:
       file: path or content.
-      as_stored: True to refuse images that are not displayed as they are stored, which
+      as_stored: True to reject images that are not displayed as they are stored, which
         `decode` would get wrong: animated WebPs and images with an EXIF orientation.
     """
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
             if as_stored and image.format == "WEBP" and image.is_animated:
-                return "is an animated WebP, of which no single image can be read"
+                return "is an animated WebP, which cannot be read as a single image"
             turned = orientation(image) if as_stored else 1
             if turned != 1:
                 return f"must be rotated or flipped (EXIF orientation {turned})"
@@ -119,7 +124,7 @@ def size_or_problem(file: str | Path | bytes, as_stored: bool = False) -> Size |
     except UnidentifiedImageError:
         return "is not an image, or its header is damaged"
     except PIL_ERRORS as error:
-        return f"can't be opened: {error}"
+        return f"cannot be opened: {error}"
 
 
 def orientation(image: Image.Image) -> int:
@@ -127,7 +132,7 @@ def orientation(image: Image.Image) -> int:
 
     It is 1 for TIFFs, too, since Pillow applies their orientation itself.
     """
-    # Without this test a PNG would be decoded as a whole in search of EXIF at its end.
+    # Without this check, a whole PNG would be decoded in search of EXIF at its end.
     if image.format == "TIFF" or not image.info.keys() & EXIF_KEYS:
         return 1
     try:
@@ -148,7 +153,7 @@ class Header:
       height: in pixels, after the EXIF orientation is applied.
       width: likewise.
       gray: True for grayscale images.
-      animated: True for images of several frames.
+      animated: True for images with several frames.
     """
 
     height: int
@@ -161,7 +166,7 @@ def read_header(content: bytes | np.ndarray) -> Header:
     """Return the properties of an image without decoding it.
 
     Raises:
-      InvalidImage: the content is no image, or one that is too large.
+      InvalidImage: the content is not an image, or the image is too large.
     """
     try:
         with _open(content) as image:
@@ -172,18 +177,18 @@ def read_header(content: bytes | np.ndarray) -> Header:
             animated = getattr(image, "is_animated", False) and image.format != "MPO"
             return Header(sides[1], sides[0], gray, animated)
     except PIL_ERRORS as error:
-        raise InvalidImage(f"can't be opened: {error}") from error
+        raise InvalidImage(f"cannot be opened: {error}") from error
 
 
 def decode_pil(content: bytes | np.ndarray) -> Image.Image:
-    """Decode an image, or the first frame of an animation, and orient it by its EXIF.
+    """Decode an image, or the first frame of an animation, and apply its EXIF rotation.
 
     Args:
       content: content of a file, or uint8 [H, W] or [H, W, 1..4].
 
     Returns:
-      Image of mode L, LA, RGB or RGBA. 16 bits become 8: gray values are rounded, of
-      colors Pillow keeps the upper 8 bits.
+      Image of mode L, LA, RGB or RGBA. 16-bit channels become 8-bit: gray values are
+      rounded; of colors, Pillow keeps the upper 8 bits.
 
     Raises:
       InvalidImage: the image is damaged, too large or of an unknown kind.
@@ -201,7 +206,7 @@ def decode_pil(content: bytes | np.ndarray) -> Image.Image:
 
 
 def is_plain_jpeg(content: bytes | np.ndarray, channels: int) -> bool:
-    """True for a JPEG file that decodes to exactly what `decode_pil` returns."""
+    """Return True for a JPEG file that decodes to exactly what `decode_pil` returns."""
     if not isinstance(content, bytes):
         return False
     with _open(content) as image:
@@ -223,8 +228,8 @@ def _open(content: bytes | np.ndarray) -> Image.Image:
         raise InvalidImage(f"is too large: {error}") from error
     if image.width * image.height > MAX_PIXELS:
         raise InvalidImage(
-            f"is {image.width}x{image.height} (width x height); more than "
-            f"{MAX_PIXELS:,} pixels are refused"
+            f"is {image.width}x{image.height} (width x height); at most "
+            f"{MAX_PIXELS:,} pixels are allowed"
         )
     return image
 
@@ -234,7 +239,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
         pixels = np.rint(np.asarray(image) / 257).astype(np.uint8)
         eight = Image.fromarray(pixels)
     elif image.mode in ("I", "F"):
-        raise InvalidImage(f"has 32 bits a pixel (mode {image.mode}); use 8 or 16")
+        raise InvalidImage(f"has 32 bits per pixel (mode {image.mode}); use 8 or 16")
     else:
         alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
         if image.mode in _GRAY_MODES:

@@ -1,9 +1,9 @@
-"""Image geometry: channels, crops and sizes; the one place that computes them.
+"""Image geometry: channels, crops and sizes; the only place that computes them.
 
 Training works on uint8 tensors inside TensorFlow graphs, `prepare` on Pillow images and
 NumPy arrays outside of them, since Pillow reads more formats and has the filters of
-NVIDIA's tool. Each function of the second kind stands beside its twin; its name ends in
-`_pil`, or it takes arrays.
+NVIDIA's tool. Each Pillow or NumPy function follows its TensorFlow counterpart; its
+name ends in `_pil`, or it takes arrays.
 """
 
 import dataclasses
@@ -188,8 +188,8 @@ def _center_window(
     """Return top, left, height and width of the largest central part shaped as `size`.
 
     Args:
-      height: of the image, an int or a scalar integer tensor.
-      width: likewise.
+      height: height of the image, an int or a scalar integer tensor.
+      width: width of the image, likewise.
       size: height and width whose ratio the part has, rounded half up.
       minimum: `min` or `tf.minimum`.
     """
@@ -201,7 +201,7 @@ def _center_window(
 
 
 def fit(image: Tensor, size: Size, how: str) -> Tensor:
-    """Bring an image to the size of its source.
+    """Fit an image to the size that training needs.
 
     Args:
       image: uint8 [any, any, C] with static C.
@@ -247,7 +247,7 @@ def _fitted(image: Tensor, size: Size, how: str) -> Tensor:
 
 
 def fit_pil(image: Image.Image, size: Size, crop: str, filter_: str) -> Image.Image:
-    """Bring a Pillow image to a size.
+    """Fit a Pillow image to a size.
 
     Args:
       image: mode L, RGB or RGBA.
@@ -278,7 +278,7 @@ def fit_pil(image: Image.Image, size: Size, crop: str, filter_: str) -> Image.Im
 
 
 def _wide_rows(size: Size, target: Size) -> int:
-    """Return the rows that center-wide keeps: NVIDIA's rule, rounded half to even."""
+    """Return the number of rows that center-wide keeps, by NVIDIA's rule."""
     return round(target[1] * size[0] / size[1])
 
 
@@ -290,7 +290,7 @@ def _resize(image: Image.Image, size: Size, filter_: str) -> Image.Image:
         return image.resize(size[::-1], resample[filter_])
     pixels = np.asarray(image).reshape(image.height, image.width, -1) / 1.0
     if image.mode == "RGBA":
-        pixels[..., :3] *= pixels[..., 3:]  # colors count in proportion to opacity
+        pixels[..., :3] *= pixels[..., 3:]  # weight colors by opacity
     pixels = _overlaps(image.height, size[0]) @ pixels.reshape(image.height, -1)
     pixels = pixels.reshape(size[0], image.width, -1).swapaxes(0, 1)
     pixels = _overlaps(image.width, size[1]) @ pixels.reshape(image.width, -1)
@@ -310,7 +310,7 @@ def _overlaps(old: int, new: int) -> np.ndarray:
     return np.maximum(covered, 0) * (new / old)
 
 
-# Sizes that do not fit, in words
+# Messages about sizes that do not fit
 
 
 def size_problem(height: int, width: int, size: Size, how: str) -> str | None:
@@ -340,7 +340,7 @@ def size_problem_pil(size: Size, target: Size, crop: str) -> str | None:
     elif crop == "none" and height * target_width != width * target_height:
         return (
             f"{got} and would be distorted to {target_width}x{target_height}; "
-            "--crop=center cuts instead"
+            "--crop=center crops instead"
         )
     return None
 
@@ -355,6 +355,6 @@ def size_remedy(sizes: list[Size], data: config.Data) -> str:
         return remedy + " or `--config.data.base_size`" * other_shape
     fitting = 2 ** (smallest.bit_length() - 1)
     if fitting < 4:
-        return f"remove these images, the networks start at {base_height}x{base_width}"
+        return f"remove these images; the networks start at {base_height}x{base_width}"
     crop = "" if data.fit == "crop" else " with `--config.data.fit=crop`"
     return f"use `--config.data.resolution={fitting}`{crop}, or remove these images"

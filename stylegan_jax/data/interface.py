@@ -11,13 +11,13 @@ import numpy as np
 from stylegan_jax import config
 from stylegan_jax.data.labels import LabelCounts, Labels
 
-MAX_LISTED_CLASSES = 20  # a histogram of more classes has no bars
+MAX_LISTED_CLASSES = 20  # of a histogram; more are only summarized
 MAX_BAR_LENGTH = 40  # characters of the longest bar
-MAX_FILE_BYTES = 2**28  # larger files and archive entries are refused unread
+MAX_FILE_BYTES = 2**28  # larger files and archive entries are rejected unread
 
 
 class InvalidImage(Exception):
-    """An image cannot be used; the text is the reason and follows the image's name."""
+    """Error for an unusable image; its text is a reason to follow the image's name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +25,9 @@ class RawDataset:
     """Images of any size in a fixed order, as `prepare` reads them.
 
     Attributes:
-      name: name in messages.
+      name: name for messages.
       names: names of the images, with forward slashes.
-      identity: hex digest of names and sizes; the same files have the same one.
+      identity: hex digest of names and sizes; equal for the same files.
       read: index -> the content of an encoded file, or uint8 [H, W] or [H, W, C].
         Fast when indices increase. Raises InvalidImage.
       label_file: content of a dataset.json as NVIDIA's tools write it; None without.
@@ -49,7 +49,7 @@ def identity(entries: Iterable[tuple[str, int]]) -> str:
 
 
 def check_bytes(size: int) -> None:
-    """Raise InvalidImage for a file or entry that is empty or absurdly large."""
+    """Raise InvalidImage for a file or entry that is empty or far too large."""
     if size > MAX_FILE_BYTES:
         raise InvalidImage(
             f"takes {size:,} bytes; at most {MAX_FILE_BYTES:,} are read, in case it is "
@@ -72,7 +72,7 @@ class Loader:
         tensor [label_size], one-hot for classes). Runs in parallel over images.
       fetch: int64 tensor [n] of indices in [0, num_images) -> a tensor or a tuple of
         tensors, each [n, ...]. Holds the work that is faster for many images at once,
-        such as a call into Python.
+        such as a call to Python.
     """
 
     decode: Callable[..., tuple[Any, Any]]
@@ -90,7 +90,7 @@ class Source:
     """A fixed, ordered set of labeled images of one size, with random access.
 
     Attributes:
-      name: name in messages.
+      name: name for messages.
       num_images: number of images.
       classes: names of the classes in the order of their numbers, or names of the
         components of label vectors; () without labels.
@@ -101,7 +101,7 @@ class Source:
       fingerprint: hex digest of the content, independent of where it is stored.
       load: reads an image and its label at full resolution.
       describe: index -> the file or record of the image, for messages.
-      check: index -> the reason why the image cannot be used, or None. Slow. Raises
+      check: index -> the reason why the image is unusable, or None. Slow. Raises
         OSError for an image that exists but cannot be read at the moment.
       label_vectors: True for continuous label vectors.
       labels_counted: number of images that `label_totals` sums over; None for all.

@@ -105,7 +105,7 @@ def from_vectors(table: np.ndarray) -> Labels:
 
 
 def from_folders(names: Sequence[str]) -> Labels | None:
-    """Return the first-level sub-folders as classes; None if an image is in none.
+    """Return the first-level subfolders as classes; None if an image is in none.
 
     Args:
       names: relative paths with forward slashes.
@@ -137,7 +137,7 @@ def from_label_file(content: bytes, names: Sequence[str], where: str) -> Labels 
         labels = {str(name): label for name, label in entries}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
-            f"{where} can't be read ({error!r}); it must be JSON of the form "
+            f"{where} cannot be read ({error!r}); it must be JSON of the form "
             '{"labels": [["name.png", 0], ...]}'
         ) from error
     _raise_if_any(
@@ -173,7 +173,7 @@ def from_label_file(content: bytes, names: Sequence[str], where: str) -> Labels 
 
 
 def find(names: Sequence[str], label_file: bytes | None, where: str) -> Labels:
-    """Return the labels of a label file, else of folders; no labels without either.
+    """Return the labels from a label file, else from folders, else no labels.
 
     Raises:
       ValueError: the label file cannot be used; see `from_label_file`.

@@ -1,6 +1,6 @@
 """Endless batches of real images in an order that is a function of the position.
 
-Image number g of a run, counted over all processes from the very beginning, is image
+Image number g of a run, counted over all processes from its start, is image
 `shuffle_epoch(g mod N)` of the source's N images, in epoch g // N. No iterator state
 needs to be saved: a run resumes from the number of images it has consumed.
 """
@@ -17,7 +17,7 @@ from stylegan_jax.data.interface import Source
 from stylegan_jax.runtime.tensorflow import tensorflow
 
 Batch = tuple[np.ndarray, np.ndarray]
-SEED_PADDING = 498247692  # TensorFlow puts it before the two numbers of a seed
+SEED_PADDING = 498247692  # TensorFlow prepends it to the two numbers of a seed
 
 
 class UnusableImage(ValueError):
@@ -42,7 +42,7 @@ def batches(
 
     Args:
       source: the images.
-      resolution: that of the source, or that divided by a power of two. Each image is
+      resolution: the source's, or that divided by a power of two. Each image is
         averaged down to the height and width at this resolution, or read at this
         resolution if the source stores it.
       batch_size: images per batch over all processes.
@@ -84,7 +84,7 @@ def batches(
     share = batch_size // process_count
     first = start_images + process_index * share
 
-    # No Python `if` below depends on a tensor; AutoGraph would search for seconds.
+    # No Python `if` below depends on a tensor, and AutoGraph would take seconds.
     @tf.autograph.experimental.do_not_convert
     def fetch(batch: Any) -> Any:
         positions = first + batch * batch_size + tf.range(share, dtype=tf.int64)
@@ -151,10 +151,10 @@ def _shuffled(positions: Any, num_images: int, seed: int) -> Any:
     """Compute `image_index` of int64 positions [n] as a tensor, int64 [n]."""
     tf = tensorflow()
     epochs = positions // num_images
-    # The shuffle uses 31 bits of a seed; hashed first, larger seeds differ, too.
+    # The shuffle uses only 31 bits of a seed; hashing makes larger seeds differ, too.
     hashed = int(np.random.SeedSequence(seed).generate_state(1)[0]) & 0x7FFFFFFF
-    # `tf.random.experimental.index_shuffle` does the same, but pads seeds of vectors
-    # wrongly.
+    # `tf.random.experimental.index_shuffle` does the same, but pads vectors of seeds
+    # incorrectly.
     count = tf.shape(epochs)
     seeds = [tf.fill(count, tf.constant(n, tf.int64)) for n in (SEED_PADDING, hashed)]
     return tf.raw_ops.RandomIndexShuffle(
@@ -185,15 +185,15 @@ def _iterate(
 
 
 def _explained(source: Source, positions: range, seed: int) -> Exception:
-    """Return the error for a failed batch, which names the image at fault."""
+    """Return an error that names the image at fault in a failed batch."""
     for position in positions:
         index = image_index(position, source.num_images, seed)
         try:
             reason = source.check(index)
         except OSError as error:
             return OSError(
-                f"{source.describe(index)} can't be read: {error.strerror or error}; "
-                "start again to resume when it can"
+                f"{source.describe(index)} cannot be read: {error.strerror or error}; "
+                "start the same command again once it can"
             )
         if reason:
             return UnusableImage(
@@ -202,7 +202,7 @@ def _explained(source: Source, positions: range, seed: int) -> Exception:
             )
     return RuntimeError(
         f"Reading images {positions.start} to {positions.stop - 1} of {source.name} "
-        f"failed, yet each of them can be read now; start again to resume"
+        f"failed, yet each of them can be read now; start the same command again"
     )
 
 

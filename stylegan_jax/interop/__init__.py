@@ -1,4 +1,4 @@
-"""Converts official weights to networks of ours and back.
+"""Conversion of official weights to our networks and back.
 
 model, variables = from_official(arrays, source="stylegan1", network="generator",
                                  resolution=1024)
@@ -27,14 +27,14 @@ NETWORKS = ("generator", "discriminator")
 def from_official(
     arrays: Mapping[str, np.ndarray], source: str, network: str, **kwargs: Any
 ) -> tuple[nn.Module, Variables]:
-    """Build a network of ours from official weights.
+    """Build one of our networks from official weights.
 
     Args:
       arrays: Official variable name -> float32 array in the official layout.
-      source: Code that the weights come from, one of SOURCES.
+      source: Code base that the weights come from, one of SOURCES.
       network: "generator" or "discriminator".
-      **kwargs: Arguments of the official constructor, nested as there; an argument that
-        is left out has the official default.
+      **kwargs: Arguments of the official constructor, nested as there; an omitted
+        argument has the official default.
 
     Returns:
       The module and its variables; see `models.interface` for how to call it. The
@@ -60,8 +60,8 @@ def to_official(
     Args:
       model: The module.
       variables: Its variables.
-      source: Code that the weights are for, one of SOURCES; by default the first that
-        has such a network.
+      source: Code base that the weights are for, one of SOURCES; by default the
+        first that has such a network.
       network: "generator" or "discriminator"; if given, `model` must be the official
         network that it and `kwargs` describe.
       **kwargs: Arguments of the official constructor, to be checked with `network`.

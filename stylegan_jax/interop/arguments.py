@@ -1,4 +1,4 @@
-"""Reads the keyword arguments of an official constructor; every one must be taken."""
+"""Checked access to the keyword arguments of an official constructor."""
 
 import sys
 from collections.abc import Collection, Mapping
@@ -21,7 +21,7 @@ class Arguments:
         Args:
           kwargs: Arguments of the official constructor.
           owner: The network that they belong to, for messages.
-          ignored: Names that are allowed and have no bearing on our network.
+          ignored: Names that are allowed and do not affect our network.
         """
         self._left = {k: v for k, v in kwargs.items() if k not in ignored}
         self._owner = owner
@@ -36,7 +36,7 @@ class Arguments:
         """Return the value of an argument, or the official default.
 
         Raises:
-          ValueError: The value is not among those `supported`, or is left out although
+          ValueError: The value is not among those `supported`, or is omitted although
             there is no default.
         """
         self._known.add(name)
@@ -61,7 +61,7 @@ class Arguments:
     def count(
         self, name: str, default: Any = _REQUIRED, optional: bool = False
     ) -> int | None:
-        """Return a size: any type of whole number, or None if `optional`."""
+        """Return a size: any type of integer, or None if `optional`."""
         value = self._number(name, default, optional, "a whole number", whole=True)
         return None if value is None else int(value)
 
@@ -86,7 +86,7 @@ class Arguments:
         return value
 
     def nested(self, name: str, ignored: Collection[str] = ()) -> "Arguments":
-        """Return arguments that are a dict of their own, empty by default.
+        """Return the arguments in a nested dict, empty by default.
 
         Args:
           name: Name of the dict.
@@ -105,12 +105,12 @@ class Arguments:
         if self._left:
             raise ValueError(
                 f"{self._owner}: unknown or unsupported argument(s) "
-                f"{sorted(self._left)}; known are {sorted(self._known)}."
+                f"{sorted(self._left)}; the known ones are {sorted(self._known)}."
             )
 
 
 def is_number(value: Any) -> bool:
-    """Return True for a finite number of Python or NumPy."""
+    """Return True for a finite Python or NumPy number."""
     return (
         isinstance(value, (int, float, np.integer, np.floating))
         and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""The experiment whose networks are given ones, where a configuration has them."""
+"""The experiment that builds given networks, if a configuration can express them."""
 
 import dataclasses
 from typing import Any
@@ -11,14 +11,14 @@ from stylegan_jax.models import stylegan1, stylegan2
 def experiment_of(
     generator: Any, discriminator: Any
 ) -> tuple[config.Experiment, str | None]:
-    """Return the experiment of two networks.
+    """Return the experiment that builds two networks.
 
     Returns:
       The experiment, and the options of the discriminator that a configuration cannot
       express, as text; None if the experiment describes the discriminator too.
 
     Raises:
-      ValueError: No configuration gives this generator.
+      ValueError: No configuration can express this generator.
     """
     try:
         match generator, discriminator:
@@ -34,7 +34,7 @@ def experiment_of(
 def _stylegan1(
     generator: stylegan1.Generator, discriminator: stylegan1.Discriminator
 ) -> config.Experiment:
-    """Return the experiment of these networks, but for their order of operations."""
+    """Return the experiment of these networks, except their order of operations."""
     generator = generator.clone(
         options=dataclasses.replace(generator.options, plain_resampling=False)
     )

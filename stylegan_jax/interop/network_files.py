@@ -1,4 +1,4 @@
-"""Official network files: which code wrote a network, and with which arguments."""
+"""Official network files: the code that wrote a network, and its arguments."""
 
 import dataclasses
 import os
@@ -10,7 +10,7 @@ from stylegan_jax.weights import files
 from stylegan_jax.weights.tf_networks import TFNetwork
 from stylegan_jax.weights.torch_modules import TorchModule
 
-# The discriminators of StyleGAN2. Their defaults, which a file leaves out, differ from
+# The discriminators of StyleGAN2. Their defaults, which a file omits, differ from
 # those of StyleGAN2-ADA's `D_main`.
 _BEFORE_ADA = ("D_stylegan", "D_stylegan2")
 
@@ -20,7 +20,7 @@ class OfficialNetwork:
     """A network of an official file; see `interop.from_official`.
 
     Attributes:
-      source: Code that it belongs to, one of `interop.SOURCES`, or "stylegan3".
+      source: Code base that it belongs to, one of `interop.SOURCES`, or "stylegan3".
       kwargs: Arguments of its constructor, plain Python values.
       variables: Official name -> float32 array.
     """
@@ -31,7 +31,7 @@ class OfficialNetwork:
 
 
 def read_networks(path: str | os.PathLike) -> dict[str, OfficialNetwork]:
-    """Read the networks of an official file; runs none of the code in it.
+    """Read the networks of an official file, running none of the code in it.
 
     Args:
       path: A `.pkl` of StyleGAN, StyleGAN2 or StyleGAN2-ADA, by TensorFlow or PyTorch.
@@ -66,7 +66,7 @@ def _source(network: TFNetwork | TorchModule) -> str:
 
 
 def _arguments(network: TFNetwork | TorchModule) -> dict[str, Any]:
-    """Return the constructor's arguments, in the meaning they have in StyleGAN2-ADA."""
+    """Return the constructor's arguments, with their meaning in StyleGAN2-ADA."""
     if isinstance(network, TorchModule):
         return network.kwargs
     if network.func_name not in _BEFORE_ADA:
@@ -75,6 +75,6 @@ def _arguments(network: TFNetwork | TorchModule) -> dict[str, Any]:
     kwargs = defaults | network.static_kwargs
     group_size = kwargs["mbstd_group_size"]
     if type(group_size) in (int, float) and group_size <= 1:
-        # StyleGAN2 left the statistics out; ADA would append them, a constant.
+        # StyleGAN2 omits the statistics here; ADA would append them, a constant.
         kwargs |= {"mbstd_group_size": None, "mbstd_num_features": 0}
     return kwargs

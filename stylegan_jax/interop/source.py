@@ -1,4 +1,4 @@
-"""The description of an official code, which conversions of its networks go by."""
+"""The description of an official code base, by which its networks are converted."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ Kwargs = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """An official code.
+    """An official code base.
 
     Attributes:
       title: Name of its networks, for messages.
@@ -26,7 +26,8 @@ class Source:
         module that they describe.
       entries: Function from a module to the table of its official variables; raises
         ValueError for networks that the code does not have.
-      same_network: True if two modules are one network, however they compute it.
+      same_network: Function that returns True if two modules are one network,
+        regardless of how they compute it.
       check_names: Arguments to check when names of arrays do not fit.
       check_shapes: Arguments to check when shapes of arrays do not fit.
       modernize: Function from older arrays, their network and its arguments to the

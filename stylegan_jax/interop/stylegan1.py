@@ -16,7 +16,7 @@ from stylegan_jax.weights import layout
 from stylegan_jax.weights.layout import IDENTITY, LEADING_AXIS, NCHW, TRANSPOSED, Entry
 
 # Arguments that only steer the official training graph or set the defaults of a call;
-# ours takes them where the network is called or trained.
+# ours takes them in calls and in training instead.
 _IGNORED = frozenset(
     {
         "truncation_psi",
@@ -48,7 +48,7 @@ def build(network: str, kwargs: Mapping[str, Any]) -> nn.Module:
 
 
 def same_network(a: nn.Module, b: nn.Module) -> bool:
-    """Return True if two modules are one network, however they compute it."""
+    """Return True if two modules are one network, regardless of computation."""
     if type(a) is not type(b):
         return False
     if isinstance(a, Discriminator):
@@ -109,7 +109,7 @@ def _generator_entries(g: Generator) -> list[Entry]:
         Entry("dlatent_avg", (g.w_dim,), ("stats", "w_avg")),
     ]
 
-    # Mapping; without layers, what goes into it is w.
+    # Mapping; without layers, its input is w.
     inputs = g.z_dim
     if g.label_size:
         name, shape = "G_mapping/LabelConcat/weight", (g.label_size, g.z_dim)

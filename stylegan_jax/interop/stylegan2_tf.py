@@ -1,7 +1,7 @@
 """The TensorFlow networks of StyleGAN2 and StyleGAN2-ADA: arguments and names.
 
 Every argument has a counterpart in stylegan2-ada-pytorch, so `stylegan2_torch` builds
-the modules. An argument that is left out has the default of the official converter.
+the modules. An omitted argument has the default of the official converter.
 """
 
 import dataclasses
@@ -103,7 +103,7 @@ def torch_arguments(network: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         else:
             value = a.take(name, default)
         if name == "w_avg_beta" and value is None:
-            value = 1.0  # the average never moves
+            value = 1.0  # the average is never updated
         for target in targets.split():
             section, _, leaf = target.rpartition(".")
             (out.setdefault(section, {}) if section else out)[leaf] = value
@@ -144,7 +144,7 @@ def _without_growing(
     return renamed
 
 
-# Styles' biases lose a bit on the way: TensorFlow stores them minus 1, in float32.
+# Biases of styles lose a bit of precision: TensorFlow stores them minus 1, in float32.
 SOURCE = dataclasses.replace(
     stylegan2_torch.SOURCE,
     build=build,

@@ -1,4 +1,4 @@
-"""The networks of stylegan2-ada-pytorch: official arguments and what they mean."""
+"""The networks of stylegan2-ada-pytorch: official arguments and their meaning."""
 
 import dataclasses
 import functools
@@ -22,7 +22,7 @@ from stylegan_jax.models.stylegan2 import (
 )
 
 ARCHITECTURES = D_ARCHITECTURES  # of generators too
-_IGNORED = frozenset({"fp16_channels_last"})  # only the order of axes in memory
+_IGNORED = frozenset({"fp16_channels_last"})  # only changes the order of axes in memory
 
 
 def build(network: str, kwargs: Mapping[str, Any]) -> nn.Module:

@@ -1,9 +1,9 @@
 """Names and layouts of the StyleGAN2 variables in PyTorch and TensorFlow.
 
 The frameworks differ in more than the order of axes:
-  * TensorFlow adds 1 to a style's bias when it is used; PyTorch and ours store the sum.
+  * TensorFlow adds 1 to a style's bias when using it; PyTorch and ours store the sum.
   * TensorFlow mirrors the kernels of upsampling layers.
-  * PyTorch stores the normalized filters; TensorFlow makes them from its arguments.
+  * PyTorch stores the normalized filters; TensorFlow derives them from its arguments.
 """
 
 import dataclasses

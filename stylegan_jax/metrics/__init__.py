@@ -1,1 +1,1 @@
-"""Metrics of generated images; `registry` lists them and says how to add one."""
+"""Metrics of generated images; `registry` lists them and explains how to add one."""

@@ -63,7 +63,7 @@ class EvalContext:
 
     Attributes:
       devices: the devices of all processes; every process takes part.
-      networks: the networks that metrics look through.
+      networks: the networks that metrics use.
       attributes: a classifier of attributes, for linear separability, or None.
       cache: cache of the statistics of real images, or None.
       batch_size: global batch size.
@@ -102,7 +102,7 @@ def open_context(
 
     Raises:
       ValueError: there is no such detector or classifier, or the batch does not divide
-        over the devices.
+        evenly over the devices.
       OSError: weights cannot be found or downloaded.
     """
     needed = {metric.network for metric in metrics.values()}
@@ -132,13 +132,13 @@ def _load_classifier(name: str) -> Classifier:
         return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(
-            f"`--attributes` (={name!r}) must be package.module:function, a function "
-            f"from images [B,h,w,3] uint8 to logits [B,A]: {error}"
+            f"`--attributes` (={name!r}) must be package.module:function, naming a "
+            f"function from images [B,h,w,3] uint8 to logits [B,A]: {error}"
         ) from error
 
 
 def agreement_facts(spec: EvalSpec, context: EvalContext) -> dict[str, str]:
-    """Return what all processes of an evaluation must agree on, by name."""
+    """Return the values that all processes of an evaluation must agree on, by name."""
     facts = {
         **environment.versions(),
         "metrics": ", ".join(spec.metrics),

@@ -21,19 +21,19 @@ from stylegan_jax.metrics.statistics import (
 )
 from stylegan_jax.runtime import environment
 
-# Number of images -> the statistics that are needed of that many.
+# Number of images -> the statistics that are needed for that many.
 Needed = dict[int, set[Statistic]]
 
 
 def evaluate(
     spec: EvalSpec, context: EvalContext
 ) -> Iterator[MetricResult | MetricFailure]:
-    """Measure the metrics one after another; one that fails does not stop the others.
+    """Evaluate the metrics one after another; a failure does not stop the others.
 
     Every process has to call it and to consume all results, which are the same.
 
     Raises:
-      ValueError: at once, if a metric lacks something that it needs.
+      ValueError: immediately, if a metric lacks something that it needs.
       UnusableImage: this process, perhaps alone, met an image that cannot be read.
     """
     validation.check_requirements(
@@ -134,7 +134,11 @@ def _collect_all(
     return (
         collect_real_statistics(spec, context, real),
         collect_statistics(
-            spec.generated, generated, spec.seed + 1, context, "generated images seen"
+            spec.generated,
+            generated,
+            spec.seed + 1,
+            context,
+            "generated images processed",
         ),
     )
 
@@ -149,7 +153,7 @@ def collect_statistics(
     """Collect statistics of the first images of a set, for several numbers of images.
 
     Args:
-      images: the images, which are passed over once.
+      images: the images, which are read once.
       needed: number of images -> statistics.
       seed: seed of statistics that draw samples.
       context: devices, networks and batch size.
@@ -181,7 +185,7 @@ def collect_statistics(
 def collect_real_statistics(
     spec: EvalSpec, context: EvalContext, needed: Needed
 ) -> dict[int, Statistics]:
-    """Collect statistics of real images, loading those that the cache has."""
+    """Collect statistics of real images, loading those that are in the cache."""
     reals, cache = spec.reals, context.cache
 
     def describe(statistic: Statistic, count: int) -> dict[str, Any]:
@@ -201,7 +205,7 @@ def collect_real_statistics(
             else:
                 found[count].values[statistic.name] = statistic.from_arrays(arrays)
     collected = collect_statistics(
-        reals, missing, spec.seed, context, "real images seen"
+        reals, missing, spec.seed, context, "real images processed"
     )
     for count, new in collected.items():
         found[count].values |= new.values

@@ -32,7 +32,7 @@ class Gaussian:
 
     Attributes:
       mean: [F] float64.
-      factor: [K, F] float64, K up to F, or less for a covariance of lower rank.
+      factor: [K, F] float64, K at most F, less for a covariance of lower rank.
     """
 
     mean: np.ndarray
@@ -40,7 +40,7 @@ class Gaussian:
 
     @classmethod
     def from_moments(cls, mean: np.ndarray, covariance: np.ndarray) -> "Gaussian":
-        """Factor a covariance by Cholesky's method with pivots.
+        """Factor a covariance by a pivoted Cholesky decomposition.
 
         It stops at the rank, so that rounding noise in directions without variance
         stays out of the factor.
@@ -68,16 +68,16 @@ class Gaussian:
 
 
 class Moments:
-    """Mean and covariance of features that arrive in parts, in float64.
+    """Mean and covariance of features that arrive in batches, in float64.
 
     Keeps up to F rows of F features, and beyond that the sum of their outer products,
     so memory is bounded by F x F numbers. The sums are about the mean, which preserves
-    digits if it is far from zero. An `Accumulator`.
+    precision if it is far from zero. An `Accumulator`.
     """
 
     def __init__(self):
         """Start without rows."""
-        self._width = 0  # F, known from the first rows on
+        self._width = 0  # F, known once there are rows
         self._rows: list[np.ndarray] = []
         self._waiting = 0  # number of rows in `_rows`
         self._count = 0  # number of rows in the sums
@@ -142,7 +142,7 @@ class Moments:
         return factor.T @ factor
 
     def _fold(self) -> None:
-        """Move the waiting rows into the sums (Chan, Golub and LeVeque 1979)."""
+        """Add the waiting rows to the sums (Chan, Golub and LeVeque 1979)."""
         count, total = self._waiting, self._count + self._waiting
         # An additional row accounts for the distance of the two means.
         rows = np.empty((count + 1, self._width))
@@ -154,7 +154,7 @@ class Moments:
         rows[count] = np.sqrt(self._count * count / total) * shift
         if self._scatter is None:
             self._scatter = np.zeros((self._width,) * 2, order="F")
-        # In place, and only one triangle, which halves the work.
+        # Updated in place, and only one triangle, which halves the work.
         self._scatter = scipy.linalg.blas.dsyrk(
             1.0, rows.T, beta=1.0, c=self._scatter, overwrite_c=1
         )
@@ -171,7 +171,7 @@ def fit_gaussian(features: np.ndarray, divisor: str = "N-1") -> Gaussian:
 
 @dataclasses.dataclass(frozen=True)
 class FrechetDistance:
-    """The terms of the distance of two Gaussians.
+    """The terms of the distance between two Gaussians.
 
     Attributes:
       means: |mean_a - mean_b|^2.
@@ -185,7 +185,7 @@ class FrechetDistance:
 
     @property
     def value(self) -> float:
-        """The distance; for equal Gaussians zero up to rounding, maybe negative."""
+        """The distance; zero up to rounding, possibly negative, for equal Gaussians."""
         return self.means + sum(self.traces) - 2 * self.root
 
     def with_divisor_n(self, count_a: int, count_b: int) -> float:
@@ -196,15 +196,15 @@ class FrechetDistance:
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> FrechetDistance:
-    """Compute the squared Frechet (Wasserstein-2) distance of two Gaussians.
+    """Compute the squared Frechet (Wasserstein-2) distance between two Gaussians.
 
         |mean_a - mean_b|^2 + trace(cov_a + cov_b - 2 (cov_a cov_b)^(1/2))
 
     The product of the two covariances is not symmetric. With fewer images than features
     it is singular, and a general matrix square root loses digits or becomes complex.
     But with cov_a = A^T A and cov_b = B^T B the trace of the root is the sum of the
-    singular values of A B^T (its nuclear norm), which are real, nonnegative and exact
-    to rounding in the singular case too.
+    singular values of A B^T (its nuclear norm), which are real, nonnegative and, even
+    in the singular case, exact up to rounding.
 
     Args:
       a: a Gaussian of F features.
@@ -239,7 +239,7 @@ def measure_fid(reals: Statistics, generated: Statistics) -> list[MetricValue]:
 def measure_fid_per_class(
     reals: Statistics, generated: Statistics
 ) -> list[MetricValue]:
-    """Return the mean over classes of the distance.
+    """Return the distance, averaged over classes.
 
     Raises:
       ValueError: a class has fewer than two images in either set.
@@ -258,8 +258,8 @@ def measure_fid_per_class(
         listed += ", ..." * (len(small) > MAX_LISTED_CLASSES)
         raise ValueError(
             f"{len(small)} of {len(small) + len(values)} classes have fewer than two "
-            "real or two generated images, and a mean without them would be another "
-            f"number: {listed}; use more images."
+            "real or two generated images, and a mean without them would not be "
+            f"comparable: {listed}; use more images."
         )
     mean = float(np.mean(list(values.values())))
     return [MetricValue(mean, details={"classes": values})]

@@ -1,4 +1,4 @@
-"""The images and latents of a generator that is measured."""
+"""The images and latents of a generator under evaluation."""
 
 import dataclasses
 import functools
@@ -22,8 +22,8 @@ class GeneratedImages:
     """The images of a generator; an `ImageSet`.
 
     All activations are float32: lower precision has rounding errors that exceed the
-    changes caused by the small steps of path lengths. Convolutions have the official
-    rounding, except where images are drawn. The z of image i is row i of
+    changes caused by the small steps of path lengths. Convolutions round like the
+    official ones, except where images are drawn. The z of image i is row i of
     numpy.random.RandomState(seed).randn(N, z_dim), for any N.
 
     Attributes:
@@ -31,7 +31,7 @@ class GeneratedImages:
       generator: the network; converted to float32.
       variables: its variables, replicated on every device.
       lod: the resolution that it has reached, and its fade; images are enlarged to the
-        full resolution by repeating pixels, as officially.
+        full resolution by repeating pixels, as in the official code.
       devices: the devices of all processes.
       seed: seed of latents, classes and noise.
       class_weights: [L] probability of each class; None for equal probabilities.

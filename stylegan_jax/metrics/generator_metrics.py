@@ -1,4 +1,4 @@
-"""Metrics that ask a generator for more than images: path length, separability."""
+"""Metrics that need more from a generator than images: path length, separability."""
 
 from collections.abc import Iterator
 from typing import Any

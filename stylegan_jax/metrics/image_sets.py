@@ -1,4 +1,4 @@
-"""Image sets that are measured: their interface, and the images of a data set."""
+"""Image sets under evaluation: their interface, and the images of a data set."""
 
 import dataclasses
 from collections.abc import Iterator

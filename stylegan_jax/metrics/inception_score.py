@@ -30,14 +30,14 @@ def inception_score(
 
     Args:
       logits: [N, C] float, computed without the bias of the network's last layer, as in
-        all published codes.
+        all published implementations.
       splits: number of parts that are scored separately; part k holds the images
         [k N // splits, (k + 1) N // splits).
       rng: shuffles the images first, as torch-fidelity does; None keeps their order.
 
     Returns:
       [splits] float64. The score is their mean; their population standard deviation is
-      what papers print after the +-.
+      the number that papers print after the +-.
 
     Raises:
       ValueError: there are fewer images than splits, or logits that are not finite.
@@ -45,7 +45,9 @@ def inception_score(
     chex.assert_rank(logits, 2)
     n = len(logits)
     if n < splits:
-        raise ValueError(f"{n} images do not split into {splits} parts; use more.")
+        raise ValueError(
+            f"{n} images do not split into {splits} parts; use more images."
+        )
     if not np.all(np.isfinite(logits)):
         raise ValueError("The logits are not finite; check the detector's weights.")
     if rng is not None:

@@ -31,10 +31,10 @@ def measure_kid(reals: Statistics, generated: Statistics) -> list[MetricValue]:
 
 @dataclasses.dataclass(frozen=True)
 class KernelDistance:
-    """The distance of two sets, and how uncertain it is.
+    """The distance between two sets, and its uncertainty.
 
     Attributes:
-      value: mean over the subsets; around zero, also below, for equal distributions.
+      value: mean over the subsets; around zero, possibly below, if both are equal.
       subset_values: [subsets] discrepancy of each pair of subsets.
       standard_error: of `value`; None if a subset is the whole set.
     """
@@ -55,10 +55,10 @@ def polynomial_kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def squared_discrepancy(a: np.ndarray, b: np.ndarray) -> float:
-    """Estimate the squared discrepancy of two sets of m rows without bias.
+    """Estimate the squared discrepancy between two sets of m rows without bias.
 
     Pairs of a row with itself are left out; the cross term takes all m^2 pairs, as in
-    all published codes.
+    all published implementations.
     """
     chex.assert_equal_shape([a, b])
     m = len(a)
@@ -84,7 +84,7 @@ def kernel_distance(
         and generated images to the caller; NVIDIA's code draws from the generated set
         first.
       rng: draws the subsets.
-      subsets: number of subsets; 100 in all codes.
+      subsets: number of subsets; 100 in all published implementations.
       subset_size: rows of each subset, at most N and M.
 
     Returns:

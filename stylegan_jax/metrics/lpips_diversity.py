@@ -24,6 +24,6 @@ PAIR_DISTANCES = Statistic(
 def measure_lpips_diversity(
     reals: Statistics | None, generated: Statistics
 ) -> list[MetricValue]:
-    """Return the mean distance of independent pairs; 0 if all images are the same."""
+    """Return the mean distance between independent pairs; 0 for identical images."""
     del reals
     return [MetricValue.mean(generated[PAIR_DISTANCES])]

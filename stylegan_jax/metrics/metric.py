@@ -1,4 +1,4 @@
-"""The types of the registry's entries: everything the package knows about a metric."""
+"""The types of the registry's entries, which hold all that is known about a metric."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,7 +13,7 @@ class Metric:
     """Properties that metrics of image sets and metrics of generators share.
 
     Attributes:
-      name: name by which users ask for it.
+      name: name by which users request it.
       help: one line of explanation.
       images: default number of generated images; 50,000 in most papers.
       numbers: names of the numbers it returns; its own name by default.
@@ -45,7 +45,7 @@ class SetMetric(Metric):
         one per name in `numbers`.
       statistics: the statistics of each set that it is computed from.
       uses_reals: False if it looks at generated images only.
-      needs_reals: False if reals are welcome for comparison but not needed.
+      needs_reals: False if reals are optional, for comparison only.
       all_reals: True to use every real image instead of as many as are generated.
       equal_counts: True if both sets must have the same number of images.
       per_class: True if it compares class by class.
@@ -65,17 +65,18 @@ class SetMetric(Metric):
 
     @property
     def network(self) -> str | None:
-        """The field of `Networks` that its statistics look through, or None."""
+        """The field of `Networks` that its statistics use, or None."""
         return next((s.network for s in self.statistics if s.network), None)
 
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorMetric(Metric):
-    """A metric that asks a generator for more than images.
+    """A metric that needs more from a generator than images.
 
     Attributes:
-      measure: (EvalSpec, EvalContext, number of images, name) -> values, likewise.
-      network: the field of `Networks` that it looks through, or None.
+      measure: (EvalSpec, EvalContext, number of images, name) -> values,
+        one per name in `numbers`.
+      network: the field of `Networks` that it uses, or None.
       truncates: False if it ignores truncation and the noise mode.
       needs_classifier: True if it needs a classifier of attributes.
     """

@@ -1,6 +1,7 @@
-"""Multi-scale structural similarity of two images, 1 if they are equal.
+"""Multi-scale structural similarity between two images, 1 if they are equal.
 
-Its mean over pairs of generated images measures diversity: high values mean little.
+Its mean over pairs of generated images measures diversity: high values mean low
+diversity.
 
 Reference: Wang et al., "Multi-Scale Structural Similarity for Image Quality Assessment"
     (2003); Odena et al., "Conditional Image Synthesis with Auxiliary Classifier GANs"
@@ -45,7 +46,7 @@ def measure_ms_ssim(
 def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Compute the similarity of each image of a to the image of b at the same index.
 
-    Combines contrast and structure of all scales and the luminance of the coarsest;
+    Combine contrast and structure of all scales and the luminance of the coarsest;
     negative means count as 0.
 
     Args:
@@ -104,7 +105,7 @@ def _filter(images: np.ndarray, window: np.ndarray) -> np.ndarray:
 
 
 def _halved(images: np.ndarray) -> np.ndarray:
-    """Average blocks of 2x2 pixels, without a last odd row or column."""
+    """Average blocks of 2x2 pixels, dropping a last odd row or column."""
     height, width = (side // 2 * 2 for side in images.shape[1:3])
     even = images[:, :height, :width]
     rows = even[:, ::2] + even[:, 1::2]

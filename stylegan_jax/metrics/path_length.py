@@ -37,7 +37,7 @@ class Path:
     epsilon: float = EPSILON
 
     def times(self, count: int, rng: np.random.RandomState) -> np.ndarray:
-        """Draw where along their paths the steps begin, [count] float32 in [0, 1]."""
+        """Draw where on their paths the steps begin, [count] float32 in [0, 1]."""
         draws = rng.uniform(size=count) if self.whole else np.zeros(count)
         return draws.astype(np.float32)
 
@@ -111,8 +111,8 @@ def average_down(images: jax.Array) -> jax.Array:
     """Average images [B,H,W,C] down to about `DISTANCE_PIXELS` on the shorter side.
 
     The blocks have the largest size that divides both sides and leaves at least that
-    many pixels: 4 for 1024x1024, as officially; 2 for 768x1024, which 3 does not
-    divide.
+    many pixels: 4 for 1024x1024, as in the official code; 2 for 768x1024, which 3
+    does not divide.
     """
     chex.assert_rank(images, 4)
     count, height, width, channels = images.shape
@@ -138,7 +138,7 @@ def with_new_noise(variables: Variables, key: jax.Array) -> Variables:
 def crop_face(images: jax.Array) -> jax.Array:
     """Crop aligned FFHQ or CelebA-HQ images to the face.
 
-    Keeps rows 3/8 to 7/8 and columns 2/8 to 6/8, so that the distance is that of the
+    Keep rows 3/8 to 7/8 and columns 2/8 to 6/8, so that the distance is that of the
     face and not of the background.
 
     Args:

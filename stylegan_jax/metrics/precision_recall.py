@@ -15,9 +15,9 @@ from stylegan_jax.metrics.results import MetricValue
 from stylegan_jax.metrics.statistics import POOL, Statistics
 
 NEIGHBORS = 3
-BLOCK_ROWS = 1024  # rows whose distances are in memory at the same time
+BLOCK_ROWS = 1024  # rows whose distances are in memory at once
 SPARE = 1  # neighbors beyond the k-th, to see if rounding could swap it with the next
-PAIRS = 4096  # pairs whose exact distances are computed at the same time
+PAIRS = 4096  # pairs whose exact distances are computed at once
 
 
 def measure_precision_recall(
@@ -58,8 +58,9 @@ def precision_recall(
 
     A ball extends to the member's k-th nearest neighbor, the member itself not counted,
     and includes its surface. Distances are computed by float32 matrix products, block
-    by block; wherever their rounding could decide, they are recomputed in float64 from
-    the differences. So the result is that of exact distances, ties included.
+    by block; wherever their rounding could affect the result, they are recomputed in
+    float64 from the differences. So the result is that of exact distances, ties
+    included.
 
     Args:
       real: features [N, F] float; N above k.
@@ -76,7 +77,7 @@ def precision_recall(
                 f"{len(rows)} {name} images are too few for {k} neighbors each; use "
                 f"at least {k + 1}."
             )
-    # Centered features lose fewer digits to cancellation.
+    # Centered features lose less precision to cancellation.
     center = np.mean(real, axis=0, dtype=np.float64).astype(np.float32)
     reals, fakes = (_Set(np.asarray(rows), center) for rows in (real, generated))
     return PrecisionRecall(

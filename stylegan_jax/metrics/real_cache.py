@@ -1,4 +1,4 @@
-"""A cache on disk for the statistics of real images."""
+"""An on-disk cache of the statistics of real images."""
 
 import contextlib
 import hashlib
@@ -15,15 +15,15 @@ import numpy as np
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.statistics import Networks, Statistic
 
-VERSION = 1  # to be raised when the meaning of the stored arrays changes
+VERSION = 1  # to be incremented when the meaning of the stored arrays changes
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 class RealCache:
     """Arrays in files that are named by a hash of their description.
 
-    A file contains its description too, and its arrays carry checksums; a file that is
-    damaged or has another description counts as missing.
+    A file also contains its description, and its arrays carry checksums; a file that is
+    damaged or has a different description counts as missing.
     """
 
     def __init__(self, directory: Path, on_warning: Callable[[str], None]):
@@ -43,7 +43,7 @@ class RealCache:
         try:
             with np.load(path, allow_pickle=False) as file:
                 if str(file["description"]) != _text(description):
-                    raise ValueError("its description is another one")
+                    raise ValueError("its description differs")
                 return {k: file[k] for k in file.files if k != "description"}
         except _DAMAGE as error:
             self._on_warning(f"{path} is damaged ({error}) and will be replaced.")
@@ -52,7 +52,7 @@ class RealCache:
     def store(self, description: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Store arrays atomically."""
         path = self._path(description)
-        # Other processes, also of other machines, may be writing the same file.
+        # Other processes, even on other machines, may be writing the same file.
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)

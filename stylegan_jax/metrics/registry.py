@@ -1,9 +1,9 @@
 """The registry of metrics: one entry per metric, and the lookup by name.
 
 To add a metric, write its formula in a file of this package and add one entry to
-`METRICS`; nothing else knows metrics by name. The formula's file has a function from
-`Statistics` to `MetricValue`s and, if the metric needs a statistic that nobody collects
-yet, that `Statistic`; `lpips_diversity` is a short example.
+`_ENTRIES`; nothing else knows metrics by name. The formula's file has a function from
+`Statistics` to `MetricValue`s and, if the metric needs a statistic that is not
+collected yet, that `Statistic`; `lpips_diversity` is a short example.
 """
 
 import difflib
@@ -46,7 +46,7 @@ def _path_length(space: str, whole: bool, crop: bool) -> GeneratorMetric:
 _ENTRIES: tuple[Metric, ...] = (
     SetMetric(
         "fid50k",
-        "Frechet inception distance to as many reals",
+        "Frechet inception distance to an equal number of reals",
         frechet.measure_fid,
         (frechet.MOMENTS,),
     ),
@@ -135,7 +135,8 @@ def find(names: Iterable[str]) -> dict[str, Metric]:
     """Return the metrics of these names.
 
     Raises:
-      ValueError: a name is unknown, or none was given; lists the closest, and all.
+      ValueError: a name is unknown, or none was given; the message lists the closest
+        names and all metrics.
     """
     names, problems = list(names), []
     for name in names:
@@ -164,5 +165,5 @@ def higher_is_better(number: str) -> bool:
 
 
 def needs_real_images(metrics: dict[str, Metric]) -> bool:
-    """Return True if any of these metrics looks at real images."""
+    """Return True if any of these metrics uses real images."""
     return any(isinstance(m, SetMetric) and m.uses_reals for m in metrics.values())

@@ -1,4 +1,4 @@
-"""Results of metrics: their conditions, the file that keeps them, and how they compare.
+"""Results of metrics: their conditions, the file that stores them, their comparison.
 
 A formula returns a `MetricValue`; an evaluation adds the conditions under which it was
 measured, which makes it a `MetricResult`: a line of `metrics.jsonl`.
@@ -19,7 +19,7 @@ from stylegan_jax.runtime.storage import to_jsonable
 FILE = "metrics.jsonl"
 
 # A field of a result that changes what the number means -> its label. The seed and the
-# batch size are not among them: they only draw another sample of the same number.
+# batch size are not among them: they only draw another sample of the same quantity.
 COMPARISON_KEYS = {
     "images_generated": "{} images",
     "images_real": "{} reals",
@@ -65,7 +65,7 @@ class MetricValue:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MetricResult(MetricValue):
-    """A number with all that is needed to reproduce it: a line of `metrics.jsonl`.
+    """A number with everything needed to reproduce it: a line of `metrics.jsonl`.
 
     Attributes:
       name: name of the number, such as "fid50k" or "precision".
@@ -76,7 +76,7 @@ class MetricResult(MetricValue):
       batch_size: images per batch, which the generator's noise depends on.
       truncation_psi: truncation of the generator; None for images from a disk.
       noise: noise mode of the generator, "const", "random" or "none".
-      detector: name of the network that the metric looks through.
+      detector: name of the network that the metric uses.
       detector_digest: SHA-256 of the network's weights.
       resize: how images were resized for the network.
       dataset: name of the real images.
@@ -158,7 +158,7 @@ class ResultTable:
     _WIDTHS = (12, 8, 9, 9, 9)
 
     def __init__(self, names: Iterable[str]):
-        """Size the first column for these names of numbers."""
+        """Size the first column to fit these names of numbers."""
         self._first = max(map(len, ("metric", *names)))
         self.header = self._line("metric", self._COLUMNS)
 
@@ -192,13 +192,13 @@ def append(path: epath.Path, results: Iterable[MetricResult]) -> None:
     with open(path, "ab+") as file:
         if lines and file.tell():
             file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # end a line that was cut off
+            if file.read(1) != b"\n":  # end a truncated line
                 lines = "\n" + lines
         file.write(lines.encode())
 
 
 def check_writable(path: epath.Path) -> None:
-    """Append nothing to a file, and leave no trace.
+    """Check that a file can be appended to, leaving no trace.
 
     Raises:
       ValueError: the file cannot be written.
@@ -230,7 +230,7 @@ def write_tensorboard(
 
 
 def comparison_key(row: Mapping[str, Any]) -> ComparisonKey:
-    """Return a hashable key that lines of `metrics.jsonl` share if they compare."""
+    """Return a hashable key that is equal for comparable lines of `metrics.jsonl`."""
     values = (row.get(name) for name in COMPARISON_KEYS)
     return tuple(None if value is None else _text(value) for value in values)
 

@@ -8,7 +8,7 @@ import chex
 import numpy as np
 
 ITERATIONS = 100
-TOLERANCE = 1e-8  # norm of the gradient, relative to that at zero
+TOLERANCE = 1e-8  # norm of the gradient, relative to its norm at zero
 
 
 def linear_separability(
@@ -67,7 +67,7 @@ def support_vector_machine(
 ) -> tuple[np.ndarray, float]:
     """Solve the linear SVM of the official code (scikit-learn's LinearSVC) exactly.
 
-    Minimizes |w|^2 / 2 + b^2 / 2 + cost * sum max(0, 1 - y (w.x + b))^2, which is
+    Minimize |w|^2 / 2 + b^2 / 2 + cost * sum max(0, 1 - y (w.x + b))^2, which is
     convex and piecewise quadratic: Newton's method with the generalized Hessian reaches
     the minimum in a few steps.
 

@@ -86,9 +86,9 @@ def patches(level: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
 
 
 class Descriptors:
-    """Patches of all levels of images that arrive in parts. An `Accumulator`.
+    """Patches of all levels of images that arrive in batches. An `Accumulator`.
 
-    Kept in float32: 147 numbers per patch, 128 patches per image and level.
+    They are kept in float32: 147 numbers per patch, 128 patches per image and level.
     """
 
     def __init__(self, rng: np.random.RandomState):
@@ -134,7 +134,7 @@ class Descriptors:
 def sliced_wasserstein(
     a: np.ndarray, b: np.ndarray, rng: np.random.RandomState
 ) -> np.ndarray:
-    """Compute the Wasserstein-1 distances of two sets along random directions.
+    """Compute the Wasserstein-1 distances between two sets along random directions.
 
     Args:
       a: [D, F] float.

@@ -1,6 +1,6 @@
 """Statistics of an image set, collected in one pass over its images.
 
-A `Statistic` says how it is computed from a batch of images and how the batches are
+A `Statistic` defines how it is computed from a batch of images and how the batches are
 accumulated. The statistics of features are below; a statistic that belongs to a single
 formula is in the formula's file, such as `frechet.MOMENTS`.
 """
@@ -19,7 +19,7 @@ from stylegan_jax.runtime.parallel import Parallel
 
 
 class PerceptualDistance(Protocol):
-    """A measure of how different two images look, such as LPIPS.
+    """A measure of the visual difference between two images, such as LPIPS.
 
     Attributes:
       name: name of the network.
@@ -30,12 +30,12 @@ class PerceptualDistance(Protocol):
     digest: str
 
     def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Return the distances [B] of images [B,h,w,3] float32, about [-1, 1]."""
+        """Return the distances [B] between images [B,h,w,3] float32, about [-1, 1]."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Networks:
-    """The networks that metrics look through; None if no metric needs one."""
+    """The networks that metrics use; None if no metric needs one."""
 
     detector: Detector | None = None
     lpips: PerceptualDistance | None = None
@@ -47,7 +47,7 @@ class ImageBatch:
     Attributes:
       images: [b,H,W,3] uint8, transparent pixels over white.
       classes: [b] numbers of the classes; zeros without labels.
-      networks: the networks that statistics look through.
+      networks: the networks that statistics use.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Statistic:
         Statistics that share this function share its rows.
       accumulator: (seed) -> `Accumulator` of the rows of all processes.
       images_per_row: 1, or 2 for pairs of images.
-      network: name of the field of `Networks` that `compute` looks through, or None.
+      network: name of the field of `Networks` that `compute` uses, or None.
       cached: True if it is worth keeping on disk for real images.
       value_type: type of its value: np.ndarray, or a dataclass of arrays.
     """
@@ -144,7 +144,7 @@ def _logits(batch: ImageBatch) -> np.ndarray:
     if batch.features.logits is None:
         raise ValueError(
             f"The detector {batch.networks.detector.name} has no class logits, which "
-            "the Inception Score is computed from; use the InceptionV3 of 2015-12-05."
+            "the Inception Score needs; use the Inception-v3 of 2015-12-05."
         )
     return batch.features.logits
 
@@ -165,7 +165,7 @@ class Statistics:
       class_names: number -> name of every class of the data, including those that none
         of these images belongs to; empty for generated images.
       values: name -> value of the collected statistics.
-      failures: name -> reason of the statistics that could not be collected.
+      failures: name -> reason, for the statistics that could not be collected.
     """
 
     count: int
@@ -181,7 +181,7 @@ class Statistics:
 
 
 class StatisticsAccumulator:
-    """Collects statistics of the first `limit` images of a set.
+    """Accumulator of several statistics of the first `limit` images of a set.
 
     A statistic that fails, for example on features that are not finite, does not stop
     the others.
@@ -213,7 +213,7 @@ class StatisticsAccumulator:
         self._count = min(self._limit, self._count + count)
 
     def result(self) -> Statistics:
-        """Return the statistics; to be called once."""
+        """Return the statistics; call it once."""
         found = Statistics(self._count)
         for statistic in list(self._accumulators):  # each is released before the next
             value = self._try(statistic, lambda acc: acc.result())
@@ -235,7 +235,7 @@ def gather_rows(
 ) -> dict[Callable, np.ndarray]:
     """Compute the rows of statistics from a batch of images.
 
-    Every process computes those of its own images; all of them have to call this.
+    Every process computes the rows of its own images; all have to call this.
 
     Args:
       batch: this process's share.

@@ -1,4 +1,4 @@
-"""Checks before an evaluation: flags that contradict, and what the metrics lack."""
+"""Checks before an evaluation: inconsistent flags, unmet requirements of metrics."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from stylegan_jax.metrics.metric import Metric, SetMetric
 from stylegan_jax.metrics.networks.detectors import KINDS
 from stylegan_jax.metrics.statistics import LOGITS
 
-# Flag of `evaluate` -> flags of which it needs one; without them it has no effect.
+# Flag of `evaluate` -> flags of which it needs at least one to have an effect.
 REQUIRES = {
     "images_a": ("images_b",),
     "images_b": ("images_a",),
@@ -26,7 +26,7 @@ EXCLUDES = {"workdir": ("images_a", "images_b", "size")}
 
 
 def flag_problems(given: set[str]) -> list[str]:
-    """Return the contradictions among the flags of `evaluate` that were given."""
+    """Return the inconsistencies among the flags of `evaluate` that were given."""
     problems = []
     if not given & {"workdir", "images_a", "images_b"}:
         problems.append("Give --workdir, or both --images_a and --images_b.")
@@ -34,7 +34,8 @@ def flag_problems(given: set[str]) -> list[str]:
         clashing = [f"--{other}" for other in others if {flag, other} <= given]
         if clashing:
             problems.append(
-                f"--{flag} excludes {', '.join(clashing)}: leave out one or the other."
+                f"--{flag} cannot be combined with {', '.join(clashing)}: omit one of "
+                "them."
             )
     for flag, others in REQUIRES.items():
         excluded = any(flag in EXCLUDES.get(other, ()) for other in given)
@@ -50,7 +51,7 @@ def flag_problems(given: set[str]) -> list[str]:
 def check_requirements(
     spec: EvalSpec, has_classifier: bool, features: str | None
 ) -> None:
-    """Raise ValueError if metrics lack something; names all of them.
+    """Raise ValueError, naming all of them, if metrics lack something.
 
     Args:
       spec: the metrics, and their images.
@@ -159,7 +160,7 @@ def _first_difference(a: Sequence[str], b: Sequence[str]) -> str:
     """Return a clause about the first class that differs; empty if there is none."""
     for number, (x, y) in enumerate(zip(a, b, strict=False)):
         if x != y:
-            return f": number {number} is {x!r} in one, {y!r} in the other"
+            return f": number {number} is {x!r} in one and {y!r} in the other"
     return ""
 
 

@@ -1,1 +1,1 @@
-"""Report of a run as a single page: curves, stages, images and metrics."""
+"""Report of a run on a single page: curves, stages, images and metrics."""

@@ -20,7 +20,7 @@ def main(argv: list[str]) -> None:
 
 
 def define_flags() -> None:
-    """Declare the command line."""
+    """Define the command-line flags."""
     flags.DEFINE_string("workdir", None, "Directory of a run.")
     flags.mark_flag_as_required("workdir")
 

@@ -10,8 +10,8 @@ LEFT, RIGHT, TOP, BOTTOM = 56, 12, 26, 30  # margins around the plot
 # Okabe and Ito's colors, which color-blind readers can distinguish.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
 TICKS = 5
-NEAR_ZERO = 0.25  # an x axis whose start is below this part of its end starts at 0
-LABEL_PIXELS = 11  # width that the label of a mark takes
+NEAR_ZERO = 0.25  # an x axis whose start is below this fraction of its end starts at 0
+LABEL_PIXELS = 11  # width of the label of a mark
 
 
 Range = tuple[float, float]
@@ -47,7 +47,7 @@ def chart(
     Args:
       title: title above the plot.
       series: lines, with at least one finite point among them.
-      marks: drawn where they lie within the range of x.
+      marks: marks, of which those within the range of x are drawn.
       unit: unit of x.
 
     Raises:

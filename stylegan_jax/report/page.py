@@ -21,7 +21,7 @@ from stylegan_jax.runtime.logger import LOG
 
 FILE = "report.html"
 METRICS = "metrics.jsonl"
-MAX_GRIDS = 60  # more are thinned out evenly
+MAX_GRIDS = 60  # more are thinned evenly
 MAX_POINTS = 400  # of a line, likewise
 GRID_PIXELS = 960  # larger grids are scaled down
 
@@ -38,7 +38,7 @@ GROUPS = {
     "Fade-in of the newest resolution": r"^progress/fade$",
     "Skipped updates": r"/skipped_total$",
 }
-# Charts that become a sentence while they have a single value.
+# Charts that are replaced by a sentence while they have a single value.
 OFTEN_CONSTANT = (
     "Learning rate",
     "Fade-in of the newest resolution",
@@ -92,7 +92,7 @@ def write(workdir: epath.Path) -> epath.Path:
     if not (workdir / LOG).exists():
         raise ValueError(
             f"{workdir} has no {LOG}, so it is not the directory of a run. Use the "
-            "--workdir of a training."
+            "--workdir of a training run."
         )
     target = workdir / FILE
     temporary = workdir / f".{FILE}.tmp"
@@ -146,7 +146,7 @@ def _summary(rows: list[dict[str, Any]]) -> str:
 
 
 def _curves(rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
-    """Return all charts; where a restart repeated some points, the last ones count."""
+    """Return all charts; of points that a restart repeated, the last ones count."""
     lines: dict[str, dict[float, float]] = defaultdict(dict)
     marks: dict[str, Mark] = {}
     for row in rows:
@@ -160,7 +160,7 @@ def _curves(rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
             if "/" in name and isinstance(value, (int, float, str)):
                 lines[name][x] = _number(value)
     shown = list(marks.values()) if len(marks) > 1 else []
-    # Metrics are in the log, too, but not how they were computed.
+    # The log has the metrics, too, but not how they were computed.
     lines = {k: v for k, v in lines.items() if not k.startswith("metrics/")}
     lines.pop("progress/training_seconds", None)
     parts = [_chart(name, of, shown) for name, of in _metrics(results).items()]
@@ -288,8 +288,8 @@ def _kimg(name: str) -> float:
 
 
 def _data_uri(path: epath.Path) -> str:
-    """Return an image as a data URI, in WebP, which is a fraction of a PNG."""
-    from PIL import Image  # by the report alone
+    """Return an image as a data URI, in WebP, which takes a fraction of a PNG."""
+    from PIL import Image  # imported by the report alone
 
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         picture = image.convert("RGBA" if image.mode == "RGBA" else "RGB")

@@ -1,1 +1,1 @@
-"""What any program needs of its machine."""
+"""Services of the machine for every program: devices, storage, logs, command line."""

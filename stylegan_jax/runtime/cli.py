@@ -17,8 +17,8 @@ def reporting_errors(
 ) -> Iterator[None]:
     """Run a program, reporting expected errors without a traceback.
 
-    Each becomes one message on standard error and an exit status. The libraries' log
-    is reduced to warnings.
+    Each becomes one message on standard error and an exit status. The libraries' logs
+    are reduced to warnings.
 
     Args:
       *expected: exceptions after which the program exits with EXIT_FAILURE.

@@ -1,4 +1,4 @@
-"""Environment of a run: versions, devices, and commit."""
+"""Environment of a run: versions, devices and commit."""
 
 import datetime
 import importlib.metadata
@@ -57,7 +57,7 @@ def git_commit() -> str | None:
 
 
 def _version(package: str) -> str | None:
-    # tensorflow-cpu is another distribution of the same module.
+    # tensorflow-cpu is a different distribution of the same module.
     for name in (package, f"{package}-cpu"):
         try:
             return importlib.metadata.version(name)

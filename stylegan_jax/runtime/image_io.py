@@ -53,7 +53,7 @@ def save_png(path: str | os.PathLike, image_uint8: np.ndarray) -> None:
             f"An image must be [H,W,C] uint8 with C of {list(_MODES)}, got "
             f"{list(image.shape)} {image.dtype}."
         )
-    from PIL import Image  # by programs that write images
+    from PIL import Image  # imported by programs that write images
 
     buffer = io.BytesIO()
     pixels = image[:, :, 0] if image.shape[2] == 1 else image

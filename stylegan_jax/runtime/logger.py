@@ -1,8 +1,8 @@
 """Logs of a run: console lines, JSONL, TensorBoard scalars and images, PNG grids.
 
 Only the main process logs. `log.jsonl` is append-only and survives kill -9: a row is
-flushed when written, and a partly written one never spoils the next. In a bucket the
-log and the images are as of the last tick, and TensorBoard's file appears at the end.
+flushed when written, and a partly written one never spoils the next. In a bucket, the
+log and the images are updated every tick, and TensorBoard's file appears at the end.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ class RunLogger:
         self._live_line = LiveLine(self._stream)
         if not enabled:
             return
-        import tensorboardX  # by training alone
+        import tensorboardX  # imported by training alone
 
         self._mirror = None
         if storage.scheme_of(workdir) is not None:
@@ -71,7 +71,7 @@ class RunLogger:
             self._live_line.update(text)
 
     def line(self, text: str) -> None:
-        """Print a line that stays, in place of the live line."""
+        """Print a permanent line in place of the live line."""
         if not self._enabled:
             return
         self._live_line.clear()
@@ -158,7 +158,7 @@ class RunLogger:
 
     @contextlib.contextmanager
     def warn_on_os_error(self, path: Path) -> Iterator[None]:
-        """Turn an error of writing logs into a warning: it must not end the run."""
+        """Turn an error in writing logs into a warning: it must not end the run."""
         try:
             yield
         except OSError as error:

@@ -13,9 +13,9 @@ def keep_freed_memory() -> bool:
     """Tune malloc to keep freed memory for the next allocation.
 
     XLA's CPU programs allocate their temporary memory, often hundreds of megabytes, at
-    every call. By default glibc returns it to the system each time and maps it anew, so
-    that every page is faulted in again. With these settings the memory of the process
-    stays at its peak, to which every call would raise it anyway.
+    every call. By default, glibc returns it to the system each time and maps it anew,
+    so every page is faulted in again. With these settings, the memory of the process
+    stays at its peak, which every call would reach anyway.
 
     Call this before threads allocate. Without glibc (macOS, Windows, musl) it does
     nothing.
@@ -29,7 +29,7 @@ def keep_freed_memory() -> bool:
     if not hasattr(library, "gnu_get_libc_version"):
         return False
     settings = (
-        (_M_ARENA_MAX, 1),  # the arenas of threads cannot hold large blocks
+        (_M_ARENA_MAX, 1),  # arenas of threads cannot hold large blocks
         (_M_MMAP_MAX, 0),
         (_M_TRIM_THRESHOLD, 2**31 - 1),
         (_M_TOP_PAD, 2**26),

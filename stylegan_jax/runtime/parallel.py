@@ -1,4 +1,4 @@
-"""Devices and processes: the only file that knows meshes, shardings and processes.
+"""Devices and processes: the only module that deals with meshes and shardings.
 
 Training is data parallel: batches are sharded over all devices of all hosts, and the
 state is replicated or partly sharded. Groups of devices may share the rows of an image.
@@ -40,7 +40,7 @@ def initialize(
         (TPU pods, SLURM, Open MPI).
       num_processes: number of processes, with `coordinator`.
       process_id: index of this process, with `coordinator`.
-      heartbeat_seconds: a process that is silent for this long is considered dead: JAX
+      heartbeat_seconds: time after which a silent process is considered dead: JAX
         names it in all the others and aborts them (status 134).
     """
     jax.distributed.initialize(
@@ -65,7 +65,7 @@ class ProcessLost(RuntimeError):
 def explaining_lost_processes(heartbeat_seconds: int) -> Iterator[None]:
     """Explain the error of a collective whose connection to a process broke.
 
-    Where a collective hangs instead of failing, JAX aborts the process at the heartbeat
+    If a collective hangs instead of failing, JAX aborts the process at the heartbeat
     and this function is not reached; JAX names the lost process in that case, too.
 
     Args:
@@ -179,7 +179,7 @@ class Parallel:
         """Compare the processes, and test a collective over all devices.
 
         Args:
-          facts: name -> value of what has to be the same in all processes, such as
+          facts: name -> value that has to be the same in all processes, such as
             versions.
 
         Raises:
@@ -264,8 +264,8 @@ class Parallel:
     def constrain_batch(self, x: jax.Array) -> jax.Array:
         """Constrain x [B, ...] inside jit to be sharded along its first axis.
 
-        A number of rows that does not divide is left to the compiler, for example when
-        the path length takes half of a batch with one image per device.
+        Rows that do not divide evenly are left to the compiler, for example when the
+        path length takes half of a batch with one image per device.
         """
         if len(x) % self.batch_shards:
             return x
@@ -278,8 +278,8 @@ class Parallel:
     def constrain_height(self, x: jax.Array) -> jax.Array:
         """Constrain x [B,H,W,C] inside jit to be sharded along B and H.
 
-        Only if the mesh has an axis for the height. Sizes that do not divide are left
-        to the compiler.
+        This applies only if the mesh has an axis for the height. Sizes that do not
+        divide evenly are left to the compiler.
         """
         axes = self.mesh.axis_names
         sizes = zip(x.shape, self.mesh.axis_sizes, strict=False)
@@ -297,7 +297,7 @@ class Parallel:
         return jax.jit(f, out_shardings=self.batched, **kwargs)
 
     def any_process(self, flag: bool) -> Callable[[], bool]:
-        """Start to reduce `flag` over the processes; all of them have to call it.
+        """Start reducing `flag` over the processes; all of them have to call it.
 
         Returns:
           A function that waits for the result: True, in all processes, if the flag is

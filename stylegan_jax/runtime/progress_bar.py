@@ -9,7 +9,7 @@ UPDATE_SECONDS = 0.2  # between updates of the line
 
 
 class LiveLine:
-    """A line of a terminal that is rewritten in place; nothing elsewhere."""
+    """A terminal line that is rewritten in place; without a terminal, nothing."""
 
     def __init__(self, stream: TextIO):
         """Write to a stream, if it is a terminal."""
@@ -18,12 +18,12 @@ class LiveLine:
         self._visible = False
 
     def update(self, text: str) -> None:
-        """Rewrite the line, unless the last update was only just before."""
+        """Rewrite the line, unless it was updated only just before."""
         now = time.monotonic()
         if not self._stream.isatty() or now - self._last_seconds < UPDATE_SECONDS:
             return
         self._last_seconds = now
-        # A line as wide as the terminal would wrap, and \r not return to its start.
+        # A line as wide as the terminal would wrap, and \r would not reach its start.
         width = shutil.get_terminal_size().columns - 1
         self._write(f"\r{' '.join(text.split())[:width]}\x1b[K")
         self._visible = True
@@ -51,10 +51,10 @@ class ProgressBar:
         """Show progress.
 
         Args:
-          activity: what is done to the images, such as "checked", and after a comma
-            any details; another activity restarts the clock.
+          activity: operation on the images, such as "checked", and after a comma any
+            details; another activity restarts the clock.
           done: images done.
-          total: images in all.
+          total: images in total.
         """
         now = time.monotonic()
         if activity.split(",")[0] != self._activity:

@@ -1,4 +1,4 @@
-"""Requests to end a run in an orderly way."""
+"""Requests to end a run gracefully."""
 
 import contextlib
 import math

@@ -2,7 +2,7 @@
 
 Buckets are accessed through TensorFlow where it supports the scheme, else through
 fsspec with gcsfs or s3fs; the arrays of checkpoints through TensorStore. None of this
-has been run against a real bucket yet (see docs/many_devices.md).
+has been tested with a real bucket (see docs/many_devices.md).
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ PACKAGES = {"gs": "gcsfs", "s3": "s3fs"}
 # Scheme -> command that copies to a disk.
 COPY_COMMANDS = {"gs": "gcloud storage cp -r", "s3": "aws s3 cp --recursive"}
 USE_TENSORFLOW = "EPATH_USE_TF"  # environment variable of etils
-FALSE = ("false", "no", "f", "0")  # its values that mean no
+FALSE = ("false", "no", "f", "0")  # values of it that mean no
 
 
 def open_path(path: str | os.PathLike) -> epath.Path:
@@ -123,7 +123,7 @@ def to_jsonable(value: Any) -> Any:
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
     """Write a file atomically: a failure leaves the previous content."""
     if scheme_of(path) is not None:
-        epath.Path(path).write_bytes(content)  # an object appears when it is complete
+        epath.Path(path).write_bytes(content)  # an object appears once it is complete
         return
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -149,7 +149,7 @@ class Mirror:
 
         Args:
           remote: directory in the bucket.
-          resumed: names of files that are appended to; downloaded if they exist.
+          resumed: names of files that will be appended to; downloaded if they exist.
         """
         self._remote = remote
         self._directory = tempfile.TemporaryDirectory(prefix="stylegan_jax-")
@@ -160,10 +160,10 @@ class Mirror:
                 (self.local / name).write_bytes((remote / name).read_bytes())
 
     def upload(self, *names: str) -> None:
-        """Upload the changed ones of these files and of the files in directories.
+        """Upload those of these files that changed, also those in directories.
 
         Raises:
-          OSError: if an upload fails, for whatever reason.
+          OSError: if an upload fails for any reason.
         """
         for name in names:
             path = self.local / name

@@ -13,5 +13,5 @@ def tensorflow() -> Any:
     import tensorflow as tf
 
     if tf.config.get_visible_devices("GPU"):
-        tf.config.set_visible_devices([], "GPU")  # they are JAX's
+        tf.config.set_visible_devices([], "GPU")  # they are for JAX
     return tf

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 
 class Watchdog:
-    """A thread that reports an activity which does not end in time.
+    """A thread that reports an activity that does not end in time.
 
-    It only reports: that a process is dead is for JAX's heartbeat to decide, and that a
-    disk is too slow for a person.
+    It only reports: JAX's heartbeat decides that a process is dead, and a person that a
+    disk is too slow.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Watchdog:
             twice that time, four times, and so on.
           process: name of this process in reports, such as "process 1 of 2".
           report: receives the text; None prints it to `sys.stderr` in every process,
-            for the process that hangs need not be the main one.
+            because the process that hangs need not be the main one.
         """
         self._limit_seconds, self._process = limit_seconds, process
         self._report = report or (lambda text: print(text, file=sys.stderr, flush=True))
@@ -66,7 +66,7 @@ class Watchdog:
                     f"WARNING: {self._process} has spent {seconds:.0f} s on "
                     f"{self._activity} (`run.hang_report_seconds`="
                     f"{self._limit_seconds:g}). If it hangs in a collective, look for "
-                    "a process that has ended, is stopped, or is at another place in "
-                    "the program. End all processes and start the same command again: "
+                    "a process that has ended, is stopped, or is elsewhere in the "
+                    "program. End all processes and start the same command again: "
                     "the run resumes from the last checkpoint."
                 )

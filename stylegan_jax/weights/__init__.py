@@ -1,7 +1,7 @@
-"""Safe readers and writers of weight files; they know the formats, not the networks.
+"""Safe readers and writers of weight files, which know formats, not networks.
 
-- `files` reads a file of any kind, with one style of error message.
-- `pickle` is an unpickler that runs nothing; `pickle_stubs` takes the objects' place.
+- `files` reads a file of any format, with one style of error message.
+- `pickle` is an unpickler that runs nothing; `pickle_stubs` replaces the objects.
 - `tf_networks` reads TensorFlow-era pickles (StyleGAN, StyleGAN2).
 - `torch_modules` reads the snapshots of stylegan2-ada-pytorch.
 - `torch_files` reads PyTorch's state dicts and TorchScript, `torch_tensors` tensors.

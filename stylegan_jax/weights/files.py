@@ -1,4 +1,4 @@
-"""Reads files of weights, whatever their kind; runs nothing that is in them."""
+"""Read weight files of any format, without running anything in them."""
 
 import contextlib
 import os
@@ -29,14 +29,14 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Read the tensors of a file.
 
     Args:
-      path: A PyTorch state dict, in the format of before PyTorch 1.6 or in today's, a
-        TorchScript module, or safetensors. The content decides, not the name.
+      path: A PyTorch state dict, in the legacy format (PyTorch below 1.6) or the zip
+        format, a TorchScript module, or safetensors. The content decides, not the name.
 
     Returns:
-      Name -> array, which may be read-only; in the file's order but for safetensors.
+      Name -> array, which may be read-only; in the file's order except for safetensors.
 
     Raises:
-      ValueError: The file is damaged, asks for anything that weights do not need, or
+      ValueError: The file is damaged, requests anything that weights do not need, or
         is something else altogether.
       OSError: The file cannot be read.
     """
@@ -52,13 +52,13 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
         if head[8:9] == b"{":
             return safetensors.read(path)[0]
         pickle.refuse_foreign(head, EXPECTED)
-        raise FormatError(f"the file is of an unknown kind. Expected: {EXPECTED}.")
+        raise FormatError(f"the file has an unknown format. Expected: {EXPECTED}.")
 
 
 def convert_tensors(
     path: str | os.PathLike, convert: Callable[[dict[str, np.ndarray]], T]
 ) -> T:
-    """Return what a function makes of the tensors of a file; its errors name the file.
+    """Apply a function to the tensors of a file; its errors name the file.
 
     Raises:
       ValueError: See `read_tensors`, or raised by the function.
@@ -72,7 +72,7 @@ def convert_tensors(
 
 
 def read_networks(path: str | os.PathLike) -> dict[str, TFNetwork | TorchModule]:
-    """Read the networks of a pickle that NVIDIA's code wrote.
+    """Read the networks in a pickle that NVIDIA's code wrote.
 
     Args:
       path: A `.pkl` of StyleGAN, StyleGAN2 or StyleGAN2-ADA, by TensorFlow or PyTorch.
@@ -82,7 +82,7 @@ def read_networks(path: str | os.PathLike) -> dict[str, TFNetwork | TorchModule]
       network does not say which of them it is; that network is returned as `network`.
 
     Raises:
-      PickleError: The file is damaged, asks for anything that a network file does not
+      PickleError: The file is damaged, requests anything that a network file does not
         need, or is something else altogether.
       OSError: The file cannot be read.
     """
@@ -107,7 +107,7 @@ def _checked_size(path: Path) -> int:
     size = path.stat().st_size
     if size > pickle_stubs.MAX_BYTES:
         raise PickleError(
-            f"Cannot read {path}: the file has {size:,} bytes; files of weights have "
+            f"Cannot read {path}: the file has {size:,} bytes; weight files have "
             f"at most {pickle_stubs.MAX_BYTES:,}."
         )
     return size
@@ -115,7 +115,7 @@ def _checked_size(path: Path) -> int:
 
 @contextlib.contextmanager
 def _readable_errors(path: Path, size: int) -> Iterator[None]:
-    """Let every error name the file.
+    """Make every error name the file.
 
     Damaged bytes can raise almost any exception (pickle's documentation says so), and
     all of them mean the same to the user.

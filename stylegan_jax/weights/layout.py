@@ -84,7 +84,7 @@ def load(
     check_names: str,
     check_shapes: str,
 ) -> dict[str, Any]:
-    """Return our variables, made of a file's arrays.
+    """Return our variables, made from a file's arrays.
 
     Args:
       entries: The table of the network.

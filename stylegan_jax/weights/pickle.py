@@ -1,4 +1,4 @@
-"""Reads pickled weights without running anything in the file.
+"""Read pickled weights without running anything in the file.
 
 NVIDIA published its networks as Python pickles. A pickle is a program: it may name any
 function on the machine and have it called. Here, every name that such a file
@@ -6,7 +6,7 @@ legitimately uses is bound to an inert stub of ours, which checks and keeps its
 arguments. Any other name is refused before it is looked up, let alone imported. The
 source code that a network carries is kept as text.
 
-All that a hostile file can achieve is to be refused, or to waste some time.
+The most that a hostile file can achieve is to waste some time before it is refused.
 """
 
 import io
@@ -17,7 +17,7 @@ from typing import Any
 
 NETWORK_FILE = "a network .pkl of StyleGAN, StyleGAN2 or StyleGAN2-ADA"
 
-# Files that people hand over by mistake: their first bytes and what they are.
+# Files that users often pass by mistake: their first bytes and their kind.
 _FOREIGN = (
     (b"PK\x03\x04", "a zip archive: a PyTorch file (.pt, .pth) or a data set"),
     (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19", "a PyTorch file of the older format"),
@@ -35,7 +35,7 @@ _CONTAINERS = frozenset(
 )
 
 Names = Mapping[tuple[str, str], Any]  # (module, name) -> stub
-MAX_OPCODES = 1_000_000  # in a program; official files have below 100,000
+MAX_OPCODES = 1_000_000  # in a program; official files have fewer than 100,000
 MAX_TUPLE = 1_000  # values in a tuple and in those within it; official: about 20
 
 
@@ -44,7 +44,7 @@ class PickleError(ValueError):
 
 
 def quote(text: str) -> str:
-    """Return a name from the file for a message: quoted, escaped and cut."""
+    """Return a name from the file for a message: quoted, escaped and shortened."""
     return repr(text if len(text) <= 120 else text[:120] + "...")
 
 
@@ -69,7 +69,7 @@ def require(condition: bool, message: str) -> None:
 
 
 def refuse_foreign(data: bytes, expected: str = NETWORK_FILE) -> None:
-    """Raise PickleError for the kinds of files that are handed over by mistake."""
+    """Raise PickleError for the kinds of files that are often passed by mistake."""
     require(bool(data), "the file is empty")
     head = data[:256].lstrip().lower()
     for signature, meaning in _FOREIGN:
@@ -91,11 +91,11 @@ def program_end(data: bytes, start: int = 0, limit: int = MAX_OPCODES) -> int:
         # These are looked up in a registry of the process, not by find_class.
         require(
             opcode.name not in ("EXT1", "EXT2", "EXT4"),
-            f"the pickle uses the extension registry ({opcode.name}), which files of "
-            "weights never do",
+            f"the pickle uses the extension registry ({opcode.name}), which weight "
+            "files never do",
         )
         if opcode.name in _PUTS:
-            # A distant memo slot makes the unpickler allocate all slots before it.
+            # A high memo slot makes the unpickler allocate all slots below it.
             require(argument <= position, f"the pickle claims memo slot {argument:,}")
         require(step < limit, f"the pickle has more than {limit:,} instructions")
         tuples.follow(opcode, argument)
@@ -115,14 +115,14 @@ def load_program(data: bytes, names: Names) -> Any:
 def require_end(data: Any, end: int, where: str) -> None:
     """Raise PickleError if anything follows position `end`."""
     rest = len(data) - end
-    require(rest == 0, f"{where} goes on for {rest:,} bytes after its end")
+    require(rest == 0, f"{where} has {rest:,} bytes after its end")
 
 
 class _TupleSizes:
     """Sizes of a program's tuples, where a shared part counts each time.
 
-    Python hashes a key by walking it: for 40 tuples, each of twice the one before, that
-    is 2^40 steps, and a deep one exhausts the stack of the process.
+    Python hashes a key recursively: for 40 tuples, each of which holds the one before
+    twice, that takes 2^40 steps, and deep nesting exhausts the stack of the process.
     """
 
     def __init__(self) -> None:
@@ -174,8 +174,8 @@ class RestrictedUnpickler(pickle.Unpickler):
         if found is not None:
             return found
         raise PickleError(
-            f"the pickle asks for {quote(f'{module}.{name}')}, which no file of "
-            "weights needs; it may be an attack. The name was refused and nothing in "
+            f"the pickle requests {quote(f'{module}.{name}')}, which no weight "
+            "file needs; it may be an attack. The name was refused and nothing in "
             "the file was executed. Get the file from its original source."
         )
 

@@ -1,7 +1,7 @@
 """Inert stubs for the dicts, NumPy arrays and numbers in a pickle.
 
-Each stub has a __setstate__, for without one pickle would write whatever the file says
-into the object's attributes; and __slots__.
+Each stub has a __setstate__, because without one pickle would write whatever the file
+says into the object's attributes; and __slots__.
 """
 
 import math
@@ -60,7 +60,7 @@ class Named:
 
 
 class Function(Named):
-    """A stub for a function; calls ours instead."""
+    """A stub for a function that calls ours instead."""
 
     __slots__ = ("ours",)
 
@@ -90,7 +90,7 @@ class DType:
         require(
             type(code) is str and code in NUMBERS,
             f"an array has dtype {describe(code)}; only plain numbers are accepted, "
-            "for an object array or a structured one could hide code",
+            "because an object array or a structured one could hide code",
         )
         self.code = code
         self.byteorder = "="
@@ -115,7 +115,7 @@ class DType:
 
 
 class Array:
-    """A stub for a NumPy array or scalar: a view of bytes that the file does hold."""
+    """A stub for a NumPy array or scalar: a view of bytes in the file."""
 
     __slots__ = ("shape", "dtype", "order", "raw")
 
@@ -170,7 +170,7 @@ class Array:
 def _reconstruct(subtype: Any, shape: Any, typecode: Any) -> Array:
     require(
         type(subtype) is Named and subtype.name == "numpy.ndarray",
-        "an array is of another class than numpy.ndarray",
+        "an array has a class other than numpy.ndarray",
     )
     return Array()
 
@@ -205,7 +205,7 @@ def names() -> dict[tuple[str, str], Any]:
 
 
 class Budget:
-    """Limits on what may be made of one file's stubs.
+    """Limits on the content that one file's stubs may expand to.
 
     A pickle may refer to one array, or one list, from many places; the budget keeps the
     result from growing without bound.

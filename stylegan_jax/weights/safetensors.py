@@ -1,8 +1,8 @@
 """Named arrays in the safetensors format, on top of the `safetensors` package.
 
 This layer adds what the package leaves to its callers: arrays of any memory order are
-written as they look, the types are those of NumPy, a file is replaced whole or not at
-all, and errors say what is wrong.
+written correctly, the types are those of NumPy, a file is replaced atomically, and
+errors explain what is wrong.
 
 Reference: https://github.com/huggingface/safetensors, which describes the format.
 """
@@ -41,19 +41,19 @@ def write(
     arrays: Mapping[str, np.ndarray],
     metadata: Mapping[str, str],
 ) -> None:
-    """Write arrays; a file of that path is replaced, whole or not at all.
+    """Write arrays; replace an existing file atomically.
 
     Args:
       path: Path of the file.
       arrays: Name -> array of a type in DTYPES.
-      metadata: Texts to store with them.
+      metadata: Strings to store with them.
 
     Raises:
-      ValueError: The format has no place for an array's type.
+      ValueError: The format does not support an array's type.
     """
     dense = {}
     for name, array in arrays.items():
-        # The package copies memory, whatever an array's strides say.
+        # The package copies memory, regardless of an array's strides.
         dense[name] = np.asarray(array, order="C")
         if dense[name].dtype.newbyteorder("=") not in DTYPES.values():
             raise ValueError(
@@ -68,7 +68,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]
     """Read arrays and metadata.
 
     Returns:
-      Name -> array; the texts.
+      Name -> array, and the metadata.
 
     Raises:
       FormatError: The file is damaged, or not in the format.
@@ -76,7 +76,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]
     arrays = {}
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118 (the file is no dict)
+            for name in file.keys():  # noqa: SIM118 (the file is not a dict)
                 entry = file.get_slice(name)
                 _check(name, entry.get_dtype(), entry.get_shape())
                 arrays[name] = file.get_tensor(name)
@@ -90,7 +90,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]
 
 
 def _check(name: str, dtype: str, shape: list[int]) -> None:
-    """Raise FormatError for arrays that NumPy does not have."""
+    """Raise FormatError for arrays that NumPy does not support."""
     if dtype not in DTYPES:
         raise FormatError(
             f"array {quote(name)} has the type {dtype}; supported types are "
@@ -107,7 +107,7 @@ def _refuse_duplicates(path: str | os.PathLike) -> None:
 
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         if len(dict(pairs)) < len(pairs):
-            raise FormatError("the header of the file has a key twice.")
+            raise FormatError("the header of the file contains a key twice.")
         return dict(pairs)
 
     with open(path, "rb") as file:

@@ -51,7 +51,7 @@ class TFNetwork:
     components: dict[str, "TFNetwork"]
 
     def all_variables(self) -> dict[str, np.ndarray]:
-        """Return own and components' variables by full official name, in float32.
+        """Return its own and its components' variables by full name, in float32.
 
         The names of component `mapping` begin with `G_mapping/`, as in TensorFlow.
 
@@ -75,7 +75,7 @@ class TFNetwork:
 
 
 class _Network:
-    """A stub for a network; keeps its state."""
+    """A stub for a network that keeps its state."""
 
     __slots__ = ("state",)
 
@@ -124,8 +124,8 @@ def _network(part: Any, where: str, budget: Budget, nested: bool = False) -> TFN
         f"{VERSIONS.start} to {VERSIONS.stop - 1}",
     )
     components = typed(state, "components", where, dict, {})
-    # The official networks nest once; deeper, a small file could unfold to any size, or
-    # without end.
+    # The official networks nest once; with deeper nesting, a small file could expand to
+    # any size, or endlessly.
     require(not (nested and components), f"{where} is a component with components")
     require(
         len(components) <= MAX_COMPONENTS,

@@ -1,6 +1,6 @@
-"""Reads named tensors from PyTorch's weight files; runs nothing that is in them.
+"""Read named tensors from PyTorch's weight files, without running anything in them.
 
-There are three kinds of files: a state dict in torch.save's old format (before PyTorch
+There are three kinds of files: a state dict in torch.save's old format (PyTorch below
 1.6), a state dict in the zip format, and a TorchScript module, which is a zip archive
 too. TorchScript's program is text beside the tensors; it is not read.
 """
@@ -19,7 +19,7 @@ from stylegan_jax.weights.torch_tensors import Parameter, StorageUnpickler, Tens
 
 ZIP = b"PK\x03\x04"
 OLD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number, pickled
-MAX_MODULES = 10_000  # in a TorchScript file; NVIDIA's have below 300
+MAX_MODULES = 10_000  # in a TorchScript file; NVIDIA's have fewer than 300
 MAX_DEPTH = 16  # of nested modules; NVIDIA's: 5
 
 
@@ -29,7 +29,7 @@ class _StateDict(pickle_stubs.Dict):
     __slots__ = ("pairs",)
 
     def __init__(self, pairs: Any = ()) -> None:
-        """Keep the pairs, which Python 2 pickled as an argument, not one by one."""
+        """Keep the pairs, which Python 2 pickles as an argument, not one by one."""
         super().__init__()
         require(
             type(pairs) in (list, tuple),
@@ -45,7 +45,7 @@ class _StateDict(pickle_stubs.Dict):
 
 
 class _Object:
-    """A stub for an object of TorchScript; keeps its attributes."""
+    """A stub for a TorchScript object that keeps its attributes."""
 
     __slots__ = ("attributes",)
 
@@ -58,7 +58,7 @@ class _Object:
 
 
 class _ScriptUnpickler(StorageUnpickler):
-    """Has one stub for all classes that the file defines."""
+    """An unpickler with one stub for all classes that the file defines."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the stub for a name; see the base class."""
@@ -117,7 +117,7 @@ def read_zip(path: Path) -> dict[str, np.ndarray]:
         programs = [n for n in members if n.endswith("/data.pkl") and n.count("/") == 1]
         require(
             len(programs) == 1,
-            "the file is a zip archive without the data.pkl of a file by PyTorch",
+            "the file is a zip archive without the data.pkl of a PyTorch file",
         )
         root = programs[0].removesuffix("data.pkl")
         is_script = any(name.startswith(f"{root}code/") for name in members)
@@ -127,7 +127,7 @@ def read_zip(path: Path) -> dict[str, np.ndarray]:
             "the numbers in the file are not little-endian",
         )
 
-        # The program, then the storages that it refers to.
+        # The program comes first, then the storages that it refers to.
         program = members[f"{root}data.pkl"]
         data = _content(archive, program, torch_tensors.MAX_PROGRAMS)
         require_end(data, pickle.program_end(data), "data.pkl")

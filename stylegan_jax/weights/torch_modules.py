@@ -3,8 +3,8 @@
 A snapshot is a pickled dict with G, D and G_ema, each a torch module. The official code
 (`persistence`) pickles a module with the text of the Python module that defines it.
 Tensors are calls of PyTorch's functions on bytes that hold, in turn, pickles and raw
-numbers: torch.save's old format. Neither PyTorch nor that text is needed, for the
-constructor's arguments and the tensors are all there.
+numbers: torch.save's old format. Neither PyTorch nor that text is needed, because
+the file has the constructor's arguments and all tensors.
 """
 
 import dataclasses
@@ -62,7 +62,7 @@ class TorchModule:
 
 
 class _Module(Stub):
-    """A stub for a module; keeps the arguments of its reconstruction."""
+    """A stub for a module that keeps the arguments of its reconstruction."""
 
     __slots__ = ("meta",)
 
@@ -147,7 +147,7 @@ def _network(module: _Module, where: str, budget: Budget) -> TorchModule:
 
 
 class _Variables:
-    """Collects the tensors of a module and of those in it, in PyTorch's order."""
+    """Collector of the tensors of a module and its submodules, in PyTorch's order."""
 
     def __init__(self, where: str, budget: Budget) -> None:
         self._where, self._budget = where, budget

@@ -1,7 +1,7 @@
-"""Reads the tensors in PyTorch's files without PyTorch.
+"""Read the tensors in PyTorch's files without PyTorch.
 
 A file is a pickled program that builds tensors as views of storages, which it refers to
-by keys; the numbers lie beside it. In torch.save's old format (before PyTorch 1.6) they
+by keys; the numbers lie beside it. In torch.save's old format (PyTorch below 1.6), they
 follow the program and the few small programs around it. In the zip format, each storage
 is a member of its own.
 """
@@ -36,7 +36,7 @@ STORAGES = {
 
 
 class Storage(Stub):
-    """A stub for a run of numbers; `raw` is a view of bytes that the file does hold."""
+    """A stub for a run of numbers; `raw` is a view of bytes in the file."""
 
     __slots__ = ("dtype", "count", "raw")
 
@@ -95,12 +95,12 @@ class Tensor(Stub):
 
 
 class Parameter:
-    """A stub for a parameter as PyTorch pickled it before 0.4."""
+    """A stub for a parameter as PyTorch below 0.4 pickles it."""
 
     __slots__ = ("tensor",)
 
     def __new__(cls, tensor: Any = None, requires_grad: Any = True) -> "Parameter":
-        """Keep the tensor; `requires_grad` does not matter."""
+        """Keep the tensor and ignore `requires_grad`."""
         parameter = super().__new__(cls)
         parameter.tensor = tensor
         return parameter
@@ -125,7 +125,7 @@ def names() -> dict[tuple[str, str], Any]:
     return functions(ours) | {("torch.nn.parameter", "Parameter"): Parameter}
 
 
-# A call costs a file some five bytes, so none of these may copy its arguments.
+# A call takes about five bytes of a file, so none of these may copy its arguments.
 
 
 def _size(items: Any = ()) -> tuple:
@@ -171,7 +171,7 @@ class StorageUnpickler(RestrictedUnpickler):
         Raises:
           PickleError: The reference is something else.
         """
-        # In the old format, a last value says where the storage is a part of another,
+        # In the old format, a last value tells that the storage is a part of another,
         # which no weights need.
         end = (None,) if self._old_format else ()
         require(
@@ -199,7 +199,7 @@ class OldFormat:
     """The content of bytes in the old format.
 
     Attributes:
-      content: what the program in them builds.
+      content: object that the program in them builds.
       storages: the storages that it refers to, with their content.
       end: position after the last of them, in bytes.
     """
@@ -212,7 +212,7 @@ class OldFormat:
 def read_old_format(
     data: bytes | mmap.mmap, names: pickle.Names, max_opcodes: int
 ) -> OldFormat:
-    """Read torch.save's format of before PyTorch 1.6.
+    """Read torch.save's old format (PyTorch below 1.6).
 
     Args:
       data: The file; anything may follow the end of the last storage.

@@ -101,7 +101,7 @@ def test_training_names_what_it_cannot_read(tmp_path, count):
     delivered, _ = take(source, -(-len(good) // 4))
     assert delivered.shape[1:] == (*spec.size, 3) and len(delivered) >= len(good)
     # Opening finds damaged headers; damaged content is reported when it is decoded.
-    with pytest.raises(ValueError, match="can't be used as they are; remove or"):
+    with pytest.raises(ValueError, match="cannot be used as they are; remove or"):
         open_source(
             data("folder", pack("folder", tmp_path / "b", good | bad), **settings)
         )

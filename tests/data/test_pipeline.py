@@ -196,7 +196,7 @@ def test_a_file_that_vanishes_is_named(tmp_path):
     write_images(tmp_path, ["a.png", "b.png"], size=(8, 8))
     source = open_source(data("folder", tmp_path, resolution=8))
     (tmp_path / "b.png").unlink()
-    with pytest.raises(ValueError, match="b.png can't be read: No such file"):
+    with pytest.raises(ValueError, match="b.png cannot be read: No such file"):
         take(source, 1)
 
 
@@ -206,7 +206,7 @@ def test_a_temporary_failure_is_not_a_damaged_image(tmp_path):
     source = open_source(data("folder", tmp_path, resolution=8))
     (tmp_path / "b.png").unlink()
     (tmp_path / "b.png").mkdir()  # a stand-in for a failing file system
-    with pytest.raises(OSError, match="b.png can't be read: Is a directory; start"):
+    with pytest.raises(OSError, match="b.png cannot be read: Is a directory; start"):
         take(source, 1)
 
 

@@ -288,7 +288,8 @@ def test_stylegan3_is_refused(tmp_path):
     path.write_bytes(official_pickle.dumps({"G": g, "D": g, "G_ema": g}))
     assert read_networks(path)["generator_ema"].source == "stylegan3"
     with pytest.raises(
-        ValueError, match="networks of stylegan3, which .*supported are .*stylegan1"
+        ValueError,
+        match="networks of stylegan3, which .*supported ones are .*stylegan1",
     ):
         convert.convert(path, tmp_path / "out")
 

@@ -180,7 +180,7 @@ def test_tensorflow_names_of_growing_networks():
 @pytest.mark.parametrize(
     ("network", "changes", "message"),
     [
-        ("generator", {"bogus": 1}, r"generator: unknown .*'bogus'.*known are"),
+        ("generator", {"bogus": 1}, r"generator: unknown .*'bogus'.*known ones are"),
         ("generator", {"synthesis_kwargs": {"bogus": 1}}, "synthesis_kwargs: unknown"),
         ("generator", {"mapping_kwargs": {"bogus": 1}}, "mapping_kwargs: unknown"),
         ("generator", {"mapping_kwargs": {"w_avg_beta": None}}, "w_avg_beta=None must"),

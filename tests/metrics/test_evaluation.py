@@ -49,8 +49,8 @@ def test_every_metric_returns_its_numbers(everything):
     assert all(np.isfinite(r.value) for r in found.values())
     assert {r.metric for r in found.values()} == set(spec.metrics)
     total = spec.reals.count
-    assert ("real images seen", total, total) in shown
-    assert ("generated images seen", 40, 40) in shown
+    assert ("real images processed", total, total) in shown
+    assert ("generated images processed", 40, 40) in shown
     assert ("steps of ppl_w_end", 40, 40) in shown
 
 

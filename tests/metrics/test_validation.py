@@ -42,8 +42,8 @@ def test_flags_that_belong_together(given):
     ("given", "message"),
     [
         (set(), "Give --workdir, or both --images_a and --images_b"),
-        (RUN | FOLDERS, "--workdir excludes --images_a, --images_b"),
-        (RUN | {"size"}, "--workdir excludes --size: leave out one or the other"),
+        (RUN | FOLDERS, "--workdir cannot be combined with --images_a, --images_b"),
+        (RUN | {"size"}, "--workdir cannot be combined with --size: omit one of them"),
         ({"images_a"}, "--images_a has no effect without --images_b: add that"),
         (RUN | {"fit"}, "--fit has no effect without --images_a or --data"),
         (FOLDERS | {"data"}, "--data has no effect without --workdir"),
@@ -160,7 +160,7 @@ def test_classes_are_matched_by_name(devices, emoji):
 
     text = problems(spec(other))
     assert "fid_per_class needs the same classes in both sets" in text
-    assert "number 0 is 'activities' in one, 'travel-places' in the other" in text
+    assert "number 0 is 'activities' in one and 'travel-places' in the other" in text
     assert "has 8, the built-in emoji 5" in problems(spec(fewer))
     assert "fid_per_class needs classes; the labels of" in problems(spec(vectors))
     for source in (emoji, other, fewer, vectors):

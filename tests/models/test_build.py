@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from stylegan_jax import models
+from stylegan_jax import config, models
+from stylegan_jax.models import stylegan2
 from tests import tiny
 
 SHARED = {
@@ -105,3 +106,18 @@ def test_settings_of_stylegan2():
             "winograd": False,
         }
     assert (d.mapping_layers, d.freeze_layers) == (5, 3)
+
+
+def test_networks_without_settings_are_those_of_the_default_settings():
+    """As converted official networks are, which state only what differs."""
+    defaults = config.Model(
+        family="stylegan2",
+        g_architecture="skip",
+        d_architecture="resnet",
+        conv_clamp=None,
+    )
+    g, d = models.build(defaults, config.Data(), 0)
+    assert g.options == d.options == stylegan2.LayerOptions()
+    multiplier = stylegan2.Generator().mapping_lr_multiplier
+    assert g.mapping_lr_multiplier == multiplier
+    assert attributes(d, *STDDEV) == attributes(stylegan2.Discriminator(), *STDDEV)

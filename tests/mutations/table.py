@@ -1480,6 +1480,20 @@ MUTATIONS: tuple[Mutation, ...] = (
     *_of(
         "augmentation",
         (
+            "augmentation-policy-of-other-transforms",
+            "augment/policies.py",
+            '"bg": Policy.of(*PIXEL, *AFFINE),',
+            '"bg": Policy.of(*PIXEL, *COLOR),',
+            "augment/test_policies",
+        ),
+        (
+            "augmentation-probability-of-the-settings",
+            PHASES,
+            "inputs.state.augment_probability,",
+            "self._training.augment_probability,",
+            OBJECTIVES,
+        ),
+        (
             "augmentation-probability-ignored",
             TRANSFORMS,
             "rate = jnp.clip(policy.multiplier(name) * probability, 0, 1)",

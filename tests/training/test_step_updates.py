@@ -269,6 +269,19 @@ def test_an_update_counts_only_if_all_of_it_is_finite(what, value):
     assert fine.params[DISCRIMINATOR]["x"] < D
 
 
+def test_the_clock_moves_with_an_update_that_is_skipped():
+    """In the phase that moves it."""
+
+    def broken(params, inputs):
+        loss, aux = objective(params, inputs)
+        return loss * jnp.nan, aux
+
+    training = Training((phase("d_main", ema=True), phase("g_main", broken)))
+    after, _ = training("g_main")
+    assert int(after.skipped["g_main"]) == 1
+    assert (int(after.step), int(after.images_seen)) == (STEP + 1, SEEN + BATCH)
+
+
 def test_labels_arrive_with_their_images():
     def labelled(params, inputs):
         # Images and labels hold the same number.

@@ -106,10 +106,10 @@ def test_hostile_files_are_refused_and_run_nothing(tmp_path, kind):
 
     for attack in (Attack(marker), Evaluation(), {"w": Attack(marker)}):
         write(attack)
-        refuse(path, r"asks for '.*(system|eval)'.*may be an attack.*nothing.*executed")
+        refuse(path, r"requests '.*(system|eval)'.*may be an attack.*nothing.*executed")
     if kind == "script":
         write(torch_files.script_module("m", {"w": Attack(marker)}))
-        refuse(path, "asks for '.*system'")
+        refuse(path, "requests '.*system'")
     assert not marker.exists()
     # It would have, had it been run.
     pickle.loads(pickle.dumps(Attack(marker)))
@@ -152,10 +152,10 @@ def test_other_content_is_explained(tmp_path, kind, content, match):
         ({"archive/data/0": None}, "lacks the tensor data '0'"),
         ({"archive/data/0": b"123"}, "has 3 bytes, expected 96"),
         ({"archive/data/0": bytes(97)}, "has more than 96 bytes"),
-        ({"archive/data.pkl": None}, "without the data.pkl of a file by PyTorch"),
+        ({"archive/data.pkl": None}, "without the data.pkl of a PyTorch file"),
         ({"other/data.pkl": b"N."}, "without the data.pkl"),
         ({"archive/byteorder": b"big"}, "not little-endian"),
-        ({"archive/data.pkl": b"N.N."}, "goes on for 2 bytes"),
+        ({"archive/data.pkl": b"N.N."}, "has 2 bytes"),
     ],
 )
 def test_archives_that_lack_something_are_explained(tmp_path, members, match):
@@ -180,7 +180,7 @@ def test_foreign_files_are_named(tmp_path):
         (b"", "is empty"),
         (b"<!DOCTYPE html><html>", "is a web page.*Expected: weights as .pth"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
-        (b"\x89HDF\r\n\x1a\n", "is of an unknown kind. Expected: weights"),
+        (b"\x89HDF\r\n\x1a\n", "has an unknown format. Expected: weights"),
     ):
         path.write_bytes(data)
         refuse(path, match)
@@ -195,7 +195,7 @@ def test_truncated_files_are_refused(tmp_path, kind):
         refuse(path, ".")
     if kind != "script" and kind != "zip":  # archives may have something behind them
         path.write_bytes(data + b"x")
-        refuse(path, "goes on for 1 bytes|not in the safetensors format")
+        refuse(path, "has 1 bytes|not in the safetensors format")
 
 
 @pytest.mark.parametrize("kind", KINDS)

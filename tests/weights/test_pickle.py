@@ -118,7 +118,7 @@ MISUSES = {
     ),
     "another array class": (
         RECONSTRUCT + NETWORK + b"K\x00\x85C\x01b\x87R",
-        "another class than",
+        "a class other than",
     ),
     "object dtype": (
         DTYPE + b"X\x01\x00\x00\x00O\x85R",
@@ -199,11 +199,11 @@ MISUSES = {
     ),
     "dotted name": (
         b"\x8c\x06dnnlib\x8c\x15tflib.network.Network\x93",
-        r"asks for 'dnnlib\.tflib\.network\.Network'",
+        r"requests 'dnnlib\.tflib\.network\.Network'",
     ),
     "private part": (
         b"\x8c\x05numpy\x8c\x0dndarray.dumps\x93",
-        r"asks for 'numpy\.ndarray\.dumps'",
+        r"requests 'numpy\.ndarray\.dumps'",
     ),
 }
 

@@ -173,7 +173,7 @@ def test_truncated_files_are_refused(tmp_path):
     for length in range(1, len(data)):
         refuse(tmp_path, data[:length], "truncated or damaged.*download it again")
     refuse(tmp_path, b"", "is empty")
-    refuse(tmp_path, data + b"x", "goes on for 1 bytes after its end")
+    refuse(tmp_path, data + b"x", "has 1 bytes after its end")
 
 
 @pytest.mark.parametrize(

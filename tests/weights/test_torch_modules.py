@@ -125,7 +125,7 @@ DATA = official_pickle.storage_bytes(NUMBERS)
         (of_tensor(offset=-1), "are not sizes"),
         (of_tensor(shape=(1, 1)), "more strides than axes|goes beyond"),
         (of_data(DATA[:-1]), "needs 32 bytes, but the file has 31"),
-        (of_data(DATA + b"x"), "goes on for 1 bytes after its end"),
+        (of_data(DATA + b"x"), "has 1 bytes after its end"),
         (of_data(DATA[15:]), "not in torch.save's older format"),
         (of_data(DATA[:2] + b"N0" * 500 + DATA[2:]), "more than 1,000 instructions"),
         (of_data(official_pickle.storage_bytes(NUMBERS, count=7)), "needs 36 bytes"),

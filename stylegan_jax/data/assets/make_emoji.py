@@ -3,8 +3,8 @@
     python stylegan_jax/data/assets/make_emoji.py --source=../shared/data/emoji64.zip
 
 The source holds Google's Noto Emoji rendered at 64x64 as `group/code-points.png`.
-Variants in other skin tones, flags and loose components would be the majority, so they
-are left out, as are exact copies. NOTICE gives license and attribution.
+Skin-tone variants, flags and bare components would be the majority, so they are left
+out, as are exact copies. NOTICE gives license and attribution.
 """
 
 import argparse
@@ -23,7 +23,7 @@ TARGET = Path(__file__).resolve().parent / "emoji64.zip"
 
 
 def wanted(name: str) -> bool:
-    """True if the entry `group/code-points.png` belongs in the data set."""
+    """Return True if the entry `group/code-points.png` belongs in the data set."""
     path = Path(name)
     return (
         path.suffix == ".png"
@@ -53,7 +53,7 @@ def make(source: Path, target: Path) -> Counter:
             seen.add(picture.tobytes())
             encoded = io.BytesIO()
             picture.save(encoded, "PNG", optimize=True)
-            # Stored, not deflated: PNG is compressed already.
+            # Stored, not deflated: PNG is already compressed.
             out.writestr(zipfile.ZipInfo(name, FIXED_DATE), encoded.getvalue())
             counts[name.split("/")[0]] += 1
     return counts

@@ -1,4 +1,4 @@
-"""The files that `prepare` reads, each kind in its module.
+"""The file formats that `prepare` reads, one module per format.
 
 To add a format, write a module here with a function that opens it as a `RawDataset`,
 and add a line where `open_raw_dataset` recognizes it: in `_open_file` by the file's
@@ -31,7 +31,7 @@ TFDS = "tfds:"
 def open_raw_dataset(
     source: str, split: str | None = None, tfds_data_dir: str | None = None
 ) -> RawDataset:
-    """Open a folder, an archive, or one of the usual data set formats.
+    """Open a folder, an archive, or one of the common data set formats.
 
     Folders of NVIDIA's TFRecords, parquet files or LSUN's LMDB and the tar of CIFAR-10
     are recognized by their content, other files by their names.
@@ -50,9 +50,9 @@ def open_raw_dataset(
     if path.is_dir() and not is_tfds:
         tables = parquet.find(path)
     if split is not None and not (is_tfds or tables):
-        raise ValueError(f"`--split` (={split}) is for {TFDS}NAME and parquet files")
+        raise ValueError(f"`--split` (={split}) needs {TFDS}NAME or parquet files")
     if tfds_data_dir is not None and not is_tfds:
-        raise ValueError(f"`--tfds_data_dir` (={tfds_data_dir}) is for {TFDS}NAME")
+        raise ValueError(f"`--tfds_data_dir` (={tfds_data_dir}) needs {TFDS}NAME")
     if is_tfds:
         return tfds.open_raw(source.removeprefix(TFDS), split, tfds_data_dir)
     if not path.exists():

@@ -1,6 +1,6 @@
-"""Zips and tars of images.
+"""Zip and tar archives of images.
 
-Nothing is ever unpacked to disk, so no entry can write outside of a folder.
+Nothing is ever unpacked to disk, so no entry can write outside its folder.
 """
 
 import copy
@@ -30,20 +30,20 @@ ARCHIVE_ERRORS = (
 def open_zip(
     path: Path, setting: str = "--source", suffixes: tuple[str, ...] = SUFFIXES
 ) -> RawDataset:
-    """Open the images of a zip in the order of their names; reading is thread-safe.
+    """Open the images of a zip in the order of their names; reads are thread-safe.
 
     Args:
-      path: of the zip.
+      path: path of the zip.
       setting: name of the flag or config field in error messages.
       suffixes: file name endings of images, in lower case.
 
     Raises:
-      ValueError: the file is no zip, or holds no images.
+      ValueError: the file is not a zip, or holds no images.
     """
     try:
         archive = zipfile.ZipFile(path)
     except ARCHIVE_ERRORS as error:
-        raise ValueError(f"`{setting}` (={path}) can't be opened: {error}") from error
+        raise ValueError(f"`{setting}` (={path}) cannot be opened: {error}") from error
     files = {
         _entry_name(entry.filename): entry
         for entry in archive.infolist()
@@ -80,15 +80,15 @@ def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         # With other methods `zipfile` unpacks everything, however little is requested.
         raise InvalidImage(
             f"is compressed with method {entry.compress_type}; only stored and "
-            "deflated entries are read, make the zip again with those"
+            "deflated entries are supported; recreate the zip with one of them"
         )
     probe = copy.copy(entry)
-    probe.file_size += 1  # otherwise a longer content would be cut unnoticed
+    probe.file_size += 1  # otherwise longer content would be truncated silently
     try:
         with archive.open(probe) as file:
             content = file.read(probe.file_size)
     except ARCHIVE_ERRORS as error:
-        raise InvalidImage(f"can't be unpacked: {error}") from error
+        raise InvalidImage(f"cannot be unpacked: {error}") from error
     if len(content) != entry.file_size:
         more = "more" if len(content) > entry.file_size else "less"
         raise InvalidImage(
@@ -101,18 +101,18 @@ def open_tar(path: Path) -> RawDataset:
     """Open the images of a tar, compressed or not, in the order of the archive.
 
     Raises:
-      ValueError: the file is no tar, or holds no images.
+      ValueError: the file is not a tar, or holds no images.
     """
     members: list[tarfile.TarInfo | str] = []
     try:
         archive = tarfile.open(path)  # noqa: SIM115, stays open for reading
     except ARCHIVE_ERRORS as error:
-        raise ValueError(f"`--source` (={path}) can't be opened: {error}") from error
+        raise ValueError(f"`--source` (={path}) cannot be opened: {error}") from error
     try:
         # In the archive's order: compressed tars cannot be read in any other.
         members.extend(archive)
     except ARCHIVE_ERRORS as error:
-        members.append(f"is damaged from here on, further entries are lost: {error}")
+        members.append(f"is damaged from here on; further entries are lost: {error}")
     files = [
         (f"{path.name}, after {len(members) - 1} entries", member)
         if isinstance(member, str)
@@ -131,7 +131,7 @@ def open_tar(path: Path) -> RawDataset:
         try:
             content = archive.extractfile(member).read()
         except ARCHIVE_ERRORS as error:
-            raise InvalidImage(f"can't be unpacked: {error}") from error
+            raise InvalidImage(f"cannot be unpacked: {error}") from error
         if len(content) < member.size:
             raise InvalidImage("is cut off by the end of the archive")
         return content
@@ -181,11 +181,11 @@ def _check_any(
 ) -> None:
     if not names:
         raise ValueError(
-            f"`{setting}` (={path}) holds no images; entries with the endings "
-            f"{', '.join(suffixes)} are looked for"
+            f"`{setting}` (={path}) holds no images; the names of images end in "
+            f"{', '.join(suffixes)}"
         )
 
 
 def _check_inside(name: str) -> None:
     if name.startswith(("../", "/")) or ":" in name.split("/")[0]:
-        raise InvalidImage("has a name that leads out of the archive; it is not read")
+        raise InvalidImage("has a name that points outside the archive; it is not read")

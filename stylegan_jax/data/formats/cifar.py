@@ -18,7 +18,7 @@ from stylegan_jax.data.interface import RawDataset, identity
 SIDE = 32
 BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
 PYTHON, BINARY = "cifar-10-batches-py", "cifar-10-batches-bin"
-MAX_BATCH_BYTES = 2**26  # an actual batch has 31 MB
+MAX_BATCH_BYTES = 2**26  # a genuine batch has 31 MB
 PICKLE_ERRORS = (
     *(pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError),
     *(KeyError, MemoryError, TypeError, ValueError),
@@ -102,7 +102,7 @@ def _binary_batch(content: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _OnlyArrays(pickle.Unpickler):
-    """Unpickler of arrays and plain values only: a pickle can run any program."""
+    """Unpickler restricted to arrays and plain values: a pickle can run any code."""
 
     def find_class(self, module: str, name: str) -> Any:
         array = module in ("numpy.core.multiarray", "numpy._core.multiarray")

@@ -42,7 +42,7 @@ def open_folder(root: Path) -> RawDataset:
             check_bytes(status.st_size)
             return (root / names[index]).read_bytes()
         except OSError as error:
-            raise InvalidImage(f"can't be read: {error.strerror or error}") from error
+            raise InvalidImage(f"cannot be read: {error.strerror or error}") from error
 
     def size(name: str) -> int:
         try:
@@ -67,8 +67,8 @@ def image_names(
 ) -> list[str]:
     """Return the sorted posix paths, relative to `root`, of all images below it.
 
-    Links to folders are followed, but no folder is listed twice: if several links lead
-    to a folder, or a link and its own path, its images are listed once.
+    Links to folders are followed, but no folder is listed twice, even if several links
+    lead to it, or a link and its own path.
 
     Args:
       root: the folder.
@@ -91,8 +91,8 @@ def image_names(
     ]
     if not names:
         raise ValueError(
-            f"`{setting}` (={str(root)!r}) holds no images; files with the endings "
-            f"{', '.join(suffixes)} are looked for, in sub-folders too"
+            f"`{setting}` (={str(root)!r}) holds no images; the names of images end in "
+            f"{', '.join(suffixes)}, and subfolders are searched too"
         )
     return sorted(names)
 
@@ -132,5 +132,5 @@ def _in_bucket(root: epath.Path) -> Iterator[str]:
 
 
 def _contains(link: str, folder: str | Path) -> bool:
-    """True if a link points to a folder or to one of its parents."""
+    """Return True if a link points to a folder or to one of its parents."""
     return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(link))

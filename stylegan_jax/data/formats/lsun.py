@@ -1,13 +1,13 @@
 """LSUN as its authors distribute it: an LMDB of encoded images, without labels.
 
-The LMDB is read by the small parser below and not by the package `lmdb`, for safety:
-that library maps the file into memory and trusts it. Of 300 damaged copies of a small
-LMDB, 7 ended the process with SIGBUS. The parser checks every offset.
+For safety, the LMDB is read by the small parser below, not by the package `lmdb`: that
+library maps the file into memory and trusts it. Of 300 damaged copies of a small LMDB,
+7 killed the process with SIGBUS. The parser checks every offset.
 
 It supports what a file at rest needs: no writing, no locks, only the main database. The
-layout is that of LMDB version 1 on 64-bit little-endian machines: pages of equal size;
-the first two ("meta") describe the whole, and the one of the later transaction counts;
-from its root descends a B+tree of branch and leaf pages.
+layout is that of LMDB version 1 on 64-bit little-endian machines: pages of equal size.
+The first two ("meta") describe the file, and the one with the later transaction is
+valid; its root page leads to a B+tree of branch and leaf pages.
 """
 
 import mmap
@@ -21,15 +21,15 @@ from stylegan_jax.data.interface import RawDataset, check_bytes, identity
 FILE = "data.mdb"
 SUFFIX = ".mdb"
 
-# Magic, version; page size; then for the main database: unused, flags, depth, entries,
-# root; last page, transaction.
+# Magic number, version; page size; then for the main database: unused, flags, depth,
+# entries, root; last page, transaction.
 META = struct.Struct("<II16xI44xIHH24xQQQQ")
 MAGIC, VERSION = 0xBEEFC0DE, 1
 PAGE_HEAD = struct.Struct("<QHHHH")  # number, unused, flags, free space
 NODE = struct.Struct("<IHH")  # value size (branch: low part of a page), flags, key size
 BRANCH, LEAF, OVERFLOW = 1, 2, 4  # page flags
 BIG = 1  # node flag: the value is in overflow pages
-SPECIAL = 2 | 4  # node flags: a database, or several values of a key
+SPECIAL = 2 | 4  # node flags: a nested database, or several values per key
 NO_PAGE = 2**64 - 1
 MAX_DEPTH = 32
 
@@ -46,7 +46,7 @@ def open_lsun(path: Path) -> RawDataset:
             raise ValueError("it has no entries")
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"`--source` (={path}) can't be read as LMDB: {error}; unpack or download "
+            f"`--source` (={path}) cannot be read as LMDB: {error}; unpack or download "
             "it again"
         ) from error
     names = tuple(e.key.decode("ascii", "backslashreplace") for e in database.entries)
@@ -83,7 +83,7 @@ class Lmdb:
           ValueError: the file is not an LMDB, or is damaged.
         """
         with open(path, "rb") as file:
-            # Slices of a map may be read by several threads at once.
+            # Several threads may read slices of a memory map at once.
             self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         try:
             self._page_bytes, root, count = self._meta()
@@ -92,7 +92,7 @@ class Lmdb:
         except struct.error as error:
             raise ValueError("it ends within a page") from error
         if len(self.entries) != count:
-            raise ValueError(f"it states {count} entries and has {len(self.entries)}")
+            raise ValueError(f"it declares {count} entries but has {len(self.entries)}")
 
     def value(self, index: int) -> bytes:
         """Return the value of an entry."""
@@ -109,7 +109,7 @@ class Lmdb:
         fields = META.unpack_from(self._bytes, page + PAGE_HEAD.size)
         magic, version, page_bytes, _, flags, _, count, root, _, transaction = fields
         if (magic, version) != (MAGIC, VERSION):
-            raise ValueError("it does not begin as an LMDB file of version 1")
+            raise ValueError("it does not begin like an LMDB file of version 1")
         if not 256 <= page_bytes <= 2**16 or flags:
             raise ValueError(
                 f"its pages have {page_bytes} bytes, its flags are {flags}"
@@ -139,7 +139,7 @@ class Lmdb:
                 yield from self._below(size | flags << 32, depth + 1)
                 continue
             if flags & SPECIAL:
-                raise ValueError("it holds several values of a key, or databases")
+                raise ValueError("it holds several values per key, or nested databases")
             if flags & BIG:
                 (big,) = struct.unpack_from("<Q", self._bytes, value)
                 value = big * self._page_bytes + PAGE_HEAD.size

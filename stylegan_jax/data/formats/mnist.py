@@ -19,7 +19,7 @@ MNIST_SIDE = 28  # padded to 32, as in NVIDIA's tool
 def open_mnist(path: Path) -> RawDataset:
     """Open the images, with classes if `...-labels-idx1-ubyte...` lies beside them.
 
-    Images of 28x28 are padded with black to 32x32, a size that the networks have.
+    Images of 28x28 are padded with black to 32x32, a size that the networks support.
 
     Raises:
       ValueError: a file is damaged, or the two files do not match.
@@ -61,7 +61,7 @@ def _read(path: Path, rank: int) -> np.ndarray:
             head = file.read(4 * rank)
             whole = len(head) == 4 * rank
             if begin != bytes([0, 0, UNSIGNED_BYTES, rank]) or not whole:
-                raise ValueError(f"it does not begin as an idx{rank} file of bytes")
+                raise ValueError(f"it does not begin like an idx{rank} file of bytes")
             sizes = np.frombuffer(head, ">u4").tolist()
             count = math.prod(sizes)
             if not 0 < count <= MAX_BYTES:
@@ -71,10 +71,10 @@ def _read(path: Path, rank: int) -> np.ndarray:
             content = file.read(count + 1)
             if len(content) != count:
                 raise ValueError(
-                    f"it does not hold the {count:,} bytes that its header states"
+                    f"it does not hold the {count:,} bytes that its header declares"
                 )
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ValueError(
-            f"{path} can't be read ({error}); download it again"
+            f"{path} cannot be read ({error}); download it again"
         ) from error
     return np.frombuffer(content, np.uint8).reshape(sizes)

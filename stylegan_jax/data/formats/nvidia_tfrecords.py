@@ -40,13 +40,13 @@ def open_records(path: Path) -> RawDataset:
     """Open the images of one file, and their labels.
 
     Raises:
-      ValueError: the file is cut off or empty, or the labels cannot be used.
+      ValueError: the file is truncated or empty, or the labels cannot be used.
     """
     try:
         reader = tfrecord.Reader([path])
     except ValueError as error:
         raise ValueError(
-            f"{error}; copy it again, the file was cut off or is no TFRecord"
+            f"{error}; copy it again, because it is truncated or not a TFRecord"
         ) from error
     if not len(reader):
         raise ValueError(f"{path} has no records")
@@ -70,7 +70,7 @@ def decode(record: bytes) -> np.ndarray:
     """Return the image of a record, uint8 [H, W, C].
 
     Raises:
-      InvalidImage: the record holds no image.
+      InvalidImage: the record does not hold an image.
     """
     try:
         feature = tensorflow().train.Example.FromString(record).features.feature
@@ -96,7 +96,7 @@ def read_labels(path: Path, count: int) -> labels.Labels | None:
     try:
         table = np.load(file, allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{file} can't be read ({error}); remove it") from error
+        raise ValueError(f"{file} cannot be read ({error}); remove it") from error
     numbers = table.dtype.kind in "biuf" and np.isfinite(table).all()
     if table.ndim != 2 or len(table) != count or not numbers:
         raise ValueError(

@@ -21,7 +21,7 @@ LABEL_COLUMN = "label"
 
 
 def find(folder: Path) -> list[Path]:
-    """Return the parquet files in a folder or in its sub-folder `data`."""
+    """Return the parquet files in a folder or in its subfolder `data`."""
     return sorted([*folder.glob(f"*{SUFFIX}"), *folder.glob(f"data/*{SUFFIX}")])
 
 
@@ -41,7 +41,7 @@ def open_parquet(files: list[Path], split: str | None) -> RawDataset:
         found = _labels(shards)
     except _errors() as error:
         raise ValueError(
-            f"{files[0].parent} can't be read as parquet: {error}; download it again"
+            f"{files[0].parent} cannot be read as parquet: {error}; download it again"
         ) from error
     names = tuple(
         f"{shard.path.name} row {row}" for shard in shards for row in range(shard.count)
@@ -190,4 +190,4 @@ class _Rows:
             table = parquet.read_row_group(number, columns=[f"{shard.image}.bytes"])
             return table.column(0).combine_chunks().field("bytes")
         except _errors() as error:
-            raise InvalidImage(f"can't be read: {error}") from error
+            raise InvalidImage(f"cannot be read: {error}") from error

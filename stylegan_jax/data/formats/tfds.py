@@ -1,6 +1,6 @@
 """TensorFlow Datasets: one split with random access, for training and for `prepare`.
 
-TFDS's own data sources (`builder.as_data_source`) serve where they can: they read
+TFDS's own data sources (`builder.as_data_source`) are used where possible: they read
 array_record, but by default TFDS prepares data sets as TFRecords, which
 `tfrecord.Reader` reads. Both give serialized examples, which are decoded inside
 `tf.data` like the images of all other sources.
@@ -23,7 +23,7 @@ from stylegan_jax.data.interface import InvalidImage, RawDataset, identity
 from stylegan_jax.runtime import storage
 from stylegan_jax.runtime.tensorflow import tensorflow
 
-NO_CLASS = -1  # label of an image without a class; in test splits often of all images
+NO_CLASS = -1  # label of an image without a class; in test splits, often of every image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Split:
             raise ValueError(
                 f"{missing} of the {len(numbers)} images checked in {self.name} have "
                 f"no class (their label is {NO_CLASS}), the others have one; choose a "
-                "`data.tfds_split` in which all images have a class, or none has"
+                "`data.tfds_split` in which all images have a class, or none do"
             )
         return labels.from_class_numbers(self.classes, numbers)
 
@@ -107,7 +107,7 @@ def open_raw(name: str, split: str | None, data_dir: str | None) -> RawDataset:
         own_labels = opened.labels(range(opened.num_images))
     except ValueError as error:
         raise ValueError(
-            f"`--source` (=tfds:{name}) can't be opened. {error} (In `prepare`, "
+            f"`--source` (=tfds:{name}) cannot be opened. {error} (In `prepare`, "
             "--split and --tfds_data_dir take the place of these settings.)"
         ) from error
 
@@ -115,7 +115,7 @@ def open_raw(name: str, split: str | None, data_dir: str | None) -> RawDataset:
         try:
             return opened.encoded(index)
         except (OSError, tensorflow().errors.OpError) as error:
-            raise InvalidImage(f"can't be read: {error}") from error
+            raise InvalidImage(f"cannot be read: {error}") from error
 
     return RawDataset(
         name=opened.name,
@@ -193,7 +193,7 @@ def _open_builder(data: config.Data) -> Any:
         ) from error
     except ValueError as error:
         raise ValueError(
-            f"`data.tfds_name` (={data.tfds_name!r}) can't be opened: {error}"
+            f"`data.tfds_name` (={data.tfds_name!r}) cannot be opened: {error}"
         ) from error
     if builder.is_prepared():
         return builder
@@ -246,14 +246,14 @@ def _examples(
                 reader = tfrecord.Reader(names, takes, skips)
             except ValueError as error:
                 raise ValueError(
-                    f"{error}; its split states more records. Prepare the data set "
+                    f"{error}; its split declares more records. Prepare the data set "
                     "again"
                 ) from error
             return count, reader.read, reader.describe
         case "array_record":
             if importlib.util.find_spec("array_record") is None:
                 raise ValueError(
-                    "The data set is stored as array_record, but the package is not "
+                    "The data set is stored as array_record, but that package is not "
                     "installed; run `pip install array_record`, or prepare the data "
                     "set with `tfds build --file_format=tfrecord`"
                 )

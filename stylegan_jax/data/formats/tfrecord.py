@@ -1,7 +1,7 @@
 """TFRecord files: random access, and writers whose files are complete or absent.
 
 TensorFlow writes the files and computes their checksums. It has no public reader with
-random access: skipping to a record of a file of 20,000 took 143 ms with `tf.data`, and
+random access: skipping to a record in a file of 20,000 took 143 ms with `tf.data`, and
 6 ms with its internal random reader, against 0.02 ms with `Reader.read`.
 """
 
@@ -102,7 +102,7 @@ class Reader:
         """Return the payload of a record after checking its CRC.
 
         Raises:
-          ValueError: the payload is not the one that was written.
+          ValueError: the payload differs from what was written.
         """
         path, begin, end = self._find(index)
         with open(path, "rb") as file:
@@ -110,7 +110,7 @@ class Reader:
             record = file.read(end - begin)
         payload = record[HEADER_BYTES:-FOOTER_BYTES]
         if struct.unpack("<I", record[-FOOTER_BYTES:])[0] != _masked_crc(payload):
-            raise ValueError("has a wrong checksum (crc), the file is damaged there")
+            raise ValueError("has a wrong checksum (CRC); the file is damaged there")
         return payload
 
     def checksums(self) -> np.ndarray:
@@ -132,7 +132,7 @@ class Reader:
         return f"record {record} of {self._paths[file]}"
 
     def _find(self, index: int) -> tuple[str | os.PathLike, int, int]:
-        """Return a record's file, and the offsets of its begin and end."""
+        """Return a record's file, and the offsets of its start and end."""
         file, record = self._locate(index)
         return self._paths[file], *self._offsets[file][record : record + 2].tolist()
 
@@ -189,7 +189,7 @@ class Writer:
         try:
             yield
         except tensorflow().errors.OpError as error:
-            raise OSError(f"{self._path} can't be written: {error.message}") from error
+            raise OSError(f"{self._path} cannot be written: {error.message}") from error
 
 
 def replace(temporary: Path, path: Path) -> None:

@@ -1,8 +1,9 @@
-"""The work of `prepare`: a raw data set becomes one of a single image size.
+"""Preparation of a raw data set: all images are brought to a single size.
 
-The images are divided into shards by their order alone. A shard is written to a
-temporary name, renamed, and its summary saved; a run that was killed repeats at most
-one shard and ends with the same bytes. The folder gets its name once it is complete.
+Only the order of the images determines their division into shards. A shard is written
+to a temporary name and renamed, and its summary is saved; a run that was killed repeats
+at most one shard and ends with the same bytes. The folder gets its final name once it
+is complete.
 """
 
 import dataclasses
@@ -94,7 +95,7 @@ def choose_labels(raw: RawDataset, how: str) -> labels.Labels:
         raise ValueError(
             f"`--labels` (={how}) finds none in {raw.name}; "
             + (
-                "all images must lie in sub-folders, one per class"
+                "all images must lie in subfolders, one per class"
                 if how == "folders"
                 else f"there must be a {LABEL_FILE} with labels beside the images"
             )
@@ -104,7 +105,7 @@ def choose_labels(raw: RawDataset, how: str) -> labels.Labels:
 
 
 def listing(skipped: list[tuple[str, str]]) -> str:
-    """Return the first skipped images, one a line, in text that any console prints."""
+    """Return the first skipped images, one per line, in text for any console."""
     lines = [f"{name} {reason}" for name, reason in skipped[:MAX_LISTED]]
     lines = [printable(line) for line in lines]
     if len(skipped) > MAX_LISTED:
@@ -113,14 +114,14 @@ def listing(skipped: list[tuple[str, str]]) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text with file names; bytes that are not UTF-8 become backslashes."""
+    """Return text with file names; bytes that are not UTF-8 become escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _check_options(options: PrepareOptions, partial: Path) -> None:
     if options.out.exists():
         raise ValueError(
-            f"`--out` (={options.out}) exists already; remove it, or name another"
+            f"`--out` (={options.out}) already exists; remove it, or name another"
         )
     if partial.exists() and not options.resume:
         raise ValueError(
@@ -131,11 +132,11 @@ def _check_options(options: PrepareOptions, partial: Path) -> None:
         raise ValueError("`--crop` (=center-wide) needs --resolution=WIDTHxHEIGHT")
     if options.format == "zip" and options.multires:
         raise ValueError(
-            "`--multires` is for --format=tfrecord; NVIDIA's zip has one size"
+            "`--multires` needs --format=tfrecord; NVIDIA's zip has one size"
         )
     if options.format == "zip" and options.channels == 4:
         raise ValueError(
-            "`--format` (=zip) takes 1 or 3 --channels; NVIDIA's code supports no "
+            "`--format` (=zip) needs 1 or 3 --channels; NVIDIA's code supports no "
             "others"
         )
 
@@ -165,7 +166,7 @@ def _survey(
     channels = options.channels or (1 if all_gray else 3)
     if options.size is not None:
         height, width = options.size
-        is_wide = options.crop == "center-wide"  # whose result is square
+        is_wide = options.crop == "center-wide"  # its result is square
         return output_size((width if is_wide else height, width)), channels
     if len(sizes) > 1:
         common = ", ".join(f"{w}x{h} ({n})" for (h, w), n in sizes.most_common(5))
@@ -195,7 +196,7 @@ def _work(
 
 
 def _begin(partial: Path, work: dict) -> None:
-    """Make the folder, or check that an earlier run began the same work in it."""
+    """Make the folder, or check that an earlier run started the same work in it."""
     saved = partial / output.PROGRESS / "request.json"
     if not saved.exists():
         saved.parent.mkdir(parents=True, exist_ok=True)
@@ -205,6 +206,6 @@ def _begin(partial: Path, work: dict) -> None:
     changed = [key for key in work if earlier.get(key) != work[key]]
     if changed:
         raise ValueError(
-            f"{partial} was begun with other {', '.join(changed)}; use the flags and "
-            "images of that run, or remove it"
+            f"{partial} was started with different {', '.join(changed)}; use the flags "
+            "and images of that run, or remove it"
         )

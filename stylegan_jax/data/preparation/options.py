@@ -1,4 +1,4 @@
-"""The options of `prepare`, and the image sizes that the networks can have."""
+"""The options of `prepare`, and the image sizes that the networks support."""
 
 import dataclasses
 from pathlib import Path
@@ -53,7 +53,7 @@ def output_size(size: Size) -> OutputSize:
     """Split a height and width into base size and resolution.
 
     Raises:
-      ValueError: the networks cannot have this size.
+      ValueError: the networks do not support this size.
     """
     height, width = size
     resolution = 4
@@ -65,9 +65,9 @@ def output_size(size: Size) -> OutputSize:
     if not usable or not config.is_resolution(resolution):
         side = 2 ** (min(*size, 1024).bit_length() - 1)
         raise ValueError(
-            f"The networks cannot have {size[1]}x{size[0]} (width x height): the side "
-            "of a square must be a power of two from 4 to 1024, and the sides of a "
-            f"rectangle such a power times numbers up to {MAX_BASE // 4}; use "
+            f"The networks do not support {size[1]}x{size[0]} (width x height): the "
+            "side of a square must be a power of two from 4 to 1024, and the sides of "
+            f"a rectangle such a power times numbers up to {MAX_BASE // 4}; use "
             f"--resolution={max(side, 4)} --crop=center"
         )
     return OutputSize(size, (height, width), resolution)

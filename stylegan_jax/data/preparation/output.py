@@ -22,7 +22,14 @@ from stylegan_jax.runtime.tensorflow import tensorflow
 INFO = "dataset_info.json"
 FORMAT_VERSION = 2
 PROGRESS = "progress"  # folder with the state of an unfinished run
-ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # date of every entry: same images, same bytes
+ZIP_DATE = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # date of every entry, so that the same images give the same bytes
 
 
 def shard_name(resolution: int, shard: int, count: int) -> str:
@@ -80,7 +87,7 @@ def versions() -> dict[str, str]:
 
 
 def finish(partial: Path, options: PrepareOptions, info: dict) -> None:
-    """Give the result its name; the saved progress goes last, to survive a kill."""
+    """Rename the result, and only then delete the progress that resuming needs."""
     if options.format == "zip":
         complete = partial / "whole.zip"
         write_nvidia_zip(complete, partial, info)

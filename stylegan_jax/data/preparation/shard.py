@@ -22,7 +22,7 @@ from stylegan_jax.runtime.tensorflow import tensorflow
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A finished image.
+    """A prepared image.
 
     Attributes:
       records: resolution -> serialized example.
@@ -36,7 +36,7 @@ class Prepared:
 
 
 class Shard:
-    """Prepares a range of images and counts them."""
+    """The preparation of a range of images, and their counts."""
 
     def __init__(
         self,
@@ -56,12 +56,12 @@ class Shard:
         self._used: list[int] = []  # indices of the images that are not skipped
 
     def write(self, folder: Path, number: int, count: int, indices: range) -> None:
-        """Write the file of the shard, or with multires one for each resolution.
+        """Write the file of the shard, or with `multires` one per resolution.
 
         Args:
           folder: folder of the data set.
-          number: number of the shard.
-          count: number of all shards.
+          number: index of the shard.
+          count: number of shards.
           indices: the images.
         """
         resolutions = self._size.levels(self._options.multires)
@@ -92,7 +92,7 @@ class Shard:
         with ThreadPoolExecutor(self._options.workers) as pool:
             for start in range(indices.start, indices.stop, ahead):
                 chunk = range(start, min(start + ahead, indices.stop))
-                # In this thread, since archives have one reader.
+                # Read in this thread, since archives have a single reader.
                 contents = map(self._read, chunk)
                 for index, done in zip(
                     chunk, pool.map(self._prepare, chunk, contents), strict=True
@@ -110,7 +110,7 @@ class Shard:
         if self._options.strict:
             raise ValueError(
                 f"{name} of {self._raw.name} {problem}; repair or remove it, "
-                "or leave out --strict to skip it"
+                "or omit --strict to skip it"
             )
         self._skipped.append((name, str(problem)))
 

@@ -19,7 +19,7 @@ from stylegan_jax.data.sources.zip import open_zip_source
 SOURCES = {
     "builtin": open_builtin,  # the emoji that come with the package
     "folder": open_folder,  # a directory of images, searched recursively
-    "prepared": open_prepared,  # what `python -m stylegan_jax.prepare` made
+    "prepared": open_prepared,  # output of `python -m stylegan_jax.prepare`
     "tfds": open_tfds,  # TensorFlow Datasets
     "tfrecords": open_tfrecords,  # NVIDIA's multi-resolution TFRecords
     "zip": open_zip_source,  # a zip of images
@@ -30,8 +30,8 @@ def open_source(data: config.Data) -> Source:
     """Open the data set of a config, and check everything that is quick to check.
 
     Raises:
-      ValueError: the data cannot be used as configured; the text says why, and how to
-        change that.
+      ValueError: the data cannot be used as configured; the message says why,
+        and what to change.
     """
     if data.source not in SOURCES:
         raise ValueError(
@@ -42,6 +42,6 @@ def open_source(data: config.Data) -> Source:
         raise ValueError(
             f"`data.conditional` is set, but {source.name} has no class labels; unset "
             "it, or provide labels (a folder has them when all images lie in "
-            "sub-folders, one per class)"
+            "subfolders, one per class)"
         )
     return source

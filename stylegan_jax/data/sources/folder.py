@@ -20,7 +20,7 @@ from stylegan_jax.data.sources.image_files import (
 from stylegan_jax.runtime import storage
 from stylegan_jax.runtime.tensorflow import tensorflow
 
-MAX_HEADERS = 5000  # headers read at opening; of larger folders an even sample
+MAX_HEADERS = 5000  # headers read at opening; an even sample of larger folders
 MAX_HEADERS_IN_BUCKET = 200
 MAX_CONTENTS = 1000  # files whose content enters the fingerprint
 END_BYTES = 16_384  # bytes at the beginning and the end of a long file that enter it
@@ -30,7 +30,7 @@ def open_folder(data: config.Data) -> Source:
     """Open all images below `data.path` in the order of their relative paths.
 
     The labels are those of a dataset.json as NVIDIA's tools write it. Without such a
-    file the first-level sub-folders are classes, if every image lies in one.
+    file the first-level subfolders are classes, if every image lies in one.
 
     Raises:
       ValueError: there are no images, or some are damaged or have an unusable size.
@@ -79,8 +79,8 @@ def _fingerprint(root: Folder, names: list[str], label_file: bytes | None) -> st
     """Return the digest of relative paths, labels, file sizes and content.
 
     The content of at most `MAX_CONTENTS` evenly spaced files enters it, and of a file
-    longer than twice `END_BYTES` only the beginning and the end. Other images under the
-    same names and of the same sizes are thus recognized; a single changed image among
+    longer than twice `END_BYTES` only the beginning and the end. So a different set of
+    images with the same names and sizes is detected, but a single changed image among
     very many may not be.
     """
 
@@ -97,7 +97,7 @@ def _fingerprint(root: Folder, names: list[str], label_file: bytes | None) -> st
             return begin + file.read(END_BYTES)
 
     sample = evenly_spaced(len(names), MAX_CONTENTS)
-    with ThreadPoolExecutor(16) as pool:  # in a bucket each is a request
+    with ThreadPoolExecutor(16) as pool:  # in a bucket, each file is a request
         sizes = list(pool.map(size_of, names))
         digest = hashlib.sha256(label_file or b"")
         for name, size in zip(names, sizes, strict=True):

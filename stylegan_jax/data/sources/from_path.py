@@ -1,4 +1,4 @@
-"""Images given only by a path, in their own size, for metrics of two image sets."""
+"""Images given only by a path, at their own size, for metrics of two image sets."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ BUILTIN = "builtin"
 
 
 def infer_source(path: str) -> str:
-    """Return the name in `sources.SOURCES` that fits a path; "builtin" is itself.
+    """Return the name in `sources.SOURCES` that fits a path; "builtin" maps to itself.
 
     Raises:
       ValueError: no source fits.
@@ -76,7 +76,7 @@ def open_path(path: str, size: images.Size, fit: str) -> Source:
     data = config.Data(
         source=infer_source(path),
         path=path,
-        # At resolution 4 images have the base size, which may be any.
+        # At resolution 4, images have the base size, which is arbitrary.
         resolution=4,
         base_size=size,
         fit=fit,

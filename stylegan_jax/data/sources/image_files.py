@@ -1,4 +1,4 @@
-"""Parts that sources of encoded image files share: folders, zips and the emoji."""
+"""Code shared by the sources of encoded image files: folders, zips and the emoji."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,7 +49,7 @@ def image_file_source(
         except InvalidImage as problem:
             return str(problem)
         except (FileNotFoundError, NotADirectoryError) as error:
-            return f"can't be read: {error.strerror}"
+            return f"cannot be read: {error.strerror}"
         return decoding.encoded_problem(encoded, spec)
 
     return Source.create(
@@ -75,13 +75,13 @@ def check_headers(
     data: config.Data,
     most: int,
 ) -> None:
-    """Read the headers of all images, or of an even sample, so that errors come early.
+    """Read the headers of all images, or of an even sample, to report errors early.
 
     Args:
       names: names of the images in `data.path`.
       header_of: name -> (height, width), or the reason why the image cannot be used.
       data: the config that the images must fit.
-      most: maximal number of headers to read.
+      most: maximum number of headers to read.
 
     Raises:
       ValueError: images are damaged, or have a size that does not fit.
@@ -103,7 +103,7 @@ def check_headers(
     counted = f"of the {len(sample)} images checked in `data.path` (={data.path!r})"
     if damaged:
         raise ValueError(
-            f"{len(damaged)} {counted} can't be used as they are; remove or replace "
+            f"{len(damaged)} {counted} cannot be used as they are; remove or replace "
             f"them, or make a data set with `{prepare_command(data)}`, which applies "
             "the EXIF orientation, takes the first frame of animations and leaves out "
             "damaged images:" + _listing(damaged)

@@ -40,7 +40,7 @@ def open_prepared(data: config.Data) -> Source:
             f"again with --resolution={spec.size[1]}x{spec.size[0]}"
         )
 
-    # The resolutions to read from files of their own, and the image made of each.
+    # The resolutions that are read from their own files, and the image made of each.
     base_size, channels = tuple(info["base_size"]), info["channels"]
     as_stored = (base_size, channels) == (data.base_size, data.channels)
     usable = [r for r in info["resolutions"] if as_stored and r <= data.resolution]
@@ -63,7 +63,7 @@ def open_prepared(data: config.Data) -> Source:
             except ValueError as error:
                 return str(error)
             except (FileNotFoundError, tensorflow().errors.OpError) as error:
-                return f"can't be read: {error}"
+                return f"cannot be read: {error}"
             problem = decoding.encoded_problem(encoded, specs[resolution])
             if problem:
                 return problem

@@ -41,7 +41,7 @@ def open_tfds(data: config.Data) -> Source:
             if counts.names and not split.labels([index]).names:
                 return f"has no class (its label is {NO_CLASS}), others have one"
         except (FileNotFoundError, tf.errors.OpError) as error:
-            return f"can't be read: {error}"
+            return f"cannot be read: {error}"
         return decoding.encoded_problem(content, spec)
 
     return Source.create(
@@ -57,7 +57,7 @@ def open_tfds(data: config.Data) -> Source:
 
 
 def _check_sizes(split: Split, data: config.Data, spec: ImageSpec) -> None:
-    """Raise for the first unusable size: the one that is declared, or of a sample."""
+    """Raise ValueError for the first unusable size, declared or found in a sample."""
     if all(split.size):
         sizes = {split.name: split.size}
     else:

@@ -21,7 +21,7 @@ def open_tfrecords(data: config.Data) -> Source:
     """Open the images of the folder `data.path`, each resolution from its own file.
 
     Their labels are those of the `.labels` file beside them. The CRC of a record is
-    checked when something fails and not in every read.
+    checked only when something fails, not on every read.
 
     Raises:
       ValueError: there are no such files, they are damaged, or their images do not fit.
@@ -35,8 +35,8 @@ def open_tfrecords(data: config.Data) -> Source:
     _check_levels(data, spec, full, levels)
     own = nvidia_tfrecords.read_labels(full.path, count) or labels.unlabeled(count)
     label_of = own.lookup()
-    # Images of other channels or shapes are made from the full ones, as they would be
-    # without levels.
+    # Images with other channels or shapes are made from the full ones, as if there were
+    # no levels.
     as_stored = (data.base_size, data.channels) == ((4, 4), full.shape[2])
 
     def loader(level: "_Level", spec: ImageSpec) -> Loader:
@@ -78,12 +78,12 @@ class _Level:
             first = nvidia_tfrecords.decode(self.reader.read_checked(0))
         except (OSError, ValueError, InvalidImage) as error:
             raise ValueError(
-                f"{path} can't be read ({error}); copy it again"
+                f"{path} cannot be read ({error}); copy it again"
             ) from error
         if first.shape[:2] != (resolution, resolution):
             raise ValueError(
                 f"{path} holds images of {first.shape[0]}x{first.shape[1]}; by its "
-                f"name they are {resolution}x{resolution}"
+                f"name, they are {resolution}x{resolution}"
             )
         self.shape = first.shape
 
@@ -105,7 +105,7 @@ class _Level:
         try:
             image = nvidia_tfrecords.decode(self.reader.read_checked(index))
         except FileNotFoundError as error:
-            return f"can't be read: {error}"
+            return f"cannot be read: {error}"
         except (ValueError, InvalidImage) as problem:
             return str(problem)
         if image.shape != self.shape:
@@ -128,7 +128,7 @@ def _find(data: config.Data) -> dict[int, Path]:
 def _check_levels(
     data: config.Data, spec: ImageSpec, full: _Level, levels: dict[int, _Level]
 ) -> None:
-    """Raise ValueError if the images do not fit the config, or levels each other."""
+    """Raise ValueError if the images do not fit the config, or the levels differ."""
     stored_size = full.resolution, full.resolution
     problem = images.size_problem(*stored_size, spec.size, spec.fit)
     if problem:

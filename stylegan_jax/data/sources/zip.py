@@ -12,7 +12,7 @@ from stylegan_jax.data.sources.image_files import check_headers, image_file_sour
 from stylegan_jax.runtime import storage
 from stylegan_jax.runtime.tensorflow import tensorflow
 
-MAX_HEADERS = 5000  # entries read at opening; of larger zips an even sample
+MAX_HEADERS = 5000  # entries read at opening; an even sample of larger zips
 
 
 def open_zip_source(data: config.Data) -> Source:
@@ -22,8 +22,8 @@ def open_zip_source(data: config.Data) -> Source:
     folders are classes, if every image lies in one.
 
     Raises:
-      ValueError: the file is no zip or has no images, labels are wrong, or images are
-        damaged or have an unusable size.
+      ValueError: the file is not a zip or has no images, labels are wrong, or images
+        are damaged or have an unusable size.
     """
     path = storage.local_path(data.path, "data.path")
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""The interface of a feature network, and how every one of them is run.
+"""The interface of a feature network, and the code that runs it.
 
 Each process runs its detector on its own devices and its own images. No collective is
 involved, so the processes may have different numbers of images.
@@ -20,7 +20,7 @@ class Features(NamedTuple):
     Attributes:
       pool: [N,D] float32, the features that distances are computed from.
       logits: [N,C] float32 without the bias of their layer, which is how the official
-        code defines the Inception Score; None for a network that is no classifier.
+        code defines the Inception Score; None for a network that is not a classifier.
     """
 
     pool: np.ndarray
@@ -60,7 +60,7 @@ class NetworkDetector:
         variables: Any,
         batch_size: int,
     ) -> None:
-        """Put the weights onto the devices of this process.
+        """Put the weights on the devices of this process.
 
         Args:
           name: See `Detector`.
@@ -73,7 +73,7 @@ class NetworkDetector:
           batch_size: Images in a batch, over all devices of this process.
 
         Raises:
-          ValueError: The batch does not divide by these devices.
+          ValueError: The batch does not divide evenly over these devices.
         """
         self.name, self.digest = name, digest
         self.resize, self.dimensions = resize, dimensions
@@ -92,7 +92,7 @@ class NetworkDetector:
 
 
 class BatchRunner:
-    """Runs a function of weights and images over all devices of this process.
+    """Runner of a function of weights and images over all devices of this process.
 
     The function is compiled once for each size of images: any number of images is split
     into batches of one size, the last of which is padded.
@@ -101,7 +101,7 @@ class BatchRunner:
     def __init__(
         self, forward: Callable[..., Any], variables: Any, batch_size: int
     ) -> None:
-        """Put the weights onto the devices.
+        """Put the weights on the devices.
 
         Args:
           forward: Function (variables, *arrays [batch_size, ...]) -> tree of arrays
@@ -110,7 +110,7 @@ class BatchRunner:
           batch_size: Rows in a batch, over all devices of this process.
 
         Raises:
-          ValueError: The batch size does not divide by the devices.
+          ValueError: The batch does not divide evenly over the devices.
         """
         self._devices = parallel.local()
         self._devices.check_batch("batch_size", batch_size)
@@ -152,7 +152,7 @@ class BatchRunner:
 
 
 def rgb(images: np.ndarray) -> np.ndarray:
-    """Return images [N,H,W,C] uint8 as [N,H,W,3]; gray ones with equal channels.
+    """Return images [N,H,W,C] uint8 as [N,H,W,3]; gray ones get equal channels.
 
     Raises:
       ValueError: The images have another shape or type.

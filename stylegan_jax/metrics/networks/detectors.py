@@ -1,4 +1,4 @@
-"""The table of detectors; loads a detector from a weight file.
+"""The table of detectors, and the loader of their weight files.
 
 This package contains no weights except the 1,472 numbers of LPIPS; see `published`.
 """
@@ -47,7 +47,7 @@ class Kind:
     has_logits: bool
 
 
-# 0..255 becomes -1..127/128, which is (x - 128) / 128, everywhere but in pytorch-fid.
+# 0..255 maps to -1..127/128, by (x - 128) / 128, everywhere but in pytorch-fid.
 def _inception(
     variables: Variables, mode: str, images: jax.Array, white: float = 127 / 128
 ) -> tuple[jax.Array, jax.Array]:
@@ -70,7 +70,7 @@ _INCEPTION = functools.partial(
     has_logits=True,
 )
 KINDS = {
-    # The official FID, all code by NVIDIA, torch-fidelity.
+    # The official FID, all of NVIDIA's code, torch-fidelity.
     "inception": _INCEPTION(resize="tf1_bilinear", forward=_inception),
     # pytorch-fid.
     "inception_pytorch_fid": _INCEPTION(
@@ -99,8 +99,8 @@ def load(
       progress: See `published.find`.
 
     Raises:
-      ValueError: There is no such detector, the file is not of its network, or the
-        batch does not divide by the devices.
+      ValueError: There is no such detector, the file is not for its network, or the
+        batch does not divide evenly over the devices.
       WeightsNotFound: There is no such file, or the download failed.
     """
     if name not in KINDS:
@@ -127,7 +127,7 @@ def save(name: str, path: str | os.PathLike, out: str | os.PathLike) -> None:
       out: Path of the new file, e.g. `cache_folder() / "inception.safetensors"`.
 
     Raises:
-      ValueError: There are no such weights, or the file is not of them.
+      ValueError: There are no such weights, or the file holds others.
     """
     modules = {"inception": inception_weights, "vgg16": vgg_weights}
     if name not in modules:

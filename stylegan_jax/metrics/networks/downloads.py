@@ -1,4 +1,4 @@
-"""Downloads a file, whole and verified, or not at all."""
+"""Verified downloads: a file arrives complete, or not at all."""
 
 import hashlib
 import http.client
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 CHUNK = 2**20  # bytes
-TIMEOUT_SECONDS = 30  # without receiving a byte
+TIMEOUT_SECONDS = 30  # without a byte received
 BAR_WIDTH = 30  # characters
 BAR_SECONDS = 0.2  # between two updates of the bar
 LINE_SECONDS = 10  # between two lines without a terminal
@@ -34,7 +34,7 @@ def download(url: str, path: Path, sha256_prefix: str, progress: Progress) -> No
       progress: Called after every chunk.
 
     Raises:
-      DownloadError: The connection failed, or the server sent another file.
+      DownloadError: The connection failed, or the server sent a different file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
@@ -48,7 +48,7 @@ def download(url: str, path: Path, sha256_prefix: str, progress: Progress) -> No
             raise DownloadError(
                 f"{url} sent a file whose SHA-256 begins with "
                 f"{digest[: len(sha256_prefix)]}, expected {sha256_prefix}. It is not "
-                "the published file, or it was changed on the way."
+                "the published file, or it was modified in transit."
             )
         temporary.replace(path)
     finally:
@@ -76,7 +76,7 @@ def _download(url: str, path: Path, progress: Progress) -> str:
 
 
 class Bar:
-    """Shows progress on stderr: a bar in a terminal, else a line from time to time."""
+    """Progress on stderr: a bar in a terminal, else a line from time to time."""
 
     def __init__(self, name: str) -> None:
         self._name, self._last = name, time.monotonic()

@@ -59,8 +59,8 @@ class ConvUnit(nn.Module):
         beta = self.param("beta", nn.initializers.zeros, (c,))
         mean = self.param("mean", nn.initializers.zeros, (c,))
         variance = self.param("variance", nn.initializers.ones, (c,))
-        # XLA runs unpadded convolutions of stride 1 several times slower on CPUs, which
-        # would double the network's time. So pad, and cut the border off again.
+        # On CPUs, XLA runs unpadded convolutions of stride 1 several times slower, and
+        # the network would take twice as long. So pad, and crop the border afterwards.
         cut = self.padding == "VALID" and self.stride == 1
         x = jax.lax.conv_general_dilated(
             x,

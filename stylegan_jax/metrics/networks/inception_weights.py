@@ -1,8 +1,8 @@
-"""The tensors in Inception-v3's weight files and where they belong in ours.
+"""The tensors in Inception-v3's weight files and their places in our variables.
 
-Two sets of names are in use. The .pth files (pytorch-fid's and torch-fidelity's) have
-those of PyTorch's modules, as ours do. NVIDIA's TorchScript file has those of
-TensorFlow's graph, and leaves out the scale of the normalization, 1 throughout.
+Two sets of names are in use. The .pth files (pytorch-fid's and torch-fidelity's) use
+those of PyTorch's modules, as our variables do. NVIDIA's TorchScript file uses those
+of TensorFlow's graph, and omits the scale of the normalization, which is always 1.
 """
 
 import functools
@@ -61,7 +61,7 @@ def load(arrays: Mapping[str, np.ndarray]) -> Variables:
         add, are ignored.
 
     Raises:
-      ValueError: Tensors are missing, unknown, or of another shape.
+      ValueError: Tensors are missing, unknown, or of the wrong shape.
     """
     arrays = {
         name: array
@@ -75,7 +75,7 @@ def load(arrays: Mapping[str, np.ndarray]) -> Variables:
         "Inception-v3 of FID (2015-12-05)",
         "that the file is pt_inception-2015-12-05-6726825d.pth, "
         "weights-inception-2015-12-05-6726825d.pth or NVIDIA's inception-2015-12-05.pt",
-        "that it is not torchvision's Inception, which is another network",
+        "that it is not torchvision's Inception, which is a different network",
     )
     flat = flax.traverse_util.flatten_dict(variables)
     for path, shape in _parameters():

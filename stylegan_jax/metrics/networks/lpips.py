@@ -1,4 +1,4 @@
-"""LPIPS: the perceptual distance of two images, by their feature maps in VGG16.
+"""LPIPS: the perceptual distance between two images, by their VGG16 feature maps.
 
 Reference: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a
     Perceptual Metric" (2018), section 3 and equation 1; version 0.1, `net="vgg"`.
@@ -20,10 +20,10 @@ from stylegan_jax.models import Variables
 from stylegan_jax.weights import files, layout
 from stylegan_jax.weights.layout import Entry, Layout
 
-# Normalization of images in -1..1 by ImageNet's mean and spread, RGB.
+# Normalization of images in -1..1 by ImageNet's mean and standard deviation, RGB.
 SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
 SCALE = np.array([0.458, 0.448, 0.450], np.float32)
-MIN_SIZE = 16  # pixels, which are one pixel of the deepest map
+MIN_SIZE = 16  # pixels, one pixel of the deepest map
 HEADS = Path(__file__).parent / "assets" / "lpips_vgg_v0.1.safetensors"
 
 
@@ -45,7 +45,7 @@ def distance(variables: Variables, a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def per_layer(variables: Variables, a: jax.Array, b: jax.Array) -> list[jax.Array]:
-    """Return each of the five maps' share of the distance, [B]; see `distance`."""
+    """Return the contribution [B] of each of the five maps; see `distance`."""
     chex.assert_equal_shape([a, b])
     chex.assert_shape(a, (None, None, None, 3))
     chex.assert_type([a, b], jnp.float32)
@@ -89,7 +89,7 @@ class LPIPS:
         batch_size: int = 32,
         progress: downloads.Progress | None = None,
     ) -> None:
-        """Find the weights and put them onto the devices.
+        """Find the weights and put them on the devices.
 
         Args:
           vgg16: Path of VGG16's weights; see `published.find`.
@@ -98,8 +98,8 @@ class LPIPS:
           progress: See `published.find`.
 
         Raises:
-          ValueError: A file is not of its network, or the batch does not divide by the
-            devices.
+          ValueError: A file is not for its network, or the batch does not divide evenly
+            over the devices.
           WeightsNotFound: There is no such file, or the download failed.
         """
         vgg16, heads = find("vgg16", vgg16, progress), Path(heads).expanduser()
@@ -141,7 +141,7 @@ def load_heads(arrays: Mapping[str, np.ndarray]) -> list[jax.Array]:
     """Return the channels' weights, [64] to [512], from the tensors of vgg.pth.
 
     Raises:
-      ValueError: Tensors are missing, unknown, or of another shape.
+      ValueError: Tensors are missing, unknown, or of the wrong shape.
     """
     check = "that the file is vgg.pth of LPIPS 0.1, not alex.pth or squeeze.pth"
     heads = layout.load(head_entries(), arrays, "set of LPIPS weights", check, check)

@@ -1,4 +1,4 @@
-"""Finds the weights of feature networks.
+"""Lookup of the weights of feature networks.
 
 They come from the file that the user names, else from the cache folder, else from the
 address where they were published.
@@ -27,7 +27,7 @@ class Published:
       url: Address.
       sha256_prefix: These digits. The others are not known with certainty.
       others: Names of other files with these weights to look for in the cache folder:
-        further published ones, and ours.
+        other published ones, and ours.
     """
 
     file: str
@@ -68,7 +68,7 @@ def find(
     path: str | os.PathLike | None = None,
     progress: downloads.Progress | None = None,
 ) -> Path:
-    """Return the path of a network's weights; download them if they are not here.
+    """Return the path of a network's weights; download them if necessary.
 
     Args:
       name: One of WEIGHTS.
@@ -88,8 +88,8 @@ def find(
         path = Path(path).expanduser()
         if not path.is_file():
             raise WeightsNotFound(
-                f"There is no file {path} with the weights of {name}. Leave the option "
-                f"out to use those in {cache_folder()}, or else to download them."
+                f"There is no file {path} with the weights of {name}. Omit the option "
+                f"to use those in {cache_folder()}, or else to download them."
             )
         return path
     folder = cache_folder()
@@ -117,7 +117,7 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, 64 hexadecimal digits.
 
     Raises:
-      ValueError: The file has the name of a published file, but another content.
+      ValueError: The file has the name of a published file, but different content.
     """
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -125,7 +125,7 @@ def sha256(path: Path) -> str:
         prefix = published.sha256_prefix
         if f"-{prefix}." in path.name and not found.startswith(prefix):
             raise ValueError(
-                f"{path} is damaged or another file: its SHA-256 begins with "
+                f"{path} is damaged or a different file: its SHA-256 begins with "
                 f"{found[: len(prefix)]}, that of the published file with {prefix}. "
                 "Delete it to download it again, or rename it to use it as it is."
             )

@@ -1,7 +1,7 @@
-"""The ways in which metrics resize images to a network's input size.
+"""The methods by which metrics resize images to a network's input size.
 
-Results depend on the way: the FID between two differently resized copies of the same
-images is not small. Each way is separable, one matrix for rows and one for columns:
+Results depend on the method: the FID between two differently resized copies of the same
+images is not small. Each method is separable, one matrix for rows and one for columns:
 
     resized = R image C^T
 
@@ -9,7 +9,7 @@ The matrices are computed once, in float64. They are sparse; applying them as de
 costs less than the first layers of the network.
 
 Reference: Parmar et al., "On Aliased Resizing and Surprising Subtleties in GAN
-    Evaluation" (2022), which compares the ways.
+    Evaluation" (2022), which compares the methods.
 """
 
 import dataclasses
@@ -44,7 +44,7 @@ def _nearest_before(x: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Mode:
-    """A way to resize.
+    """A method of resizing.
 
     Attributes:
       kernel: Weight of a pixel as a function of its distance, in pixels.
@@ -80,7 +80,7 @@ MODES = {
 
 
 def resize(images: jax.Array, height: int, width: int, mode: str) -> jax.Array:
-    """Resize images; those of the right size stay as they are.
+    """Resize images; leave those of the right size unchanged.
 
     Args:
       images: [B,H,W,C] uint8 or float, 0..255.
@@ -116,12 +116,12 @@ def _matrix(size_in: int, size_out: int, mode: str) -> np.ndarray:
     m = MODES[mode]
     positions, scale = _positions(size_in, size_out, m.positions)
     if m.antialias:
-        # The kernel is cut off at the border, and the rest normalized to sum to one.
+        # The kernel is truncated at the border, and the rest normalized to sum to one.
         distances = (np.arange(size_in) - positions[:, None]) / max(scale, 1.0)
         matrix = m.kernel(distances)
         matrix = matrix / np.sum(matrix, axis=1, keepdims=True)
     else:
-        # The pixels of the border repeat beyond it.
+        # Pixels at the border are repeated beyond it.
         matrix = np.zeros((size_out, size_in))
         low = np.floor(positions).astype(int)
         for offset in range(1 - m.support, 1 + m.support):
@@ -135,8 +135,8 @@ def _positions(size_in: int, size_out: int, kind: str) -> tuple[np.ndarray, floa
     """Return the positions of the result's pixels in the image, and the scale."""
     i = np.arange(size_out)
     if kind == "corner":
-        # TensorFlow computes the scale in float32, which shows in the result. It has
-        # the positions in float32 too, which moves values by a thousandth at most.
+        # TensorFlow computes the scale in float32, which affects the result. It has
+        # the positions in float32, too, which changes values by at most a thousandth.
         scale = float(np.float32(size_in) / np.float32(size_out))
         return i * scale, scale
     if kind == "aligned":

@@ -1,4 +1,4 @@
-"""VGG16: feature maps for LPIPS, and the second last layer for precision and recall.
+"""VGG16: feature maps for LPIPS, and the penultimate layer for precision and recall.
 
 The weights are torchvision's.
 
@@ -22,7 +22,7 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 class Convolutions(nn.Module):
-    """The five stages of 3x3 convolutions, each followed by a max pooling."""
+    """The five stages of 3x3 convolutions, each followed by max pooling."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[list[jax.Array], jax.Array]:
@@ -50,7 +50,7 @@ class Convolutions(nn.Module):
 
 
 class VGG16(nn.Module):
-    """The network up to its second last layer, fc7 (`fc2` in some code)."""
+    """The network up to its penultimate layer, fc7 (`fc2` in some code)."""
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:

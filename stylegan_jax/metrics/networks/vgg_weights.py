@@ -1,4 +1,4 @@
-"""The tensors in VGG16's weight files and where they belong in ours.
+"""The tensors in VGG16's weight files and their places in our variables.
 
 The names are torchvision's, `features.<number>` and `classifier.<number>`. Those in
 NVIDIA's vgg16.pt are not documented; its tensors are recognized by order and shape.
@@ -18,7 +18,7 @@ from stylegan_jax.weights.layout import OIHW, TRANSPOSED, Entry, Layout
 _FC6 = TRANSPOSED.then(layout.chw_rows(7, 7))
 _NETWORK = "VGG16 of torchvision"
 _CHECK = "that the file is vgg16-397923af.pth or NVIDIA's vgg16.pt"
-# The layer of the classes, which no metric uses.
+# The classification layer, which no metric uses.
 UNUSED = {"classifier.6.weight": (1000, WIDTH), "classifier.6.bias": (1000,)}
 
 
@@ -56,7 +56,7 @@ def load(arrays: Mapping[str, np.ndarray]) -> Variables:
       arrays: Name -> tensor, with the names of torchvision or of NVIDIA's vgg16.pt.
 
     Raises:
-      ValueError: Tensors are missing, unknown, or of another shape.
+      ValueError: Tensors are missing, unknown, or of the wrong shape.
     """
     return layout.load(entries(), _used(arrays), _NETWORK, _CHECK, _CHECK)
 
@@ -104,7 +104,7 @@ def named_by_order(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         than the deepest map has channels (LPIPS weights, constants) are ignored.
 
     Raises:
-      ValueError: These are not the tensors of a VGG16 in its order.
+      ValueError: These are not the tensors of a VGG16 in their order.
     """
     layers = [(e.name.removesuffix(".weight"), e.shape) for e in entries()[::2]]
     layers.append(("classifier.6", UNUSED["classifier.6.weight"]))  # may be missing
@@ -128,8 +128,8 @@ def named_by_order(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         listed = [f"{name} {arrays[name].shape}" for name in weights[:20]]
         raise ValueError(
             f"The tensors are not those of {_NETWORK}: there is no features.0.weight, "
-            "and order and shapes do not fit either. The names and shapes begin with: "
-            f"{', '.join(listed) or 'none'}. Check {_CHECK}."
+            "and their order and shapes do not fit either. The names and shapes begin "
+            f"with: {', '.join(listed) or 'none'}. Check {_CHECK}."
         )
     return named
 

@@ -122,10 +122,10 @@ def test_mnist_damage_is_reported(tmp_path):
     for content, reason in {
         gzip.compress(
             good[:-1]
-        ): "does not hold the 3,920 bytes that its header states",
-        gzip.compress(good)[:-900]: "can't be read",
-        b"hello": "can't be read",
-        gzip.compress(idx(noise(5))): "does not begin as an idx3 file",
+        ): "does not hold the 3,920 bytes that its header declares",
+        gzip.compress(good)[:-900]: "cannot be read",
+        b"hello": "cannot be read",
+        gzip.compress(idx(noise(5))): "does not begin like an idx3 file",
         gzip.compress(bytes([0, 0, 8, 3]) + b"\xff" * 12): "from 1 to 2,147,",
     }.items():
         path.write_bytes(content)
@@ -162,7 +162,7 @@ def test_records_with_a_bad_crc_are_skipped(tmp_path):
     info = prepare(path, tmp_path / "out")
     assert info["num_images"] == 2
     assert info["skipped"] == [["record 1", info["skipped"][0][1]]]
-    assert "has a wrong checksum (crc)" in info["skipped"][0][1]
+    assert "has a wrong checksum (CRC)" in info["skipped"][0][1]
     path.write_bytes(content[:-5])
     assert "ends in record 2; copy it again" in failure(tmp_path / "in")
 

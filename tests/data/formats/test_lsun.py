@@ -61,11 +61,11 @@ def failure(path) -> str:
 def test_damage_is_reported(path):
     whole = path.read_bytes()
     for content, reason in {
-        b"": "can't be read as LMDB: cannot mmap an empty file; unpack or download",
+        b"": "cannot be read as LMDB: cannot mmap an empty file; unpack or download",
         b"hello": "it ends within a page",
-        whole.replace(b"\xde\xc0\xef\xbe", b"abcd"): "does not begin as an LMDB file",
-        whole[:12000]: "can't be read as LMDB",
-        bytes(8192): "does not begin as an LMDB file of version 1",
+        whole.replace(b"\xde\xc0\xef\xbe", b"abcd"): "does not begin like an LMDB file",
+        whole[:12000]: "cannot be read as LMDB",
+        bytes(8192): "does not begin like an LMDB file of version 1",
     }.items():
         path.write_bytes(content)
         assert reason in failure(path)
@@ -78,7 +78,7 @@ def test_a_damaged_pointer_is_reported(path, page):
         struct.pack_into("<Q", content, meta + 128, page)
     path.write_bytes(content)
     message = failure(path)
-    assert f"can't be read as LMDB: its page {page} " in message
+    assert f"cannot be read as LMDB: its page {page} " in message
 
 
 def test_a_damaged_page_is_reported(path):
@@ -104,8 +104,8 @@ def test_random_damage_neither_hangs_nor_crashes(path):
 
 def test_split_flags_are_refused(path, tmp_path):
     for arguments in [("train", None), (None, "/data")]:
-        with pytest.raises(ValueError, match="is for tfds:NAME"):
+        with pytest.raises(ValueError, match="needs tfds:NAME"):
             formats.open_raw_dataset(str(path), *arguments)
     source = pack("folder", tmp_path / "in", {"1.png": png(1)})
-    with pytest.raises(ValueError, match="`--split` .=train. is for tfds:NAME"):
+    with pytest.raises(ValueError, match="`--split` .=train. needs tfds:NAME"):
         formats.open_raw_dataset(str(source), "train")

@@ -78,7 +78,7 @@ def test_damage_is_reported(tmp_path):
     assert "labels from 0 to 5; they must be from 0 to 1" in failure(path)
     whole = path.read_bytes()
     path.write_bytes(whole[:-9])
-    assert "can't be read as parquet" in failure(path)
+    assert "cannot be read as parquet" in failure(path)
     parquet.write_table(pyarrow.table({"a": [1]}), path)
     assert "must have a column of images (structs with `bytes`); it has" in failure(
         path
@@ -91,5 +91,5 @@ def test_damage_is_reported(tmp_path):
     try:
         assert opened.read(0) != png(0, size=(64, 64))
     except InvalidImage as problem:
-        assert "can't be read" in str(problem)
+        assert "cannot be read" in str(problem)
     assert opened.read(3) == png(3, size=(64, 64))

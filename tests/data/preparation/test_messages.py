@@ -11,7 +11,7 @@ from stylegan_jax.data.formats import tfrecord
 from tests.data.opened import prepare
 from tests.data.raw_data import noise, nvidia_folder, pack, png
 
-STRICT = "; repair or remove it, or leave out --strict to skip it"
+STRICT = "; repair or remove it, or omit --strict to skip it"
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def message(tmp_path):
 def test_an_empty_folder(tmp_path, message):
     (tmp_path / "in").mkdir()
     assert message(tmp_path / "in") == (
-        "`--source` (='{source}') holds no images; files with the endings .bmp, .gif, "
-        ".jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp are looked for, in "
-        "sub-folders too"
+        "`--source` (='{source}') holds no images; the names of images end in .bmp, "
+        ".gif, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp, and subfolders are "
+        "searched too"
     )
 
 
@@ -62,7 +62,7 @@ def test_a_text_file_named_png(tmp_path, message):
 def test_an_entry_that_leads_out_of_the_archive(tmp_path, message, kind):
     files = {"../../etc/a.png": png(), "b.png": png()}
     assert message(pack(kind, tmp_path / "in", files), strict=True) == (
-        "../../etc/a.png of {source} has a name that leads out of the archive; it is "
+        "../../etc/a.png of {source} has a name that points outside the archive; it is "
         "not read" + STRICT
     )
 
@@ -92,9 +92,9 @@ def test_a_missing_label(tmp_path, message):
 def test_no_power_of_two(tmp_path, message, size):
     files = {"a.png": png(size=(100, 100))}
     assert message(pack("folder", tmp_path / "in", files), size=size) == (
-        "The networks cannot have 100x100 (width x height): the side of a square must "
-        "be a power of two from 4 to 1024, and the sides of a rectangle such a power "
-        "times numbers up to 4; use --resolution=64 --crop=center"
+        "The networks do not support 100x100 (width x height): the side of a square "
+        "must be a power of two from 4 to 1024, and the sides of a rectangle such a "
+        "power times numbers up to 4; use --resolution=64 --crop=center"
     )
 
 
@@ -108,8 +108,8 @@ def test_a_full_disk(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert re.fullmatch(
-        f"error: {re.escape(str(shard))} can't be written: .*No space left on device; "
-        "solve that and continue with --resume",
+        f"error: {re.escape(str(shard))} cannot be written: .*No space left on device; "
+        "fix the cause and continue with --resume",
         done.stderr.splitlines()[-1],
     )
 
@@ -121,6 +121,6 @@ def test_a_record_with_a_bad_crc(tmp_path, message):
     content[tfrecord.offsets(path)[1] + 300] ^= 1
     path.write_bytes(content)
     assert message(path, strict=True) == (
-        "record 1 of {source} has a wrong checksum (crc), the file is damaged there"
+        "record 1 of {source} has a wrong checksum (CRC); the file is damaged there"
         + STRICT
     )

@@ -170,7 +170,7 @@ def test_label_files(tmp_path):
     assert "`--labels` (=dataset.json) finds none in" in message
     top = pack("zip", tmp_path / "top", {"1.png": png(1)})
     message = prepare_failure(top, tmp_path / "x", labels="folders")
-    assert "all images must lie in sub-folders" in message
+    assert "all images must lie in subfolders" in message
 
 
 def test_nvidias_zip_is_read_and_written(tmp_path, small_shards):
@@ -198,7 +198,7 @@ def test_output_sizes_are_those_of_training():
     assert output_size((384, 512)).resolution == 512
     assert output_size((4, 4)).resolution == 4
     for size in [(2, 2), (2048, 2048), (96, 96), (4, 400)]:
-        with pytest.raises(ValueError, match="The networks cannot have"):
+        with pytest.raises(ValueError, match="The networks do not support"):
             output_size(size)
 
 

@@ -76,14 +76,14 @@ def test_killed_and_resumed_is_the_same_bytes(killed, small_shards, run):
     message = prepare_failure(source, out, format=format, labels="folders")
     assert "left by an unfinished run; continue it with --resume" in message
     message = prepare_failure(source, out, format=format, resume=True)
-    assert "was begun with other request" in message
+    assert "was started with different request" in message
     prepare(source, out, format=format, labels="folders", resume=True)
     if format == "zip":
         assert out.read_bytes() == whole.read_bytes()
     else:
         assert contents(out) == contents(whole)
     assert not out.with_name("out.partial").exists()
-    assert "exists already" in prepare_failure(source, out, resume=True)
+    assert "already exists" in prepare_failure(source, out, resume=True)
 
 
 def test_resume_does_not_redo_finished_shards(tmp_path, small_shards, monkeypatch):
@@ -153,7 +153,7 @@ def test_a_zip_is_synced_before_it_is_renamed(tmp_path, monkeypatch):
 
 def test_a_full_disk_names_the_file():
     with (
-        pytest.raises(OSError, match="/dev/full.*can't be written"),
+        pytest.raises(OSError, match="/dev/full.*cannot be written"),
         tfrecord.Writer(FullDisk()) as writer,
     ):
         writer.write(bytes(10_000_000))

@@ -103,7 +103,7 @@ def test_missing_and_empty_folders(tmp_path):
     assert f"`data.path` (={str(tmp_path / 'gone')!r}) is not a directory" in message
     (tmp_path / "readme.txt").write_text("no images here")
     message = open_failure(folder(tmp_path))
-    assert "holds no images; files with the endings .bmp, .gif" in message
+    assert "holds no images; the names of images end in .bmp, .gif" in message
 
 
 def test_fingerprint_depends_on_the_content_not_the_place(tmp_path):

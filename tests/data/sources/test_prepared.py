@@ -156,7 +156,7 @@ def test_zip_problems_are_named(tmp_path):
     message = open_failure(data("zip", bad))
     assert "2 of the 2 images checked" in message
     assert f"{bad}/a.png is not an image" in message
-    assert f"{bad}/../b.png has a name that leads out of the archive" in message
+    assert f"{bad}/../b.png has a name that points outside the archive" in message
     small = pack("zip", tmp_path / "small", {"a.png": png(1, size=(20, 20))})
     message = open_failure(data("zip", small))
     assert f"python -m stylegan_jax.prepare --source={small} --out=" in message
@@ -172,7 +172,7 @@ def test_damage_in_a_zip_is_named_when_it_is_read(tmp_path):
     content = path.read_bytes()
     at = content.index(b"IDAT") + 100
     path.write_bytes(content[:at] + b"xxxx" + content[at + 4 :])
-    with pytest.raises(ValueError, match="raw.zip/a.png can't be unpacked: Bad CRC"):
+    with pytest.raises(ValueError, match="raw.zip/a.png cannot be unpacked: Bad CRC"):
         take(source, 1)
 
 
@@ -190,5 +190,5 @@ def test_each_damaged_byte_of_a_png_is_noticed(tmp_path):
         with pytest.raises(tensorflow().errors.OpError):
             read(source)
         assert source.check(0) == (
-            "has a wrong checksum (crc), the file is damaged there"
+            "has a wrong checksum (CRC); the file is damaged there"
         )

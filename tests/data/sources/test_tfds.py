@@ -128,7 +128,9 @@ def test_tfds_is_prepared_into_our_form(tfds_root, file_format, tmp_path):
         for our, their in zip(read(ours, index), read(theirs, index), strict=True):
             np.testing.assert_array_equal(our, their)
     assert ours.label_totals == theirs.label_totals
-    with pytest.raises(ValueError, match="`--source` .=tfds:tiny. can't be opened. `d"):
+    with pytest.raises(
+        ValueError, match="`--source` .=tfds:tiny. cannot be opened. `d"
+    ):
         open_raw_dataset("tfds:tiny", "valid", data.tfds_data_dir)
 
 
@@ -151,7 +153,7 @@ def test_tfds_splits_with_some_labels_are_refused(tfds_root, monkeypatch):
     reason = "3 of the 6 images checked in tfds tiny/1.0.0 test.blank have no class"
     with pytest.raises(ValueError, match=reason):
         open_source(data)
-    with pytest.raises(ValueError, match=f"`--source` .=tfds:tiny. can't .*{reason}"):
+    with pytest.raises(ValueError, match=f"`--source` .=tfds:tiny. cannot .*{reason}"):
         open_raw_dataset("tfds:tiny", "test+blank", data.tfds_data_dir)
     # Only a sample of many images is looked at.
     monkeypatch.setattr(tfds_source, "MAX_LABELS", 1)
@@ -223,7 +225,7 @@ def test_tfds_unknown_name_and_split(tfds_root):
     assert "`data.tfds_name` (='cifar11') is neither" in message
     assert str(tfds_root / "tfrecord") in message and "did you mean cifar10" in message
     message = open_failure(tiny(tfds_root, "tfrecord", tfds_name="lsun/bedrom"))
-    assert "`data.tfds_name` (='lsun/bedrom') can't be opened" in message
+    assert "`data.tfds_name` (='lsun/bedrom') cannot be opened" in message
     message = open_failure(tiny(tfds_root, "tfrecord", tfds_split="valid"))
     assert (
         "`data.tfds_split` (='valid') must be one of ['blank', 'test', 'train']"

@@ -106,7 +106,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path, golden):
     for name, images, reason in [
         ("r03", noise(1, 3, 8, 8), "holds 1 images of 3 channels, "),
         ("r03", noise(2, 1, 8, 8), "holds 2 images of 1 channels, "),
-        ("r03", noise(2, 3, 4, 4), "holds images of 4x4; by its name they are 8x8"),
+        ("r03", noise(2, 3, 4, 4), "holds images of 4x4; by its name, they are 8x8"),
     ]:
         nvidia_folder(tmp_path / "other", [images])
         (made,) = (tmp_path / "other").iterdir()
@@ -115,7 +115,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path, golden):
         assert reason in open_failure(data("tfrecords", root, resolution=32))
     (root / "set-r03.tfrecords").write_bytes(b"hello")
     message = open_failure(data("tfrecords", root, resolution=32))
-    assert "set-r03.tfrecords can't be read" in message and "copy it again" in message
+    assert "set-r03.tfrecords cannot be read" in message and "copy it again" in message
     (root / "b-r03.tfrecords").write_bytes(b"hello")
     message = open_failure(data("tfrecords", root))
     assert "holds several data sets, b, set; give each its own folder" in message
