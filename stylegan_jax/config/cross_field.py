@@ -79,7 +79,7 @@ def _objective(e: Experiment) -> Iterator[str]:
             "`training.path_length_weight` needs `training.g_reg_interval` (4 in "
             "StyleGAN2), the number of steps between two path length regularizations"
         )
-    if t.d_reg_interval and (t.loss != "logistic" or t.r2_gamma):
+    if t.d_reg_interval and (t.loss in ("wgan", "hinge") or t.r2_gamma):
         yield (
             "`training.d_reg_interval` makes R1 lazy, which is supported only for "
             "`training.loss` 'logistic' and `training.r2_gamma` 0"

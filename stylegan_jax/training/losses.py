@@ -33,11 +33,14 @@ class AdversarialLoss:
       discriminator: (scores of reals [B], scores of fakes [B]) -> losses [B].
       generator_scores_reals: True if the generator's loss needs the scores of reals,
         as relativistic losses do.
+      penalizes_interpolates: True if the discriminator's gradient penalty is that of
+        WGAN-GP, on points between reals and fakes; False if it is R1 and R2.
     """
 
     generator: Callable[[jax.Array, jax.Array | None], jax.Array]
     discriminator: Callable[[jax.Array, jax.Array], jax.Array]
     generator_scores_reals: bool = False
+    penalizes_interpolates: bool = False
 
 
 def adversarial_loss(name: str, drift_weight: float = 0.001) -> AdversarialLoss:
@@ -59,9 +62,12 @@ def adversarial_loss(name: str, drift_weight: float = 0.001) -> AdversarialLoss:
             return AdversarialLoss(
                 lambda fake, real: g_wgan(fake),
                 lambda real, fake: d_wgan(real, fake, drift_weight),
+                penalizes_interpolates=True,
             )
         case "hinge":
-            return AdversarialLoss(lambda fake, real: g_wgan(fake), d_hinge)
+            return AdversarialLoss(
+                lambda fake, real: g_wgan(fake), d_hinge, penalizes_interpolates=True
+            )
         case _:
             raise ValueError(
                 f"unknown loss {name!r}; use 'logistic', 'wgan' or 'hinge'"

@@ -165,7 +165,8 @@ class GANObjectives:
         fakes = jax.lax.stop_gradient(self._synthesize(g_params, ws, inputs))
 
         # Scores, with R1 on reals and R2 on fakes if they belong to every step.
-        eager = t.loss == "logistic" and not t.d_reg_interval
+        uses_gp = self._loss.penalizes_interpolates
+        eager = not uses_gp and not t.d_reg_interval
         real, r1 = self._score_and_penalize(
             params, inputs, Stream.AUGMENT_REALS, inputs.reals, eager * t.r1_gamma
         )
@@ -179,7 +180,7 @@ class GANObjectives:
                 penalty = penalty + gamma / 2 * raw
 
         # The gradient penalty of WGAN-GP, on points between reals and fakes.
-        if t.loss != "logistic" and t.gp_weight > 0:
+        if uses_gp and t.gp_weight > 0:
             factors = jax.random.uniform(inputs.key(Stream.INTERPOLATION), real.shape)
             between = losses.interpolate(inputs.reals, fakes, factors)
             score = self._score(params, inputs, Stream.AUGMENT_BETWEEN)

@@ -421,8 +421,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "r1-eager-though-lazy",
             PHASES,
-            'eager = t.loss == "logistic" and not t.d_reg_interval',
-            'eager = t.loss == "logistic"',
+            "eager = not uses_gp and not t.d_reg_interval",
+            "eager = not uses_gp",
             OBJECTIVES,
         ),
         (
