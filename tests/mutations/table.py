@@ -1379,7 +1379,7 @@ MUTATIONS: tuple[Mutation, ...] = (
             "blur-a-pixel-off",
             RESAMPLE,
             "before = (len(taps) - 1) // 2",
-            "before = len(taps) // 2 + 1 - len(taps) % 2 * 0",
+            "before = len(taps) - 1",
             "layers/test_resample",
         ),
         (
