@@ -124,7 +124,7 @@ def check_module(
         assert set(dilated.split(", ")) <= allowed
 
 
-@stages
+@full_stages
 @pytest.mark.parametrize(
     "platform", ["tpu", pytest.param("cuda", marks=pytest.mark.aot)]
 )

@@ -81,6 +81,7 @@ def runs(tmp_path_factory) -> Runs:
     return out
 
 
+@pytest.mark.slow
 def test_two_processes_resume_a_run_of_one(runs):
     """Resume in the first stage and compare the state at the end of the second."""
     stages = schedule.build_stages(experiment())
@@ -173,6 +174,7 @@ def find_child(parent: subprocess.Popen, argument: str) -> int:
     return found
 
 
+@pytest.mark.slow
 def test_one_process_loads_the_generator_of_two(runs):
     trained = workdir.load_generator(runs.folder / "resumed")
     assert trained.lod.resolution == 8 and 0 < trained.lod.fade < 1

@@ -146,7 +146,9 @@ def test_animated_webps_are_refused_before_they_are_decoded(tmp_path):
     write_animation(tmp_path / "a.webp")
     animated = (tmp_path / "a.webp").read_bytes()
     message = open_failure(folder(tmp_path))
-    assert "a.webp is an animated WebP, of which no single image can be" in message
+    assert (
+        "a.webp is an animated WebP, which cannot be read as a single image" in message
+    )
     assert (
         "prepare --source=" in message
         and "takes the first frame of animations" in message

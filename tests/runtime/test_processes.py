@@ -146,6 +146,8 @@ def test_a_workdir_that_is_not_shared_is_detected(monkeypatch, seen, told):
     )
     expected = contextlib.nullcontext()
     if told:
-        expected = pytest.raises(CheckpointError, match=f"their order: {told}; it must")
+        expected = pytest.raises(
+            CheckpointError, match=f"order of the processes: {told}; it must"
+        )
     with expected:
         workdir.check_shared(Path("runs/x"), seen[0], parallel.local())

@@ -81,6 +81,7 @@ class Updates:
         return num_bytes(arguments), counted[0]
 
 
+pytestmark = pytest.mark.aot
 BOUND = 1.6
 
 
@@ -105,9 +106,7 @@ def experiment(
     )
 
 
-@pytest.mark.parametrize(
-    "family", ["stylegan2", pytest.param("stylegan1", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("family", ["stylegan2", "stylegan1"])
 def test_state_is_updated_in_place(family):
     """An update with few activations exceeds the bound without donation."""
     updates = Updates(experiment(family, 8, channels=8, batch=2, width=256))
@@ -122,12 +121,12 @@ def test_state_is_updated_in_place(family):
     ("family", "phase"),
     [
         ("stylegan1", "d_main"),
-        pytest.param("stylegan1", "g_main", marks=pytest.mark.slow),
-        pytest.param("stylegan1", "d_r1", marks=pytest.mark.slow),
-        pytest.param("stylegan2", "g_path", marks=pytest.mark.slow),
-        pytest.param("stylegan2", "d_r1", marks=pytest.mark.slow),
-        pytest.param("stylegan2", "g_main", marks=pytest.mark.slow),
-        pytest.param("stylegan2", "d_main", marks=pytest.mark.slow),
+        ("stylegan1", "g_main"),
+        ("stylegan1", "d_r1"),
+        ("stylegan2", "g_path"),
+        ("stylegan2", "d_r1"),
+        ("stylegan2", "g_main"),
+        ("stylegan2", "d_main"),
     ],
 )
 def test_activations_are_stored_once(family, phase):
@@ -138,7 +137,6 @@ def test_activations_are_stored_once(family, phase):
     assert updates.peak(phase).total < BOUND * (arguments + activations)
 
 
-@pytest.mark.aot
 @pytest.mark.parametrize(
     ("family", "phase"),
     [("stylegan1", "g_main"), ("stylegan2", "g_main"), ("stylegan2", "d_r1")],

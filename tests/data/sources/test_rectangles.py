@@ -72,7 +72,7 @@ def test_crop_rejects_small_images(tmp_path):
     assert "at least 8x16" in message
     assert "use `--config.data.resolution=8`, or remove these images" in message
     message = open_failure(folder(tmp_path, base_size=(2, 20), fit="crop"))
-    assert "remove these images, the networks start at 2x20" in message
+    assert "remove these images; the networks start at 2x20" in message
 
 
 def test_sizes_are_checked_again_when_decoding(tmp_path):
