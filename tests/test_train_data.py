@@ -1,4 +1,4 @@
-"""Which batches training asks for, at any position, process and stage."""
+"""Batches that training requests at any position, process and stage."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Which transforms a policy has: those of the groups in its name."""
+"""Transforms of each policy: those of the groups in its name."""
 
 import pytest
 

@@ -124,7 +124,7 @@ class HttpError(Exception):
 
 
 class UnavailableError(Exception):
-    """As defined by TensorFlow."""
+    """Stand-in for the error class that TensorFlow defines."""
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ SHAPE = (3, 16, 8, 4)
 
 
 def added(mode, per_channel=True, strength=1.0, seed=0):
-    """What is added to zeros."""
+    """Return the noise that `NoiseInjection` adds to an image of zeros."""
     layer = NoiseInjection(per_channel)
     variables = layer.init(jax.random.key(0), jnp.zeros(SHAPE), "const")
     np.testing.assert_array_equal(variables["params"]["strength"], 0)  # at the start

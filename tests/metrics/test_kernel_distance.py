@@ -40,7 +40,7 @@ def test_every_published_case(name):
 
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"n2000_d64_default"}))
 def test_nvidias_formula(name):
-    """Which draws from the generated set first."""
+    """Reproduce an order of draws that takes the generated set first."""
     case = CASES[name]
     official = case["nvidia_formula_seed0"]
     generated, real = (

@@ -12,7 +12,7 @@ CASES = golden_sets.cases("precision_recall")
 
 
 def exact(real, generated, k):
-    """From all distances in float64."""
+    """Compute precision and recall from all distances, in float64."""
 
     def squared(a, b):
         return np.sum((a[:, None].astype(np.float64) - b) ** 2, axis=-1)

@@ -109,7 +109,7 @@ def test_settings_of_stylegan2():
 
 
 def test_networks_without_settings_are_those_of_the_default_settings():
-    """As converted official networks are, which state only what differs."""
+    """Build networks from defaults, as converted official networks are built."""
     defaults = config.Model(
         family="stylegan2",
         g_architecture="skip",

@@ -77,7 +77,7 @@ def test_discriminator(networks):
 
 
 def test_the_faded_in_image_passes_an_activation(networks):
-    """Of the lower resolution too: its negative features count a fifth."""
+    """Apply the activation to the lower resolution too: leaky ReLU with slope 0.2."""
     _, d = networks
     d = d.clone(mbstd_group_size=1)
     images = jnp.asarray(np.random.RandomState(1).randn(4, 8, 8, 3), jnp.float32)

@@ -1,4 +1,4 @@
-"""How networks start: what is stored, and what it does."""
+"""Initial parameters of the networks, and the effective weights they give."""
 
 import chex
 import flax.traverse_util

@@ -1,4 +1,4 @@
-"""Which of the styles ws [B,L,W] each layer of a synthesis network is given."""
+"""Assignment of the styles ws [B,L,W] to the layers of a synthesis network."""
 
 import flax.linen as nn
 import jax

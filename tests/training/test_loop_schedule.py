@@ -1,4 +1,4 @@
-"""What the loop hands to the updates, and when: a run that only takes notes."""
+"""Arguments and order of the updates that the loop runs, recorded by stand-ins."""
 
 import itertools
 from types import SimpleNamespace

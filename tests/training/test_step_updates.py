@@ -1,4 +1,4 @@
-"""What `step.build_update` does around an objective, on a state of a few numbers."""
+"""Updates around an objective: `step.build_update` on a state of a few numbers."""
 
 import dataclasses
 
@@ -112,7 +112,7 @@ def test_a_network_moves_against_its_gradient_by_the_learning_rate(training):
 
 
 def test_the_learning_rate_is_relative_to_the_network():
-    """Of the discriminator, and of lazy regularization: 16 of 17 updates a step."""
+    """Scale the discriminator's rate by its own setting and by 16/17 for lazy R1."""
     own = Training(learning_rate=0.001, discriminator_learning_rate=0.003)
     after, _ = own("d_main")
     np.testing.assert_allclose(after.params[DISCRIMINATOR]["x"], D - 3 * RATE, 1e-5)
@@ -126,7 +126,7 @@ def test_the_learning_rate_is_relative_to_the_network():
 
 
 def test_the_generator_is_averaged_after_the_discriminators_update(training):
-    """With the parameters and the average of w of that moment."""
+    """Average the parameters and `w_avg` as the discriminator's update finds them."""
     after, _ = training("d_main")
     beta = 0.5 ** (BATCH / HALF_LIFE)
     wanted = beta * EMA + (1 - beta) * G
@@ -142,7 +142,7 @@ def test_the_generator_is_averaged_after_the_discriminators_update(training):
 
 @pytest.mark.parametrize("order", [ORDER, (ORDER[2], *ORDER[:2])])
 def test_ramp_up_counts_the_images_before_the_step(order):
-    """Whether the clock moves with this phase, as in StyleGAN2, or with a later one."""
+    """Average before and after the clock moves, as StyleGAN2 and StyleGAN do."""
     training = Training(order, ema_rampup=0.05, ema_half_life_kimg=1000.0)
     after, _ = training("d_main")
     beta = 0.5 ** (BATCH / (0.05 * SEEN))

@@ -200,7 +200,7 @@ def test_truncated_files_are_refused(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_random_damage_is_read_or_refused(tmp_path, kind):
-    """Of 300 files with 1 to 4 wrong bytes, none raises another exception."""
+    """Read or refuse 300 files with 1 to 4 wrong bytes, with no other exception."""
     rng = np.random.default_rng(0)
     path = write(tmp_path, kind)
     data, refused = path.read_bytes(), 0

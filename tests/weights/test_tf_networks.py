@@ -196,7 +196,7 @@ def test_foreign_files_are_named(tmp_path, data, match):
 
 @pytest.mark.parametrize(("protocol", "torch"), [(2, False), (4, False), (4, True)])
 def test_random_damage_is_read_or_refused(tmp_path, protocol, torch):
-    """Of 300 files with 1 to 4 wrong bytes, none raises another exception."""
+    """Read or refuse 300 files with 1 to 4 wrong bytes, with no other exception."""
     rng = np.random.default_rng(0)
     whole = (small(), small(), small(components={"mapping": small()}))
     data = dumps(snapshot(of_tensor()) if torch else whole, protocol)

@@ -44,7 +44,7 @@ def check(features, family, facts, names):
 
 
 def test_features_of_small_images(weights, facts):
-    """From the file to the features, with the resize of NVIDIA and torch-fidelity."""
+    """Compute features from a weight file, with both resizing conventions."""
     detector = detectors.load("inception", weights, batch_size=2)
     names = ["a32", "b32"]
     features = detector(recipe.pictures(facts, names))
