@@ -142,7 +142,7 @@ def test_the_generator_is_averaged_after_the_discriminators_update(training):
 
 @pytest.mark.parametrize("order", [ORDER, (ORDER[2], *ORDER[:2])])
 def test_ramp_up_counts_the_images_before_the_step(order):
-    """Average before and after the clock moves, as StyleGAN2 and StyleGAN do."""
+    """The clock moves with this phase, as in StyleGAN2, or with a later one."""
     training = Training(order, ema_rampup=0.05, ema_half_life_kimg=1000.0)
     after, _ = training("d_main")
     beta = 0.5 ** (BATCH / (0.05 * SEEN))
