@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests import quick_to_compile
-from tests.mutations.table import MUTATIONS, Mutation
+from tests.mutations.mutation import Mutation
+from tests.mutations.table import MUTATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("stylegan_jax", "tests", "configs", "pyproject.toml")
@@ -64,7 +65,7 @@ def mutated(mutation: Mutation, root: Path = ROOT) -> str:
     if count != 1:
         raise BrokenMutation(
             f"{mutation.name}: {mutation.file} has its old text {count} times; it "
-            "must be there exactly once. Adapt tests/mutations/table.py to the code."
+            "must be there exactly once. Adapt its entry in tests/mutations/."
         )
     return text.replace(mutation.old, mutation.new)
 
@@ -154,8 +155,7 @@ def report(results: Sequence[Result]) -> str:
         "Small wrong changes to the training's mathematics, each made in a copy of the "
         "project on which a few quick tests are run: the first one that fails is "
         "named. `python -m tests.mutations` writes this page; "
-        f"`tests/mutations/table.py` holds the changes.\n\n{summary}\n\n"
-        + table(results)
+        f"`tests/mutations/` holds the changes.\n\n{summary}\n\n" + table(results)
     )
 
 
