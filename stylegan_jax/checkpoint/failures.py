@@ -5,14 +5,11 @@ A failure is described in one line and raised in all processes.
 
 import contextlib
 import errno
-import gc
 import logging
 import math
 import re
 import shutil
-import sys
 import time
-import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,7 +48,6 @@ _TRANSIENT_ERRORS = {
 # and any exception of the packages through which fsspec accesses buckets.
 _BUCKET_PACKAGES = ("aiohttp.", "botocore.", "gcsfs.", "google.auth.", "requests.")
 
-PENDING_READS_SECONDS = 0.1  # for reads in flight to end after another one has failed
 _READ, _DAMAGED, _UNREADABLE = range(3)  # the worst result of all processes counts
 
 
@@ -75,7 +71,6 @@ def reading(checkpoint: str) -> Iterator[None]:
             raise  # out of memory, for example, is not damage
         result = _UNREADABLE if is_transient(error) else _DAMAGED
         reason, failure = reason_of(error), error
-        _collect_pending_reads(error)
     worst = parallel.max_over_processes(result)
     if worst == _DAMAGED:
         raise DamagedError(reason or "another process could not read it")
@@ -87,33 +82,6 @@ def reading(checkpoint: str) -> Iterator[None]:
             "content and may be temporary; nothing was changed. Start the same command "
             "again; if the error persists, fix its cause or move this checkpoint away"
         ) from failure
-
-
-def _collect_pending_reads(error: BaseException) -> None:
-    """Garbage-collect silently the coroutines that a failed read leaves pending.
-
-    Orbax closes their event loop without canceling them, so each prints a traceback
-    when its read ends or when it is collected. Both happen here, while these tracebacks
-    are suppressed.
-    """
-    previous = sys.unraisablehook
-
-    def hook(unraisable: Any) -> None:
-        code = getattr(unraisable.object, "cr_code", None)
-        orbax = code is not None and "orbax" in code.co_filename
-        if not orbax and str(unraisable.exc_value) != "Event loop is closed":
-            previous(unraisable)
-
-    sys.unraisablehook = hook
-    try:
-        time.sleep(PENDING_READS_SECONDS)
-        cause: BaseException | None = error
-        while cause is not None:
-            traceback.clear_frames(cause.__traceback__)
-            cause = cause.__cause__ or cause.__context__
-        gc.collect()
-    finally:
-        sys.unraisablehook = previous
 
 
 def is_transient(error: BaseException | None) -> bool:

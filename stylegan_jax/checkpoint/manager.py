@@ -5,9 +5,13 @@ response to wait for, and the tree of a checkpoint can be inspected and loaded w
 registry of handlers.
 """
 
+import asyncio
 import contextlib
+import copy
 import dataclasses
+import functools
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import jax
@@ -27,12 +31,24 @@ class ArrayHandler(ocp.PyTreeCheckpointHandler):
     its own. When one write fails, Orbax closes the event loop that the others still
     use; each of them then prints a traceback. A transaction is a single write, so it
     fails with a single error. It costs a compressed copy of the arrays in host memory.
+
+    Likewise, a read that fails ends only after the other reads of its item.
     """
 
     def __init__(self):
         """Create the handler; one serves all items of a manager."""
+        arrays = copy.copy(ocp.type_handlers.get_type_handler(jax.Array))
+        for name in ("deserialize", "metadata"):
+            read = functools.partial(_read_to_the_end, getattr(arrays, name))
+            setattr(arrays, name, read)
+        registry = ocp.type_handlers.create_type_handler_registry((jax.Array, arrays))
         # The base handler has no limit of bytes in flight by default.
-        super().__init__(handler_impl=ocp.BasePyTreeCheckpointHandler())
+        super().__init__(
+            type_handler_registry=registry,
+            handler_impl=ocp.BasePyTreeCheckpointHandler(
+                type_handler_registry=registry
+            ),
+        )
         self._writes: list[ocp.future.Future] = []
 
     async def async_save(self, *args: Any, **kwargs: Any) -> Any:
@@ -71,6 +87,17 @@ class ArrayHandler(ocp.PyTreeCheckpointHandler):
         return ocp.args.PyTreeRestore(
             target, restore_args=ocp.checkpoint_utils.construct_restore_args(target)
         )
+
+
+async def _read_to_the_end(read: Callable[..., Awaitable], *args: Any) -> Any:
+    """Call Orbax's `read`; if it fails, wait for the reads that it has started."""
+    earlier = asyncio.all_tasks()
+    try:
+        return await read(*args)
+    except Exception:
+        while started := asyncio.all_tasks() - earlier:
+            await asyncio.gather(*started, return_exceptions=True)
+        raise
 
 
 def save_args(tree: Any) -> ocp.args.PyTreeSave:
