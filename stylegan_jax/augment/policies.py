@@ -1,7 +1,8 @@
 """Augmentation policies: the transforms, their probabilities and their strengths.
 
-To add a transform, add its multiplier and limits to `Policy`, write its steps in
-`transforms.py`, where its name comes last in `TRANSFORMS`, and name it in `POLICIES`.
+To add a transform, add its multiplier and the parameters of its strength to `Policy`,
+its name to a policy of `POLICIES`, and, in `transforms.py`, its name to the end of
+`TRANSFORMS` and its formula to `plan`. docs/how_it_works.md lists all steps.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
 Data", appendix B.
@@ -17,11 +18,12 @@ COLOR = ("brightness", "contrast", "lumaflip", "hue", "saturation")
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """Multipliers of the transforms' probabilities, and limits of their strengths.
+    """Multipliers of the transforms' probabilities, and parameters of their strengths.
 
-    A transform is applied with its multiplier times the augmentation probability; a
-    multiplier of 0 removes it from the program. Sizes and shifts are relative to the
-    image.
+    The probability of a transform is its multiplier times the augmentation
+    probability; a multiplier of 0 removes it from the program. `_std` is the standard
+    deviation of a normally distributed strength, `_max` the bound of a uniform one.
+    Sizes and shifts are relative to the image.
     """
 
     xflip: float = 0.0  # mirror left-right
@@ -40,14 +42,14 @@ class Policy:
     noise: float = 0.0  # add white noise
     cutout: float = 0.0  # set a rectangle to zero
     xint_max: float = 0.125
-    scale_std: float = 0.2  # of log2 of the factor, like the next
-    aniso_std: float = 0.2
+    scale_std: float = 0.2  # of log2 of the factor
+    aniso_std: float = 0.2  # of log2 of the factor
     xfrac_std: float = 0.125
     brightness_std: float = 0.2
-    contrast_std: float = 0.5  # of log2 of the factor, like the next two
-    saturation_std: float = 1.0
-    imgfilter_std: float = 1.0
-    noise_std: float = 0.1  # of the noise's standard deviation
+    contrast_std: float = 0.5  # of log2 of the factor
+    saturation_std: float = 1.0  # of log2 of the factor
+    imgfilter_std: float = 1.0  # of log2 of the gain
+    noise_std: float = 0.1  # an image's noise has deviation |N(0, noise_std^2)|
     cutout_size: float = 0.5
 
     @classmethod

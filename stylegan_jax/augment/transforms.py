@@ -30,7 +30,7 @@ from stylegan_jax.layers.warp import warp
 
 # The position of a name enters its random key: add new names at the end only.
 TRANSFORMS = (*GEOMETRY, *COLOR, "imgfilter", "noise", "cutout")
-CHOICES = {"xflip": 2, "rotate90": 4, "lumaflip": 2}  # number of equal choices
+CHOICES = {"xflip": 2, "rotate90": 4, "lumaflip": 2}  # number of equally likely values
 SYMMETRIC = ("xint", "rotate", "rotate_post", "hue")  # uniform in [-1,1)
 UNIFORM = (*CHOICES, *SYMMETRIC, "cutout")  # all others are normal
 WIDTHS = {"xint": (2,), "xfrac": (2,), "imgfilter": (4,), "cutout": (2,)}
@@ -57,9 +57,9 @@ class Plan(NamedTuple):
     """Transforms of each image, in order of application; None for those not in use.
 
     Attributes:
-      inverse: [B,3,3], of (x, y, 1) in pixels from the center: maps a pixel of the
-        result to its source.
-      color: [B,4,4], of (r, g, b, 1).
+      inverse: [B,3,3], matrices that map the position of a pixel in the result to that
+        in the source; positions are (x, y, 1), in pixels from the center.
+      color: [B,4,4], matrices that map colors (r, g, b, 1).
       band_gains: [B,4], from the lowest frequencies to the highest.
       noise: [B,H,W,C], added to the images.
       cutout: [B,3], center (x, y) and size of the rectangle, relative to the image.
@@ -164,7 +164,7 @@ def _amounts(
     for name, value in numbers.values.items():
         rate = jnp.clip(policy.multiplier(name) * probability, 0, 1)
         if name in ("rotate", "rotate_post"):
-            rate = 1 - jnp.sqrt(1 - rate)  # so that a share `rate` is rotated at all
+            rate = 1 - jnp.sqrt(1 - rate)  # P(at least one of the two) is `rate`
         happens = numbers.gates[name] < rate
         if name in CHOICES:
             value = jnp.floor(CHOICES[name] * value)

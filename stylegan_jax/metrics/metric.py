@@ -1,4 +1,4 @@
-"""The types of the registry's entries, which hold all that is known about a metric."""
+"""The types of the registry's entries, which declare the properties of each metric."""
 
 import dataclasses
 from collections.abc import Callable
@@ -16,9 +16,9 @@ class Metric:
       name: name by which users request it.
       help: one line of explanation.
       images: default number of generated images; 50,000 in most papers.
-      numbers: names of the numbers it returns; its own name by default.
+      numbers: names of the numbers that it returns; (name,) by default.
       higher_is_better: True if larger numbers are better.
-      min_pixels: smallest shorter side of the images.
+      min_pixels: minimum length of the shorter side of the images.
       check_size: raises ValueError for a (height, width) that it cannot measure.
     """
 
@@ -48,7 +48,7 @@ class SetMetric(Metric):
       needs_reals: False if reals are optional, for comparison only.
       all_reals: True to use every real image instead of as many as are generated.
       equal_counts: True if both sets must have the same number of images.
-      per_class: True if it compares class by class.
+      per_class: True if it compares the two sets class by class.
       min_images: smallest number of images of each set, and of each class if
         `per_class`.
     """
@@ -74,7 +74,7 @@ class GeneratorMetric(Metric):
     """A metric that needs more from a generator than images.
 
     Attributes:
-      measure: (EvalSpec, EvalContext, number of images, name) -> values,
+      measure: (EvalSpec, EvalContext, number of images, name of the metric) -> values,
         one per name in `numbers`.
       network: the field of `Networks` that it uses, or None.
       truncates: False if it ignores truncation and the noise mode.

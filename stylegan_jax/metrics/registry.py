@@ -1,9 +1,10 @@
 """The registry of metrics: one entry per metric, and the lookup by name.
 
 To add a metric, write its formula in a file of this package and add one entry to
-`_ENTRIES`; nothing else knows metrics by name. The formula's file has a function from
-`Statistics` to `MetricValue`s and, if the metric needs a statistic that is not
-collected yet, that `Statistic`; `lpips_diversity` is a short example.
+`_ENTRIES`, where all programs find it. The formula's file has a function from
+`Statistics` to `MetricValue`s. It also defines a `Statistic` if the metric needs a
+quantity of the images that no existing one provides. `lpips_diversity` is a short
+example.
 """
 
 import difflib

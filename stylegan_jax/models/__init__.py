@@ -43,7 +43,7 @@ def build(
                 _stylegan1_discriminator(model, common),
             )
         case "stylegan2":
-            # `model.channel_base` counts double here, as in the official code.
+            # StyleGAN2 has base / R channels; `Channels` computes 2 * base / R.
             common["channels"] = Channels(model.channel_base / 2, model.channel_max)
             generator = _stylegan2_generator(model, data, common)
             if model.growing:

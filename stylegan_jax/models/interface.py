@@ -1,7 +1,7 @@
 """The interface of all families of networks to training, sampling and interop.
 
-`Generator` and `Discriminator` are the base classes of each family's networks: the
-properties that a network reports, and the checks and steps that all networks share.
+`Generator` and `Discriminator` are the base classes of each family's networks. They
+declare what a family must define, and hold the checks and steps that families share.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ Variables = dict  # collection name -> nested dict of arrays, as in Flax
 
 @dataclasses.dataclass(frozen=True)
 class Channels:
-    """Number of feature maps at resolution R: 2 * base / R, at most `maximum`."""
+    """Number of feature maps at resolution R: base / (R/2)^decay, at most `maximum`."""
 
     base: int = 8192
     maximum: int = 512
@@ -90,7 +90,8 @@ class Network(nn.Module):
       image_channels: C, channels of the images.
       label_size: length of a label vector, 0 for unconditional networks.
       channels: number of feature maps by resolution.
-      dtype: of the activations, float32 or bfloat16; each family says of which.
+      dtype: data type of the activations, float32 or bfloat16; each family documents
+        which of its layers use it.
       remat: policy for the activations, see `layers.remat`.
       winograd: allow the faster convolutions on CPUs, which round differently; see
         `layers.conv2d_cpu`.
@@ -116,7 +117,10 @@ class Network(nn.Module):
 
     @property
     def grows(self) -> bool:
-        """True if the network has images at every resolution, which can fade in."""
+        """True if the network works at each of its resolutions, which can fade in.
+
+        False if it works at its full resolution only.
+        """
         raise NotImplementedError
 
     def _check_level(self, lod: LevelOfDetail) -> None:
@@ -150,10 +154,20 @@ class Network(nn.Module):
 class Generator(Network):
     """Base of the generators: latents z -> styles ws -> images.
 
-    Its variables are the collections "params", "noise" (constant noise maps) and
-    "stats" (`w_avg`, the moving average of w that truncation pulls towards). A family
-    defines `setup`, with the attributes `mapping` (z, labels -> w [B,W]) and `w_avg`,
-    `grows`, and `synthesize`.
+    Its variables are the collections "params", "noise" (constant noise maps, if any)
+    and "stats" (`w_avg`, the moving average of w that truncation pulls towards).
+    Training does not update any other variables.
+
+    A family defines
+
+    - `setup`, which creates `mapping`, a module (z, labels) -> w [B,W], and `w_avg`,
+      the variable of "stats";
+    - `synthesize`, which begins with `_check_synthesis`;
+    - `grows`;
+    - `style_layers`, unless every resolution has two style inputs. The ranges of
+      successive resolutions must be contiguous; `num_ws` and style mixing follow from
+      them;
+    - a field `base_size`, if images need not be square.
 
     Attributes:
       z_dim: Z, length of a latent.
@@ -252,8 +266,8 @@ class Generator(Network):
 class Discriminator(Network):
     """Base of the discriminators: images -> logits.
 
-    Its variables are the one collection "params". A family defines `grows` and
-    `__call__`.
+    Its only collection of variables is "params". A family defines `grows` and
+    `__call__`, which begins with `_check_inputs`.
     """
 
     def __call__(

@@ -3,9 +3,10 @@
 Scores are the discriminator's logits [B], high for real images. The loss of a network
 is the mean over the batch.
 
-A new adversarial loss is a pair of functions of the scores here and a case in
-`adversarial_loss`; a new penalty is a function here and a term, or a `Phase`, in
-`phases.py`, which also says what penalties go with a loss.
+To add an adversarial loss, write two functions of the scores here, one for each
+network, and a case in `adversarial_loss`. `AdversarialLoss` also selects the gradient
+penalty that goes with the loss. To add a penalty, write its formula here, and use it in
+a method of `GANObjectives` in `phases.py`. docs/how_it_works.md lists all steps.
 
 Penalties are scaled as in the official code at every stage. That code takes gradients
 with respect to images that are enlarged to the full resolution. Their squared norm is
@@ -32,9 +33,9 @@ class AdversarialLoss:
       generator: (scores of fakes [B], scores of reals [B] or None) -> losses [B].
       discriminator: (scores of reals [B], scores of fakes [B]) -> losses [B].
       generator_scores_reals: True if the generator's loss needs the scores of reals,
-        as relativistic losses do.
-      penalizes_interpolates: True if the discriminator's gradient penalty is that of
-        WGAN-GP, on points between reals and fakes; False if it is R1 and R2.
+        as relativistic losses do; otherwise `generator` receives None for them.
+      penalizes_interpolates: True for the gradient penalty of WGAN-GP, on points
+        between reals and fakes; False for R1 on reals and R2 on fakes.
     """
 
     generator: Callable[[jax.Array, jax.Array | None], jax.Array]
@@ -85,7 +86,7 @@ def g_logistic_saturating(fake: jax.Array) -> jax.Array:
 
 
 def g_wgan(fake: jax.Array) -> jax.Array:
-    """Return -D(fake), also for the hinge loss. Arjovsky et al. 2017, "WGAN"."""
+    """Return -D(fake), for WGAN and the hinge loss. Arjovsky et al. 2017, "WGAN"."""
     return -fake
 
 
@@ -183,8 +184,9 @@ def path_length_penalty(
 
     Args:
       lengths: [B], see `path_lengths`.
-      mean: [], the moving average so far.
-      decay: weight of this batch in the moving average, which is updated first.
+      mean: [], the moving average before this batch.
+      decay: weight of this batch in the moving average. The average is updated before
+        the penalty is computed.
 
     Returns:
       The penalty [B], and the updated moving average [], through which gradients flow.

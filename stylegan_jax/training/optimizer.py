@@ -50,9 +50,10 @@ def build_optimizers(e: Experiment) -> dict[str, optax.GradientTransformation]:
 
 
 def lazy_ratio(e: Experiment, network: str) -> float:
-    """Return the steps per update of a network.
+    """Return the number of steps divided by the number of updates of a network.
 
-    This is k / (k + 1) for a network that is regularized at every k-th step, else 1.
+    This is k / (k + 1) for a network that is regularized at every k-th step, and 1 for
+    a network without lazy regularization.
 
     Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of
     StyleGAN", appendix B ("Lazy regularization").

@@ -2,7 +2,7 @@
 
 A training step is a tuple of phases. Each phase updates one network by one objective;
 `step.py` turns it into a program, and the loop runs the phases that are due. To add an
-objective, write a method of `GANObjectives` and name it in a `Phase`.
+objective, write a method of `GANObjectives` and name it in a `Phase` of `build_phases`.
 """
 
 import dataclasses
@@ -27,12 +27,12 @@ class Inputs:
     """Inputs of an objective, besides the parameters that it is minimized over.
 
     Attributes:
-      state: the state before the phase, with the moving averages that the previous
-        accumulation round left.
+      state: the state before the phase, except that its moving averages are those
+        after the previous accumulation round.
       reals: [B,H,W,C] float32 in [-1,1], see `step.process_reals`.
       labels: [B,label_size], or None for unconditional networks.
       lod: the stage's resolution and its fade.
-      key: returns the phase's key of a stream.
+      key: (stream) -> the random key of this phase and accumulation round.
       shard_batch: constrains a batch to be sharded over the devices.
     """
 
@@ -50,7 +50,7 @@ class LossAux:
 
     Attributes:
       scalars: numbers for the log.
-      averages: updated moving averages, by field of the state.
+      averages: name of a field of `TrainState` -> the updated moving average.
     """
 
     scalars: dict[str, jax.Array]
@@ -68,8 +68,8 @@ class Phase:
       name: unique among the phases; prefix of its scalars.
       network: GENERATOR or DISCRIMINATOR.
       objective: (parameters of the network, inputs) -> (loss [], `LossAux`).
-      interval: the phase runs at every interval-th step.
-      ema: True if the averaged generator is updated after this phase.
+      interval: number of steps from one run of the phase to the next.
+      ema: True for the phase after which the averaged generator is updated.
     """
 
     name: str

@@ -1,10 +1,10 @@
 """The data sets that training reads: `data.source` names one of `SOURCES`.
 
-To add a data set, write a function `config.Data -> Source` in a file here, add a line
-to `SOURCES`, and name it in a config (`c.data.source = "..."`); nothing else has to
-change. `zip.py` is a short example: `image_file_source` builds the whole source from a
-function that reads encoded images. The function raises ValueError where `config.Data`
-asks for something that it cannot provide.
+To add a kind of data set, write a function `config.Data -> Source` in a file here, add
+a line to `SOURCES`, and select it in a config (`c.data.source = "..."`). `zip.py` is a
+short example for encoded images: it calls `image_file_source` with functions that read
+them. The function raises ValueError if it cannot provide what `config.Data` asks for.
+docs/how_it_works.md lists the optional steps, such as checks and documentation.
 """
 
 from stylegan_jax import config

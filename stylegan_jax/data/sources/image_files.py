@@ -24,18 +24,23 @@ def image_file_source(
     keys: Callable[[Any], Any],
     read_key: Callable[[Any], Any] = lambda key: key,
 ) -> Source:
-    """Build a source of encoded images that any function can read.
+    """Build a source of encoded images from functions that read them.
+
+    Training reads an image in two steps, both inside `tf.data`: `keys` maps a batch of
+    indices to one tensor per image, such as its path, and `read_key` maps this tensor
+    to the encoded image. The default `read_key` is for `keys` that returns the encoded
+    images themselves.
 
     Args:
-      data: the config.
+      data: the `data` section of the configuration.
       labels: labels of all images.
       name: name in messages.
       fingerprint: hex digest of the content.
       describe: index -> file of the image, for messages.
-      read: index -> encoded image; used outside of `tf.data`, to explain failures.
-        Raises InvalidImage, or FileNotFoundError.
-      keys: in `tf.data`: int64 indices [n] -> keys of the images [n], e.g. paths.
-      read_key: in `tf.data`: key [] -> encoded image, string [].
+      read: index -> encoded image, in plain Python. It is called to find out why an
+        image cannot be decoded. Raises InvalidImage or FileNotFoundError.
+      keys: int64 tensor [n] of indices -> tensor [n] of keys.
+      read_key: key, tensor [] -> encoded image, string tensor [].
     """
     spec = ImageSpec.from_config(data)
     label_of = labels.lookup()
