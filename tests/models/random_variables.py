@@ -15,4 +15,4 @@ def random_variables(model: nn.Module, *inputs: Any) -> dict:
     """
     shapes = jax.eval_shape(model.init, jax.random.key(0), *inputs)
     random = np.random.RandomState(0)
-    return jax.tree.map(lambda x: random.randn(*x.shape).astype(x.dtype), shapes)
+    return jax.tree.map(lambda x: np.asarray(random.randn(*x.shape), x.dtype), shapes)
