@@ -78,7 +78,7 @@ def test_half_precision(calls, dtype):
     for case in cases:
         x = calls.inputs("x").astype(dtype)
         convolve = convolution(case, calls.taps(case["f"]))
-        y = jax.jit(functools.partial(modulated_conv2d, convolve=convolve))(
+        y = jax.jit(functools.partial(modulated_conv2d, convolution=convolve))(
             x, calls.kernel(case["w"]), calls.inputs("styles")
         )
         assert y.dtype == dtype
@@ -92,10 +92,10 @@ def test_unit_variance_for_every_style():
     normal = lambda *shape: random.normal(size=shape).astype(np.float32)  # noqa: E731
     style, kernel = np.exp(2 * normal(3, 64)), 7 * normal(3, 3, 64, 16)
     x = normal(3, 32, 32, 64)
-    convolve = functools.partial(modulated_conv2d, convolve=plain.conv2d)
-    y = np.asarray(jax.jit(convolve)(x, kernel, style))[:, 1:-1, 1:-1]
+    modulated = functools.partial(modulated_conv2d, convolution=plain.conv2d)
+    y = np.asarray(jax.jit(modulated)(x, kernel, style))[:, 1:-1, 1:-1]
     np.testing.assert_allclose(np.std(y, axis=(1, 2)), 1, atol=0.12)
-    modulated = kernel * style[:, None, None, :, None]
-    norm = np.sqrt(np.sum(np.square(modulated), axis=(1, 2, 3)))
+    products = kernel * style[:, None, None, :, None]
+    norm = np.sqrt(np.sum(np.square(products), axis=(1, 2, 3)))
     scales = jax.jit(demodulation)(kernel, style)
     np.testing.assert_allclose(scales * norm, 1, rtol=1e-5)
