@@ -5,16 +5,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
+from stylegan_jax.layers import minibatch_stddev as module
+
+minibatch_stddev = jax.jit(module.minibatch_stddev, static_argnums=(1, 2))
 
 
 def test_equal_images_have_none_and_a_finite_gradient():
     """The epsilon is of the variance: its root is what is left."""
-    x = jnp.ones((4, 2, 2, 3))
+    x = np.ones((4, 2, 2, 3), np.float32)
     y = minibatch_stddev(x, 4, 1)
     np.testing.assert_array_equal(y[..., :3], x)
     np.testing.assert_allclose(y[..., 3], 1e-4, 1e-3)
-    by = jax.grad(lambda x: jnp.sum(minibatch_stddev(x, 4, 1)[..., 3]))(x)
+    total = lambda x: jnp.sum(minibatch_stddev(x, 4, 1)[..., 3])  # noqa: E731
+    by = jax.jit(jax.grad(total))(x)
     np.testing.assert_array_equal(by, 0)
 
 

@@ -193,12 +193,16 @@ def test_no_dilation_or_stride_in_any_order():
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_results_keep_the_dtype(dtype):
     taps = upfirdn2d.setup_filter((1, 3, 3, 1))
+
+    def all_forms(x, kernel):
+        return (
+            upfirdn2d.upsample2d(x, taps),
+            upfirdn2d.downsample2d(x, taps),
+            upfirdn2d.up_conv2d(x, kernel, taps),
+            upfirdn2d.down_conv2d(x, kernel, taps),
+            upfirdn2d.conv2d_resample(x, kernel, taps, up=2),
+        )
+
     x, kernel = jnp.ones((1, 4, 4, 2), dtype), jnp.ones((3, 3, 2, 2))
-    for y in (
-        upfirdn2d.upsample2d(x, taps),
-        upfirdn2d.downsample2d(x, taps),
-        upfirdn2d.up_conv2d(x, kernel, taps),
-        upfirdn2d.down_conv2d(x, kernel, taps),
-        upfirdn2d.conv2d_resample(x, kernel, taps, up=2),
-    ):
+    for y in jax.eval_shape(all_forms, x, kernel):
         assert y.dtype == dtype

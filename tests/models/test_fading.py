@@ -1,13 +1,13 @@
 """Fading in closed form: the mean of two resolutions, weighted by the fade."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from stylegan_jax import models
 from stylegan_jax.models import LevelOfDetail
 from tests import tiny
+from tests.models.random_variables import random_variables
 
 GROWING = {
     "model.family": "stylegan2",
@@ -29,28 +29,25 @@ def networks(request):
     return models.build(e.model, e.data, 0)
 
 
-def random_variables(model, *inputs):
-    """Nothing zero, biases included, so that no two ways to a result agree."""
-    shapes = jax.eval_shape(model.init, jax.random.key(0), *inputs)
-    random = np.random.RandomState(0)
-    return jax.tree.map(lambda x: jnp.asarray(random.randn(*x.shape), x.dtype), shapes)
-
-
 def test_generator(networks):
     """The lower resolution's image with its pixels repeated, and this one's."""
     g, _ = networks
-    variables = random_variables(g, jnp.zeros((1, g.z_dim)))
-    ws = jnp.asarray(np.random.RandomState(1).randn(2, g.num_ws, g.w_dim), jnp.float32)
-    at = jax.jit(
-        lambda lod: g.apply(variables, ws, lod, method="synthesize", noise="const")
-    )
+    variables = random_variables(g, np.zeros((1, g.z_dim)))
+    ws = np.random.RandomState(1).randn(2, g.num_ws, g.w_dim).astype(np.float32)
+
+    @jax.jit
+    def at_all_levels(variables, fade):
+        return [
+            g.apply(variables, ws, lod, method="synthesize", noise="const")
+            for lod in (LevelOfDetail(4), LevelOfDetail(8), LevelOfDetail(8, fade))
+        ]
+
     with tiny.quick_compilation():
-        low, full = at(LevelOfDetail(4)), at(LevelOfDetail(8))
-        low = np.asarray(low).repeat(2, 1).repeat(2, 2)
-        size = np.std(full)
-        assert np.abs(full - low).mean() > 0.1 * size
         for fade in FADES:
-            faded = at(LevelOfDetail(8, fade).with_traced_fade())
+            low, full, faded = map(np.asarray, at_all_levels(variables, fade))
+            low = low.repeat(2, 1).repeat(2, 2)
+            size = np.std(full)
+            assert np.abs(full - low).mean() > 0.1 * size
             wanted = fade * full + (1 - fade) * low
             np.testing.assert_allclose(faded, wanted, atol=1e-4 * size)
 
@@ -62,16 +59,23 @@ def test_discriminator(networks):
     """
     _, d = networks
     d = d.clone(nonlinearity="linear", mbstd_group_size=1)
-    images = jnp.asarray(np.random.RandomState(1).randn(4, 8, 8, 3), jnp.float32)
+    images = np.random.RandomState(1).randn(4, 8, 8, 3).astype(np.float32)
     small = images.reshape(4, 4, 2, 4, 2, 3).mean((2, 4))
     variables = random_variables(d, images)
-    score = jax.jit(lambda images, lod: d.apply(variables, images, None, lod))
+
+    @jax.jit
+    def at_all_levels(variables, fade):
+        return (
+            d.apply(variables, small, None, LevelOfDetail(4)),
+            d.apply(variables, images, None, LevelOfDetail(8)),
+            d.apply(variables, images, None, LevelOfDetail(8, fade)),
+        )
+
     with tiny.quick_compilation():
-        low, full = score(small, LevelOfDetail(4)), score(images, LevelOfDetail(8))
-        size = np.std(full)
-        assert np.abs(full - low).mean() > 0.1 * size
         for fade in FADES:
-            faded = score(images, LevelOfDetail(8, fade).with_traced_fade())
+            low, full, faded = map(np.asarray, at_all_levels(variables, fade))
+            size = np.std(full)
+            assert np.abs(full - low).mean() > 0.1 * size
             wanted = fade * full + (1 - fade) * low
             np.testing.assert_allclose(faded, wanted, atol=1e-4 * size)
 
@@ -80,15 +84,17 @@ def test_the_faded_in_image_passes_an_activation(networks):
     """Apply the activation to the lower resolution too: leaky ReLU with slope 0.2."""
     _, d = networks
     d = d.clone(mbstd_group_size=1)
-    images = jnp.asarray(np.random.RandomState(1).randn(4, 8, 8, 3), jnp.float32)
+    images = np.random.RandomState(1).randn(4, 8, 8, 3).astype(np.float32)
     small = images.reshape(4, 4, 2, 4, 2, 3).mean((2, 4))
     variables = random_variables(d, images)
-    with tiny.quick_compilation():
-        low, faded = (
-            jax.jit(lambda x, lod: d.apply(variables, x, None, lod))(x, lod)
-            for x, lod in (
-                (small, LevelOfDetail(4)),
-                (images, LevelOfDetail(8, 0.0)),
-            )
+
+    @jax.jit
+    def run(variables, fade):
+        return (
+            d.apply(variables, small, None, LevelOfDetail(4)),
+            d.apply(variables, images, None, LevelOfDetail(8, fade)),
         )
+
+    with tiny.quick_compilation():
+        low, faded = run(variables, 0.0)
     np.testing.assert_allclose(faded, low, atol=1e-4 * np.std(low))

@@ -60,7 +60,6 @@ def test_networks_allow_winograds_form_where_they_are_told(family):
         counts = {
             winograd: jax.jit(network.clone(winograd=winograd).apply)
             .lower(variables, x)
-            .compile()
             .cost_analysis()["flops"]
             for winograd in (True, False)
         }

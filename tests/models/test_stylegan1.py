@@ -1,5 +1,7 @@
 """The StyleGAN networks against the official ones, and their contracts."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles
 from stylegan_jax.models.stylegan1 import Channels, Discriminator, Generator
 from tests import goldens
+from tests.models.random_variables import random_variables
 
 # The goldens' noise floor is at most 3.4e-5 (images) and 2e-6 (scores) of the rms.
 IMAGES, SCORES, ACTIVATIONS = 3e-4, 1e-4, 3e-4
@@ -40,19 +43,30 @@ def test_generator(name):
     full = settings["G_kwargs"]["resolution"]
     keys = [k for k in arrays if "images_lod" in k]
     assert keys
+    networks, cases = {}, {}
     for key in keys:
         fused = {"fused_True": True, "fused_False": False}.get(key.split("/")[1])
         fused = "auto" if fused is None else fused
-        model, variables = official_generator(arrays, settings, fused)
-        images = model.apply(
-            variables,
-            arrays["in/z"],
-            arrays.get("in/labels"),
-            LevelOfDetail.from_scalar(float(key.split("lod")[1]), full),
-        )
+        networks[str(fused)] = official_generator(arrays, settings, fused)
+        cases[key] = str(fused), float(key.split("lod")[1])
+
+    @jax.jit
+    def run(variables, z, labels):
+        """Return images by network and level of detail, and the styles."""
+        images = {
+            (fused, lod): networks[fused][0].apply(
+                variables[fused], z, labels, LevelOfDetail.from_scalar(lod, full)
+            )
+            for fused, lod in set(cases.values())
+        }
+        model, _ = networks["auto"]
+        return images, model.apply(variables["auto"], z, labels, method="map")
+
+    variables = {fused: variables for fused, (_, variables) in networks.items()}
+    images, ws = run(variables, arrays["in/z"], arrays.get("in/labels"))
+    for key, case in cases.items():
         wanted = goldens.nhwc(arrays[key])
-        goldens.assert_close(enlarge(images, full), wanted, IMAGES, key)
-    ws = model.apply(variables, arrays["in/z"], arrays.get("in/labels"), method="map")
+        goldens.assert_close(enlarge(images[case], full), wanted, IMAGES, key)
     goldens.assert_close(ws, arrays["out/w"], ACTIVATIONS, "w")
 
 
@@ -61,41 +75,59 @@ def test_activations(fused):
     arrays = goldens.arrays("stylegan1/g_32_linear.npz")
     settings = goldens.settings("stylegan1/g_32_linear.npz")
     model, variables = official_generator(arrays, settings, fused)
-    _, sown = model.apply(variables, arrays["in/z"][:2], mutable=["intermediates"])
-    sown = sown["intermediates"]
     names = {"epilogue": "styled", "before_noise": "before_noise"}
     names["instance_norm"] = "normalized"
-    prefix = f"out/fused_{fused}/acts/"
-    for key, wanted in goldens.below(arrays, prefix).items():
-        layer, _, what = key.partition("_")
-        if layer == "torgb":
-            i = 3 - int(what[3:])
-            x = sown[f"layers_{2 * i + 1}"]["styled"][0]
-            got = model.apply(variables, x, method=lambda m, x, i=i: m.to_rgb[i](x))
-        else:
-            got = sown[f"layers_{layer[5:]}"][names[what]][0]
-        goldens.assert_close(got, goldens.nhwc(wanted), ACTIVATIONS, key)
+    stored = goldens.below(arrays, f"out/fused_{fused}/acts/")
+
+    @jax.jit
+    def activations(variables, z):
+        _, sown = model.apply(variables, z, mutable=["intermediates"])
+        sown, found = sown["intermediates"], {}
+        for key in stored:
+            layer, _, what = key.partition("_")
+            if layer == "torgb":
+                i = 3 - int(what[3:])
+                x = sown[f"layers_{2 * i + 1}"]["styled"][0]
+                to_rgb = lambda m, x, i=i: m.to_rgb[i](x)  # noqa: E731
+                found[key] = model.apply(variables, x, method=to_rgb)
+            else:
+                found[key] = sown[f"layers_{layer[5:]}"][names[what]][0]
+        return found
+
+    for key, got in activations(variables, arrays["in/z"][:2]).items():
+        goldens.assert_close(got, goldens.nhwc(stored[key]), ACTIVATIONS, key)
 
 
 def test_truncation_and_mixing():
     arrays = goldens.arrays("stylegan1/g_32_linear.npz")
     settings = goldens.settings("stylegan1/g_32_linear.npz")
     model, variables = official_generator(arrays, settings)
+
+    @jax.jit
+    def run(variables, z, w_mix):
+        """Return images and styles by cutoff, and the images of mixed styles."""
+        truncated = {}
+        for cutoff in (4, 8):
+            options = {"truncation_psi": 0.7, "truncation_cutoff": cutoff}
+            ws = model.apply(variables, z, method="map")
+            truncated[cutoff] = (
+                model.apply(variables, z, **options),
+                model.apply(variables, ws, 0.7, cutoff, method="truncate"),
+            )
+        return truncated, model.apply(variables, w_mix, method="synthesize")
+
+    truncated, images_of_mixed = run(variables, arrays["in/z"], arrays["in/w_mix"])
     for name, cutoff in (
         ("trunc_default_call", 8),
         ("trunc_psi0.7_cutoff4", 4),
         ("trunc_validation_psi_val0.7_cutoff_val8", 8),
     ):
-        options = {"truncation_psi": 0.7, "truncation_cutoff": cutoff}
-        images = model.apply(variables, arrays["in/z"], **options)
+        images, ws = truncated[cutoff]
         wanted = goldens.nhwc(arrays[f"out/{name}"])
         goldens.assert_close(images, wanted, IMAGES, name)
-        ws = model.apply(variables, arrays["in/z"], method="map")
-        ws = model.apply(variables, ws, 0.7, cutoff, method="truncate")
         goldens.assert_close(ws, arrays[f"out/{name}_w"], ACTIVATIONS, name)
-    images = model.apply(variables, arrays["in/w_mix"], method="synthesize")
     wanted = goldens.nhwc(arrays["out/images_from_w_mix_lod0.0"])
-    goldens.assert_close(images, wanted, IMAGES)
+    goldens.assert_close(images_of_mixed, wanted, IMAGES)
     w = arrays["out/w"]
     mixed = mix_styles(w[[0, 1]], w[[1, 0]], jnp.array([3, 3]))
     np.testing.assert_array_equal(mixed, arrays["in/w_mix"])
@@ -109,6 +141,9 @@ def test_discriminator(name):
     arrays, settings = goldens.arrays(file), goldens.settings(file)
     keys = [k for k in arrays if "scores_lod" in k]
     assert keys
+    images = goldens.nhwc(arrays[f"in/images_batch{settings['batches'][0]}"])
+    full = images.shape[1]
+    networks, cases = {}, {}
     for key in keys:
         network, structure = key.split("/")[1], key.split("/")[3]
         label_size = int(network.removeprefix("D_label"))
@@ -120,14 +155,30 @@ def test_discriminator(name):
             fused_scale=True if structure.endswith("True") else "auto",
             **settings["D_kwargs"],
         )
-        images = goldens.nhwc(arrays[f"in/images_batch{settings['batches'][0]}"])
-        labels = arrays["in/labels10_batch8"] if label_size else None
-        full = images.shape[1]
-        lod = LevelOfDetail.from_scalar(float(key.split("lod")[1]), full)
-        size, block = lod.resolution, full // lod.resolution
-        images = images.reshape(-1, size, block, size, block, 3).mean((2, 4))
-        scores = model.apply(variables, images, labels, lod)
-        goldens.assert_close(scores, arrays[key][:, 0], SCORES, key)
+        same, _ = networks.setdefault(label_size, (model, variables))
+        assert same == model  # the other arguments concern how, not what
+        cases[key] = label_size, float(key.split("lod")[1])
+
+    @jax.jit
+    def run(variables, images, labels):
+        """Return the scores by network and level of detail."""
+        scores = {}
+        for label_size, lod in set(cases.values()):
+            level = LevelOfDetail.from_scalar(lod, full)
+            size, block = level.resolution, full // level.resolution
+            smaller = images.reshape(-1, size, block, size, block, 3).mean((2, 4))
+            model, _ = networks[label_size]
+            scores[label_size, lod] = model.apply(
+                variables[label_size], smaller, labels if label_size else None, level
+            )
+        return scores
+
+    variables = {
+        label_size: variables for label_size, (_, variables) in networks.items()
+    }
+    scores = run(variables, images, arrays.get("in/labels10_batch8"))
+    for key, case in cases.items():
+        goldens.assert_close(scores[case], arrays[key][:, 0], SCORES, key)
 
 
 def test_parameter_counts_at_1024():
@@ -153,56 +204,67 @@ def test_parameter_counts_at_1024():
     assert count(variables["params"]) == 23_079_115
 
 
-def small(**options):
-    shape = {"resolution": 16, "channels": Channels(64, 16)}
-    g = Generator(z_dim=8, w_dim=8, mapping_features=8, **shape, **options)
+def small(resolution=16, **options):
+    shape = {"resolution": resolution, "channels": Channels(64, 16)}
+    mapping = {"mapping_features": 8, "mapping_lr_multiplier": 1.0}
+    g = Generator(z_dim=8, w_dim=8, **mapping, **shape, **options)
     options.pop("dtype", None)
     return g, Discriminator(**shape, **options)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_image_channels(channels):
-    g, d = small(image_channels=channels)
-    z = jax.random.normal(jax.random.key(0), (4, 8))
-    images, _ = g.init_with_output(jax.random.key(1), z)
-    chex.assert_shape(images, (4, 16, 16, channels))
-    logits, _ = d.init_with_output(jax.random.key(2), images)
+    g, d = small(8, image_channels=channels)
+    z = np.random.RandomState(0).normal(size=(4, 8))
+    g_variables = random_variables(g, z)
+    d_variables = random_variables(d, np.zeros((4, 8, 8, channels)))
+
+    @jax.jit
+    def run(g_variables, d_variables):
+        images = g.apply(g_variables, z)
+        return images, d.apply(d_variables, images)
+
+    images, logits = run(g_variables, d_variables)
+    chex.assert_shape(images, (4, 8, 8, channels))
     chex.assert_shape(logits, (4,))
     chex.assert_tree_all_finite((images, logits))
 
 
 def test_noise_modes():
-    g, _ = small()
-    z = jnp.tile(jax.random.normal(jax.random.key(0), (1, 8)), (2, 1))
-    variables = g.init(jax.random.key(1), z)
-    ones = jax.tree_util.tree_map_with_path(
-        lambda path, x: x + ("strength" in str(path)), variables
+    g, _ = small(8)
+    z = np.tile(np.random.RandomState(0).normal(size=(1, 8)), (2, 1))
+    variables = random_variables(g, z)
+    # Without biases, too, because programs differ in how they round the sums.
+    silent = jax.tree_util.tree_map_with_path(
+        lambda path, x: x * (not {"strength", "bias"} & {p.key for p in path}),
+        variables,
     )
-    draw = lambda noise, seed=0: np.asarray(  # noqa: E731
-        g.apply(ones, z, noise=noise, rngs={"noise": jax.random.key(seed)})
+    apply = jax.jit(
+        lambda variables, noise, seed: g.apply(
+            variables, z, noise=noise, rngs={"noise": jax.random.key(seed)}
+        ),
+        static_argnums=1,
     )
+    draw = lambda noise, seed=0: np.asarray(apply(variables, noise, seed))  # noqa: E731
     const, random, none = draw("const"), draw("random"), draw("none")
     np.testing.assert_array_equal(const[0], const[1])
     np.testing.assert_array_equal(const, draw("const", 1))
     assert np.abs(random[0] - random[1]).max() > 0.01  # one map per image
     assert np.abs(random - draw("random", 1)).max() > 0.01
     assert np.abs(const - none).max() > 0.01
-    silent = g.apply(variables, z, noise="none")  # strengths start at zero
-    np.testing.assert_array_equal(silent, g.apply(variables, z, noise="const"))
+    np.testing.assert_array_equal(apply(silent, "none", 0), apply(silent, "const", 0))
     with pytest.raises(ValueError, match="must be one of"):
         draw("constant")
 
 
 def test_bfloat16_differs_by_rounding_only():
     g, _ = small()
-    z = jax.random.normal(jax.random.key(0), (4, 8))
-    variables = g.init(jax.random.key(1), z)
-    full = g.apply(variables, z)
     g16, _ = small(dtype=jnp.bfloat16)
-    half = g16.apply(variables, z)
-    assert half.dtype == jnp.float32
-    assert float(jnp.abs(half - full).max()) < 0.1 * float(jnp.std(full))
-    assert float(jnp.abs(half - full).max()) > 0
+    z = np.random.RandomState(1).normal(size=(4, 8))
+    run = jax.jit(lambda variables: (g.apply(variables, z), g16.apply(variables, z)))
+    full, half = map(np.asarray, run(random_variables(g, z)))
+    assert half.dtype == np.float32
+    assert 0 < np.abs(half - full).max() < 0.1 * np.std(full)
 
 
 @pytest.mark.slow
@@ -226,16 +288,17 @@ def test_inputs_of_other_dtypes_are_computed_in_float32():
 
 def test_mistakes_of_users_raise():
     g, d = small(label_size=3)
-    z, labels = jnp.zeros((2, 8)), jnp.zeros((2, 3))
-    variables = g.init(jax.random.key(0), z, labels)
+    z, labels = np.zeros((2, 8)), np.zeros((2, 3))
+    variables = jax.eval_shape(g.init, jax.random.key(0), z, labels)
+    apply = functools.partial(jax.eval_shape, g.apply, variables)
     with pytest.raises(ValueError, match=r"takes one row of 3 numbers"):
-        g.apply(variables, z)
+        apply(z)
     with pytest.raises(ValueError, match=r"takes \[B, 8\]"):
-        g.apply(variables, jnp.zeros((2, 9)), labels)
+        apply(np.zeros((2, 9)), labels)
     with pytest.raises(ValueError, match=r"not a stage .* it has \[4, 8, 16\]"):
-        g.apply(variables, z, labels, LevelOfDetail(32))
+        apply(z, labels, LevelOfDetail(32))
     with pytest.raises(ValueError, match="HxW one of 4x4, 8x8, 16x16"):
-        d.init(jax.random.key(0), jnp.zeros((2, 16, 8, 3)), labels)
+        jax.eval_shape(d.init, jax.random.key(0), np.zeros((2, 16, 8, 3)), labels)
     unconditional, _ = small()
     with pytest.raises(ValueError, match="network without labels"):
-        unconditional.init(jax.random.key(0), z, labels)
+        jax.eval_shape(unconditional.init, jax.random.key(0), z, labels)

@@ -34,17 +34,22 @@ WANTED = {
 def styles_by_layer(g, ws, resolution):
     """The number of the style that each affine layer was given."""
     shapes = jax.eval_shape(g.init, jax.random.key(0), jnp.zeros((1, g.z_dim)))
-    variables = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), shapes)
-    given = {}
+    variables = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), shapes)
 
-    def watch(call, args, kwargs, context):
-        if context.module.name == "affine":
-            path = "/".join(context.module.path)
-            given[path] = {float(x) for x in np.ravel(args[0])}
-        return call(*args, **kwargs)
+    @jax.jit
+    def styles(variables, ws):
+        given = {}
 
-    with nn.intercept_methods(watch):
-        g.apply(variables, ws, LevelOfDetail(resolution), method="synthesize")
+        def watch(call, args, kwargs, context):
+            if context.module.name == "affine":
+                given["/".join(context.module.path)] = args[0]
+            return call(*args, **kwargs)
+
+        with nn.intercept_methods(watch):
+            g.apply(variables, ws, LevelOfDetail(resolution), method="synthesize")
+        return given
+
+    given = {k: set(np.ravel(x).tolist()) for k, x in styles(variables, ws).items()}
     assert all(len(values) == 1 for values in given.values()), given
     return {path: values.pop() for path, values in given.items()}
 
