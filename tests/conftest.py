@@ -1,8 +1,10 @@
 """Settings for all tests; they must not hide anything that users would see."""
 
+import functools
 import os
 
 import pytest
+from absl import flags
 
 # Set before JAX is imported: keep all compiled programs between runs.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -17,3 +19,30 @@ def quick_compilation():
 
     with tiny.quick_compilation():
         yield
+
+
+@pytest.fixture
+def run_main(monkeypatch, capsys):
+    """Return a function that runs a command in this process and returns its output.
+
+    `run_main(generate, "--workdir=x", "--out=y")` does what `python -m` does with the
+    module, but raises its exceptions.
+    """
+    from stylegan_jax.runtime import malloc
+
+    def run(module, *arguments):
+        values = flags.FlagValues()
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "FLAGS", values)
+            kinds = ("string", "list", "integer", "enum", "float", "bool")
+            for name in (*(f"DEFINE_{k}" for k in kinds), "mark_flags_as_required"):
+                ours = functools.partial(getattr(flags, name), flag_values=values)
+                patch.setattr(flags, name, ours)
+            # It would concern all tests of this process.
+            patch.setattr(malloc, "keep_freed_memory_on_cpu", lambda: None)
+            module.define_flags()
+            name = module.__name__
+            module.main(values([name, *map(str, arguments)]))
+        return capsys.readouterr().out
+
+    return run

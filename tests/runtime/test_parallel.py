@@ -76,7 +76,7 @@ def train_a_little(
     e: config.Experiment, stage: schedule.Stage, here: parallel.Parallel, folder: Path
 ) -> dict[str, np.ndarray]:
     training = setup.build(e, here, LABEL_SIZE)
-    state = perturb_parameters(training.create_state())
+    state = perturb_parameters(training.create_state(), here)
     names, phases = training.phase_names, training.phases
     programs = ProgramCache(training)
     numbers: dict[str, np.ndarray] = flat("start", state.params)
@@ -104,7 +104,9 @@ def train_a_little(
     return numbers | flat("state", state)
 
 
-def perturb_parameters(state: train_state.TrainState) -> train_state.TrainState:
+def perturb_parameters(
+    state: train_state.TrainState, here: parallel.Parallel
+) -> train_state.TrainState:
     """Move the parameters to where no gradient is zero by construction.
 
     At the very start the generator's input is constant in space, so the instance norm
@@ -112,17 +114,15 @@ def perturb_parameters(state: train_state.TrainState) -> train_state.TrainState:
     makes a full step of any gradient, however small. (The 1 / sqrt(1e-8) of that
     instance norm also magnifies rounding ten thousand times.)
     """
-    key = jax.random.key(1)
-    leaves, tree = jax.tree.flatten(state.params)
-    leaves = [
-        x + 0.5 * jax.random.normal(jax.random.fold_in(key, i), x.shape)
-        for i, x in enumerate(leaves)
-    ]
-    params = jax.tree.unflatten(tree, leaves)
+    random = np.random.RandomState(1)
+    params = jax.tree.map(
+        lambda x: np.asarray(x) + 0.5 * random.standard_normal(x.shape).astype(x.dtype),
+        state.params,
+    )
     if "input" in params["generator"]:
         const = params["generator"]["input"]["const"]
         params["generator"]["input"]["const"] = 2 * (const - 1)
-    return state.replace(params=params)
+    return state.replace(params=here.replicate(params))
 
 
 def draws(here: parallel.Parallel) -> dict[str, jax.Array]:
