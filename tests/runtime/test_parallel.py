@@ -1,7 +1,7 @@
 """Nothing that is learned depends on the number of devices.
 
 Run as a program (`python -m tests.runtime.test_parallel <devices> <directory>`) it is
-the worker of its own tests, for the number of devices is fixed when JAX starts.
+a worker of its own tests, for the number of devices is fixed when JAX starts.
 """
 
 import re
@@ -17,6 +17,7 @@ from stylegan_jax.runtime import parallel
 from stylegan_jax.training import phases, schedule, setup
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
+from tests import tiny
 from tests.goldens import below
 from tests.parallel_runs import CONFIG, experiment, finish, flat, start
 
@@ -59,8 +60,8 @@ NETWORKS = {"d": "discriminator", "g": "generator"}
 
 def worker(devices: int, out: Path) -> None:
     """Trains both families for a few steps; writes all numbers, and the programs."""
-    jax.config.update("jax_num_cpu_devices", devices)
     here = parallel.data_parallel()
+    assert here.num_devices == devices
     numbers = flat("draws", draws(here))
     for family, e in EXPERIMENTS.items():
         folder = out / family
@@ -146,14 +147,19 @@ def draws(here: parallel.Parallel) -> dict[str, jax.Array]:
 
 @pytest.fixture(scope="module")
 def one_and_eight(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
-    """The worker's numbers by device count."""
+    """The worker's numbers by device count; this process is the one of one device."""
     folder = tmp_path_factory.mktemp("devices")
-    command = [sys.executable, "-m", "tests.runtime.test_parallel"]
-    running = [
-        start([*command, str(n), str(folder / str(n))], folder / f"{n}.log")
-        for n in (1, DEVICES)
-    ]
-    finish(running)
+    eight = start(
+        [sys.executable, "-m", "tests.runtime.test_parallel"]
+        + [str(DEVICES), str(folder / str(DEVICES))],
+        folder / f"{DEVICES}.log",
+        JAX_NUM_CPU_DEVICES=str(DEVICES),
+    )
+    try:
+        with tiny.quick_compilation():  # as `start` does
+            worker(1, folder / "1")
+    finally:
+        finish([eight])
     out = {}
     for n in (1, DEVICES):
         with np.load(folder / str(n) / "numbers.npz") as data:
