@@ -281,10 +281,12 @@ class MaliciousPickle:
         return open, (str(self.path), "w")
 
 
-def test_convert_rejects_a_malicious_pickle(tmp_path):
+def test_convert_rejects_a_malicious_pickle(run_main, tmp_path):
     source, sentinel = tmp_path / "network.pkl", tmp_path / "sentinel"
     source.write_bytes(official_pickle.dumps((MaliciousPickle(sentinel), 0, 0)))
-    message = tiny.failure(start_convert(source, tmp_path / "out"))
+    with pytest.raises(ValueError) as raised:
+        run_main(convert, f"--source={source}", f"--out={tmp_path / 'out'}")
+    message = str(raised.value)
     assert str(source) in message and "open" in message and "\n" not in message
     assert not sentinel.exists() and not (tmp_path / "out").exists()
 

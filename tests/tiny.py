@@ -159,7 +159,8 @@ def finished_run(tmp_path_factory) -> Path:
         if not (directory / "consumed.json").exists():  # written last
             shutil.rmtree(directory, ignore_errors=True)
             with recorded_batches() as consumed, second_stage_compiled_early(directory):
-                train.train(experiment(), directory)
+                state = train.train(experiment(), directory)
+            assert int(state.images_seen) == END, "a signal stopped the run"
             (directory / "consumed.json").write_text(json.dumps(consumed))
     return directory
 

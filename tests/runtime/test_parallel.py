@@ -1,7 +1,7 @@
 """Nothing that is learned depends on the number of devices.
 
 Run as a program (`python -m tests.runtime.test_parallel <devices> <directory>`) it is
-a worker of its own tests, for the number of devices is fixed when JAX starts.
+the worker of its own tests, for the number of devices is fixed when JAX starts.
 """
 
 import re
@@ -17,7 +17,6 @@ from stylegan_jax.runtime import parallel
 from stylegan_jax.training import phases, schedule, setup
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
-from tests import tiny
 from tests.goldens import below
 from tests.parallel_runs import CONFIG, experiment, finish, flat, start
 
@@ -60,8 +59,8 @@ NETWORKS = {"d": "discriminator", "g": "generator"}
 
 def worker(devices: int, out: Path) -> None:
     """Trains both families for a few steps; writes all numbers, and the programs."""
+    jax.config.update("jax_num_cpu_devices", devices)
     here = parallel.data_parallel()
-    assert here.num_devices == devices
     numbers = flat("draws", draws(here))
     for family, e in EXPERIMENTS.items():
         folder = out / family
@@ -77,7 +76,7 @@ def train_a_little(
     e: config.Experiment, stage: schedule.Stage, here: parallel.Parallel, folder: Path
 ) -> dict[str, np.ndarray]:
     training = setup.build(e, here, LABEL_SIZE)
-    state = perturb_parameters(training.create_state(), here)
+    state = perturb_parameters(training.create_state())
     names, phases = training.phase_names, training.phases
     programs = ProgramCache(training)
     numbers: dict[str, np.ndarray] = flat("start", state.params)
@@ -105,9 +104,7 @@ def train_a_little(
     return numbers | flat("state", state)
 
 
-def perturb_parameters(
-    state: train_state.TrainState, here: parallel.Parallel
-) -> train_state.TrainState:
+def perturb_parameters(state: train_state.TrainState) -> train_state.TrainState:
     """Move the parameters to where no gradient is zero by construction.
 
     At the very start the generator's input is constant in space, so the instance norm
@@ -115,15 +112,17 @@ def perturb_parameters(
     makes a full step of any gradient, however small. (The 1 / sqrt(1e-8) of that
     instance norm also magnifies rounding ten thousand times.)
     """
-    random = np.random.RandomState(1)
-    params = jax.tree.map(
-        lambda x: np.asarray(x) + 0.5 * random.standard_normal(x.shape).astype(x.dtype),
-        state.params,
-    )
+    key = jax.random.key(1)
+    leaves, tree = jax.tree.flatten(state.params)
+    leaves = [
+        x + 0.5 * jax.random.normal(jax.random.fold_in(key, i), x.shape)
+        for i, x in enumerate(leaves)
+    ]
+    params = jax.tree.unflatten(tree, leaves)
     if "input" in params["generator"]:
         const = params["generator"]["input"]["const"]
         params["generator"]["input"]["const"] = 2 * (const - 1)
-    return state.replace(params=here.replicate(params))
+    return state.replace(params=params)
 
 
 def draws(here: parallel.Parallel) -> dict[str, jax.Array]:
@@ -147,19 +146,14 @@ def draws(here: parallel.Parallel) -> dict[str, jax.Array]:
 
 @pytest.fixture(scope="module")
 def one_and_eight(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
-    """The worker's numbers by device count; this process is the one of one device."""
+    """The worker's numbers by device count."""
     folder = tmp_path_factory.mktemp("devices")
-    eight = start(
-        [sys.executable, "-m", "tests.runtime.test_parallel"]
-        + [str(DEVICES), str(folder / str(DEVICES))],
-        folder / f"{DEVICES}.log",
-        JAX_NUM_CPU_DEVICES=str(DEVICES),
-    )
-    try:
-        with tiny.quick_compilation():  # as `start` does
-            worker(1, folder / "1")
-    finally:
-        finish([eight])
+    command = [sys.executable, "-m", "tests.runtime.test_parallel"]
+    running = [
+        start([*command, str(n), str(folder / str(n))], folder / f"{n}.log")
+        for n in (1, DEVICES)
+    ]
+    finish(running)
     out = {}
     for n in (1, DEVICES):
         with np.load(folder / str(n) / "numbers.npz") as data:
