@@ -1,8 +1,11 @@
 """Settings for all tests; they must not hide anything that users would see."""
 
+import functools
 import os
 
 import pytest
+from absl import flags
+from ml_collections import config_flags
 
 # Set before JAX is imported: keep all compiled programs between runs.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -17,3 +20,34 @@ def quick_compilation():
 
     with tiny.quick_compilation():
         yield
+
+
+@pytest.fixture
+def run_main(monkeypatch, capsys):
+    """Return a function that runs a command in this process and returns its output.
+
+    `run_main(generate, "--workdir=x", "--out=y")` does what `python -m` does with the
+    module, but raises its exceptions. `parse` is its parser of flags, if it has one.
+    """
+    from stylegan_jax.runtime import malloc
+
+    def run(module, *arguments, parse=lambda argv, values: values(argv)):
+        values = flags.FlagValues()
+        argv = [module.__name__, *map(str, arguments)]
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "FLAGS", values)
+            kinds = ("string", "list", "integer", "enum", "float", "bool")
+            for name in (*(f"DEFINE_{k}" for k in kinds), "mark_flags_as_required"):
+                ours = functools.partial(getattr(flags, name), flag_values=values)
+                patch.setattr(flags, name, ours)
+            ours = functools.partial(
+                config_flags.DEFINE_config_file, flag_values=values, sys_argv=argv
+            )
+            patch.setattr(config_flags, "DEFINE_config_file", ours)
+            # It would concern all tests of this process.
+            patch.setattr(malloc, "keep_freed_memory_on_cpu", lambda: None)
+            module.define_flags()
+            module.main(parse(argv, values))
+        return capsys.readouterr().out
+
+    return run

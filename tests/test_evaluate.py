@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from absl import app, flags
+from absl import app
 from PIL import Image
 
 from stylegan_jax import evaluate, models, workdir
@@ -32,26 +32,9 @@ def start(*arguments):
 
 
 @pytest.fixture
-def main(monkeypatch, capsys):
+def main(run_main):
     """Runs the command in this process; returns what it prints."""
-
-    def run(*arguments):
-        values = flags.FlagValues()
-        with monkeypatch.context() as patch:
-            patch.setattr(evaluate, "FLAGS", values)
-            for name in ("string", "list", "integer", "enum", "float", "bool"):
-                define = getattr(flags, f"DEFINE_{name}")
-                patch.setattr(
-                    flags,
-                    f"DEFINE_{name}",
-                    functools.partial(define, flag_values=values),
-                )
-            evaluate.define_flags()
-            values(["evaluate", *arguments])
-            evaluate.main(["evaluate"])
-        return capsys.readouterr().out
-
-    return run
+    return functools.partial(run_main, evaluate)
 
 
 def rows(path):

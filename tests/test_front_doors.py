@@ -1,12 +1,17 @@
 """generate, mix and convert as users start them."""
 
+import functools
+import re
+
 import chex
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-from stylegan_jax import convert, train, workdir
+from stylegan_jax import convert, mix, train, workdir
 from stylegan_jax import generate as front_generate
+from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.sampling.seeds import latents
 from stylegan_jax.sampling.synthesis import synthesize
@@ -26,7 +31,17 @@ def finished(tmp_path_factory):
     return tiny.finished_run(tmp_path_factory)
 
 
-def generate(run, out, *more):
+@pytest.fixture
+def generate(run_main):
+    """Runs the command in this process; returns what it prints."""
+
+    def run(workdir, out, *more):
+        return run_main(front_generate, f"--workdir={workdir}", f"--out={out}", *more)
+
+    return run
+
+
+def start_generate(run, out, *more):
     return tiny.start(
         "stylegan_jax.generate", f"--workdir={run}", f"--out={out}", *more
     )
@@ -37,12 +52,25 @@ def pixels(path):
         return np.asarray(image)
 
 
-def test_generate(finished, tmp_path):
-    first = generate(finished, tmp_path / "a", "--seeds=0-4,77", "--columns=4")
-    second = generate(finished, tmp_path / "b", "--seeds=77,3", "--batch_size=2")
-    out, _ = tiny.finish(first)
-    assert f"wrote 6 images of 16x16 and grid.png of 6 to {tmp_path / 'a'}" in out
-    tiny.finish(second)
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def apply(trained, z, **options):
+    """Draw images of latents as a caller of the network would."""
+    program = jax.jit(functools.partial(trained.generator.apply, **options))
+    return program(trained.variables, z)
+
+
+def test_generate(generate, finished, tmp_path):
+    arguments = ("--seeds=0-4,77", "--columns=4")
+    started = start_generate(finished, tmp_path / "a", *arguments)
+    out = generate(finished, tmp_path / "b", *arguments)
+    assert f"wrote 6 images of 16x16 and grid.png of 6 to {tmp_path / 'b'}" in out
+    assert (
+        out.replace(str(tmp_path / "b"), str(tmp_path / "a"))
+        == (tiny.finish(started)[0])
+    )
     files = {p.name: p for p in (tmp_path / "a").iterdir()}
     seeds = [0, 1, 2, 3, 4, 77]
     assert sorted(files) == ["grid.png", *(f"seed{seed:04d}.png" for seed in seeds)]
@@ -52,10 +80,14 @@ def test_generate(finished, tmp_path):
         image = pixels(files[f"seed{seed:04d}.png"])
         y, x = place // 4 * 16, place % 4 * 16
         np.testing.assert_array_equal(image, grid[y : y + 16, x : x + 16])
+    # The same seeds give the same bytes in every process.
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
     # The image of a seed does not depend on the rest of the batch.
+    generate(finished, tmp_path / "c", "--seeds=77,3", "--batch_size=2")
     for seed in (77, 3):
         name = f"seed{seed:04d}.png"
-        difference = pixels(tmp_path / "b" / name).astype(int) - pixels(files[name])
+        difference = pixels(tmp_path / "c" / name).astype(int) - pixels(files[name])
         assert abs(difference).max() <= 1
 
     trained = workdir.load_generator(finished)
@@ -63,7 +95,7 @@ def test_generate(finished, tmp_path):
     np.testing.assert_array_equal(
         ours, np.random.RandomState(77).randn(1, 8).astype("f")
     )
-    direct = trained.generator.apply(trained.variables, ours, truncation_psi=0.7)
+    direct = apply(trained, ours, truncation_psi=0.7)
     expected = np.clip(np.asarray(direct[0]) * 127.5 + 127.5, 0, 255)
     assert abs(pixels(files["seed0077.png"]) - expected).max() <= 1
 
@@ -89,38 +121,41 @@ def test_images_are_written_as_they_arrive(tmp_path, monkeypatch):
         np.testing.assert_array_equal(pixels(tmp_path / f"seed{seed:04d}.png"), value)
 
 
-def test_same_seeds_give_same_bytes_and_psi_zero_gives_one_image(finished, tmp_path):
-    arguments = ("--seeds=5-7", "--truncation_psi=0")
-    processes = [generate(finished, tmp_path / n, *arguments) for n in "ab"]
-    for process in processes:
-        tiny.finish(process)
-    contents = [
-        {p.name: p.read_bytes() for p in (tmp_path / n).iterdir()} for n in "ab"
-    ]
-    assert contents[0] == contents[1] and len(contents[0]) == 4
-    assert len({v for k, v in contents[0].items() if k != "grid.png"}) == 1
+def test_psi_zero_gives_one_image(generate, finished, tmp_path):
+    generate(finished, tmp_path / "out", "--seeds=5-7", "--truncation_psi=0")
+    images = contents(tmp_path / "out")
+    assert len(images) == 4
+    assert len({v for k, v in images.items() if k != "grid.png"}) == 1
 
 
-def test_mix(finished, tmp_path):
+def test_mix(run_main, finished, tmp_path):
     out = tmp_path / "figures" / "mixing.png"
     arguments = (f"--workdir={finished}", f"--out={out}", "--source_seeds=0-3")
-    printed, _ = tiny.finish(tiny.start("stylegan_jax.mix", *arguments))
-    assert f"wrote {out}" in printed
+    assert f"wrote {out}" in run_main(mix, *arguments)
     # The row of sources and six more; the column of destinations and four more.
     chex.assert_shape(pixels(out), (7 * 66, 52 + 5 * 66, 3))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("argument", "error", "message"),
     [
-        (("--seeds=9-3",), "seeds (='9-3') must be numbers or increasing ranges"),
-        (("--class=cat",), "class (='cat') was given to a network without labels"),
-        (("--step=17",), "no checkpoint of step 17 in"),
+        ("--seeds=9-3", ValueError, "seeds (='9-3') must be numbers or increasing"),
+        ("--class=cat", ValueError, "class (='cat') was given to a network without"),
+        ("--step=17", CheckpointError, "no checkpoint of step 17 in"),
     ],
 )
-def test_generate_reports_invalid_arguments(finished, tmp_path, arguments, message):
-    printed = tiny.failure(generate(finished, tmp_path / "out", *arguments))
-    assert message in printed
+def test_generate_rejects_invalid_arguments(
+    generate, finished, tmp_path, argument, error, message
+):
+    with pytest.raises(error, match=re.escape(message)):
+        generate(finished, tmp_path / "out", argument)
+    assert not (tmp_path / "out").exists()
+
+
+def test_generate_reports_an_error_without_a_traceback(tmp_path):
+    started = start_generate(tmp_path, tmp_path / "out", "--seeds=0")
+    message = tiny.failure(started)
+    assert f"error: {tmp_path} is not the directory of a run" in message
     assert not (tmp_path / "out").exists()
 
 
@@ -140,11 +175,10 @@ def test_generate_classes_of_a_conditional_run(tmp_path):
         label_size,
         8,
     )
-    by_name = generate(
-        tmp_path / "run", tmp_path / "a", "--seeds=0-1", f"--class={classes[2]}"
-    )
-    by_index = generate(tmp_path / "run", tmp_path / "b", "--seeds=0-1", "--class=2")
-    none = generate(tmp_path / "run", tmp_path / "c", "--seeds=0-1")
+    run, seeds = tmp_path / "run", "--seeds=0-1"
+    by_name = start_generate(run, tmp_path / "a", seeds, f"--class={classes[2]}")
+    by_index = start_generate(run, tmp_path / "b", seeds, "--class=2")
+    none = start_generate(run, tmp_path / "c", seeds)
     tiny.finish(by_name)
     tiny.finish(by_index)
     for name in ("seed0000.png", "seed0001.png", "grid.png"):
@@ -187,7 +221,7 @@ def start_convert(source, out, **environment):
     return tiny.start("stylegan_jax.convert", *arguments, **environment)
 
 
-def test_convert_and_generate(official, tmp_path):
+def test_convert_and_generate(generate, official, tmp_path):
     """The averaged generator, not the trained one, gives the official images."""
     out = tmp_path / "converted"
     printed, _ = tiny.finish(start_convert(official, "~/converted", HOME=str(tmp_path)))
@@ -206,11 +240,9 @@ def test_convert_and_generate(official, tmp_path):
     expected = goldens.nhwc(golden["out/trunc_psi0.7_cutoff4"])
     # Ten times the float32 rounding of the official code, as the README suggests.
     goldens.assert_close(drawn, expected, 3e-4)
-    applied = trained.generator.apply(
-        trained.variables, golden["in/z"], truncation_psi=0.7, truncation_cutoff=4
-    )
+    applied = apply(trained, golden["in/z"], truncation_psi=0.7, truncation_cutoff=4)
     goldens.assert_close(applied, expected, 3e-4)
-    tiny.finish(generate(out, tmp_path / "images", "--seeds=0-1"))
+    generate(out, tmp_path / "images", "--seeds=0-1")
     chex.assert_shape(pixels(tmp_path / "images" / "grid.png"), (32, 256, 3))
 
 
@@ -230,10 +262,13 @@ def test_convert_checks_the_directory_before_reading_the_file(tmp_path, existing
                 convert.convert(tmp_path / "missing.pkl", out)
 
 
-def test_convert_to_an_unsupported_scheme_creates_no_directory(official):
-    message = tiny.failure(start_convert(official, "hdfs://b/run"))
-    assert "The scheme of hdfs://b/run is not supported" in message
-    assert not (tiny.ROOT / "hdfs:").exists()
+def test_convert_to_an_unsupported_scheme_creates_no_directory(
+    run_main, official, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="The scheme of hdfs://b/run is not supported"):
+        run_main(convert, f"--source={official}", "--out=hdfs://b/run")
+    assert not (tmp_path / "hdfs:").exists()
 
 
 class MaliciousPickle:
@@ -246,10 +281,12 @@ class MaliciousPickle:
         return open, (str(self.path), "w")
 
 
-def test_convert_rejects_a_malicious_pickle(tmp_path):
+def test_convert_rejects_a_malicious_pickle(run_main, tmp_path):
     source, sentinel = tmp_path / "network.pkl", tmp_path / "sentinel"
     source.write_bytes(official_pickle.dumps((MaliciousPickle(sentinel), 0, 0)))
-    message = tiny.failure(start_convert(source, tmp_path / "out"))
+    with pytest.raises(ValueError) as raised:
+        run_main(convert, f"--source={source}", f"--out={tmp_path / 'out'}")
+    message = str(raised.value)
     assert str(source) in message and "open" in message and "\n" not in message
     assert not sentinel.exists() and not (tmp_path / "out").exists()
 

@@ -7,12 +7,14 @@ rates and intervals need no new programs.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -141,22 +143,51 @@ def failure(process: subprocess.Popen) -> str:
     return "\n".join(lines[first:])
 
 
-_finished: list[Path] = []
-
-
 def finished_run(tmp_path_factory) -> Path:
-    """Return the directory of an uninterrupted run, trained once; treat as read-only.
+    """Return the directory of an uninterrupted run; treat it as read-only.
 
-    Call it within `quick_compilation`, because other programs round differently. Its
-    `consumed.json` records the batches that the run consumed.
+    All test processes of a session share it: the first that asks trains it, while the
+    others wait. Call this within `quick_compilation`, because other programs round
+    differently. `consumed.json` records the batches that the run consumed.
     """
-    if not _finished:
-        directory = tmp_path_factory.mktemp("finished") / "run"
-        with recorded_batches() as consumed:
-            train.train(experiment(), directory)
-        (directory / "consumed.json").write_text(json.dumps(consumed))
-        _finished.append(directory)
-    return _finished[0]
+    session = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        session = session.parent  # of all workers
+    directory = session / "finished"
+    with open(session / "finished.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (directory / "consumed.json").exists():  # written last
+            shutil.rmtree(directory, ignore_errors=True)
+            with recorded_batches() as consumed, second_stage_compiled_early(directory):
+                state = train.train(experiment(), directory)
+            assert int(state.images_seen) == END, "a signal stopped the run"
+            (directory / "consumed.json").write_text(json.dumps(consumed))
+    return directory
+
+
+@contextlib.contextmanager
+def second_stage_compiled_early(directory: Path):
+    """Delay the first tick until the program of the second stage is compiled.
+
+    Its compilation in the background thus precedes the tick in the log of every run,
+    however busy the machine is.
+    """
+    original = train.SampleGrid.draw
+
+    def draw(grid, state, progress):
+        original(grid, state, progress)
+        deadline = time.monotonic() + 300
+        while progress.images_seen and len(events(directory, "compiled")) < 2:
+            assert time.monotonic() < deadline, (
+                "the second stage was not compiled in the background"
+            )
+            time.sleep(0.05)
+
+    train.SampleGrid.draw = draw
+    try:
+        yield
+    finally:
+        train.SampleGrid.draw = original
 
 
 def copy_up_to(run: Path, images_seen: int, to: Path) -> Path:

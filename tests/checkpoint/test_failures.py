@@ -127,6 +127,17 @@ class UnavailableError(Exception):
     """Stand-in for the error class that TensorFlow defines."""
 
 
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """Checkpoints 1 and 2, and the warnings about them."""
+    checkpoints, warned = open_(tmp_path_factory.mktemp("opened"))
+    for step in (1, 2):
+        checkpoints.save(step, {"x": jnp.float32(step)}, {})
+    checkpoints.wait()
+    yield checkpoints, warned
+    checkpoints.close()
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -142,11 +153,8 @@ class UnavailableError(Exception):
     ],
     ids=repr,
 )
-def test_a_transient_error_is_not_taken_for_damage(tmp_path, monkeypatch, error):
-    checkpoints, warned = open_(tmp_path)
-    for step in (1, 2):
-        checkpoints.save(step, {"x": jnp.float32(step)}, {})
-    checkpoints.wait()
+def test_a_transient_error_is_not_taken_for_damage(opened, monkeypatch, error):
+    checkpoints, warned = opened
 
     def restore(step, **kwargs):
         raise error
@@ -156,9 +164,28 @@ def test_a_transient_error_is_not_taken_for_damage(tmp_path, monkeypatch, error)
         with pytest.raises(CheckpointError, match="checkpoint 2 in .* could not be re"):
             checkpoints.restore({"x": jnp.float32(0)})
     assert not warned
+    assert sorted(p.name for p in checkpoints.directory.iterdir()) == ["1", "2"]
+
+
+def test_checkpoints_are_read_and_written_after_a_transient_error(
+    tmp_path, monkeypatch
+):
+    checkpoints, warned = open_(tmp_path)
+    for step in (1, 2):
+        checkpoints.save(step, {"x": jnp.float32(step)}, {})
+    checkpoints.wait()
+
+    def restore(step, **kwargs):
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints._manager, "restore", restore)
+        with pytest.raises(CheckpointError):
+            checkpoints.restore({"x": jnp.float32(0)})
     assert checkpoints.restore({"x": jnp.float32(0)})[0] == 2
     checkpoints.save(3, {"x": jnp.float32(3)}, {})
     checkpoints.close()
+    assert not warned
     assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "2", "3"]
 
 
