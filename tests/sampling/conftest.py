@@ -1,5 +1,7 @@
 """A small generator and styles for all tests of sampling."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,4 +31,6 @@ def network():
 
 @pytest.fixture(scope="session")
 def ws(network):
-    return truncated_styles(*network, latents(list(range(7)), 8))
+    generator, variables = network
+    styles = jax.jit(functools.partial(truncated_styles, generator))
+    return styles(variables, latents(list(range(7)), 8))
