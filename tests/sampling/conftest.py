@@ -18,7 +18,7 @@ def network():
     """Return a generator in which every variable, noise included, has an effect."""
     e = tiny.experiment()
     generator, _ = models.build(e.model, e.data, 0)
-    variables = jax.jit(generator.init)(jax.random.key(0), jnp.zeros((1, 8)))
+    variables = jax.eval_shape(generator.init, jax.random.key(0), jnp.zeros((1, 8)))
     random = np.random.RandomState(0)
 
     def draw(path, leaf):

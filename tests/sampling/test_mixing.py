@@ -11,6 +11,8 @@ from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.sampling import mixing
 from stylegan_jax.sampling.synthesis import synthesize
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @dataclasses.dataclass(frozen=True)
 class ShowsStyles:

@@ -12,6 +12,8 @@ from stylegan_jax.sampling import synthesis
 from stylegan_jax.sampling.seeds import latents
 from stylegan_jax.sampling.synthesis import synthesize
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def test_batch_size_has_no_effect(network, ws):
     assert ws.shape == (7, 6, 8)
