@@ -1,5 +1,7 @@
 """A small generator and styles for all tests of sampling."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +18,7 @@ def network():
     """Return a generator in which every variable, noise included, has an effect."""
     e = tiny.experiment()
     generator, _ = models.build(e.model, e.data, 0)
-    variables = jax.jit(generator.init)(jax.random.key(0), jnp.zeros((1, 8)))
+    variables = jax.eval_shape(generator.init, jax.random.key(0), jnp.zeros((1, 8)))
     random = np.random.RandomState(0)
 
     def draw(path, leaf):
@@ -29,4 +31,6 @@ def network():
 
 @pytest.fixture(scope="session")
 def ws(network):
-    return truncated_styles(*network, latents(list(range(7)), 8))
+    generator, variables = network
+    styles = jax.jit(functools.partial(truncated_styles, generator))
+    return styles(variables, latents(list(range(7)), 8))

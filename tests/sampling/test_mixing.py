@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,6 +10,8 @@ from stylegan_jax.models.stylegan1 import Generator, LayerOptions
 from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.sampling import mixing
 from stylegan_jax.sampling.synthesis import synthesize
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +70,9 @@ def test_style_mixing_copies_the_given_layers(name):
 
 
 def test_the_figure(network, ws):
+    ws, lod = np.asarray(ws), LevelOfDetail(16)
     rows = {"coarse": ws[:2], "middle": ws[2:3], "fine": ws[3:4]}
-    figure = mixing.mixing_figure(*network, ws[4:], rows, lod=LevelOfDetail(16))
+    figure = mixing.mixing_figure(*network, ws[4:], rows, lod=lod)
     side = 64  # 16 pixels, four times as large
     pitch = side + mixing.GAP
     width = mixing.LABEL_PIXELS + pitch * 4
@@ -81,8 +83,8 @@ def test_the_figure(network, ws):
         return figure[y : y + side, x : x + side][::4, ::4]
 
     np.testing.assert_array_equal(tile(0, 0), np.full((16, 16, 3), 255))
-    top = to_uint8(synthesize(*network, ws[4:]))
-    left = to_uint8(synthesize(*network, ws[:4]))
+    top = to_uint8(synthesize(*network, ws[4:], lod=lod))
+    left = to_uint8(synthesize(*network, ws[:4], lod=lod, batch_size=1))
     assert np.std(left.astype(float) - left.mean(0)) > 10  # they do differ
     for i in range(3):
         np.testing.assert_array_equal(tile(0, 1 + i), top[i])
@@ -90,9 +92,10 @@ def test_the_figure(network, ws):
         close(tile(1 + i, 0), left[i])
     kinds = ["coarse", "coarse", "middle", "fine"]
     for i, j in np.ndindex(4, 3):
-        layers = mixing.style_ranges(Generator(16), 16)[kinds[i]]
-        mixed = ws[i].at[jnp.array(layers)].set(ws[4 + j][jnp.array(layers)])
-        expected = synthesize(*network, mixed[None])[0]
+        layers = list(mixing.style_ranges(Generator(16), 16)[kinds[i]])
+        mixed = ws[i].copy()
+        mixed[layers] = ws[4 + j, layers]
+        expected = synthesize(*network, mixed[None], lod=lod)[0]
         close(tile(1 + i, 1 + j), to_uint8(expected))
     names = figure[:, : mixing.LABEL_PIXELS].reshape(5, pitch, -1)
     assert [(row < 255).any() for row in names] == [False, True, True, True, True]

@@ -39,7 +39,8 @@ def bound(layers: int) -> float:
 
 
 def error(actual, desired) -> float:
-    rms = lambda x: float(jnp.sqrt(jnp.mean(jnp.square(x))))  # noqa: E731
+    actual, desired = np.asarray(actual), np.asarray(desired)
+    rms = lambda x: float(np.sqrt(np.mean(np.square(x))))  # noqa: E731
     return rms(actual - desired) / rms(desired)
 
 
@@ -50,8 +51,8 @@ def check_gradients(low, high, layers: int) -> None:
     a gradient of rms 0.72 by 0.8.
     """
     jumps = np.sqrt(0.3 * bound(layers) * (0.8 / 0.72) ** 2 * layers)
-    flat = lambda tree: jnp.concatenate(  # noqa: E731
-        [x.ravel() for x in jax.tree.leaves(tree)]
+    flat = lambda tree: np.concatenate(  # noqa: E731
+        [np.ravel(x) for x in jax.tree.leaves(tree)]
     )
     assert 1e-4 < error(flat(low), flat(high)) < jumps / 2
     for (path, a), b in zip(

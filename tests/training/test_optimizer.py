@@ -103,6 +103,8 @@ def test_official_iterations(file):
     assert int(lod) == 0
     lod = LevelOfDetail.from_scalar(lod, g.resolution)
     reals = jnp.asarray(goldens.nhwc(arrays["in/reals"]))
+    beta = 0.5 ** (settings["batch"] / (settings["smoothing_kimg"] * 1000))
+    assert beta == pytest.approx(float(arrays["out/Gs_beta"]))
     adam = scale_by_tensorflow_adam(0.0, 0.99, 1e-8)
 
     def fakes(params, w_avg, z):
@@ -124,30 +126,41 @@ def test_official_iterations(file):
         scores = d.apply({"params": d_params}, images, lod=lod)
         return jnp.mean(losses.g_logistic_nonsaturating(scores)), w_avg
 
-    d_step = jax.jit(jax.value_and_grad(d_loss, has_aux=True))
-    g_step = jax.jit(jax.value_and_grad(g_loss, has_aux=True))
-    apply = jax.jit(lambda p, u: jax.tree.map(lambda p, u: p - rate * u, p, u))
-    g_params, d_params = g_vars["params"], d_vars["params"]
-    w_avg = g_vars["stats"]["w_avg"]
-    g_adam, d_adam = adam.init(g_params), adam.init(d_params)
-    beta = 0.5 ** (settings["batch"] / (settings["smoothing_kimg"] * 1000))
-    assert beta == pytest.approx(float(arrays["out/Gs_beta"]))
-    ema_params = ema["params"]
-    for iteration in (1, 2, 3):
-        (loss_d, w_avg), gradients = d_step(d_params, g_params, w_avg)
-        update, d_adam = adam.update(gradients, d_adam)
-        d_params = apply(d_params, update)
+    def apply(params, direction):
+        return jax.tree.map(lambda p, u: p - rate * u, params, direction)
+
+    @jax.jit
+    def iterate(g_params, d_params, ema_params, w_avg, g_adam, d_adam):
+        (loss_d, w_avg), gradients = jax.value_and_grad(d_loss, has_aux=True)(
+            d_params, g_params, w_avg
+        )
+        direction, d_adam = adam.update(gradients, d_adam)
+        d_params = apply(d_params, direction)
         ema_params = jax.tree.map(
             lambda old, new: new + (old - new) * beta, ema_params, g_params
         )
         ema_w_avg = w_avg
-        (loss_g, w_avg), gradients = g_step(g_params, d_params, w_avg)
-        update, g_adam = adam.update(gradients, g_adam)
-        g_params = apply(g_params, update)
+        (loss_g, w_avg), gradients = jax.value_and_grad(g_loss, has_aux=True)(
+            g_params, d_params, w_avg
+        )
+        direction, g_adam = adam.update(gradients, g_adam)
+        g_params = apply(g_params, direction)
+        state = g_params, d_params, ema_params, w_avg, g_adam, d_adam
+        return state, ema_w_avg, (loss_d, loss_g)
+
+    initial = jax.jit(adam.init)
+    g_params, d_params = g_vars["params"], d_vars["params"]
+    current = (
+        *(g_params, d_params, ema["params"], g_vars["stats"]["w_avg"]),
+        *(initial(g_params), initial(d_params)),
+    )
+    for iteration in (1, 2, 3):
+        current, ema_w_avg, found = iterate(*current)
         expected = arrays["out/losses_D_G_per_iteration"][iteration - 1]
-        np.testing.assert_allclose((loss_d, loss_g), expected, rtol=2e-4)
+        np.testing.assert_allclose(found, expected, rtol=2e-4)
         if iteration not in settings["steps"]:
             continue
+        g_params, d_params, ema_params, w_avg, *_ = current
         after = {
             "G": (g, {**g_vars, "params": g_params, "stats": {"w_avg": w_avg}}),
             "D": (d, {**d_vars, "params": d_params}),

@@ -45,8 +45,11 @@ def test_relativistic_loss_needs_only_a_pair_of_functions(monkeypatch):
     e = tiny.experiment(tiny.STYLEGAN2)
     training = setup.build(e, parallel.local())
     objectives = GANObjectives(training.generator, training.discriminator, e.training)
+    rng = np.random.default_rng(0)
+    state = jax.tree.map(  # random numbers, which need no program
+        lambda x: rng.normal(size=x.shape).astype(x.dtype), training.abstract_state
+    )
     with tiny.quick_compilation():
-        state = training.create_state()
         key = jax.random.key(0)
 
         def generator_loss(params, reals):

@@ -15,7 +15,8 @@ from stylegan_jax.rngs import Stream
 from stylegan_jax.runtime import parallel
 from stylegan_jax.training import optimizer, phases, setup, state, step
 from stylegan_jax.training.phases import build_phases
-from tests import tiny
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 SEED, BATCH = 3, 4
 
@@ -78,16 +79,20 @@ def reporting(phase: phases.Phase) -> phases.Phase:
     return dataclasses.replace(phase, objective=objective)
 
 
-def test_phases_of_a_step_share_its_number_and_mirroring():
+@pytest.fixture(scope="module")
+def initial_state(quick_compilation):
+    """The initial state of a run with all phases."""
+    return setup.build(experiment(**LAZY), parallel.data_parallel()).create_state()
+
+
+def test_phases_of_a_step_share_its_number_and_mirroring(initial_state):
     """They also agree with R1, which runs after the clock has advanced."""
     e = experiment(**LAZY)
     training = setup.build(e, parallel.data_parallel())
     phases = tuple(reporting(p) for p in training.phases)
     training = dataclasses.replace(training, phases=phases)
     (stage,) = training.stages
-    with tiny.quick_compilation():
-        current = training.create_state()
-    current = current.replace(step=jnp.int32(16), images_seen=jnp.int32(64))
+    current = initial_state.replace(step=jnp.int32(16), images_seen=jnp.int32(64))
     images = np.random.RandomState(0).randint(0, 256, (BATCH, 8, 8, 3), np.uint8)
     flip = jax.random.uniform(rngs.key(SEED, Stream.MIRROR, 16), (BATCH,)) >= 0.5
     assert 0 < flip.sum() < BATCH
@@ -156,15 +161,13 @@ class TestAccumulate(chex.TestCase):
         assert float(results["index"]) == (rounds - 1) / 2
 
 
-def test_accumulated_gradients_of_r1():
+def test_accumulated_gradients_of_r1(initial_state):
     """R1 draws no random numbers: two rounds equal the mean of two halves."""
     e = experiment(**LAZY, accumulation_rounds=2)
     training = setup.build(e, parallel.data_parallel())
     index = training.phase_names.index("d_r1")
     (stage,) = training.stages
-    with tiny.quick_compilation():
-        start = training.create_state()
-    start = start.replace(step=jnp.int32(17))
+    start = initial_state.replace(step=jnp.int32(17))
     images = np.random.RandomState(0).randint(0, 256, (BATCH, 8, 8, 3), np.uint8)
     update = step.build_update(training, index, stage)
     after, out = jax.jit(update)(start, images, jnp.zeros((BATCH, 0)), 1.0, 0.01)

@@ -1,6 +1,7 @@
 """Transfer from trained networks: the arrays that are loaded and those that are not."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import chex
@@ -42,9 +43,14 @@ def experiment(**changes) -> config.Experiment:
     return tiny.experiment(STYLEGAN2 | named)
 
 
+@functools.cache  # tracing the networks takes most of the time
+def abstract_state(e: config.Experiment, labels: int):
+    return setup.build(e, parallel.local(), labels).abstract_state
+
+
 def random_state(e: config.Experiment, seed: int, labels: int = 0):
     """Return a state of the right shapes with random numbers."""
-    abstract = setup.build(e, parallel.local(), labels).abstract_state
+    abstract = abstract_state(e, labels)
     rng = np.random.default_rng(seed)
     return jax.tree.map(
         lambda x: jnp.asarray(rng.uniform(-1, 1, x.shape).astype(x.dtype)), abstract
