@@ -31,8 +31,9 @@ READY := $(VENV)/.ready-$(EXTRAS)
 CONFIG ?= configs/emoji.py
 WORKDIR ?= runs/$(subst :,-,$(subst .py,,$(notdir $(CONFIG))))
 ARGS ?=
-# One test process per core, up to eight; all tests of a file run in one process.
-SIDE_BY_SIDE ?= -n auto --maxprocesses=8 --dist=loadfile
+# One test process per core, up to eight; all tests of a file run in one process, in the
+# order of tests/conftest.py.
+SIDE_BY_SIDE ?= -n auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
 # Compile with few optimizations, because most programs run once; `XLA_FLAGS= make test`
 # uses XLA's defaults.
 QUICK_TO_COMPILE = $$($(RUN) tests/quick_to_compile.py)
