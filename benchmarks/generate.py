@@ -27,31 +27,24 @@ from stylegan_jax.sampling import seeds
 from stylegan_jax.sampling.synthesis import synthesize
 from stylegan_jax.sampling.truncation import truncated_styles
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "Config of the experiment.")
-_BATCH_SIZES = flags.DEFINE_list(
-    "batch_sizes", ["1", "16", "64"], "Batch sizes to measure."
-)
-_COUNT = flags.DEFINE_integer("count", 128, "Largest number of images per measurement.")
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements; the median is reported.")
-_NOISE = flags.DEFINE_enum("noise", "const", ["const", "random", "none"], "Noise mode.")
-_JSON = flags.DEFINE_string("json", None, "File to write the figures to.")
+FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> None:
     """Run the benchmark and print its table."""
     del argv
     malloc.keep_freed_memory_on_cpu()  # as `stylegan_jax.generate` does
-    sizes = [int(size) for size in _BATCH_SIZES.value]
-    if not 1 <= min(sizes) <= max(sizes) <= _COUNT.value:
+    sizes = [int(size) for size in FLAGS.batch_sizes]
+    if not 1 <= min(sizes) <= max(sizes) <= FLAGS.count:
         raise app.UsageError(
-            f"--batch_sizes (={_BATCH_SIZES.value}) must be from 1 to --count "
-            f"(={_COUNT.value})"
+            f"--batch_sizes (={FLAGS.batch_sizes}) must be from 1 to --count "
+            f"(={FLAGS.count})"
         )
-    e = config.parse(_CONFIG.value)
-    figures = measure(e, sizes, _COUNT.value, _ROUNDS.value, _NOISE.value)
+    e = config.parse(FLAGS.config)
+    figures = measure(e, sizes, FLAGS.count, FLAGS.rounds, FLAGS.noise)
     print(table(figures))
-    if _JSON.value:
-        Path(_JSON.value).write_text(json.dumps(figures, indent=2) + "\n")
+    if FLAGS.json:
+        Path(FLAGS.json).write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def measure(
@@ -117,5 +110,11 @@ def table(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", None, "Config of the experiment.")
+    flags.DEFINE_list("batch_sizes", ["1", "16", "64"], "Batch sizes to measure.")
+    flags.DEFINE_integer("count", 128, "Largest number of images per measurement.")
+    flags.DEFINE_integer("rounds", 5, "Measurements; the median is reported.")
+    flags.DEFINE_enum("noise", "const", ["const", "random", "none"], "Noise mode.")
+    flags.DEFINE_string("json", None, "File to write the figures to.")
     flags.mark_flag_as_required("config")
     app.run(main)

@@ -9,10 +9,22 @@ import jax.numpy as jnp
 SIZE = 2048
 
 
-def rate(size: int = SIZE, seconds: float = 0.5) -> float:
-    """Measure the operations per second of a square float32 matrix product."""
-    x = jnp.ones((size, size))
-    product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
+def rate(
+    size: int = SIZE,
+    seconds: float = 0.5,
+    dtype: str = "float32",
+    precision: str = "highest",
+) -> float:
+    """Measure the operations per second of a product of square matrices.
+
+    Args:
+      size: rows and columns of the matrices.
+      seconds: duration of the measurement.
+      dtype: data type of the matrices.
+      precision: name of a `jax.lax.Precision`, which concerns float32.
+    """
+    x = jnp.ones((size, size), dtype)
+    product = jax.jit(lambda a: jnp.matmul(a, a, precision=precision))
     product(x).block_until_ready()
     times, end = [], time.perf_counter() + seconds
     while time.perf_counter() < end:

@@ -33,51 +33,31 @@ from stylegan_jax.training.compilation import ProgramCache
 from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.state import TrainState
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "Config of the experiment.")
-_RESOLUTION = flags.DEFINE_integer(
-    "resolution", None, "Resolution of the stage [default: the last]."
-)
-_LABELS = flags.DEFINE_integer(
-    "labels", 0, "Number of classes of a conditional experiment."
-)
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements; the median is reported.")
-_SECONDS = flags.DEFINE_float(
-    "seconds", 2.0, "Duration of one measurement of one phase."
-)
-_CACHE = flags.DEFINE_string(
-    "cache",
-    None,
-    "Directory of compiled programs, to repeat measurements without compiling; the "
-    "times of the first compilation are then invalid [default: a temporary directory].",
-)
-_PROFILE = flags.DEFINE_string(
-    "profile", None, "Phase of which only the time by kind of operation is printed."
-)
-_JSON = flags.DEFINE_string("json", None, "File to write the figures to.")
+FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> None:
     """Run the benchmark and print its table."""
     del argv
     malloc.keep_freed_memory_on_cpu()  # as `stylegan_jax.train` does
-    e = config.parse(_CONFIG.value)
+    e = config.parse(FLAGS.config)
     stages = {
         s.resolution: s for s in schedule.build_stages(e)
     }  # the last stage of each
-    resolution = _RESOLUTION.value or max(stages)
+    resolution = FLAGS.resolution or max(stages)
     if resolution not in stages:
         raise app.UsageError(
             f"--resolution (={resolution}) must be a stage of the config: {[*stages]}"
         )
     stage = stages[resolution]
-    with compilation_cache(_CACHE.value):
-        if _PROFILE.value:
-            print(profile(e, stage, _LABELS.value, _PROFILE.value))
+    with compilation_cache(FLAGS.cache):
+        if FLAGS.profile:
+            print(profile(e, stage, FLAGS.labels, FLAGS.profile))
             return
-        figures = measure(e, stage, _LABELS.value, _ROUNDS.value, _SECONDS.value)
+        figures = measure(e, stage, FLAGS.labels, FLAGS.rounds, FLAGS.seconds)
     print(table(figures))
-    if _JSON.value:
-        Path(_JSON.value).write_text(json.dumps(figures, indent=2) + "\n")
+    if FLAGS.json:
+        Path(FLAGS.json).write_text(json.dumps(figures, indent=2) + "\n")
 
 
 @contextlib.contextmanager
@@ -246,5 +226,23 @@ def table(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", None, "Config of the experiment.")
+    flags.DEFINE_integer(
+        "resolution", None, "Resolution of the stage [default: the last]."
+    )
+    flags.DEFINE_integer("labels", 0, "Number of classes of a conditional experiment.")
+    flags.DEFINE_integer("rounds", 5, "Measurements; the median is reported.")
+    flags.DEFINE_float("seconds", 2.0, "Duration of one measurement of one phase.")
+    flags.DEFINE_string(
+        "cache",
+        None,
+        "Directory of compiled programs, to repeat measurements without compiling; "
+        "the times of the first compilation are then invalid [default: a temporary "
+        "directory].",
+    )
+    flags.DEFINE_string(
+        "profile", None, "Phase of which only the time by kind of operation is printed."
+    )
+    flags.DEFINE_string("json", None, "File to write the figures to.")
     flags.mark_flag_as_required("config")
     app.run(main)
