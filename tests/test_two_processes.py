@@ -184,7 +184,9 @@ def test_one_process_loads_the_generator_of_two(runs):
 def assert_only_the_main_process_reported(runs: Runs, name: str) -> None:
     printed = [runs.log(name, i).read_text() for i in (0, 1)]
     assert "tick" in printed[0] and "2 process(es)" in printed[0]
-    assert not re.search("tick|stage|images|saved|checkpoint", printed[1]), printed[1]
+    # Orbax warns in each process if the disk is slow.
+    reports = re.sub(r"^[IWE]\d{4} .*$", "", printed[1], flags=re.MULTILINE)
+    assert not re.search("tick|stage|images|saved|checkpoint", reports), reports
     rows = runs.rows(name)
     ticks = [row["tick"] for row in rows if "tick" in row]
     assert ticks == sorted(set(ticks)) and ticks
