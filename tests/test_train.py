@@ -331,10 +331,7 @@ def test_diverged_run_stops_and_keeps_the_last_good_checkpoint(finished, tmp_pat
     skipped = {n: last[f"{n}_main/skipped_total"] for n in "dg"}
     assert max(skipped.values()) >= 4
     phase = next(n for n in "dg" if skipped[n] >= 4)
-    assert (
-        f"error: phase {phase}_main had {skipped[phase]:.0f} consecutive updates"
-        in message
-    )
+    assert f"error: phase {phase}_main had {skipped[phase]:.0f} consecutive updates" in message
     assert f"step {last['step']} ({last['kimg']:g} kimg)" in message
     assert "the last checkpoint is 112" in message
     # Only the good checkpoint before the first skipped update is kept.

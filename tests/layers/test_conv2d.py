@@ -186,7 +186,7 @@ def test_strided_kernel_gradient_is_the_transpose_of_grow(dtype, tolerance):
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_strided_kernel_gradient_reverses_nothing_on_accelerators(platform):
-    """XLA takes a reversed filter for one as large as the image, see test_ahead_of_time.
+    """A reversed filter is not recognized as a kernel gradient (test_ahead_of_time).
 
     A window dilated by two is the gradient of a stride of two.
     """
