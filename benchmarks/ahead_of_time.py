@@ -82,11 +82,6 @@ DEVICES = {
 }
 TPU_SLICES = (4, 8, 16, 32, 64, 128, 256)  # chips
 GPUS_PER_HOST = 8
-MOVES = {
-    *("bitcast", "broadcast", "concatenate", "constant", "copy", "dynamic-slice"),
-    *("dynamic-update-slice", "iota", "pad", "parameter", "reshape", "reverse"),
-    *("slice", "transpose", "get-tuple-element", "tuple", "copy-start", "slice-start"),
-}
 
 
 def main(argv: list[str]) -> None:
@@ -313,7 +308,7 @@ def kind_of(program: hlo.Program, x: hlo.Instruction) -> str:
         return "matrix product"
     if x.target:
         return x.target
-    if opcodes <= MOVES:
+    if opcodes <= hlo.MOVES:
         words = ("transpose", "copy", "copy-start", "reverse")
         return next((w for w in words if w in opcodes), "pad, slice, broadcast")
     if "transpose" in x.name:  # XLA names a fusion for the operation that shapes it

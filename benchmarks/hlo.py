@@ -18,10 +18,16 @@ ITEM_BYTES = {
     **dict.fromkeys(("f32", "s32", "u32"), 4),
     **dict.fromkeys(("f64", "s64", "u64", "c64"), 8),
 }
-# Opcodes that move no data: names, structure, and the ends of asynchronous operations.
+# Opcodes that take no time: names and structure.
 FREE = {
     *("after-all", "bitcast", "constant", "get-tuple-element", "opt-barrier"),
     *("parameter", "partition-id", "replica-id", "tuple"),
+}
+# Operations that only move data, or compute what to move.
+MOVES = {
+    *("bitcast", "broadcast", "concatenate", "constant", "copy", "copy-start"),
+    *("dynamic-slice", "dynamic-update-slice", "get-tuple-element", "iota", "pad"),
+    *("parameter", "reshape", "reverse", "slice", "slice-start", "transpose", "tuple"),
 }
 
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.-]+) \(.*\{$")

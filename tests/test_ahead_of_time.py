@@ -220,13 +220,13 @@ def kinds_of(kind, f, *shapes, dtype=jnp.bfloat16):
 KERNEL_GRADIENTS = {
     "strided": (
         conv2d_strided._plain_kernel_gradient,
-        (8, 32, 32, 128),
-        (8, 65, 65, 64),
+        (8, 16, 16, 128),
+        (8, 33, 33, 64),
     ),
     "stride one": (
         functools.partial(conv2d._plain_kernel_gradient, size=3, padding=1),
-        (8, 32, 32, 64),
-        (8, 32, 32, 128),
+        (8, 16, 16, 64),
+        (8, 16, 16, 128),
     ),
 }
 
