@@ -164,10 +164,9 @@ class Program:
             if x.opcode in ("call", "conditional", "while", "async-start"):
                 # XLA writes {"known_trip_count":{"n":"5"}}.
                 found = re.search(r'trip_count"?:\{"n":"(\d+)"', x.attributes)
+                trips = int(found[1]) if found else 1
                 for called in x.called:
-                    yield from self._executed(
-                        called, times * int(found[1] if found else 1)
-                    )
+                    yield from self._executed(called, times * trips)
             else:
                 yield x, times
 
@@ -195,7 +194,10 @@ class Program:
         ]
 
     def bytes(self, instruction: Instruction) -> int:
-        """Count the bytes that an operation reads and writes, except on the chip."""
+        """Count the bytes that an operation reads and writes, except on the chip.
+
+        Operands count as a whole, even if the operation takes a slice of them.
+        """
         arrays = (*self.operands(instruction), *instruction.result)
         return sum(array.bytes for array in arrays if not array.on_chip)
 
@@ -266,6 +268,6 @@ def exceeds_result(x: Instruction) -> bool:
     """
     if not is_convolution(x) or "Backward" in x.target:
         return False
-    out = x.dim_labels[2]
-    result = [x.result[0].shape[out.index(axis)] for axis in "01" if axis in out]
-    return any(n > m for n, m in zip(x.window["size"], result, strict=True))
+    sizes, out = x.window["size"], x.dim_labels[2]
+    result = [x.result[0].shape[out.index(str(i))] for i in range(len(sizes))]
+    return any(n > m for n, m in zip(sizes, result, strict=True))
