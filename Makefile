@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help quickstart train test test-slow test-aot soak mutations lint docs setup clean
+.PHONY: help quickstart train test test-slow aot test-aot soak mutations lint docs setup clean
 .DELETE_ON_ERROR:
 
 # Python: the first that is new enough and can create virtual environments.
@@ -27,6 +27,9 @@ VENV ?= .venv-$(PYTHON_VERSION)
 EXTRAS ?= dev
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready-$(EXTRAS)
+# With compilers for TPUs and GPUs, which fit one version of jax only.
+AOT_VENV := .venv-aot
+AOT_READY := $(AOT_VENV)/.ready
 
 CONFIG ?= configs/emoji.py
 WORKDIR ?= runs/$(subst :,-,$(subst .py,,$(notdir $(CONFIG))))
@@ -45,7 +48,8 @@ help:
 	@echo '                    ARGS="--config.data.path=/data/ffhq" EXTRAS=dev,gpu'
 	@echo 'make test         run the tests'
 	@echo 'make test-slow    run the slow tests'
-	@echo 'make test-aot     run the tests that compile programs ahead of time'
+	@echo 'make aot          make an environment that compiles for absent TPUs and GPUs'
+	@echo 'make test-aot     run the tests that compile programs ahead of time, in it'
 	@echo 'make soak         kill and restart training runs for minutes'
 	@echo 'make mutations    check that the tests detect wrong changes to the mathematics'
 	@echo 'make lint         check the code and the shell scripts'
@@ -72,8 +76,10 @@ test: $(READY)
 test-slow: $(READY)
 	$(RUN) -m pytest -m slow $(SIDE_BY_SIDE) $(ARGS)
 
-test-aot: $(READY)
-	$(RUN) -m pytest -m aot $(SIDE_BY_SIDE) $(ARGS)
+aot: $(AOT_READY)
+
+test-aot: $(AOT_READY)
+	$(AOT_VENV)/bin/python -m pytest -m aot $(SIDE_BY_SIDE) $(ARGS)
 
 soak: $(READY)
 	$(RUN) -m pytest -m soak $(ARGS)
@@ -96,6 +102,13 @@ $(VENV)/.ready-%: setup.py
 	@$(PYTHON) -c '$(SUITABLE)' || { echo "$(NO_PYTHON)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[$*]'
+	@touch $@
+
+$(AOT_READY): setup.py benchmarks/ahead_of_time.txt
+	@$(PYTHON) -c '$(SUITABLE)' || { echo "$(NO_PYTHON)" >&2; exit 1; }
+	$(PYTHON) -m venv $(AOT_VENV)
+	$(AOT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r benchmarks/ahead_of_time.txt -e '.[dev]'
 	@touch $@
 
 clean:

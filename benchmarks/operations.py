@@ -6,12 +6,13 @@ background (XLA's, unless they are part of a fusion), only the launch is recorde
 """
 
 import collections
-import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
+
+from benchmarks import hlo
 
 # The opcodes of each kind; the first matching kind counts.
 KINDS = {
@@ -19,39 +20,19 @@ KINDS = {
     "matrix product": {"dot"},
     "reduction": {"reduce", "reduce-window"},
 }
-# Operations that only move data, or compute what to move.
-MOVES = {
-    *("bitcast", "broadcast", "concatenate", "constant", "copy", "dynamic-slice"),
-    *("dynamic-update-slice", "iota", "pad", "parameter", "reshape", "reverse"),
-    *("slice", "transpose"),
-}
 ELEMENTWISE = "elementwise"  # arithmetic, with or without data movement
 COPY = "copy, pad, shift"
 _CONTROL = {"call", "conditional", "while"}  # their bodies are counted
 
-_COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) \(.*\{$")
-_INSTRUCTION = re.compile(
-    r"^\s+(?:ROOT )?%?([\w.-]+) = (?:\([^)]*\)|\S+) ([\w-]+)\((.*)$"
-)
-_CALLED = re.compile(r"calls=%?([\w.-]+)")
 
-
-def kinds(hlo: str) -> dict[str, str]:
-    """Return the kind of every instruction of a program, by name."""
-    opcodes: dict[str, set[str]] = collections.defaultdict(set)  # by computation
-    instructions, computation = [], ""
-    for line in hlo.splitlines():
-        if found := _COMPUTATION.match(line):
-            computation = found[1]
-        elif found := _INSTRUCTION.match(line):
-            name, opcode, rest = found.groups()
-            opcodes[computation].add(opcode)
-            called = _CALLED.search(rest) if opcode == "fusion" else None
-            instructions.append((name, opcode, called and called[1]))
+def kinds(text: str) -> dict[str, str]:
+    """Return the kind of every instruction of a program's optimized HLO, by name."""
+    program = hlo.Program(text)
     return {
-        name: _kind(opcodes[called] if called else {opcode})
-        for name, opcode, called in instructions
-        if opcode not in _CONTROL
+        x.name: _kind({part.opcode for part in program.inside(x)})
+        for instructions in program.computations.values()
+        for x in instructions
+        if x.opcode not in _CONTROL
     }
 
 
@@ -59,11 +40,17 @@ def _kind(opcodes: set[str]) -> str:
     for kind, typical in KINDS.items():
         if opcodes & typical:
             return kind
-    return COPY if opcodes <= MOVES else ELEMENTWISE
+    return COPY if opcodes <= hlo.MOVES else ELEMENTWISE
 
 
-def seconds(run: Callable[[], None], hlo: str, calls: int = 3) -> dict[str, float]:
-    """Measure the seconds per call of `run`, which waits for the program, by kind."""
+def seconds(run: Callable[[], None], text: str, calls: int = 3) -> dict[str, float]:
+    """Measure the seconds per call of a program by kind of operation.
+
+    Args:
+      run: executes the program and waits for it.
+      text: of the program's optimized HLO.
+      calls: number of measured calls.
+    """
     run()
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
@@ -71,7 +58,7 @@ def seconds(run: Callable[[], None], hlo: str, calls: int = 3) -> dict[str, floa
                 run()
         (trace,) = Path(folder).rglob("*.xplane.pb")
         data = jax.profiler.ProfileData.from_file(str(trace))
-        kind_of, total = kinds(hlo), collections.Counter()
+        kind_of, total = kinds(text), collections.Counter()
         for plane in data.planes:
             for line in plane.lines:
                 for event in line.events:

@@ -84,10 +84,12 @@ def _plain_grow(small: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _plain_kernel_gradient(small: jax.Array, big: jax.Array) -> jax.Array:
-    shape = (SIZE, SIZE, small.shape[-1], big.shape[-1])
-    kernel = jax.ShapeDtypeStruct(shape, small.dtype)
-    (gradient,) = jax.linear_transpose(lambda k: _plain_grow(small, k), kernel)(big)
-    return gradient
+    # The transpose of `_plain_shrink`, not of `_plain_grow`, which on a GPU becomes a
+    # convolution with a filter as large as the image, and on a TPU a dilated one.
+    shape = (SIZE, SIZE, big.shape[-1], small.shape[-1])
+    kernel = jax.ShapeDtypeStruct(shape, big.dtype)
+    (gradient,) = jax.linear_transpose(lambda k: _plain_shrink(big, k), kernel)(small)
+    return _swapped(gradient)
 
 
 def _swapped(kernel: jax.Array) -> jax.Array:

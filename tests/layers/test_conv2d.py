@@ -162,6 +162,53 @@ def test_kernel_gradients_of_other_platforms_agree():
     np.testing.assert_allclose(plain_strided, strided_by_matmul, rtol=1e-4, atol=1e-5)
 
 
+def transpose_of_grow(small, big):
+    kernel = jax.ShapeDtypeStruct((3, 3, small.shape[-1], big.shape[-1]), small.dtype)
+    grow = functools.partial(conv2d_strided._plain_grow, small)
+    return jax.linear_transpose(grow, kernel)(big)[0]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.bfloat16, 2**-7)]
+)
+def test_strided_kernel_gradient_is_the_transpose_of_grow(dtype, tolerance):
+    """Compare values and gradients; bfloat16 has eight bits."""
+    small, big = (
+        normal(0, 2, 4, 3, 5).astype(dtype),
+        normal(1, 2, 9, 7, 6).astype(dtype),
+    )
+    y, pull_back = jax.vjp(conv2d_strided._plain_kernel_gradient, small, big)
+    expected, expected_pull_back = jax.vjp(transpose_of_grow, small, big)
+    pairs = [(y, expected)]
+    pairs += zip(pull_back(jnp.cos(y)), expected_pull_back(jnp.cos(y)), strict=True)
+    for got, wanted in pairs:
+        assert got.dtype == dtype and got.shape == wanted.shape
+        wanted = wanted.astype(jnp.float32)
+        rms = float(jnp.sqrt(jnp.mean(jnp.square(wanted))))
+        np.testing.assert_allclose(
+            got.astype(jnp.float32), wanted, atol=tolerance * rms, rtol=tolerance
+        )
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_strided_kernel_gradient_reverses_nothing_on_accelerators(platform):
+    """A reversed filter is not recognized as a kernel gradient (test_ahead_of_time).
+
+    A window dilated by two is the gradient of a stride of two.
+    """
+    shapes = (2, 4, 3, 5), (2, 9, 7, 6)
+
+    def lowered(f):
+        arguments = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+        traced = jax.jit(f).trace(*arguments)
+        return traced.lower(lowering_platforms=(platform,)).as_text()
+
+    text = lowered(strided("_kernel_gradient"))
+    assert "stablehlo.reverse" not in text
+    assert "rhs_dilate = [2, 2]" in text and "lhs_dilate = [2, 2]" not in text
+    assert "stablehlo.reverse" in lowered(transpose_of_grow)
+
+
 def of_all_orders(f, *arguments):
     """Return the compiled HLO of `orders` on this platform."""
     return jax.jit(functools.partial(orders, f)).lower(*arguments).compile().as_text()
