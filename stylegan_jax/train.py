@@ -13,9 +13,9 @@ may be temporary.
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import jax
-import numpy as np
 from absl import app, flags
 from etils import epath
 from ml_collections import config_flags
@@ -23,7 +23,8 @@ from ml_collections import config_flags
 from stylegan_jax import config, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.config import Experiment
-from stylegan_jax.data import pipeline, sources
+from stylegan_jax.data import cache, pipeline, sources
+from stylegan_jax.data.cache import ImageCache
 from stylegan_jax.data.interface import Source
 from stylegan_jax.report import page
 from stylegan_jax.runtime import malloc, parallel, storage
@@ -119,12 +120,16 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     if devices.is_main:
         workdir.write_description(directory, e, info)
     logger = RunLogger(directory, devices.is_main)
+    images = image_cache(training, source)
+    reserved = cache.image_bytes(source, source.resolution) / devices.batch_shards
     programs = ProgramCache(
         training,
         lambda stage, seconds: logger.event(
             "compiled", stage=stage.name, seconds=seconds
         ),
-        memory.budget(e, devices, logger.line),
+        memory.budget(
+            e, devices, logger.line, reserved if images and images.on_devices else 0.0
+        ),
     )
     log_setup(logger, training, source)
     evaluator = None
@@ -156,7 +161,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
 
     # The loop, and the report at its end.
     hooks = loop.Hooks(
-        batches=lambda stage, start: batches(training, source, stage, start),
+        batches=lambda stage, start: batches(training, source, stage, start, images),
         on_tick=grid.draw,
         evaluate=evaluator or (lambda *_: None),
         stage_cost=lambda resolution: schedule.stage_cost(
@@ -221,21 +226,49 @@ def log_setup(logger: RunLogger, setup: Setup, source: Source) -> None:
         )
 
 
-def batches(
-    training: Setup, source: Source, stage: Stage, start_images: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Return this process's batches of a stage, from `start_images` on."""
+def image_cache(training: Setup, source: Source) -> ImageCache | None:
+    """Return the cache of decoded images that `data.cache` asks for, if any."""
     e, devices = training.experiment, training.parallel
-    iterator = pipeline.batches(
-        source,
-        resolution=stage.resolution,
-        batch_size=stage.batch_size,
-        start_images=start_images,
-        seed=e.run.seed,
-        process_index=devices.process_index,
-        process_count=devices.process_count,
-        prefetch_batches=e.data.prefetch_batches,
+    where = cache.place(
+        e.data.cache,
+        cache.image_bytes(source, source.resolution),
+        jax.default_backend(),
+        devices.batch_shards,
+        devices.device_memory(),
     )
+    if where == "none":
+        return None
+    return ImageCache(source, devices, where, e.run.seed)
+
+
+def batches(
+    training: Setup,
+    source: Source,
+    stage: Stage,
+    start_images: int,
+    images: ImageCache | None,
+) -> Iterator[tuple[Any, Any]]:
+    """Return the batches of a stage, from `start_images` on.
+
+    Each is this process's share as NumPy arrays, or a global batch on the devices.
+    """
+    e, devices = training.experiment, training.parallel
+    common = {
+        "resolution": stage.resolution,
+        "batch_size": stage.batch_size,
+        "start_images": start_images,
+    }
+    if images is not None:
+        iterator = images.batches(**common)
+    else:
+        iterator = pipeline.batches(
+            source,
+            **common,
+            seed=e.run.seed,
+            process_index=devices.process_index,
+            process_count=devices.process_count,
+            prefetch_batches=e.data.prefetch_batches,
+        )
     label_size = training.label_size
     return ((images, labels[:, :label_size]) for images, labels in iterator)
 

@@ -205,9 +205,9 @@ def recorded_batches():
     consumed: dict[str, str] = {}
     original = train.batches
 
-    def recording(training, source, stage, start_images):
+    def recording(training, source, stage, start_images, cache):
         position = start_images
-        for images, labels in original(training, source, stage, start_images):
+        for images, labels in original(training, source, stage, start_images, cache):
             content = images.tobytes() + labels.tobytes()
             digest = hashlib.sha256(content).hexdigest()
             consumed[str(position)] = f"{list(images.shape)} {digest}"

@@ -68,9 +68,19 @@ class Data:
     )
     conditional: bool = setting(False, "Condition both networks on the class labels.")
     mirror: bool = setting(False, "Flip each real image horizontally at random.")
+    cache: str = setting(
+        "auto",
+        "Place where decoded images stay, so that each is decoded once per stage: "
+        "`device` (the memory of the devices, which share the images), `host` (the "
+        "memory of every process) or `none`. `auto` keeps up to 2 GiB, on the devices "
+        "if that is at most a tenth of their memory, else on the host; on CPUs it is "
+        "`host`. The images and their order are the same.",
+        choices=("auto", "device", "host", "none"),
+    )
     prefetch_batches: int = setting(
         4,
-        "Number of batches that are decoded ahead of the training step.",
+        "Number of batches that are decoded ahead of the training step, without a "
+        "cache.",
         rule=POSITIVE,
     )
 

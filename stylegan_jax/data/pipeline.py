@@ -5,6 +5,7 @@ Image number g of a run, counted over all processes from its start, is image
 needs to be saved: a run resumes from the number of images it has consumed.
 """
 
+import itertools
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from stylegan_jax.config import image_size
+from stylegan_jax.data import order
 from stylegan_jax.data.images import box_average
 from stylegan_jax.data.interface import Source
 from stylegan_jax.runtime.tensorflow import tensorflow
 
 Batch = tuple[np.ndarray, np.ndarray]
-SEED_PADDING = 498247692  # TensorFlow prepends it to the two numbers of a seed
 
 
 class UnusableImage(ValueError):
@@ -76,19 +77,83 @@ def batches(
             raise ValueError(f"`{name}` (={value}) must not be negative")
     if source.num_images < 1:
         raise ValueError(f"{source.name} has no images")
+    share = batch_size // process_count
+    first = start_images + process_index * share
+
+    def indices(batch: Any) -> Any:
+        tf = tensorflow()
+        positions = first + batch * batch_size + tf.range(share, dtype=tf.int64)
+        return _shuffled(positions, source.num_images, seed)
+
+    def explain(batch: int) -> Exception:
+        begin = first + batch * batch_size
+        return _explained(
+            source, order.shuffled(begin + np.arange(share), source.num_images, seed)
+        )
+
+    return _read(source, resolution, indices, share, prefetch_batches, explain)
+
+
+def in_order(
+    source: Source, *, resolution: int, start: int, stop: int, batch_size: int = 64
+) -> Iterator[Batch]:
+    """Yield images and labels in the order of the source, as `batches` yields them.
+
+    Args:
+      source: the images.
+      resolution: as in `batches`.
+      start: index of the first image.
+      stop: index after the last image.
+      batch_size: images per batch; the last batch may have fewer.
+
+    Raises:
+      ValueError, UnusableImage, OSError: as `batches`, while iterating.
+    """
+    _check_resolution(source, resolution)
+
+    def indices(batch: Any) -> Any:
+        tf = tensorflow()
+        begin = start + batch * batch_size
+        return tf.minimum(begin + tf.range(batch_size, dtype=tf.int64), stop - 1)
+
+    def explain(batch: int) -> Exception:
+        begin = start + batch * batch_size
+        return _explained(source, np.arange(begin, min(begin + batch_size, stop)))
+
+    read = _read(source, resolution, indices, batch_size, 1, explain)
+    for begin in range(start, stop, batch_size):
+        images, labels = next(read)
+        yield images[: stop - begin], labels[: stop - begin]
+
+
+def _read(
+    source: Source,
+    resolution: int,
+    indices: Callable[[Any], Any],
+    batch_size: int,
+    prefetch_batches: int,
+    explain: Callable[[int], Exception],
+) -> Iterator[Batch]:
+    """Return an endless iterator over batches of images and labels.
+
+    Args:
+      source: the images.
+      resolution: resolution of the images.
+      indices: number of the batch, int64 tensor [] -> indices of its images [b].
+      batch_size: number of images, b.
+      prefetch_batches: number of batches to prefetch.
+      explain: number of a batch that could not be read -> the error to raise.
+    """
     tf = tensorflow()
     size = image_size(source.base_size, resolution)
     stored = resolution in source.levels
     load = source.levels[resolution] if stored else source.load
     read_size = size if stored else source.size
-    share = batch_size // process_count
-    first = start_images + process_index * share
 
     # No Python `if` below depends on a tensor, and AutoGraph would take seconds.
     @tf.autograph.experimental.do_not_convert
     def fetch(batch: Any) -> Any:
-        positions = first + batch * batch_size + tf.range(share, dtype=tf.int64)
-        return load.fetch(_shuffled(positions, source.num_images, seed))
+        return load.fetch(indices(batch))
 
     # `unbatch` crashes on labels of length 0 (TensorFlow 2.21).
     @tf.autograph.experimental.do_not_convert
@@ -106,20 +171,15 @@ def batches(
         .map(fetch, num_parallel_calls=2, deterministic=True)
         .flat_map(one_by_one)
         .map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(share, drop_remainder=True)
+        .batch(batch_size, drop_remainder=True)
         .prefetch(prefetch_batches)
     )
-
-    def positions(batch: int) -> range:
-        begin = first + batch * batch_size
-        return range(begin, begin + share)
-
     iterators = [dataset.as_numpy_iterator()]
-    shares = _iterate(iterators, source, positions, seed)
+    read = _iterate(iterators, explain)
     # The data set's threads may run Python, to read records. At exit they would wait
     # forever for the interpreter; dropping the iterator before that stops them.
-    weakref.finalize(shares, iterators.clear)
-    return shares
+    weakref.finalize(read, iterators.clear)
+    return read
 
 
 def first_images(source: Source, *, resolution: int, count: int, seed: int) -> Batch:
@@ -143,51 +203,45 @@ def first_images(source: Source, *, resolution: int, count: int, seed: int) -> B
 
 def image_index(position: int, num_images: int, seed: int) -> int:
     """Return the index in the source of the image at a position of a run."""
-    positions = tensorflow().constant([position], "int64")
-    return int(_shuffled(positions, num_images, seed)[0])
+    return int(order.shuffled(np.array([position]), num_images, seed)[0])
 
 
 def _shuffled(positions: Any, num_images: int, seed: int) -> Any:
-    """Compute `image_index` of int64 positions [n] as a tensor, int64 [n]."""
+    """Compute `order.shuffled` of a tensor, int64 [n], with TensorFlow."""
     tf = tensorflow()
     epochs = positions // num_images
-    # The shuffle uses only 31 bits of a seed; hashing makes larger seeds differ, too.
-    hashed = int(np.random.SeedSequence(seed).generate_state(1)[0]) & 0x7FFFFFFF
     # `tf.random.experimental.index_shuffle` does the same, but pads vectors of seeds
     # incorrectly.
     count = tf.shape(epochs)
-    seeds = [tf.fill(count, tf.constant(n, tf.int64)) for n in (SEED_PADDING, hashed)]
+    seeds = [
+        tf.fill(count, tf.constant(n, tf.int64))
+        for n in (order.SEED_PADDING, order.hashed_seed(seed))
+    ]
     return tf.raw_ops.RandomIndexShuffle(
         index=positions % num_images,
         seed=tf.stack([*seeds, epochs], -1),
         max_index=tf.constant(num_images - 1, tf.int64),
-        rounds=4,
+        rounds=order.ROUNDS,
     )
 
 
 def _iterate(
-    iterators: list[Any],
-    source: Source,
-    positions: Callable[[int], range],
-    seed: int,
+    iterators: list[Any], explain: Callable[[int], Exception]
 ) -> Iterator[Batch]:
     """Yield from `iterators[0]` without holding a reference to it."""
     tf = tensorflow()
-    batch = 0
-    while True:
+    for batch in itertools.count():
         try:
             images, labels = next(iterators[0])
         # A message that quotes a damaged record may not be UTF-8.
         except (tf.errors.OpError, UnicodeDecodeError) as error:
-            raise _explained(source, positions(batch), seed) from error
+            raise explain(batch) from error
         yield images, labels
-        batch += 1
 
 
-def _explained(source: Source, positions: range, seed: int) -> Exception:
-    """Return an error that names the image at fault in a failed batch."""
-    for position in positions:
-        index = image_index(position, source.num_images, seed)
+def _explained(source: Source, indices: np.ndarray) -> Exception:
+    """Return an error that names the image at fault among those of a failed batch."""
+    for index in map(int, indices):
         try:
             reason = source.check(index)
         except OSError as error:
@@ -201,8 +255,9 @@ def _explained(source: Source, positions: range, seed: int) -> Exception:
                 "Removing it changes the order of the images of a resumed run"
             )
     return RuntimeError(
-        f"Reading images {positions.start} to {positions.stop - 1} of {source.name} "
-        f"failed, yet each of them can be read now; start the same command again"
+        f"Reading {len(indices)} images of {source.name}, from "
+        f"{source.describe(int(indices[0]))} on, failed, yet each of them can be read "
+        "now; start the same command again"
     )
 
 

@@ -226,9 +226,42 @@ class Parallel:
             )
 
     def put_batch(self, local: Any) -> Any:
-        """Return the global batch [B, ...] made of each process's rows [b, ...]."""
-        return jax.tree.map(
-            lambda x: jax.make_array_from_process_local_data(self.batched, x), local
+        """Return the global batch [B, ...] made of each process's rows [b, ...].
+
+        Arrays that are global already are returned as they are.
+        """
+
+        def put(x: Any) -> jax.Array:
+            if isinstance(x, jax.Array):
+                return x
+            return jax.make_array_from_process_local_data(self.batched, x)
+
+        return jax.tree.map(put, local)
+
+    def put_rows(
+        self,
+        load: Callable[[int, int], tuple[np.ndarray, ...]],
+        shapes: tuple[tuple[int, ...], ...],
+    ) -> tuple[jax.Array, ...]:
+        """Return global arrays that are sharded along their first axis.
+
+        Args:
+          load: (start, stop) -> these rows of each array. It is called once for the
+            rows of each shard of this process.
+          shapes: shape of each array; the first axes are equal, and divide evenly.
+        """
+        indices = self.batched.addressable_devices_indices_map(shapes[0][:1])
+        holders: dict[tuple[int, int], list[jax.Device]] = {}
+        for device, (rows,) in indices.items():
+            start, stop, _ = rows.indices(shapes[0][0])
+            holders.setdefault((start, stop), []).append(device)
+        shards: list[list[jax.Array]] = [[] for _ in shapes]
+        for (start, stop), devices in holders.items():
+            for own, x in zip(shards, load(start, stop), strict=True):
+                own.extend(jax.device_put(x, device) for device in devices)
+        return tuple(
+            jax.make_array_from_single_device_arrays(shape, self.batched, own)
+            for shape, own in zip(shapes, shards, strict=True)
         )
 
     def local_rows(self, x: jax.Array) -> np.ndarray:

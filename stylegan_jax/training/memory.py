@@ -79,18 +79,29 @@ def need(compiled: jax.stages.Compiled) -> Need:
     )
 
 
-def budget(e: Experiment, parallel: Parallel, report: Callable[[str], None]) -> Budget:
+def budget(
+    e: Experiment,
+    parallel: Parallel,
+    report: Callable[[str], None],
+    reserved_bytes: float = 0.0,
+) -> Budget:
     """Return the memory that the experiment sets, or else that the devices report.
 
     All processes must call it; all get the same result.
+
+    Args:
+      e: the experiment.
+      parallel: the devices.
+      report: see `Budget`.
+      reserved_bytes: memory of each device that is not for the programs.
 
     Raises:
       ValueError: if the rounds are to be chosen and the memory is unknown.
     """
     if e.run.device_memory_gib is not None:
-        return Budget(e.run.device_memory_gib * GIB, report)
+        return Budget(e.run.device_memory_gib * GIB - reserved_bytes, report)
     reported = parallel.device_memory()
-    limit = None if reported is None else reported * USABLE
+    limit = None if reported is None else reported * USABLE - reserved_bytes
     if limit is None and e.training.accumulation_rounds is None:
         raise ValueError(
             "`training.accumulation_rounds` (=None) is chosen to fit the memory of the "
