@@ -26,7 +26,7 @@ from stylegan_jax.config import Experiment
 from stylegan_jax.data import pipeline, sources
 from stylegan_jax.data.interface import Source
 from stylegan_jax.report import page
-from stylegan_jax.runtime import malloc, parallel, storage
+from stylegan_jax.runtime import malloc, parallel, processes, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.logger import RunLogger, format_duration
 from stylegan_jax.runtime.stop_request import StopRequest
@@ -56,15 +56,16 @@ def main(argv: list[str]) -> int:
     e = config.parse(FLAGS.config)
     malloc.keep_freed_memory_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
-        parallel.initialize(
+        processes.initialize(
             FLAGS.coordinator,
             FLAGS.num_processes,
             FLAGS.process_id,
             e.run.heartbeat_seconds,
         )
-    with parallel.explaining_lost_processes(e.run.heartbeat_seconds):
+    with processes.explaining_lost_processes(e.run.heartbeat_seconds):
         state = train(e, storage.open_path(FLAGS.workdir))
         end_images = schedule.build_stages(e)[-1].end_images
+    processes.finish()
     return 0 if int(state.images_seen) >= end_images else FLAGS.stopped_status
 
 
@@ -291,8 +292,8 @@ if __name__ == "__main__":
     errors = reporting_errors(
         CheckpointError,
         OSError,
-        parallel.ProcessLost,
+        processes.ProcessLost,
         permanent=(ValueError, loop.Diverged),
     )
-    with compilation.exit_without_waiting(), errors:
+    with compilation.exit_without_waiting(), processes.ending_together(), errors:
         app.run(main, flags_parser=config.parse_flags)

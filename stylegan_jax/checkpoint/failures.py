@@ -11,7 +11,6 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 from etils import epath

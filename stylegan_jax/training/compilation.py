@@ -2,18 +2,15 @@
 
 import contextlib
 import dataclasses
-import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime import processes
 from stylegan_jax.training import memory
 from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.setup import Setup
@@ -182,27 +179,14 @@ def exit_without_waiting() -> Iterator[None]:
     Python waits for its threads before it exits, and a compilation, which may take
     minutes, cannot be interrupted. Meanwhile a scheduler would kill the process, and
     the exit status, which says that the run was saved, would be lost. All files must
-    be closed before the block ends.
+    be closed, and the processes of a run disconnected, before the block ends.
     """
     try:
         yield
     except SystemExit as request:
         if _running:
-            _exit_now(request.code)
+            if isinstance(request.code, str):
+                print(request.code, file=sys.stderr)
+            # Nothing that the compiler still uses may be destroyed.
+            processes.exit_now(processes.exit_status(request.code))
         raise
-
-
-def _exit_now(code: object) -> NoReturn:
-    """End the process without destroying what the compiler still uses."""
-    status = code if isinstance(code, int) else int(code is not None)
-    if isinstance(code, str):
-        print(code, file=sys.stderr)
-    try:
-        # JAX would do this at exit; the other processes wait for it.
-        parallel.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except Exception:  # report it, as Python reports errors at exit
-        traceback.print_exc()
-    finally:
-        os._exit(status)

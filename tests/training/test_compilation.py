@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from stylegan_jax.runtime import processes
 from stylegan_jax.training import compilation
 from tests import tiny
 
@@ -58,7 +59,7 @@ def test_exit_keeps_status_and_output(seconds, when):
 def test_exit_status_follows_sys_exit(monkeypatch, capsys, code, status, printed):
     """The process exits with the same status as without the context manager."""
     exit_statuses = []
-    monkeypatch.setattr(compilation.os, "_exit", exit_statuses.append)
+    monkeypatch.setattr(processes.os, "_exit", exit_statuses.append)
     monkeypatch.setattr(compilation, "_running", {object()})
     with pytest.raises(SystemExit), compilation.exit_without_waiting():
         sys.exit(code)
