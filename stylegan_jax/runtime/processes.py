@@ -212,7 +212,7 @@ def exchange(name: str, text: str) -> list[str]:
         order in all processes; others may come in any order.
       text: the text of this process.
     """
-    if not _is_connected():
+    if _client() is None:
         return [text]
     key = f"{_PREFIX}/exchange/{name}/{_exchanges[name]}"
     _exchanges[name] += 1

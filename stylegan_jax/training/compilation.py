@@ -147,6 +147,9 @@ class ProgramCache:
             names,
             self._rounds_options(stage),
             limit,
+            lambda name, rounds, need: memory.greatest_need(
+                f"memory/{_key(stage)}/{name}/{rounds}", need
+            ),
         )
         if limit is not None:
             is_open = e.training.accumulation_rounds is None
