@@ -45,6 +45,10 @@ def worker(mode: str, port: str, process: int) -> None:
             if process == 0:
                 raise KeyError("no such label")
             here.any_process(False)()
+        elif mode == "late":  # process 0 has finished
+            if process == 1:
+                time.sleep(2)
+                raise ValueError("the report cannot be read")
         elif mode == "idle":
             time.sleep(600)
         processes.finish()

@@ -76,11 +76,13 @@ def finish() -> None:
     Process 0 may write a report and upload files for longer than a heartbeat, which is
     as long as JAX would wait for it at exit.
     """
+    global _watcher
     if _watcher is None:
         return
     _client().wait_at_barrier(f"{_PREFIX}/finish", _FOREVER_MS)
     _watcher.claim_end()
     jax.distributed.shutdown()
+    _watcher = None
 
 
 @contextlib.contextmanager
@@ -94,16 +96,19 @@ def ending_together() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        if _watcher is None:
+            raise
+        _watcher.claim_end()
         is_exit = isinstance(error, SystemExit)
         cause = error.__context__ if is_exit else error
-        # A process that is lost cannot be waited for; JAX's heartbeat will name it.
-        if _is_connected() and not isinstance(cause, ProcessLost):
-            status = exit_status(error.code) if is_exit else 1
-            text = str(cause or "").strip() or type(cause or error).__name__
-            if not _watcher.announce(status, text):
-                if not is_exit:
-                    traceback.print_exception(error)
-                exit_now(status)
+        if isinstance(cause, ProcessLost):
+            raise  # it cannot be waited for; JAX's heartbeat will name it
+        status = exit_status(error.code) if is_exit else 1
+        text = str(cause or "").strip() or type(cause or error).__name__
+        if not _watcher.announce(status, text):
+            if not is_exit:
+                traceback.print_exception(error)
+            exit_now(status)
         raise
 
 
@@ -133,20 +138,20 @@ class _Watcher:
     def claim_end(self) -> None:
         """Leave the end of the process to the caller.
 
-        If another failure is ending the process already, this does not return.
+        If the failure of another process is ending this one already, errors that follow
+        from that end the caller as well: this does not return.
         """
         self._ending.set()
         if not self._claim.acquire(blocking=False):
             threading.Event().wait()
 
     def announce(self, status: int, text: str) -> bool:
-        """Tell the other processes to end, and disconnect.
+        """Tell the other processes to end, and disconnect; call `claim_end` first.
 
         Returns:
           True if all processes have disconnected; otherwise JAX would abort this one
           at exit.
         """
-        self.claim_end()
         failure = [_process_id(), status, text]
         # Another process may have failed at the same time; its failure counts.
         with contextlib.suppress(jax.errors.JaxRuntimeError):
@@ -188,10 +193,6 @@ _exchanges: collections.Counter[str] = collections.Counter()
 
 def _client() -> Any:
     return distributed.global_state.client
-
-
-def _is_connected() -> bool:
-    return _watcher is not None and _client() is not None
 
 
 def _process_id() -> int:
@@ -263,7 +264,7 @@ def explaining_lost_processes(heartbeat_seconds: int) -> Iterator[None]:
         yield
     except Exception as error:
         problem = _broken_connection(error)
-        if not _is_connected() or problem is None:
+        if _watcher is None or problem is None:
             raise
         raise ProcessLost(
             f"Process {_process_id()} of {_num_processes()} has lost another "

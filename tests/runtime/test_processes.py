@@ -96,6 +96,7 @@ def test_processes_wait_for_the_last_one(start):
     [
         ("wrong", 1, 2, "error: the images of this host are others"),
         ("crash", 0, 1, "KeyError: 'no such label'"),
+        ("late", 1, 2, "error: the report cannot be read"),
     ],
 )
 def test_a_failure_ends_both_with_its_status(start, mode, failing, status, text):
