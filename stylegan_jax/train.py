@@ -100,7 +100,9 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     label_size = workdir.label_size(e, info)
     devices.check_agreement(workdir.facts(e, info))
     workdir.check_resumable(directory, e, info)
-    use_compilation_cache(e.run.compilation_cache)
+    use_compilation_cache(
+        compilation_cache(e.run.compilation_cache, directory, devices.process_count)
+    )
 
     # Networks, phases, optimizers; checkpoints or networks to start from.
     training = setup.build(e, devices, label_size)
@@ -158,7 +160,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     # The loop, and the report at its end.
     hooks = loop.Hooks(
         batches=lambda stage, start: batches(training, source, stage, start),
-        on_tick=grid.draw,
+        on_tick=grid.draw_if_due,
         evaluate=evaluator or (lambda *_: None),
         stage_cost=lambda resolution: schedule.stage_cost(
             training.generator, resolution
@@ -176,12 +178,15 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         with stop.handling_signals():
             state = trainer.run(state, progress)
         is_done = progress.images_seen >= training.stages[-1].end_images
+        if is_done and stages_left:
+            grid.draw_last(state, progress)
         how = "finished" if is_done else f"stopped by {stop.reason}"
         logger.line(
             f"{how} at {progress.images_seen / 1000:g} kimg after "
             f"{format_duration(progress.training_seconds)} of training; saved in "
             f"{directory / 'checkpoints'}"
         )
+        logger.wait_for_images()  # for the report
         if devices.is_main:
             with logger.warn_on_os_error(directory / page.FILE):
                 logger.line(f"curves and images: {page.write(directory)}")
@@ -241,11 +246,30 @@ def batches(
     return ((images, labels[:, :label_size]) for images, labels in iterator)
 
 
-def use_compilation_cache(directory: str | None) -> None:
+def compilation_cache(
+    setting: str | None, directory: epath.Path, process_count: int
+) -> str | None:
+    """Return the directory of compiled programs; None for none.
+
+    JAX lets process 0 write it alone. In a home directory of its own, every other host
+    would compile all programs again at each start.
+
+    Args:
+      setting: `run.compilation_cache`.
+      directory: directory of the run, which all processes see.
+      process_count: number of processes.
+    """
+    if setting is None:
+        return None
+    if process_count > 1 and setting == config.Run().compilation_cache:
+        return os.fspath(directory / "compilation_cache")
+    return os.path.expanduser(setting)
+
+
+def use_compilation_cache(path: str | None) -> None:
     """Keep compiled programs on disk, where a resumed run finds them."""
-    if directory is None:
+    if path is None:
         return
-    path = os.path.expanduser(directory)
     jax.config.update("jax_compilation_cache_dir", path)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 

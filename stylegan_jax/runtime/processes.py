@@ -133,7 +133,8 @@ class _Watcher:
         self._client = client
         self._claim = threading.Lock()  # by the thread that ends the process
         self._ending = threading.Event()
-        threading.Thread(target=self._run, name="failures", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="failures", daemon=True)
+        self._thread.start()
 
     def claim_end(self) -> None:
         """Leave the end of the process to the caller.
@@ -144,6 +145,7 @@ class _Watcher:
         self._ending.set()
         if not self._claim.acquire(blocking=False):
             threading.Event().wait()
+        self._thread.join(POLL_SECONDS)
 
     def announce(self, status: int, text: str) -> bool:
         """Tell the other processes to end, and disconnect; call `claim_end` first.

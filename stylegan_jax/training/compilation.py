@@ -1,4 +1,4 @@
-"""Compilation of the programs of each stage, those of the next one ahead of time."""
+"""Compilation of the programs of each stage, possibly ahead of time."""
 
 import contextlib
 import dataclasses
@@ -40,13 +40,17 @@ class ProgramCache:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
         self._futures: dict[tuple[int, bool], Future[Programs]] = {}
         self._rounds: dict[tuple[int, bool], int] = {}
+        self._in_background = compiles_in_background(jax.default_backend())
 
     def prepare(self, stage: Stage) -> bool:
-        """Start to compile a stage in the background.
+        """Start to compile a stage in the background, if the platform allows it.
 
         Returns:
           True if there was anything to start.
         """
+        return self._in_background and self._start(stage)
+
+    def _start(self, stage: Stage) -> bool:
         stage = self._compiled_as(stage)
         is_new = _key(stage) not in self._futures
         if is_new:
@@ -63,7 +67,7 @@ class ProgramCache:
           memory.DoesNotFit: if no number of accumulation rounds fits, or the compiler
             refuses the number that is set.
         """
-        self.prepare(stage)
+        self._start(stage)
         return self._futures[_key(self._compiled_as(stage))].result()
 
     def rounds(self, stage: Stage) -> int:
@@ -169,6 +173,18 @@ class ProgramCache:
         return memory.rounds_options(
             self._setup.experiment, stage.batch_size, self._setup.parallel.batch_shards
         )
+
+
+def compiles_in_background(platform: str) -> bool:
+    """Return True if a stage may be compiled while another one trains.
+
+    For a GPU, XLA times candidates of its kernels on the device. Beside training they
+    would compete for its memory, and the times would mean little.
+
+    Args:
+      platform: "cpu", "gpu" or "tpu", as `jax.default_backend` returns it.
+    """
+    return platform != "gpu"
 
 
 def _key(stage: Stage) -> tuple[int, bool]:
