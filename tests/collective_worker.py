@@ -49,6 +49,11 @@ def worker(mode: str, port: str, process: int) -> None:
             if process == 1:
                 time.sleep(2)
                 raise ValueError("the report cannot be read")
+        elif mode == "stuck":  # process 1 is stopped
+            if process == 0:
+                time.sleep(0.5)
+                raise ValueError("the labels are others")
+            time.sleep(600)
         elif mode == "idle":
             time.sleep(600)
         processes.finish()

@@ -4,7 +4,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-PENDING = 2  # jobs that may wait; each may hold the images of a grid
+PENDING = 1  # jobs that may wait; each may hold the images of a large grid
 
 
 class BackgroundWriter:

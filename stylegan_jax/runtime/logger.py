@@ -118,8 +118,8 @@ class RunLogger:
     ) -> None:
         """Write a grid to `images/<name>-<kimg>.png` and, smaller, to TensorBoard.
 
-        A thread does so; see `wait_for_images`. If two grids are waiting for it
-        already, this waits for one of them.
+        A thread does so; see `wait_for_images`. If a grid is waiting for the thread
+        already, this waits until its turn comes.
 
         Args:
           name: name of the file and TensorBoard's tag.

@@ -30,9 +30,6 @@ _FAILURE = f"{_PREFIX}/failure"
 POLL_SECONDS = 0.5  # interval in which a process looks for the failure of another
 # Time that a process has to report, by itself, a failure that it shares with another.
 OWN_REPORT_SECONDS = 1.0
-# Time that a failing process gives the others to end with it. Must be shorter than a
-# heartbeat, after which JAX would abort it with another status.
-LEAVE_SECONDS = 8.0
 _FOREVER_MS = 1000 * 60 * 60 * 24 * 30  # a process that dies is the heartbeat's concern
 
 
@@ -67,7 +64,7 @@ def initialize(
         shutdown_timeout_seconds=heartbeat_seconds,
     )
     global _watcher
-    _watcher = _Watcher(_client())
+    _watcher = _Watcher(_client(), heartbeat_seconds)
 
 
 def finish() -> None:
@@ -129,8 +126,11 @@ def exit_now(status: int) -> None:
 class _Watcher:
     """A thread that ends this process when another one has announced its failure."""
 
-    def __init__(self, client: Any):
+    def __init__(self, client: Any, heartbeat_seconds: int):
         self._client = client
+        # Time in which all processes must have seen a failure to end with it. If one of
+        # them hangs, JAX would abort the others at the heartbeat, with another status.
+        self._leave_ms = 1000 * heartbeat_seconds // 2
         self._claim = threading.Lock()  # by the thread that ends the process
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="failures", daemon=True)
@@ -162,7 +162,7 @@ class _Watcher:
 
     def _leave(self) -> bool:
         try:
-            self._client.wait_at_barrier(f"{_FAILURE}/seen", int(LEAVE_SECONDS * 1000))
+            self._client.wait_at_barrier(f"{_FAILURE}/seen", self._leave_ms)
             jax.distributed.shutdown()
         except jax.errors.JaxRuntimeError:  # a process hangs or is dead
             return False

@@ -1,4 +1,4 @@
-"""Jobs run in order in a thread, at most two of them wait, and no error is lost."""
+"""Jobs run in order in a thread, few of them wait, and no error is lost."""
 
 import threading
 

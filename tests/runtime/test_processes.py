@@ -110,6 +110,13 @@ def test_a_failure_ends_both_with_its_status(start, mode, failing, status, text)
     assert text.split(": ")[1] in pair.log(1 - failing)
 
 
+def test_a_failure_keeps_its_status_if_the_other_process_hangs(start):
+    pair = start("stuck")
+    pair.wait_for("agreed")
+    pair.processes[1].send_signal(signal.SIGSTOP)
+    assert pair.processes[0].wait(HEARTBEAT_SECONDS + 5) == 2
+
+
 def test_sigterm_ends_a_process_before_its_loop(start):
     pair = start("idle")
     pair.wait_for("agreed")
