@@ -48,18 +48,21 @@ class Runs:
         log = self.folder / f"{name}-one.log"
         return [start(self.command(name), log, JAX_NUM_CPU_DEVICES="2")]
 
-    def two(self, name: str, fault: str | None = None) -> list[subprocess.Popen]:
+    def two(
+        self, name: str, fault: str | None = None, *flags: str, **environment: str
+    ) -> list[subprocess.Popen]:
         """Start two processes, possibly with a fault of `tests.faulty_train`."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-        command = self.command(name)
+        command = [*self.command(name), *flags]
         if fault is not None:
             heartbeat = f"--config.run.heartbeat_seconds={HEARTBEAT_SECONDS}"
             command[2:3] = ["tests.faulty_train", fault, heartbeat]
         command += [f"--coordinator={coordinator}", "--num_processes=2"]
         return [
-            start([*command, f"--process_id={i}"], self.log(name, i)) for i in (0, 1)
+            start([*command, f"--process_id={i}"], self.log(name, i), **environment)
+            for i in (0, 1)
         ]
 
     def command(self, name: str) -> list[str]:
@@ -172,6 +175,25 @@ def test_sigterm_during_the_setup_ends_both(runs):
     finally:
         for process in processes:
             process.kill()
+
+
+@pytest.mark.slow
+def test_both_processes_read_the_programs_that_process_0_has_written(runs):
+    """As on hosts with a home directory each, the cache is in the run's directory."""
+    shutil.copytree(runs.folder / "one", runs.folder / "cached")
+    for later in runs.checkpoints("one")[1:]:
+        shutil.rmtree(runs.folder / "cached" / "checkpoints" / str(later))
+    default = f"--config.run.compilation_cache={config.Run().compilation_cache}"
+    for attempt in ("first", "second"):
+        again = runs.folder / attempt
+        shutil.copytree(runs.folder / "cached" / "checkpoints", again)
+        finish(runs.two("cached", None, default, JAX_LOG_COMPILES="1"))
+        shutil.rmtree(runs.folder / "cached" / "checkpoints")
+        again.rename(runs.folder / "cached" / "checkpoints")
+    assert list((runs.folder / "cached" / "compilation_cache").iterdir())
+    for i in (0, 1):
+        hits = r"compilation cache hit for .jit_update"
+        assert re.search(hits, runs.log("cached", i).read_text())
 
 
 @pytest.mark.slow
