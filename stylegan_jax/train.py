@@ -65,8 +65,9 @@ def main(argv: list[str]) -> int:
     with processes.explaining_lost_processes(e.run.heartbeat_seconds):
         state = train(e, storage.open_path(FLAGS.workdir))
         end_images = schedule.build_stages(e)[-1].end_images
+        is_done = int(state.images_seen) >= end_images
     processes.finish()
-    return 0 if int(state.images_seen) >= end_images else FLAGS.stopped_status
+    return 0 if is_done else FLAGS.stopped_status
 
 
 def train(e: Experiment, directory: epath.Path) -> TrainState:
