@@ -57,8 +57,8 @@ class Runs:
             coordinator = f"127.0.0.1:{free.getsockname()[1]}"
         command = [*self.command(name), *flags]
         if fault is not None:
-            heartbeat = f"--config.run.heartbeat_seconds={HEARTBEAT_SECONDS}"
-            command[2:3] = ["tests.faulty_train", fault, heartbeat]
+            command[2:3] = ["tests.faulty_train", fault]
+            command.append(f"--config.run.heartbeat_seconds={HEARTBEAT_SECONDS}")
         command += [f"--coordinator={coordinator}", "--num_processes=2"]
         return [
             start([*command, f"--process_id={i}"], self.log(name, i), **environment)
