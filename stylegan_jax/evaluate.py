@@ -28,7 +28,7 @@ from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.metric import Metric
 from stylegan_jax.metrics.networks.detectors import KINDS
 from stylegan_jax.metrics.results import MetricFailure, MetricResult
-from stylegan_jax.runtime import malloc, parallel, storage
+from stylegan_jax.runtime import malloc, parallel, processes, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.runtime.progress_bar import ProgressBar
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
     metrics = registry.find([name.strip() for name in FLAGS.metrics if name.strip()])
     malloc.keep_freed_memory_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
-        parallel.initialize(
+        processes.initialize(
             FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id, HEARTBEAT_SECONDS
         )
     devices = parallel.data_parallel()
@@ -101,6 +101,7 @@ def main(argv: list[str]) -> None:
         raise ValueError(
             "\n  ".join(["These metrics could not be measured or saved:", *reasons])
         )
+    processes.finish()
 
 
 def define_flags() -> None:
@@ -283,5 +284,6 @@ def parse_size(text: str) -> tuple[int, int]:
 
 if __name__ == "__main__":
     define_flags()
-    with reporting_errors(ValueError, CheckpointError, OSError):
+    errors = reporting_errors(ValueError, CheckpointError, OSError)
+    with processes.ending_together(), errors:
         app.run(main)

@@ -27,7 +27,7 @@ from stylegan_jax.data import cache, pipeline, sources
 from stylegan_jax.data.cache import ImageCache
 from stylegan_jax.data.interface import Source
 from stylegan_jax.report import page
-from stylegan_jax.runtime import malloc, parallel, storage
+from stylegan_jax.runtime import malloc, parallel, processes, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.logger import RunLogger, format_duration
 from stylegan_jax.runtime.stop_request import StopRequest
@@ -57,16 +57,18 @@ def main(argv: list[str]) -> int:
     e = config.parse(FLAGS.config)
     malloc.keep_freed_memory_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
-        parallel.initialize(
+        processes.initialize(
             FLAGS.coordinator,
             FLAGS.num_processes,
             FLAGS.process_id,
             e.run.heartbeat_seconds,
         )
-    with parallel.explaining_lost_processes(e.run.heartbeat_seconds):
+    with processes.explaining_lost_processes(e.run.heartbeat_seconds):
         state = train(e, storage.open_path(FLAGS.workdir))
         end_images = schedule.build_stages(e)[-1].end_images
-    return 0 if int(state.images_seen) >= end_images else FLAGS.stopped_status
+        is_done = int(state.images_seen) >= end_images
+    processes.finish()
+    return 0 if is_done else FLAGS.stopped_status
 
 
 def train(e: Experiment, directory: epath.Path) -> TrainState:
@@ -100,7 +102,9 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     label_size = workdir.label_size(e, info)
     devices.check_agreement(workdir.facts(e, info))
     workdir.check_resumable(directory, e, info)
-    use_compilation_cache(e.run.compilation_cache)
+    use_compilation_cache(
+        compilation_cache(e.run.compilation_cache, directory, devices.process_count)
+    )
 
     # Networks, phases, optimizers; checkpoints or networks to start from.
     training = setup.build(e, devices, label_size)
@@ -162,7 +166,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     # The loop, and the report at its end.
     hooks = loop.Hooks(
         batches=lambda stage, start: batches(training, source, stage, start, images),
-        on_tick=grid.draw,
+        on_tick=grid.draw_if_due,
         evaluate=evaluator or (lambda *_: None),
         stage_cost=lambda resolution: schedule.stage_cost(
             training.generator, resolution
@@ -180,12 +184,15 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         with stop.handling_signals():
             state = trainer.run(state, progress)
         is_done = progress.images_seen >= training.stages[-1].end_images
+        if is_done and stages_left:
+            grid.draw_last(state, progress)
         how = "finished" if is_done else f"stopped by {stop.reason}"
         logger.line(
             f"{how} at {progress.images_seen / 1000:g} kimg after "
             f"{format_duration(progress.training_seconds)} of training; saved in "
             f"{directory / 'checkpoints'}"
         )
+        logger.wait_for_images()  # for the report
         if devices.is_main:
             with logger.warn_on_os_error(directory / page.FILE):
                 logger.line(f"curves and images: {page.write(directory)}")
@@ -273,11 +280,30 @@ def batches(
     return ((images, labels[:, :label_size]) for images, labels in iterator)
 
 
-def use_compilation_cache(directory: str | None) -> None:
+def compilation_cache(
+    setting: str | None, directory: epath.Path, process_count: int
+) -> str | None:
+    """Return the directory of compiled programs; None for none.
+
+    JAX lets process 0 write it alone. In a home directory of its own, every other host
+    would compile all programs again at each start.
+
+    Args:
+      setting: `run.compilation_cache`.
+      directory: directory of the run, which all processes see.
+      process_count: number of processes.
+    """
+    if setting is None:
+        return None
+    if process_count > 1 and setting == config.Run().compilation_cache:
+        return os.fspath(directory / "compilation_cache")
+    return os.path.expanduser(setting)
+
+
+def use_compilation_cache(path: str | None) -> None:
     """Keep compiled programs on disk, where a resumed run finds them."""
-    if directory is None:
+    if path is None:
         return
-    path = os.path.expanduser(directory)
     jax.config.update("jax_compilation_cache_dir", path)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
@@ -324,8 +350,8 @@ if __name__ == "__main__":
     errors = reporting_errors(
         CheckpointError,
         OSError,
-        parallel.ProcessLost,
+        processes.ProcessLost,
         permanent=(ValueError, loop.Diverged),
     )
-    with compilation.exit_without_waiting(), errors:
+    with compilation.exit_without_waiting(), processes.ending_together(), errors:
         app.run(main, flags_parser=config.parse_flags)

@@ -4,6 +4,7 @@ config.json       the experiment
 data.json         facts about the data that networks depend on: classes, fingerprint
 environment.json  versions, devices and command line of every start
 checkpoints/  images/  tensorboard/  log.jsonl  metrics.jsonl  report.html
+compilation_cache/  compiled programs of a run of several processes
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Worker of test_processes.py: one of two processes that vote repeatedly.
+"""Worker of test_processes.py: one of two processes.
 
 python -m tests.collective_worker MODE PORT PROCESS
 """
@@ -6,7 +6,7 @@ python -m tests.collective_worker MODE PORT PROCESS
 import sys
 import time
 
-from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime import parallel, processes
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.watchdog import Watchdog
 
@@ -15,8 +15,9 @@ HANG_SECONDS = 1.0
 
 
 def worker(mode: str, port: str, process: int) -> None:
-    with reporting_errors(ValueError, parallel.ProcessLost):
-        parallel.initialize(f"127.0.0.1:{port}", 2, process, HEARTBEAT_SECONDS)
+    errors = reporting_errors(processes.ProcessLost, permanent=(ValueError,))
+    with processes.ending_together(), errors:
+        processes.initialize(f"127.0.0.1:{port}", 2, process, HEARTBEAT_SECONDS)
         here = parallel.data_parallel()
         facts = {"jax": "1.2.3", "training.r1_gamma": "10.0", "data": "seven images"}
         here.check_agreement(facts)
@@ -28,11 +29,34 @@ def worker(mode: str, port: str, process: int) -> None:
             here.check_agreement(facts)
         elif mode == "forever":
             dog = Watchdog(HANG_SECONDS, f"process {process} of 2")
-            with parallel.explaining_lost_processes(HEARTBEAT_SECONDS):
+            with processes.explaining_lost_processes(HEARTBEAT_SECONDS):
                 while True:
                     dog.watch("the round from step 8 on")
                     here.any_process(False)()
                     time.sleep(0.02)
+        elif mode == "report":  # process 0 has more to do at the end
+            if process == 0:
+                time.sleep(HEARTBEAT_SECONDS + 2)
+        elif mode == "wrong":  # process 1 fails, 0 waits for it in a collective
+            if process == 1:
+                raise ValueError("the images of this host are others")
+            here.any_process(False)()
+        elif mode == "crash":  # as "wrong", with an error that nobody expects
+            if process == 0:
+                raise KeyError("no such label")
+            here.any_process(False)()
+        elif mode == "late":  # process 0 has finished
+            if process == 1:
+                time.sleep(2)
+                raise ValueError("the report cannot be read")
+        elif mode == "stuck":  # process 1 is stopped
+            if process == 0:
+                time.sleep(0.5)
+                raise ValueError("the labels are others")
+            time.sleep(600)
+        elif mode == "idle":
+            time.sleep(600)
+        processes.finish()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -105,6 +106,26 @@ def test_sample_grids_are_saved_at_every_tick(finished):
     assert pixel_size("fakes-000000.096.png") == 8  # 8x8
     assert pixel_size("fakes-000000.192.png") == 4
     assert len({image.tobytes() for image in pictures.values()}) == len(names)
+
+
+def test_grids_have_their_own_interval(finished, tmp_path):
+    """Ticks 10 to 12 remain: the 11th has a grid, and the end has one."""
+    run = tiny.copy_up_to(finished, 144, tmp_path / "run")
+    shutil.rmtree(run / "images")
+    train.train(tiny.experiment({"run.grid_every_ticks": 11}), run)
+    names = sorted(p.name for p in (run / "images").iterdir())
+    assert names == ["fakes-000000.176.png", "fakes-000000.192.png"]
+
+
+def test_several_processes_share_the_compilation_cache(tmp_path):
+    default = config.Run().compilation_cache
+    assert train.compilation_cache(default, tmp_path, 1) == str(
+        Path(default).expanduser()
+    )
+    shared = str(tmp_path / "compilation_cache")
+    assert train.compilation_cache(default, tmp_path, 2) == shared
+    assert train.compilation_cache("/shared/xla", tmp_path, 2) == "/shared/xla"
+    assert train.compilation_cache(None, tmp_path, 2) is None
 
 
 def test_each_stage_compiles_once_and_in_advance(finished):

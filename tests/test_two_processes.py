@@ -17,7 +17,10 @@ import pytest
 
 from stylegan_jax import config, workdir
 from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime.cli import EXIT_PERMANENT
 from stylegan_jax.training import schedule, setup
+from tests.collective_worker import HEARTBEAT_SECONDS
+from tests.faulty_train import PROBLEM
 from tests.parallel_runs import (
     CONFIG,
     ROOT,
@@ -45,13 +48,20 @@ class Runs:
         log = self.folder / f"{name}-one.log"
         return [start(self.command(name), log, JAX_NUM_CPU_DEVICES="2")]
 
-    def two(self, name: str) -> list[subprocess.Popen]:
+    def two(
+        self, name: str, fault: str | None = None, *flags: str, **environment: str
+    ) -> list[subprocess.Popen]:
+        """Start two processes, possibly with a fault of `tests.faulty_train`."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-        flags = [f"--coordinator={coordinator}", "--num_processes=2"]
+        command = [*self.command(name), *flags]
+        if fault is not None:
+            command[2:3] = ["tests.faulty_train", fault]
+            command.append(f"--config.run.heartbeat_seconds={HEARTBEAT_SECONDS}")
+        command += [f"--coordinator={coordinator}", "--num_processes=2"]
         return [
-            start([*self.command(name), *flags, f"--process_id={i}"], self.log(name, i))
+            start([*command, f"--process_id={i}"], self.log(name, i), **environment)
             for i in (0, 1)
         ]
 
@@ -129,6 +139,64 @@ def test_one_process_resumes_a_run_of_two_stopped_by_a_signal(runs):
 
 
 @pytest.mark.slow
+def test_a_report_that_takes_longer_than_a_heartbeat(runs):
+    """Process 0 writes it alone; the other one has long finished."""
+    shutil.copytree(runs.folder / "one", runs.folder / "reported")
+    (runs.folder / "reported" / "report.html").unlink()
+    finish(runs.two("reported", "slow_report"))
+    assert (runs.folder / "reported" / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_a_permanent_failure_of_one_process_is_that_of_all(runs):
+    processes = runs.two("wrong", "wrong_setting")
+    try:
+        assert [p.wait(TIMEOUT_SECONDS) for p in processes] == [EXIT_PERMANENT] * 2
+    finally:
+        for process in processes:
+            process.kill()
+    assert f"error: {PROBLEM}" in runs.log("wrong", 1).read_text()
+    told = f"Process 1 of 2 has failed, and process 0 ends with it: {PROBLEM}"
+    assert told in runs.log("wrong", 0).read_text()
+
+
+@pytest.mark.slow
+def test_sigterm_during_the_setup_ends_both(runs):
+    """There is nothing to save; JAX's own handler would swallow the signal."""
+    processes = runs.two("early", "slow_setup")
+    try:
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while not all("building" in runs.log("early", i).read_text() for i in (0, 1)):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        assert [p.wait(20) for p in processes] == [-signal.SIGTERM] * 2
+    finally:
+        for process in processes:
+            process.kill()
+
+
+@pytest.mark.slow
+def test_both_processes_read_the_programs_that_process_0_has_written(runs):
+    """As on hosts with a home directory each, the cache is in the run's directory."""
+    shutil.copytree(runs.folder / "one", runs.folder / "cached")
+    for later in runs.checkpoints("one")[1:]:
+        shutil.rmtree(runs.folder / "cached" / "checkpoints" / str(later))
+    default = f"--config.run.compilation_cache={config.Run().compilation_cache}"
+    for attempt in ("first", "second"):
+        again = runs.folder / attempt
+        shutil.copytree(runs.folder / "cached" / "checkpoints", again)
+        finish(runs.two("cached", None, default, JAX_LOG_COMPILES="1"))
+        shutil.rmtree(runs.folder / "cached" / "checkpoints")
+        again.rename(runs.folder / "cached" / "checkpoints")
+    assert list((runs.folder / "cached" / "compilation_cache").iterdir())
+    for i in (0, 1):
+        hits = r"compilation cache hit for .jit_update"
+        assert re.search(hits, runs.log("cached", i).read_text())
+
+
+@pytest.mark.slow
 def test_local_launcher_restarts_two_killed_processes(runs):
     """launch/local.sh restarts them from the last checkpoint, to the same state."""
     log = runs.folder / "killed.log"
@@ -182,7 +250,9 @@ def test_one_process_loads_the_generator_of_two(runs):
 
 
 def assert_only_the_main_process_reported(runs: Runs, name: str) -> None:
-    printed = [runs.log(name, i).read_text() for i in (0, 1)]
+    # Libraries warn in every process, for example if saving takes longer than usual.
+    warning = re.compile(r"^[WE]\d{4} .*\n", re.MULTILINE)
+    printed = [warning.sub("", runs.log(name, i).read_text()) for i in (0, 1)]
     assert "tick" in printed[0] and "2 process(es)" in printed[0]
     # Orbax warns in each process if the disk is slow.
     reports = re.sub(r"^[IWE]\d{4} .*$", "", printed[1], flags=re.MULTILINE)

@@ -172,7 +172,7 @@ def second_stage_compiled_early(directory: Path):
     Its compilation in the background thus precedes the tick in the log of every run,
     however busy the machine is.
     """
-    original = train.SampleGrid.draw
+    original = train.SampleGrid.draw_if_due
 
     def draw(grid, state, progress):
         original(grid, state, progress)
@@ -183,11 +183,11 @@ def second_stage_compiled_early(directory: Path):
             )
             time.sleep(0.05)
 
-    train.SampleGrid.draw = draw
+    train.SampleGrid.draw_if_due = draw
     try:
         yield
     finally:
-        train.SampleGrid.draw = original
+        train.SampleGrid.draw_if_due = original
 
 
 def copy_up_to(run: Path, images_seen: int, to: Path) -> Path:

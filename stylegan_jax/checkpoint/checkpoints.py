@@ -95,14 +95,18 @@ class Checkpoints:
         check_items(items, reserved=(META, INTEGRITY))
         meta = json_round_trip(meta)
         self.wait()
+        failure = None
         try:
             self._open_for_writing()
         except OSError as error:
+            failure = error
+        if not parallel.all_processes(failure is None):
+            failure = failure or OSError("another process of the run cannot")
             raise CheckpointError(
                 f"cannot write checkpoints to {self.directory}: "
-                f"{failures.reason_of(error)}"
-            ) from error
-        steps = self._manager.all_steps()
+                f"{failures.reason_of(failure)}"
+            ) from failure
+        steps = self._agreed_steps()
         if step in steps:
             return
         if steps and step < max(steps):
@@ -309,13 +313,29 @@ class Checkpoints:
         self._arrays.forget_writes()
         self._while_saving.close()
 
+    def _agreed_steps(self) -> list[int]:
+        """Return the steps on disk; all processes have to call it.
+
+        Raises:
+          CheckpointError: if the processes see different ones.
+        """
+        steps = sorted(self._manager.all_steps())
+        everywhere = parallel.gather_texts(str(steps))
+        if len(set(everywhere)) > 1:
+            raise CheckpointError(
+                f"the processes see different checkpoints in {self.directory}, in the "
+                f"order of the processes: {'; '.join(everywhere)}; it must be one "
+                "directory for all of them, on a shared file system or in a bucket"
+            )
+        return steps
+
     def _first_intact(
         self, step: int | None, read: Callable[[int], Any]
     ) -> tuple[int, Any, set[int]]:
         """Return the step that could be read, its content, and the damaged steps."""
         self.wait()
         self._manager.reload()
-        steps = sorted(self._manager.all_steps(), reverse=True)
+        steps = self._agreed_steps()[::-1]
         candidates = steps if step is None else [s for s in steps if s == step]
         if not candidates:
             wanted = "" if step is None else f" of step {step}"
@@ -391,11 +411,17 @@ class Checkpoints:
                     {stored: leaves[name] for stored, name in names[item].items()},
                 )
             restored = self._manager.restore(step, args=ocp.args.Composite(**arguments))
+        arrays = {item: manager.stored_arrays(restored[item]) for item in templates}
+        # Before they are compared, because a process that finds a difference stops.
+        signatures = {item: signature(leaves) for item, leaves in arrays.items()}
+        with failures.reading(self._describe(step)):
+            for item, actual in signatures.items():
+                _check_signature(item, actual, saved[item])
         filled = {}
         for item, template in templates.items():
-            arrays = manager.stored_arrays(restored[item])
-            _check_signature(item, signature(arrays), saved[item])
-            renamed = {name: arrays[stored] for stored, name in names[item].items()}
+            renamed = {
+                name: arrays[item][stored] for stored, name in names[item].items()
+            }
             filled[item] = fill_template(item, template, renamed, initial)
         return filled, meta
 

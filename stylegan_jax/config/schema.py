@@ -408,7 +408,8 @@ class Run:
     )
     tick_kimg: float = setting(
         40.0,
-        "Length of a tick, which ends with a progress line and a grid of samples.",
+        "Length of a tick, which ends with a progress line and, by default, a grid of "
+        "samples.",
         unit="thousands of real images",
         rule=POSITIVE,
     )
@@ -424,6 +425,12 @@ class Run:
     keep_checkpoints: int = setting(
         3, "Number of the newest checkpoints to keep.", rule=POSITIVE
     )
+    grid_every_ticks: int = setting(
+        1,
+        "Interval of the grids of samples; a finished run also has one of its end.",
+        unit="ticks",
+        rule=POSITIVE,
+    )
     grid_rows: int = setting(4, "Number of rows of the grid of samples.", rule=POSITIVE)
     grid_columns: int = setting(
         8, "Number of columns of the grid of samples.", rule=POSITIVE
@@ -431,8 +438,10 @@ class Run:
     grid_truncation_psi: float = setting(1.0, "Truncation psi of the grid of samples.")
     compilation_cache: str | None = setting(
         "~/.cache/stylegan_jax/xla",
-        "Directory of compiled programs; None leaves it to JAX's own settings "
-        "(`JAX_ENABLE_COMPILATION_CACHE=0` turns every cache off).",
+        "Directory of compiled programs. With several processes, which must share it, "
+        "the default is replaced by `compilation_cache` in the run's directory. None "
+        "leaves it to JAX's own settings (`JAX_ENABLE_COMPILATION_CACHE=0` turns "
+        "every cache off).",
     )
     share_programs: bool = setting(
         False,

@@ -45,8 +45,26 @@ def enlarge(images_uint8: np.ndarray, scale_to: int | None) -> np.ndarray:
     return images.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
-def save_png(path: str | os.PathLike, image_uint8: np.ndarray) -> None:
-    """Write a [H,W,C] uint8 image with C of 1, 3 or 4 atomically."""
+def shrink(image_uint8: np.ndarray, longest_side: int) -> np.ndarray:
+    """Average the pixels of an image [H,W,3] in squares until no side is longer."""
+    factor = -(-max(image_uint8.shape[:2]) // longest_side)
+    if factor == 1:
+        return image_uint8
+    from PIL import Image  # imported by programs that write images
+
+    return np.asarray(Image.fromarray(image_uint8).reduce(factor))
+
+
+def save_png(
+    path: str | os.PathLike, image_uint8: np.ndarray, compress_level: int = 6
+) -> None:
+    """Write a [H,W,C] uint8 image with C of 1, 3 or 4 atomically.
+
+    Args:
+      path: the file.
+      image_uint8: the image.
+      compress_level: zlib's, from 1 (fast) to 9 (small).
+    """
     image = np.asarray(image_uint8)
     if image.ndim != 3 or image.dtype != np.uint8 or image.shape[2] not in _MODES:
         raise ValueError(
@@ -57,7 +75,7 @@ def save_png(path: str | os.PathLike, image_uint8: np.ndarray) -> None:
 
     buffer = io.BytesIO()
     pixels = image[:, :, 0] if image.shape[2] == 1 else image
-    Image.fromarray(pixels).save(buffer, format="PNG")
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=compress_level)
     write_atomically(path, buffer.getvalue())
 
 

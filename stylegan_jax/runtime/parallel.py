@@ -1,4 +1,4 @@
-"""Devices and processes: the only module that deals with meshes and shardings.
+"""Devices: the only module that deals with meshes and shardings.
 
 Training is data parallel: batches are sharded over all devices of all hosts, and the
 state is replicated or partly sharded. Groups of devices may share the rows of an image.
@@ -6,12 +6,10 @@ Programs are written over global arrays, so their numbers do not depend on how m
 devices run them.
 """
 
-import contextlib
 import dataclasses
 import functools
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,82 +23,6 @@ from jax.sharding import (
     PartitionSpec,
     SingleDeviceSharding,
 )
-
-
-def initialize(
-    coordinator: str | None,
-    num_processes: int | None,
-    process_id: int | None,
-    heartbeat_seconds: int,
-) -> None:
-    """Connect the processes of a run; call it before anything else uses JAX.
-
-    Args:
-      coordinator: "host:port" of process 0; None to detect it from the environment
-        (TPU pods, SLURM, Open MPI).
-      num_processes: number of processes, with `coordinator`.
-      process_id: index of this process, with `coordinator`.
-      heartbeat_seconds: time after which a silent process is considered dead: JAX
-        names it in all the others and aborts them (status 134).
-    """
-    jax.distributed.initialize(
-        coordinator,
-        num_processes,
-        process_id,
-        heartbeat_timeout_seconds=heartbeat_seconds,
-        shutdown_timeout_seconds=heartbeat_seconds,
-    )
-
-
-def shutdown() -> None:
-    """Disconnect this process from the others of the run."""
-    jax.distributed.shutdown()
-
-
-class ProcessLost(RuntimeError):
-    """Another process of the run can no longer be reached."""
-
-
-@contextlib.contextmanager
-def explaining_lost_processes(heartbeat_seconds: int) -> Iterator[None]:
-    """Explain the error of a collective whose connection to a process broke.
-
-    If a collective hangs instead of failing, JAX aborts the process at the heartbeat
-    and this function is not reached; JAX names the lost process in that case, too.
-
-    Args:
-      heartbeat_seconds: as given to `initialize`.
-
-    Raises:
-      ProcessLost: instead of the error of a broken connection.
-    """
-    try:
-        yield
-    except Exception as error:
-        problem = _broken_connection(error)
-        if jax.process_count() == 1 or problem is None:
-            raise
-        raise ProcessLost(
-            f"Process {jax.process_index()} of {jax.process_count()} has lost another "
-            f'process of the run: {problem}. JAX will name it below ("tasks are '
-            f'unhealthy") within `run.heartbeat_seconds` (={heartbeat_seconds}) and '
-            "abort this process, unless the lost one is process 0, on which JAX "
-            "depends for that. End the remaining processes and start the same command "
-            "in all of them: the run resumes from the last checkpoint."
-        ) from error
-
-
-def _broken_connection(error: BaseException | None) -> str | None:
-    """Return the first line of the network error that caused an error, if one did."""
-    while error is not None:
-        text = str(error).strip()
-        from_jax = isinstance(error, (jax.errors.JaxRuntimeError, ValueError))
-        if from_jax and re.search(
-            r"\bgloo\b|\bNCCL\b|UNAVAILABLE|by peer", text, re.IGNORECASE
-        ):
-            return text.splitlines()[0][:300]
-        error = error.__cause__
-    return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +109,7 @@ class Parallel:
           ValueError: if processes differ; names the facts, the processes and their
             values.
         """
-        everywhere = _gather_texts(json.dumps(facts))
+        everywhere = gather_texts(json.dumps(facts))
         problems = differences([json.loads(text) for text in everywhere])
         if problems:
             raise ValueError(
@@ -438,8 +360,10 @@ def _gather(replicated: NamedSharding) -> Callable[[Any], Any]:
     return jax.jit(lambda tree: tree, out_shardings=replicated)
 
 
-def _gather_texts(text: str) -> list[str]:
+def gather_texts(text: str) -> list[str]:
     """Return the text of each process, in order; all of them have to call it."""
+    if jax.process_count() == 1:
+        return [text]
     content = np.frombuffer(text.encode(), np.uint8)
     sizes = multihost_utils.process_allgather(np.int32(len(content)))
     padded = np.zeros(int(np.max(sizes)), np.uint8)

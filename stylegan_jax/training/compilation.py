@@ -1,19 +1,16 @@
-"""Compilation of the programs of each stage, those of the next one ahead of time."""
+"""Compilation of the programs of each stage, possibly ahead of time."""
 
 import contextlib
 import dataclasses
-import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime import processes
 from stylegan_jax.training import memory
 from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.setup import Setup
@@ -43,13 +40,17 @@ class ProgramCache:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
         self._futures: dict[tuple[int, bool], Future[Programs]] = {}
         self._rounds: dict[tuple[int, bool], int] = {}
+        self._in_background = compiles_in_background(jax.default_backend())
 
     def prepare(self, stage: Stage) -> bool:
-        """Start to compile a stage in the background.
+        """Start to compile a stage in the background, if the platform allows it.
 
         Returns:
           True if there was anything to start.
         """
+        return self._in_background and self._start(stage)
+
+    def _start(self, stage: Stage) -> bool:
         stage = self._compiled_as(stage)
         is_new = _key(stage) not in self._futures
         if is_new:
@@ -66,7 +67,7 @@ class ProgramCache:
           memory.DoesNotFit: if no number of accumulation rounds fits, or the compiler
             refuses the number that is set.
         """
-        self.prepare(stage)
+        self._start(stage)
         return self._futures[_key(self._compiled_as(stage))].result()
 
     def rounds(self, stage: Stage) -> int:
@@ -150,6 +151,9 @@ class ProgramCache:
             names,
             self._rounds_options(stage),
             limit,
+            lambda name, rounds, need: memory.greatest_need(
+                f"memory/{_key(stage)}/{name}/{rounds}", need
+            ),
         )
         if limit is not None:
             is_open = e.training.accumulation_rounds is None
@@ -171,6 +175,18 @@ class ProgramCache:
         )
 
 
+def compiles_in_background(platform: str) -> bool:
+    """Return True if a stage may be compiled while another one trains.
+
+    For a GPU, XLA times candidates of its kernels on the device. Beside training they
+    would compete for its memory, and the times would mean little.
+
+    Args:
+      platform: "cpu", "gpu" or "tpu", as `jax.default_backend` returns it.
+    """
+    return platform != "gpu"
+
+
 def _key(stage: Stage) -> tuple[int, bool]:
     return stage.resolution, stage.fading
 
@@ -182,27 +198,14 @@ def exit_without_waiting() -> Iterator[None]:
     Python waits for its threads before it exits, and a compilation, which may take
     minutes, cannot be interrupted. Meanwhile a scheduler would kill the process, and
     the exit status, which says that the run was saved, would be lost. All files must
-    be closed before the block ends.
+    be closed, and the processes of a run disconnected, before the block ends.
     """
     try:
         yield
     except SystemExit as request:
         if _running:
-            _exit_now(request.code)
+            if isinstance(request.code, str):
+                print(request.code, file=sys.stderr)
+            # Nothing that the compiler still uses may be destroyed.
+            processes.exit_now(processes.exit_status(request.code))
         raise
-
-
-def _exit_now(code: object) -> NoReturn:
-    """End the process without destroying what the compiler still uses."""
-    status = code if isinstance(code, int) else int(code is not None)
-    if isinstance(code, str):
-        print(code, file=sys.stderr)
-    try:
-        # JAX would do this at exit; the other processes wait for it.
-        parallel.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except Exception:  # report it, as Python reports errors at exit
-        traceback.print_exc()
-    finally:
-        os._exit(status)

@@ -6,12 +6,14 @@ of one round's part of the batch.
 """
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable
 
 import jax
 
 from stylegan_jax.config import Experiment
+from stylegan_jax.runtime import processes
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training.schedule import Stage
 
@@ -141,6 +143,7 @@ def fit(
     names: list[str],
     options: list[int],
     limit: float | None,
+    agree: Callable[[str, int, Need], Need] = lambda name, rounds, need: need,
 ) -> tuple[dict[str, jax.stages.Compiled], Fit]:
     """Compile the phases in the fewest rounds that fit.
 
@@ -152,6 +155,8 @@ def fit(
       names: names of the phases.
       options: numbers of rounds to try, see `rounds_options`.
       limit: bytes per device; None takes the first option.
+      agree: takes the need of a phase in a number of rounds, and returns that of all
+        processes, which have to choose the same number; see `greatest_need`.
 
     Returns:
       The programs by phase, and the memory they need. If no option fits, that exceeds
@@ -168,6 +173,10 @@ def fit(
                 if limit is None or "RESOURCE_EXHAUSTED" not in str(error):
                     raise
                 found = Need(0, math.inf)
+            if limit is not None:
+                found = agree(name, rounds, found)
+            if found.temporary == math.inf:
+                programs.pop(name, None)  # another process does not have it
             if found.total > most.total:
                 most, most_name = found, name
             if limit is not None and found.total > limit and len(options) > 1:
@@ -187,6 +196,21 @@ def fit(
         if not larger:
             return programs, result
         rounds = larger[0]
+
+
+def greatest_need(name: str, here: Need) -> Need:
+    """Return the greatest need of all processes; all of them have to call it.
+
+    Compilers of different hosts may report different numbers, or one alone may run out
+    of memory.
+
+    Args:
+      name: name of the program.
+      here: the need in this process.
+    """
+    needs = processes.exchange(name, json.dumps([here.fixed, here.temporary]))
+    fixed, temporary = map(max, zip(*map(json.loads, needs), strict=True))
+    return Need(fixed, temporary)
 
 
 def describe(fitted: Fit, stage: Stage, limit: float) -> str:

@@ -1,5 +1,7 @@
 """Grids of images that are drawn during training."""
 
+from collections.abc import Callable
+
 import jax
 import numpy as np
 
@@ -8,7 +10,7 @@ from stylegan_jax.data import pipeline
 from stylegan_jax.data.interface import Source
 from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.runtime.logger import RunLogger
-from stylegan_jax.sampling.synthesis import synthesize
+from stylegan_jax.sampling.synthesis import synthesize_batches
 from stylegan_jax.sampling.truncation import truncated_styles
 from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.setup import Setup
@@ -28,13 +30,28 @@ class SampleGrid:
         key = rngs.key(e.run.seed, rngs.Stream.GRID)
         self._z = np.asarray(jax.random.normal(key, (count, e.model.z_dim)))
         self._labels = self._first_reals()[1] if setup.label_size else None
+        self._last_images: int | None = None  # images seen at the last grid
 
     def draw_reals(self) -> None:
         """Write a grid of real images."""
         self._write("reals", 0, self._first_reals()[0])
 
+    def draw_if_due(self, state: TrainState, progress: Progress) -> None:
+        """Write a grid if the tick is one of every `run.grid_every_ticks`."""
+        if progress.tick % self._experiment.run.grid_every_ticks == 0:
+            self.draw(state, progress)
+
+    def draw_last(self, state: TrainState, progress: Progress) -> None:
+        """Write a grid unless the last one shows this state."""
+        if self._last_images != progress.images_seen:
+            self.draw(state, progress)
+
     def draw(self, state: TrainState, progress: Progress) -> None:
-        """Write a grid of generated images; all processes must call it."""
+        """Write a grid of generated images; all processes must call it.
+
+        The device goes on with its work while a thread converts and encodes them.
+        """
+        self._last_images = progress.images_seen
         e, generator = self._experiment, self._setup.generator
         ema = self._setup.parallel.replicate_global(state.ema)
         ws = truncated_styles(
@@ -46,13 +63,13 @@ class SampleGrid:
         )
         # A growing network draws all fades of a resolution with one program.
         lod = progress.lod
-        images = synthesize(
-            generator,
-            ema,
-            ws,
-            lod=lod.with_traced_fade() if e.model.growing else lod,
+        lod = lod.with_traced_fade() if e.model.growing else lod
+        batches = list(synthesize_batches(generator, ema, ws, lod=lod))
+        self._write(
+            "fakes",
+            progress.images_seen,
+            lambda: np.concatenate([to_uint8(images) for images in batches]),
         )
-        self._write("fakes", progress.images_seen, to_uint8(images))
 
     def _first_reals(self) -> tuple[np.ndarray, np.ndarray]:
         run = self._experiment.run
@@ -63,6 +80,11 @@ class SampleGrid:
             seed=run.seed,
         )
 
-    def _write(self, name: str, images_seen: int, images_uint8: np.ndarray) -> None:
+    def _write(
+        self,
+        name: str,
+        images_seen: int,
+        images_uint8: np.ndarray | Callable[[], np.ndarray],
+    ) -> None:
         columns = self._experiment.run.grid_columns
         self._logger.images(name, images_seen, images_uint8, columns, GRID_PIXELS)

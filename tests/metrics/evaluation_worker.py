@@ -13,7 +13,7 @@ from stylegan_jax.data.sources import from_path
 from stylegan_jax.metrics import registry
 from stylegan_jax.metrics.context import EvalSpec
 from stylegan_jax.metrics.image_sets import RealImages
-from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime import parallel, processes
 from tests.metrics import stand_ins
 
 
@@ -64,7 +64,7 @@ def numbers(devices: parallel.Parallel) -> dict[str, float]:
 def worker(devices: str, port: str | None = None, process: str = "0") -> None:
     jax.config.update("jax_num_cpu_devices", int(devices))
     if port is not None:
-        parallel.initialize(f"127.0.0.1:{port}", 2, int(process), 30)
+        processes.initialize(f"127.0.0.1:{port}", 2, int(process), 30)
     print(json.dumps(numbers(parallel.data_parallel())))
 
 

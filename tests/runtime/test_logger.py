@@ -5,6 +5,7 @@ import io
 import json
 import math
 import struct
+import time
 
 import jax.numpy as jnp
 import numpy as np
@@ -178,13 +179,60 @@ def test_a_full_disk_does_not_end_the_run(tmp_path, monkeypatch):
     stream = io.StringIO()
     run_logger = logger.RunLogger(tmp_path, enabled=True, stream=stream)
 
-    def full(path, content):
+    def full(path, *_):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     monkeypatch.setattr(logger, "save_png", full)
     run_logger.images("fakes", 1000, np.zeros((1, 4, 4, 3), np.uint8), 1)
+    run_logger.wait_for_images()
     assert "fakes-000001.000.png could not be written" in stream.getvalue()
     monkeypatch.undo()
     run_logger.images("fakes", 2000, np.zeros((1, 4, 4, 3), np.uint8), 1)
     run_logger.close()
     assert (tmp_path / "images" / "fakes-000002.000.png").exists()
+
+
+def test_a_slow_encoder_does_not_keep_the_program_waiting(tmp_path, monkeypatch):
+    """It waits for under 5% of a tick, and all images are written in the end."""
+    tick_seconds, encoding_seconds = 0.4, 0.3
+    real = logger.save_png
+
+    def slow(*arguments):
+        time.sleep(encoding_seconds)
+        real(*arguments)
+
+    monkeypatch.setattr(logger, "save_png", slow)
+    run_logger = RunLogger(tmp_path, enabled=True, stream=io.StringIO())
+    shares = []
+    for tick in range(5):
+        start = time.monotonic()
+        run_logger.images("fakes", tick, lambda: noise(2, 8, 8, 3), columns=2)
+        waited = time.monotonic() - start
+        time.sleep(tick_seconds)  # training
+        shares.append(waited / (time.monotonic() - start))
+    run_logger.close()
+    assert np.median(shares) < 0.05
+    assert len(list((tmp_path / "images").iterdir())) == 5
+
+
+def test_an_error_of_the_encoder_is_raised(tmp_path):
+    run_logger = RunLogger(tmp_path, enabled=True, stream=io.StringIO())
+    run_logger.images("a", 0, lambda: noise(2, 8, 8), columns=2)  # not four axes
+    with pytest.raises(ValueError, match="must be \\[N,H,W,C\\]"):
+        run_logger.wait_for_images()
+    run_logger.images("b", 0, noise(2, 8, 8, 3), columns=2)
+    run_logger.close()
+    assert [path.name[0] for path in (tmp_path / "images").iterdir()] == ["b"]
+
+
+def test_large_images_are_smaller_in_tensorboard(tmp_path):
+    run_logger = RunLogger(tmp_path, enabled=True, stream=io.StringIO())
+    images = noise(2, 1000, 1500, 1)
+    run_logger.images("fakes", 0, images, columns=2)
+    run_logger.close()
+    ((_, _, encoded),) = tensorboard_events(tmp_path)
+    shown = np.asarray(Image.open(io.BytesIO(encoded)))
+    assert shown.shape == (334, 1000, 3)
+    grid = image_io.image_grid(images, 2)
+    mean = grid[:3, :3].mean()
+    np.testing.assert_allclose(shown[0, 0], mean, atol=0.51)

@@ -81,7 +81,47 @@ def test_differences_between_processes_are_named(start):
             "process 1",
         ]
         assert "Traceback" not in pair.log(i)
-        assert pair.processes[i].wait(60) == 1
+        assert pair.processes[i].wait(60) == 2
+
+
+def test_processes_wait_for_the_last_one(start):
+    """Process 0 writes for longer than a heartbeat while the other has finished."""
+    pair = start("report")
+    pair.wait_for("agreed")
+    assert [process.wait(60) for process in pair.processes] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "failing", "status", "text"),
+    [
+        ("wrong", 1, 2, "error: the images of this host are others"),
+        ("crash", 0, 1, "KeyError: 'no such label'"),
+        ("late", 1, 2, "error: the report cannot be read"),
+    ],
+)
+def test_a_failure_ends_both_with_its_status(start, mode, failing, status, text):
+    """The other process waits in a collective, which cannot be interrupted."""
+    pair = start(mode)
+    pair.wait_for("agreed")
+    assert [process.wait(60) for process in pair.processes] == [status, status]
+    assert text in pair.log(failing)
+    told = f"error: Process {failing} of 2 has failed, and process {1 - failing} ends"
+    assert told in pair.log(1 - failing)
+    assert text.split(": ")[1] in pair.log(1 - failing)
+
+
+def test_a_failure_keeps_its_status_if_the_other_process_hangs(start):
+    pair = start("stuck")
+    pair.wait_for("agreed")
+    pair.processes[1].send_signal(signal.SIGSTOP)
+    assert pair.processes[0].wait(HEARTBEAT_SECONDS + 5) == 2
+
+
+def test_sigterm_ends_a_process_before_its_loop(start):
+    pair = start("idle")
+    pair.wait_for("agreed")
+    pair.processes[1].send_signal(signal.SIGTERM)
+    assert pair.processes[1].wait(5) == -signal.SIGTERM
 
 
 def test_a_lost_process_ends_the_other_within_the_heartbeat_and_is_named(start):

@@ -1,12 +1,14 @@
-"""A program that is asked to stop does not wait for a compilation."""
+"""Compilation beside training: if it is allowed, and how a program ends during it."""
 
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
-from stylegan_jax.training import compilation
+from stylegan_jax.runtime import parallel, processes
+from stylegan_jax.training import compilation, setup
 from tests import tiny
 
 # A fake compilation that takes longer than the test may.
@@ -58,9 +60,45 @@ def test_exit_keeps_status_and_output(seconds, when):
 def test_exit_status_follows_sys_exit(monkeypatch, capsys, code, status, printed):
     """The process exits with the same status as without the context manager."""
     exit_statuses = []
-    monkeypatch.setattr(compilation.os, "_exit", exit_statuses.append)
+    monkeypatch.setattr(processes.os, "_exit", exit_statuses.append)
     monkeypatch.setattr(compilation, "_running", {object()})
     with pytest.raises(SystemExit), compilation.exit_without_waiting():
         sys.exit(code)
     assert exit_statuses == [status]
     assert capsys.readouterr().err == printed
+
+
+@pytest.mark.parametrize(
+    ("platform", "expected"), [("cpu", True), ("tpu", True), ("gpu", False)]
+)
+def test_only_gpus_compile_nothing_beside_training(platform, expected):
+    assert compilation.compiles_in_background(platform) is expected
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_stage_is_compiled_in_advance_only_if_allowed(monkeypatch, allowed):
+    compiled, done = [], threading.Event()
+
+    class Fake(compilation.ProgramCache):
+        def _compile(self, stage):
+            compiled.append(stage.name)
+            done.set()
+            return {}
+
+    platforms = []
+    monkeypatch.setattr(
+        compilation,
+        "compiles_in_background",
+        lambda platform: (platforms.append(platform), allowed)[1],
+    )
+    training = setup.build(tiny.experiment(), parallel.local())
+    cache = Fake(training)
+    first, second = training.stages[:2]
+    assert cache.prepare(first) is allowed
+    assert done.wait(60 if allowed else 0.2) is allowed
+    assert cache.get(first) == cache.get(first) == {}
+    assert cache.prepare(first) is False
+    assert cache.get(second) == {}
+    assert compiled == [first.name, second.name]
+    assert platforms == ["cpu"]
+    cache.close()

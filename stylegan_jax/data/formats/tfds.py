@@ -20,7 +20,7 @@ from stylegan_jax import config
 from stylegan_jax.data import labels
 from stylegan_jax.data.formats import tfrecord
 from stylegan_jax.data.interface import InvalidImage, RawDataset, identity
-from stylegan_jax.runtime import storage
+from stylegan_jax.runtime import processes, storage
 from stylegan_jax.runtime.tensorflow import tensorflow
 
 NO_CLASS = -1  # label of an image without a class; in test splits, often of every image
@@ -134,7 +134,8 @@ def open_split(data: config.Data) -> Split:
         does not have exactly one feature of uint8 images.
     """
     tf, tfds = tensorflow(), _tfds()
-    builder = _open_builder(data)
+    # Each TFDS would write the whole data set, and only one could rename it.
+    builder = processes.in_turns("tfds", lambda: _open_builder(data))
     count, read, describe = _examples(builder, data)
     image_key = _image_feature(builder, data)
     label_key = _label_feature(builder, data)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ from stylegan_jax.data.sources import tfds as tfds_source
 from stylegan_jax.runtime.tensorflow import tensorflow
 from tests.data.opened import folder, open_failure, read
 from tests.data.raw_data import random_image
+from tests.tiny import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +242,32 @@ def test_tfds_sizes_are_checked(tfds_root):
     assert "use `--config.data.resolution=16`" in message
     command = "`python -m stylegan_jax.prepare --source=tfds:tiny --split=train --out="
     assert command in message
+
+
+def test_two_processes_prepare_a_data_set_once(tmp_path):
+    """Each would write all of it, and the second could not rename its directory."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    # TFDS looks for a builder's files beside its module, which `-m` would rename.
+    code = "import sys; from tests.data.sources import tfds_worker as worker; "
+    code += "worker.run(*sys.argv[1:])"
+    command = [sys.executable, "-c", code, str(tmp_path), port]
+    running = [
+        subprocess.Popen(
+            [*command, str(i)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in (0, 1)
+    ]
+    try:
+        results = [process.communicate(timeout=120) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    assert [process.returncode for process in running] == [0, 0], results
+    assert [output.splitlines()[-1] for output, _ in results] == ["3", "3"]
+    assert ["generates" in output for output, _ in results] == [True, False]

@@ -120,8 +120,8 @@ def test_two_processes_give_the_numbers_of_one():
     code = """
 import sys
 import numpy as np
-from stylegan_jax.runtime import parallel
-parallel.initialize(sys.argv[1], 2, int(sys.argv[2]), 30)
+from stylegan_jax.runtime import parallel, processes
+processes.initialize(sys.argv[1], 2, int(sys.argv[2]), 30)
 from tests.metrics.networks.test_detector import expected, make
 images = np.random.default_rng(0).integers(0, 256, (21, 5, 7, 3), np.uint8)
 images = [images[:6], images[6:]][int(sys.argv[2])]
