@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.models.interface import Channels
 from stylegan_jax.models import stylegan1
+from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.stylegan2 import Discriminator, Generator, LayerOptions
 from tests import tiny
 
