@@ -29,8 +29,13 @@ from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
 
 FLAGS = flags.FLAGS
-PHASES = {"d_main": train_state.DISCRIMINATOR, "g_main": train_state.GENERATOR}
-PASSES = {"d_main": 2, "g_main": 1}  # backward passes whose gradients are summed
+PHASES = {
+    "d_main": train_state.DISCRIMINATOR,
+    "g_main": train_state.GENERATOR,
+    "g_path": train_state.GENERATOR,
+}
+# Backward passes whose gradients are summed.
+PASSES = {"d_main": 2, "g_main": 1, "g_path": 1}
 COLLECTIVES = (
     "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute|"
     "collective-broadcast"

@@ -21,7 +21,6 @@ def get_config():
     c.data.mirror = True
 
     c.model.channel_base = 16384  # half of configs/stylegan2_ffhq.py from 64x64 up
-    c.model.conv_clamp = None  # everything is in float32
     c.training.r1_gamma = 100.0
 
     c.run.tick_kimg = 20.0

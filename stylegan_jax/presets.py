@@ -114,7 +114,8 @@ def changes(name: str, resolution: int, devices: int = 1) -> dict[str, Any]:
         "model.channel_base": p.channel_base,
         "model.channel_max": 512,
         "model.mbstd_group_size": p.mbstd_group_size,
-        # No effect unless `model.dtype` is bfloat16.
+        # The official code has float16 at every size; below 256x256 it gains little.
+        "model.dtype": "bfloat16" if resolution >= 256 else "float32",
         "model.low_precision_resolutions": 4,
         "model.conv_clamp": 256.0,
         "training.total_kimg": 25000.0,

@@ -88,6 +88,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
       CheckpointError: if no checkpoint can be read, or the last cannot be written.
     """
     stop = StopRequest(e.run.time_limit_minutes)
+    e, kept = workdir.keep_precision(directory, e)
 
     # Check that the devices, the data and the directory fit the experiment.
     devices = parallel.data_parallel(e.run.height_devices)
@@ -135,6 +136,8 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
             e, devices, logger.line, reserved if images and images.on_devices else 0.0
         ),
     )
+    for line in kept:
+        logger.line(line)
     log_setup(logger, training, source)
     evaluator = None
     if e.evaluation.metrics:

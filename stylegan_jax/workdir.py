@@ -54,6 +54,14 @@ CHANGEABLE_SETTINGS = HOST_SETTINGS | (
     | {f"evaluation.{f.name}" for f in dataclasses.fields(config.Evaluation)}
 )
 
+# Settings that a resumed run keeps from its config.json, whatever they are now.
+KEPT_SETTINGS = (
+    "model.dtype",
+    "model.low_precision_resolutions",
+    "model.conv_clamp",
+    "model.float32_precision",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class DataInfo:
@@ -104,6 +112,34 @@ def facts(e: Experiment, data: DataInfo) -> dict[str, str]:
         | {k: repr(v) for k, v in settings.items() if k not in HOST_SETTINGS}
         | {"data": f"{data.num_images} images, fingerprint {data.fingerprint}"}
     )
+
+
+def keep_precision(workdir: epath.Path, e: Experiment) -> tuple[Experiment, list[str]]:
+    """Return the experiment with the precision of the run in the directory, if any.
+
+    The precision that a config file sets may change between versions of this package.
+
+    Args:
+      workdir: the run's directory.
+      e: the experiment.
+
+    Returns:
+      The experiment, and a line for each setting that was replaced.
+    """
+    if not (workdir / "config.json").exists():
+        return e, []
+    stored = config.load(workdir / "config.json")
+    kept, lines = {}, []
+    for setting in KEPT_SETTINGS:
+        name = setting.removeprefix("model.")
+        there, now = getattr(stored.model, name), getattr(e.model, name)
+        if there != now:
+            kept[name] = there
+            lines.append(
+                f"keeping `{setting}` {there!r} of config.json; now it is {now!r}"
+            )
+    e = dataclasses.replace(e, model=dataclasses.replace(e.model, **kept))
+    return e, lines
 
 
 def check_resumable(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:

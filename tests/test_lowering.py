@@ -215,3 +215,27 @@ def test_compiled_programs_donate_the_state_and_waste_little(family, fading):
         work = compiled.cost_analysis()["flops"] / useful[phase]
         print(f"{family} {phase}: {work:.2f} times the useful FLOPs")
         assert 0.5 < work < 1.2, phase  # Winograd's form needs about half at 8x8
+
+
+def test_a_sharded_optimizer_uses_only_the_shards_of_the_gradients():
+    """The sums are sharded as the moments are, and so are the updates until the end."""
+    c = family_defaults("stylegan2")
+    c.data.resolution = 8
+    c.model.z_dim = c.model.w_dim = c.model.mapping_features = 16
+    c.model.mapping_layers = 1
+    c.model.channel_base, c.model.channel_max = 128, 16
+    c.training.batch_size = 16
+    c.run.shard_optimizer = True
+    e = config.parse(c)
+    cache = programs(e, EIGHT_DEVICES)
+    (stage,) = schedule.build_stages(e)
+    text = cache.lower(stage, 0, "tpu").as_text()
+    constraints = re.findall(r"sdy\.sharding_constraint .*", text)
+    sharded = [line for line in constraints if '{"data"}' in line]
+    moments = cache.arguments(stage)[0].optimizer["generator"]
+    shardable = [x for x in jax.tree.leaves(moments) if any(x.sharding.spec)]
+    assert len(shardable) > 10
+    shapes = [re.sub(r".*: (tensor<.*>)$", r"\1", line) for line in sharded]
+    for x in shardable:
+        shape = "tensor<" + "x".join(map(str, x.shape)) + "xf32>"
+        assert shape in shapes, shape

@@ -67,6 +67,16 @@ def test_official_settings(row):
     assert t.batch_size % (t.accumulation_rounds * int(row["gpus"])) == 0
 
 
+@pytest.mark.parametrize("name", presets.NAMES)
+def test_low_precision_from_256_up(name):
+    """Where the official code has float16 in every resolution."""
+    for resolution in (32, 128, 256, 1024):
+        m = config.parse(presets.stylegan2(name, resolution, 1)).model
+        assert m.dtype == ("bfloat16" if resolution >= 256 else "float32")
+        assert (m.low_precision_resolutions, m.conv_clamp) == (4, 256.0)
+        assert m.float32_precision == "highest"
+
+
 def test_channels_are_official():
     e = config.parse(presets.auto(resolution=256))
     generator, discriminator = models.build(e.model, e.data, 0)

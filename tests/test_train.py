@@ -308,6 +308,23 @@ def test_resuming_with_other_settings_is_rejected(finished):
     assert (finished / "config.json").read_bytes() == before
 
 
+def test_a_resumed_run_keeps_the_precision_of_its_config(finished, tmp_path, capsys):
+    """It trains on as if the precision had not been changed."""
+    run = tiny.copy_up_to(finished, 176, tmp_path / "run")
+    changes = {
+        "model.dtype": "bfloat16",
+        "model.low_precision_resolutions": 1,
+        "model.float32_precision": "default",
+    }
+    before = (run / "config.json").read_bytes()
+    train.train(tiny.experiment(changes), run)
+    out = capsys.readouterr().out
+    assert "keeping `model.dtype` 'float32' of config.json; now it is 'bfloat16'" in out
+    assert out.count("keeping `model.") == len(changes)
+    assert (run / "config.json").read_bytes() == before
+    tiny.assert_same(tiny.restored(run), tiny.restored(finished))
+
+
 def test_resuming_with_other_data_is_rejected(finished, tmp_path):
     e = tiny.experiment()
     data = workdir.load_data_info(finished)

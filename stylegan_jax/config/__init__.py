@@ -17,6 +17,7 @@ from stylegan_jax.config.parsing import (
     validate,
 )
 from stylegan_jax.config.schema import (
+    ALL_RESOLUTIONS,
     Data,
     Evaluation,
     Experiment,
@@ -29,6 +30,7 @@ from stylegan_jax.config.schema import (
 from stylegan_jax.config.setting import ByResolution, fields, is_resolution
 
 __all__ = [
+    "ALL_RESOLUTIONS",
     "ByResolution",
     "ConfigError",
     "Data",

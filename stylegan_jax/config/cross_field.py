@@ -161,7 +161,6 @@ def _unused(m: Model) -> Iterator[str]:
     readers = (
         ("styles const_input instance_norm pixel_norm", m.family == "stylegan1"),
         ("resample_filter conv_clamp", m.family == "stylegan2"),
-        ("low_precision_resolutions", m.family == "stylegan2"),
         ("blur_filter", m.growing),
         ("d_mapping_layers freeze_layers", not m.growing),
     )

@@ -11,7 +11,7 @@ from etils import epath
 from ml_collections import ConfigDict, config_dict
 
 from stylegan_jax.config.cross_field import cross_field_errors
-from stylegan_jax.config.schema import Experiment
+from stylegan_jax.config.schema import ALL_RESOLUTIONS, Experiment
 from stylegan_jax.config.setting import PAIRS, ByResolution, field_errors
 
 
@@ -58,7 +58,7 @@ def to_dict(experiment: Experiment) -> dict[str, Any]:
 
 def load(path: epath.PathLike) -> Experiment:
     """Read and validate the `config.json` of a run."""
-    return parse(json.loads(epath.Path(path).read_text()))
+    return parse(_as_when_written(json.loads(epath.Path(path).read_text())))
 
 
 def validate(experiment: Experiment) -> list[str]:
@@ -86,6 +86,19 @@ def key_error(path: str) -> str | None:
             )
         section = getattr(section, part)
     return None
+
+
+def _as_when_written(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a `config.json` with the meaning it had when written.
+
+    Files without `float32_precision` are of versions in which all activations of
+    StyleGAN had `dtype`, whatever `low_precision_resolutions` said.
+    """
+    model = values["model"] if isinstance(values, dict) and "model" in values else {}
+    written = ("float32_precision" in model, *map(model.get, ("family", "dtype")))
+    if written != (False, "stylegan1", "bfloat16"):
+        return values
+    return values | {"model": model | {"low_precision_resolutions": ALL_RESOLUTIONS}}
 
 
 def _to_config_dict(section: Any) -> ConfigDict:

@@ -19,6 +19,8 @@ from stylegan_jax.config.setting import (
     setting,
 )
 
+ALL_RESOLUTIONS = 9  # number of resolutions of the largest networks, 4 to 1024
+
 
 @dataclasses.dataclass(frozen=True)
 class Data:
@@ -136,6 +138,19 @@ class Model:
         "Data type of the activations; parameters always stay in float32.",
         choices=("float32", "bfloat16"),
     )
+    low_precision_resolutions: int = setting(
+        4,
+        "Number of the highest resolutions whose activations have `dtype`; all others "
+        "are float32. 4x4 is always float32 in stylegan2.",
+        rule=NON_NEGATIVE,
+    )
+    float32_precision: str = setting(
+        "highest",
+        "Precision of the networks' products of float32: `highest` is float32, `high` "
+        "TF32 on NVIDIA GPUs and three passes of bfloat16 on TPUs, `default` TF32 and "
+        "one pass. CPUs always compute in float32.",
+        choices=("highest", "high", "default"),
+    )
     remat: str = setting(
         "none",
         "Activations to recompute in the backward pass: `none`; all but the outputs of "
@@ -183,11 +198,6 @@ class Model:
         None,
         "Clamp activations to [-conv_clamp, conv_clamp]; 256 for low precision; None: "
         "no clamping (stylegan2).",
-        rule=NON_NEGATIVE,
-    )
-    low_precision_resolutions: int = setting(
-        4,
-        "Number of the highest resolutions that run in `dtype` (stylegan2).",
         rule=NON_NEGATIVE,
     )
     d_mapping_layers: int = setting(

@@ -35,10 +35,14 @@ def _stylegan1(
     generator: stylegan1.Generator, discriminator: stylegan1.Discriminator
 ) -> config.Experiment:
     """Return the experiment of these networks, except their order of operations."""
+    n = config.Model().low_precision_resolutions  # without effect: all is float32
     generator = generator.clone(
-        options=dataclasses.replace(generator.options, plain_resampling=False)
+        options=dataclasses.replace(generator.options, plain_resampling=False),
+        low_precision_resolutions=n,
     )
-    discriminator = discriminator.clone(plain_resampling=False)
+    discriminator = discriminator.clone(
+        plain_resampling=False, low_precision_resolutions=n
+    )
     options = generator.options
     e = _experiment(
         generator,

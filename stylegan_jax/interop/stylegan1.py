@@ -51,19 +51,19 @@ def same_network(a: nn.Module, b: nn.Module) -> bool:
     """Return True if two modules are one network, regardless of computation."""
     if type(a) is not type(b):
         return False
-    if isinstance(a, Discriminator):
-        return a == b.clone(
-            dtype=a.dtype, plain_resampling=a.plain_resampling, winograd=a.winograd
+    computation = {
+        name: getattr(a, name)
+        for name in (
+            *("dtype", "low_precision_resolutions"),
+            *("float32_precision", "winograd"),
         )
+    }
+    if isinstance(a, Discriminator):
+        return a == b.clone(plain_resampling=a.plain_resampling, **computation)
     plain = {"plain_resampling": a.options.plain_resampling}
     options = dataclasses.replace(b.options, **plain)
     flips = [[g.flips_kernel(r) for r in g.resolutions] for g in (a, b)]
-    b = b.clone(
-        dtype=a.dtype,
-        fused_scale=a.fused_scale,
-        options=options,
-        winograd=a.winograd,
-    )
+    b = b.clone(fused_scale=a.fused_scale, options=options, **computation)
     return a == b and flips[0] == flips[1]
 
 

@@ -1,6 +1,7 @@
 """Activation functions, each with its gain, and a clamp."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -9,9 +10,68 @@ import jax
 import jax.numpy as jnp
 
 
-def leaky_relu(x: jax.Array, slope: float = 0.2) -> jax.Array:
-    """Apply the leaky ReLU, without a gain."""
-    return jnp.where(x >= 0, x, slope * x)
+def leaky_relu(
+    x: jax.Array,
+    slope: float = 0.2,
+    gain: float = 1.0,
+    bound: float | None = None,
+) -> jax.Array:
+    """Apply the leaky ReLU, a gain, and a clamp to [-bound, bound].
+
+    The gradient is computed from the result, which the next layer keeps for its own
+    gradient in any case. Where the result is on the bound, the gradient is zero.
+
+    Args:
+      x: any shape.
+      slope: slope for negative x.
+      gain: positive factor.
+      bound: largest absolute value of the result; None for no bound.
+
+    Returns:
+      An array like x.
+    """
+    if slope > 0:
+        return _leaky_relu(x, slope, gain, bound)
+    return _clamp(_scale(jnp.where(x >= 0, x, slope * x), gain), bound)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _leaky_relu(
+    x: jax.Array, slope: float, gain: float, bound: float | None
+) -> jax.Array:
+    return _clamp(_scale(jnp.where(x >= 0, x, slope * x), gain), bound)
+
+
+def _leaky_relu_forward(
+    x: jax.Array, slope: float, gain: float, bound: float | None
+) -> tuple[jax.Array, jax.Array]:
+    y = _leaky_relu(x, slope, gain, bound)
+    return y, y
+
+
+def _leaky_relu_backward(
+    slope: float, gain: float, bound: float | None, y: jax.Array, gradient: jax.Array
+) -> tuple[jax.Array]:
+    if bound is not None:
+        inside = jnp.abs(y) < jnp.asarray(bound, y.dtype)
+        gradient = jnp.where(inside, gradient, jnp.zeros_like(gradient))
+    gradient = _scale(gradient, gain)
+    return (jnp.where(y >= 0, gradient, slope * gradient),)
+
+
+_leaky_relu.defvjp(_leaky_relu_forward, _leaky_relu_backward)
+
+
+def _scale(x: jax.Array, gain: float) -> jax.Array:
+    return x if gain == 1 else x * jnp.asarray(gain, x.dtype)
+
+
+def _clamp(x: jax.Array, bound: float | None) -> jax.Array:
+    if bound is None:
+        return x
+    bound = jnp.asarray(bound, x.dtype)
+    # jnp.clip would split the gradient between its arguments where they are equal.
+    return jnp.where(x > bound, bound, jnp.where(x < -bound, -bound, x))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +110,8 @@ def activate(
       An array like x.
     """
     activation = ACTIVATIONS[name]
-    x = activation.function(x)
-    if activation.gain * gain != 1:
-        x = x * jnp.asarray(activation.gain * gain, x.dtype)
-    if clamp is not None:
-        bound = jnp.asarray(clamp * gain, x.dtype)
-        # jnp.clip would split the gradient between its arguments where they are equal.
-        x = jnp.where(x > bound, bound, jnp.where(x < -bound, -bound, x))
-    return x
+    total = activation.gain * gain
+    bound = None if clamp is None else clamp * gain
+    if activation.function is leaky_relu:
+        return leaky_relu(x, gain=total, bound=bound)
+    return _clamp(_scale(activation.function(x), total), bound)

@@ -16,18 +16,20 @@ import chex
 import jax
 
 from stylegan_jax.layers import conv2d_cpu
-from stylegan_jax.layers.matmul import matmul, precision
+from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul, precision
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
-def conv2d(x: jax.Array, kernel: jax.Array, winograd: bool = False) -> jax.Array:
+def conv2d(
+    x: jax.Array, kernel: jax.Array, arithmetic: Arithmetic = EXACT
+) -> jax.Array:
     """Convolve (cross-correlate) with zero padding that keeps the size.
 
     Args:
       x: [B,H,W,I].
       kernel: [k,k,I,O], odd k.
-      winograd: allow Winograd's form, see `conv2d_cpu`.
+      arithmetic: precision and forms of the products.
 
     Returns:
       [B,H,W,O].
@@ -36,13 +38,13 @@ def conv2d(x: jax.Array, kernel: jax.Array, winograd: bool = False) -> jax.Array
     chex.assert_shape(kernel, (None, None, x.shape[-1], None))
     kernel = kernel.astype(x.dtype)
     if kernel.shape[:2] == (1, 1):
-        return matmul(x, kernel[0, 0])
-    return conv2d_padded(x, kernel, (kernel.shape[0] - 1) // 2, winograd)
+        return matmul(x, kernel[0, 0], arithmetic)
+    return conv2d_padded(x, kernel, (kernel.shape[0] - 1) // 2, arithmetic)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv2d_padded(
-    x: jax.Array, kernel: jax.Array, padding: int, winograd: bool
+    x: jax.Array, kernel: jax.Array, padding: int, arithmetic: Arithmetic
 ) -> jax.Array:
     """Convolve with `padding` zeros on every side.
 
@@ -50,24 +52,26 @@ def conv2d_padded(
       x: [B,H,W,I].
       kernel: [k,k,I,O], of the dtype of x.
       padding: p, less than k.
-      winograd: allow Winograd's form, see `conv2d_cpu`.
+      arithmetic: precision and forms of the products.
 
     Returns:
       [B,H+2p-k+1,W+2p-k+1,O].
     """
     return conv2d_cpu.dispatch(
-        "conv", _plain_conv, x, kernel, winograd, padding=padding
+        "conv", _plain_conv, x, kernel, arithmetic, padding=padding
     )
 
 
-def _plain_conv(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
+def _plain_conv(
+    x: jax.Array, kernel: jax.Array, padding: int, arithmetic: Arithmetic = EXACT
+) -> jax.Array:
     return jax.lax.conv_general_dilated(
         x,
         kernel,
         (1, 1),
         ((padding, padding), (padding, padding)),
         dimension_numbers=DIMENSIONS,
-        precision=precision(x),
+        precision=precision(x, arithmetic),
     )
 
 
@@ -78,7 +82,7 @@ def _turned(kernel: jax.Array) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _kernel_gradient(
-    x: jax.Array, y: jax.Array, size: int, padding: int, winograd: bool
+    x: jax.Array, y: jax.Array, size: int, padding: int, arithmetic: Arithmetic
 ) -> jax.Array:
     """Return d/dk sum(y * conv(x, k, padding)): [k,k,I,O], for kernels k."""
     return conv2d_cpu.dispatch(
@@ -86,50 +90,54 @@ def _kernel_gradient(
         _plain_kernel_gradient,
         x,
         y,
-        winograd,
+        arithmetic,
         size=size,
         padding=padding,
     )
 
 
 def _plain_kernel_gradient(
-    x: jax.Array, y: jax.Array, size: int, padding: int
+    x: jax.Array,
+    y: jax.Array,
+    size: int,
+    padding: int,
+    arithmetic: Arithmetic = EXACT,
 ) -> jax.Array:
     kernel = jax.ShapeDtypeStruct((size, size, x.shape[-1], y.shape[-1]), x.dtype)
-    conv = functools.partial(_plain_conv, x, padding=padding)
+    conv = functools.partial(_plain_conv, x, padding=padding, arithmetic=arithmetic)
     return jax.linear_transpose(conv, kernel)(y)[0]
 
 
 def _conv_forward(
-    x: jax.Array, kernel: jax.Array, padding: int, winograd: bool
+    x: jax.Array, kernel: jax.Array, padding: int, arithmetic: Arithmetic
 ) -> tuple[jax.Array, tuple]:
-    return conv2d_padded(x, kernel, padding, winograd), (x, kernel)
+    return conv2d_padded(x, kernel, padding, arithmetic), (x, kernel)
 
 
 def _conv_backward(
-    padding: int, winograd: bool, residuals: tuple, y: jax.Array
+    padding: int, arithmetic: Arithmetic, residuals: tuple, y: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
     size = kernel.shape[0]
     return (
-        conv2d_padded(y, _turned(kernel), size - 1 - padding, winograd),
-        _kernel_gradient(x, y, size, padding, winograd),
+        conv2d_padded(y, _turned(kernel), size - 1 - padding, arithmetic),
+        _kernel_gradient(x, y, size, padding, arithmetic),
     )
 
 
 def _kernel_gradient_forward(
-    x: jax.Array, y: jax.Array, size: int, padding: int, winograd: bool
+    x: jax.Array, y: jax.Array, size: int, padding: int, arithmetic: Arithmetic
 ) -> tuple[jax.Array, tuple]:
-    return _kernel_gradient(x, y, size, padding, winograd), (x, y)
+    return _kernel_gradient(x, y, size, padding, arithmetic), (x, y)
 
 
 def _kernel_gradient_backward(
-    size: int, padding: int, winograd: bool, residuals: tuple, kernel: jax.Array
+    size: int, padding: int, arithmetic: Arithmetic, residuals: tuple, kernel: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, y = residuals
     return (
-        conv2d_padded(y, _turned(kernel), size - 1 - padding, winograd),
-        conv2d_padded(x, kernel, padding, winograd),
+        conv2d_padded(y, _turned(kernel), size - 1 - padding, arithmetic),
+        conv2d_padded(x, kernel, padding, arithmetic),
     )
 
 

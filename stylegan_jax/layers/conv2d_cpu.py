@@ -26,8 +26,8 @@ Winograd's form is for float32 only, and loses one to two bits of the precision 
 largest pixel of a tile. Where an activation lies on the kink of a leaky ReLU, such bits
 decide its gradient, which can take a gradient of a whole network to seven times its
 tolerance in a comparison with official numbers. So a caller has to allow this form
-(`winograd`), as training and sampling do; everything else keeps the rounding of plain
-convolutions.
+(`Arithmetic.winograd`), as training and sampling do; everything else keeps the rounding
+of plain convolutions.
 
 Reference: Winograd, "Arithmetic Complexity of Computations", 1980; Lavin and Gray,
 "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.
@@ -40,7 +40,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers.matmul import matmul, over_pixels, side_by_side
+from stylegan_jax.layers.matmul import (
+    EXACT,
+    Arithmetic,
+    matmul,
+    over_pixels,
+    precision,
+    side_by_side,
+)
 
 TILE = 4  # neighboring results that Winograd's form computes together
 WIDE = 128  # least output channels for which XLA's CPU backend uses all cores
@@ -52,7 +59,7 @@ def dispatch(
     plain: Callable[..., jax.Array],
     a: jax.Array,
     b: jax.Array,
-    winograd: bool,
+    arithmetic: Arithmetic,
     **sizes: int,
 ) -> jax.Array:
     """Compute an operation in the form that is fastest on the platform.
@@ -60,18 +67,18 @@ def dispatch(
     Args:
       operation: "conv" or "kernel_gradient" of `conv2d`; "shrink", "grow" or
         "strided_kernel_gradient" of `conv2d_strided`.
-      plain: XLA's form, a function (a, b, **sizes).
+      plain: XLA's form, a function (a, b, arithmetic=arithmetic, **sizes).
       a: first operand.
       b: second operand.
-      winograd: allow Winograd's form.
+      arithmetic: precision of the products, and whether Winograd's form is allowed.
       **sizes: static arguments of the operation.
     """
-    on_cpu = _cpu_form(operation, plain, a, b, winograd, **sizes)
+    on_cpu = _cpu_form(operation, plain, a, b, arithmetic.winograd, **sizes)
     return jax.lax.platform_dependent(
         a,
         b,
-        cpu=functools.partial(on_cpu, **sizes),
-        default=functools.partial(plain, **sizes),
+        cpu=functools.partial(on_cpu, arithmetic=arithmetic, **sizes),
+        default=functools.partial(plain, arithmetic=arithmetic, **sizes),
     )
 
 
@@ -127,7 +134,9 @@ def suits_winograd(width: int, size: int, dtype: jnp.dtype) -> bool:
 # As matrix products.
 
 
-def _conv_by_matmul(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
+def _conv_by_matmul(
+    x: jax.Array, kernel: jax.Array, padding: int, arithmetic: Arithmetic = EXACT
+) -> jax.Array:
     """Form of `conv2d_padded`: one product for all rows of the kernel.
 
     x is shifted along the rows; the products of each row of the kernel are then added
@@ -136,7 +145,7 @@ def _conv_by_matmul(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
     size, _, inputs, outputs = kernel.shape
     h, w = (n + 2 * padding - size + 1 for n in x.shape[1:3])
     kernel = kernel.transpose(1, 2, 0, 3).reshape(size * inputs, size * outputs)
-    parts = matmul(_across(x, size, padding), kernel)
+    parts = matmul(_across(x, size, padding), kernel, arithmetic)
     return sum(
         parts[:, u : u + h, :, u * outputs : (u + 1) * outputs] for u in range(size)
     )
@@ -150,7 +159,11 @@ def _across(x: jax.Array, size: int, padding: int) -> jax.Array:
 
 
 def _kernel_gradient_by_matmul(
-    x: jax.Array, y: jax.Array, size: int, padding: int
+    x: jax.Array,
+    y: jax.Array,
+    size: int,
+    padding: int,
+    arithmetic: Arithmetic = EXACT,
 ) -> jax.Array:
     """Form of `conv2d._kernel_gradient`: one product.
 
@@ -161,7 +174,7 @@ def _kernel_gradient_by_matmul(
     y = jnp.pad(y, ((0, 0), (size - 1, size - 1), (0, 0), (0, 0)))
     rows, starts = across.shape[1], range(size - 1, -1, -1)
     down = side_by_side([y[:, i : i + rows] for i in starts])
-    product = over_pixels(down, across)
+    product = over_pixels(down, across, arithmetic)
     product = product.reshape(size, y.shape[-1], size, x.shape[-1])
     return product.transpose(0, 2, 3, 1)
 
@@ -173,12 +186,16 @@ def _taps(big: jax.Array) -> jax.Array:
     return side_by_side(taps)
 
 
-def _shrink_by_matmul(big: jax.Array, kernel: jax.Array) -> jax.Array:
+def _shrink_by_matmul(
+    big: jax.Array, kernel: jax.Array, arithmetic: Arithmetic = EXACT
+) -> jax.Array:
     """Form of `conv2d_strided.shrink`: one product of all nine taps."""
-    return matmul(_taps(big), kernel.reshape(-1, kernel.shape[-1]))
+    return matmul(_taps(big), kernel.reshape(-1, kernel.shape[-1]), arithmetic)
 
 
-def _grow_by_matmul(small: jax.Array, kernel: jax.Array) -> jax.Array:
+def _grow_by_matmul(
+    small: jax.Array, kernel: jax.Array, arithmetic: Arithmetic = EXACT
+) -> jax.Array:
     """Form of `conv2d_strided.grow`: one product, its parts added where they overlap.
 
     Even rows of the result get taps 0 (of the same row) and 2 (of the row above), odd
@@ -187,7 +204,7 @@ def _grow_by_matmul(small: jax.Array, kernel: jax.Array) -> jax.Array:
     b, h, w, inputs = small.shape
     outputs = kernel.shape[-1]
     kernel = kernel.transpose(2, 0, 1, 3).reshape(inputs, -1)
-    parts = matmul(small, kernel).reshape(b, h, w, 3, 3, outputs)
+    parts = matmul(small, kernel, arithmetic).reshape(b, h, w, 3, 3, outputs)
     meets = (((0, 0), (2, 1)), ((1, 0),))  # by parity: (tap, shift down by)
 
     def place(u: int, down: int, v: int, right: int) -> jax.Array:
@@ -204,9 +221,11 @@ def _grow_by_matmul(small: jax.Array, kernel: jax.Array) -> jax.Array:
     return y[:, :-1, :-1]
 
 
-def _strided_gradient_by_matmul(small: jax.Array, big: jax.Array) -> jax.Array:
+def _strided_gradient_by_matmul(
+    small: jax.Array, big: jax.Array, arithmetic: Arithmetic = EXACT
+) -> jax.Array:
     """Form of `conv2d_strided._kernel_gradient`: one product for all nine taps."""
-    product = over_pixels(small, _taps(big))
+    product = over_pixels(small, _taps(big), arithmetic)
     product = product.reshape(small.shape[-1], 3, 3, big.shape[-1])
     return product.transpose(1, 2, 0, 3)
 
@@ -214,16 +233,19 @@ def _strided_gradient_by_matmul(small: jax.Array, big: jax.Array) -> jax.Array:
 # In Winograd's form.
 
 
-@functools.partial(jax.jit, static_argnames="padding")  # traced once for each shape
-def _conv_by_winograd(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
+# Traced once for each shape and arithmetic.
+@functools.partial(jax.jit, static_argnames=("padding", "arithmetic"))
+def _conv_by_winograd(
+    x: jax.Array, kernel: jax.Array, padding: int, arithmetic: Arithmetic
+) -> jax.Array:
     """Winograd's form of `conv2d_padded`."""
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    return _conv(x, kernel, row_stride=1)
+    return _conv(x, kernel, 1, arithmetic)
 
 
-@functools.partial(jax.jit, static_argnames=("size", "padding"))
+@functools.partial(jax.jit, static_argnames=("size", "padding", "arithmetic"))
 def _kernel_gradient_by_winograd(
-    x: jax.Array, y: jax.Array, size: int, padding: int
+    x: jax.Array, y: jax.Array, size: int, padding: int, arithmetic: Arithmetic
 ) -> jax.Array:
     """Winograd's form of `conv2d._kernel_gradient`."""
     a, b, g = _matrices(size)
@@ -234,62 +256,81 @@ def _kernel_gradient_by_winograd(
     tiles = [jnp.pad(t, ((0, 0), around, (0, 0), (0, 0))) for t in _tiles(y, a)]
     tiles = [_windows(tile, starts, x.shape[1]) for tile in tiles]
     pairs = zip(_points(x, b), tiles, strict=True)
-    products = [over_pixels(*pair) for pair in pairs]
+    products = [over_pixels(*pair, arithmetic) for pair in pairs]
     products = jnp.stack(products).reshape(-1, x.shape[-1], size, y.shape[-1])
-    return jnp.einsum("pv,piuo->uvio", g, products, precision="highest")
+    return jnp.einsum(
+        "pv,piuo->uvio", g, products, precision=precision(products, arithmetic)
+    )
 
 
-@jax.jit
-def _shrink_by_winograd(big: jax.Array, kernel: jax.Array) -> jax.Array:
+@functools.partial(jax.jit, static_argnames="arithmetic")
+def _shrink_by_winograd(
+    big: jax.Array, kernel: jax.Array, arithmetic: Arithmetic
+) -> jax.Array:
     """Winograd's form of `conv2d_strided.shrink`."""
     even, odd = big[:, :, ::2], big[:, :, 1::2]
-    y = _conv(even, kernel[:, ::2], row_stride=2)
+    y = _conv(even, kernel[:, ::2], 2, arithmetic)
     windows = _windows(odd, range(len(kernel)), y.shape[1], stride=2)
-    return y + matmul(windows, kernel[:, 1].reshape(-1, kernel.shape[-1]))
+    middle = kernel[:, 1].reshape(-1, kernel.shape[-1])
+    return y + matmul(windows, middle, arithmetic)
 
 
-@jax.jit
-def _grow_by_winograd(small: jax.Array, kernel: jax.Array) -> jax.Array:
+@functools.partial(jax.jit, static_argnames="arithmetic")
+def _grow_by_winograd(
+    small: jax.Array, kernel: jax.Array, arithmetic: Arithmetic
+) -> jax.Array:
     """Winograd's form of `conv2d_strided.grow`: `shrink` transposed."""
     a, b, g = _matrices(2)
     size, _, inputs, outputs = kernel.shape
     kernel = kernel.transpose(1, 2, 0, 3).reshape(size, inputs, -1)
-    kernels = jnp.einsum("pv,vio->pio", g, kernel[::2], precision="highest")
+    kernels = jnp.einsum(
+        "pv,vio->pio", g, kernel[::2], precision=precision(kernel, arithmetic)
+    )
     tiles = zip(_tiles(small, a), kernels, strict=True)
-    products = [matmul(tile, k) for tile, k in tiles]
+    products = [matmul(tile, k, arithmetic) for tile, k in tiles]
     even = _overlapping([_sum(row, products) for row in b], axis=2)
-    odd = jnp.pad(matmul(small, kernel[1]), ((0, 0), (0, 0), (0, 1), (0, 0)))
+    odd = matmul(small, kernel[1], arithmetic)
+    odd = jnp.pad(odd, ((0, 0), (0, 0), (0, 1), (0, 0)))
     columns = jnp.stack([even, odd], axis=3)
     columns = columns.reshape(*even.shape[:2], -1, size, outputs)[:, :, :-1]
     return _overlapping([columns[..., u, :] for u in range(size)], axis=1)
 
 
-@jax.jit
-def _strided_gradient_by_winograd(small: jax.Array, big: jax.Array) -> jax.Array:
+@functools.partial(jax.jit, static_argnames="arithmetic")
+def _strided_gradient_by_winograd(
+    small: jax.Array, big: jax.Array, arithmetic: Arithmetic
+) -> jax.Array:
     """Winograd's form of `conv2d_strided._kernel_gradient`."""
     a, b, g = _matrices(2)
 
     def by_taps(small: jax.Array, big: jax.Array) -> jax.Array:
         """Return the gradient [S,3C] of one column of the kernel."""
-        return over_pixels(small, _windows(big, range(3), small.shape[1], stride=2))
+        windows = _windows(big, range(3), small.shape[1], stride=2)
+        return over_pixels(small, windows, arithmetic)
 
     points = zip(_tiles(small, a), _points(big[:, :, ::2], b), strict=True)
     products = jnp.stack([by_taps(*pair) for pair in points])
-    even = jnp.einsum("pv,pio->vio", g, products, precision="highest")
+    even = jnp.einsum(
+        "pv,pio->vio", g, products, precision=precision(products, arithmetic)
+    )
     gradient = jnp.stack([even[0], by_taps(small, big[:, :, 1::2]), even[1]])
     gradient = gradient.reshape(3, small.shape[-1], 3, big.shape[-1])
     return gradient.transpose(2, 0, 1, 3)
 
 
-def _conv(x: jax.Array, kernel: jax.Array, row_stride: int) -> jax.Array:
+def _conv(
+    x: jax.Array, kernel: jax.Array, row_stride: int, arithmetic: Arithmetic
+) -> jax.Array:
     """Convolve without padding; the kernel [u,v,I,O] may be taller than wide."""
     height, size, inputs, outputs = kernel.shape
     a, b, g = _matrices(size)
-    kernels = jnp.einsum("pv,uvio->puio", g, kernel, precision="highest")
+    kernels = jnp.einsum(
+        "pv,uvio->puio", g, kernel, precision=precision(kernel, arithmetic)
+    )
     kernels = kernels.reshape(-1, height * inputs, outputs)
     rows = (x.shape[1] - height) // row_stride + 1
     products = [
-        matmul(_windows(point, range(height), rows, row_stride), k)
+        matmul(_windows(point, range(height), rows, row_stride), k, arithmetic)
         for point, k in zip(_points(x, b), kernels, strict=True)
     ]
     y = jnp.stack([_sum(row, products) for row in a.T], axis=3)

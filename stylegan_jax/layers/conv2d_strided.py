@@ -14,64 +14,70 @@ import jax
 
 from stylegan_jax.layers import conv2d_cpu
 from stylegan_jax.layers.conv2d import DIMENSIONS
-from stylegan_jax.layers.matmul import precision
+from stylegan_jax.layers.matmul import EXACT, Arithmetic, precision
 
 SIZE = 3  # of the kernels
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def shrink(big: jax.Array, kernel: jax.Array, winograd: bool) -> jax.Array:
+def shrink(big: jax.Array, kernel: jax.Array, arithmetic: Arithmetic) -> jax.Array:
     """Convolve (cross-correlate) with a stride of two.
 
     Args:
       big: [B,2H+1,2W+1,I].
       kernel: [3,3,I,O], of the dtype of `big`.
-      winograd: allow Winograd's form, see `conv2d_cpu`.
+      arithmetic: precision and forms of the products.
 
     Returns:
       [B,H,W,O].
     """
     chex.assert_shape(kernel, (SIZE, SIZE, big.shape[-1], None))
     assert big.shape[1] % 2 == big.shape[2] % 2 == 1, big.shape
-    return conv2d_cpu.dispatch("shrink", _plain_shrink, big, kernel, winograd)
+    return conv2d_cpu.dispatch("shrink", _plain_shrink, big, kernel, arithmetic)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def grow(small: jax.Array, kernel: jax.Array, winograd: bool) -> jax.Array:
+def grow(small: jax.Array, kernel: jax.Array, arithmetic: Arithmetic) -> jax.Array:
     """Apply the transposed convolution with a stride of two.
 
     Args:
       small: [B,H,W,I].
       kernel: [3,3,I,O], of the dtype of `small`.
-      winograd: allow Winograd's form, see `conv2d_cpu`.
+      arithmetic: precision and forms of the products.
 
     Returns:
       [B,2H+1,2W+1,O].
     """
     chex.assert_shape(kernel, (SIZE, SIZE, small.shape[-1], None))
-    return conv2d_cpu.dispatch("grow", _plain_grow, small, kernel, winograd)
+    return conv2d_cpu.dispatch("grow", _plain_grow, small, kernel, arithmetic)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _kernel_gradient(small: jax.Array, big: jax.Array, winograd: bool) -> jax.Array:
+def _kernel_gradient(
+    small: jax.Array, big: jax.Array, arithmetic: Arithmetic
+) -> jax.Array:
     """Return d/dk sum(big * grow(small, k)): [3,3,S,C], for kernels k."""
     return conv2d_cpu.dispatch(
-        "strided_kernel_gradient", _plain_kernel_gradient, small, big, winograd
+        "strided_kernel_gradient", _plain_kernel_gradient, small, big, arithmetic
     )
 
 
-def _plain_shrink(big: jax.Array, kernel: jax.Array) -> jax.Array:
+def _plain_shrink(
+    big: jax.Array, kernel: jax.Array, arithmetic: Arithmetic = EXACT
+) -> jax.Array:
     return jax.lax.conv_general_dilated(
         big,
         kernel,
         (2, 2),
         "VALID",
         dimension_numbers=DIMENSIONS,
-        precision=precision(big),
+        precision=precision(big, arithmetic),
     )
 
 
-def _plain_grow(small: jax.Array, kernel: jax.Array) -> jax.Array:
+def _plain_grow(
+    small: jax.Array, kernel: jax.Array, arithmetic: Arithmetic = EXACT
+) -> jax.Array:
     return jax.lax.conv_general_dilated(
         small,
         kernel[::-1, ::-1],
@@ -79,16 +85,19 @@ def _plain_grow(small: jax.Array, kernel: jax.Array) -> jax.Array:
         ((SIZE - 1, SIZE - 1), (SIZE - 1, SIZE - 1)),
         lhs_dilation=(2, 2),
         dimension_numbers=DIMENSIONS,
-        precision=precision(small),
+        precision=precision(small, arithmetic),
     )
 
 
-def _plain_kernel_gradient(small: jax.Array, big: jax.Array) -> jax.Array:
+def _plain_kernel_gradient(
+    small: jax.Array, big: jax.Array, arithmetic: Arithmetic = EXACT
+) -> jax.Array:
     # The transpose of `_plain_shrink`, not of `_plain_grow`, which on a GPU becomes a
     # convolution with a filter as large as the image, and on a TPU a dilated one.
     shape = (SIZE, SIZE, big.shape[-1], small.shape[-1])
     kernel = jax.ShapeDtypeStruct(shape, big.dtype)
-    (gradient,) = jax.linear_transpose(lambda k: _plain_shrink(big, k), kernel)(small)
+    shrink_by = lambda k: _plain_shrink(big, k, arithmetic)  # noqa: E731
+    (gradient,) = jax.linear_transpose(shrink_by, kernel)(small)
     return _swapped(gradient)
 
 
@@ -96,27 +105,29 @@ def _swapped(kernel: jax.Array) -> jax.Array:
     return kernel.swapaxes(2, 3)
 
 
-def _shrink_backward(winograd: bool, residuals: tuple, small: jax.Array) -> tuple:
+def _shrink_backward(
+    arithmetic: Arithmetic, residuals: tuple, small: jax.Array
+) -> tuple:
     big, kernel = residuals
-    by_kernel = _kernel_gradient(small, big, winograd)
-    return grow(small, _swapped(kernel), winograd), _swapped(by_kernel)
+    by_kernel = _kernel_gradient(small, big, arithmetic)
+    return grow(small, _swapped(kernel), arithmetic), _swapped(by_kernel)
 
 
-def _grow_backward(winograd: bool, residuals: tuple, big: jax.Array) -> tuple:
+def _grow_backward(arithmetic: Arithmetic, residuals: tuple, big: jax.Array) -> tuple:
     small, kernel = residuals
-    by_kernel = _kernel_gradient(small, big, winograd)
-    return shrink(big, _swapped(kernel), winograd), by_kernel
+    by_kernel = _kernel_gradient(small, big, arithmetic)
+    return shrink(big, _swapped(kernel), arithmetic), by_kernel
 
 
 def _kernel_gradient_backward(
-    winograd: bool, residuals: tuple, kernel: jax.Array
+    arithmetic: Arithmetic, residuals: tuple, kernel: jax.Array
 ) -> tuple:
     small, big = residuals
-    return shrink(big, _swapped(kernel), winograd), grow(small, kernel, winograd)
+    return shrink(big, _swapped(kernel), arithmetic), grow(small, kernel, arithmetic)
 
 
 def _with_arguments(function):
-    return lambda a, b, winograd: (function(a, b, winograd), (a, b))
+    return lambda a, b, arithmetic: (function(a, b, arithmetic), (a, b))
 
 
 shrink.defvjp(_with_arguments(shrink), _shrink_backward)

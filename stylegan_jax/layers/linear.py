@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.layers.conv2d import conv2d
-from stylegan_jax.layers.matmul import matmul
+from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul
 
 GAIN_LRELU = math.sqrt(2.0)  # gain of a layer that a (leaky) ReLU follows
 
@@ -86,12 +86,14 @@ class Dense(nn.Module):
       gain: see EqualizedKernel.
       lr_multiplier: scales the learning rate of weight and bias.
       bias_init: stored value of the bias at initialization.
+      arithmetic: precision of the product.
     """
 
     features: int
     gain: float = GAIN_LRELU
     lr_multiplier: float = 1.0
     bias_init: float = 0.0
+    arithmetic: Arithmetic = EXACT
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -99,7 +101,7 @@ class Dense(nn.Module):
         shape = (x.shape[-1], self.features)
         kernel = EqualizedKernel(shape, self.gain, self.lr_multiplier, name="kernel")
         bias = Bias(self.lr_multiplier, self.bias_init, name="bias")
-        return bias(matmul(x, kernel()))
+        return bias(matmul(x, kernel(), self.arithmetic))
 
 
 class Conv(nn.Module):
@@ -109,17 +111,17 @@ class Conv(nn.Module):
       features: O, the number of output channels.
       kernel_size: k, odd.
       gain: see EqualizedKernel.
-      winograd: allow Winograd's form, see `conv2d_cpu`.
+      arithmetic: precision and forms of the products.
     """
 
     features: int
     kernel_size: int
     gain: float = GAIN_LRELU
-    winograd: bool = False
+    arithmetic: Arithmetic = EXACT
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map x [B,H,W,I] to [B,H,W,O]."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = EqualizedKernel(shape, self.gain, name="kernel")
-        return Bias(name="bias")(conv2d(x, kernel(), self.winograd))
+        return Bias(name="bias")(conv2d(x, kernel(), self.arithmetic))

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.layers.linear import spread
+from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul
 
 EPSILON = 1e-8
 
@@ -24,6 +25,7 @@ def modulated_conv2d(
     style: jax.Array,
     convolution: Convolution,
     demodulate: bool = True,
+    arithmetic: Arithmetic = EXACT,
 ) -> jax.Array:
     """Convolve every image with the kernel scaled by its style.
 
@@ -34,6 +36,7 @@ def modulated_conv2d(
       convolution: maps x and the kernel to y; may change the resolution.
       demodulate: scale every output channel of every image to unit variance, assuming
         independent inputs of unit variance.
+      arithmetic: precision of the demodulation.
 
     Returns:
       [B,H',W',O], in the dtype of x.
@@ -43,13 +46,15 @@ def modulated_conv2d(
     chex.assert_shape(kernel, (None, None, x.shape[-1], None))
     y = convolution(x * spread(style[:, None, None, :], x), kernel)
     if demodulate:
-        scale = demodulation(kernel, style)
+        scale = demodulation(kernel, style, arithmetic)
         y = y * spread(scale[:, None, None, :], y)
     return y
 
 
-def demodulation(kernel: jax.Array, style: jax.Array) -> jax.Array:
+def demodulation(
+    kernel: jax.Array, style: jax.Array, arithmetic: Arithmetic = EXACT
+) -> jax.Array:
     """Return 1 / norm of the modulated kernel for every output channel: [B,O]."""
     energy = jnp.sum(jnp.square(kernel), axis=(0, 1))
-    norm = jnp.matmul(jnp.square(style), energy, precision=jax.lax.Precision.HIGHEST)
+    norm = matmul(jnp.square(style), energy, arithmetic)
     return jax.lax.rsqrt(norm + EPSILON)

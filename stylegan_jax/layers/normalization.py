@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.layers.linear import Dense, spread
+from stylegan_jax.layers.matmul import EXACT, Arithmetic
 
 EPSILON = 1e-8
 
@@ -39,11 +40,16 @@ class StyleModulation(nn.Module):
     equation 1 (after `instance_norm`).
     """
 
+    arithmetic: Arithmetic = EXACT
+
     @nn.compact
     def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
         """Modulate x [B,H,W,C] by the style of w [B,W]."""
         chex.assert_rank(x, 4)
         chex.assert_shape(w, (len(x), None))
-        style = Dense(2 * x.shape[-1], gain=1.0, name="affine")(w.astype(jnp.float32))
+        affine = Dense(
+            2 * x.shape[-1], gain=1.0, arithmetic=self.arithmetic, name="affine"
+        )
+        style = affine(w.astype(jnp.float32))
         scale, shift = jnp.split(style[:, None, None, :], 2, axis=-1)
         return x * spread(scale + 1, x) + spread(shift, x)

@@ -16,6 +16,7 @@ import numpy as np
 
 from stylegan_jax.layers import upfirdn2d
 from stylegan_jax.layers.conv2d import conv2d, conv2d_padded
+from stylegan_jax.layers.matmul import EXACT, Arithmetic, precision
 
 
 def upscale2d(x: jax.Array) -> jax.Array:
@@ -55,7 +56,10 @@ def blur2d(x: jax.Array, taps: tuple[int, ...]) -> jax.Array:
 
 
 def upscale_conv2d(
-    x: jax.Array, kernel: jax.Array, plain: bool = False, winograd: bool = False
+    x: jax.Array,
+    kernel: jax.Array,
+    plain: bool = False,
+    arithmetic: Arithmetic = EXACT,
 ) -> jax.Array:
     """Compute `conv2d(upscale2d(x), kernel)` for a 3x3 kernel.
 
@@ -66,22 +70,29 @@ def upscale_conv2d(
       x: [B,H,W,I].
       kernel: [3,3,I,O].
       plain: compute in these two steps.
-      winograd: allow Winograd's form, see `conv2d_cpu`.
+      arithmetic: precision and forms of the products.
 
     Returns:
       [B,2H,2W,O].
     """
     chex.assert_shape(kernel, (3, 3, x.shape[-1], None))
     if plain:
-        return conv2d(upscale2d(x), kernel, winograd)
+        return conv2d(upscale2d(x), kernel, arithmetic)
     inputs, outputs = kernel.shape[2:]
-    kernel = jnp.einsum("rsu,ctv,uvio->rcisto", _UP, _UP, kernel, precision="highest")
+    kernel = jnp.einsum(
+        "rsu,ctv,uvio->rcisto",
+        *(_UP, _UP, kernel),
+        precision=precision(kernel, arithmetic),
+    )
     kernel = kernel.reshape(2, 2, inputs, 4 * outputs).astype(x.dtype)
-    return _depth_to_space(conv2d_padded(x, kernel, 1, winograd))[:, 1:-1, 1:-1]
+    return _depth_to_space(conv2d_padded(x, kernel, 1, arithmetic))[:, 1:-1, 1:-1]
 
 
 def conv_downscale2d(
-    x: jax.Array, kernel: jax.Array, plain: bool = False, winograd: bool = False
+    x: jax.Array,
+    kernel: jax.Array,
+    plain: bool = False,
+    arithmetic: Arithmetic = EXACT,
 ) -> jax.Array:
     """Compute `downscale2d(conv2d(x, kernel))` for a 3x3 kernel.
 
@@ -89,21 +100,23 @@ def conv_downscale2d(
       x: [B,2H,2W,I].
       kernel: [3,3,I,O].
       plain: compute in these two steps.
-      winograd: allow Winograd's form, see `conv2d_cpu`.
+      arithmetic: precision and forms of the products.
 
     Returns:
       [B,H,W,O].
     """
     chex.assert_shape(kernel, (3, 3, x.shape[-1], None))
     if plain:
-        return downscale2d(conv2d(x, kernel, winograd))
+        return downscale2d(conv2d(x, kernel, arithmetic))
     inputs, outputs = kernel.shape[2:]
     kernel = jnp.einsum(
-        "rsu,ctv,uvio->rcstio", _DOWN, _DOWN, kernel, precision="highest"
+        "rsu,ctv,uvio->rcstio",
+        *(_DOWN, _DOWN, kernel),
+        precision=precision(kernel, arithmetic),
     )
     kernel = kernel.reshape(2, 2, 4 * inputs, outputs).astype(x.dtype)
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    return conv2d_padded(_space_to_depth(padded), kernel, 0, winograd)
+    return conv2d_padded(_space_to_depth(padded), kernel, 0, arithmetic)
 
 
 # _UP[r, s, u] = 1 where tap u of the kernel meets row r of a window of two low

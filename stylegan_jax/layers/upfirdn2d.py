@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax.layers import conv2d_strided
-from stylegan_jax.layers.matmul import matmul, precision
+from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul, precision
 
 Pair = tuple[int, int]
 NO_PADDING = ((0, 0), (0, 0))
@@ -179,7 +179,10 @@ def conv2d_resample(
 
 
 def up_conv2d(
-    x: jax.Array, kernel: jax.Array, taps: np.ndarray, winograd: bool = False
+    x: jax.Array,
+    kernel: jax.Array,
+    taps: np.ndarray,
+    arithmetic: Arithmetic = EXACT,
 ) -> jax.Array:
     """Double the resolution and convolve: insert zeros, convolve, filter.
 
@@ -187,22 +190,25 @@ def up_conv2d(
       x: [B,H,W,I].
       kernel: [k,k,I,O], k 1 or 3; its tap (u,v) sends pixel (i,j) to (2i+u, 2j+v).
       taps: the filter.
-      winograd: allow Winograd's form, see `conv2d_cpu`.
+      arithmetic: precision and forms of the products.
 
     Returns:
       [B,2H,2W,O].
     """
     if kernel.shape[0] == 1:
-        return upsample2d(matmul(x, kernel[0, 0]), taps)
+        return upsample2d(matmul(x, kernel[0, 0], arithmetic), taps)
     padding = tuple(
         ((k + 1) // 2 - 1, (k - 2) // 2) for k in (taps.shape[0], taps.shape[-1])
     )
-    x = conv2d_strided.grow(x, kernel.astype(x.dtype), winograd)
+    x = conv2d_strided.grow(x, kernel.astype(x.dtype), arithmetic)
     return upfirdn2d(x, taps, padding=padding, gain=4.0)
 
 
 def down_conv2d(
-    x: jax.Array, kernel: jax.Array, taps: np.ndarray, winograd: bool = False
+    x: jax.Array,
+    kernel: jax.Array,
+    taps: np.ndarray,
+    arithmetic: Arithmetic = EXACT,
 ) -> jax.Array:
     """Filter, convolve, and halve the resolution.
 
@@ -210,18 +216,18 @@ def down_conv2d(
       x: [B,2H,2W,I].
       kernel: [k,k,I,O], k 1 or 3.
       taps: the filter.
-      winograd: allow Winograd's form, see `conv2d_cpu`.
+      arithmetic: precision and forms of the products.
 
     Returns:
       [B,H,W,O].
     """
     if kernel.shape[0] == 1:
-        return matmul(downsample2d(x, taps), kernel[0, 0])
+        return matmul(downsample2d(x, taps), kernel[0, 0], arithmetic)
     padding = tuple(
         ((k - 1) // 2 + 1, (k - 2) // 2 + 1) for k in (taps.shape[0], taps.shape[-1])
     )
     x = upfirdn2d(x, taps, padding=padding)
-    return conv2d_strided.shrink(x, kernel.astype(x.dtype), winograd)
+    return conv2d_strided.shrink(x, kernel.astype(x.dtype), arithmetic)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -56,7 +56,9 @@ class GeneratedImages:
 
     def __post_init__(self):
         """Convert the network to float32."""
-        full = self.generator.clone(dtype=jnp.dtype(jnp.float32), winograd=False)
+        full = self.generator.clone(
+            dtype=jnp.dtype(jnp.float32), float32_precision="highest", winograd=False
+        )
         object.__setattr__(self, "generator", full)
 
     @property

@@ -32,6 +32,8 @@ def build(
         "image_channels": data.channels,
         "label_size": label_size,
         "dtype": jnp.dtype(model.dtype),
+        "low_precision_resolutions": model.low_precision_resolutions,
+        "float32_precision": model.float32_precision,
         "remat": model.remat,
         "winograd": winograd,
     }
@@ -96,7 +98,6 @@ def _stylegan2_generator(model: Model, data: Data, common: dict) -> stylegan2.Ge
         mapping_lr_multiplier=model.mapping_lr_multiplier,
         architecture=model.g_architecture,
         options=_stylegan2_options(model),
-        low_precision_resolutions=model.low_precision_resolutions,
     )
 
 
@@ -112,7 +113,6 @@ def _stylegan2_discriminator(
         mbstd_group_size=model.mbstd_group_size,
         mbstd_features=model.mbstd_features,
         freeze_layers=model.freeze_layers,
-        low_precision_resolutions=model.low_precision_resolutions,
     )
 
 

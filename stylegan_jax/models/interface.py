@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax.config import image_size
+from stylegan_jax.layers.matmul import Arithmetic
 from stylegan_jax.layers.noise import NOISE_MODES
 from stylegan_jax.models import mapping
 
@@ -90,8 +91,10 @@ class Network(nn.Module):
       image_channels: C, channels of the images.
       label_size: length of a label vector, 0 for unconditional networks.
       channels: number of feature maps by resolution.
-      dtype: data type of the activations, float32 or bfloat16; each family documents
-        which of its layers use it.
+      dtype: of the activations, float32 or bfloat16; see `dtype_at`.
+      low_precision_resolutions: number of the highest resolutions whose activations
+        have `dtype`.
+      float32_precision: precision of products of float32, see `layers.matmul`.
       remat: policy for the activations, see `layers.remat`.
       winograd: allow the faster convolutions on CPUs, which round differently; see
         `layers.conv2d_cpu`.
@@ -102,8 +105,27 @@ class Network(nn.Module):
     label_size: int = 0
     channels: Channels = Channels()
     dtype: jnp.dtype = jnp.float32
+    low_precision_resolutions: int = 0
+    float32_precision: str = "highest"
     remat: str = "none"
     winograd: bool = False
+
+    _lowest_low_precision = 4  # resolution; not a field
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """Arithmetic of all convolutions and matrix products of the network."""
+        return Arithmetic(self.float32_precision, self.winograd)
+
+    def dtype_at(self, resolution: int) -> jnp.dtype:
+        """Return the dtype of the activations at a resolution.
+
+        It is `dtype` at the `low_precision_resolutions` highest resolutions of the full
+        network, if the family allows it there, and float32 at all others.
+        """
+        n = self.low_precision_resolutions
+        lowest = max(2 * self.resolution >> n, self._lowest_low_precision)
+        return self.dtype if n > 0 and resolution >= lowest else jnp.float32
 
     @property
     def base_size(self) -> tuple[int, int]:

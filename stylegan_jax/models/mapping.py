@@ -1,5 +1,7 @@
 """Mapping networks from z and labels to w, and operations on ws."""
 
+import functools
+
 import chex
 import flax.linen as nn
 import jax
@@ -7,6 +9,7 @@ import jax.numpy as jnp
 
 from stylegan_jax.layers import linear, matmul
 from stylegan_jax.layers.activations import ACTIVATIONS, activate
+from stylegan_jax.layers.matmul import EXACT, Arithmetic
 from stylegan_jax.layers.normalization import pixel_norm
 
 
@@ -22,6 +25,7 @@ class MappingNetwork(nn.Module):
         and concatenated to it before the normalization.
       normalize: apply pixel norm to the input.
       nonlinearity: "lrelu" or "relu".
+      arithmetic: precision of the products.
 
     Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
     section 2 and appendix C.
@@ -34,6 +38,7 @@ class MappingNetwork(nn.Module):
     label_size: int = 0
     normalize: bool = True
     nonlinearity: str = "lrelu"
+    arithmetic: Arithmetic = EXACT
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
@@ -46,7 +51,9 @@ class MappingNetwork(nn.Module):
                 nn.initializers.normal(1.0),
                 (self.label_size, z.shape[-1]),
             )
-            embedded = matmul.matmul(labels.astype(jnp.float32), embedding)
+            embedded = matmul.matmul(
+                labels.astype(jnp.float32), embedding, self.arithmetic
+            )
             x = jnp.concatenate([x, embedded], axis=-1)
         if self.normalize:
             x = pixel_norm(x)
@@ -54,7 +61,10 @@ class MappingNetwork(nn.Module):
         for i in range(self.num_layers):
             features = self.w_dim if i == self.num_layers - 1 else self.features
             dense = linear.Dense(
-                features, lr_multiplier=self.lr_multiplier, name=f"dense{i}"
+                features,
+                lr_multiplier=self.lr_multiplier,
+                arithmetic=self.arithmetic,
+                name=f"dense{i}",
             )
             x = activation(dense(x))
         return x
@@ -72,6 +82,7 @@ class StyleGAN2Mapping(nn.Module):
       embedding_features: features of the labels' embedding; None is W.
       lr_multiplier: scales the learning rate of all layers but the embedding.
       activation: activation of all layers but the embedding.
+      arithmetic: precision of the products.
 
     Reference: Karras et al. 2020, "Training Generative Adversarial Networks with
     Limited Data", appendix D; Karras et al. 2019, section 2.
@@ -85,27 +96,27 @@ class StyleGAN2Mapping(nn.Module):
     embedding_features: int | None = None
     lr_multiplier: float = 0.01
     activation: str = "lrelu"
+    arithmetic: Arithmetic = EXACT
 
     @nn.compact
     def __call__(
         self, z: jax.Array | None, labels: jax.Array | None = None
     ) -> jax.Array:
         """Map z [B,Z] and labels [B,label_size] to w [B,W], float32."""
+        dense = functools.partial(linear.Dense, gain=1.0, arithmetic=self.arithmetic)
         inputs = []
         if self.z_dim:
             inputs.append(pixel_norm(z.astype(jnp.float32)))
         if self.label_size:
             features = self.embedding_features or self.w_dim
-            embed = linear.Dense(features, gain=1.0, name="label_embedding")
+            embed = dense(features, name="label_embedding")
             inputs.append(pixel_norm(embed(labels.astype(jnp.float32))))
         x = jnp.concatenate(inputs, axis=-1)
         for i in range(self.num_layers):
             last = i == self.num_layers - 1
             features = self.w_dim if last else self.features or self.w_dim
-            dense = linear.Dense(
-                features, gain=1.0, lr_multiplier=self.lr_multiplier, name=f"dense{i}"
-            )
-            x = activate(dense(x), self.activation)
+            layer = dense(features, lr_multiplier=self.lr_multiplier, name=f"dense{i}")
+            x = activate(layer(x), self.activation)
         return x
 
 

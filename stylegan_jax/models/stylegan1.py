@@ -9,16 +9,19 @@ table 2.
 """
 
 import dataclasses
+import functools
 
 import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.layers import matmul, resample
+from stylegan_jax.config import ALL_RESOLUTIONS
+from stylegan_jax.layers import resample
 from stylegan_jax.layers.activations import ACTIVATIONS
 from stylegan_jax.layers.conv2d import conv2d
 from stylegan_jax.layers.linear import GAIN_LRELU, Bias, Conv, Dense, EqualizedKernel
+from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul
 from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
 from stylegan_jax.layers.noise import NoiseInjection
 from stylegan_jax.layers.normalization import StyleModulation, instance_norm, pixel_norm
@@ -51,7 +54,7 @@ class LayerOptions:
       blur_filter: taps of the low-pass filter after upsampling; () for none.
       plain_resampling: convolve at the higher resolution, in the official order of
         operations, instead of in the faster fused form; they differ by rounding only.
-      winograd: set by the network.
+      arithmetic: set by the network.
     """
 
     styles: bool = True
@@ -61,7 +64,7 @@ class LayerOptions:
     nonlinearity: str = "lrelu"
     blur_filter: tuple[int, ...] = (1, 2, 1)
     plain_resampling: bool = False
-    winograd: bool = False
+    arithmetic: Arithmetic = EXACT
 
 
 class SynthesisLayer(nn.Module):
@@ -89,10 +92,10 @@ class SynthesisLayer(nn.Module):
             if self.flip_kernel:
                 kernel = kernel[::-1, ::-1]
             if self.kind == "up":
-                x = resample.upscale_conv2d(x, kernel, o.plain_resampling, o.winograd)
+                x = resample.upscale_conv2d(x, kernel, o.plain_resampling, o.arithmetic)
                 x = resample.blur2d(x, o.blur_filter)
             else:
-                x = conv2d(x, kernel, o.winograd)
+                x = conv2d(x, kernel, o.arithmetic)
             x = convolved(x)
         self.sow("intermediates", "before_noise", x)
         if o.noise:
@@ -105,7 +108,7 @@ class SynthesisLayer(nn.Module):
             x = instance_norm(x)
         self.sow("intermediates", "normalized", x)
         if o.styles:
-            x = StyleModulation(name="style")(x, w)
+            x = StyleModulation(o.arithmetic, name="style")(x, w)
         self.sow("intermediates", "styled", x)
         return x
 
@@ -126,19 +129,19 @@ class DenseInput(nn.Module):
     """The traditional input: a dense layer from the latent to 4x4 pixels."""
 
     features: int
+    arithmetic: Arithmetic = EXACT
 
     @nn.compact
     def __call__(self, w: jax.Array) -> jax.Array:
         """Map w [B,W] to [B,4,4,features]; the next layer adds the bias."""
         shape = (w.shape[-1], 16 * self.features)
         kernel = EqualizedKernel(shape, GAIN_LRELU / 4, name="kernel")()
-        return matmul.matmul(w, kernel).reshape(-1, 4, 4, self.features)
+        x = matmul(w, kernel, self.arithmetic)
+        return x.reshape(-1, 4, 4, self.features)
 
 
 class Generator(interface.Generator):
     """The style-based generator; see `interface.Generator`.
-
-    The activations of the synthesis have `dtype`.
 
     Attributes:
       mapping_layers: number of dense layers from z to w.
@@ -154,6 +157,7 @@ class Generator(interface.Generator):
       growing: generate images at every resolution; else only the full one has a ToRGB.
     """
 
+    low_precision_resolutions: int = ALL_RESOLUTIONS
     mapping_layers: int = 8
     mapping_features: int = 512
     mapping_lr_multiplier: float = 0.01
@@ -191,10 +195,13 @@ class Generator(interface.Generator):
             self.label_size,
             self.normalize_z,
             self.mapping_nonlinearity,
+            self.arithmetic,
         )
-        input_type = ConstInput if self.const_input else DenseInput
-        self.input = input_type(self.channels(4))
-        options = dataclasses.replace(self.options, winograd=self.winograd)
+        if self.const_input:
+            self.input = ConstInput(self.channels(4))
+        else:
+            self.input = DenseInput(self.channels(4), self.arithmetic)
+        options = dataclasses.replace(self.options, arithmetic=self.arithmetic)
         layer = remat(SynthesisLayer, self.remat, static_argnums=(3,))
         self.layers = [
             layer(
@@ -207,7 +214,7 @@ class Generator(interface.Generator):
             for kind in (("input" if r == 4 else "up"), "conv")
         ]
         self.to_rgb = [
-            Conv(self.image_channels, kernel_size=1, gain=1.0)
+            Conv(self.image_channels, 1, gain=1.0, arithmetic=self.arithmetic)
             if self.growing or r == self.resolution
             else None
             for r in self.resolutions
@@ -219,11 +226,12 @@ class Generator(interface.Generator):
     ) -> jax.Array:
         """Generate images from ws [B,L,W]; see `interface.Generator`."""
         ws, lod = self._check_synthesis(ws, lod, noise)
-        x = self.input(ws[:, 0]).astype(self.dtype)
+        x = self.input(ws[:, 0])
         image = None
         for i, r in enumerate(self.resolutions):
             if r > lod.resolution:
                 break
+            x = x.astype(self.dtype_at(r))
             for j in (2 * i, 2 * i + 1):
                 x = self.layers[j](x, ws[:, min(j, ws.shape[1] - 1)], noise)
             below, image = image, None
@@ -246,7 +254,7 @@ class DiscriminatorBlock(nn.Module):
       nonlinearity: "lrelu" or "relu".
       blur_filter: taps of the low-pass filter before downsampling; () for none.
       plain_resampling: see `LayerOptions`.
-      winograd: see `interface.Network`.
+      arithmetic: of the network.
     """
 
     features: int
@@ -254,25 +262,25 @@ class DiscriminatorBlock(nn.Module):
     nonlinearity: str
     blur_filter: tuple[int, ...]
     plain_resampling: bool
-    winograd: bool
+    arithmetic: Arithmetic
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map [B,R,R,features] to [B,R/2,R/2,features_down]."""
         activation = ACTIVATIONS[self.nonlinearity].function
-        conv = Conv(self.features, 3, winograd=self.winograd, name="conv")
+        conv = Conv(self.features, 3, arithmetic=self.arithmetic, name="conv")
         x = activation(convolved(conv(x)))
         x = resample.blur2d(x, self.blur_filter)
         shape = (3, 3, self.features, self.features_down)
         kernel = EqualizedKernel(shape, name="down_kernel")()
-        x = resample.conv_downscale2d(x, kernel, self.plain_resampling, self.winograd)
+        x = resample.conv_downscale2d(x, kernel, self.plain_resampling, self.arithmetic)
         return activation(Bias(name="down_bias")(convolved(x)))
 
 
 class Discriminator(interface.Discriminator):
     """The growing discriminator; see `interface.Discriminator`.
 
-    The activations have `dtype` down to 4x4; the head is float32.
+    The head at 4x4 is float32.
 
     Attributes:
       nonlinearity: "lrelu" or "relu".
@@ -285,6 +293,7 @@ class Discriminator(interface.Discriminator):
         FromRGB.
     """
 
+    low_precision_resolutions: int = ALL_RESOLUTIONS
     nonlinearity: str = "lrelu"
     blur_filter: tuple[int, ...] = (1, 2, 1)
     mbstd_group_size: int = 4
@@ -299,8 +308,10 @@ class Discriminator(interface.Discriminator):
 
     def setup(self):
         """Create the layers of all resolutions."""
+        conv = functools.partial(Conv, arithmetic=self.arithmetic)
+        dense = functools.partial(Dense, arithmetic=self.arithmetic)
         self.from_rgb = [
-            Conv(self.channels(r), 1) if self.growing or r == self.resolution else None
+            conv(self.channels(r), 1) if self.growing or r == self.resolution else None
             for r in self.resolutions
         ]
         self.blocks = [
@@ -310,13 +321,13 @@ class Discriminator(interface.Discriminator):
                 self.nonlinearity,
                 self.blur_filter,
                 self.plain_resampling,
-                self.winograd,
+                self.arithmetic,
             )
             for r in self.resolutions[1:]
         ]
-        self.conv = Conv(self.channels(4), 3)
-        self.dense0 = Dense(self.channels(2))
-        self.dense1 = Dense(max(self.label_size, 1), gain=1.0)
+        self.conv = conv(self.channels(4), 3)
+        self.dense0 = dense(self.channels(2))
+        self.dense1 = dense(max(self.label_size, 1), gain=1.0)
 
     def __call__(
         self,
@@ -327,11 +338,11 @@ class Discriminator(interface.Discriminator):
         """Score images [B,R,R,C]; see `interface.Discriminator`."""
         lod = self._check_inputs(images, labels, lod)
         activation = ACTIVATIONS[self.nonlinearity].function
-        images = images.astype(self.dtype)
         start = self.resolutions.index(lod.resolution)
+        images = images.astype(self.dtype_at(lod.resolution))
         x = activation(self.from_rgb[start](images))
         for i in range(start, 0, -1):
-            x = self.blocks[i - 1](x)
+            x = self.blocks[i - 1](x.astype(self.dtype_at(self.resolutions[i])))
             fading = i == start and lod.fades
             if fading or (self.growing and self.is_initializing()):
                 images = resample.downscale2d(images)

@@ -11,6 +11,7 @@ Generative Adversarial Networks with Limited Data".
 """
 
 import dataclasses
+import functools
 import math
 
 import chex
@@ -31,7 +32,6 @@ from stylegan_jax.models.stylegan2_layers import (
     LayerOptions,
     SynthesisLayer,
     ToRGB,
-    block_dtype,
     branch,
 )
 
@@ -47,7 +47,6 @@ __all__ = [
     "SynthesisBlock",
     "SynthesisLayer",
     "ToRGB",
-    "block_dtype",
 ]
 
 G_ARCHITECTURES = ("skip", "resnet", "orig", "growing")
@@ -97,6 +96,8 @@ class SynthesisBlock(nn.Module):
 class Generator(interface.Generator):
     """The StyleGAN2 generator; see `interface.Generator`.
 
+    4x4 is float32 in any case, as in the official code.
+
     Attributes:
       base_size: (H, W) at the lowest resolution; images are R/4 times as large.
       mapping_layers: number of dense layers from z to w.
@@ -106,8 +107,6 @@ class Generator(interface.Generator):
       mapping_activation: see `layers.activations`.
       architecture: one of G_ARCHITECTURES.
       options: shared by the layers of the synthesis.
-      low_precision_resolutions: number of highest resolutions (without 4x4) whose
-        activations have `dtype`; all others are float32.
     """
 
     base_size: tuple[int, int] = (4, 4)
@@ -119,7 +118,8 @@ class Generator(interface.Generator):
     channels: Channels = Channels(16384)
     architecture: str = "skip"
     options: LayerOptions = LayerOptions()
-    low_precision_resolutions: int = 0
+
+    _lowest_low_precision = 8
 
     @property
     def grows(self) -> bool:
@@ -144,8 +144,9 @@ class Generator(interface.Generator):
             self.embedding_features,
             self.mapping_lr_multiplier,
             self.mapping_activation,
+            self.arithmetic,
         )
-        options = dataclasses.replace(self.options, winograd=self.winograd)
+        options = dataclasses.replace(self.options, arithmetic=self.arithmetic)
         block = remat(SynthesisBlock, self.remat, static_argnums=(3,))
         self.blocks = [
             block(
@@ -153,7 +154,7 @@ class Generator(interface.Generator):
                 options,
                 self.architecture == "resnet",
                 self.base_size if r == 4 else None,
-                block_dtype(r, self),
+                self.dtype_at(r),
             )
             for r in self.resolutions
         ]
@@ -241,6 +242,8 @@ class DiscriminatorBlock(nn.Module):
 class Discriminator(interface.Discriminator):
     """The StyleGAN2 discriminator; see `interface.Discriminator`.
 
+    The head at 4x4 is float32.
+
     Attributes:
       base_size: (H, W) at the lowest resolution.
       architecture: one of D_ARCHITECTURES.
@@ -258,7 +261,6 @@ class Discriminator(interface.Discriminator):
       mbstd_features: number of channels of these statistics; 0 turns them off.
       freeze_layers: number of layers, from the highest resolution down, that are not
         trained (Mo et al. 2020, "Freeze the Discriminator").
-      low_precision_resolutions: see `Generator`; the head is float32.
     """
 
     base_size: tuple[int, int] = (4, 4)
@@ -275,7 +277,6 @@ class Discriminator(interface.Discriminator):
     mbstd_group_size: int | None = 4
     mbstd_features: int = 1
     freeze_layers: int = 0
-    low_precision_resolutions: int = 0
 
     @property
     def grows(self) -> bool:
@@ -299,7 +300,7 @@ class Discriminator(interface.Discriminator):
         """Score images [B,H,W,C]; see `interface.Discriminator`."""
         self._check_inputs(images, labels, lod)
         images = images.astype(jnp.float32)
-        options = dataclasses.replace(self.options, winograd=self.winograd)
+        options = dataclasses.replace(self.options, arithmetic=self.arithmetic)
         skip, residual = self.architecture == "skip", self.architecture == "resnet"
         x, freeze = None, self.freeze_layers
         for i in range(len(self.resolutions) - 1, 0, -1):
@@ -311,7 +312,7 @@ class Discriminator(interface.Discriminator):
                 from_rgb=skip or x is None,
                 residual=residual,
                 freeze=max(freeze, 0),
-                dtype=block_dtype(r, self),
+                dtype=self.dtype_at(r),
                 name=f"blocks_{i}",
             )
             freeze -= 2 + block.from_rgb + residual
@@ -329,9 +330,10 @@ class Discriminator(interface.Discriminator):
         if self.mbstd_features:
             x = minibatch_stddev(x, self.mbstd_group_size, self.mbstd_features)
         x = ConvLayer(self.channels(4), 3, head, name="conv")(x)
-        x = Dense(self.channels(4), gain=1.0, name="dense0")(x.reshape(len(x), -1))
+        dense = functools.partial(Dense, gain=1.0, arithmetic=self.arithmetic)
+        x = dense(self.channels(4), name="dense0")(x.reshape(len(x), -1))
         x = activate(x, self.head_activation)
-        out = Dense(self.embedding_size or 1, gain=1.0, name="dense1")(x)
+        out = dense(self.embedding_size or 1, name="dense1")(x)
         if not self.label_size:
             return out[:, 0]
         embedded = mapping.StyleGAN2Mapping(
@@ -343,6 +345,7 @@ class Discriminator(interface.Discriminator):
             self.embedding_features,
             self.mapping_lr_multiplier,
             self.mapping_activation,
+            self.arithmetic,
             name="mapping",
         )(None, labels)
         return jnp.sum(out * embedded, axis=1) / math.sqrt(self.embedding_size)

@@ -16,6 +16,7 @@ from stylegan_jax.layers import upfirdn2d
 from stylegan_jax.layers.activations import activate
 from stylegan_jax.layers.conv2d import conv2d
 from stylegan_jax.layers.linear import Bias, Dense, EqualizedKernel
+from stylegan_jax.layers.matmul import EXACT, Arithmetic
 from stylegan_jax.layers.modulation import modulated_conv2d
 from stylegan_jax.layers.noise import NoiseInjection
 from stylegan_jax.layers.remat import convolved
@@ -32,14 +33,14 @@ class LayerOptions:
       resample_filter: taps along one axis (or [h][w]).
       conv_clamp: bound of every convolution's output; None for none.
       noise: inject noise; generator only.
-      winograd: set by the network.
+      arithmetic: set by the network.
     """
 
     activation: str = "lrelu"
     resample_filter: tuple = (1, 3, 3, 1)
     conv_clamp: float | None = None
     noise: bool = True
-    winograd: bool = False
+    arithmetic: Arithmetic = EXACT
 
     @property
     def taps(self) -> np.ndarray:
@@ -51,12 +52,22 @@ class LayerOptions:
         kernel = kernel.astype(x.dtype)
         match direction:
             case "up":
-                y = upfirdn2d.up_conv2d(x, kernel, self.taps, self.winograd)
+                y = upfirdn2d.up_conv2d(x, kernel, self.taps, self.arithmetic)
             case "down":
-                y = upfirdn2d.down_conv2d(x, kernel, self.taps, self.winograd)
+                y = upfirdn2d.down_conv2d(x, kernel, self.taps, self.arithmetic)
             case _:
-                y = conv2d(x, kernel, self.winograd)
+                y = conv2d(x, kernel, self.arithmetic)
         return convolved(y)
+
+    def affine(self, features: int) -> Dense:
+        """Return the layer that maps w to the style of `features` channels."""
+        return Dense(
+            features,
+            gain=1.0,
+            bias_init=1.0,
+            arithmetic=self.arithmetic,
+            name="affine",
+        )
 
 
 class SynthesisLayer(nn.Module):
@@ -78,12 +89,16 @@ class SynthesisLayer(nn.Module):
     def __call__(self, x: jax.Array, w: jax.Array, noise: str) -> jax.Array:
         """Map x [B,H,W,I] and w [B,W] to [B,H,W,features] ("up": twice H and W)."""
         o = self.options
-        style = Dense(x.shape[-1], gain=1.0, bias_init=1.0, name="affine")(w)
+        style = o.affine(x.shape[-1])(w)
         shape = (3, 3, x.shape[-1], self.features)
         # No run-time scale: demodulation would cancel it.
         kernel = self.param("weight", nn.initializers.normal(1.0), shape)
         x = modulated_conv2d(
-            x, kernel, style, lambda x, k: o.convolve(x, k, self.direction)
+            x,
+            kernel,
+            style,
+            lambda x, k: o.convolve(x, k, self.direction),
+            arithmetic=o.arithmetic,
         )
         if o.noise:
             x = NoiseInjection(per_channel=False, name="noise")(x, noise)
@@ -100,15 +115,19 @@ class ToRGB(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
         """Map x [B,H,W,I] and w [B,W] to [B,H,W,image_channels] float32."""
-        inputs = x.shape[-1]
-        style = Dense(inputs, gain=1.0, bias_init=1.0, name="affine")(w)
+        o, inputs = self.options, x.shape[-1]
+        style = o.affine(inputs)(w)
         shape = (1, 1, inputs, self.image_channels)
         kernel = self.param("weight", nn.initializers.normal(1.0), shape)
         x = modulated_conv2d(
-            x, kernel, style / math.sqrt(inputs), conv2d, demodulate=False
+            x,
+            kernel,
+            style / math.sqrt(inputs),
+            lambda x, k: conv2d(x, k, o.arithmetic),
+            demodulate=False,
         )
         x = Bias(name="bias")(x)
-        return activate(x, "linear", 1.0, self.options.conv_clamp).astype(jnp.float32)
+        return activate(x, "linear", 1.0, o.conv_clamp).astype(jnp.float32)
 
 
 class ConvLayer(nn.Module):
@@ -162,10 +181,3 @@ def branch(features: int, options: LayerOptions, direction: str, **kwargs) -> Co
         gain=HALF_POWER,
         **kwargs,
     )
-
-
-def block_dtype(resolution: int, network: nn.Module) -> jnp.dtype:
-    """Return the activations' dtype: the network's at its N highest, from 8x8 up."""
-    n = network.low_precision_resolutions
-    low = n > 0 and resolution >= max(2 * network.resolution >> n, 8)
-    return network.dtype if low else jnp.float32

@@ -219,12 +219,20 @@ class Parallel:
     def constrain_batch(self, x: jax.Array) -> jax.Array:
         """Constrain x [B, ...] inside jit to be sharded along its first axis.
 
-        Rows that do not divide evenly are left to the compiler, for example when the
-        path length takes half of a batch with one image per device.
+        B must be a multiple of the number of shards; see `padded_rows`. An uneven
+        batch would be computed whole on every device.
         """
-        if len(x) % self.batch_shards:
-            return x
+        assert len(x) % self.batch_shards == 0, (x.shape, self.batch_shards)
         return jax.lax.with_sharding_constraint(x, self.batched)
+
+    def padded_rows(self, rows: int) -> int:
+        """Return the least multiple of the number of batch shards from `rows` up."""
+        return -(-rows // self.batch_shards) * self.batch_shards
+
+    def constrain_sharded(self, tree: Any) -> Any:
+        """Constrain a tree of arrays inside jit as `shard_largest_axis` does."""
+        shardings = jax.tree.map(lambda x: self.shard_largest_axis(x.shape), tree)
+        return jax.lax.with_sharding_constraint(tree, shardings)
 
     def constrain_replicated(self, tree: Any) -> Any:
         """Constrain a tree of arrays inside jit to be replicated."""

@@ -1,5 +1,7 @@
 """Truncated styles from latents."""
 
+import functools
+
 import chex
 import jax
 import numpy as np
@@ -33,7 +35,12 @@ def truncated_styles(
     Reference: Karras et al. 2019, section 4.1 ("truncation trick") and appendix B.
     """
     chex.assert_rank(z, 2)
-    ws = generator.apply(variables, z, labels, method="map")
+    ws = _map(generator, variables, z, labels)
     return generator.apply(
         variables, ws, truncation_psi, truncation_cutoff, method="truncate"
     )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _map(generator, variables, z, labels):
+    return generator.apply(variables, z, labels, method="map")

@@ -122,20 +122,23 @@ def rounds_options(e: Experiment, batch_size: int, shards: int) -> list[int]:
       shards: shards of the batch; each round takes an equal share of each.
 
     Returns:
-      The numbers in increasing order; never empty.
+      The numbers in increasing order; never empty. Where that is possible, the images
+      of the path length in each round divide evenly over the shards.
     """
     t = e.training
     if t.accumulation_rounds is not None:
         return [t.accumulation_rounds]
     shrink = t.path_length_batch_shrink if t.path_length_weight else 1
     each = batch_size // shards
-    return [
+    options = [
         rounds
         for rounds in range(1, each + 1)
         if each % rounds == 0
         and (part := batch_size // rounds) >= shrink
         and part % min(e.model.mbstd_group_size, part) == 0
     ]
+    even = [r for r in options if batch_size // r // shrink % shards == 0]
+    return even or options
 
 
 def fit(

@@ -34,6 +34,8 @@ class Inputs:
       lod: the stage's resolution and its fade.
       key: (stream) -> the random key of this phase and accumulation round.
       shard_batch: constrains a batch to be sharded over the devices.
+      padded_rows: returns the rows to which a batch of some rows has to be padded so
+        that it can be sharded.
     """
 
     state: TrainState
@@ -42,6 +44,7 @@ class Inputs:
     lod: LevelOfDetail
     key: Callable[[Stream], jax.Array]
     shard_batch: Callable[[jax.Array], jax.Array]
+    padded_rows: Callable[[int], int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,14 +140,19 @@ class GANObjectives:
         t = self._training
         # Take every k-th row, so that no device needs another's rows.
         batch = len(inputs.reals) // t.path_length_batch_shrink
+        # Padding spreads the batch over all devices where it does not divide by them.
+        # It comes last, which leaves the random numbers of the batch as they are, and
+        # has no part in any mean.
+        rows = inputs.padded_rows(batch)
         if inputs.labels is not None:
             labels = inputs.labels[:: t.path_length_batch_shrink][:batch]
+            labels = jnp.pad(labels, ((0, rows - batch), (0, 0)))
             inputs = dataclasses.replace(inputs, labels=labels)
-        ws, averages = self._styles(params, inputs, batch)
+        ws, averages = self._styles(params, inputs, batch, rows)
         images, pull_back = jax.vjp(lambda ws: self._synthesize(params, ws, inputs), ws)
         noise = jax.random.normal(inputs.key(Stream.PATH_NOISE), images.shape)
         (gradients,) = pull_back(losses.path_noise(noise))
-        lengths = losses.path_lengths(gradients)
+        lengths = inputs.shard_batch(losses.path_lengths(gradients))[:batch]
         penalty, mean = losses.path_length_penalty(
             lengths, inputs.state.path_length_mean, t.path_length_decay
         )
@@ -210,28 +218,31 @@ class GANObjectives:
         return (inputs.lod.resolution / self._discriminator.resolution) ** 2
 
     def _styles(
-        self, params: Any, inputs: Inputs, batch: int
+        self, params: Any, inputs: Inputs, batch: int, rows: int | None = None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Return mixed styles [B,L,W] of new latents, and the updated average of w.
+
+        `rows` adds rows of padding to the styles, which do not enter the average.
 
         The cutoff of style mixing is drawn per image. The official code draws it once
         per device, which would make the numbers depend on the number of devices.
         """
         t, g = self._training, self._generator
+        rows = batch if rows is None else rows
         variables = inputs.state.generator_variables(params)
 
         def styles(stream: Stream) -> jax.Array:
-            z = jax.random.normal(inputs.key(stream), (batch, g.z_dim))
+            z = jax.random.normal(inputs.key(stream), (rows, g.z_dim))
             return g.apply(
                 variables, inputs.shard_batch(z), inputs.labels, method="map"
             )
 
         ws = styles(Stream.LATENT)
-        w_avg = update_w_avg(inputs.state.w_avg, ws, t.w_avg_beta)
+        w_avg = update_w_avg(inputs.state.w_avg, ws[:batch], t.w_avg_beta)
         layers = g.num_ws_at(inputs.lod.resolution)
         if t.style_mixing_probability > 0 and layers > 1:
             key = inputs.key(Stream.MIXING_CUTOFF)
-            cutoff = mixing_cutoff(key, batch, layers, t.style_mixing_probability)
+            cutoff = mixing_cutoff(key, rows, layers, t.style_mixing_probability)
             ws = mix_styles(ws, styles(Stream.MIXING_LATENT), cutoff)
         return ws, {"w_avg": jax.lax.stop_gradient(w_avg)}
 

@@ -80,6 +80,7 @@ def build_update(
                     e.run.seed, stream, step, index, round_index
                 ),
                 shard_batch=parallel.constrain_batch,
+                padded_rows=parallel.padded_rows,
             )
 
             def objective(params: Any):
@@ -97,9 +98,12 @@ def build_update(
             one_round, averages, reals, labels, rounds
         )
 
-        # Parameters: only the optimizer's part of the work may be sharded.
+        # Parameters: only the optimizer's part of the work may be sharded. Nothing but
+        # the shards of the summed gradients is used, so that the compiler may turn
+        # their all-reduce into a reduce-scatter.
         if e.run.shard_optimizer:
             gradients = parallel.constrain_replicated(gradients)
+            gradients = parallel.constrain_sharded(gradients)
         direction, optimizer_state = optimizer.update(
             gradients, state.optimizer[phase.network], params
         )

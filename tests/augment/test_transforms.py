@@ -319,6 +319,7 @@ def test_every_batch_is_augmented_with_its_own_key(changes, streams, monkeypatch
                 lod=LevelOfDetail(8),
                 key=lambda s: s if s >= REALS else jax.random.key(s),
                 shard_batch=lambda x: x,
+                padded_rows=lambda rows: rows,
             )
             loss, _ = phase.objective(start.params[phase.network], inputs)
             assert all(p is start.augment_probability for p in probabilities)

@@ -251,6 +251,29 @@ def test_load_reads_a_file_of_an_older_version(file, name):
         assert {key: now[section][key] for key in values} == values
 
 
+@pytest.mark.parametrize(
+    ("dtype", "resolutions"), [("bfloat16", config.ALL_RESOLUTIONS), ("float32", 4)]
+)
+def test_bfloat16_of_stylegan_in_a_file_of_an_older_version(
+    tmp_path, dtype, resolutions
+):
+    """It held at all resolutions; products of float32 were float32."""
+    stored = Path(__file__).parent / "stored" / "ffhq.json"
+    values = json.loads(stored.read_text())
+    assert values["model"]["low_precision_resolutions"] == 4
+    values["model"]["dtype"] = dtype
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(values))
+    e = config.load(path)
+    assert e.model.low_precision_resolutions == resolutions
+    assert e.model.float32_precision == "highest"
+    path.write_text(json.dumps(config.to_dict(e)))
+    assert config.load(path) == e  # and a file of this version is read as it is
+    four = changed(model={"dtype": "bfloat16", "low_precision_resolutions": 4})
+    path.write_text(json.dumps(config.to_dict(four)))
+    assert config.load(path) == four
+
+
 def test_load_reads_what_to_dict_returned(tmp_path):
     e = experiment("ffhq")
     path = tmp_path / "config.json"

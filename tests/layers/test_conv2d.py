@@ -10,7 +10,9 @@ import pytest
 
 from stylegan_jax.layers import conv2d, conv2d_cpu, conv2d_strided
 from stylegan_jax.layers.conv2d_cpu import WIDE, suits_winograd
+from stylegan_jax.layers.matmul import EXACT, Arithmetic
 
+WINOGRAD = Arithmetic(winograd=True)
 DILATED = re.compile(r"window=\{[^}]*[lr]hs_dilate")
 TOLERANCE = 1e-5  # of the rms: sums of up to 9 * WIDE products in another order
 
@@ -48,7 +50,7 @@ def assert_same(f, reference, x, kernel, tolerance=TOLERANCE):
 def test_convolution(size, padding, outputs):
     x, kernel = normal(0, 2, 6, 5, 4), normal(1, size, size, 4, outputs)
     assert_same(
-        lambda x, kernel: conv2d.conv2d_padded(x, kernel, padding, False),
+        lambda x, kernel: conv2d.conv2d_padded(x, kernel, padding, EXACT),
         functools.partial(conv2d._plain_conv, padding=padding),
         x,
         kernel / size,
@@ -65,7 +67,7 @@ def test_convolution_by_winograd(size, padding, width):
     columns = width + size - 1 - 2 * padding
     x, kernel = normal(0, 2, 6, columns, 64), normal(1, size, size, 64, 64) / size
     forms = [
-        lambda x, kernel: conv2d.conv2d_padded(x, kernel, padding, True),
+        lambda x, kernel: conv2d.conv2d_padded(x, kernel, padding, WINOGRAD),
         functools.partial(conv2d._plain_conv, padding=padding),
     ]
     assert_same(*forms, x, kernel / 8, tolerance=1e-4)  # bits lost in each of three
@@ -73,9 +75,9 @@ def test_convolution_by_winograd(size, padding, width):
     assert fewer < 0.95 * all_of_them  # XLA leaves out the products with padding
 
 
-def strided(name, winograd=False):
+def strided(name, arithmetic=EXACT):
     function = getattr(conv2d_strided, name)
-    return lambda x, kernel: function(x, kernel, winograd)
+    return lambda x, kernel: function(x, kernel, arithmetic)
 
 
 @pytest.mark.parametrize("width", [8, 12])
@@ -83,7 +85,7 @@ def strided(name, winograd=False):
 def test_strided_convolution_by_winograd(name, width):
     size = (5, width) if name == "grow" else (11, 2 * width + 1)
     x, kernel = normal(0, 2, *size, 64), normal(1, 3, 3, 64, 32) / 3
-    form = strided(name, winograd=True)
+    form = strided(name, WINOGRAD)
     plain = getattr(conv2d_strided, f"_plain_{name}")
     assert_same(form, plain, x, kernel / 8, tolerance=1e-4)
     by_matmul = getattr(conv2d_cpu, f"_{name}_by_matmul")
@@ -97,9 +99,9 @@ def test_kernel_gradients_by_winograd(width):
     by_matmul = functools.partial(
         conv2d_cpu._kernel_gradient_by_matmul, size=3, padding=1
     )
-    fewer = operations(lambda *a: conv2d._kernel_gradient(*a, 3, 1, True), x, y)
+    fewer = operations(lambda *a: conv2d._kernel_gradient(*a, 3, 1, WINOGRAD), x, y)
     assert fewer < 0.9 * operations(by_matmul, x, y)
-    fewer = operations(strided("_kernel_gradient", winograd=True), y, big)
+    fewer = operations(strided("_kernel_gradient", WINOGRAD), y, big)
     all_of_them = operations(conv2d_cpu._strided_gradient_by_matmul, y, big)
     assert fewer < 0.9 * all_of_them
 
@@ -116,15 +118,30 @@ def test_winograd_only_where_it_is_allowed():
     """The forward pass and the gradients."""
     x, kernel = normal(0, 2, 6, 12, 64), normal(1, 3, 3, 64, 64)
 
-    def count(*winograd):
+    def count(*arithmetic):
         def gradients(x, kernel):
-            y, pull_back = jax.vjp(lambda *xs: conv2d.conv2d(*xs, *winograd), x, kernel)
+            convolve = lambda *xs: conv2d.conv2d(*xs, *arithmetic)  # noqa: E731
+            y, pull_back = jax.vjp(convolve, x, kernel)
             return y, *pull_back(y)
 
         return operations(gradients, x, kernel)
 
-    assert count(True) < 0.9 * count(False)
-    assert count(False) == count()
+    assert count(WINOGRAD) < 0.9 * count(EXACT)
+    assert count(EXACT) == count()
+
+
+def test_arithmetic_is_part_of_the_key_of_a_jitted_function():
+    """One jitted function, traced in one way, is not reused for the other."""
+    x, kernel = normal(0, 2, 6, 12, 64), normal(1, 3, 3, 64, 64)
+    jitted = jax.jit(conv2d.conv2d, static_argnums=2)
+
+    def count(arithmetic):
+        outer = jax.jit(lambda x, kernel: jitted(x, kernel, arithmetic))
+        return operations(outer, x, kernel)
+
+    first = [count(arithmetic) for arithmetic in (EXACT, WINOGRAD)]
+    again = [count(Arithmetic(winograd=w)) for w in (False, True)]
+    assert first == again and first[1] < 0.9 * first[0]
 
 
 @pytest.mark.parametrize("outputs", [5, WIDE])
@@ -217,7 +234,7 @@ def of_all_orders(f, *arguments):
 @pytest.mark.parametrize(
     ("f", "height"),
     [
-        (lambda x, kernel: conv2d.conv2d_padded(x, kernel, 1, False), 7),
+        (lambda x, kernel: conv2d.conv2d_padded(x, kernel, 1, EXACT), 7),
         (strided("shrink"), 9),
         (strided("grow"), 8),
     ],

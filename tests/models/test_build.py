@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from stylegan_jax import config, models
+from stylegan_jax.layers.matmul import Arithmetic
 from stylegan_jax.models import stylegan2
 from tests import tiny
 
@@ -21,6 +22,8 @@ SHARED = {
     "model.nonlinearity": "relu",
     "model.noise": False,
     "model.dtype": "bfloat16",
+    "model.low_precision_resolutions": 2,
+    "model.float32_precision": "high",
     "model.channel_max": 24,
     "model.remat": "convolutions",
 }
@@ -31,7 +34,6 @@ STYLEGAN2 = {
     "model.channel_base": 256,
     "model.resample_filter": (1, 2, 5, 1),
     "model.conv_clamp": 99.0,
-    "model.low_precision_resolutions": 2,
     "model.d_mapping_layers": 5,
     "model.freeze_layers": 3,
     "training.initial_resolution": 32,
@@ -62,6 +64,8 @@ def test_settings_of_both_families(changes):
     assert attributes(d, *STDDEV) == (8, 2)
     for network in (g, d):
         assert str(network.dtype) == "bfloat16" and network.remat == "convolutions"
+        assert network.low_precision_resolutions == 2
+        assert network.arithmetic == Arithmetic("high", winograd=False)
         widths = [network.channels(r) for r in (4, 8, 16, 32)]
         top = model.channel_base * (1 if changes else 2)
         assert widths == [min(top // r, 24) for r in (4, 8, 16, 32)]
@@ -87,7 +91,7 @@ def test_settings_of_stylegan1():
         "nonlinearity": "relu",
         "blur_filter": (1, 4, 1),
         "plain_resampling": False,
-        "winograd": False,
+        "arithmetic": {"float32_precision": "highest", "winograd": False},
     }
     assert not g.const_input and g.growing and d.growing
     assert (d.nonlinearity, d.blur_filter) == ("relu", (1, 4, 1))
@@ -97,13 +101,12 @@ def test_settings_of_stylegan2():
     g, d, _ = build(STYLEGAN2)
     for network, architecture in ((g, "resnet"), (d, "skip")):
         assert network.architecture == architecture
-        assert network.low_precision_resolutions == 2
         assert dataclasses.asdict(network.options) == {
             "activation": "relu",
             "resample_filter": (1, 2, 5, 1),
             "conv_clamp": 99.0,
             "noise": False,
-            "winograd": False,
+            "arithmetic": {"float32_precision": "highest", "winograd": False},
         }
     assert (d.mapping_layers, d.freeze_layers) == (5, 3)
 

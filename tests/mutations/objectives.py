@@ -279,7 +279,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "w-avg-of-the-mixing-latent",
             PHASES,
-            "w_avg = update_w_avg(inputs.state.w_avg, ws, t.w_avg_beta)",
+            "w_avg = update_w_avg(inputs.state.w_avg, ws[:batch], t.w_avg_beta)",
             "w_avg = update_w_avg("
             "inputs.state.w_avg, styles(Stream.MIXING_LATENT), t.w_avg_beta)",
             OBJECTIVES,

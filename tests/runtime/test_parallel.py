@@ -26,7 +26,7 @@ LABEL_SIZE = 3
 ROUNDS, STEPS_PER_ROUND = 2, 2
 
 
-def stylegan2() -> config.Experiment:
+def stylegan2(**training) -> config.Experiment:
     """Every phase at every other step, in two rounds of accumulation."""
     scope: dict = {}
     exec(CONFIG, scope)
@@ -42,18 +42,24 @@ def stylegan2() -> config.Experiment:
         path_length_weight=2.0,
         ema_rampup=0.05,
     )
+    c.training.update(training)
     return config.parse(c)
 
 
+# Every path length takes four images, fewer than there are devices.
+UNEVEN = "uneven"
 EXPERIMENTS = {
     "stylegan1": experiment(batch_size=BATCH_SIZE, steps_per_round=STEPS_PER_ROUND),
     "stylegan2": stylegan2(),
+    UNEVEN: stylegan2(batch_size=8, accumulation_rounds=1),
 }
 PHASES = {
     "stylegan1": ("d_main", "g_main"),
     "stylegan2": ("g_main", "g_path", "d_main", "d_r1"),
+    UNEVEN: ("g_path",),
 }
-STAGE = {"stylegan1": 1, "stylegan2": 0}
+FAMILIES = ("stylegan1", "stylegan2")
+STAGE = {"stylegan1": 1, "stylegan2": 0, UNEVEN: 0}
 NETWORKS = {"d": "discriminator", "g": "generator"}
 
 
@@ -65,23 +71,29 @@ def worker(devices: int, out: Path) -> None:
     for family, e in EXPERIMENTS.items():
         folder = out / family
         folder.mkdir(parents=True)
-        results = train_a_little(
-            e, schedule.build_stages(e)[STAGE[family]], here, folder
-        )
+        stage = schedule.build_stages(e)[STAGE[family]]
+        results = train_a_little(e, stage, PHASES[family], here, folder)
         numbers |= {f"{family}/{name}": value for name, value in results.items()}
     np.savez(out / "numbers.npz", **numbers)
 
 
 def train_a_little(
-    e: config.Experiment, stage: schedule.Stage, here: parallel.Parallel, folder: Path
+    e: config.Experiment,
+    stage: schedule.Stage,
+    names: tuple[str, ...],
+    here: parallel.Parallel,
+    folder: Path,
 ) -> dict[str, np.ndarray]:
     training = setup.build(e, here, LABEL_SIZE)
     state = perturb_parameters(training.create_state())
-    names, phases = training.phase_names, training.phases
+    phases = [phase for phase in training.phases if phase.name in names]
     programs = ProgramCache(training)
     numbers: dict[str, np.ndarray] = flat("start", state.params)
     random = np.random.RandomState(0)
-    compiled = programs.get(stage)
+    compiled = {
+        name: programs.lower(stage, training.phase_names.index(name)).compile()
+        for name in names
+    }
     for name in names:
         flops = compiled[name].cost_analysis()["flops"]
         numbers[f"flops/{name}"] = np.asarray(flops)
@@ -172,9 +184,16 @@ def test_random_draws_do_not_depend_on_the_number_of_devices(one_and_eight):
         assert len(np.unique(one[name])) > 2, name
 
 
-@pytest.mark.parametrize("family", EXPERIMENTS)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_training_does_not_depend_on_the_number_of_devices(one_and_eight, family):
     one, eight = (below(one_and_eight[n], f"{family}/") for n in (1, DEVICES))
+    check_same(one, eight)
+
+
+def check_same(
+    one: dict[str, np.ndarray], eight: dict[str, np.ndarray], moving: str = ""
+) -> None:
+    """Compare two runs; parameters with `moving` in their names must have moved."""
     worst: dict[str, tuple[float, str]] = {}
 
     def check(kind: str, name: str, relative: float, allowed: float) -> None:
@@ -196,6 +215,8 @@ def test_training_does_not_depend_on_the_number_of_devices(one_and_eight, family
                 check("params", name, np.max(np.abs(difference)) / rms(value), 1e-5)
     # A step is small beside a parameter, so hold the way gone to account too.
     for name, before in below(one, "start/").items():
+        if moving not in name:
+            continue
         end = f"state/.params{name}"
         moved = rms(one[end] - before)
         assert moved > 1e-3, name  # the learning rate: one full step of Adam
@@ -203,7 +224,20 @@ def test_training_does_not_depend_on_the_number_of_devices(one_and_eight, family
     print("largest relative differences, 1 to 8 devices:", worst)
 
 
-@pytest.mark.parametrize("family", EXPERIMENTS)
+def test_a_path_length_of_fewer_images_than_devices_is_spread(one_and_eight):
+    """Padded with images of no weight, one a device, to the same numbers."""
+    one, eight = (below(one_and_eight[n], f"{UNEVEN}/") for n in (1, DEVICES))
+    check_same(one, eight, "['generator']['blocks_1']['conv0']['weight']")
+    # Four images on one device; what does not depend on images is the rest.
+    assert eight["flops/g_path"] / one["flops/g_path"] < 1.5 / 4
+    # Every second label goes to another device; only sums are communicated besides.
+    others = [
+        size for kind, size in collectives(eight["hlo/g_path"]) if kind != "all-reduce"
+    ]
+    assert sum(others) <= 8 * LABEL_SIZE
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_work_is_sharded_and_only_sums_are_communicated(one_and_eight, family):
     """Gradients and minibatch statistics are summed; no activation is communicated."""
     one, eight = (below(one_and_eight[n], f"{family}/") for n in (1, DEVICES))

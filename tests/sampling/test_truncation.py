@@ -1,5 +1,6 @@
 """Truncation of a small generator's styles."""
 
+import jax
 import numpy as np
 
 from stylegan_jax.sampling.seeds import latents
@@ -21,3 +22,21 @@ def test_psi_of_zero_gives_the_average_image(network):
     )
     np.testing.assert_array_equal(cut[:, :2], ws[:, :2])
     np.testing.assert_allclose(cut[:, 2:], free[:, 2:], rtol=1e-5, atol=1e-6)
+
+
+def test_the_mapping_network_is_one_program(network, monkeypatch):
+    """It is not run operation by operation: its arrays are those of a trace."""
+    generator, variables = network
+    z = latents([4, 5, 6, 7, 8], 8)  # a number of rows of its own
+    seen = []
+    apply = type(generator).apply
+
+    def spy(self, variables, x, *args, method, **kwargs):
+        if method == "map":
+            seen.append(isinstance(x, jax.core.Tracer))
+        return apply(self, variables, x, *args, method=method, **kwargs)
+
+    monkeypatch.setattr(type(generator), "apply", spy)
+    for _ in range(2):
+        truncated_styles(generator, variables, z)
+    assert seen == [True]  # traced once, for both calls

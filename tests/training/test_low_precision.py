@@ -1,4 +1,4 @@
-"""StyleGAN2 with bfloat16 activations, compared with float32."""
+"""Activations in bfloat16 at the highest resolutions, compared with float32."""
 
 import chex
 import jax
@@ -6,13 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from stylegan_jax.models import stylegan1
 from stylegan_jax.models.interface import Channels
-from stylegan_jax.models.stylegan2 import (
-    Discriminator,
-    Generator,
-    LayerOptions,
-    block_dtype,
-)
+from stylegan_jax.models.stylegan2 import Discriminator, Generator, LayerOptions
 from tests import tiny
 
 UNIT_ROUNDOFF = 2.0**-9  # largest relative error of one bfloat16 rounding
@@ -110,8 +106,45 @@ def test_low_precision_resolutions():
         model = Generator(
             resolution=SIZE, low_precision_resolutions=n, dtype=jnp.bfloat16
         )
-        low = [r for r in (4, 8, 16, 32) if block_dtype(r, model) == jnp.bfloat16]
+        low = [r for r in (4, 8, 16, 32) if model.dtype_at(r) == jnp.bfloat16]
         assert low == [r for r in (8, 16, 32) if lowest and r >= lowest]
+
+
+@pytest.mark.parametrize(("n", "lowest"), [(1, 32), (2, 16), (3, 8), (4, 4), (9, 4)])
+def test_low_precision_resolutions_of_stylegan(n, lowest):
+    """4x4 included; the dtypes of the layers' outputs, from the highest down."""
+    shape = {"resolution": SIZE, "channels": Channels(64, 8)}
+    low = {"dtype": jnp.bfloat16, "low_precision_resolutions": n}
+    g = stylegan1.Generator(z_dim=8, w_dim=8, mapping_layers=1, **shape, **low)
+    d = stylegan1.Discriminator(**shape, **low)
+    resolutions = [r for r in (4, 8, 16, 32) if r >= lowest]
+    z, images = jnp.zeros((4, 8)), jnp.zeros((4, SIZE, SIZE, 3))
+
+    def shapes(network, x, prefix):
+        kept = {"capture_intermediates": True, "mutable": ["intermediates"]}
+        variables = jax.eval_shape(network.init, jax.random.key(0), x)
+        apply = lambda v: network.apply(v, x, **kept)  # noqa: E731
+        out, captured = jax.eval_shape(apply, variables)
+        assert out.dtype == jnp.float32
+        layers = captured["intermediates"]
+        names = [name for name in layers if name.startswith(prefix)]
+        return [layers[name]["__call__"][0] for name in names]
+
+    outputs = shapes(g, z, "layers_")
+    assert len(outputs) == 8
+    found = {x.shape[1] for x in outputs if x.dtype == jnp.bfloat16}
+    assert found == set(resolutions)
+    # A block of the discriminator halves the size; the head is float32.
+    outputs = shapes(d, images, "blocks_")
+    assert len(outputs) == 3
+    found = {2 * x.shape[1] for x in outputs if x.dtype == jnp.bfloat16}
+    assert found == {r for r in resolutions if r > 4}
+
+
+def test_stylegan_has_low_precision_everywhere_unless_told_otherwise():
+    shape = {"resolution": SIZE, "dtype": jnp.bfloat16}
+    for network in (stylegan1.Generator(**shape), stylegan1.Discriminator(**shape)):
+        assert {network.dtype_at(r) for r in (4, 8, 16, 32)} == {jnp.bfloat16}
 
 
 def test_zero_low_precision_resolutions_equal_float32_bit_for_bit():

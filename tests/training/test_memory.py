@@ -99,7 +99,9 @@ def experiment(**training) -> config.Experiment:
     ("batch", "shards", "rounds", "changes"),
     [
         (8, 1, [1, 2, 4], {}),  # the path length uses every second image
-        (16, 2, [1, 2, 4, 8], {}),
+        (16, 2, [1, 2, 4], {}),  # of eight parts, one image would be left for two
+        (24, 8, [1, 3], {}),  # no number divides
+        (16, 2, [1, 2, 4, 8], {"path_length_weight": 0.0}),
         (24, 1, [1, 2, 3, 6, 8, 12], {}),  # parts of 24, 12, 8, 4, 3 and 2 images
         (8, 1, [1, 2, 4, 8], {"path_length_weight": 0.0}),
         (8, 1, [4], {"accumulation_rounds": 4}),

@@ -113,6 +113,7 @@ class ObjectiveCall:
             lod=LevelOfDetail(STAGE),
             key=key,
             shard_batch=lambda x: x,
+            padded_rows=lambda rows: rows,
         )
         network = "generator" if name in ("generator", "path_length") else None
         self.params = params[network or "discriminator"]

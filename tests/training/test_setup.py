@@ -60,6 +60,7 @@ def test_relativistic_loss_needs_only_a_pair_of_functions(monkeypatch):
                 lod=LevelOfDetail(8),
                 key=lambda stream: jax.random.fold_in(key, stream),
                 shard_batch=lambda x: x,
+                padded_rows=lambda rows: rows,
             )
             loss, aux = objectives.generator(params, inputs)
             return loss, aux.scalars["score_fake"]

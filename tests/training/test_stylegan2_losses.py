@@ -71,6 +71,7 @@ def test_objectives(name, monkeypatch):
                 lod=LevelOfDetail(16),
                 key=lambda stream: jax.random.key(0),
                 shard_batch=lambda x: x,
+                padded_rows=lambda rows: rows,
             )
 
             def objective(params, phase=phase, inputs=inputs):
