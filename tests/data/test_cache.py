@@ -1,5 +1,9 @@
 """Decoded images in memory: the batches, their place and their size."""
 
+import subprocess
+import sys
+import textwrap
+
 import chex
 import jax
 import numpy as np
@@ -12,6 +16,7 @@ from stylegan_jax.runtime import parallel
 from tests.data.opened import data
 from tests.data.raw_data import write_images
 from tests.data.test_pipeline import array_source
+from tests.tiny import ROOT
 
 COUNT = 11  # images, which do not divide evenly over devices
 
@@ -96,3 +101,32 @@ def test_size(source):
 def test_an_unknown_place_is_refused(source):
     with pytest.raises(ValueError, match="'device' or 'host'"):
         ImageCache(source, parallel.local(), "disk", seed=0)
+
+
+def test_eight_devices_share_the_images():
+    """Their number does not divide evenly; padding is never part of a batch."""
+    code = """
+        import jax, numpy as np
+        jax.config.update("jax_num_cpu_devices", 8)
+        from stylegan_jax.data import order
+        from stylegan_jax.data.cache import ImageCache
+        from stylegan_jax.runtime import parallel
+        from tests.data.test_pipeline import numbered_source
+
+        cache = ImageCache(numbered_source(11), parallel.data_parallel(), "device", 5)
+        batches = cache.batches(resolution=1, batch_size=16, start_images=32)
+        for step in range(3):
+            images, labels = next(batches)
+            assert {s.data.shape for s in images.addressable_shards} == {(2, 1, 1, 1)}
+            positions = 32 + 16 * step + np.arange(16)
+            rows = order.shuffled(positions, 11, 5)
+            assert np.ravel(images).tolist() == rows.tolist()
+            assert np.argmax(labels, 1).tolist() == (rows % 3).tolist()
+        images, _ = cache._arrays
+        assert {s.data.shape for s in images.addressable_shards} == {(2, 1, 1, 1)}
+        """
+    program = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(
+        program, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
