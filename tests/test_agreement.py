@@ -46,6 +46,7 @@ AGREEMENTS = {
     "metrics.statistics.gather_rows": None,
     "runtime.parallel.check_agreement": "differing_facts",
     "runtime.processes.in_turns": "data_set_to_prepare",
+    "train.image_cache": "memory_of_the_devices",
     "train.train": "differing_facts",
     "training.loop._agree_to_stop": "stop",
     "training.memory.budget": "memory_of_the_devices",

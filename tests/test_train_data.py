@@ -4,11 +4,13 @@ import dataclasses
 import itertools
 from types import SimpleNamespace
 
+import chex
 import numpy as np
 import pytest
 
 from stylegan_jax import train
 from stylegan_jax.data import pipeline
+from stylegan_jax.runtime import parallel
 from stylegan_jax.training import schedule
 from tests import tiny
 
@@ -35,7 +37,7 @@ def test_batches(monkeypatch, start, process, processes, label_size):
     )
     for stage in schedule.build_stages(e):
         stage = dataclasses.replace(stage, batch_size=4)
-        _, labels = next(train.batches(training, "source", stage, start))
+        _, labels = next(train.batches(training, "source", stage, start, None))
         np.testing.assert_array_equal(labels, LABELS[:, :label_size])
         assert asked == {
             "resolution": stage.resolution,
@@ -46,3 +48,35 @@ def test_batches(monkeypatch, start, process, processes, label_size):
             "process_count": processes,
             "prefetch_batches": 7,
         }
+
+
+def test_cached_batches():
+    """The cache knows the seed and the process."""
+    asked = {}
+
+    def batches(**settings):
+        asked.update(settings)
+        return itertools.repeat((np.zeros((2, 8, 8, 3), np.uint8), LABELS))
+
+    training = SimpleNamespace(
+        experiment=tiny.experiment(), parallel=None, label_size=0
+    )
+    cache = SimpleNamespace(batches=batches)
+    stage = schedule.build_stages(training.experiment)[1]
+    _, labels = next(train.batches(training, "source", stage, 24, cache))
+    chex.assert_shape(labels, (2, 0))
+    assert asked == {
+        "resolution": 16,
+        "batch_size": stage.batch_size,
+        "start_images": 24,
+    }
+
+
+@pytest.mark.parametrize(("choice", "where"), [("none", None), ("device", "device")])
+def test_image_cache(choice, where):
+    training = SimpleNamespace(
+        experiment=tiny.experiment({"data.cache": choice}), parallel=parallel.local()
+    )
+    source = SimpleNamespace(base_size=(4, 4), resolution=8, num_images=3, channels=3)
+    cache = train.image_cache(training, source)
+    assert (cache and cache.on_devices) is (where and where == "device")

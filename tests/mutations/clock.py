@@ -269,8 +269,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "data-from-the-beginning",
             "train.py",
-            "        start_images=start_images,\n",
-            "        start_images=0,\n",
+            '"start_images": start_images,\n',
+            '"start_images": 0,\n',
             "test_train_data",
         ),
         (
@@ -282,10 +282,24 @@ MUTATIONS: tuple[Mutation, ...] = (
         ),
         (
             "data-order-of-one-seed",
-            PIPELINE,
+            "data/order.py",
             "np.random.SeedSequence(seed)",
             "np.random.SeedSequence(0)",
             "data/test_pipeline",
+        ),
+        (
+            "data-order-of-one-epoch-in-the-cache",
+            "data/order.py",
+            "_epoch(num_images, seed, int(epoch))",
+            "_epoch(num_images, seed, 0)",
+            "data/test_order",
+        ),
+        (
+            "data-position-forgotten-by-the-cache",
+            "data/cache.py",
+            "itertools.count(start_images, batch_size)",
+            "itertools.count(0, batch_size)",
+            "data/test_cache",
         ),
         (
             "data-position-of-the-process",
