@@ -178,8 +178,8 @@ def test_sigterm_during_the_setup_ends_both(runs):
 
 
 @pytest.mark.slow
-def test_both_processes_read_the_programs_that_process_0_has_written(runs):
-    """As on hosts with a home directory each, the cache is in the run's directory."""
+def test_the_programs_of_two_processes_are_kept_in_the_run_directory(runs):
+    """Process 0 finds them again; on CPUs, JAX's keys differ between processes."""
     shutil.copytree(runs.folder / "one", runs.folder / "cached")
     for later in runs.checkpoints("one")[1:]:
         shutil.rmtree(runs.folder / "cached" / "checkpoints" / str(later))
@@ -192,9 +192,8 @@ def test_both_processes_read_the_programs_that_process_0_has_written(runs):
         shutil.rmtree(runs.folder / "cached" / "checkpoints")
         again.rename(runs.folder / "cached" / "checkpoints")
     assert list((runs.folder / "cached" / "compilation_cache").iterdir())
-    for i in (0, 1):
-        hits = r"compilation cache hit for .jit_update"
-        assert re.search(hits, runs.log("cached", i).read_text())
+    hits = r"compilation cache hit for .jit_update"
+    assert re.search(hits, runs.log("cached", 0).read_text())
 
 
 @pytest.mark.slow
