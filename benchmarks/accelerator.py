@@ -229,21 +229,16 @@ def train(c: ConfigDict, number_format: str, tiny: bool) -> Figures:
     )
     compile_seconds = time.perf_counter() - start
 
-    def seconds(name: str, count: int) -> float:
-        start = time.perf_counter()
-        for _ in range(count):
-            training.state, _ = compiled[name](training.state, *training.arguments)
-        jax.block_until_ready(training.state)
-        return (time.perf_counter() - start) / count
-
     counts = {}
     for name in compiled:
-        seconds(name, 1)
-        counts[name] = max(1, round((0.02 if tiny else 1.0) / seconds(name, 1)))
+        training.seconds(compiled[name], 1)
+        counts[name] = max(
+            1, round((0.02 if tiny else 1.0) / training.seconds(compiled[name], 1))
+        )
     samples = {name: [] for name in compiled}
     for _ in range(3):
         for name, count in counts.items():
-            samples[name].append(seconds(name, count))
+            samples[name].append(training.seconds(compiled[name], count))
     medians = {name: statistics.median(values) for name, values in samples.items()}
 
     networks = training.setup.generator, training.setup.discriminator

@@ -15,7 +15,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,14 @@ class Training:
     state: TrainState
     arguments: tuple
 
+    def seconds(self, program: Callable, count: int) -> float:
+        """Run a compiled phase `count` times and return the mean time of a run."""
+        start = time.perf_counter()
+        for _ in range(count):
+            self.state, _ = program(self.state, *self.arguments)
+        jax.block_until_ready(self.state)
+        return (time.perf_counter() - start) / count
+
 
 def prepare(e: Experiment, stage: Stage, labels: int) -> Training:
     """Return networks with random weights for `labels` classes, and a random batch."""
@@ -112,22 +120,15 @@ def measure(
             compiled[name] = training.programs.lower(stage, i).compile()
             seconds_of[name] = time.perf_counter() - start
 
-    def run(name: str, count: int) -> float:
-        start = time.perf_counter()
-        for _ in range(count):
-            training.state, _ = compiled[name](training.state, *training.arguments)
-        jax.block_until_ready(training.state)
-        return (time.perf_counter() - start) / count
-
     counts = {}
     for name in names:
-        run(name, 1)
-        counts[name] = max(1, round(seconds / run(name, 1)))
+        training.seconds(compiled[name], 1)
+        counts[name] = max(1, round(seconds / training.seconds(compiled[name], 1)))
     samples = {name: [] for name in names}
     rates = [matmul.rate()]
     for _ in range(rounds):
         for name in names:
-            samples[name].append(run(name, counts[name]))
+            samples[name].append(training.seconds(compiled[name], counts[name]))
         rates.append(matmul.rate())
     matmul_rate = statistics.median(rates)
     networks = training.setup.generator, training.setup.discriminator

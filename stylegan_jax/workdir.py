@@ -45,6 +45,7 @@ HOST_SETTINGS = frozenset(
 # Settings that may change between two starts of a run.
 CHANGEABLE_SETTINGS = HOST_SETTINGS | (
     {
+        "data.cache",  # the batches are the same
         "model.remat",
         "training.total_kimg",
         "training.nonfinite_limit",

@@ -69,7 +69,7 @@ def test_official_settings(row):
 
 @pytest.mark.parametrize("name", presets.NAMES)
 def test_low_precision_from_256_up(name):
-    """Where the official code has float16 in every resolution."""
+    """Presets have bfloat16 at the resolutions where the official code has float16."""
     for resolution in (32, 128, 256, 1024):
         m = config.parse(presets.stylegan2(name, resolution, 1)).model
         assert m.dtype == ("bfloat16" if resolution >= 256 else "float32")

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import chex
 import numpy as np
 import pytest
+from etils import epath
 
-from stylegan_jax import train
+from stylegan_jax import train, workdir
 from stylegan_jax.data import pipeline
 from stylegan_jax.runtime import parallel
 from stylegan_jax.training import schedule
@@ -80,3 +81,12 @@ def test_image_cache(choice, where):
     source = SimpleNamespace(base_size=(4, 4), resolution=8, num_images=3, channels=3)
     cache = train.image_cache(training, source)
     assert (cache and cache.on_devices) is (where and where == "device")
+
+
+def test_a_run_may_be_resumed_with_another_cache(tmp_path):
+    directory, info = epath.Path(tmp_path), workdir.DataInfo("emoji", 3, (), "00")
+    workdir.write_description(directory, tiny.experiment(), info)
+    workdir.check_resumable(directory, tiny.experiment({"data.cache": "none"}), info)
+    other = tiny.experiment({"data.mirror": False})
+    with pytest.raises(ValueError, match=r"data\.mirror: True there, False now"):
+        workdir.check_resumable(directory, other, info)

@@ -179,7 +179,7 @@ def test_sigterm_during_the_setup_ends_both(runs):
 
 @pytest.mark.slow
 def test_the_programs_of_two_processes_are_kept_in_the_run_directory(runs):
-    """Process 0 finds them again; on CPUs, JAX's keys differ between processes."""
+    """Process 0 finds them again; on CPUs, process 1 does not."""
     shutil.copytree(runs.folder / "one", runs.folder / "cached")
     for later in runs.checkpoints("one")[1:]:
         shutil.rmtree(runs.folder / "cached" / "checkpoints" / str(later))

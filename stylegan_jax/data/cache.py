@@ -18,8 +18,8 @@ from stylegan_jax.data import order, pipeline
 from stylegan_jax.data.interface import Source
 from stylegan_jax.runtime.parallel import Parallel
 
-# What "auto" keeps, by the size of the images at full resolution. Decoding that much
-# takes about a minute, and a stage at a lower resolution decodes the same files.
+# What "auto" keeps, by the size of the images at full resolution, because a stage at a
+# lower resolution has to decode the same files.
 MAX_AUTO_BYTES = 2**31
 MAX_AUTO_SHARE = 0.1  # of the memory of a device
 

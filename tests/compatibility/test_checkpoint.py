@@ -74,7 +74,7 @@ def test_every_array_is_restored_bit_for_bit(run, stored, family):
     "family", ["stylegan1", pytest.param("stylegan2", marks=pytest.mark.slow)]
 )
 def test_the_run_is_continued(run, stored, family, quick_compilation, capsys):
-    """To its stored end, but for the rounding of other programs.
+    """A resumed run reaches the stored end, but for the rounding of other programs.
 
     Integers, counters, the position in the data and everything in `meta` are equal.
     Floats are not, even with the JAX of environment.json: XLA rounds programs that

@@ -52,7 +52,7 @@ def plain(x, clamp):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("clamp", [None, 0.5])
 def test_gradients_of_the_leaky_relu(clamp, dtype):
-    """Of first and second order, against JAX's own, bit for bit."""
+    """The first and second derivatives equal those that JAX derives, bit for bit."""
     x = jax.random.normal(jax.random.key(0), (8, 64), dtype)
     x = x.at[0, 0].set(0)
 
