@@ -82,7 +82,7 @@ test-aot: $(AOT_READY)
 	$(AOT_VENV)/bin/python -m pytest -m aot $(SIDE_BY_SIDE) $(ARGS)
 
 soak: $(READY)
-	$(RUN) -m pytest -m soak $(ARGS)
+	$(RUN) -m pytest -m soak -rP $(ARGS)
 
 mutations: $(READY)
 	XLA_FLAGS="$${XLA_FLAGS-$(QUICK_TO_COMPILE)}" $(RUN) -m tests.mutations $(ARGS)
