@@ -73,8 +73,11 @@ class Recording:
         )
 
     def networks(self, e: config.Experiment) -> tuple[tuple, tuple]:
-        """Return generator and discriminator, each with the official variables."""
-        g, d = models.build(e.model, e.data, self.label_size)
+        """Return generator and discriminator, each with the official variables.
+
+        They compute as in training, on a CPU with Winograd's form.
+        """
+        g, d = models.build(e.model, e.data, self.label_size, winograd=True)
         loaded = []
         for model, letter, name in ((g, "G", "generator"), (d, "D", "discriminator")):
             kwargs = self.settings[f"{letter}_kwargs"]

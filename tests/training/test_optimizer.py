@@ -93,6 +93,7 @@ def test_official_iterations(file):
     )
     g, g_vars = load("G", "generator")
     d, d_vars = load("D", "discriminator")
+    g, d = g.clone(winograd=True), d.clone(winograd=True)  # as in training
     averaged = {
         **interop.to_official(g, g_vars),
         **goldens.below(arrays, "vars/Gs/"),
@@ -174,10 +175,10 @@ def test_official_iterations(file):
             off = total = 0
             for name, value in expected.items():
                 change = np.abs((ours[name] - before[name]) - (value - before[name]))
-                # Allow rounding of stored values (mapping weights are about 100) and 5%
-                # of a step. With beta1 = 0 a step is nearly the gradient's sign, so a
-                # few entries with a gradient near zero may differ by more.
-                allowed = 0.05 * rate * iteration + 3e-7 * np.abs(value)
+                # Allow rounding of stored values (mapping weights are about 100) and
+                # 0.5% of a step. With beta1 = 0 a step is nearly the gradient's sign,
+                # so a few entries with a gradient near zero may differ by more.
+                allowed = 0.005 * rate * iteration + 3e-7 * np.abs(value)
                 off += int(np.sum(change > allowed))
                 total += change.size
-            assert off <= 2e-3 * total, (net, iteration, off, total)
+            assert off <= 5e-4 * total, (net, iteration, off, total)
