@@ -79,10 +79,24 @@ class Decisions:
             if self._process == 1:
                 raise OSError("the mount is gone")
 
-        with mock.patch.object(self._opened, "_open_for_writing", fail):
+        with mock.patch.object(self._opened, "_prepare_to_write", fail):
             return error_of(
                 CheckpointError, lambda: self._opened.save(3, {"item": self._item}, {})
             )
+
+    def mount_that_comes_back(self) -> str:
+        """Process 0, which creates the directory, sees it only at the second save."""
+        mount, disk = (self._directory / f"{name}{self._process}" for name in "md")
+        mount.symlink_to(disk if self._process == 0 else self._directory)
+        opened = checkpoints.Checkpoints(mount / "run", 1, lambda text: None)
+        save = lambda: opened.save(1, {"item": self._item}, {})  # noqa: E731
+        problem = error_of(CheckpointError, save)
+        mount.unlink()
+        mount.symlink_to(self._directory)
+        save()
+        newest = opened.latest_step()
+        opened.close()
+        return f"{newest} after {problem}"
 
     def rounds_for_the_memory(self) -> list:
         return self._fit(lambda rounds: (1 + self._process) * 1000 / rounds)

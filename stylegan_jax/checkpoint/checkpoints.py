@@ -62,11 +62,13 @@ class Checkpoints:
             self.directory = epath.Path(os.path.abspath(self.directory))
         self._keep, self._best = keep, manager.KeepBest(keep_best, {})
         self._on_warning = on_warning
-        self._writing = False
         self._arrays = manager.ArrayHandler()
         self._manager = self._open()
         self._pending: tuple[int, int] | None = None  # step, bytes
         self._while_saving = contextlib.ExitStack()
+        # The same in all processes, which decide by them what to do together.
+        self._is_clean = False  # nothing is left of earlier programs
+        self._has_scores = False  # those that earlier programs saved
         self._damaged: set[int] = set()
 
     def save(
@@ -97,7 +99,7 @@ class Checkpoints:
         self.wait()
         failure = None
         try:
-            self._open_for_writing()
+            self._prepare_to_write()
         except OSError as error:
             failure = error
         if not parallel.all_processes(failure is None):
@@ -115,6 +117,7 @@ class Checkpoints:
                 f"{max(steps)}, in {self.directory}. To continue from an older "
                 "checkpoint use another directory, or move the newer ones away."
             )
+        self._read_scores(steps)
         leaves = {name: named_arrays(tree) for name, tree in items.items()}
         integrity = {
             "meta": json_checksum(meta),
@@ -227,35 +230,26 @@ class Checkpoints:
 
     def _open(self) -> ocp.CheckpointManager:
         return manager.open_manager(
-            self.directory, self._arrays, self._keep, self._best, create=self._writing
+            self.directory, self._arrays, self._keep, self._best
         )
 
-    def _open_for_writing(self) -> None:
-        if self._writing and not self._damaged:
-            return
-        # Damaged steps would count as the newest and displace the intact ones.
-        failure = None
-        try:
-            if parallel.is_main_process():
-                for step in self._damaged:
-                    failures.set_aside(self.directory / str(step))
-                # Not done for reading: another program may be writing at that moment.
-                failures.remove_unfinished(self.directory)
-        except OSError as error:
-            failure = error
-        if not parallel.all_processes(failure is None):
-            raise failure or OSError("the main process cannot clean it up")
-        self._damaged = set()
-        if not self._writing and self._best.count:
-            self._read_scores()
-        self._writing = True
-        self._manager.close()
-        try:
-            self._manager = self._open()
-        except OSError:
-            self._writing = False
-            self._manager = self._open()
-            raise
+    def _prepare_to_write(self) -> None:
+        """Remove what earlier programs left, and list the checkpoints again."""
+        if self._damaged or not self._is_clean:
+            failure = None
+            try:
+                if parallel.is_main_process():
+                    # They would count as the newest and displace the intact ones.
+                    for step in self._damaged:
+                        failures.set_aside(self.directory / str(step))
+                    # Not done for reading: another program may be writing then.
+                    failures.remove_unfinished(self.directory)
+            except OSError as error:
+                failure = error
+            if not parallel.all_processes(failure is None):
+                raise failure or OSError("the main process cannot clean it up")
+            self._damaged, self._is_clean = set(), True
+        self._manager.reload()
 
     def _check_writable(self) -> None:
         # If Orbax cannot create a directory, it leaves threads behind that delay the
@@ -289,11 +283,7 @@ class Checkpoints:
         self._end_save()
         if parallel.is_main_process():
             failures.remove_unfinished(self.directory)
-        try:
-            self._manager = self._open()
-        except OSError:  # the directory cannot be created; the next save reports it
-            self._writing = False
-            self._manager = self._open()
+        self._manager = self._open()
         last = max(self._manager.all_steps(), default=None)
         intact = (
             f"The last complete checkpoint, step {last}, is intact."
@@ -360,13 +350,16 @@ class Checkpoints:
             + ". Restore the files from a backup, or start in another directory"
         )
 
-    def _read_scores(self) -> None:
-        """Read the scores that this or any earlier program has saved."""
-        for step in self._manager.all_steps():
+    def _read_scores(self, steps: list[int]) -> None:
+        """Read the scores that earlier programs saved with these steps."""
+        if self._has_scores or not self._best.count:
+            return
+        for step in steps:
             with contextlib.suppress(DamagedError):  # which `restore` reports
                 score = self._read_integrity(step)[1].get("score")
                 if score is not None:
                     self._best.scores[step] = score
+        self._has_scores = True
 
     def _read_json(self, step: int) -> tuple[dict, dict]:
         meta, integrity = self._read_integrity(step)

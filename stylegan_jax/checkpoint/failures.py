@@ -159,7 +159,12 @@ def remove_unfinished(directory: epath.Path) -> None:
 
 
 def set_aside(checkpoint: epath.Path) -> None:
-    """Rename a damaged checkpoint to `<step>.damaged`, or a number after it."""
+    """Rename a damaged checkpoint to `<step>.damaged`, or a number after it.
+
+    Do nothing if it is not there, because an earlier attempt has renamed it.
+    """
+    if not checkpoint.exists():
+        return
     for number in range(1000):
         target = checkpoint.parent / f"{checkpoint.name}.damaged{number or ''}"
         if not target.exists():

@@ -143,16 +143,16 @@ def open_manager(
     handler: ArrayHandler,
     keep: int,
     best: KeepBest,
-    create: bool,
 ) -> ocp.CheckpointManager:
     """Open Orbax's manager of a directory.
 
+    It does not create the directory: processes would wait for one that cannot.
+
     Args:
-      directory: directory of the checkpoints.
+      directory: directory of the checkpoints; it need not exist.
       handler: writes and reads the arrays.
       keep: number of the newest checkpoints to preserve.
       best: preserves those with the best scores.
-      create: create the directory; false for reading.
     """
     registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
     registry.add(None, ocp.args.PyTreeSave, handler)
@@ -161,7 +161,7 @@ def open_manager(
         preservation_policy=preservation_policy.AnyPreservationPolicy(
             [preservation_policy.LatestN(keep), best]
         ),
-        create=create,
+        create=False,
         # Orbax would do so in a thread, and its errors would surface in a later save.
         cleanup_tmp_directories=False,
     )
