@@ -78,8 +78,8 @@ def finish() -> None:
         return
     _client().wait_at_barrier(f"{_PREFIX}/finish", _FOREVER_MS)
     _watcher.claim_end()
+    _watcher = None  # `ending_together` passes on an error of what follows
     jax.distributed.shutdown()
-    _watcher = None
 
 
 @contextlib.contextmanager

@@ -5,15 +5,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
 from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime import parallel, processes
 from tests import tiny
 from tests.collective_worker import HEARTBEAT_SECONDS
 
@@ -115,6 +118,31 @@ def test_a_failure_keeps_its_status_if_the_other_process_hangs(start):
     pair.wait_for("agreed")
     pair.processes[1].send_signal(signal.SIGSTOP)
     assert pair.processes[0].wait(HEARTBEAT_SECONDS + 5) == 2
+
+
+def test_an_error_while_the_processes_disconnect_is_raised(monkeypatch):
+    """All have finished, so there is nothing to tell the others."""
+
+    def fail(*_):
+        raise jax.errors.JaxRuntimeError("the others are gone")
+
+    client = SimpleNamespace(wait_at_barrier=lambda *_: None, key_value_try_get=fail)
+    monkeypatch.setattr(processes, "_client", lambda: client)
+    monkeypatch.setattr(processes, "_watcher", processes._Watcher(client, 10))
+    monkeypatch.setattr(jax.distributed, "shutdown", fail)
+    raised = []
+
+    def end():
+        try:
+            with processes.ending_together():
+                processes.finish()
+        except jax.errors.JaxRuntimeError as error:
+            raised.append(str(error))
+
+    program = threading.Thread(target=end, daemon=True)  # it may hang
+    program.start()
+    program.join(30)
+    assert raised == ["the others are gone"]
 
 
 def test_sigterm_ends_a_process_before_its_loop(start):
