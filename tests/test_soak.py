@@ -13,10 +13,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stylegan_jax import config
 from tests import tiny
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", 30))
@@ -27,22 +29,30 @@ EXPERIMENT = tiny.STYLEGAN2 | {
     "run.tick_kimg": 0.064,
     "run.grid_every_ticks": 20,
     "run.keep_checkpoints": 3,
-    "run.compilation_cache": "auto",
+    "run.compilation_cache": config.Run().compilation_cache,  # in the run's directory
 }
 
 
-def launch(run: Path, config: Path, *flags: str) -> subprocess.Popen:
-    """Start `launch/local.sh`; both outputs are appended to `run`.log."""
+@contextlib.contextmanager
+def launch(run: Path, path: Path, *flags: str) -> Iterator[subprocess.Popen]:
+    """Run `launch/local.sh` in the block; both outputs are appended to `run`.log."""
     script = tiny.ROOT / "launch" / "local.sh"
     options = ("-n", str(PROCESSES), "-d", str(DEVICES), "--restarts=100000", "--")
     with run.with_suffix(".log").open("a") as output:
-        return subprocess.Popen(
-            [script, *options, f"--config={config}", f"--workdir={run}", *flags],
+        started = subprocess.Popen(
+            [script, *options, f"--config={path}", f"--workdir={run}", *flags],
             cwd=tiny.ROOT,
             env=os.environ | {"PYTHON": sys.executable, "GRACE_SECONDS": "5"},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
+    try:
+        yield started
+    finally:
+        while started.poll() is None:  # the second signal does not wait
+            started.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                started.wait(60)
 
 
 def training_processes(run: Path) -> list[int]:
@@ -77,31 +87,41 @@ def last_checkpoint(run: Path) -> int:
     return max((int(name) for name in names if name.isdigit()), default=0)
 
 
-@pytest.mark.soak
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_kills_change_no_bit(tmp_path):
-    config = tiny.config_file(tmp_path, EXPERIMENT)
-    rng = random.Random(0)
-    run, began, kills, resumed_from = tmp_path / "killed", time.monotonic(), 0, set()
-    started = launch(run, config)
-    low, high = SECONDS_BETWEEN_KILLS
+def kill_for_minutes(started: subprocess.Popen, run: Path) -> tuple[int, set[int]]:
+    """Kill processes of a run at random moments.
+
+    Returns:
+      The number of kills, and the images at the last checkpoint before each.
+    """
+    rng, kills, positions = random.Random(0), 0, set()
+    began, (low, high) = time.monotonic(), SECONDS_BETWEEN_KILLS
     while (elapsed := time.monotonic() - began) < 60 * MINUTES:
         time.sleep(low * (high / low) ** rng.random())
         assert started.poll() is None, run.with_suffix(".log").read_text()[-5000:]
         position, killed = last_checkpoint(run), kill_some(run, rng)
         kills += killed
-        resumed_from.add(position)
+        positions.add(position)
         print(f"{elapsed:6.0f} s: killed {killed} at {position} images or later")
-    time.sleep(high)  # time to start once more
-    started.send_signal(signal.SIGTERM)
-    assert started.wait(300) == 0, run.with_suffix(".log").read_text()[-5000:]
+    return kills, positions
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_kills_change_no_bit(tmp_path):
+    path = tiny.config_file(tmp_path, EXPERIMENT)
+    run, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    with launch(run, path) as started:
+        kills, resumed_from = kill_for_minutes(started, run)
+        time.sleep(SECONDS_BETWEEN_KILLS[1])  # to start once more
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(300) == 0, run.with_suffix(".log").read_text()[-5000:]
     images = last_checkpoint(run)
     restarts = run.with_suffix(".log").read_text().count("restart ")
     print(f"{kills} kills, {restarts} restarts, {images} images")
     assert kills > MINUTES / 2 and len(resumed_from) > 1
 
-    undisturbed = tmp_path / "undisturbed"
     total = f"--config.training.total_kimg={images / 1000}"
-    assert launch(undisturbed, config, total).wait(60 * 60) == 0
+    with launch(undisturbed, path, total) as started:
+        assert started.wait(60 * 60) == 0
     assert last_checkpoint(undisturbed) == images
     tiny.assert_same(tiny.restored(run, images), tiny.restored(undisturbed, images))
