@@ -79,10 +79,10 @@ def _objective(e: Experiment) -> Iterator[str]:
             "`training.path_length_weight` needs `training.g_reg_interval` (4 in "
             "StyleGAN2), the number of steps between two path length regularizations"
         )
-    if t.d_reg_interval and (t.loss in ("wgan", "hinge") or t.r2_gamma):
+    if t.d_reg_interval and t.r2_gamma:
         yield (
-            "`training.d_reg_interval` makes R1 lazy, which is supported only for "
-            "`training.loss` 'logistic' and `training.r2_gamma` 0"
+            f"`training.d_reg_interval` (={t.d_reg_interval}) makes R1 lazy, which is "
+            f"not supported for R2: `training.r2_gamma` (={t.r2_gamma}) must be 0"
         )
     if (t.augment != "none") != (t.augment_probability > 0):
         yield (

@@ -4,7 +4,7 @@ Scores are the discriminator's logits [B], high for real images. The loss of a n
 is the mean over the batch.
 
 To add an adversarial loss, write two functions of the scores here, one for each
-network, and a case in `adversarial_loss`. `AdversarialLoss` also selects the gradient
+network, and an entry in `adversarial_loss`. `AdversarialLoss` also selects the gradient
 penalty that goes with the loss. To add a penalty, write its formula here, and use it in
 a method of `GANObjectives` in `phases.py`. docs/how_it_works.md lists all steps.
 
@@ -45,34 +45,31 @@ class AdversarialLoss:
 
 
 def adversarial_loss(name: str, drift_weight: float = 0.001) -> AdversarialLoss:
-    """Return an adversarial loss by its name.
+    """Return an adversarial loss by its name, `training.loss`.
 
     Args:
-      name: "logistic", "wgan" or "hinge".
+      name: name of the loss.
       drift_weight: weight of the squared scores of reals in "wgan".
 
     Raises:
       ValueError: if there is no loss of this name.
     """
-    match name:
-        case "logistic":
-            return AdversarialLoss(
-                lambda fake, real: g_logistic_nonsaturating(fake), d_logistic
-            )
-        case "wgan":
-            return AdversarialLoss(
-                lambda fake, real: g_wgan(fake),
-                lambda real, fake: d_wgan(real, fake, drift_weight),
-                penalizes_interpolates=True,
-            )
-        case "hinge":
-            return AdversarialLoss(
-                lambda fake, real: g_wgan(fake), d_hinge, penalizes_interpolates=True
-            )
-        case _:
-            raise ValueError(
-                f"unknown loss {name!r}; use 'logistic', 'wgan' or 'hinge'"
-            )
+    losses = {
+        "logistic": AdversarialLoss(
+            lambda fake, real: g_logistic_nonsaturating(fake), d_logistic
+        ),
+        "wgan": AdversarialLoss(
+            lambda fake, real: g_wgan(fake),
+            lambda real, fake: d_wgan(real, fake, drift_weight),
+            penalizes_interpolates=True,
+        ),
+        "hinge": AdversarialLoss(
+            lambda fake, real: g_wgan(fake), d_hinge, penalizes_interpolates=True
+        ),
+    }
+    if name not in losses:
+        raise ValueError(f"`training.loss` (={name!r}) must be one of {tuple(losses)}")
+    return losses[name]
 
 
 def g_logistic_nonsaturating(fake: jax.Array) -> jax.Array:

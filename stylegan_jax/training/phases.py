@@ -117,10 +117,20 @@ class GANObjectives:
     def __init__(
         self, generator: Generator, discriminator: Discriminator, training: Training
     ):
-        """Keep the networks and the settings of the losses."""
+        """Keep the networks and the settings of the losses.
+
+        Raises:
+          ValueError: if R1 is to be lazy for a loss with another gradient penalty.
+        """
         self._generator, self._discriminator = generator, discriminator
         self._training = training
         self._loss = losses.adversarial_loss(training.loss, training.drift_weight)
+        if self._loss.penalizes_interpolates and training.d_reg_interval:
+            raise ValueError(
+                f"`training.d_reg_interval` (={training.d_reg_interval}) makes R1 "
+                f"lazy, but `training.loss` {training.loss!r} has the gradient penalty "
+                "of WGAN-GP instead of R1; set the interval to 0"
+            )
         self._augment_policy = POLICIES[training.augment]
 
     def generator(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:

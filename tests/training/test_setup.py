@@ -1,10 +1,15 @@
 """The networks, phases and initial state that `setup.build` creates."""
 
+import dataclasses
+import re
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from stylegan_jax import config
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime import parallel
 from stylegan_jax.training import losses, setup
@@ -32,6 +37,20 @@ def test_initial_state_follows_the_experiment():
         jax.tree.leaves(state), jax.tree.leaves(abstract), strict=True
     ):
         assert leaf.sharding == expected.sharding
+
+
+def test_the_choices_of_the_loss_are_those_that_exist():
+    (loss,) = (f for f in dataclasses.fields(config.Training) if f.name == "loss")
+    choices = re.escape(str(loss.metadata["choices"]))
+    with pytest.raises(ValueError, match=rf"\(='other'\) must be one of {choices}$"):
+        losses.adversarial_loss("other")
+
+
+@pytest.mark.parametrize("loss", ["wgan", "hinge"])
+def test_r1_is_lazy_only_for_losses_with_r1(loss):
+    e = tiny.experiment(tiny.STYLEGAN2 | {"training.loss": loss})
+    with pytest.raises(ValueError, match=rf"\(=3\) makes R1 lazy, but .* '{loss}' has"):
+        setup.build(e, parallel.local())
 
 
 def test_relativistic_loss_needs_only_a_pair_of_functions(monkeypatch):
