@@ -96,8 +96,8 @@ def _plain_kernel_gradient(
     # convolution with a filter as large as the image, and on a TPU a dilated one.
     shape = (SIZE, SIZE, big.shape[-1], small.shape[-1])
     kernel = jax.ShapeDtypeStruct(shape, big.dtype)
-    shrink_by = lambda k: _plain_shrink(big, k, arithmetic)  # noqa: E731
-    (gradient,) = jax.linear_transpose(shrink_by, kernel)(small)
+    conv = functools.partial(_plain_shrink, big, arithmetic=arithmetic)
+    (gradient,) = jax.linear_transpose(conv, kernel)(small)
     return _swapped(gradient)
 
 
