@@ -30,7 +30,8 @@ from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import TrainState, reset_optimizers
 
-Batches = Iterator[tuple[np.ndarray, np.ndarray]]  # this process's images and labels
+# Images and labels: this process's share, or global batches on the devices.
+Batches = Iterator[tuple[np.ndarray, np.ndarray] | tuple[jax.Array, jax.Array]]
 
 
 class Diverged(RuntimeError):
