@@ -22,6 +22,7 @@ from stylegan_jax.models import (
     stylegan1,
     stylegan2,
 )
+from stylegan_jax.training import losses
 from stylegan_jax.training.schedule import Stage
 
 
@@ -100,9 +101,12 @@ def per_phase(e: Experiment, stage: Stage, g: float, d: float) -> dict[str, floa
       d: operations of one forward pass of the discriminator.
     """
     t, batch = e.training, stage.batch_size
-    penalties = (t.r1_gamma > 0) + (t.r2_gamma > 0) if t.loss == "logistic" else 1
-    # A penalty in the same phase shares its forward pass.
-    penalty_cost = 0 if t.d_reg_interval else 3 * penalties
+    if losses.adversarial_loss(t.loss).penalizes_interpolates:
+        penalty_cost = 6 * (t.gp_weight > 0)
+    elif t.d_reg_interval:
+        penalty_cost = 0
+    else:  # they share the forward passes of the scores
+        penalty_cost = 3 * ((t.r1_gamma > 0) + (t.r2_gamma > 0))
     return {
         "g_main": batch * (3 * g + 2 * d),
         "g_path": batch / t.path_length_batch_shrink * 6 * g,

@@ -22,6 +22,7 @@ import time
 import jax
 from absl import app, flags
 
+from benchmarks.hlo import ITEM_BYTES
 from stylegan_jax import config
 from stylegan_jax.runtime import parallel
 from stylegan_jax.training import setup
@@ -40,7 +41,6 @@ COLLECTIVES = (
     "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute|"
     "collective-broadcast"
 )
-ITEM_BYTES = {"pred": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "f32": 4}
 FLOAT32_BYTES = 4
 
 

@@ -16,7 +16,7 @@ from benchmarks import (
     settings,
     weak_scaling,
 )
-from stylegan_jax import config, models
+from stylegan_jax import config, models, presets
 from stylegan_jax.training import schedule
 from tests import tiny
 
@@ -60,6 +60,24 @@ def test_flops_per_iteration():
         + phases["d_r1"] / e.training.d_reg_interval
     )
     assert total / stage.batch_size == pytest.approx(4.75 + 837.5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"d_reg_interval": 16}, 7),  # three of G, and of D twice
+        ({"d_reg_interval": 0}, 10),  # R1 takes the scores of reals from the loss
+        ({"d_reg_interval": 0, "loss": "wgan"}, 13),  # its points need their own
+        ({"d_reg_interval": 0, "loss": "wgan", "gp_weight": 0.0}, 7),
+    ],
+)
+def test_flops_of_penalties(settings, expected):
+    c = presets.auto(32)
+    c.training.update(settings)
+    e = config.parse(c)
+    stage = schedule.build_stages(e)[-1]
+    phases = flops.per_phase(e, stage, g=1.0, d=1.0)
+    assert phases["d_main"] / stage.batch_size == expected
 
 
 HLO = """
