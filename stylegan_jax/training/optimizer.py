@@ -19,10 +19,8 @@ import jax.numpy as jnp
 import optax
 
 from stylegan_jax.config import Experiment
+from stylegan_jax.training.official import OFFICIAL
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR
-
-# Place of epsilon in the official code of each family.
-OFFICIAL_EPSILON = {"stylegan1": "tensorflow", "stylegan2": "pytorch"}
 
 
 def build_optimizers(e: Experiment) -> dict[str, optax.GradientTransformation]:
@@ -35,13 +33,16 @@ def build_optimizers(e: Experiment) -> dict[str, optax.GradientTransformation]:
     raised to the power `lazy_ratio`, so that the moments forget at the same speed per
     step as without it.
     """
+    placement = (
+        e.training.adam_epsilon_placement or OFFICIAL[e.model.family].epsilon_placement
+    )
     return {
         network: optax.chain(
             scale_by_adam(
                 e.training.adam_beta1 ** lazy_ratio(e, network),
                 e.training.adam_beta2 ** lazy_ratio(e, network),
                 e.training.adam_epsilon,
-                e.training.adam_epsilon_placement or OFFICIAL_EPSILON[e.model.family],
+                placement,
             ),
             optax.scale(relative_learning_rate(e, network)),
         )

@@ -19,6 +19,7 @@ from stylegan_jax.models import Discriminator, Generator, LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
 from stylegan_jax.rngs import Stream
 from stylegan_jax.training import losses
+from stylegan_jax.training.official import OFFICIAL
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 
 
@@ -85,23 +86,18 @@ class Phase:
 def build_phases(
     e: Experiment, generator: Generator, discriminator: Discriminator
 ) -> tuple[Phase, ...]:
-    """Return the phases of a step, in the order of the family's paper."""
+    """Return the phases of a step, in the order of the family's official code."""
     t, objectives = e.training, GANObjectives(generator, discriminator, e.training)
-    d_main = (Phase("d_main", DISCRIMINATOR, objectives.discriminator, ema=True),)
-    d_r1 = g_path = ()
+    d_phases = (Phase("d_main", DISCRIMINATOR, objectives.discriminator, ema=True),)
     if t.d_reg_interval and t.r1_gamma:
-        d_r1 = (Phase("d_r1", DISCRIMINATOR, objectives.r1, t.d_reg_interval),)
-    g_main = (Phase("g_main", GENERATOR, objectives.generator),)
+        d_phases += (Phase("d_r1", DISCRIMINATOR, objectives.r1, t.d_reg_interval),)
+    g_phases = (Phase("g_main", GENERATOR, objectives.generator),)
     if t.path_length_weight:
         objective = objectives.path_length
-        g_path = (Phase("g_path", GENERATOR, objective, t.g_reg_interval),)
-    match e.model.family:
-        case "stylegan1":
-            return d_main + d_r1 + g_main + g_path
-        case "stylegan2":
-            return g_main + g_path + d_main + d_r1
-        case _:
-            raise ValueError(f"unknown `model.family` {e.model.family!r}")
+        g_phases += (Phase("g_path", GENERATOR, objective, t.g_reg_interval),)
+    if OFFICIAL[e.model.family].generator_first:
+        return g_phases + d_phases
+    return d_phases + g_phases
 
 
 class GANObjectives:

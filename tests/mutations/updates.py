@@ -86,9 +86,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         ),
         (
             "adam-epsilon-of-the-other-family",
-            OPTIMIZER,
-            '{"stylegan1": "tensorflow", "stylegan2": "pytorch"}',
-            '{"stylegan1": "pytorch", "stylegan2": "tensorflow"}',
+            "training/official.py",
+            'True, epsilon_placement="pytorch"',
+            'True, epsilon_placement="tensorflow"',
             ADAM,
         ),
         (

@@ -1,0 +1,25 @@
+"""What the official training code of each family does, and no setting says."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class OfficialTraining:
+    """Facts about the official training code of a family.
+
+    Attributes:
+      generator_first: True if a step updates the generator before the discriminator.
+      epsilon_placement: place of Adam's epsilon, see `optimizer.py`.
+    """
+
+    generator_first: bool
+    epsilon_placement: str
+
+
+# By `model.family`.
+OFFICIAL = {
+    "stylegan1": OfficialTraining(
+        generator_first=False, epsilon_placement="tensorflow"
+    ),
+    "stylegan2": OfficialTraining(generator_first=True, epsilon_placement="pytorch"),
+}
