@@ -81,7 +81,7 @@ def scores(images, labels=0.0):
 class ObjectiveCall:
     """One call of an objective, and the keys that it requested."""
 
-    def __init__(self, name, labels=LABELS, mixing=0.0, **training):
+    def __init__(self, name, labels=LABELS, mixing=0.0, padding=0, **training):
         t = config.Training(style_mixing_probability=mixing, w_avg_beta=0.9, **training)
         self.generator = Generator()
         objectives = phases.GANObjectives(self.generator, Discriminator(), t)
@@ -113,7 +113,7 @@ class ObjectiveCall:
             lod=LevelOfDetail(STAGE),
             key=key,
             shard_batch=lambda x: x,
-            padded_rows=lambda rows: rows,
+            padded_rows=lambda rows: rows + padding,
         )
         network = "generator" if name in ("generator", "path_length") else None
         self.params = params[network or "discriminator"]
@@ -202,14 +202,16 @@ def test_gradient_penalty_between_reals_and_fakes(loss):
     np.testing.assert_allclose(generator.loss, -fake.mean(), 1e-4)
 
 
-@pytest.mark.parametrize("shrink", [1, 2])
-def test_path_length(shrink):
+@pytest.mark.parametrize(("shrink", "padding"), [(1, 0), (2, 0), (2, 3)])
+def test_path_length(shrink, padding):
     """Use every second row of the labels; update the mean before the penalty.
 
-    The lengths are those of an image of 2x8 pixels: noise over sqrt(16).
+    The lengths are those of an image of 2x8 pixels: noise over sqrt(16). Rows of
+    padding change nothing.
     """
     run = ObjectiveCall(
         "path_length",
+        padding=padding,
         path_length_batch_shrink=shrink,
         path_length_weight=2.0,
         path_length_decay=0.01,
