@@ -144,9 +144,9 @@ def open_manager(
     keep: int,
     best: KeepBest,
 ) -> ocp.CheckpointManager:
-    """Open Orbax's manager of a directory.
+    """Open Orbax's manager of a directory, without waiting for other processes.
 
-    It does not create the directory: processes would wait for one that cannot.
+    To create the directory, or to save metadata of its own, Orbax would wait for them.
 
     Args:
       directory: directory of the checkpoints; it need not exist.
@@ -162,6 +162,7 @@ def open_manager(
             [preservation_policy.LatestN(keep), best]
         ),
         create=False,
+        save_root_metadata=False,
         # Orbax would do so in a thread, and its errors would surface in a later save.
         cleanup_tmp_directories=False,
     )
