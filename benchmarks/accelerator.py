@@ -49,14 +49,18 @@ from stylegan_jax.training import schedule
 FLAGS = flags.FLAGS
 Figures = dict[str, Any]
 
-
 GOLDENS = Path(__file__).resolve().parent.parent / "tests" / "golden"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "chex", "numpy")
-# Settings of the number formats that are compared. TF32 is JAX's "high" on NVIDIA GPUs.
+# Settings of the number formats that are compared. Each names all of them, because the
+# presets have a format of their own. TF32 is JAX's "high" on NVIDIA GPUs.
 FORMATS = {
-    "bfloat16": {"dtype": "bfloat16", "conv_clamp": 256.0},
-    "tf32": {"float32_precision": "high"},
-    "float32": {"float32_precision": "highest"},
+    "bfloat16": {
+        "dtype": "bfloat16",
+        "conv_clamp": 256.0,
+        "float32_precision": "highest",
+    },
+    "tf32": {"dtype": "float32", "conv_clamp": None, "float32_precision": "high"},
+    "float32": {"dtype": "float32", "conv_clamp": None, "float32_precision": "highest"},
 }
 
 
@@ -87,18 +91,18 @@ def rates(tiny: bool) -> Figures:
         x = copy(x).block_until_ready()
         samples.append(time.perf_counter() - start)
     return {
-        "matmul_tflops": {
-            name: matmul.rate(
-                size,
-                dtype=settings.get("dtype", "float32"),
-                precision=settings.get("float32_precision", "default"),
-            )
-            / 1e12
-            for name, settings in FORMATS.items()
-        },
+        "matmul_tflops": {name: matmul_rate(size, name) / 1e12 for name in FORMATS},
         # Every byte is read and written.
         "copy_gbytes_per_second": 2 * x.nbytes / statistics.median(samples) / 1e9,
     }
+
+
+def matmul_rate(size: int, number_format: str) -> float:
+    """Measure the operations per second of a product of square matrices."""
+    settings = FORMATS[number_format]
+    is_float32 = settings["dtype"] == "float32"
+    precision = settings["float32_precision"] if is_float32 else "default"
+    return matmul.rate(size, dtype=settings["dtype"], precision=precision)
 
 
 def goldens(tiny: bool) -> Figures:
@@ -246,11 +250,7 @@ def train(c: ConfigDict, number_format: str, tiny: bool) -> Figures:
     useful = flops.per_phase(e, stage, g, d)
     step_seconds = sum(medians[p.name] / p.interval for p in phases)
     step_flop = sum(useful[p.name] / p.interval for p in phases)
-    peak = matmul.rate(
-        256 if tiny else 8192,
-        dtype=FORMATS[number_format].get("dtype", "float32"),
-        precision=FORMATS[number_format].get("float32_precision", "default"),
-    )
+    peak = matmul_rate(256 if tiny else 8192, number_format)
     return {
         "resolution": stage.resolution,
         "batch_size": stage.batch_size,

@@ -4,11 +4,13 @@ import json
 import textwrap
 import time
 
+import jax.numpy as jnp
 import pytest
 from absl import flags
 
 from benchmarks import accelerator
 from benchmarks.accelerator import JOBS, Job, Skipped, run_jobs
+from stylegan_jax import config, models, presets
 from tests import tiny
 
 
@@ -67,6 +69,23 @@ def test_all_jobs_fit_the_time():
     assert len(set(names)) == len(names)
     # Before the official code is asked for, everything fits 9 minutes.
     assert sum(j.seconds for j in JOBS[: names.index("official")]) <= 9 * 60
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "precision"),
+    [
+        ("bfloat16", "bfloat16", "highest"),
+        ("tf32", "float32", "high"),
+        ("float32", "float32", "highest"),
+    ],
+)
+def test_a_format_replaces_that_of_the_preset(name, dtype, precision):
+    c = presets.auto(256)
+    c.model.update(accelerator.FORMATS[name])
+    e = config.parse(c)
+    for network in models.build(e.model, e.data, 0):
+        assert jnp.dtype(network.dtype_at(256)).name == dtype
+        assert network.float32_precision == precision
 
 
 @pytest.fixture
