@@ -90,7 +90,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
     jax.config.update("jax_platforms", "cpu")  # look for no TPU or GPU
     c = FLAGS.config
-    if c.data.source != "builtin" and c.data.path is None:
+    if c.data.source not in ("builtin", "tfds") and not c.data.path:
         c.data.path = "not read"
     try:
         e = config.parse(c)

@@ -19,7 +19,7 @@ from stylegan_jax import config
 
 def get_config():
     c = config.base()
-    c.data.source = "folder"
+    c.data.path = ""  # set by --config.data.path
     c.data.resolution = 1024
     c.data.mirror = True
 

@@ -15,7 +15,7 @@ from stylegan_jax import config
 
 def get_config():
     c = config.base()
-    c.data.source = "folder"
+    c.data.path = ""  # set by --config.data.path
     c.data.resolution = 64
     c.data.channels = 1
     c.data.fit = "crop"

@@ -6,7 +6,7 @@ Command (8 devices, or fewer if they divide the batch sizes and have the memory)
   Unless that directory has the prepared data set, TFDS downloads the three million
   images at the first start and needs the package tensorflow-io, which is not among our
   requirements, to unpack them. A folder of images works, too:
-    --config.data.source=folder --config.data.path=DIRECTORY
+    --config.data.source=auto --config.data.path=PATH
 
 Cost: about 9 days on 8 Tesla V100, an estimate: the 3 days 8 hours of the official
   README for 256x256 and 25,000 kimg, times 70 / 25. Not measured with this code.

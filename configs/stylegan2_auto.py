@@ -27,7 +27,7 @@ def get_config(size="256x1"):
         )
     resolution, devices = map(int, numbers.groups())
     c = presets.auto(resolution, devices)
-    c.data.source = "folder"
+    c.data.path = ""  # set by --config.data.path
     c.data.fit = "crop"
     c.data.mirror = True
     return c

@@ -4,7 +4,7 @@ Command (1 or 2 devices), with cond, uncond or small after the colon:
   python -m stylegan_jax.train --config=configs/stylegan2_cifar10.py:cond \
     --workdir=runs/stylegan2-cifar10
   Without TFDS, from a folder with one subfolder of images per class:
-    --config.data.source=folder --config.data.path=DIRECTORY
+    --config.data.source=auto --config.data.path=PATH
   `small` is for two CPU cores; it is conditional unless
   `--config.data.conditional=False`.
 

@@ -23,7 +23,7 @@ def get_config():
     # layers, learning rate 0.002, R1 with weight 10 every 16th step, path length
     # regularization every 4th step; bfloat16 at the four highest resolutions.
     c = presets.stylegan2("stylegan2", resolution=1024, devices=8)
-    c.data.source = "folder"
+    c.data.path = ""  # set by --config.data.path
     c.data.mirror = True
 
     c.run.tick_kimg = 20.0

@@ -17,7 +17,7 @@ from stylegan_jax import presets
 
 def get_config():
     c = presets.stylegan2("stylegan2", resolution=1024, devices=8)
-    c.data.source = "folder"
+    c.data.path = ""  # set by --config.data.path
     c.data.mirror = True
 
     c.model.channel_base = 16384  # half of configs/stylegan2_ffhq.py from 64x64 up

@@ -18,7 +18,7 @@ from stylegan_jax import presets
 
 def get_config():
     c = presets.stylegan2("paper256", resolution=256, devices=8)
-    c.data.source = "folder"
+    c.data.path = ""  # set by --config.data.path
     c.data.fit = "crop"
     c.data.mirror = True
 

@@ -9,6 +9,7 @@ training, with --distributed on a cluster or --coordinator, --num_processes and
 --process_id; the first one writes the results.
 """
 
+import os
 import re
 
 import jax
@@ -17,7 +18,7 @@ from etils import epath
 
 from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.config import Evaluation, image_size
+from stylegan_jax.config import Data, Evaluation, image_size
 from stylegan_jax.data import sources
 from stylegan_jax.data.interface import Source
 from stylegan_jax.data.sources import from_path
@@ -200,6 +201,7 @@ def run_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
     trained = workdir.load_generator(storage.open_path(FLAGS.workdir), FLAGS.step)
     needs_data = registry.needs_real_images(metrics) or bool(trained.classes)
     source = real_source(trained) if needs_data or FLAGS.data is not None else None
+    _print_notes(source, devices)
     weights = None
     if trained.classes and source is not None:
         has_names = trained.step is not None
@@ -237,32 +239,72 @@ def run_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
     )
 
 
+def _print_notes(source: Source | None, devices: Parallel) -> None:
+    """Print what there is to say about images, such as files that are left out."""
+    if source is not None and devices.is_main:
+        for note in source.notes:
+            print(f"NOTE: {source.name}: {note}")
+
+
 def real_source(trained: workdir.TrainedGenerator) -> Source | None:
     """Return --data, else the data of the run; None for a conversion without --data."""
     if FLAGS.data is not None:
         size = image_size(trained.generator.base_size, trained.generator.resolution)
-        return from_path.open_path(FLAGS.data, size, FLAGS.fit)
+        return from_path.open_path(FLAGS.data, size, FLAGS.fit, "--data")
     if trained.step is None:
         return None
-    return sources.open_source(trained.experiment.data)
+    data = trained.experiment.data
+    try:
+        source = sources.open_source(data)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"The data of the run cannot be opened: {error}{_where_from(data)}\n"
+            "If the images are elsewhere now, name them with --data"
+        ) from error
+    now = workdir.DataInfo(
+        source.name, source.num_images, source.classes, source.fingerprint
+    )
+    difference = workdir.data_difference(storage.open_path(FLAGS.workdir), now)
+    if difference is not None:
+        raise ValueError(
+            f"The data are not those that {FLAGS.workdir} was trained on: "
+            f"{difference}{_where_from(data)}\nName the images of the run with --data; "
+            "or, to compare with these in spite of that, give them as --data"
+        )
+    return source
+
+
+def _where_from(data: Data) -> str:
+    """Return a sentence if `data.path` depends on the current directory, else ""."""
+    relative = (
+        data.path is not None
+        and storage.scheme_of(data.path) is None
+        and not os.path.isabs(os.path.expanduser(data.path))
+    )
+    if not relative:
+        return ""
+    return (
+        f"\n`data.path` (={data.path!r}) of the run is relative to the directory where "
+        f"it was started; evaluate was started in {os.getcwd()}"
+    )
 
 
 def folders_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
     """Return the evaluation of images b against images a, at the smaller size."""
-    paths = FLAGS.images_a, FLAGS.images_b
+    paths, names = (FLAGS.images_a, FLAGS.images_b), ("--images_a", "--images_b")
     if FLAGS.size is not None:
         size = parse_size(FLAGS.size)
     else:
-        size = min(map(from_path.first_image_size, paths))
+        size = min(map(from_path.first_image_size, paths, names))
+    opened = [
+        from_path.open_path(path, size, FLAGS.fit, name)
+        for path, name in zip(paths, names, strict=True)
+    ]
+    for source in opened:
+        _print_notes(source, devices)
     reals, generated = (
-        RealImages(
-            from_path.open_path(path, size, FLAGS.fit),
-            devices,
-            FLAGS.seed,
-            FLAGS.fit,
-            mirror,
-        )
-        for path, mirror in zip(paths, (FLAGS.mirror_reals, False), strict=True)
+        RealImages(source, devices, FLAGS.seed, FLAGS.fit, mirror)
+        for source, mirror in zip(opened, (FLAGS.mirror_reals, False), strict=True)
     )
     return EvalSpec(metrics, reals, generated, FLAGS.images, FLAGS.seed, checkpoint={})
 

@@ -77,7 +77,7 @@ def write(
         for image in batch:
             save_png(out / f"seed{next(left):04d}.png", image)
     grid = np.stack(shown)
-    save_png(out / "grid.png", image_grid(grid, columns))
+    save_png(out / "grid.png", image_grid(grid, columns), grid=True)
     return grid
 
 

@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
     )
     out = storage.open_path(FLAGS.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_png(out, figure)
+    save_png(out, figure, grid=True)
     print(f"wrote {out}")
 
 

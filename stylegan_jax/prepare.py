@@ -2,8 +2,8 @@
 
 python -m stylegan_jax.prepare --source=photos.zip --out=data/photos --resolution=256 \
     --crop=center
-python -m stylegan_jax.train --config.data.source=prepared \
-    --config.data.path=data/photos --config.data.resolution=256 ...
+python -m stylegan_jax.train --config.data.path=data/photos \
+    --config.data.resolution=256 ...
 """
 
 import os
@@ -47,6 +47,8 @@ def main(argv: list[str]) -> None:
     progress = ProgressBar()
     try:
         raw = open_raw_dataset(FLAGS.source, FLAGS.split, FLAGS.tfds_data_dir)
+        for note in (*raw.notes, *preparation.dropped_labels(raw, chosen.labels)):
+            print(f"NOTE: {preparation.printable(note)}")
         info = preparation.prepare(raw, chosen, progress)
     except OSError as error:
         raise OSError(f"{error}; fix the cause and continue with --resume") from error

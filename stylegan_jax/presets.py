@@ -1,7 +1,7 @@
 """Presets of StyleGAN2 for a resolution and a number of devices.
 
     c = presets.auto(resolution=256, devices=8)
-    c.data.source, c.data.path = "folder", "/path/to/images"
+    c.data.path = "/path/to/images"
 
 `auto` scales a few settings with the resolution and the devices, as a starting point
 for most data sets; the other presets are the settings of the papers. A preset only sets

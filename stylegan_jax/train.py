@@ -11,6 +11,7 @@ again (a wrong setting, different data, divergence); any other status is a failu
 may be temporary.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -88,7 +89,9 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
       CheckpointError: if no checkpoint can be read, or the last cannot be written.
     """
     stop = StopRequest(e.run.time_limit_minutes)
-    e, kept = workdir.keep_precision(directory, e)
+    e, notes = workdir.keep_precision(directory, e)
+    data, choice = sources.resolve(e.data)
+    e = dataclasses.replace(e, data=data)
 
     # Check that the devices, the data and the directory fit the experiment.
     devices = parallel.data_parallel(e.run.height_devices)
@@ -136,7 +139,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
             e, devices, logger.line, reserved if images and images.on_devices else 0.0
         ),
     )
-    for line in kept:
+    for line in (*filter(None, [choice]), *notes, *source.notes):
         logger.line(line)
     log_setup(logger, training, source)
     evaluator = None

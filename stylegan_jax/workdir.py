@@ -163,13 +163,9 @@ def check_resumable(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
         for key in now
         if key not in CHANGEABLE_SETTINGS and stored.get(key) != now[key]
     ]
-    old = load_data_info(workdir)
-    if old is not None and old.fingerprint != data.fingerprint:
-        problems.append(
-            f"data: {old.name} with {old.num_images} images there, {data.name} with "
-            f"{data.num_images} images now (their fingerprints differ)"
-            + _advice_on_old_fingerprint(workdir, old, data)
-        )
+    difference = data_difference(workdir, data)
+    if difference is not None:
+        problems.append(f"data: {difference}")
     if problems:
         raise ValueError(
             f"{workdir} holds a run with other settings; resuming would break it:\n  "
@@ -178,17 +174,35 @@ def check_resumable(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
         )
 
 
+def data_difference(workdir: epath.Path, data: DataInfo) -> str | None:
+    """Return how data differ from those that a run was trained on; None if they do not.
+
+    Args:
+      workdir: the run's directory.
+      data: the data now.
+    """
+    old = load_data_info(workdir)
+    if old is None or old.fingerprint == data.fingerprint:
+        return None
+    return (
+        f"{old.name} with {old.num_images} images there, {data.name} with "
+        f"{data.num_images} images now (their fingerprints differ)"
+        + _advice_on_old_fingerprint(workdir, old, data)
+    )
+
+
 def _advice_on_old_fingerprint(
     workdir: epath.Path, old: DataInfo, now: DataInfo
 ) -> str:
     """Return advice for a run whose fingerprint may not cover the images' content."""
     if old.num_images != now.num_images or not now.name.startswith(
-        ("folder ", "tfrecords ")
+        ("folder ", "tfrecords ", "zip ")
     ):
         return ""
     return (
         ". Fingerprints of folders and TFRecords in earlier versions do not cover the "
-        "content of the images. If the images are the same, set "
+        "content of the images, nor those of folders and zips a dataset.json within a "
+        "folder around the images. If the images and labels are the same, set "
         f'"fingerprint" to "{now.fingerprint}" in {workdir / "data.json"}'
     )
 

@@ -203,7 +203,8 @@ def test_stylegan2_emoji_is_a_narrow_auto():
     auto, e = flat(config.parse(presets.auto(32))), flat(experiment("stylegan2_emoji"))
     [changed_keys] = differences([auto, e])
     assert {key for key in changed_keys if not key.startswith("run.")} == {
-        *("data.mirror", "model.z_dim", "model.w_dim", "model.mapping_features"),
+        *("data.source", "data.mirror"),
+        *("model.z_dim", "model.w_dim", "model.mapping_features"),
         *("model.channel_base", "model.channel_max", "training.total_kimg"),
         "training.r1_gamma",
     }

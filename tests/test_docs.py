@@ -129,7 +129,7 @@ def experiments_named() -> list[tuple[str, tuple[str, ...]]]:
 @pytest.mark.parametrize(("name", "overrides"), experiments_named())
 def test_experiments_are_valid(name, overrides):
     c = read(name, *overrides)
-    if c.data.source == "folder" and c.data.path is None:
+    if c.data.path == "":
         c.data.path = "/somewhere"
     config.parse(c)
 

@@ -175,8 +175,10 @@ def test_sources_given_by_a_path(tmp_path):
     assert source.size == (20, 12) and source.num_images == 3
     with pytest.raises(ValueError, match="here --size and --fit set the size"):
         from_path.open_path(str(folder), (16, 16), "exact")
-    with pytest.raises(ValueError, match="must be a folder or a zip of images"):
-        from_path.infer_source(str(tmp_path / "nothing"))
+    with pytest.raises(ValueError, match="`--data` .*nothing'. does not exist"):
+        from_path.infer_source(str(tmp_path / "nothing"), "--data")
+    with pytest.raises(ValueError, match="`--data` .='gs://b/x'. must be on a disk"):
+        from_path.infer_source("gs://b/x", "--data")
     assert from_path.first_image_size("builtin") == (64, 64)
 
 
@@ -217,12 +219,74 @@ def test_data_are_opened_only_for_metrics_that_look_at_them(stored, monkeypatch)
     stored((), 24)
     spec = evaluate.run_spec(registry.find(["is", "ppl_w_end"]), here)
     assert spec.reals is None
-    with pytest.raises(FileNotFoundError, match="have moved"):
+    with pytest.raises(ValueError, match="have moved\nIf the .* name them with --data"):
         evaluate.run_spec(registry.find(["is", "kid"]), here)
     # Shares of classes are needed whatever the metric is.
     stored(("a", "b"), 24)
-    with pytest.raises(FileNotFoundError, match="have moved"):
+    with pytest.raises(ValueError, match="have moved"):
         evaluate.run_spec(registry.find(["is"]), here)
+
+
+def real_source(monkeypatch, directory, e, data=None):
+    """The real images of `evaluate --workdir=DIRECTORY --data=DATA`."""
+    flags = types.SimpleNamespace(workdir=str(directory), data=data, fit="exact")
+    monkeypatch.setattr(evaluate, "FLAGS", flags)
+    generator = types.SimpleNamespace(base_size=(4, 4), resolution=16)
+    trained = types.SimpleNamespace(step=24, experiment=e, generator=generator)
+    return evaluate.real_source(trained)
+
+
+@pytest.mark.parametrize("kind", ["folder", "auto"])
+def test_the_data_must_be_those_of_the_run(tmp_path, monkeypatch, kind):
+    write_images(tmp_path / "here" / "photos", 3, (16, 16))
+    write_images(tmp_path / "there" / "photos", 3, (16, 16), seed=1)
+    (tmp_path / "nowhere").mkdir()
+    run = storage.open_path(tmp_path / "run")
+    e = tiny.experiment({"data.source": kind, "data.path": "photos"})
+    monkeypatch.chdir(tmp_path / "here")
+    trained_on = sources.open_source(e.data)
+    info = workdir.DataInfo(trained_on.name, 3, (), trained_on.fingerprint)
+    workdir.write_description(run, e, info)
+    found = real_source(monkeypatch, run, e)
+    assert found.fingerprint == trained_on.fingerprint
+
+    monkeypatch.chdir(tmp_path / "there")
+    with pytest.raises(ValueError) as error:
+        real_source(monkeypatch, run, e)
+    message = str(error.value)
+    assert message.startswith(f"The data are not those that {run} was trained on: ")
+    assert "their fingerprints differ" in message and "--data" in message
+    relative = "`data.path` (='photos') of the run is relative to the directory where"
+    assert relative in message and str(tmp_path / "there") in message
+    # --data overrides.
+    other = real_source(monkeypatch, run, e, data="photos")
+    assert other.num_images == 3 and other.fingerprint != trained_on.fingerprint
+
+    monkeypatch.chdir(tmp_path / "nowhere")
+    with pytest.raises(ValueError) as error:
+        real_source(monkeypatch, run, e)
+    message = str(error.value)
+    assert message.startswith("The data of the run cannot be opened: `data.path` (='ph")
+    assert "does not exist" in message and relative in message
+    assert message.endswith("If the images are elsewhere now, name them with --data")
+
+    gone = tiny.experiment({"data.source": kind, "data.path": str(tmp_path / "gone")})
+    with pytest.raises(ValueError, match="does not exist\nIf the images are elsewhere"):
+        real_source(monkeypatch, run, gone)
+
+
+def test_files_that_are_left_out_are_told(monkeypatch, tmp_path, capsys):
+    folders = [write_images(tmp_path / name, 3, (16, 16)) for name in "ab"]
+    (folders[1] / "notes.txt").write_text("hello")
+    flags = {"images_a": str(folders[0]), "images_b": str(folders[1]), "size": None}
+    flags |= {"fit": "exact", "seed": 0, "mirror_reals": False, "images": None}
+    monkeypatch.setattr(evaluate, "FLAGS", types.SimpleNamespace(**flags))
+    spec = evaluate.folders_spec(registry.find(["swd"]), parallel.data_parallel())
+    assert spec.generated.count == 3
+    assert capsys.readouterr().out == (
+        f"NOTE: folder {folders[1]}: left out 1 of 4 files, which is no image that can "
+        "be read: 1 .txt\n"
+    )
 
 
 def test_conversions_without_data_draw_classes_uniformly(stored, capsys):

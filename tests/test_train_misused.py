@@ -42,8 +42,13 @@ def write_images(folder, names, size=8):
         ),
         (
             {"data.source": "folder", "data.path": "/nowhere"},
-            r"`data.path` \(='/nowhere'\) is not a directory",
+            r"`data.path` \(='/nowhere'\) does not exist",
         ),
+        (
+            {"data.source": "builtin", "data.path": "/nowhere"},
+            r"`data.path` \(='/nowhere'\) is not read if `data.source` is 'builtin'",
+        ),
+        ({"data.path": "/nowhere"}, r"`data.path` \(='/nowhere'\) does not exist"),
     ],
 )
 def test_invalid_settings_are_rejected(tmp_path, changes, message):
@@ -82,7 +87,7 @@ def test_indivisible_batch_is_rejected(tmp_path):
 
 def test_unusable_folders_are_rejected(tmp_path):
     changes = tiny.SMALLEST | {"data.source": "folder", "data.path": str(tmp_path)}
-    with pytest.raises(ValueError, match="holds no images; the names of images end in"):
+    with pytest.raises(ValueError, match="holds no images .BMP, GIF, JPEG"):
         train.train(tiny.experiment(changes), tmp_path / "run")
     write_images(tmp_path, ["a.png", "b.png"], size=4)
     with pytest.raises(ValueError, match="`data.conditional` is set, but .* no class"):

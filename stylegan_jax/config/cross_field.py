@@ -14,8 +14,24 @@ def cross_field_errors(e: Experiment) -> Iterator[str]:
 def _images(e: Experiment) -> Iterator[str]:
     """Check that the data set is named."""
     d = e.data
-    if d.source in ("folder", "zip", "prepared", "tfrecords") and d.path is None:
+    if d.source in ("folder", "zip", "prepared", "tfrecords") and not d.path:
         yield f"`data.path` must name the images if `data.source` is {d.source!r}"
+    elif d.path is not None and not d.path.strip():
+        yield (
+            f"`data.path` (={d.path!r}) must name the images: a folder or a zip, a "
+            "folder that `prepare` made, or one with NVIDIA's TFRecords"
+        )
+    elif d.source in ("builtin", "tfds") and d.path is not None:
+        yield (
+            f"`data.path` (={d.path!r}) is not read if `data.source` is {d.source!r}; "
+            "use `--config.data.source=auto` to train on these images, or leave out "
+            "`data.path`"
+        )
+    if d.source == "builtin" and d.tfds_name is not None:
+        yield (
+            f"`data.tfds_name` (={d.tfds_name!r}) is not read if `data.source` is "
+            "'builtin'; use `--config.data.source=tfds`, or leave it out"
+        )
     if d.source == "tfds" and d.tfds_name is None:
         yield "`data.tfds_name` must name a data set if `data.source` is 'tfds'"
 

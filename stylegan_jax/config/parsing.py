@@ -92,13 +92,24 @@ def _as_when_written(values: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a `config.json` with the meaning it had when written.
 
     Files without `float32_precision` are of versions in which all activations of
-    StyleGAN had `dtype`, whatever `low_precision_resolutions` said.
+    StyleGAN had `dtype`, whatever `low_precision_resolutions` said. Earlier versions
+    ignored a `data.path` or `data.tfds_name` that the source does not read.
     """
+    values = _without_ignored_data(values)
     model = values["model"] if isinstance(values, dict) and "model" in values else {}
     written = ("float32_precision" in model, *map(model.get, ("family", "dtype")))
     if written != (False, "stylegan1", "bfloat16"):
         return values
     return values | {"model": model | {"low_precision_resolutions": ALL_RESOLUTIONS}}
+
+
+def _without_ignored_data(values: dict[str, Any]) -> dict[str, Any]:
+    data = values.get("data") if isinstance(values, dict) else None
+    if not isinstance(data, dict):
+        return values
+    ignored = {"builtin": ("path", "tfds_name"), "tfds": ("path",)}
+    unset = dict.fromkeys(ignored.get(data.get("source"), ()))
+    return values | {"data": data | {k: None for k in unset if k in data}}
 
 
 def _to_config_dict(section: Any) -> ConfigDict:

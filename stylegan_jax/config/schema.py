@@ -27,15 +27,17 @@ class Data:
     """The real images: their source, geometry and labels."""
 
     source: str = setting(
-        "builtin",
-        "Kind of the data set, a key of `data.sources.SOURCES`: `builtin` (the emoji "
-        "of the package), `tfds` (TensorFlow Datasets), `folder` (a directory of "
-        "images, searched recursively), `zip` (a zip file of images), `prepared` (a "
-        "directory written by `python -m stylegan_jax.prepare`) or `tfrecords` (a "
-        "directory of NVIDIA's multi-resolution files).",
+        "auto",
+        "Kind of the data set: `auto` finds it from `path` and, without one, is "
+        "`builtin` (or `tfds` with `tfds_name`). Otherwise a key of "
+        "`data.sources.SOURCES`: `builtin` (the emoji of the package), `tfds` "
+        "(TensorFlow Datasets), `folder` (a directory of images, searched "
+        "recursively), `zip` (a zip file of images), `prepared` (a directory written "
+        "by `python -m stylegan_jax.prepare`) or `tfrecords` (a directory of NVIDIA's "
+        "multi-resolution files).",
     )
     path: str | None = setting(
-        None, "File or directory of the images; unused by `builtin` and `tfds`."
+        None, "File or directory of the images; refused by `builtin` and `tfds`."
     )
     tfds_name: str | None = setting(
         None, "Name in TensorFlow Datasets, e.g. `cifar10` or `lsun/bedroom`."

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stylegan_jax import config
+from stylegan_jax.data.label_file import LabelFile
 from stylegan_jax.data.labels import LabelCounts, Labels
 
 MAX_LISTED_CLASSES = 20  # of a histogram; more are only summarized
@@ -30,16 +31,18 @@ class RawDataset:
       identity: hex digest of names and sizes; equal for the same files.
       read: index -> the content of an encoded file, or uint8 [H, W] or [H, W, C].
         Fast when indices increase. Raises InvalidImage.
-      label_file: content of a dataset.json as NVIDIA's tools write it; None without.
+      label_file: a dataset.json as NVIDIA's tools write it; None without.
       own_labels: labels that the format itself stores; None without.
+      notes: sentences for the user, above all about files that are left out.
     """
 
     name: str
     names: tuple[str, ...]
     identity: str
     read: Callable[[int], bytes | np.ndarray]
-    label_file: bytes | None = None
+    label_file: LabelFile | None = None
     own_labels: Labels | None = None
+    notes: tuple[str, ...] = ()
 
 
 def identity(entries: Iterable[tuple[str, int]]) -> str:
@@ -108,6 +111,7 @@ class Source:
       levels: lower resolution -> loader of images that are stored at that resolution.
         They equal `images.box_average` of the full images, up to the rounding of a
         JPEG decoder.
+      notes: sentences for the user, above all about files that are left out.
     """
 
     name: str
@@ -124,6 +128,7 @@ class Source:
     label_vectors: bool = False
     labels_counted: int | None = None
     levels: Mapping[int, Loader] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def create(
@@ -140,7 +145,8 @@ class Source:
           data: the config, which sets `base_size`, `resolution` and `channels`.
           labels: counts over all images or, with `num_images`, over a sample.
           num_images: number of images; None if the labels of all were counted.
-          **fields: name, fingerprint, load, describe, check, and levels if any.
+          **fields: name, fingerprint, load, describe, check, and levels and notes if
+            any.
         """
         return cls(
             num_images=labels.images if num_images is None else num_images,

@@ -8,6 +8,9 @@ import numpy as np
 from stylegan_jax.runtime.storage import write_atomically
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# The text chunk that marks a PNG as a grid of images; data sets leave it out.
+_GRID_KEY, _GRID_TEXT = "stylegan_jax", "grid of images"
+_GRID_CHUNK = f"tEXt{_GRID_KEY}\0{_GRID_TEXT}".encode()
 
 
 def image_grid(images_uint8: np.ndarray, columns: int) -> np.ndarray:
@@ -56,7 +59,11 @@ def shrink(image_uint8: np.ndarray, longest_side: int) -> np.ndarray:
 
 
 def save_png(
-    path: str | os.PathLike, image_uint8: np.ndarray, compress_level: int = 6
+    path: str | os.PathLike,
+    image_uint8: np.ndarray,
+    compress_level: int = 6,
+    *,
+    grid: bool = False,
 ) -> None:
     """Write a [H,W,C] uint8 image with C of 1, 3 or 4 atomically.
 
@@ -64,6 +71,7 @@ def save_png(
       path: the file.
       image_uint8: the image.
       compress_level: zlib's, from 1 (fast) to 9 (small).
+      grid: True to mark the file as a grid of images; see `is_grid`.
     """
     image = np.asarray(image_uint8)
     if image.ndim != 3 or image.dtype != np.uint8 or image.shape[2] not in _MODES:
@@ -71,12 +79,22 @@ def save_png(
             f"An image must be [H,W,C] uint8 with C of {list(_MODES)}, got "
             f"{list(image.shape)} {image.dtype}."
         )
-    from PIL import Image  # imported by programs that write images
+    from PIL import Image, PngImagePlugin  # imported by programs that write images
 
+    text = PngImagePlugin.PngInfo()
+    if grid:
+        text.add_text(_GRID_KEY, _GRID_TEXT)
     buffer = io.BytesIO()
     pixels = image[:, :, 0] if image.shape[2] == 1 else image
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=compress_level)
+    Image.fromarray(pixels).save(
+        buffer, format="PNG", compress_level=compress_level, pnginfo=text
+    )
     write_atomically(path, buffer.getvalue())
+
+
+def is_grid(head: bytes) -> bool:
+    """Return True for the first 512 bytes of a PNG that `save_png` marked as a grid."""
+    return head.startswith(b"\x89PNG") and _GRID_CHUNK in head[:512]
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:

@@ -140,7 +140,7 @@ class RunLogger:
             grid = image_grid(enlarge(tiles, scale_to), columns)
             with self.warn_on_os_error(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                save_png(path, grid, PNG_COMPRESS_LEVEL)
+                save_png(path, grid, PNG_COMPRESS_LEVEL, grid=True)
                 self._tensorboard.add_image(
                     name,
                     shrink(rgb_on_white(grid), TENSORBOARD_PIXELS),

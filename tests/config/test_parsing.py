@@ -45,6 +45,18 @@ PROBLEMS = {
     "`data.resolution`": changed(data={"resolution": 2048}),
     "`data.channels`": changed(data={"channels": 2}),
     "`data.path`": changed(data={"source": "folder"}),
+    "`data.path` (='') must name the images: a folder or a zip": changed(
+        data={"path": ""}
+    ),
+    "`data.path` (='x') is not read if `data.source` is 'builtin'": changed(
+        data={"source": "builtin", "path": "x"}
+    ),
+    "`data.path` (='x') is not read if `data.source` is 'tfds'": changed(
+        data={"source": "tfds", "tfds_name": "y", "path": "x"}
+    ),
+    "`data.tfds_name` (='y') is not read if `data.source` is 'builtin'": changed(
+        data={"source": "builtin", "tfds_name": "y"}
+    ),
     "`data.tfds_name`": changed(data={"source": "tfds"}),
     "`data.prefetch_batches`": changed(data={"prefetch_batches": 0}),
     "`model.family`": changed(model={"family": "stylegan9"}),
@@ -242,10 +254,23 @@ def test_load_reads_a_file_of_an_older_version(file, name):
     """The files were written by commit 135a373, with the same configs."""
     path = Path(__file__).parent / "stored" / f"{file}.json"
     e = config.load(path)
-    assert e == experiment(name)
+    stored = json.loads(path.read_text())["data"]["source"]
+    assert e == experiment(name, f"--config.data.source={stored}")
     stored, now = json.loads(path.read_text()), config.to_dict(e)
     for section, values in stored.items():  # settings may be added, none may change
         assert {key: now[section][key] for key in values} == values
+
+
+@pytest.mark.parametrize("source", ["builtin", "tfds"])
+def test_paths_that_older_versions_ignored_are_no_obstacle(tmp_path, source):
+    """They were stored; the data set was that of the source."""
+    values = config.to_dict(config.Experiment())
+    values["data"] |= {"source": source, "path": "/somewhere", "tfds_name": "cifar10"}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(values))
+    d = config.load(path).data
+    assert (d.source, d.path) == (source, None)
+    assert d.tfds_name == {"builtin": None, "tfds": "cifar10"}[source]
 
 
 @pytest.mark.parametrize(

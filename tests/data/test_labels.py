@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax.data import labels, pipeline
+from stylegan_jax.data.label_file import LabelFile, read_labels
 from stylegan_jax.data.sources import open_source
 from tests import goldens
 from tests.data.opened import data, prepare, take
@@ -28,6 +29,10 @@ def sources(tmp_path):
         "prepared": tmp_path / "prepared",
         "again": tmp_path / "again.zip",
     }
+
+
+def label_file(content: bytes) -> LabelFile:
+    return LabelFile("", "x.json", lambda: content)
 
 
 def all_labels(source) -> np.ndarray:
@@ -102,7 +107,7 @@ def test_one_hot_vectors_are_classes():
 def test_wrong_vectors_are_named(wrong):
     content = json.dumps({"labels": [["a", [0.5, 1]], ["b", wrong]]}).encode()
     with pytest.raises(ValueError, match="are not lists of 2 finite numbers.*\n  b: "):
-        labels.from_label_file(content, ["a", "b"], "x.json")
+        read_labels(label_file(content), ["a", "b"])
 
 
 def test_only_a_few_classes_are_listed(tmp_path):
@@ -117,7 +122,7 @@ def test_absurd_numbers_of_classes_are_refused():
         with pytest.raises(
             ValueError, match="1 labels that are not class numbers.*\n  b: "
         ):
-            labels.from_label_file(content, ["a", "b"], "x.json")
+            read_labels(label_file(content), ["a", "b"])
 
 
 @pytest.mark.parametrize("batch_size", [3, 7])

@@ -179,7 +179,7 @@ def test_a_full_disk_does_not_end_the_run(tmp_path, monkeypatch):
     stream = io.StringIO()
     run_logger = logger.RunLogger(tmp_path, enabled=True, stream=stream)
 
-    def full(path, *_):
+    def full(path, *_, **__):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     monkeypatch.setattr(logger, "save_png", full)
@@ -197,9 +197,9 @@ def test_a_slow_encoder_does_not_keep_the_program_waiting(tmp_path, monkeypatch)
     tick_seconds, encoding_seconds = 0.4, 0.3
     real = logger.save_png
 
-    def slow(*arguments):
+    def slow(*arguments, **options):
         time.sleep(encoding_seconds)
-        real(*arguments)
+        real(*arguments, **options)
 
     monkeypatch.setattr(logger, "save_png", slow)
     run_logger = RunLogger(tmp_path, enabled=True, stream=io.StringIO())

@@ -5,6 +5,8 @@ and add a line where `open_raw_dataset` recognizes it: in `_open_file` by the fi
 name, or in `_open_folder` by a folder's content.
 """
 
+import tarfile
+import zipfile
 from pathlib import Path
 
 from stylegan_jax.data.formats import (
@@ -34,7 +36,7 @@ def open_raw_dataset(
     """Open a folder, an archive, or one of the common data set formats.
 
     Folders of NVIDIA's TFRecords, parquet files or LSUN's LMDB and the tar of CIFAR-10
-    are recognized by their content, other files by their names.
+    are recognized by their content, other files by their names, or as zip or tar.
 
     Args:
       source: a path, or tfds:NAME.
@@ -86,6 +88,11 @@ def _open_file(path: Path) -> RawDataset:
         return nvidia_tfrecords.open_records(path)
     if name.endswith(lsun.SUFFIX):
         return lsun.open_lsun(path)
+    # Archives with other endings, or without any.
+    if zipfile.is_zipfile(path):
+        return archives.open_zip(path)
+    if tarfile.is_tarfile(path):
+        return cifar.open_cifar(path) or archives.open_tar(path)
     raise ValueError(
         f"`--source` (={str(path)!r}) must be a folder, {TFDS}NAME, or a file ending "
         f"in {', '.join(SUFFIXES)}"

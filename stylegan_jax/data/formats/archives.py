@@ -4,6 +4,7 @@ Nothing is ever unpacked to disk, so no entry can write outside its folder.
 """
 
 import copy
+import functools
 import lzma
 import posixpath
 import tarfile
@@ -12,13 +13,24 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from stylegan_jax.data.formats.folder import LABEL_FILE, SUFFIXES
+from stylegan_jax.data import label_file
+from stylegan_jax.data.formats.listing import (
+    HEAD_BYTES,
+    IMAGE,
+    MAX_HEADS,
+    Listing,
+    kind_by_content,
+    kind_by_name,
+    listing,
+    no_images,
+)
 from stylegan_jax.data.interface import (
     InvalidImage,
     RawDataset,
     check_bytes,
     identity,
 )
+from stylegan_jax.data.label_file import LabelFile
 
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ARCHIVE_ERRORS = (
@@ -27,15 +39,12 @@ ARCHIVE_ERRORS = (
 )
 
 
-def open_zip(
-    path: Path, setting: str = "--source", suffixes: tuple[str, ...] = SUFFIXES
-) -> RawDataset:
+def open_zip(path: Path, setting: str = "--source") -> RawDataset:
     """Open the images of a zip in the order of their names; reads are thread-safe.
 
     Args:
       path: path of the zip.
       setting: name of the flag or config field in error messages.
-      suffixes: file name endings of images, in lower case.
 
     Raises:
       ValueError: the file is not a zip, or holds no images.
@@ -49,25 +58,40 @@ def open_zip(
         for entry in archive.infolist()
         if not entry.is_dir()
     }
-    names = tuple(sorted(name for name in files if _is_image(name, suffixes)))
-    _check_any(path, names, setting, suffixes)
+    look_for_grids = len(files) <= MAX_HEADS
+    kinds = {}
+    for name in sorted(files):
+        kinds[name] = kind_by_name(name, look_for_grids) or kind_by_content(
+            name, lambda most, name=name: read_entry(archive, files[name], most)
+        )
+    found = listing(kinds, lambda name: read_entry(archive, files[name], HEAD_BYTES))
+    names = found.names
+    if not names:
+        raise no_images(setting, path, found.notes)
 
     def read_name(name: str) -> bytes:
-        entry = files[name]
         _check_inside(name)
-        return read_entry(archive, entry)
+        return read_entry(archive, files[name])
 
     return RawDataset(
         name=str(path),
         names=names,
         identity=identity((name, files[name].CRC) for name in names),
         read=lambda index: read_name(names[index]),
-        label_file=_label_file(path, read_name, LABEL_FILE in files),
+        label_file=_label_file(path, found, read_name),
+        notes=found.notes,
     )
 
 
-def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+def read_entry(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int | None = None
+) -> bytes:
     """Return the content of an entry; unpack its stated size and at most one byte more.
+
+    Args:
+      archive: the zip.
+      entry: the entry.
+      most: number of bytes to return from the beginning, unverified; None for all.
 
     Raises:
       InvalidImage: the stated size is wrong or too large, or the entry is damaged,
@@ -86,6 +110,8 @@ def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     probe.file_size += 1  # otherwise longer content would be truncated silently
     try:
         with archive.open(probe) as file:
+            if most is not None:
+                return file.read(min(most, entry.file_size))
             content = file.read(probe.file_size)
     except ARCHIVE_ERRORS as error:
         raise InvalidImage(f"cannot be unpacked: {error}") from error
@@ -103,38 +129,49 @@ def open_tar(path: Path) -> RawDataset:
     Raises:
       ValueError: the file is not a tar, or holds no images.
     """
-    members: list[tarfile.TarInfo | str] = []
     try:
         archive = tarfile.open(path)  # noqa: SIM115, stays open for reading
     except ARCHIVE_ERRORS as error:
         raise ValueError(f"`--source` (={path}) cannot be opened: {error}") from error
-    try:
-        # In the archive's order: compressed tars cannot be read in any other.
-        members.extend(archive)
-    except ARCHIVE_ERRORS as error:
-        members.append(f"is damaged from here on; further entries are lost: {error}")
-    files = [
-        (f"{path.name}, after {len(members) - 1} entries", member)
-        if isinstance(member, str)
-        else (_entry_name(member.name), member)
-        for member in members
-        if isinstance(member, str) or not member.isdir()
-    ]
-    images = [f for f in files if isinstance(f[1], str) or _is_image(f[0], SUFFIXES)]
-    names = tuple(name for name, _ in images)
-    _check_any(path, names, "--source", SUFFIXES)
 
-    def content(member: tarfile.TarInfo) -> bytes:
+    def content(member: tarfile.TarInfo, most: int | None = None) -> bytes:
         if not member.isreg():
             raise InvalidImage("is a link or a device; only regular files are read")
         check_bytes(member.size)
+        size = member.size if most is None else min(most, member.size)
         try:
-            content = archive.extractfile(member).read()
+            unpacked = archive.extractfile(member).read(size)
         except ARCHIVE_ERRORS as error:
             raise InvalidImage(f"cannot be unpacked: {error}") from error
-        if len(content) < member.size:
+        if len(unpacked) < size:
             raise InvalidImage("is cut off by the end of the archive")
-        return content
+        return unpacked
+
+    # In the archive's order: compressed tars cannot be read in any other.
+    files: list[tuple[str, tarfile.TarInfo | str]] = []
+    kinds: dict[str, str] = {}
+    count = 0
+    try:
+        for member in archive:
+            count += 1
+            if member.isdir():
+                continue
+            name = _entry_name(member.name)
+            kinds[name] = kind_by_name(name, True) or kind_by_content(
+                name, functools.partial(content, member)
+            )
+            files.append((name, member))
+    except ARCHIVE_ERRORS as error:
+        name = f"{path.name}, after {count} entries"
+        kinds[name] = IMAGE
+        problem = f"is damaged from here on; further entries are lost: {error}"
+        files.append((name, problem))
+    members_of = dict(files)
+    found = listing(kinds, lambda name: content(members_of[name], HEAD_BYTES))
+    if not found.names:
+        raise no_images("--source", path, found.notes)
+    listed = frozenset(found.names)
+    images = [(name, member) for name, member in files if name in listed]
 
     def read(index: int) -> bytes:
         name, member = images[index]
@@ -143,47 +180,35 @@ def open_tar(path: Path) -> RawDataset:
         _check_inside(name)
         return content(member)
 
-    members_of = dict(files)
     return RawDataset(
         name=str(path),
-        names=names,
+        names=tuple(name for name, _ in images),
         identity=identity((name, getattr(m, "size", -1)) for name, m in images),
         read=read,
-        label_file=_label_file(
-            path, lambda name: content(members_of[name]), LABEL_FILE in members_of
-        ),
+        label_file=_label_file(path, found, lambda name: content(members_of[name])),
+        notes=found.notes,
     )
 
 
-def _label_file(path: Path, read: Callable[[str], bytes], exists: bool) -> bytes | None:
-    try:
-        return read(LABEL_FILE) if exists else None
-    except InvalidImage as problem:
-        raise ValueError(
-            f"{LABEL_FILE} of {path} {problem}; repair or remove it"
-        ) from problem
+def _label_file(
+    path: Path, found: Listing, read: Callable[[str], bytes]
+) -> LabelFile | None:
+    def where(name: str) -> str:
+        return f"{name} of {path}"
+
+    def read_or_explain(name: str) -> bytes:
+        try:
+            return read(name)
+        except InvalidImage as problem:
+            raise ValueError(
+                f"{where(name)} {problem}; repair or remove it"
+            ) from problem
+
+    return label_file.choose(found.label_files, found.names, where, read_or_explain)
 
 
 def _entry_name(name: str) -> str:
     return posixpath.normpath(name.replace("\\", "/"))
-
-
-def _is_image(name: str, suffixes: tuple[str, ...]) -> bool:
-    hidden = any(
-        part == "__MACOSX" or (part.startswith(".") and part != "..")
-        for part in name.split("/")
-    )
-    return name.lower().endswith(suffixes) and not hidden
-
-
-def _check_any(
-    path: Path, names: tuple[str, ...], setting: str, suffixes: tuple[str, ...]
-) -> None:
-    if not names:
-        raise ValueError(
-            f"`{setting}` (={path}) holds no images; the names of images end in "
-            f"{', '.join(suffixes)}"
-        )
 
 
 def _check_inside(name: str) -> None:

@@ -4,25 +4,30 @@ import os
 import stat
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from etils import epath
 
+from stylegan_jax.data import label_file
+from stylegan_jax.data.formats.listing import (
+    HEAD_BYTES,
+    MAX_HEADS,
+    Listing,
+    kind_by_content,
+    kind_by_name,
+    listing,
+    no_images,
+)
 from stylegan_jax.data.interface import (
     InvalidImage,
     RawDataset,
     check_bytes,
     identity,
 )
+from stylegan_jax.data.label_file import LabelFile
 
 Folder = Path | epath.Path  # on disk, or in a bucket
-LABEL_FILE = "dataset.json"
-# The files that TensorFlow decodes in training, and those that Pillow reads here.
-TRAINING_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
-SUFFIXES = (
-    *(".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm"),
-    *(".tif", ".tiff", ".webp"),
-)
 
 
 def open_folder(root: Path) -> RawDataset:
@@ -31,18 +36,8 @@ def open_folder(root: Path) -> RawDataset:
     Raises:
       ValueError: there are none.
     """
-    names = tuple(image_names(root, "--source", SUFFIXES))
-
-    def read(index: int) -> bytes:
-        try:
-            # Pipes and devices could be endless.
-            status = (root / names[index]).stat()
-            if not stat.S_ISREG(status.st_mode):
-                raise InvalidImage("is not a regular file")
-            check_bytes(status.st_size)
-            return (root / names[index]).read_bytes()
-        except OSError as error:
-            raise InvalidImage(f"cannot be read: {error.strerror or error}") from error
+    found = list_images(root, "--source")
+    names = found.names
 
     def size(name: str) -> int:
         try:
@@ -50,22 +45,18 @@ def open_folder(root: Path) -> RawDataset:
         except OSError:  # `read` reports it
             return -1
 
-    label_file = root / LABEL_FILE
     return RawDataset(
         name=str(root),
         names=names,
         identity=identity((name, size(name)) for name in names),
-        read=read,
-        label_file=label_file.read_bytes() if label_file.is_file() else None,
+        read=lambda index: _read(root / names[index]),
+        label_file=find_label_file(root, found),
+        notes=found.notes,
     )
 
 
-def image_names(
-    root: Folder,
-    setting: str = "data.path",
-    suffixes: tuple[str, ...] = TRAINING_SUFFIXES,
-) -> list[str]:
-    """Return the sorted posix paths, relative to `root`, of all images below it.
+def list_images(root: Folder, setting: str = "data.path") -> Listing:
+    """Return the images below a folder; names are sorted posix paths relative to it.
 
     Links to folders are followed, but no folder is listed twice, even if several links
     lead to it, or a link and its own path.
@@ -73,7 +64,6 @@ def image_names(
     Args:
       root: the folder.
       setting: name of the flag or config field in error messages.
-      suffixes: file name endings, in lower case.
 
     Raises:
       ValueError: `root` is not a folder, or holds no images.
@@ -81,20 +71,58 @@ def image_names(
     if not root.is_dir():
         raise ValueError(
             f"`{setting}` (={str(root)!r}) is not a directory; it must be one with "
-            f"images ({', '.join(suffixes)}), searched recursively"
+            "images, searched recursively"
         )
-    names = [
-        name
-        for name in (_on_disk(root) if isinstance(root, Path) else _in_bucket(root))
-        if name.lower().endswith(suffixes)
-        and not any(part.startswith(".") for part in name.split("/"))
-    ]
-    if not names:
-        raise ValueError(
-            f"`{setting}` (={str(root)!r}) holds no images; the names of images end in "
-            f"{', '.join(suffixes)}, and subfolders are searched too"
-        )
-    return sorted(names)
+    on_disk = isinstance(root, Path)
+    files = sorted(_on_disk(root) if on_disk else _in_bucket(root))
+    look_for_grids = on_disk and len(files) <= MAX_HEADS
+    kinds = {name: kind_by_name(name, look_for_grids) for name in files}
+    unclear = [name for name, kind in kinds.items() if kind is None]
+
+    def kind_of(name: str) -> str:
+        return kind_by_content(name, lambda most: _read(root / name, most))
+
+    with ThreadPoolExecutor(16) as pool:
+        kinds |= zip(unclear, pool.map(kind_of, unclear), strict=True)
+    found = listing(kinds, lambda name: _read(root / name, HEAD_BYTES))
+    if not found.names:
+        raise no_images(setting, root, found.notes)
+    return found
+
+
+def find_label_file(root: Folder, found: Listing) -> LabelFile | None:
+    """Return the dataset.json of a folder whose files are listed; None without."""
+
+    def read(name: str) -> bytes:
+        try:
+            return _read(root / name)
+        except InvalidImage as problem:
+            raise ValueError(f"{root / name} {problem}") from problem
+
+    return label_file.choose(
+        found.label_files, found.names, lambda name: str(root / name), read
+    )
+
+
+def _read(path: Folder, most: int | None = None) -> bytes:
+    """Return the content of a file, or its first bytes.
+
+    Raises:
+      InvalidImage: it cannot be read, or is no regular file or far too large.
+    """
+    try:
+        if isinstance(path, Path):
+            # Pipes and devices could be endless.
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise InvalidImage("is not a regular file")
+            check_bytes(status.st_size)
+        if most is None:
+            return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise InvalidImage(f"cannot be read: {error.strerror or error}") from error
 
 
 def _on_disk(root: Path) -> Iterator[str]:

@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from stylegan_jax.data import decoding, labels
-from stylegan_jax.data.formats.folder import LABEL_FILE
+from stylegan_jax.data import decoding, label_file, labels
 from stylegan_jax.data.images import Size
 from stylegan_jax.data.interface import InvalidImage, RawDataset
 from stylegan_jax.data.preparation import output
@@ -87,21 +86,46 @@ def choose_labels(raw: RawDataset, how: str) -> labels.Labels:
     if how == "folders":
         found = labels.from_folders(raw.names)
     elif raw.label_file is not None:
-        where = f"{LABEL_FILE} of {raw.name}"
-        found = labels.from_label_file(raw.label_file, raw.names, where)
+        try:
+            found = label_file.read_labels(raw.label_file, raw.names)
+        except ValueError as error:
+            raise ValueError(
+                f"{error}\nUse --labels=none to prepare the images without labels, or "
+                "--labels=folders for folders as classes"
+            ) from error
     elif how == "auto":
         found = raw.own_labels
     if found is None and how != "auto":
         raise ValueError(
             f"`--labels` (={how}) finds none in {raw.name}; "
             + (
-                "all images must lie in subfolders, one per class"
+                "all images must lie in subfolders, one per class, and in several"
                 if how == "folders"
-                else f"there must be a {LABEL_FILE} with labels beside the images"
+                else f"there must be a {label_file.LABEL_FILE} with labels beside them"
             )
             + ", or use --labels=none"
         )
     return found or labels.unlabeled(len(raw.names))
+
+
+def dropped_labels(raw: RawDataset, how: str) -> tuple[str, ...]:
+    """Return a note if folders look like classes and `--labels=auto` ignores them.
+
+    Args:
+      raw: the images.
+      how: `--labels`.
+    """
+    if how != "auto" or raw.own_labels is not None or raw.label_file is not None:
+        return ()
+    folders = labels.from_folders(raw.names)
+    if folders is None:
+        return ()
+    names = folders.names
+    shown = ", ".join(names[:MAX_LISTED]) + ", ..." * (len(names) > MAX_LISTED)
+    return (
+        f"the images are in {len(names)} folders ({shown}), which --labels=auto does "
+        "not take for classes; --labels=folders does",
+    )
 
 
 def listing(skipped: list[tuple[str, str]]) -> str:

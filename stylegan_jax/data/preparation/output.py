@@ -13,8 +13,8 @@ import numpy as np
 import PIL
 
 from stylegan_jax.data.formats import tfrecord
-from stylegan_jax.data.formats.folder import LABEL_FILE
 from stylegan_jax.data.interface import RawDataset
+from stylegan_jax.data.label_file import LABEL_FILE
 from stylegan_jax.data.labels import Labels
 from stylegan_jax.data.preparation.options import OutputSize, PrepareOptions
 from stylegan_jax.runtime.tensorflow import tensorflow

@@ -9,8 +9,8 @@ from typing import Any
 from etils import epath
 
 from stylegan_jax import config
-from stylegan_jax.data import decoding, images, labels
-from stylegan_jax.data.formats.folder import LABEL_FILE, Folder, image_names
+from stylegan_jax.data import decoding, images, label_file
+from stylegan_jax.data.formats.folder import Folder, find_label_file, list_images
 from stylegan_jax.data.interface import Source
 from stylegan_jax.data.sources.image_files import (
     check_headers,
@@ -30,16 +30,18 @@ def open_folder(data: config.Data) -> Source:
     """Open all images below `data.path` in the order of their relative paths.
 
     The labels are those of a dataset.json as NVIDIA's tools write it. Without such a
-    file the first-level subfolders are classes, if every image lies in one.
+    file subfolders are classes; see `labels.from_folders`.
 
     Raises:
-      ValueError: there are no images, or some are damaged or have an unusable size.
+      ValueError: there are no images, some are damaged or have an unusable size, or the
+        labels are wrong and `data.conditional` needs them.
     """
     root: Folder = Path(data.path).expanduser()
     in_bucket = storage.scheme_of(data.path) is not None
     if in_bucket:
         root = storage.open_path(data.path)
-    names = image_names(root)
+    found = list_images(root)
+    names = found.names
 
     def header_of(name: str) -> images.Size | str:
         path = root / name
@@ -48,8 +50,8 @@ def open_folder(data: config.Data) -> Source:
 
     most = MAX_HEADERS_IN_BUCKET if in_bucket else MAX_HEADERS
     check_headers(names, header_of, data, most)
-    label_path = root / LABEL_FILE
-    label_file = label_path.read_bytes() if label_path.exists() else None
+    file = find_label_file(root, found)
+    labels, notes = label_file.find(names, file, needed=data.conditional)
 
     tf = tensorflow()
     path_table = tf.constant([os.fsencode(root / name) for name in names])
@@ -65,17 +67,18 @@ def open_folder(data: config.Data) -> Source:
 
     return image_file_source(
         data,
-        labels.find(names, label_file, str(label_path)),
+        labels,
         name=f"folder {root}",
-        fingerprint=_fingerprint(root, names, label_file),
+        fingerprint=_fingerprint(root, names, file.content() if file else b""),
         describe=lambda index: str(root / names[index]),
         read=lambda index: (root / names[index]).read_bytes(),
         keys=lambda indices: tf.gather(path_table, indices),
         read_key=read_key,
+        notes=(*found.notes, *notes),
     )
 
 
-def _fingerprint(root: Folder, names: list[str], label_file: bytes | None) -> str:
+def _fingerprint(root: Folder, names: tuple[str, ...], label_content: bytes) -> str:
     """Return the digest of relative paths, labels, file sizes and content.
 
     The content of at most `MAX_CONTENTS` evenly spaced files enters it, and of a file
@@ -99,7 +102,7 @@ def _fingerprint(root: Folder, names: list[str], label_file: bytes | None) -> st
     sample = evenly_spaced(len(names), MAX_CONTENTS)
     with ThreadPoolExecutor(16) as pool:  # in a bucket, each file is a request
         sizes = list(pool.map(size_of, names))
-        digest = hashlib.sha256(label_file or b"")
+        digest = hashlib.sha256(label_content)
         for name, size in zip(names, sizes, strict=True):
             digest.update(os.fsencode(f"{name}\0{size}\n"))
         for ends in pool.map(ends_of, sample):

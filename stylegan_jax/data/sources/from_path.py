@@ -4,44 +4,44 @@ from pathlib import Path
 
 from stylegan_jax import config
 from stylegan_jax.data import decoding, images, sources
+from stylegan_jax.data.formats import nvidia_tfrecords
 from stylegan_jax.data.formats.archives import open_zip
-from stylegan_jax.data.formats.folder import TRAINING_SUFFIXES, image_names
+from stylegan_jax.data.formats.folder import list_images
 from stylegan_jax.data.interface import Source
-from stylegan_jax.data.preparation.output import INFO
-from stylegan_jax.data.sources import prepared
+from stylegan_jax.data.sources import path_kinds, prepared
 from stylegan_jax.data.sources.builtin import EMOJI_RESOLUTION
+from stylegan_jax.runtime import storage
 
 BUILTIN = "builtin"
 
 
-def infer_source(path: str) -> str:
+def infer_source(path: str, setting: str = "images") -> str:
     """Return the name in `sources.SOURCES` that fits a path; "builtin" maps to itself.
+
+    Args:
+      path: the path.
+      setting: name of the flag in error messages.
 
     Raises:
       ValueError: no source fits.
     """
     if path == BUILTIN:
         return BUILTIN
-    place = Path(path).expanduser()
-    if (place / INFO).is_file():
-        return "prepared"
-    if place.is_dir():
-        return "folder"
-    if place.is_file() and place.suffix.lower() == ".zip":
-        return "zip"
-    raise ValueError(
-        f"{path!r} must be a folder or a zip of images, a folder that `prepare` made, "
-        f"or {BUILTIN}"
-    )
+    storage.local_path(path, setting)
+    return path_kinds.find_reader(path, setting).reader
 
 
-def first_image_size(path: str) -> images.Size:
+def first_image_size(path: str, setting: str = "images") -> images.Size:
     """Return height and width of the first image.
+
+    Args:
+      path: see `infer_source`.
+      setting: name of the flag in error messages.
 
     Raises:
       ValueError: there is no image, or it is damaged.
     """
-    kind = infer_source(path)
+    kind = infer_source(path, setting)
     if kind == BUILTIN:
         return EMOJI_RESOLUTION, EMOJI_RESOLUTION
     place = Path(path).expanduser()
@@ -49,11 +49,14 @@ def first_image_size(path: str) -> images.Size:
         data = config.Data(source=kind, path=path)
         info = prepared.read_info(place, data)
         return info["height"], info["width"]
+    if kind == "tfrecords":
+        side = max(nvidia_tfrecords.levels(place))
+        return side, side
     if kind == "folder":
-        name = image_names(place, "images")[0]
+        name = list_images(place, "images").names[0]
         found = decoding.size_or_problem(place / name)
     else:
-        archive = open_zip(place, "images", TRAINING_SUFFIXES)
+        archive = open_zip(place, "images")
         name = archive.names[0]
         found = decoding.size_or_problem(archive.read(0))
     if isinstance(found, str):
@@ -61,7 +64,9 @@ def first_image_size(path: str) -> images.Size:
     return found
 
 
-def open_path(path: str, size: images.Size, fit: str) -> Source:
+def open_path(
+    path: str, size: images.Size, fit: str, setting: str = "images"
+) -> Source:
     """Open the images of a path as RGB images of one size.
 
     Args:
@@ -69,13 +74,15 @@ def open_path(path: str, size: images.Size, fit: str) -> Source:
       size: any height and width.
       fit: "exact" takes images of this size, and 2, 4, 8... times it; "crop" crops and
         resizes.
+      setting: name of the flag in error messages.
 
     Raises:
       ValueError: the images cannot be used.
     """
+    source = infer_source(path, setting)
     data = config.Data(
-        source=infer_source(path),
-        path=path,
+        source=source,
+        path=None if source == BUILTIN else path,
         # At resolution 4, images have the base size, which is arbitrary.
         resolution=4,
         base_size=size,

@@ -9,6 +9,7 @@ from stylegan_jax.data import decoding, images
 from stylegan_jax.data.images import ImageSpec
 from stylegan_jax.data.interface import InvalidImage, Loader, Source
 from stylegan_jax.data.labels import Labels
+from stylegan_jax.data.preparation.options import output_size
 
 MAX_LISTED = 5  # images named in one error message
 
@@ -23,6 +24,7 @@ def image_file_source(
     read: Callable[[int], bytes],
     keys: Callable[[Any], Any],
     read_key: Callable[[Any], Any] = lambda key: key,
+    notes: tuple[str, ...] = (),
 ) -> Source:
     """Build a source of encoded images from functions that read them.
 
@@ -41,6 +43,7 @@ def image_file_source(
         image cannot be decoded. Raises InvalidImage or FileNotFoundError.
       keys: int64 tensor [n] of indices -> tensor [n] of keys.
       read_key: key, tensor [] -> encoded image, string tensor [].
+      notes: sentences for the user.
     """
     spec = ImageSpec.from_config(data)
     label_of = labels.lookup()
@@ -65,6 +68,7 @@ def image_file_source(
         load=Loader(decode, lambda indices: (keys(indices), label_of(indices))),
         describe=describe,
         check=check,
+        notes=notes,
     )
 
 
@@ -116,12 +120,33 @@ def check_headers(
     if unfit:
         shape = f" and `data.base_size` (={data.base_size})"
         shape *= data.base_size != (4, 4)
+        fitting = _fitting_settings(set(unfit_sizes), len(unfit) == len(sample))
         raise ValueError(
             f"{len(unfit)} {counted} have a size that does not fit `data.resolution` "
-            f"(={data.resolution}){shape}; {images.size_remedy(unfit_sizes, data)}; or "
+            f"(={data.resolution}){shape}; {images.size_remedy(unfit_sizes, data)}"
+            f"{fitting}; or "
             f"make a data set of one size with `{prepare_command(data)}`:"
             + _listing(unfit)
         )
+
+
+def size_settings(base_size: Sequence[int], resolution: int) -> str:
+    """Return the settings that images of a size fit, as flags for a shell."""
+    flags = f"--config.data.resolution={resolution}"
+    if tuple(base_size) != (4, 4):
+        flags += f" --config.data.base_size='{tuple(base_size)}'"
+    return f"`{flags}`"
+
+
+def _fitting_settings(sizes: set[images.Size], are_all: bool) -> str:
+    """Return a clause with the settings that all images fit; "" if there are none."""
+    if len(sizes) != 1 or not are_all:
+        return ""
+    try:
+        own = output_size(*sizes)
+    except ValueError:  # the networks do not support this size
+        return ""
+    return f"; all of them fit {size_settings(own.base_size, own.resolution)}"
 
 
 def prepare_command(data: config.Data) -> str:

@@ -12,7 +12,7 @@ from stylegan_jax.data.images import ImageSpec
 from stylegan_jax.data.interface import Loader, Source
 from stylegan_jax.data.labels import LabelCounts
 from stylegan_jax.data.preparation.output import FORMAT_VERSION, INFO, shard_name
-from stylegan_jax.data.sources.image_files import prepare_command
+from stylegan_jax.data.sources.image_files import prepare_command, size_settings
 from stylegan_jax.runtime import storage
 from stylegan_jax.runtime.tensorflow import tensorflow
 
@@ -34,10 +34,12 @@ def open_prepared(data: config.Data) -> Source:
     stored_size = info["height"], info["width"]
     problem = images.size_problem(*stored_size, spec.size, spec.fit)
     if problem:
+        fitting = size_settings(info["base_size"], info["resolution"])
         raise ValueError(
             f"Each image of `data.path` (={data.path!r}) {problem}; "
-            f"{images.size_remedy([stored_size], data)}; or prepare the originals "
-            f"again with --resolution={spec.size[1]}x{spec.size[0]}"
+            f"{images.size_remedy([stored_size], data)}; all of them fit {fitting}; "
+            "or prepare the originals again with "
+            f"--resolution={spec.size[1]}x{spec.size[0]}"
         )
 
     # The resolutions that are read from their own files, and the image made of each.

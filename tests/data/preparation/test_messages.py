@@ -12,6 +12,10 @@ from tests.data.opened import prepare
 from tests.data.raw_data import noise, nvidia_folder, pack, png
 
 STRICT = "; repair or remove it, or omit --strict to skip it"
+WITHOUT_LABELS = (
+    "\nUse --labels=none to prepare the images without labels, or --labels=folders for "
+    "folders as classes"
+)
 
 
 @pytest.fixture
@@ -30,9 +34,8 @@ def message(tmp_path):
 def test_an_empty_folder(tmp_path, message):
     (tmp_path / "in").mkdir()
     assert message(tmp_path / "in") == (
-        "`--source` (='{source}') holds no images; the names of images end in .bmp, "
-        ".gif, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp, and subfolders are "
-        "searched too"
+        "`--source` (='{source}') holds no images (BMP, GIF, JPEG, PNG, PPM, TIFF, "
+        "WEBP), and subfolders are searched too"
     )
 
 
@@ -77,14 +80,14 @@ def test_a_label_file_naming_a_missing_image(tmp_path, message):
     labels = [["a.png", 0], ["b.png", 1], ["gone.png", 1]]
     assert message(labelled(tmp_path / "in", labels)) == (
         "dataset.json of {source} has labels for 1 images that do not exist; remove "
-        "them, or add the images:\n  gone.png"
+        "them, or add the images:\n  gone.png" + WITHOUT_LABELS
     )
 
 
 def test_a_missing_label(tmp_path, message):
     assert message(labelled(tmp_path / "in", [["a.png", 0]])) == (
         "dataset.json of {source} has no labels for 1 images; add them, or remove the "
-        "images:\n  b.png"
+        "images:\n  b.png" + WITHOUT_LABELS
     )
 
 

@@ -69,6 +69,6 @@ def test_a_new_source_is_a_function_and_a_line_in_the_table(monkeypatch):
 def test_an_unknown_source_is_refused():
     message = open_failure(config.Data(source="s3"))
     assert (
-        "`data.source` (='s3') must be one of ('builtin', 'folder', 'prepared',"
+        "`data.source` (='s3') must be one of ('auto', 'builtin', 'folder', 'prepared'"
         in message
     )

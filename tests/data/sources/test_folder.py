@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylegan_jax.data.formats.folder import image_names
+from stylegan_jax.data.formats.folder import list_images
 from stylegan_jax.data.sources import folder as folder_source
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.data.sources.folder import END_BYTES
@@ -43,9 +43,17 @@ def test_links_list_no_folder_twice(tmp_path):
         write_images(tmp_path / name, ["1.png"])
         for other in set("abc") - {name}:
             (tmp_path / name / f"to_{other}").symlink_to(tmp_path / other)
-    assert image_names(tmp_path) == ["a/1.png", "b/1.png", "c/1.png"]
+    assert list_images(tmp_path).names == (
+        "a/1.png",
+        "b/1.png",
+        "c/1.png",
+    )
     # In `a` only links lead to the others.
-    assert image_names(tmp_path / "a") == ["1.png", "to_b/1.png", "to_c/1.png"]
+    assert list_images(tmp_path / "a").names == (
+        "1.png",
+        "to_b/1.png",
+        "to_c/1.png",
+    )
 
 
 def test_a_folder_is_listed_by_its_own_path_or_the_first_link(tmp_path):
@@ -55,7 +63,10 @@ def test_a_folder_is_listed_by_its_own_path_or_the_first_link(tmp_path):
     for name in "zk":
         (tmp_path / "root" / name).symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "up").symlink_to(tmp_path)  # holds the root
-    assert image_names(tmp_path / "root") == ["k/x/1.png", "m/2.png"]
+    assert list_images(tmp_path / "root").names == (
+        "k/x/1.png",
+        "m/2.png",
+    )
 
 
 def test_folder_with_images_at_its_top_has_no_classes(tmp_path):
@@ -100,10 +111,11 @@ def test_files_that_are_not_images_are_named(tmp_path):
 
 def test_missing_and_empty_folders(tmp_path):
     message = open_failure(folder(tmp_path / "gone"))
-    assert f"`data.path` (={str(tmp_path / 'gone')!r}) is not a directory" in message
+    assert f"`data.path` (={str(tmp_path / 'gone')!r}) does not exist" in message
     (tmp_path / "readme.txt").write_text("no images here")
     message = open_failure(folder(tmp_path))
-    assert "holds no images; the names of images end in .bmp, .gif" in message
+    assert "holds no images (BMP, GIF, JPEG" in message
+    assert message.endswith("which is no image that can be read: 1 .txt")
 
 
 def test_fingerprint_depends_on_the_content_not_the_place(tmp_path):
