@@ -28,6 +28,7 @@ SUFFIXES = (
     *(nvidia_tfrecords.SUFFIX, lsun.SUFFIX, parquet.SUFFIX),
 )
 TFDS = "tfds:"
+INFO = "dataset_info.json"  # of a folder that `prepare` made
 
 
 def open_raw_dataset(
@@ -73,6 +74,11 @@ def _open_folder(path: Path) -> RawDataset:
         return nvidia_tfrecords.open_records(levels[max(levels)])
     if (path / lsun.FILE).is_file():
         return lsun.open_lsun(path / lsun.FILE)
+    if (path / INFO).is_file() and any(path.glob("r*-of-*.tfrecord")):
+        raise ValueError(
+            f"`--source` (={str(path)!r}) is what `prepare` made already; train on it, "
+            "or prepare the original images again"
+        )
     return folder.open_folder(path)
 
 

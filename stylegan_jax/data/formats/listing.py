@@ -7,7 +7,6 @@ in silence.
 
 import dataclasses
 import functools
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,7 @@ from stylegan_jax.runtime.image_io import is_grid
 HEAD_BYTES = 512  # of a file, enough to recognize its format and a grid
 MAX_HEADS = 5000  # PNGs whose heads are read in search of grids
 MAX_ENDINGS = 20  # endings named in one message
-MAX_ENDING_LENGTH = 12
+MAX_ENDING_LENGTH = 11  # without the dot
 
 IMAGE, GRID, LABELS, OTHER, IGNORED = "image", "grid", "labels", "other", "ignored"
 KINDS = (IMAGE, GRID, LABELS, OTHER, IGNORED)
@@ -40,8 +39,10 @@ NEVER_IMAGES = frozenset(
     )
 )
 NEVER_COUNTED = ("thumbs.db", "desktop.ini", "dataset_info.json")
+HIDDEN = re.compile(r"(?:^|/)(?:\.(?!\./)|__MACOSX/)")  # not the folder ".."
 GRID_NAME = re.compile("grid|mix|fakes|reals", re.IGNORECASE)  # of files that we write
 SEED_NAME = re.compile(r"seed\d+\.png")  # an image of `generate`
+TRAINING_NAME = re.compile(r"(fakes|reals)-\d{6,}\.\d{3}\.png")  # a grid of training
 
 # Returns the content of a file, or this many bytes from its beginning. Raises
 # InvalidImage.
@@ -65,9 +66,9 @@ class Listing:
 
 def ending_of(name: str) -> str:
     """Return the ending of a file name in lower case with its dot; "" without any."""
-    ending = os.path.splitext(name)[1].lower()
-    is_ending = 1 < len(ending) <= MAX_ENDING_LENGTH and " " not in ending
-    return ending if is_ending else ""
+    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+    is_ending = stem and 0 < len(ending) <= MAX_ENDING_LENGTH and " " not in ending
+    return dot + ending.lower() if is_ending else ""
 
 
 def kind_by_name(name: str, look_for_grids: bool) -> str | None:
@@ -81,9 +82,8 @@ def kind_by_name(name: str, look_for_grids: bool) -> str | None:
     Returns:
       None if the content decides; see `kind_by_content`.
     """
-    *folders, base = name.split("/")
-    hidden = any(part.startswith(".") and part != ".." for part in (*folders, base))
-    if hidden or "__MACOSX" in folders or base.lower() in NEVER_COUNTED:
+    base = name.rpartition("/")[2]
+    if HIDDEN.search(name) or base.lower() in NEVER_COUNTED:
         return IGNORED
     if base == LABEL_FILE:
         return LABELS
@@ -159,12 +159,13 @@ def _recognizers() -> tuple[Callable[[bytes], object], ...]:
 
 
 def _unmarked_grids(images: list[str], head: Callable[[str], bytes]) -> list[str]:
-    """Return the grids that versions of `generate` without a mark wrote.
+    """Return the grids that earlier versions wrote, without a mark.
 
-    Such a file lies beside the images of seeds, and its sides are multiples of theirs.
+    Those of training are known by their names. That of `generate` lies beside the
+    images of seeds, and its sides are multiples of theirs.
     """
+    found = [n for n in images if TRAINING_NAME.fullmatch(n.rpartition("/")[2])]
     grids = [n for n in images if n.rpartition("/")[2] == "grid.png"]
-    found = []
     for grid in grids:
         folder = grid[: -len("grid.png")]
         beside = (n for n in images if n.startswith(folder))

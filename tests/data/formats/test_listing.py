@@ -165,6 +165,18 @@ def test_grids_of_earlier_versions_are_known_by_their_size(
     assert sorted(raw.names) == sorted([beside] if is_grid else [beside, "grid.png"])
 
 
+def test_grids_of_earlier_trainings_are_known_by_their_names(tmp_path):
+    names = ("fakes-000012.000.png", "reals-000000.000.png", "fakes-1.png", "a.png")
+    for name in names:
+        save_png(tmp_path / name, noise(16, 16, 3))
+    raw = formats.open_raw_dataset(str(tmp_path))
+    assert raw.names == ("a.png", "fakes-1.png")
+    assert raw.notes == (
+        "left out 2 grids of images that this package wrote: fakes-000012.000.png, "
+        "reals-000000.000.png",
+    )
+
+
 def test_a_mark_changes_no_pixel(tmp_path):
     pixels = noise(8, 8, 3)
     save_png(tmp_path / "grid.png", pixels, grid=True)

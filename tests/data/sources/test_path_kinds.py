@@ -14,7 +14,7 @@ from stylegan_jax.data.sources import (
     resolve,
 )
 from tests.config.reading import read
-from tests.data.opened import data, folder, open_failure, prepare
+from tests.data.opened import data, folder, open_failure, prepare, prepare_failure
 from tests.data.raw_data import idx, noise, nvidia_folder, pack, png
 
 FILES = {"a.png": png(1), "b.png": png(2)}
@@ -95,6 +95,13 @@ def test_auto_says_what_a_path_is_that_no_source_reads(paths, name):
     with pytest.raises(ValueError) as error:
         from_path.infer_source(str(paths[name]), "--data")
     assert str(error.value) == message.replace("`data.path`", "`--data`")
+
+
+def test_prepare_knows_what_it_made(paths, tmp_path):
+    message = prepare_failure(paths["prepared"], tmp_path / "out")
+    assert "is what `prepare` made already; train on it" in message
+    for name in ("unnamed zip", "unnamed tar"):
+        assert prepare(paths[name], tmp_path / name)["num_images"] == 2
 
 
 def test_auto_without_a_path():
