@@ -43,11 +43,14 @@ class LabelFile:
       folder: its folder, "" or "photos/", relative to the data set.
       where: the file in messages.
       read: returns its content. Raises ValueError.
+      left_out: paths of files that are no images of the data set; their labels are
+        ignored.
     """
 
     folder: str
     where: str
     read: Callable[[], bytes]
+    left_out: tuple[str, ...] = ()
 
     def content(self) -> bytes:
         """Return the content; b"" for a file that cannot be read."""
@@ -62,6 +65,7 @@ def choose(
     images: Sequence[str],
     where: Callable[[str], str],
     read: Callable[[str], bytes],
+    left_out: tuple[str, ...] = (),
 ) -> LabelFile | None:
     """Return the label file of a data set; None if there is none.
 
@@ -73,6 +77,7 @@ def choose(
       images: paths of the images, likewise relative to the data set.
       where: path -> the file in messages.
       read: path -> its content. Raises ValueError.
+      left_out: see `LabelFile`.
     """
     wrapper = wrapping_folder(images)
     paths = sorted(files, key=lambda path: (path.count("/"), path))
@@ -91,7 +96,7 @@ def choose(
             )
 
         return LabelFile("", where(chosen), refuse)
-    return LabelFile(_folder(chosen), where(chosen), lambda: read(chosen))
+    return LabelFile(_folder(chosen), where(chosen), lambda: read(chosen), left_out)
 
 
 def find(
@@ -157,10 +162,11 @@ def read_labels(file: LabelFile, names: Sequence[str]) -> Labels | None:
     )
     unlabeled_names = [name for i, name in enumerate(names) if i not in of_image]
     unknown = [e[0] for e, index in zip(entries, found, strict=True) if index is None]
+    unknown = _without_left_out(sorted(set(unknown)), file)
     _raise_if_any(
         [
             _with_closest(name, unlabeled_names) if n < MAX_LISTED else name
-            for n, name in enumerate(sorted(set(unknown)))
+            for n, name in enumerate(unknown)
         ],
         f"{file.where} has labels for %d images that do not exist; remove them, or add "
         "the images",
@@ -247,6 +253,15 @@ def _best_match(
         if None not in best:
             break
     return best
+
+
+def _without_left_out(entries: list[str], file: LabelFile) -> list[str]:
+    """Return the names that do not belong to a file that is left out."""
+    if not entries or not file.left_out:
+        return entries
+    names = [name.removeprefix(file.folder) for name in file.left_out]
+    found = _match(entries, names)
+    return [e for e, index in zip(entries, found, strict=True) if index is None]
 
 
 def _match(entries: Sequence[str], names: Sequence[str]) -> list[int | None]:

@@ -178,9 +178,9 @@ def test_intact_images_among_damaged_ones_are_kept(tmp_path, count):
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_an_unreadable_label_file_is_reported(tmp_path, kind):
     files = {"1.png": png(1), "dataset.json": b""}
-    path = pack(kind, tmp_path / "empty", files)
+    opened = formats.open_raw_dataset(str(pack(kind, tmp_path / "empty", files)))
     with pytest.raises(ValueError, match="dataset.json of .* is empty; repair or rem"):
-        formats.open_raw_dataset(str(path))
+        preparation.choose_labels(opened, "auto")
 
 
 def test_intact_entries_of_a_damaged_zip_are_kept(tmp_path):

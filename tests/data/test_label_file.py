@@ -173,6 +173,16 @@ def test_a_label_file_beside_the_folder_of_images_is_read(tmp_path):
     assert read(open_source(data("zip", path, conditional=True)), 0)[1] == 1
 
 
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+def test_labels_of_files_that_are_left_out_are_ignored(tmp_path, kind):
+    labels = content([["0.png", 1], ["1.heic", 0], [".\\2.HEIC", 5]])
+    files = {"in/0.png": png(), "in/1.heic": b"x", "in/2.heic": b"x"}
+    path = pack(kind, tmp_path / "x", files | {"in/dataset.json": labels})
+    raw = formats.open_raw_dataset(str(path))
+    assert choose_labels(raw, "auto").values.tolist() == [1]
+    assert "2 of 3 files" in raw.notes[0] and "2 .heic" in raw.notes[0]
+
+
 # Label files that are not needed
 
 UNUSABLE = {

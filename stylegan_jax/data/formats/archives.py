@@ -204,7 +204,9 @@ def _label_file(
                 f"{where(name)} {problem}; repair or remove it"
             ) from problem
 
-    return label_file.choose(found.label_files, found.names, where, read_or_explain)
+    return label_file.choose(
+        found.label_files, found.names, where, read_or_explain, found.left_out
+    )
 
 
 def _entry_name(name: str) -> str:

@@ -100,7 +100,11 @@ def find_label_file(root: Folder, found: Listing) -> LabelFile | None:
             raise ValueError(f"{root / name} {problem}") from problem
 
     return label_file.choose(
-        found.label_files, found.names, lambda name: str(root / name), read
+        found.label_files,
+        found.names,
+        lambda name: str(root / name),
+        read,
+        found.left_out,
     )
 
 

@@ -56,11 +56,13 @@ class Listing:
     Attributes:
       names: names of the images, in the order of `files`.
       label_files: names of the files that may hold labels.
+      left_out: names of the files that are no images, and of grids.
       notes: sentences about the files that are left out.
     """
 
     names: tuple[str, ...]
     label_files: tuple[str, ...]
+    left_out: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -124,12 +126,13 @@ def listing(kinds: Mapping[str, str], head: Callable[[str], bytes]) -> Listing:
     for name, kind in kinds.items():
         of_kind[kind].append(name)
     unmarked = _unmarked_grids(of_kind[IMAGE], head)
-    names = [name for name in of_kind[IMAGE] if name not in unmarked]
+    names = tuple(name for name in of_kind[IMAGE] if name not in unmarked)
+    others, grids = of_kind[OTHER], of_kind[GRID] + unmarked
     notes = (
-        *_note_on_others(of_kind[OTHER], len(of_kind[IMAGE]) + len(of_kind[GRID])),
-        *_note_on_grids(of_kind[GRID] + unmarked),
+        *_note_on_others(others, len(names) + len(grids)),
+        *_note_on_grids(grids),
     )
-    return Listing(tuple(names), tuple(of_kind[LABELS]), notes)
+    return Listing(names, tuple(of_kind[LABELS]), (*others, *grids), notes)
 
 
 @functools.cache

@@ -18,7 +18,7 @@ PREPARE = "prepare"
 TFDS_FILE = "features.json"  # beside TFDS's own dataset_info.json
 FOLDER = "a folder"  # in which no image was found at once
 MAX_FILES = 1000  # of a folder, looked at in search of an image
-MAX_CHILDREN = 100  # subfolders, looked at in search of a prepared set
+MAX_CHILDREN = 100  # subfolders, looked at in search of a data set
 
 
 class PathKind(NamedTuple):
@@ -90,7 +90,7 @@ def missing(path: str) -> str:
     return f"does not exist; it is relative to the current directory, {os.getcwd()}"
 
 
-def _kind_of_folder(folder: Path) -> PathKind:
+def _kind_of_folder(folder: Path, look_below: bool = True) -> PathKind:
     names = {entry.name for entry in os.scandir(folder)}
     if INFO in names and TFDS_FILE in names:
         return PathKind(
@@ -120,14 +120,13 @@ def _kind_of_folder(folder: Path) -> PathKind:
         )
     if _has_images(folder):
         return PathKind("a folder of images", "folder")
-    for name in sorted(names)[:MAX_CHILDREN]:
-        if (folder / name).is_dir() and (folder / name / INFO).is_file():
-            within = shlex.quote(str(folder / name))
-            return PathKind(
-                f"a folder around one that `prepare` made, {name}",
-                None,
-                f"use that, {within}",
-            )
+    for name in sorted(names)[:MAX_CHILDREN] if look_below else ():
+        child = folder / name
+        kind = _kind_of_folder(child, False) if child.is_dir() else None
+        if kind is not None and kind.what != FOLDER:
+            where = shlex.quote(str(child))
+            use = advice(kind, str(child)) if kind.reader == PREPARE else "use that"
+            return PathKind(f"a folder around {kind.what}, {where}", None, use)
     return PathKind(FOLDER, "folder")
 
 

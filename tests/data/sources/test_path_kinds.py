@@ -158,12 +158,16 @@ def test_a_missing_path_says_if_it_is_relative(tmp_path, monkeypatch):
 
 
 def test_folders_that_resemble_a_data_set(tmp_path, paths):
-    around = tmp_path / "around"
-    shutil.copytree(paths["prepared"], around / "photos")
-    for source in ("auto", "folder", "prepared"):
-        message = open_failure(data(source, around))
-        assert "a folder around one that `prepare` made, photos" in message
-        assert f"use that, {around / 'photos'}" in message
+    for name, what in {
+        "prepared": "a folder that `prepare` made",
+        "tfrecords": "a folder of NVIDIA's TFRecords",
+        "parquet": "a folder of parquet files",
+    }.items():
+        around = tmp_path / f"around {name}"
+        shutil.copytree(paths[name], around / "photos")
+        for source in ("auto", "folder", "prepared", "tfrecords"):
+            message = open_failure(data(source, around))
+            assert f" is a folder around {what}, '{around / 'photos'}'" in message
     unfinished = tmp_path / "photos.partial" / "progress"
     unfinished.mkdir(parents=True)
     (unfinished / "request.json").write_text("{}")
