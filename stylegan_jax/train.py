@@ -89,7 +89,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
       CheckpointError: if no checkpoint can be read, or the last cannot be written.
     """
     stop = StopRequest(e.run.time_limit_minutes)
-    e, notes = workdir.keep_precision(directory, e)
+    e, kept = workdir.keep_precision(directory, e)
     data, choice = sources.resolve(e.data)
     e = dataclasses.replace(e, data=data)
 
@@ -100,6 +100,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         rounds = e.training.accumulation_rounds or 1
         devices.check_batch(name, stage.batch_size, rounds)
     source = sources.open_source(e.data)
+    kept = [*filter(None, [choice]), *kept, *source.notes]
     info = workdir.DataInfo(
         source.name, source.num_images, source.classes, source.fingerprint
     )
@@ -139,7 +140,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
             e, devices, logger.line, reserved if images and images.on_devices else 0.0
         ),
     )
-    for line in (*filter(None, [choice]), *notes, *source.notes):
+    for line in kept:
         logger.line(line)
     log_setup(logger, training, source)
     evaluator = None
