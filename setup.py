@@ -33,7 +33,7 @@ setup(
         "numpy",
         "optax>=0.2.5",
         "orbax-checkpoint>=0.12,<1.0",
-        "pillow",
+        "pillow>=11.3",  # reads AVIF
         "safetensors>=0.4",  # weights in a format that cannot contain code
         "scipy",
         "tensorboardX",

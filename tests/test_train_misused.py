@@ -87,7 +87,7 @@ def test_indivisible_batch_is_rejected(tmp_path):
 
 def test_unusable_folders_are_rejected(tmp_path):
     changes = tiny.SMALLEST | {"data.source": "folder", "data.path": str(tmp_path)}
-    with pytest.raises(ValueError, match="holds no images .BMP, GIF, JPEG"):
+    with pytest.raises(ValueError, match="holds no images .AVIF, BMP, DIB, GIF"):
         train.train(tiny.experiment(changes), tmp_path / "run")
     write_images(tmp_path, ["a.png", "b.png"], size=4)
     with pytest.raises(ValueError, match="`data.conditional` is set, but .* no class"):

@@ -26,7 +26,9 @@ _STILL = "".join(rf"\x{flags:02x}" for flags in range(128) if not flags & 2)
 STILL_WEBP = r"\C{8}WEBPVP8X\C{4}" + f"[{_STILL}]"
 
 # Pillow opens only these for `prepare`: some of its other formats run programs.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = (
+    *("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"),
+)
 MAX_PIXELS = 2**26  # 8192 x 8192; larger images are rejected before they are decoded
 # The exceptions that Pillow raises for damaged files.
 PIL_ERRORS = (

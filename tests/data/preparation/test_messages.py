@@ -34,8 +34,8 @@ def message(tmp_path):
 def test_an_empty_folder(tmp_path, message):
     (tmp_path / "in").mkdir()
     assert message(tmp_path / "in") == (
-        "`--source` (='{source}') holds no images (BMP, GIF, JPEG, PNG, PPM, TIFF, "
-        "WEBP), and subfolders are searched too"
+        "`--source` (='{source}') holds no images (AVIF, BMP, DIB, GIF, JPEG, "
+        "JPEG2000, PNG, PPM, TIFF, WEBP), and subfolders are searched too"
     )
 
 

@@ -114,7 +114,7 @@ def test_missing_and_empty_folders(tmp_path):
     assert f"`data.path` (={str(tmp_path / 'gone')!r}) does not exist" in message
     (tmp_path / "readme.txt").write_text("no images here")
     message = open_failure(folder(tmp_path))
-    assert "holds no images (BMP, GIF, JPEG" in message
+    assert "holds no images (AVIF, BMP, DIB, GIF" in message
     assert message.endswith("which is no image that can be read: 1 .txt")
 
 
