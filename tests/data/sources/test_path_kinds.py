@@ -104,11 +104,12 @@ def test_prepare_knows_what_it_made(paths, tmp_path):
         assert prepare(paths[name], tmp_path / name)["num_images"] == 2
 
 
-def test_auto_without_a_path():
+def test_auto_without_a_path_or_in_a_bucket():
     found, note = resolve(config.Data(resolution=64))
     assert found.source == "builtin" and "the built-in emoji are used" in note
     found, note = resolve(config.Data(tfds_name="cifar10"))
     assert found.source == "tfds" and "`data.tfds_name` is 'cifar10'" in note
+    assert resolve(data("auto", "gs://b/x"))[0].source == "folder"
     explicit = config.Data(source="builtin")
     assert resolve(explicit) == (explicit, None)
     assert config.Data().source == config.base().data.source == "auto"
