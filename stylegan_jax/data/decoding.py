@@ -70,10 +70,14 @@ def load_encoded(encoded: Tensor, spec: ImageSpec) -> Tensor:
 
     Raises:
       tf.errors.OpError: at run time, for a file that `encoded_problem` explains.
+      InvalidImage: the same, outside of graphs.
     """
     tf = tensorflow()
-    by_pillow = functools.partial(_pixels_unless_plain, spec=spec)
-    pixels = tf.numpy_function(by_pillow, [encoded], tf.uint8)
+    if tf.executing_eagerly():  # `numpy_function` would drop zeros at the end
+        pixels = _pixels_unless_plain(tf.convert_to_tensor(encoded).numpy(), spec)
+    else:
+        by_pillow = functools.partial(_pixels_unless_plain, spec=spec)
+        pixels = tf.numpy_function(by_pillow, [encoded], tf.uint8)
     pixels = tf.ensure_shape(pixels, [None, None, spec.channels])
     image = tf.cond(
         tf.size(pixels) > 0,

@@ -140,7 +140,7 @@ def test_training_refuses_or_reads_damaged_archives(tmp_path, kind, count):
                 image, _ = source.load(tensorflow().constant(index, "int64"))
                 read += 1
                 assert image.shape == (16, 16, 3)
-            except (tensorflow().errors.OpError, UnicodeDecodeError):
+            except (tensorflow().errors.OpError, InvalidImage, UnicodeDecodeError):
                 refused += 1
                 assert source.check(index)
     assert read > 0 and refused > 0.1 * count
