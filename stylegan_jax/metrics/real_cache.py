@@ -15,7 +15,7 @@ import numpy as np
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.statistics import Networks, Statistic
 
-# To be incremented when the meaning of the stored arrays changes, or `decoding.VERSION`.
+# To be incremented with `decoding.VERSION`, or when the arrays change their meaning.
 VERSION = 2
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
