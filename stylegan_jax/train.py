@@ -24,7 +24,7 @@ from ml_collections import config_flags
 from stylegan_jax import config, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.config import Experiment
-from stylegan_jax.data import cache, pipeline, sources
+from stylegan_jax.data import cache, decoding, pipeline, sources
 from stylegan_jax.data.cache import ImageCache
 from stylegan_jax.data.interface import Source
 from stylegan_jax.report import page
@@ -102,11 +102,16 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     source = sources.open_source(e.data)
     kept = [*filter(None, [choice]), *kept, *source.notes]
     info = workdir.DataInfo(
-        source.name, source.num_images, source.classes, source.fingerprint
+        source.name,
+        source.num_images,
+        source.classes,
+        source.fingerprint,
+        decoding.VERSION,
     )
     label_size = workdir.label_size(e, info)
     devices.check_agreement(workdir.facts(e, info))
     workdir.check_resumable(directory, e, info)
+    notices = kept + workdir.decoder_notice(directory, info)
     use_compilation_cache(
         compilation_cache(e.run.compilation_cache, directory, devices.process_count)
     )
@@ -140,7 +145,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
             e, devices, logger.line, reserved if images and images.on_devices else 0.0
         ),
     )
-    for line in kept:
+    for line in notices:
         logger.line(line)
     log_setup(logger, training, source)
     evaluator = None

@@ -73,12 +73,14 @@ class DataInfo:
       num_images: number of images.
       classes: names of the classes, possibly none.
       fingerprint: checksum of the data set.
+      decoder: `VERSION` of `data.decoding`; None if no images were read.
     """
 
     name: str
     num_images: int
     classes: tuple[str, ...]
     fingerprint: str
+    decoder: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +143,19 @@ def keep_precision(workdir: epath.Path, e: Experiment) -> tuple[Experiment, list
             )
     e = dataclasses.replace(e, model=dataclasses.replace(e.model, **kept))
     return e, lines
+
+
+def decoder_notice(workdir: epath.Path, data: DataInfo) -> list[str]:
+    """Return a line if another version of the decoder read the run's images so far."""
+    old = load_data_info(workdir)
+    if old is None or old.decoder in (None, data.decoder):
+        return []
+    return [
+        f"the images of this run were read by version {old.decoder} of the decoder; "
+        f"from now on, version {data.decoder} reads them. JPEGs, and images that are "
+        "resized, have slightly different pixels, and some other files had wrong ones. "
+        "Metrics measured before do not compare exactly with those measured from now on"
+    ]
 
 
 def check_resumable(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
@@ -244,6 +259,8 @@ def load_data_info(workdir: epath.Path) -> DataInfo | None:
     if not path.exists():
         return None
     info = json.loads(path.read_text())
+    # Files of earlier versions do not name the first decoder.
+    info = {"decoder": 1 if info["num_images"] else None} | info
     return DataInfo(**info | {"classes": tuple(info["classes"])})
 
 

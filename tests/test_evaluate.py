@@ -12,7 +12,7 @@ from absl import app
 from PIL import Image
 
 from stylegan_jax import evaluate, models, workdir
-from stylegan_jax.data import sources
+from stylegan_jax.data import decoding, sources
 from stylegan_jax.data.sources import from_path
 from stylegan_jax.metrics import registry
 from stylegan_jax.models import LevelOfDetail
@@ -158,6 +158,7 @@ def test_two_sets_of_images(main, tmp_path, monkeypatch):
     assert swd["truncation_psi"] is None and swd["checkpoint"] is None
     assert 0 < msssim["value"] < 1
     assert msssim["dataset_fit"] == msssim["generated_fit"] == "exact"
+    assert msssim["decoder"] == swd["decoder"] == decoding.VERSION
     assert msssim["batch_size"] == 8 and msssim["label_source"] is None
     with pytest.raises(ValueError, match="ppl_w_end needs a generator, not only its"):
         main(*both, "--out=~/metrics.jsonl", "--metrics=swd,ppl_w_end")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 from types import SimpleNamespace
 
 import chex
@@ -90,3 +91,23 @@ def test_a_run_may_be_resumed_with_another_cache(tmp_path):
     other = tiny.experiment({"data.mirror": False})
     with pytest.raises(ValueError, match=r"data\.mirror: True there, False now"):
         workdir.check_resumable(directory, other, info)
+
+
+def test_a_resumed_run_tells_of_another_decoder(tmp_path):
+    directory, info = epath.Path(tmp_path), workdir.DataInfo("x", 3, (), "00", 2)
+    assert workdir.decoder_notice(directory, info) == []
+    workdir.write_description(directory, tiny.experiment(), info)
+    assert workdir.load_data_info(directory) == info
+    assert workdir.decoder_notice(directory, info) == []
+    newer = dataclasses.replace(info, decoder=3)
+    (line,) = workdir.decoder_notice(directory, newer)
+    assert "by version 2 of the decoder; from now on, version 3 reads them" in line
+
+    # data.json of the first version, and of a converted network
+    path = directory / "data.json"
+    stored = json.loads(path.read_text())
+    del stored["decoder"]
+    path.write_text(json.dumps(stored))
+    assert "by version 1 of the decoder" in workdir.decoder_notice(directory, info)[0]
+    path.write_text(json.dumps(stored | {"num_images": 0}))
+    assert workdir.decoder_notice(directory, info) == []

@@ -1,11 +1,14 @@
-"""Decoding of image files: by TensorFlow in training, by Pillow in `prepare`.
+"""Decoding of image files: one result for training, `evaluate` and `prepare`.
 
-TensorFlow decodes inside the input pipeline. Pillow knows more formats, applies the
-EXIF orientation, and explains what is wrong with a file that TensorFlow rejects.
+The result is defined by `decode_pil`, which uses Pillow. Training takes the same pixels
+from TensorFlow where `headers` proves that they are the same, because TensorFlow
+decodes without holding up Python.
 """
 
 import dataclasses
+import functools
 import io
+import os
 import re
 import struct
 import zlib
@@ -14,18 +17,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from stylegan_jax.data import images
+from stylegan_jax.data import headers, images
+from stylegan_jax.data.headers import EXIF_KEYS, ORIENTATION
 from stylegan_jax.data.images import ImageSpec, Size, Tensor
 from stylegan_jax.data.interface import InvalidImage
 from stylegan_jax.runtime.tensorflow import tensorflow
 
-# The first 21 bytes of any extended WebP, and of one that is not animated: bit 1 of the
-# flags in the last byte marks animations.
-EXTENDED_WEBP = r"\C{8}WEBPVP8X\C*"
-_STILL = "".join(rf"\x{flags:02x}" for flags in range(128) if not flags & 2)
-STILL_WEBP = r"\C{8}WEBPVP8X\C{4}" + f"[{_STILL}]"
+# To be incremented when the same file gives other pixels than before. Version 1 decoded
+# in training with TensorFlow's faster and less exact transform of JPEGs.
+VERSION = 2
 
-# Pillow opens only these for `prepare`: some of its other formats run programs.
+# Pillow opens only these: some of its other formats run programs.
 FORMATS = (
     *("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"),
 )
@@ -39,13 +41,6 @@ PIL_ERRORS = (
 _GRAY_MODES = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N")
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
-ORIENTATION = 0x0112  # EXIF tag; values from 5 on swap height and width
-EXIF_KEYS = {
-    "exif",
-    "Raw profile type exif",
-    "xmp",
-    "XML:com.adobe.xmp",
-}  # in `Image.info`
 TRANSPOSE_OF_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -55,78 +50,134 @@ TRANSPOSE_OF_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+LATE_EXIF_BYTES = 2**17  # at the end of a PNG, where EXIF is looked for
+WHITE_IS_ZERO = 0  # value of the TIFF tag of this name
+PHOTOMETRIC_INTERPRETATION = 262
+
+File = str | Path | bytes | np.ndarray  # path, content, or pixels of an image
 
 
-# In training: TensorFlow
-
-
-def decode(encoded: Tensor) -> Tensor:
-    """Decode PNG, JPEG, BMP, WebP or the first frame of a GIF to uint8 [H, W, 1..4].
-
-    Raises:
-      tf.errors.InvalidArgumentError: at run time, for damaged files and animated WebPs.
-    """
-    tf = tensorflow()
-    # TensorFlow 2.21 writes all frames of a WebP into a buffer for one.
-    head = tf.strings.substr(encoded, 0, 21)
-    still = tf.strings.regex_full_match(head, STILL_WEBP)
-    safe = still | ~tf.strings.regex_full_match(head, EXTENDED_WEBP)
-    with tf.control_dependencies([tf.debugging.Assert(safe, ["an animated WebP"])]):
-        encoded = tf.identity(encoded)
-    image = tf.io.decode_image(encoded, expand_animations=False)
-    return tf.ensure_shape(image, [None, None, None])
+# In training
 
 
 def load_encoded(encoded: Tensor, spec: ImageSpec) -> Tensor:
-    """Decode a file's content to the image that training needs, uint8 [H, W, C]."""
-    image = images.to_channels(decode(encoded), spec.channels)
-    return images.fit(image, spec.size, spec.fit)
+    """Decode a file's content to the image that training needs, inside `tf.data`.
+
+    Args:
+      encoded: content of the file, string [].
+      spec: the image; see `images.fit`.
+
+    Returns:
+      uint8 [H, W, C].
+
+    Raises:
+      tf.errors.OpError: at run time, for a file that `encoded_problem` explains.
+      InvalidImage: the same, outside of graphs.
+    """
+    tf = tensorflow()
+    if tf.executing_eagerly():  # `numpy_function` would drop zeros at the end
+        pixels = _pixels_unless_plain(tf.convert_to_tensor(encoded).numpy(), spec)
+    else:
+        by_pillow = functools.partial(_pixels_unless_plain, spec=spec)
+        pixels = tf.numpy_function(by_pillow, [encoded], tf.uint8)
+    pixels = tf.ensure_shape(pixels, [None, None, spec.channels])
+    image = tf.cond(
+        tf.size(pixels) > 0,
+        lambda: pixels,
+        lambda: images.to_channels(_decode_plain(encoded), spec.channels),
+    )
+    # An image to be cropped has its size already.
+    return images.box_average(image, spec.size)
+
+
+def load_stored(encoded: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Decode an image that `prepare` has stored, inside `tf.data`.
+
+    Args:
+      encoded: content of a PNG of 8 bits, or of a JPEG, string [].
+      shape: its height, width and channels.
+
+    Returns:
+      uint8 `shape`.
+    """
+    tf = tensorflow()
+    is_png = tf.equal(tf.strings.substr(encoded, 1, 3), b"PNG")
+    image = tf.cond(
+        is_png,
+        lambda: tf.ensure_shape(_decode_plain(encoded), shape),
+        lambda: load_encoded(encoded, ImageSpec(shape[:2], shape[2], "exact")),
+    )
+    return tf.ensure_shape(image, shape)
+
+
+def _decode_plain(encoded: Tensor) -> Tensor:
+    """Decode a file for which `headers.plain_size` is not None to uint8 [H, W, 1..4].
+
+    TensorFlow's operation decodes PNGs, too, and then ignores the choice of transform.
+    """
+    tf = tensorflow()
+    image = tf.io.decode_jpeg(encoded, dct_method="INTEGER_ACCURATE")
+    return tf.ensure_shape(image, [None, None, None])
+
+
+def _pixels_unless_plain(encoded: bytes, spec: ImageSpec) -> np.ndarray:
+    """Return an image that Pillow decodes, or no pixels if TensorFlow is to decode it.
+
+    Returns:
+      uint8 [h, w, C] of a size that `images.box_average` brings to `spec.size`; or
+      [0, 0, C].
+
+    Raises:
+      InvalidImage: the file cannot be used.
+    """
+    size = headers.plain_size(encoded)
+    if size is not None and size[0] * size[1] <= MAX_PIXELS:
+        _check_size(size, spec)
+        if size == spec.size or spec.fit == "exact":
+            return np.empty([0, 0, spec.channels], np.uint8)
+    image = decode_pil(encoded)
+    _check_size((image.height, image.width), spec)
+    image = images.to_channels_pil(image, spec.channels)
+    if spec.fit == "crop":
+        image = images.fit_pil(image, spec.size, "center", "lanczos")
+    return np.asarray(image).reshape(image.height, image.width, spec.channels)
+
+
+def _check_size(size: Size, spec: ImageSpec) -> None:
+    problem = images.size_problem(*size, spec.size, spec.fit)
+    if problem:
+        raise InvalidImage(problem)
 
 
 def encoded_problem(encoded: bytes, spec: ImageSpec) -> str | None:
     """Return a readable reason why `load_encoded` fails; None if it succeeds."""
     tf = tensorflow()
     try:
-        load_encoded(encoded, spec)
+        if not _pixels_unless_plain(encoded, spec).size:
+            _decode_plain(encoded)
         return None
+    except InvalidImage as problem:
+        return str(problem)
     except tf.errors.OpError as error:
-        problem = re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*", "", str(error.message))
-    size = size_or_problem(encoded)
-    if isinstance(size, str):
-        return size
+        reason = re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*", "", str(error.message))
     try:
-        with Image.open(io.BytesIO(encoded)) as picture:
-            picture.load()
-    except PIL_ERRORS as error:
-        return f"is damaged: {error}"
-    special = size_or_problem(encoded, as_stored=True)
-    if isinstance(special, str):
-        return special
-    return images.size_problem(*size, spec.size, spec.fit) or (
-        f"cannot be decoded: {problem}"
-    )
+        decode_pil(encoded)
+    except InvalidImage as problem:
+        return str(problem)
+    return f"is damaged: {reason}"
 
 
-def size_or_problem(file: str | Path | bytes, as_stored: bool = False) -> Size | str:
-    """Read (height, width) from an image's header, or return why that is impossible.
+def size_or_problem(file: str | Path | bytes) -> Size | str:
+    """Read (height, width) of an upright image, or return why that is impossible.
 
     Args:
       file: path or content.
-      as_stored: True to reject images that are not displayed as they are stored, which
-        `decode` would get wrong: animated WebPs and images with an EXIF orientation.
     """
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-            if as_stored and image.format == "WEBP" and image.is_animated:
-                return "is an animated WebP, which cannot be read as a single image"
-            turned = orientation(image) if as_stored else 1
-            if turned != 1:
-                return f"must be rotated or flipped (EXIF orientation {turned})"
-            return image.height, image.width
-    except UnidentifiedImageError:
-        return "is not an image, or its header is damaged"
-    except PIL_ERRORS as error:
-        return f"cannot be opened: {error}"
+        header = read_header(file)
+        return header.height, header.width
+    except InvalidImage as problem:
+        return str(problem)
 
 
 def orientation(image: Image.Image) -> int:
@@ -144,7 +195,7 @@ def orientation(image: Image.Image) -> int:
     return found if found in range(2, 9) else 1
 
 
-# In `prepare`: Pillow
+# By Pillow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,14 +215,16 @@ class Header:
     animated: bool
 
 
-def read_header(content: bytes | np.ndarray) -> Header:
+def read_header(file: File) -> Header:
     """Return the properties of an image without decoding it.
 
     Raises:
       InvalidImage: the content is not an image, or the image is too large.
     """
     try:
-        with _open(content) as image:
+        with _open(file) as image:
+            if _may_have_late_exif(image):
+                image.load()
             sides = image.size
             if orientation(image) >= 5:
                 sides = sides[::-1]
@@ -183,7 +236,7 @@ def read_header(content: bytes | np.ndarray) -> Header:
 
 
 def decode_pil(content: bytes | np.ndarray) -> Image.Image:
-    """Decode an image, or the first frame of an animation, and apply its EXIF rotation.
+    """Decode an image, or the first frame of an animation, and turn it upright.
 
     Args:
       content: content of a file, or uint8 [H, W] or [H, W, 1..4].
@@ -199,7 +252,7 @@ def decode_pil(content: bytes | np.ndarray) -> Image.Image:
         with _open(content) as image:
             image.load()
             turned = orientation(image)
-            eight = _to_eight_bits(image)
+            eight = _keyed_png(image, content) or _to_eight_bits(image)
             if turned == 1:
                 return eight
             return eight.transpose(TRANSPOSE_OF_ORIENTATION[turned])
@@ -217,13 +270,12 @@ def is_plain_jpeg(content: bytes | np.ndarray, channels: int) -> bool:
         return image.format == "JPEG" and image.mode == mode and upright
 
 
-def _open(content: bytes | np.ndarray) -> Image.Image:
-    if isinstance(content, np.ndarray):
-        return Image.fromarray(
-            content[..., 0] if content.shape[2:] == (1,) else content
-        )
+def _open(file: File) -> Image.Image:
+    if isinstance(file, np.ndarray):
+        return Image.fromarray(file[..., 0] if file.shape[2:] == (1,) else file)
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        opened = io.BytesIO(file) if isinstance(file, bytes) else file
+        image = Image.open(opened, formats=FORMATS)
     except UnidentifiedImageError as error:
         raise InvalidImage("is not an image, or its header is damaged") from error
     except Image.DecompressionBombError as error:
@@ -236,17 +288,74 @@ def _open(content: bytes | np.ndarray) -> Image.Image:
     return image
 
 
+def _may_have_late_exif(image: Image.Image) -> bool:
+    """Return True for a PNG that may swap its sides by EXIF data behind its pixels.
+
+    Pillow finds such data only by decoding the image.
+    """
+    square = image.width == image.height
+    if image.format != "PNG" or square or image.info.keys() & EXIF_KEYS:
+        return False
+    position = image.fp.tell()
+    size = image.fp.seek(0, os.SEEK_END)
+    image.fp.seek(max(position, size - LATE_EXIF_BYTES))
+    end = image.fp.read()
+    image.fp.seek(position)
+    return any(name in end for name in (b"eXIf", *map(str.encode, EXIF_KEYS)))
+
+
 def _to_eight_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
-        pixels = np.rint(np.asarray(image) / 257).astype(np.uint8)
-        eight = Image.fromarray(pixels)
+        eight = Image.fromarray(_rounded(_gray_values(image)))
     elif image.mode in ("I", "F"):
         raise InvalidImage(f"has 32 bits per pixel (mode {image.mode}); use 8 or 16")
     else:
         alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
         if image.mode in _GRAY_MODES:
-            eight = image.convert("LA" if alpha and image.mode != "1" else "L")
+            eight = image.convert("LA" if alpha else "L")
         else:
             eight = image.convert("RGBA" if alpha else "RGB")
     eight.info = {}
     return eight
+
+
+def _gray_values(image: Image.Image) -> np.ndarray:
+    """Return the values of a 16-bit image, uint16 [H, W]."""
+    values = np.asarray(image).astype(np.uint16)
+    tags = image.tag_v2 if image.format == "TIFF" else {}
+    inverted = tags.get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO
+    return ~values if inverted else values  # Pillow inverts only up to 8 bits
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Round uint16 to 8 bits."""
+    return np.rint(values / 257).astype(np.uint8)
+
+
+def _keyed_png(image: Image.Image, content: bytes) -> Image.Image | None:
+    """Return a PNG with a transparent color that is not one of 8 bits a channel.
+
+    Pillow compares this color with values of 8 bits, whatever the depth of the file.
+
+    Returns:
+      Image of mode LA or RGBA; None for any other image.
+    """
+    if image.format != "PNG" or "transparency" not in image.info:
+        return None
+    depth, color_type = content[24], content[25]
+    key = image.info["transparency"]
+    if (depth, color_type) == (16, 2):
+        tf = tensorflow()
+        pixels = tf.io.decode_png(content, channels=4, dtype=tf.uint16).numpy() >> 8
+        return Image.fromarray(pixels.astype(np.uint8))
+    if color_type != 0 or depth not in (2, 4, 16):
+        return None
+    if depth == 16:
+        values = _gray_values(image)
+        gray = _rounded(values)
+    else:
+        values = gray = np.asarray(image)
+        most = 2**depth - 1
+        key = (key & most) * (255 // most)
+    alpha = np.where(values == key, 0, 255).astype(np.uint8)
+    return Image.fromarray(np.stack([gray, alpha], -1))

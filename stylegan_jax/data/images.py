@@ -1,14 +1,13 @@
 """Image geometry: channels, crops and sizes; the only place that computes them.
 
-Training works on uint8 tensors inside TensorFlow graphs, `prepare` on Pillow images and
-NumPy arrays outside of them, since Pillow reads more formats and has the filters of
-NVIDIA's tool. Each Pillow or NumPy function follows its TensorFlow counterpart; its
-name ends in `_pil`, or it takes arrays.
+`prepare` works on Pillow images and NumPy arrays. Training does, too, for files that
+Pillow decodes, and it resizes all images with Pillow. What TensorFlow decodes remains
+a uint8 tensor inside its graph. The functions for tensors give the same bits as their
+counterparts, whose names end in `_pil`, or which take arrays.
 """
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ Size = tuple[int, int]  # height and width in pixels
 CROPS = ("none", "center", "center-wide")  # `--crop` of `prepare`
 FILTERS = ("lanczos", "box", "area")  # `--filter` of `prepare`
 LUMA = (0.299, 0.587, 0.114)  # weights of R, G and B in ITU-R BT.601
+_LUMA = np.float32(LUMA)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,10 +101,21 @@ def _on_white(color: Tensor, alpha: Tensor) -> Tensor:
 
 
 def _luma(color: Tensor) -> Tensor:
+    """Graph form of `luma`."""
     tf = tensorflow()
-    weighted = tf.cast(color, tf.float32) * tf.constant(LUMA)
-    gray = tf.reduce_sum(weighted, -1, keepdims=True)
-    return tf.cast(tf.round(gray), tf.uint8)
+    red, green, blue = tf.unstack(tf.cast(color, tf.float32), 3, -1)
+    gray = (red * LUMA[0] + green * LUMA[1]) + blue * LUMA[2]
+    return tf.cast(tf.round(gray), tf.uint8)[..., None]
+
+
+def luma(color: np.ndarray) -> np.ndarray:
+    """Convert RGB [..., 3] to gray [...], both uint8.
+
+    The order of the sums is fixed, since it decides about ties in float32.
+    """
+    red, green, blue = np.moveaxis(color.astype(np.float32), -1, 0)
+    gray = (red * _LUMA[0] + green * _LUMA[1]) + blue * _LUMA[2]
+    return np.rint(gray).astype(np.uint8)
 
 
 def to_channels_pil(image: Image.Image, channels: int) -> Image.Image:
@@ -126,8 +137,7 @@ def to_channels_pil(image: Image.Image, channels: int) -> Image.Image:
         return image.convert("RGB")
     if image.mode == "L":
         return image
-    luma = np.asarray(image).astype(np.float32) @ np.float32(LUMA)
-    return Image.fromarray(np.rint(luma).astype(np.uint8))
+    return Image.fromarray(luma(np.asarray(image)))
 
 
 # Means over square boxes: the levels of detail of an image
@@ -182,21 +192,18 @@ def pyramid(pixels: np.ndarray, halvings: int) -> list[np.ndarray]:
 # Crop and resize
 
 
-def _center_window(
-    height: Any, width: Any, size: Size, minimum: Callable[[Any, Any], Any]
-) -> tuple[Any, Any, Any, Any]:
+def _center_window(height: int, width: int, size: Size) -> tuple[int, int, int, int]:
     """Return top, left, height and width of the largest central part shaped as `size`.
 
     Args:
-      height: height of the image, an int or a scalar integer tensor.
-      width: width of the image, likewise.
+      height: height of the image.
+      width: width of the image.
       size: height and width whose ratio the part has, rounded half up.
-      minimum: `min` or `tf.minimum`.
     """
     common = math.gcd(*size)
     h, w = size[0] // common, size[1] // common
-    rows = minimum(height, (2 * width * h + w) // (2 * w))
-    columns = minimum(width, (2 * height * w + h) // (2 * h))
+    rows = min(height, (2 * width * h + w) // (2 * w))
+    columns = min(width, (2 * height * w + h) // (2 * h))
     return (height - rows) // 2, (width - columns) // 2, rows, columns
 
 
@@ -204,46 +211,29 @@ def fit(image: Tensor, size: Size, how: str) -> Tensor:
     """Fit an image to the size that training needs.
 
     Args:
-      image: uint8 [any, any, C] with static C.
+      image: uint8 [h, w, C] of a static shape that `size_problem` accepts.
       size: (H, W) of the result.
-      how: "exact" averages power-of-two multiples of the size and fails for any other;
-        "crop" cuts out the largest center with the ratio of H to W and resizes it with
-        an antialiased Lanczos filter.
+      how: "exact" averages power-of-two multiples of the size; "crop" is the crop
+        "center" with the filter "lanczos" of `fit_pil`.
 
     Returns:
       uint8 [H, W, C].
-
-    Raises:
-      tf.errors.InvalidArgumentError: at run time, for a size that `size_problem`
-        rejects.
     """
     if tuple(image.shape[:2]) == size:
         return image
-    tf = tensorflow()
-    image = tf.cond(
-        tf.reduce_all(tf.equal(tf.shape(image)[:2], size)),
-        lambda: image,
-        lambda: _fitted(image, size, how),
-    )
-    return tf.ensure_shape(image, [*size, image.shape[-1]])
-
-
-def _fitted(image: Tensor, size: Size, how: str) -> Tensor:
-    tf = tensorflow()
-    height, width = tf.shape(image)[0], tf.shape(image)[1]
-    usable = (height >= size[0]) & (width >= size[1])
-    if how == "exact":
-        factor = height // size[0]
-        usable &= tf.equal(factor * size[0], height) & tf.equal(factor * size[1], width)
-        usable &= tf.equal(tf.bitwise.bitwise_and(factor, factor - 1), 0)
-    with tf.control_dependencies([tf.debugging.Assert(usable, [height, width])]):
-        image = tf.identity(image)
     if how == "exact":
         return box_average(image, size)
-    top, left, rows, columns = _center_window(height, width, size, tf.minimum)
-    center = image[top : top + rows, left : left + columns]
-    small = tf.image.resize(center, size, method="lanczos3", antialias=True)
-    return tf.cast(tf.round(tf.clip_by_value(small, 0.0, 255.0)), tf.uint8)
+    tf = tensorflow()
+    channels = image.shape[-1]
+
+    def crop(pixels: np.ndarray) -> np.ndarray:
+        picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+        fitted = fit_pil(picture, size, "center", "lanczos")
+        return np.asarray(fitted).reshape(*size, channels)
+
+    return tf.ensure_shape(
+        tf.numpy_function(crop, [image], tf.uint8), [*size, channels]
+    )
 
 
 def fit_pil(image: Image.Image, size: Size, crop: str, filter_: str) -> Image.Image:
@@ -264,7 +254,7 @@ def fit_pil(image: Image.Image, size: Size, crop: str, filter_: str) -> Image.Im
     rows, columns = image.height, image.width
     top = left = 0
     if crop == "center":
-        top, left, rows, columns = _center_window(rows, columns, size, min)
+        top, left, rows, columns = _center_window(rows, columns, size)
     elif crop == "center-wide":
         rows = min(rows, _wide_rows((rows, columns), size))
         top = (image.height - rows) // 2
@@ -314,7 +304,7 @@ def _overlaps(old: int, new: int) -> np.ndarray:
 
 
 def size_problem(height: int, width: int, size: Size, how: str) -> str | None:
-    """Return why `fit` cannot bring an image to `size`; None if it can."""
+    """Return why training cannot bring an image to `size`; None if it can."""
     needed = f"{size[0]}x{size[1]}"
     got = f"is {height}x{width} (height x width); `data.fit`={how!r}"
     if how == "crop":

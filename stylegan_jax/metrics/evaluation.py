@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from stylegan_jax.data import decoding
 from stylegan_jax.data.pipeline import UnusableImage
 from stylegan_jax.metrics import real_cache, validation
 from stylegan_jax.metrics.context import EvalContext, EvalSpec
@@ -112,6 +113,7 @@ def _conditions(metric: Metric, spec: EvalSpec, context: EvalContext) -> dict[st
             "dataset_fingerprint": spec.reals.fingerprint,
             "dataset_mirrored": spec.reals.mirror,
             "dataset_fit": spec.reals.fit,
+            "decoder": decoding.VERSION,
         }
     return conditions
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from stylegan_jax.data import pipeline
+from stylegan_jax.data import decoding, pipeline
 from stylegan_jax.data.interface import Source
 from stylegan_jax.runtime.parallel import Parallel
 
@@ -85,6 +85,7 @@ class RealImages:
             "generated": self.name,
             "generated_fingerprint": self.fingerprint,
             "generated_fit": self.fit,
+            "decoder": decoding.VERSION,
         }
 
     def batches(self, batch_size: int) -> Iterator[Batch]:

@@ -15,7 +15,8 @@ import numpy as np
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.statistics import Networks, Statistic
 
-VERSION = 1  # to be incremented when the meaning of the stored arrays changes
+# To be incremented with `decoding.VERSION`, or when the arrays change their meaning.
+VERSION = 2
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
@@ -37,12 +38,13 @@ class RealCache:
 
     def load(self, description: dict[str, Any]) -> dict[str, np.ndarray] | None:
         """Return the arrays of a description, or None if they are not stored."""
-        path = self._path(description)
+        path = self._path(description, VERSION)
         if not path.exists():
+            self._tell_of_earlier_versions(description)
             return None
         try:
             with np.load(path, allow_pickle=False) as file:
-                if str(file["description"]) != _text(description):
+                if str(file["description"]) != _text(description, VERSION):
                     raise ValueError("its description differs")
                 return {k: file[k] for k in file.files if k != "description"}
         except _DAMAGE as error:
@@ -51,13 +53,15 @@ class RealCache:
 
     def store(self, description: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Store arrays atomically."""
-        path = self._path(description)
+        path = self._path(description, VERSION)
         # Other processes, even on other machines, may be writing the same file.
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
-                np.savez(file, description=np.array(_text(description)), **arrays)
+                np.savez(
+                    file, description=np.array(_text(description, VERSION)), **arrays
+                )
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -67,13 +71,22 @@ class RealCache:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
-    def _path(self, description: dict[str, Any]) -> Path:
-        digest = hashlib.sha256(_text(description).encode()).hexdigest()
+    def _tell_of_earlier_versions(self, description: dict[str, Any]) -> None:
+        for version in range(1, VERSION):
+            path = self._path(description, version)
+            if path.exists():
+                self._on_warning(
+                    f"{path} is of version {version} of these statistics, whose images "
+                    f"were decoded in another way; version {VERSION} is computed now."
+                )
+
+    def _path(self, description: dict[str, Any], version: int) -> Path:
+        digest = hashlib.sha256(_text(description, version).encode()).hexdigest()
         return self._directory / f"{description['quantity']}-{digest[:24]}.npz"
 
 
-def _text(description: dict[str, Any]) -> str:
-    return json.dumps(description | {"version": VERSION}, sort_keys=True)
+def _text(description: dict[str, Any], version: int) -> str:
+    return json.dumps(description | {"version": version}, sort_keys=True)
 
 
 def describe(

@@ -34,6 +34,7 @@ COMPARISON_KEYS = {
     "dataset_fit": "fit {}",
     "dataset_mirrored": "mirrored {}",
     "size": "size {}",
+    "decoder": "decoder {}",
 }
 ComparisonKey = tuple[str | None, ...]  # the values of COMPARISON_KEYS, as text
 
@@ -87,6 +88,8 @@ class MetricResult(MetricValue):
       generated: name of the images that were measured.
       generated_fingerprint: fingerprint of their content, if they are from a disk.
       generated_fit: like `dataset_fit`, for images from a disk.
+      decoder: `VERSION` of `data.decoding`, if the reals, or the images that were
+        measured, are from a disk; None in rows of its first version, too.
       dtype: type of the generator's activations; None for images from a disk, as below.
       label_source: "data" if classes were drawn with their frequencies in the data,
         "uniform" if all were equally likely; None for unconditional networks.
@@ -117,6 +120,7 @@ class MetricResult(MetricValue):
     generated: str | None = None
     generated_fingerprint: str | None = None
     generated_fit: str | None = None
+    decoder: int | None = None
     dtype: str | None = None
     label_source: str | None = None
     checkpoint: int | None = None

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 
+from stylegan_jax.data import decoding
 from stylegan_jax.data.pipeline import UnusableImage
 from stylegan_jax.metrics import (
     evaluation,
@@ -100,6 +101,7 @@ def test_a_result_says_how_to_reproduce_it(everything):
         "dataset_fingerprint": spec.reals.fingerprint,
         "dataset_mirrored": False,
         "dataset_fit": "exact",
+        "decoder": decoding.VERSION,
         "batch_size": 16,
         "generated_fit": None,
         "generated_fingerprint": None,
@@ -121,7 +123,7 @@ def test_a_result_says_how_to_reproduce_it(everything):
     assert found["ls_w"].truncation_psi == 0.9
     assert found["ppl_w_end"].detector == "squared error"
     assert found["swd"].detector is None
-    assert found["is"].dataset_fit is None
+    assert found["is"].dataset_fit is None and found["is"].decoder is None
     table = results.ResultTable(found)
     lines = [table.header, *map(table.row, found.values())]
     assert lines[0].split() == [

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 
+from stylegan_jax.data import decoding
 from stylegan_jax.metrics import real_cache
 from stylegan_jax.metrics.frechet import MOMENTS
 from stylegan_jax.metrics.ms_ssim import SIMILARITY
@@ -48,6 +49,21 @@ def test_reals_are_seen_once_and_cached(devices, emoji, tmp_path):
     assert all("is damaged" in text and "be replaced" in text for text in warnings)
     seen, _ = measure()
     assert seen == 160 and len(warnings) == 3
+
+
+def test_statistics_of_earlier_versions_are_told_of(tmp_path, monkeypatch):
+    warnings = []
+    cache = RealCache(tmp_path, warnings.append)
+    description = {"quantity": "moments", "fingerprint": "00"}
+    with monkeypatch.context() as earlier:
+        earlier.setattr(real_cache, "VERSION", 1)
+        cache.store(description, {"mean": np.zeros(3)})
+    assert cache.load(description) is None
+    assert len(warnings) == 1 and "version 2 is computed now" in warnings[0]
+    cache.store(description, {"mean": np.ones(3)})
+    assert cache.load(description)["mean"].sum() == 3 and len(warnings) == 1
+    # Whoever changes the decoder's version changes that of the cache.
+    assert (decoding.VERSION, real_cache.VERSION) == (2, 2)
 
 
 def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(devices, emoji, tmp_path):

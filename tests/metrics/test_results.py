@@ -29,6 +29,7 @@ ROW = {
     "dataset_fit": "exact",
     "dataset_mirrored": False,
     "size": [16, 24],
+    "decoder": 2,
 }
 OTHERS = {
     "images_real": (128, "128 reals"),
@@ -43,6 +44,7 @@ OTHERS = {
     "dataset_fit": ("crop", "fit crop"),
     "dataset_mirrored": (True, "mirrored True"),
     "size": ([32, 48], "size 32x48"),
+    "decoder": (3, "decoder 3"),
 }
 
 

@@ -46,7 +46,7 @@ def open_folder(data: config.Data) -> Source:
     def header_of(name: str) -> images.Size | str:
         path = root / name
         file = path.read_bytes() if in_bucket else path
-        return decoding.size_or_problem(file, as_stored=True)
+        return decoding.size_or_problem(file)
 
     most = MAX_HEADERS_IN_BUCKET if in_bucket else MAX_HEADERS
     check_headers(names, header_of, data, most)

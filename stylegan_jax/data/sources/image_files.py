@@ -113,9 +113,8 @@ def check_headers(
     if damaged:
         raise ValueError(
             f"{len(damaged)} {counted} cannot be used as they are; remove or replace "
-            f"them, or make a data set with `{prepare_command(data)}`, which applies "
-            "the EXIF orientation, takes the first frame of animations and leaves out "
-            "damaged images:" + _listing(damaged)
+            f"them, or make a data set with `{prepare_command(data)}`, which leaves "
+            "out damaged images:" + _listing(damaged)
         )
     if unfit:
         shape = f" and `data.base_size` (={data.base_size})"

@@ -132,13 +132,11 @@ def _loader(
     level: tfrecord.Reader, parse: Parse, shape: tuple[int, int, int], spec: ImageSpec
 ) -> Loader:
     """Return the loader of a level whose images are stored in a shape [H, W, C]."""
-    tf = tensorflow()
     fetch = tfrecord.fetcher(level.read)
 
     def decode(encoded: Any, label: Any) -> tuple[Any, Any]:
-        # The stored images need none of the checks that other files do.
-        image = tf.io.decode_image(encoded, shape[2], expand_animations=False)
-        image = images.to_channels(tf.ensure_shape(image, shape), spec.channels)
+        image = decoding.load_stored(encoded, shape)
+        image = images.to_channels(image, spec.channels)
         return images.fit(image, spec.size, spec.fit), label
 
     return Loader(decode, lambda indices: parse(fetch(indices)))

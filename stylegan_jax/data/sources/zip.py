@@ -35,7 +35,7 @@ def open_zip_source(data: config.Data) -> Source:
             encoded = archive.read(index_of[name])
         except InvalidImage as problem:
             return str(problem)
-        return decoding.size_or_problem(encoded, as_stored=True)
+        return decoding.size_or_problem(encoded)
 
     check_headers(archive.names, header_of, data, MAX_HEADERS)
     tf = tensorflow()

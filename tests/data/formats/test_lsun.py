@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax.data import formats
-from stylegan_jax.data.decoding import decode
+from stylegan_jax.data.decoding import decode_pil
 from stylegan_jax.data.formats import lsun
 from stylegan_jax.runtime.tensorflow import tensorflow
 from tests.data.opened import prepare
@@ -48,8 +48,8 @@ def test_lsun_is_prepared(path, tmp_path):
     shard = tmp_path / "out" / "r0016-00000-of-00001.tfrecord"
     first = next(tensorflow().data.TFRecordDataset(str(shard)).as_numpy_iterator())
     feature = tensorflow().train.Example.FromString(first).features.feature
-    stored = decode(tensorflow().constant(feature["image"].bytes_list.value[0]))
-    np.testing.assert_array_equal(stored, decode(tensorflow().constant(opened.read(0))))
+    stored = decode_pil(feature["image"].bytes_list.value[0])
+    np.testing.assert_array_equal(stored, decode_pil(opened.read(0)))
 
 
 def failure(path) -> str:
