@@ -105,7 +105,8 @@ def kind_by_content(name: str, read: Read) -> str:
             return GRID
         if ending_of(name) in image_endings():
             return IMAGE
-        if not any(accepts(head[:16]) for accepts in _recognizers()):
+        prefix = head[:16].ljust(16, b"\0")  # some of them read a number from it
+        if not any(accepts(prefix) for accepts in _recognizers()):
             return OTHER
         decoding.read_header(read(None))
         return IMAGE
