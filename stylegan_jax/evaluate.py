@@ -264,7 +264,8 @@ def real_source(trained: workdir.TrainedGenerator) -> Source | None:
     now = workdir.DataInfo(
         source.name, source.num_images, source.classes, source.fingerprint
     )
-    difference = workdir.data_difference(storage.open_path(FLAGS.workdir), now)
+    directory = storage.open_path(FLAGS.workdir)
+    difference = workdir.data_difference(directory, trained.data, now)
     if difference is not None:
         raise ValueError(
             f"The data are not those that {FLAGS.workdir} was trained on: "

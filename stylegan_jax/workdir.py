@@ -95,6 +95,7 @@ class TrainedGenerator:
       classes: names of the classes; empty for unconditional networks.
       checkpoint: number of its checkpoint: images seen, or 0 for conversions.
       step: training steps; None for conversions.
+      data: the data that it was trained on; None if they are not known.
     """
 
     generator: Generator
@@ -104,6 +105,7 @@ class TrainedGenerator:
     classes: tuple[str, ...]
     checkpoint: int
     step: int | None
+    data: DataInfo | None = None
 
 
 def facts(e: Experiment, data: DataInfo) -> dict[str, str]:
@@ -178,7 +180,7 @@ def check_resumable(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
         for key in now
         if key not in CHANGEABLE_SETTINGS and stored.get(key) != now[key]
     ]
-    difference = data_difference(workdir, data)
+    difference = data_difference(workdir, load_data_info(workdir), data)
     if difference is not None:
         problems.append(f"data: {difference}")
     if problems:
@@ -189,20 +191,22 @@ def check_resumable(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
         )
 
 
-def data_difference(workdir: epath.Path, data: DataInfo) -> str | None:
+def data_difference(
+    workdir: epath.Path, old: DataInfo | None, now: DataInfo
+) -> str | None:
     """Return how data differ from those that a run was trained on; None if they do not.
 
     Args:
       workdir: the run's directory.
-      data: the data now.
+      old: the data of the run; None if they are not known.
+      now: the data now.
     """
-    old = load_data_info(workdir)
-    if old is None or old.fingerprint == data.fingerprint:
+    if old is None or old.fingerprint == now.fingerprint:
         return None
     return (
-        f"{old.name} with {old.num_images} images there, {data.name} with "
-        f"{data.num_images} images now (their fingerprints differ)"
-        + _advice_on_old_fingerprint(workdir, old, data)
+        f"{old.name} with {old.num_images} images there, {now.name} with "
+        f"{now.num_images} images now (their fingerprints differ)"
+        + _advice_on_old_fingerprint(workdir, old, now)
     )
 
 
@@ -331,6 +335,7 @@ def load_generator(workdir: epath.Path, step: int | None = None) -> TrainedGener
         classes=data.classes if size else (),
         checkpoint=found,
         step=meta.get("step"),
+        data=data,
     )
 
 

@@ -233,7 +233,10 @@ def real_source(monkeypatch, directory, e, data=None):
     flags = types.SimpleNamespace(workdir=str(directory), data=data, fit="exact")
     monkeypatch.setattr(evaluate, "FLAGS", flags)
     generator = types.SimpleNamespace(base_size=(4, 4), resolution=16)
-    trained = types.SimpleNamespace(step=24, experiment=e, generator=generator)
+    info = workdir.load_data_info(directory)
+    trained = types.SimpleNamespace(
+        step=24, experiment=e, generator=generator, data=info
+    )
     return evaluate.real_source(trained)
 
 
