@@ -28,14 +28,16 @@ OTHERS = {
     "film.mp4": b"\0\0\0\x18ftypmp42",
     "BMW": b"BMW is no bitmap",
     "P5": b"P5 is no graymap",
+    "tiny": b"\x0c\0",
+    "void": b"",
     "half.part": png(7),
     "photo.png~": png(8),
     "raw.nef": png(9, kind="TIFF"),
 }
 UNSEEN = {".hidden.png": png(), "__MACOSX/._a.png": b"x", "Thumbs.db": b"x"}
 NOTE = (
-    "left out 8 of {} files, which are no images that can be read: 2 .txt, "
-    "2 without an ending, 1 .part, 1 .mp4, 1 .png~, 1 .nef"
+    "left out 10 of {} files, which are no images that can be read: 2 .txt, "
+    "4 without an ending, 1 .part, 1 .mp4, 1 .png~, 1 .nef"
 )
 
 
