@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from stylegan_jax.data import headers, images
+from stylegan_jax.data import common_headers, headers, images
 from stylegan_jax.data.headers import EXIF_KEYS, ORIENTATION
 from stylegan_jax.data.images import ImageSpec, Size, Tensor
 from stylegan_jax.data.interface import InvalidImage
@@ -75,16 +75,10 @@ def load_encoded(encoded: Tensor, spec: ImageSpec) -> Tensor:
       InvalidImage: the same, outside of graphs.
     """
     tf = tensorflow()
-    if tf.executing_eagerly():  # `numpy_function` would drop zeros at the end
-        pixels = _pixels_unless_plain(tf.convert_to_tensor(encoded).numpy(), spec)
-    else:
-        by_pillow = functools.partial(_pixels_unless_plain, spec=spec)
-        pixels = tf.numpy_function(by_pillow, [encoded], tf.uint8)
-    pixels = tf.ensure_shape(pixels, [None, None, spec.channels])
     image = tf.cond(
-        tf.size(pixels) > 0,
-        lambda: pixels,
+        common_headers.is_common(encoded, spec.size),
         lambda: images.to_channels(_decode_plain(encoded), spec.channels),
+        lambda: _decode_any(encoded, spec),
     )
     # An image to be cropped has its size already.
     return images.box_average(image, spec.size)
@@ -108,6 +102,22 @@ def load_stored(encoded: Tensor, shape: tuple[int, int, int]) -> Tensor:
         lambda: load_encoded(encoded, ImageSpec(shape[:2], shape[2], "exact")),
     )
     return tf.ensure_shape(image, shape)
+
+
+def _decode_any(encoded: Tensor, spec: ImageSpec) -> Tensor:
+    """Decode any file to uint8 [h, w, C] of a size that `box_average` accepts."""
+    tf = tensorflow()
+    if tf.executing_eagerly():  # `numpy_function` would drop zeros at the end
+        pixels = _pixels_unless_plain(tf.convert_to_tensor(encoded).numpy(), spec)
+    else:
+        by_pillow = functools.partial(_pixels_unless_plain, spec=spec)
+        pixels = tf.numpy_function(by_pillow, [encoded], tf.uint8)
+    pixels = tf.ensure_shape(pixels, [None, None, spec.channels])
+    return tf.cond(
+        tf.size(pixels) > 0,
+        lambda: pixels,
+        lambda: images.to_channels(_decode_plain(encoded), spec.channels),
+    )
 
 
 def _decode_plain(encoded: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 
+Size = tuple[int, int]  # height and width in pixels
 ORIENTATION = 0x0112  # EXIF tag
 # Names under which `Image.info` of Pillow holds data with an orientation.
 EXIF_KEYS = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
@@ -33,12 +34,12 @@ _DHT, _EOI, _SOS, _DQT, _DRI, _COM = 0xC4, 0xD9, 0xDA, 0xDB, 0xDD, 0xFE
 _APP = range(0xE0, 0xF0)
 _WITHOUT_EFFECT = {_DHT, _DQT, _DRI, _COM, *_APP}
 # Sampling factors of luma, horizontal and vertical in one byte, if chroma has 1x1.
-_LUMA_SAMPLING = {0x11, 0x21, 0x12, 0x22, 0x41, 0x14}
+LUMA_SAMPLING = {0x11, 0x21, 0x12, 0x22, 0x41, 0x14}
 # A marker among entropy-coded data, which is neither an escape nor a restart.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
-def plain_size(content: bytes) -> tuple[int, int] | None:
+def plain_size(content: bytes) -> Size | None:
     """Return height and width of a file that TensorFlow decodes as Pillow does.
 
     These are upright PNGs of 8-bit gray or RGB, with or without alpha, and upright
@@ -57,7 +58,7 @@ def plain_size(content: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _plain_png(content: bytes) -> tuple[int, int] | None:
+def _plain_png(content: bytes) -> Size | None:
     width, height, depth, color, *methods = struct.unpack_from(">IIBBBBB", content, 16)
     if depth != 8 or color not in _PNG_COLOR_TYPES or methods[:2] != [0, 0]:
         return None
@@ -99,7 +100,7 @@ def _is_metadata(kind: bytes, chunk: bytes) -> bool:
     return zlib.crc32(chunk[:-4]) == struct.unpack(">I", chunk[-4:])[0]
 
 
-def _plain_jpeg(content: bytes) -> tuple[int, int] | None:
+def _plain_jpeg(content: bytes) -> Size | None:
     if not content.endswith(bytes([0xFF, _EOI])):
         return None
     exif, xmp, frame, is_jfif, adobe = [], [], None, False, None
@@ -132,7 +133,7 @@ def _plain_jpeg(content: bytes) -> tuple[int, int] | None:
         return None
     if components == 3:
         is_ycbcr = adobe == 1 or adobe is None and (is_jfif or identifiers == b"\1\2\3")
-        if not is_ycbcr or sampling[0] not in _LUMA_SAMPLING:
+        if not is_ycbcr or sampling[0] not in LUMA_SAMPLING:
             return None
         if sampling[1:] != b"\x11\x11":
             return None
