@@ -11,6 +11,7 @@ from stylegan_jax.data.formats.folder import list_images
 from stylegan_jax.data.sources import folder as folder_source
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.data.sources.folder import END_BYTES
+from stylegan_jax.runtime import messages
 from tests.data.opened import folder, open_failure, read
 from tests.data.raw_data import random_image, write_images
 
@@ -88,8 +89,14 @@ def test_exact_refuses_other_sizes(tmp_path, size):
     assert message.count("'exact'") == 5 and "... and 2 more" in message
     assert "`--config.data.fit=crop`" in message
     assert ("`--config.data.resolution=8`" in message) == (size == (8, 8))
-    command = f"`python -m stylegan_jax.prepare --source={tmp_path} --out=... --reso"
-    assert command + "lution=16x16 --crop=center`" in message
+    command = messages.command(
+        "prepare",
+        f"--source={tmp_path}",
+        f"--out={tmp_path.name}-16x16",
+        "--resolution=16x16",
+        "--crop=center",
+    )
+    assert f"`{command}`" in message
 
 
 def test_crop_refuses_small_images(tmp_path):
