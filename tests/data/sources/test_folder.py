@@ -84,7 +84,7 @@ def test_exact_refuses_other_sizes(tmp_path, size):
     write_images(tmp_path, [f"bad{i}.png" for i in range(7)], size=size)
     message = open_failure(folder(tmp_path))
     assert message.startswith("7 of the 8 images checked in `data.path`")
-    where = f"{tmp_path / 'bad0.png'} is {size[1]}x{size[0]} (height x width)"
+    where = f"{tmp_path / 'bad0.png'} is {size[0]}x{size[1]} (width x height)"
     assert where + "; `data.fit`='exact' takes 16x16, or 2, 4, 8... times" in message
     assert message.count("'exact'") == 5 and "... and 2 more" in message
     assert "`--config.data.fit=crop`" in message
@@ -102,7 +102,7 @@ def test_exact_refuses_other_sizes(tmp_path, size):
 def test_crop_refuses_small_images(tmp_path):
     write_images(tmp_path, ["a.png"], size=(40, 12))
     message = open_failure(folder(tmp_path, fit="crop"))
-    assert "is 12x40 (height x width); `data.fit`='crop' takes images of" in message
+    assert "is 40x12 (width x height); `data.fit`='crop' takes images of" in message
     assert "of at least 16x16" in message
     assert "use `--config.data.resolution=8`, or remove these images" in message
 

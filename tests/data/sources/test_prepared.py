@@ -96,7 +96,7 @@ def test_rectangles(tmp_path):
 def test_prepared_folders_that_do_not_fit(folder, tmp_path):
     root = folder.with_name("prepared")
     message = open_failure(data("prepared", root, resolution=64))
-    assert "is 16x16 (height x width)" in message
+    assert "is 16x16 (width x height)" in message
     assert "prepare the originals again with --resolution=64x64" in message
     message = open_failure(data("prepared", folder))
     assert "with dataset_info.json in it; make one of your images with" in message
