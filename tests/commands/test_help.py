@@ -104,4 +104,4 @@ def test_settings_without_a_config_are_the_defaults():
     assert set(train.COMMAND.topics) == {"settings", *listing.SECTIONS}
     # A config that is incomplete is listed as it is.
     auto = settings("--config", f"{ROOT / 'configs' / 'stylegan2_auto.py'}:64x1")
-    assert "  data.path = None\n" in auto and "data.resolution = 64  [pix" in auto
+    assert "  data.path = ''  *\n" in auto and "data.resolution = 64  [pix" in auto
