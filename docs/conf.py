@@ -16,6 +16,7 @@ os.environ["PYTHONPATH"] = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 from stylegan_jax import config  # noqa: E402
+from stylegan_jax.config import listing  # noqa: E402
 
 project = "stylegan_jax"
 copyright = "the stylegan_jax authors, Apache-2.0"  # noqa: A001
@@ -111,14 +112,8 @@ def _type(hint: typing.Any) -> str:
 
 
 def _description(field: dataclasses.Field) -> str:
-    doc = field.metadata["doc"]
-    if field.metadata["unit"]:
-        doc += f" Unit: {field.metadata['unit']}."
-    if field.metadata["choices"]:
-        choices = ", ".join(f"`{choice!r}`" for choice in field.metadata["choices"])
-        return f"{doc} One of {choices}."
-    rule = field.metadata["rule"]
-    return f"{doc} Must {rule.text}." if rule else doc
+    unit = field.metadata["unit"]
+    return listing.describe(field) + f" Unit: {unit}." * bool(unit)
 
 
 def setup(app) -> None:

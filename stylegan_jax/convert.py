@@ -6,6 +6,12 @@ The files may be those of StyleGAN, StyleGAN2 or StyleGAN2-ADA, written by Tenso
 or PyTorch. Nothing in the file is executed; see `weights.pickle`.
 """
 
+from stylegan_jax.commands.convert import COMMAND
+from stylegan_jax.runtime.command import parse_or_exit
+
+if __name__ == "__main__":  # before the imports that take seconds
+    arguments = parse_or_exit(COMMAND)
+
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +22,9 @@ from stylegan_jax import interop, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.interop.experiment import experiment_of
 from stylegan_jax.interop.network_files import OfficialNetwork, read_networks
-from stylegan_jax.runtime import storage
+from stylegan_jax.runtime import outputs, parallel, storage
 from stylegan_jax.runtime.cli import reporting_errors
+from stylegan_jax.runtime.messages import command
 
 FLAGS = flags.FLAGS
 # Networks of a file -> items of a checkpoint.
@@ -30,14 +37,14 @@ ITEMS = {
 
 def main(argv: list[str]) -> None:
     """Convert `--source` into `--out`."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}")
-    out = storage.open_path(FLAGS.out)
-    convert(storage.local_path(FLAGS.source, "--source"), out)
-    print(
-        f"wrote {out}; try: python -m stylegan_jax.generate "
-        f"--workdir={out} --out={out / 'images'}"
-    )
+    del argv
+    out = outputs.new_directory(FLAGS.out, "--out")
+    source = storage.local_path(FLAGS.source, "--source")
+    outputs.check_input_file(source, "--source")
+    parallel.check_devices()
+    convert(source, out)
+    example = command("generate", f"--workdir={out}", f"--out={out / 'images'}")
+    print(f"wrote {out}; try: {example}")
 
 
 def convert(source: Path, out: epath.PathLike) -> None:
@@ -100,18 +107,6 @@ def _load(name: str, network: OfficialNetwork) -> tuple[Any, Any]:
     )
 
 
-def define_flags() -> None:
-    """Define the command-line flags."""
-    flags.DEFINE_string("source", None, "Path to the official network .pkl.")
-    flags.DEFINE_string(
-        "out",
-        None,
-        "Directory to write, on disk or gs://...; it must not hold a run.",
-    )
-    flags.mark_flags_as_required(["source", "out"])
-
-
 if __name__ == "__main__":
-    define_flags()
     with reporting_errors(ValueError, CheckpointError, OSError):
-        app.run(main)
+        app.run(main, flags_parser=lambda argv: arguments)

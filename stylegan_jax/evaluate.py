@@ -9,8 +9,14 @@ training, with --distributed on a cluster or --coordinator, --num_processes and
 --process_id; the first one writes the results.
 """
 
+from stylegan_jax.commands.evaluate import COMMAND
+from stylegan_jax.runtime.command import parse_or_exit
+
+if __name__ == "__main__":  # before the imports that take seconds
+    arguments = parse_or_exit(COMMAND)
+
 import os
-import re
+from pathlib import Path
 
 import jax
 from absl import app, flags
@@ -27,10 +33,10 @@ from stylegan_jax.metrics.context import EvalSpec
 from stylegan_jax.metrics.generated_images import GeneratedImages, class_weights
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.metric import Metric
-from stylegan_jax.metrics.networks.detectors import KINDS
 from stylegan_jax.metrics.results import MetricFailure, MetricResult
-from stylegan_jax.runtime import malloc, parallel, processes, storage
+from stylegan_jax.runtime import malloc, outputs, parallel, processes, storage
 from stylegan_jax.runtime.cli import reporting_errors
+from stylegan_jax.runtime.messages import parse_sides
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.runtime.progress_bar import ProgressBar
 
@@ -40,20 +46,29 @@ HEARTBEAT_SECONDS = 100
 
 def main(argv: list[str]) -> None:
     """Evaluate the metrics; print and append each result once it is available."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}")
+    del argv
     problems = validation.flag_problems(given_flags())
     if problems:
-        raise app.UsageError("\n  ".join(["These flags are inconsistent:", *problems]))
+        raise ValueError("\n  ".join(["These flags are inconsistent:", *problems]))
     metrics = registry.find([name.strip() for name in FLAGS.metrics if name.strip()])
     malloc.keep_freed_memory_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
         processes.initialize(
             FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id, HEARTBEAT_SECONDS
         )
+    directory = storage.open_path(".")
+    if FLAGS.workdir:
+        directory, _ = workdir.split(FLAGS.workdir)
+        workdir.check_is_run(directory)
+    out = directory / results.FILE
+    if FLAGS.out:
+        out = outputs.file(FLAGS.out, "--out", (".jsonl", ""))
+    for name in ("detector", "vgg16"):
+        if FLAGS[name].value:
+            outputs.check_input_file(Path(FLAGS[name].value).expanduser(), f"--{name}")
     devices = parallel.data_parallel()
-    directory = storage.open_path(FLAGS.workdir or ".")
-    out = storage.open_path(FLAGS.out) if FLAGS.out else directory / results.FILE
+    batch_size = FLAGS.batch_size or context.default_batch_size(devices)
+    context.check_batch_size(devices, batch_size)
     _check_writable(out, devices)
     spec = (run_spec if FLAGS.workdir else folders_spec)(metrics, devices)
     # Fail before any network is loaded or even downloaded.
@@ -67,7 +82,7 @@ def main(argv: list[str]) -> None:
             detector=FLAGS.detector,
             vgg16=FLAGS.vgg16,
             cache=FLAGS.cache or None,
-            batch_size=FLAGS.batch_size,
+            batch_size=batch_size,
         ),
         show_progress=live if devices.is_main else lambda *_: None,
         on_warning=lambda text: print(f"WARNING: {text}"),
@@ -94,7 +109,10 @@ def main(argv: list[str]) -> None:
     finally:
         live.clear()
         if kept and FLAGS.workdir and storage.scheme_of(FLAGS.workdir) is None:
-            results.write_tensorboard(directory / "tensorboard", kept)
+            try:
+                results.write_tensorboard(directory / "tensorboard", kept)
+            except OSError as error:
+                raise storage.naming(directory / "tensorboard", error) from error
     if kept:
         print(f"appended to {out}")
     if failures:
@@ -103,67 +121,6 @@ def main(argv: list[str]) -> None:
             "\n  ".join(["These metrics could not be measured or saved:", *reasons])
         )
     processes.finish()
-
-
-def define_flags() -> None:
-    """Define the command-line flags."""
-    flags.DEFINE_string(
-        "workdir", None, "Directory of a run or of a converted network."
-    )
-    flags.DEFINE_string("images_a", None, "Real images: a folder, zip or prepared set.")
-    flags.DEFINE_string(
-        "images_b", None, "Images to compare with the real ones, likewise."
-    )
-    flags.DEFINE_list(
-        "metrics", ["swd", "msssim"], "Names of metrics; an unknown name lists all."
-    )
-    flags.DEFINE_integer(
-        "images",
-        None,
-        "Number of generated images [default: the metric's own].",
-        lower_bound=2,
-    )
-    flags.DEFINE_enum("features", "inception", list(KINDS), "Feature detector.")
-    flags.DEFINE_string(
-        "detector",
-        None,
-        "Path to the detector's weights [default: cache, else download].",
-    )
-    flags.DEFINE_string(
-        "vgg16",
-        None,
-        "Path to VGG16's weights, for LPIPS [default: cache, else download].",
-    )
-    flags.DEFINE_string(
-        "attributes", None, "Classifier for ls, as package.module:function."
-    )
-    flags.DEFINE_integer("seed", 0, "Random seed.", lower_bound=0)
-    flags.DEFINE_float("truncation_psi", 1.0, "Truncation psi; papers report 1.")
-    flags.DEFINE_enum(
-        "noise", "random", ["const", "random", "none"], "Per-pixel noise."
-    )
-    flags.DEFINE_integer("step", None, "Checkpoint to load [default: the newest].")
-    flags.DEFINE_string("data", None, "Real images to use instead of the run's data.")
-    flags.DEFINE_bool("mirror_reals", False, "Flip half of the reals left-right.")
-    flags.DEFINE_string("size", None, "Size of the images, SIDE or HEIGHTxWIDTH.")
-    flags.DEFINE_enum(
-        "fit", "exact", ["exact", "crop"], "How to fit images to the size."
-    )
-    flags.DEFINE_integer("batch_size", 32, "Global batch size.", lower_bound=2)
-    flags.DEFINE_string(
-        "cache",
-        Evaluation().cache,
-        "Directory to cache statistics of real images in; empty for none.",
-    )
-    flags.DEFINE_string("out", None, "File to append to [default: metrics.jsonl].")
-    flags.DEFINE_bool("distributed", False, "Run as one of several processes.")
-    flags.DEFINE_string(
-        "coordinator", None, "host:port of process 0 [default: from the cluster]."
-    )
-    flags.DEFINE_integer(
-        "num_processes", None, "Number of processes, with --coordinator."
-    )
-    flags.DEFINE_integer("process_id", None, "Index of this process.")
 
 
 def given_flags() -> set[str]:
@@ -264,7 +221,7 @@ def real_source(trained: workdir.TrainedGenerator) -> Source | None:
     now = workdir.DataInfo(
         source.name, source.num_images, source.classes, source.fingerprint
     )
-    directory = storage.open_path(FLAGS.workdir)
+    directory, _ = workdir.split(FLAGS.workdir)
     difference = workdir.data_difference(directory, trained.data, now)
     if difference is not None:
         raise ValueError(
@@ -294,7 +251,7 @@ def folders_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
     """Return the evaluation of images b against images a, at the smaller size."""
     paths, names = (FLAGS.images_a, FLAGS.images_b), ("--images_a", "--images_b")
     if FLAGS.size is not None:
-        size = parse_size(FLAGS.size)
+        size = parse_sides(FLAGS.size, "--size")
     else:
         size = min(map(from_path.first_image_size, paths, names))
     opened = [
@@ -310,23 +267,7 @@ def folders_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
     return EvalSpec(metrics, reals, generated, FLAGS.images, FLAGS.seed, checkpoint={})
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """Return (height, width) from "64" or "64x96".
-
-    Raises:
-      ValueError: the text has neither form.
-    """
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
-    if not match or not int(match[1]) or not int(match[2] or 1):
-        raise ValueError(
-            f"`--size` (={text!r}) must be a side such as 64, or HEIGHTxWIDTH such as "
-            "64x96."
-        )
-    return int(match[1]), int(match[2] or match[1])
-
-
 if __name__ == "__main__":
-    define_flags()
     errors = reporting_errors(ValueError, CheckpointError, OSError)
     with processes.ending_together(), errors:
-        app.run(main)
+        app.run(main, flags_parser=lambda argv: arguments)

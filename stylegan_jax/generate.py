@@ -3,6 +3,12 @@
 python -m stylegan_jax.generate --workdir=runs/emoji --seeds=0-63 --out=out/
 """
 
+from stylegan_jax.commands.generate import COMMAND
+from stylegan_jax.runtime.command import parse_or_exit
+
+if __name__ == "__main__":  # before the imports that take seconds
+    arguments = parse_or_exit(COMMAND)
+
 from collections.abc import Iterable
 
 import numpy as np
@@ -11,9 +17,10 @@ from etils import epath
 
 from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.runtime import malloc, storage
+from stylegan_jax.runtime import malloc, outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import image_grid, save_png, to_uint8
+from stylegan_jax.runtime.messages import sides
 from stylegan_jax.sampling import seeds
 from stylegan_jax.sampling.synthesis import synthesize_batches
 from stylegan_jax.sampling.truncation import truncated_styles
@@ -24,9 +31,9 @@ GRID_PIXELS = 2**26  # most pixels of a grid: 64 images of 1024x1024
 
 def main(argv: list[str]) -> None:
     """Write `seed<seed>.png` for every seed, and `grid.png` of the first ones."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}")
+    del argv
     chosen = seeds.parse_seeds(FLAGS.seeds)
+    out = outputs.new_directory(FLAGS.out, "--out")
     malloc.keep_freed_memory_on_cpu()
     trained = workdir.load_generator(storage.open_path(FLAGS.workdir), FLAGS.step)
     ws = truncated_styles(
@@ -45,12 +52,11 @@ def main(argv: list[str]) -> None:
         noise=FLAGS.noise,
         batch_size=FLAGS.batch_size,
     )
-    out = storage.open_path(FLAGS.out)
     shown = write(out, chosen, map(to_uint8, batches), FLAGS.columns)
     count, height, width, _ = shown.shape
     print(
-        f"wrote {len(chosen)} images of {height}x{width} and grid.png of {count} to "
-        f"{out}"
+        f"wrote {len(chosen)} images of {sides((height, width))} (width x height) and "
+        f"grid.png of {count} to {out}"
     )
 
 
@@ -81,39 +87,6 @@ def write(
     return grid
 
 
-def define_flags() -> None:
-    """Define the command-line flags."""
-    flags.DEFINE_string(
-        "workdir", None, "Directory of a training run or a converted network."
-    )
-    flags.DEFINE_string(
-        "seeds", "0-63", "Seeds of the latents: numbers and ranges, e.g. 0-3,7."
-    )
-    flags.DEFINE_string("out", None, "Output directory, created if needed.")
-    flags.DEFINE_float(
-        "truncation_psi", 0.7, "Truncation: 1 keeps all variety, 0 keeps none."
-    )
-    flags.DEFINE_integer(
-        "truncation_cutoff",
-        None,
-        "Truncate only the style layers below this one [default: all].",
-    )
-    flags.DEFINE_enum(
-        "noise", "const", ["const", "random", "none"], "Kind of the per-pixel noise."
-    )
-    flags.DEFINE_string("class", None, "Class name or index, for conditional networks.")
-    flags.DEFINE_string(
-        "label", None, "Label vector in place of a class: numbers such as 0,1,1."
-    )
-    flags.DEFINE_integer(
-        "step", None, "Number of the checkpoint [default: the newest]."
-    )
-    flags.DEFINE_integer("columns", 8, "Images per row of the grid.", lower_bound=1)
-    flags.DEFINE_integer("batch_size", 16, "Images generated at a time.", lower_bound=1)
-    flags.mark_flags_as_required(["workdir", "out"])
-
-
 if __name__ == "__main__":
-    define_flags()
     with reporting_errors(ValueError, CheckpointError, OSError):
-        app.run(main)
+        app.run(main, flags_parser=lambda argv: arguments)

@@ -11,15 +11,21 @@ again (a wrong setting, different data, divergence); any other status is a failu
 may be temporary.
 """
 
+from stylegan_jax.commands.train import COMMAND
+from stylegan_jax.runtime.command import parse_or_exit
+
+if __name__ == "__main__":  # before the imports that take seconds
+    arguments = parse_or_exit(COMMAND)
+
 import dataclasses
 import os
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 from absl import app, flags
 from etils import epath
-from ml_collections import config_flags
 
 from stylegan_jax import config, workdir
 from stylegan_jax.checkpoint import CheckpointError
@@ -28,9 +34,10 @@ from stylegan_jax.data import cache, decoding, pipeline, sources
 from stylegan_jax.data.cache import ImageCache
 from stylegan_jax.data.interface import Source
 from stylegan_jax.report import page
-from stylegan_jax.runtime import malloc, parallel, processes, storage
-from stylegan_jax.runtime.cli import reporting_errors
-from stylegan_jax.runtime.logger import RunLogger, format_duration
+from stylegan_jax.runtime import malloc, outputs, parallel, processes, storage
+from stylegan_jax.runtime.cli import describe, reporting_errors
+from stylegan_jax.runtime.logger import LOG, RunLogger, format_duration
+from stylegan_jax.runtime.messages import sides
 from stylegan_jax.runtime.stop_request import StopRequest
 from stylegan_jax.training import (
     compilation,
@@ -53,9 +60,15 @@ FLAGS = flags.FLAGS
 
 def main(argv: list[str]) -> int:
     """Read the flags and train; return the exit status."""
-    if len(argv) > 1:
-        raise ValueError(f"unexpected arguments {argv[1:]}; settings are flags")
+    del argv
     e = config.parse(FLAGS.config)
+    directory = run_directory(FLAGS.workdir)
+    alone = not (FLAGS.distributed or FLAGS.coordinator)
+    if alone and not (FLAGS.num_processes is None and FLAGS.process_id is None):
+        raise ValueError(
+            "--num_processes and --process_id have no effect without --coordinator; "
+            "add it, or omit them"
+        )
     malloc.keep_freed_memory_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
         processes.initialize(
@@ -65,11 +78,28 @@ def main(argv: list[str]) -> int:
             e.run.heartbeat_seconds,
         )
     with processes.explaining_lost_processes(e.run.heartbeat_seconds):
-        state = train(e, storage.open_path(FLAGS.workdir))
+        state = train(e, directory)
         end_images = schedule.build_stages(e)[-1].end_images
         is_done = int(state.images_seen) >= end_images
     processes.finish()
     return 0 if is_done else FLAGS.stopped_status
+
+
+def run_directory(path: str) -> epath.Path:
+    """Return the directory that `--workdir` names.
+
+    Raises:
+      ValueError: it cannot be the directory of a run.
+    """
+    directory, checkpoint = workdir.split(path)
+    if checkpoint is not None:
+        raise ValueError(
+            f"`--workdir` (={path}) is a checkpoint, which stays as it is. To resume "
+            f"its run, use --workdir={shlex.quote(str(directory))}; to start another "
+            "run from its networks, choose another --workdir and add "
+            f"--config.training.transfer={shlex.quote(path)}"
+        )
+    return outputs.new_directory(path, "--workdir")
 
 
 def train(e: Experiment, directory: epath.Path) -> TrainState:
@@ -96,7 +126,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     # Check that the devices, the data and the directory fit the experiment.
     devices = parallel.data_parallel(e.run.height_devices)
     for stage in schedule.build_stages(e):
-        name = "training.batch_size at {}x{}".format(*stage.size)
+        name = f"training.batch_size at {sides(stage.size)}"
         rounds = e.training.accumulation_rounds or 1
         devices.check_batch(name, stage.batch_size, rounds)
     source = sources.open_source(e.data)
@@ -144,6 +174,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         memory.budget(
             e, devices, logger.line, reserved if images and images.on_devices else 0.0
         ),
+        compilation.seconds_of_stages(directory / LOG),
     )
     for line in notices:
         logger.line(line)
@@ -168,10 +199,11 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
 
     # Start to compile the current stage while the first grids are drawn.
     stages_left = [s for s in training.stages if progress.images_seen < s.end_images]
-    if stages_left:
-        programs.prepare(stages_left[0])
+    if stages_left and programs.prepare(stages_left[0]):
+        logger.line(programs.announcement(stages_left[0]) or "")
     grid = SampleGrid(training, source, logger)
     if progress.images_seen == 0:
+        logger.line("drawing the first samples, whose program is compiled, too")
         grid.draw_reals()
         grid.draw(state, progress)
 
@@ -226,7 +258,7 @@ def log_setup(logger: RunLogger, setup: Setup, source: Source) -> None:
     }
     kind = jax.devices()[0].device_kind
     logger.line(
-        "{}, {}x{}, ".format(e.model.family, *setup.stages[-1].size)
+        f"{e.model.family}, {sides(setup.stages[-1].size)}, "
         + ", ".join(f"{name} {count:,} parameters" for name, count in counts.items())
     )
     logger.line(
@@ -313,52 +345,26 @@ def compilation_cache(
 
 
 def use_compilation_cache(path: str | None) -> None:
-    """Keep compiled programs on disk, where a resumed run finds them."""
+    """Keep compiled programs on disk, where a resumed run finds them.
+
+    A directory that cannot be written is told once, and not used.
+    """
     if path is None:
         return
+    if storage.scheme_of(path) is None:
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            print(
+                f"WARNING: `run.compilation_cache` cannot be used, so every start "
+                f"compiles all programs: {describe(error)}"
+            )
+            return
     jax.config.update("jax_compilation_cache_dir", path)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
-def define_flags() -> None:
-    """Define the command-line flags."""
-    config_flags.DEFINE_config_file(
-        "config", None, "Path to the experiment, for example configs/emoji.py."
-    )
-    flags.DEFINE_string(
-        "workdir",
-        None,
-        "Directory of the run, on disk or at gs://...; a run in it is resumed.",
-    )
-    flags.DEFINE_bool(
-        "distributed",
-        False,
-        "Join the run's other processes, which the environment names (TPU pod, SLURM).",
-    )
-    flags.DEFINE_string(
-        "coordinator",
-        None,
-        "Address host:port of process 0 [default: from the environment].",
-    )
-    flags.DEFINE_integer(
-        "num_processes", None, "Number of processes; with --coordinator."
-    )
-    flags.DEFINE_integer(
-        "process_id", None, "Index of this process, from 0; with --coordinator."
-    )
-    flags.DEFINE_integer(
-        "stopped_status",
-        0,
-        "Exit status of a run that a signal or its time limit stopped and that was "
-        "saved. Launch scripts use 75 to tell such a run from a finished one.",
-        lower_bound=0,
-        upper_bound=127,
-    )
-    flags.mark_flags_as_required(["config", "workdir"])
-
-
 if __name__ == "__main__":
-    define_flags()
     errors = reporting_errors(
         CheckpointError,
         OSError,
@@ -366,4 +372,4 @@ if __name__ == "__main__":
         permanent=(ValueError, loop.Diverged),
     )
     with compilation.exit_without_waiting(), processes.ending_together(), errors:
-        app.run(main, flags_parser=config.parse_flags)
+        app.run(main, flags_parser=lambda argv: arguments)

@@ -8,9 +8,13 @@ compilation_cache/  compiled programs of a run of several processes
 """
 
 import dataclasses
-import json
+import difflib
+import os
 import platform
-from collections.abc import Callable
+import shlex
+import types
+import typing
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -21,8 +25,9 @@ from stylegan_jax import config, models
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.config import Experiment
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
-from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime import json_files, parallel, storage
 from stylegan_jax.runtime.environment import environment, versions
+from stylegan_jax.runtime.messages import lines, listed
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.runtime.storage import write_json
 
@@ -62,6 +67,12 @@ KEPT_SETTINGS = (
     "model.conv_clamp",
     "model.float32_precision",
 )
+
+
+# Sections of a config.json whose settings of other versions may be left out: they say
+# nothing about the course of a run, or about its networks.
+HARMLESS_TO_RESUME = ("run", "evaluation")
+HARMLESS_TO_LOAD = ("training", *HARMLESS_TO_RESUME)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,23 +144,23 @@ def keep_precision(workdir: epath.Path, e: Experiment) -> tuple[Experiment, list
     """
     if not (workdir / "config.json").exists():
         return e, []
-    stored = config.load(workdir / "config.json")
-    kept, lines = {}, []
+    stored = _load_config(workdir, HARMLESS_TO_RESUME)
+    kept, told = {}, []
     for setting in KEPT_SETTINGS:
         name = setting.removeprefix("model.")
         there, now = getattr(stored.model, name), getattr(e.model, name)
         if there != now:
             kept[name] = there
-            lines.append(
+            told.append(
                 f"keeping `{setting}` {there!r} of config.json; now it is {now!r}"
             )
     e = dataclasses.replace(e, model=dataclasses.replace(e.model, **kept))
-    return e, lines
+    return e, told
 
 
 def decoder_notice(workdir: epath.Path, data: DataInfo) -> list[str]:
     """Return a line if another version of the decoder read the run's images so far."""
-    old = load_data_info(workdir)
+    old = load_data_info(workdir, lambda _: None)
     if old is None or old.decoder in (None, data.decoder):
         return []
     return [
@@ -173,21 +184,26 @@ def check_resumable(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
                 "another experiment. Restore the file or choose another --workdir."
             )
         return
-    stored = _flatten(config.to_dict(config.load(workdir / "config.json")))
+    # `keep_precision` has told about unknown settings already.
+    stored = _load_config(workdir, HARMLESS_TO_RESUME, lambda _: None)
+    stored = _flatten(config.to_dict(stored))
     now = _flatten(config.to_dict(e))
     problems = [
         f"{key}: {stored.get(key)!r} there, {now[key]!r} now"
         for key in now
         if key not in CHANGEABLE_SETTINGS and stored.get(key) != now[key]
     ]
-    difference = data_difference(workdir, load_data_info(workdir), data)
+    difference = data_difference(workdir, load_data_info(workdir, print), data)
     if difference is not None:
         problems.append(f"data: {difference}")
     if problems:
         raise ValueError(
-            f"{workdir} holds a run with other settings; resuming would break it:\n  "
-            + "\n  ".join(problems)
-            + "\nUse the settings of that run, or choose another --workdir."
+            f"{workdir} holds a run with other settings; resuming would break it:"
+            + lines(problems)
+            + "\nUse the settings of that run, or choose another --workdir. To start a "
+            "new run there from the networks of this one, add "
+            + shlex.quote(f"--config.training.transfer={workdir}")
+            + " (with --config.training.ema_rampup=0)" * bool(e.training.ema_rampup)
         )
 
 
@@ -239,7 +255,7 @@ def check_shared(workdir: epath.Path, newest: int | None, devices: Parallel) -> 
     """
     seen = devices.all_rows(np.array([-1 if newest is None else newest]))
     if len(set(seen.tolist())) > 1:
-        checkpoints = ", ".join("none" if n < 0 else str(n) for n in seen)
+        checkpoints = listed("none" if n < 0 else n for n in seen)
         raise CheckpointError(
             f"the processes see different newest checkpoints in --workdir "
             f"(={workdir}), in the order of the processes: {checkpoints}; it must be "
@@ -253,19 +269,68 @@ def write_description(workdir: epath.Path, e: Experiment, data: DataInfo) -> Non
     write_json(workdir / "config.json", config.to_dict(e))
     write_json(workdir / "data.json", dataclasses.asdict(data))
     path = workdir / "environment.json"
-    starts = json.loads(path.read_text()) if path.exists() else []
-    write_json(path, [*starts, environment()])
+    write_json(path, [*_earlier_starts(path), environment()])
 
 
-def load_data_info(workdir: epath.Path) -> DataInfo | None:
-    """Read `data.json`; return None if there is none."""
+def _earlier_starts(path: epath.Path) -> list[Any]:
+    """Return the content of environment.json; set a damaged file aside.
+
+    Nothing depends on it, so that it must not keep a run from being resumed.
+    """
+    if not path.exists():
+        return []
+    try:
+        starts = json_files.read(path, "It records the starts of the run.")
+        if isinstance(starts, list):
+            return starts
+        problem = f"{path} is damaged: it must hold a list."
+    except ValueError as error:
+        problem = str(error)
+    aside = path.with_name(f"{path.name}.damaged")
+    path.replace(aside)
+    print(f"WARNING: {problem} It is kept as {aside.name}, and a new one is begun.")
+    return []
+
+
+def load_data_info(
+    workdir: epath.Path, on_warning: Callable[[str], None] = print
+) -> DataInfo | None:
+    """Read `data.json`; return None if there is none.
+
+    Args:
+      workdir: the run's directory.
+      on_warning: told about keys of other versions, which are left out.
+
+    Raises:
+      ValueError: the file is damaged; the message names it.
+    """
     path = workdir / "data.json"
     if not path.exists():
         return None
-    info = json.loads(path.read_text())
+    info = json_files.read_object(path, config.REMEDY)
     # Files of earlier versions do not name the first decoder.
-    info = {"decoder": 1 if info["num_images"] else None} | info
-    return DataInfo(**info | {"classes": tuple(info["classes"])})
+    info = {"decoder": 1 if info.get("num_images") else None} | info
+    hints = typing.get_type_hints(DataInfo)
+    unknown = [name for name in info if name not in hints]
+    if unknown:
+        on_warning(
+            f"WARNING: {path} has keys that this version does not know, and that have "
+            f"no effect here: {listed(unknown)}"
+        )
+    known = {name: value for name, value in info.items() if name in hints}
+    if isinstance(known.get("classes"), list):
+        known["classes"] = tuple(known["classes"])
+    wrong = [
+        f"`{field.name}` (={known.get(field.name)!r})"
+        for field in dataclasses.fields(DataInfo)
+        if not _has_type(known.get(field.name, field.default), hints[field.name])
+    ]
+    if wrong:
+        raise ValueError(
+            f"{path} is damaged: {listed(wrong)} must be there and have the right "
+            f"type. {config.REMEDY}"
+        )
+    return DataInfo(**known)
 
 
 def label_size(e: Experiment, data: DataInfo) -> int:
@@ -294,33 +359,92 @@ def open_checkpoints(
     return Checkpoints(workdir / "checkpoints", keep, on_warning, keep_best)
 
 
+def split(path: str | os.PathLike) -> tuple[epath.Path, int | None]:
+    """Return the directory of a run, and the number of a checkpoint if there is one.
+
+    Args:
+      path: the directory, its `checkpoints`, or one of its `checkpoints/NUMBER`.
+    """
+    directory = storage.open_path(path)
+    place = directory
+    if storage.scheme_of(path) is None:  # `path` may be relative to `checkpoints`
+        place = epath.Path(os.path.abspath(directory))
+    if place.parent.name == "checkpoints" and place.name.isdecimal():
+        return place.parent.parent, int(place.name)
+    if place.name == "checkpoints" and not (place / "config.json").exists():
+        return place.parent, None
+    return directory, None
+
+
+def load_description(workdir: epath.Path) -> tuple[Experiment, DataInfo]:
+    """Read config.json and data.json of a run or of a conversion, to use its networks.
+
+    Raises:
+      ValueError: the directory is not that of a run, or the files are damaged.
+    """
+    check_is_run(workdir)
+    data = load_data_info(workdir)
+    return _load_config(workdir, HARMLESS_TO_LOAD), data
+
+
+def check_is_run(workdir: epath.Path) -> None:
+    """Raise ValueError unless a directory has the files of a run or a conversion."""
+    missing = [
+        name for name in ("config.json", "data.json") if not (workdir / name).exists()
+    ]
+    if not missing:
+        return
+    advice = "Use the --workdir of a training run or the --out of a conversion."
+    if not workdir.exists():
+        raise ValueError(f"{workdir} does not exist{_similar(workdir)} {advice}")
+    if not workdir.is_dir():
+        raise ValueError(f"{workdir} is a file, not the directory of a run. {advice}")
+    runs = sorted(str(path.parent) for path in workdir.glob("*/config.json"))
+    inside = f" It contains the runs {listed(runs)}." if runs else ""
+    raise ValueError(
+        f"{workdir} is not the directory of a run: {' and '.join(missing)} "
+        f"{'are' if len(missing) > 1 else 'is'} missing.{inside} {advice}"
+    )
+
+
+def _similar(workdir: epath.Path) -> str:
+    """Return the end of a sentence: a question about a similar name, or a full stop."""
+    if storage.scheme_of(workdir) is not None or not workdir.parent.is_dir():
+        return "."
+    names = [path.parent.name for path in workdir.parent.glob("*/config.json")]
+    close = difflib.get_close_matches(workdir.name, names, n=1)
+    return f"; did you mean {workdir.parent / close[0]}?" if close else "."
+
+
 def load_generator(workdir: epath.Path, step: int | None = None) -> TrainedGenerator:
     """Load the averaged generator of a run, or of a converted network.
 
     Args:
-      workdir: the directory.
-      step: number of the checkpoint; None for the newest that is intact.
+      workdir: the directory, or one of its `checkpoints/NUMBER`.
+      step: number of the checkpoint; None for that of `workdir`, or else for the
+        newest that is intact.
 
     Raises:
       ValueError: if the directory is not that of a run.
       CheckpointError: if the checkpoint cannot be read.
     """
-    data = load_data_info(workdir)
-    if data is None or not (workdir / "config.json").exists():
+    workdir, numbered = split(workdir)
+    if numbered is not None and step not in (None, numbered):
         raise ValueError(
-            f"{workdir} is not the directory of a run: config.json or data.json is "
-            "missing. Use the --workdir of a training run or the --out of a conversion."
+            f"The directory names checkpoint {numbered} of {workdir}, and the step is "
+            f"{step}; omit one of them."
         )
-    e = config.load(workdir / "config.json")
+    step = numbered if step is None else step
+    e, data = load_description(workdir)
     size = label_size(e, data)
     generator, _ = models.build(e.model, e.data, size)
+    device = parallel.first_local_device()
     abstract = jax.eval_shape(
         generator.init,
         jax.random.key(0),
         jax.ShapeDtypeStruct((1, e.model.z_dim), "float32"),
         jax.ShapeDtypeStruct((1, size), "float32") if size else None,
     )
-    device = parallel.first_local_device()
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract
     )
@@ -337,6 +461,25 @@ def load_generator(workdir: epath.Path, step: int | None = None) -> TrainedGener
         step=meta.get("step"),
         data=data,
     )
+
+
+def _has_type(value: Any, hint: Any) -> bool:
+    """Return True for a value of a type, such as `int`, a union or `tuple[X, ...]`."""
+    if typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        return isinstance(value, tuple) and all(_has_type(x, item) for x in value)
+    if isinstance(hint, types.UnionType):
+        return any(_has_type(value, option) for option in typing.get_args(hint))
+    plain = typing.get_origin(hint) or hint
+    return isinstance(value, plain) and isinstance(value, bool) == (hint is bool)
+
+
+def _load_config(
+    workdir: epath.Path,
+    ignored: Collection[str],
+    on_warning: Callable[[str], None] = print,
+) -> Experiment:
+    return config.load(workdir / "config.json", ignored, on_warning)
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,12 +1,10 @@
 """Settings for all tests; they must not hide anything that users would see."""
 
-import functools
 import os
 from pathlib import Path
 
 import pytest
 from absl import flags
-from ml_collections import config_flags
 
 # Set before JAX is imported: keep all compiled programs between runs.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -36,27 +34,22 @@ def run_main(monkeypatch, capsys):
     """Return a function that runs a command in this process and returns its output.
 
     `run_main(generate, "--workdir=x", "--out=y")` does what `python -m` does with the
-    module, but raises its exceptions. `parse` is its parser of flags, if it has one.
+    module, but raises its exceptions.
     """
+    from PIL import Image
+
     from stylegan_jax.runtime import malloc
 
-    def run(module, *arguments, parse=lambda argv, values: values(argv)):
+    def run(module, *arguments):
         values = flags.FlagValues()
         argv = [module.__name__, *map(str, arguments)]
         with monkeypatch.context() as patch:
             patch.setattr(module, "FLAGS", values)
-            kinds = ("string", "list", "integer", "enum", "float", "bool")
-            for name in (*(f"DEFINE_{k}" for k in kinds), "mark_flags_as_required"):
-                ours = functools.partial(getattr(flags, name), flag_values=values)
-                patch.setattr(flags, name, ours)
-            ours = functools.partial(
-                config_flags.DEFINE_config_file, flag_values=values, sys_argv=argv
-            )
-            patch.setattr(config_flags, "DEFINE_config_file", ours)
-            # It would concern all tests of this process.
+            # These would concern all tests of this process.
             patch.setattr(malloc, "keep_freed_memory_on_cpu", lambda: None)
-            module.define_flags()
-            module.main(parse(argv, values))
+            patch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+            module.COMMAND.define(values, argv)
+            module.main(module.COMMAND.parse(argv, values))
         return capsys.readouterr().out
 
     return run

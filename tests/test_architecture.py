@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "stylegan_jax"
 TIERS = (
     ("runtime",),
     ("config",),
+    ("commands",),
     ("rngs", "layers", "weights"),
     ("models", "augment", "data", "checkpoint", "presets"),
     ("workdir",),

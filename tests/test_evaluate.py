@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from absl import app
+from absl import flags
 from PIL import Image
 
 from stylegan_jax import evaluate, models, workdir
@@ -183,14 +183,6 @@ def test_sources_given_by_a_path(tmp_path):
     assert from_path.first_image_size("builtin") == (64, 64)
 
 
-def test_sizes():
-    assert evaluate.parse_size("64") == (64, 64)
-    assert evaluate.parse_size("64x96") == (64, 96)
-    for text in ("0", "64x", "a"):
-        with pytest.raises(ValueError, match="HEIGHTxWIDTH"):
-            evaluate.parse_size(text)
-
-
 @pytest.fixture
 def stored(monkeypatch):
     """Sets the content of the workdir and the flags; opens no file."""
@@ -202,10 +194,10 @@ def stored(monkeypatch):
         trained = workdir.TrainedGenerator(
             generator, {}, e, LevelOfDetail(16), classes, 0, step
         )
-        flags = {"workdir": "runs/it", "step": None, "data": None, "seed": 0}
-        flags |= {"fit": "exact", "mirror_reals": False, "truncation_psi": 1.0}
-        flags |= {"noise": "random", "images": None}
-        monkeypatch.setattr(evaluate, "FLAGS", types.SimpleNamespace(**flags | given))
+        values = {"workdir": "runs/it", "step": None, "data": None, "seed": 0}
+        values |= {"fit": "exact", "mirror_reals": False, "truncation_psi": 1.0}
+        values |= {"noise": "random", "images": None}
+        monkeypatch.setattr(evaluate, "FLAGS", types.SimpleNamespace(**values | given))
         monkeypatch.setattr(workdir, "load_generator", lambda path, step: trained)
 
     return set_up
@@ -325,13 +317,16 @@ def test_classes_of_other_data_are_those_of_the_run(stored, monkeypatch):
 def test_contradicting_flags_and_an_unusable_out_end_it_at_once(monkeypatch, tmp_path):
     monkeypatch.setattr(evaluate, "given_flags", lambda: {"workdir", "images_a"})
     with pytest.raises(
-        app.UsageError, match="--workdir cannot be combined with --images_a"
+        ValueError, match="--workdir cannot be combined with --images_a"
     ):
         evaluate.main(["evaluate"])
     monkeypatch.setattr(evaluate, "given_flags", lambda: {"workdir"})
-    given = {"workdir": str(tmp_path), "out": str(tmp_path / "missing" / "x.jsonl")}
-    given |= {"metrics": ["swd"], "distributed": False, "coordinator": None}
-    monkeypatch.setattr(evaluate, "FLAGS", types.SimpleNamespace(**given))
+    monkeypatch.setattr(workdir, "check_is_run", lambda directory: None)
+    arguments = (f"--workdir={tmp_path}", f"--out={tmp_path / 'missing' / 'x.jsonl'}")
+    values = flags.FlagValues()
+    evaluate.COMMAND.define(values, [])
+    evaluate.COMMAND.parse(["evaluate", *arguments], values)
+    monkeypatch.setattr(evaluate, "FLAGS", values)
     with pytest.raises(ValueError, match="results cannot be written to .*x.jsonl"):
         evaluate.main(["evaluate"])
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylegan_jax import convert, train, workdir
+from stylegan_jax import convert, evaluate, mix, prepare, train, workdir
 from stylegan_jax import generate as front_generate
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.models import LevelOfDetail
+from stylegan_jax.report import __main__ as report
 from stylegan_jax.sampling.seeds import latents
 from stylegan_jax.sampling.synthesis import synthesize
 from stylegan_jax.sampling.truncation import truncated_styles
@@ -66,7 +67,7 @@ def test_generate(generate, finished, tmp_path):
     arguments = ("--seeds=0-4,77", "--columns=4")
     started = start_generate(finished, tmp_path / "a", *arguments)
     out = generate(finished, tmp_path / "b", *arguments)
-    assert f"wrote 6 images of 16x16 and grid.png of 6 to {tmp_path / 'b'}" in out
+    assert "wrote 6 images of 16x16 (width x height) and grid.png of 6 to" in out
     assert (
         out.replace(str(tmp_path / "b"), str(tmp_path / "a"))
         == (tiny.finish(started)[0])
@@ -135,6 +136,118 @@ def test_mix(finished, tmp_path):
     assert f"wrote {out}" in printed
     # The row of sources and six more; the column of destinations and four more.
     chex.assert_shape(pixels(out), (7 * 66, 52 + 5 * 66, 3))
+
+
+def test_a_checkpoint_may_be_named_by_its_path(generate, finished, tmp_path):
+    number = tiny.END - 32
+    generate(finished, tmp_path / "a", "--seeds=3", f"--step={number}")
+    checkpoint = finished / "checkpoints" / str(number)
+    generate(checkpoint, tmp_path / "b", "--seeds=3")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    generate(finished / "checkpoints", tmp_path / "c", "--seeds=3")
+    assert contents(tmp_path / "a") != contents(tmp_path / "c")  # the newest
+
+
+def test_training_in_a_checkpoint_is_refused(finished):
+    path = f"{finished}/checkpoints/{tiny.END}"
+    with pytest.raises(ValueError) as raised:
+        train.run_directory(path)
+    assert str(raised.value) == (
+        f"`--workdir` (={path}) is a checkpoint, which stays as it is. To resume its "
+        f"run, use --workdir={finished}; to start another run from its networks, "
+        f"choose another --workdir and add --config.training.transfer={path}"
+    )
+    with pytest.raises(ValueError, match="must be a folder, but it is a file"):
+        train.run_directory(str(finished / "config.json"))
+
+
+def no_work(*_, **__):
+    raise AssertionError("work has begun")
+
+
+@pytest.mark.parametrize(
+    ("module", "out", "message"),
+    [
+        (mix, "a.jpg", "must end in .png, the format of what is written; try --out="),
+        (mix, "a", "must end in .png"),
+        (mix, "", "is a folder; name a file in it that ends in .png"),
+        (front_generate, "a.png", "must be a folder, but a name that ends in .png is"),
+        (front_generate, "file", "must be a folder, but it is a file"),
+        (convert, "a.pkl", "must be a folder, but a name that ends in .pkl is that"),
+        (evaluate, "a.csv", "must end in .jsonl, the format of what is written"),
+        (evaluate, "", "is a folder; name a file in it that ends in .jsonl"),
+        (prepare, "a.tar", "must be a folder or end in .zip"),
+    ],
+)
+def test_wrong_outputs_are_refused_before_any_work(
+    run_main, monkeypatch, tmp_path, module, out, message
+):
+    (tmp_path / "file").touch()
+    for name in ("load_generator", "check_is_run"):
+        monkeypatch.setattr(workdir, name, no_work if "load" in name else print)
+    monkeypatch.setattr(convert, "read_networks", no_work)
+    monkeypatch.setattr(prepare, "open_raw_dataset", no_work)
+    source = "--source=x" if module in (convert, prepare) else "--workdir=x"
+    with pytest.raises(ValueError) as raised:
+        run_main(module, source, f"--out={tmp_path / out}")
+    assert message in str(raised.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "message"),
+    [
+        (mix, ("--out=a.png", "--source_seeds="), "seeds (='') must be numbers or inc"),
+        (mix, ("--out=a.png", "--fine_seeds=9-3"), "seeds (='9-3') must be numbers"),
+        (
+            front_generate,
+            ("--out=a", "--seeds=0-4294967295"),
+            "are more than 1,000,000",
+        ),
+        (front_generate, ("--out=a", "--columns=1000000000"), "in the range [1, 1024]"),
+        (evaluate, ("--batch_size=3",), "(=3) must be divisible by 2 images of a pair"),
+        (evaluate, ("--detector=/no/such",), "`--detector` (=/no/such) does not exist"),
+        (evaluate, ("--vgg16=/",), "`--vgg16` (=/) must be a file, but it is a folder"),
+    ],
+)
+def test_wrong_values_are_refused_before_any_work(
+    run_main, monkeypatch, tmp_path, module, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(workdir, "load_generator", no_work)
+    monkeypatch.setattr(workdir, "check_is_run", lambda directory: None)
+    with pytest.raises(ValueError) as raised:
+        run_main(module, "--workdir=x", *arguments)
+    assert message in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_report_takes_a_checkpoint_for_its_run(run_main, finished, tmp_path):
+    run = tiny.copy_up_to(finished, tiny.END, tmp_path / "run")
+    (run / "report.html").unlink()
+    path = run / "checkpoints" / str(tiny.END)
+    assert run_main(report, f"--workdir={path}") == f"wrote {run / 'report.html'}\n"
+    with pytest.raises(ValueError, match="/no/such/run does not exist. Use the --w"):
+        run_main(report, "--workdir=/no/such/run")
+
+
+def test_a_compilation_cache_that_cannot_be_made_is_told_once(tmp_path, capsys):
+    before = jax.config.jax_compilation_cache_dir
+    (tmp_path / "file").touch()
+    train.use_compilation_cache(f"{tmp_path}/file/cache")
+    assert jax.config.jax_compilation_cache_dir == before
+    assert capsys.readouterr().out == (
+        "WARNING: `run.compilation_cache` cannot be used, so every start compiles all "
+        f"programs: {tmp_path}/file/cache: Not a directory\n"
+    )
+
+
+def test_the_wrong_path_of_a_run_is_named_before_any_other_problem(run_main, tmp_path):
+    for module in (front_generate, mix, evaluate):
+        out = tmp_path / ("out.png" if module is mix else "out")
+        with pytest.raises(ValueError) as raised:
+            run_main(module, "--workdir=/no/such/run", f"--out={out}")
+        assert str(raised.value).startswith("/no/such/run does not exist. Use the --")
 
 
 @pytest.mark.parametrize(

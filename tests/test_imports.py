@@ -1,5 +1,6 @@
 """Programs import only the modules that they use."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -28,11 +29,39 @@ def imported(*command: str) -> set[str]:
     return set(names)
 
 
-def test_help_imports_no_slow_modules():
-    names = imported("-m", "stylegan_jax.generate", "--help")
+def test_generate_imports_no_slow_modules():
+    names = imported("-c", "import stylegan_jax.generate")
     assert "jax" in names  # the list includes the imports of the program itself
     slow = {*SLOW, *(f"stylegan_jax.{name}" for name in OURS)}
     assert not slow & names
+
+
+def test_help_and_wrong_flags_import_neither_jax_nor_numpy():
+    """The programs answer them before their other imports."""
+    light = {"absl.flags", "stylegan_jax.runtime.command"}
+    heavy = {*SLOW, "jax", "jaxlib", "flax", "numpy", "stylegan_jax.runtime.parallel"}
+    names = imported("-m", "stylegan_jax.evaluate", "--help")
+    assert light <= names and not heavy & names
+    names = imported(
+        *("-m", "stylegan_jax.train", "--config=configs/emoji.py"),
+        "--config.training.totl_kimg=1",
+    )
+    assert light | {"stylegan_jax.config.parsing"} <= names and not heavy & names
+
+
+def test_every_program_answers_before_its_slow_imports():
+    """The answer comes first in the source of each; the test above runs two."""
+    programs = [p for p in PACKAGE.glob("*.py") if "app.run(" in p.read_text()]
+    programs.append(PACKAGE / "report" / "__main__.py")
+    assert len(programs) == 7
+    for path in programs:
+        name = path.parent.name if path.stem == "__main__" else path.stem
+        nodes = ast.parse(path.read_text()).body
+        assert ast.unparse(nodes[1:4]) == (
+            f"from stylegan_jax.commands.{name} import COMMAND\n"
+            "from stylegan_jax.runtime.command import parse_or_exit\n"
+            "if __name__ == '__main__':\n    arguments = parse_or_exit(COMMAND)"
+        ), path
 
 
 def test_package_imports_nothing():

@@ -27,6 +27,7 @@ from stylegan_jax.checkpoint.items import (
     match_names,
 )
 from stylegan_jax.runtime import parallel, storage
+from stylegan_jax.runtime.messages import listed
 
 META = "meta"
 INTEGRITY = "integrity"
@@ -329,7 +330,8 @@ class Checkpoints:
         candidates = steps if step is None else [s for s in steps if s == step]
         if not candidates:
             wanted = "" if step is None else f" of step {step}"
-            present = f"there are steps {steps[::-1]}" if steps else "there is none"
+            # The newest come first, as a message lists only some of many.
+            present = f"there are steps {listed(steps)}" if steps else "there is none"
             raise CheckpointError(
                 f"no checkpoint{wanted} in {self.directory}; {present}"
             )

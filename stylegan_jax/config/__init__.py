@@ -8,6 +8,7 @@ sees. `schema.py` declares the settings; a new one is one field there.
 
 from stylegan_jax.config.command_line import parse_flags, unknown_overrides
 from stylegan_jax.config.parsing import (
+    REMEDY,
     ConfigError,
     base,
     key_error,
@@ -31,6 +32,7 @@ from stylegan_jax.config.setting import ByResolution, fields, is_resolution
 
 __all__ = [
     "ALL_RESOLUTIONS",
+    "REMEDY",
     "ByResolution",
     "ConfigError",
     "Data",

@@ -5,6 +5,7 @@ import difflib
 import json
 import types
 import typing
+from collections.abc import Callable, Collection
 from typing import Any
 
 from etils import epath
@@ -13,6 +14,10 @@ from ml_collections import ConfigDict, config_dict
 from stylegan_jax.config.cross_field import cross_field_errors
 from stylegan_jax.config.schema import ALL_RESOLUTIONS, Experiment
 from stylegan_jax.config.setting import PAIRS, ByResolution, field_errors
+from stylegan_jax.runtime import json_files
+from stylegan_jax.runtime.messages import lines, listed
+
+REMEDY = "Restore it from a backup, or use another run."
 
 
 class ConfigError(ValueError):
@@ -45,9 +50,7 @@ def parse(config: ConfigDict | dict[str, Any]) -> Experiment:
     if not problems:
         problems = validate(experiment)
     if problems:
-        raise ConfigError(
-            "The configuration cannot be used:\n  " + "\n  ".join(problems)
-        )
+        raise ConfigError("The configuration cannot be used:" + lines(problems))
     return experiment
 
 
@@ -56,9 +59,38 @@ def to_dict(experiment: Experiment) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(experiment)))
 
 
-def load(path: epath.PathLike) -> Experiment:
-    """Read and validate the `config.json` of a run."""
-    return parse(_as_when_written(json.loads(epath.Path(path).read_text())))
+def load(
+    path: epath.PathLike,
+    ignored: Collection[str] = (),
+    on_warning: Callable[[str], None] = print,
+) -> Experiment:
+    """Read and validate the `config.json` of a run.
+
+    Args:
+      path: the file.
+      ignored: sections that the caller does not depend on. Settings in them that this
+        version does not know are left out.
+      on_warning: told about settings that are left out.
+
+    Raises:
+      ConfigError: the file is damaged, or `parse` rejects its content; the message
+        names the file.
+    """
+    try:
+        values = _as_when_written(json_files.read_object(path, REMEDY))
+        values, unknown = _without_unknown(values, ignored)
+        if unknown:
+            on_warning(
+                f"WARNING: {path} has settings that this version does not know, and "
+                f"that have no effect here: {listed(unknown)}"
+            )
+        return parse(values)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{path} is damaged or of another version of this package. {error}"
+        ) from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def validate(experiment: Experiment) -> list[str]:
@@ -78,11 +110,13 @@ def key_error(path: str) -> str | None:
             return f"`{parent[:-1]}` is a value; it has no key `{part}`"
         allowed = [field.name for field in dataclasses.fields(section)]
         if part not in allowed:
-            close = difflib.get_close_matches(part, allowed, n=1, cutoff=0.5)
+            close = difflib.get_close_matches(part, allowed, n=len(allowed), cutoff=0.5)
             hint = f"; did you mean `{parent}{close[0]}`?" if close else ""
+            # The most similar names first, since a message lists only some of many.
+            others = [name for name in allowed if name not in close]
             return (
                 f"unknown config key `{parent}{part}`{hint} (allowed here: "
-                f"{', '.join(allowed)})"
+                f"{listed([*close, *others])})"
             )
         section = getattr(section, part)
     return None
@@ -96,7 +130,9 @@ def _as_when_written(values: dict[str, Any]) -> dict[str, Any]:
     ignored a `data.path` or `data.tfds_name` that the source does not read.
     """
     values = _without_ignored_data(values)
-    model = values["model"] if isinstance(values, dict) and "model" in values else {}
+    model = values.get("model")
+    if not isinstance(model, dict):
+        return values
     written = ("float32_precision" in model, *map(model.get, ("family", "dtype")))
     if written != (False, "stylegan1", "bfloat16"):
         return values
@@ -110,6 +146,20 @@ def _without_ignored_data(values: dict[str, Any]) -> dict[str, Any]:
     ignored = {"builtin": ("path", "tfds_name"), "tfds": ("path",)}
     unset = dict.fromkeys(ignored.get(data.get("source"), ()))
     return values | {"data": data | {k: None for k in unset if k in data}}
+
+
+def _without_unknown(
+    values: dict[str, Any], sections: Collection[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return values without the unknown settings of some sections, and their names."""
+    known, unknown = {}, []
+    for section, settings in values.items():
+        if section in sections and isinstance(settings, dict):
+            names = [name for name in settings if key_error(f"{section}.{name}")]
+            unknown += [f"{section}.{name}" for name in names]
+            settings = {k: v for k, v in settings.items() if k not in names}
+        known[section] = settings
+    return known, unknown
 
 
 def _to_config_dict(section: Any) -> ConfigDict:
@@ -132,7 +182,7 @@ def _build(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
     """Return an instance of the dataclass `cls`; append what is wrong to `problems`."""
     hints = typing.get_type_hints(cls)
     if not isinstance(values, dict):
-        problems.append(f"`{prefix[:-1]}` must be a section with keys {list(hints)}")
+        problems.append(f"`{prefix[:-1]}` must be a section with keys {listed(hints)}")
         return cls()
     kwargs = {}
     for name, value in values.items():
@@ -144,7 +194,7 @@ def _build(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
         else:
             try:
                 kwargs[name] = _convert(value, hints[name])
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 wanted = _type_name(hints[name])
                 problems.append(f"`{path}` (={value!r}) must be {wanted}")
     return cls(**kwargs)
@@ -157,7 +207,8 @@ def _convert(value: Any, hint: Any) -> Any:
     and does not look into tuples.
 
     Raises:
-      TypeError, ValueError: `value` does not have this type, or this length.
+      TypeError, ValueError, OverflowError: `value` does not have this type, length or
+        range.
     """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, types.UnionType):
@@ -173,9 +224,25 @@ def _convert(value: Any, hint: Any) -> Any:
     raise TypeError
 
 
+def type_of(path: str) -> str:
+    """Return the type of a setting, such as `training.batch_size`, in words."""
+    section, _, name = path.partition(".")
+    hints = typing.get_type_hints(type(getattr(Experiment(), section)))
+    return _type_name(hints[name])
+
+
+_TYPE_NAMES = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    tuple[int, int]: "two whole numbers, such as (4, 8)",
+    tuple[int, ...]: "whole numbers, such as (1, 2, 1)",
+    ByResolution: PAIRS,
+}
+
+
 def _type_name(hint: Any) -> str:
     if isinstance(hint, types.UnionType):
-        hint = typing.get_args(hint)[0]
-    if hint == ByResolution:
-        return PAIRS
-    return str(hint) if typing.get_origin(hint) else hint.__name__
+        return f"{_type_name(typing.get_args(hint)[0])}, or None"
+    return _TYPE_NAMES[hint]

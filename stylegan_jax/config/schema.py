@@ -59,7 +59,7 @@ class Data:
     base_size: tuple[int, int] = setting(
         (4, 4),
         "Height and width of the images at resolution 4 (stylegan2 only): with (4, 8), "
-        "resolution 512 means images of 512x1024.",
+        "resolution 512 means images that are 1024 wide and 512 high.",
         unit="pixels",
         rule=BASE_SIZE,
     )

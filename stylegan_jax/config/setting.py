@@ -5,10 +5,10 @@ an experiment against the declarations.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+FLOAT32_MAX = 3.4028234663852886e38
 ByResolution = tuple[tuple[int, float], ...]
 
 
@@ -65,7 +65,7 @@ def field_errors(experiment: Any) -> Iterator[str]:
         rule = field.metadata["rule"]
         if value is None:
             continue
-        if isinstance(value, float) and not math.isfinite(value):
+        if isinstance(value, float) and not _is_finite(value):
             yield f"`{name}` (={value}) must be finite"
         elif rule is not None and not rule.holds(value):
             yield f"`{name}` (={value!r}) must {rule.text}"
@@ -81,8 +81,13 @@ def _is_by_resolution(pairs: ByResolution) -> bool:
     return (
         len(dict(pairs)) == len(pairs)
         and all(is_resolution(resolution) for resolution, _ in pairs)
-        and all(value > 0 and math.isfinite(value) for value in values)
+        and all(value > 0 and _is_finite(value) for value in values)
     )
+
+
+def _is_finite(value: float) -> bool:
+    """Return True for numbers that are finite in float32, the type of the devices."""
+    return abs(value) <= FLOAT32_MAX  # which NaN is not, either
 
 
 def _is_filter(taps: tuple[int, ...]) -> bool:

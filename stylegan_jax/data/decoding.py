@@ -225,31 +225,38 @@ class Header:
     animated: bool
 
 
-def read_header(file: File) -> Header:
+def read_header(file: File, max_pixels: int = MAX_PIXELS) -> Header:
     """Return the properties of an image without decoding it.
+
+    Args:
+      file: path, or content as for `decode_pil`; uint8 [H, W] or [H, W, 1..4].
+      max_pixels: number of pixels beyond which an image is too large.
 
     Raises:
       InvalidImage: the content is not an image, or the image is too large.
     """
     try:
-        with _open(file) as image:
+        with _open(file, max_pixels) as image:
             if _may_have_late_exif(image):
                 image.load()
             sides = image.size
             if orientation(image) >= 5:
                 sides = sides[::-1]
-            gray = image.mode in _GRAY_MODES
+            gray = image.mode in _GRAY_MODES or _is_gray_of_16_bits(image)
             animated = getattr(image, "is_animated", False) and image.format != "MPO"
             return Header(sides[1], sides[0], gray, animated)
     except PIL_ERRORS as error:
         raise InvalidImage(f"cannot be opened: {error}") from error
 
 
-def decode_pil(content: bytes | np.ndarray) -> Image.Image:
+def decode_pil(
+    content: bytes | np.ndarray, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
     """Decode an image, or the first frame of an animation, and turn it upright.
 
     Args:
       content: content of a file, or uint8 [H, W] or [H, W, 1..4].
+      max_pixels: number of pixels beyond which an image is too large.
 
     Returns:
       Image of mode L, LA, RGB or RGBA. 16-bit channels become 8-bit: gray values are
@@ -259,7 +266,7 @@ def decode_pil(content: bytes | np.ndarray) -> Image.Image:
       InvalidImage: the image is damaged, too large or of an unknown kind.
     """
     try:
-        with _open(content) as image:
+        with _open(content, max_pixels) as image:
             image.load()
             turned = orientation(image)
             eight = _keyed_png(image, content) or _to_eight_bits(image)
@@ -270,17 +277,19 @@ def decode_pil(content: bytes | np.ndarray) -> Image.Image:
         raise InvalidImage(f"is damaged: {error}") from error
 
 
-def is_plain_jpeg(content: bytes | np.ndarray, channels: int) -> bool:
+def is_plain_jpeg(
+    content: bytes | np.ndarray, channels: int, max_pixels: int = MAX_PIXELS
+) -> bool:
     """Return True for a JPEG file that decodes to exactly what `decode_pil` returns."""
     if not isinstance(content, bytes):
         return False
-    with _open(content) as image:
+    with _open(content, max_pixels) as image:
         upright = orientation(image) == 1
         mode = {1: "L", 3: "RGB"}.get(channels)
         return image.format == "JPEG" and image.mode == mode and upright
 
 
-def _open(file: File) -> Image.Image:
+def _open(file: File, max_pixels: int = MAX_PIXELS) -> Image.Image:
     if isinstance(file, np.ndarray):
         return Image.fromarray(file[..., 0] if file.shape[2:] == (1,) else file)
     try:
@@ -290,10 +299,12 @@ def _open(file: File) -> Image.Image:
         raise InvalidImage("is not an image, or its header is damaged") from error
     except Image.DecompressionBombError as error:
         raise InvalidImage(f"is too large: {error}") from error
-    if image.width * image.height > MAX_PIXELS:
+    pixels = image.width * image.height
+    if pixels > max_pixels:
         raise InvalidImage(
             f"is {image.width}x{image.height} (width x height); at most "
-            f"{MAX_PIXELS:,} pixels are allowed"
+            f"{max_pixels:,} pixels are allowed; `prepare --max_pixels={pixels}` "
+            "allows them"
         )
     return image
 
@@ -314,8 +325,13 @@ def _may_have_late_exif(image: Image.Image) -> bool:
     return any(name in end for name in (b"eXIf", *map(str.encode, EXIF_KEYS)))
 
 
+def _is_gray_of_16_bits(image: Image.Image) -> bool:
+    # PGM's values are scaled to 16 bits, and have a mode of 32.
+    return image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PPM")
+
+
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
+    if _is_gray_of_16_bits(image):
         eight = Image.fromarray(_rounded(_gray_values(image)))
     elif image.mode in ("I", "F"):
         raise InvalidImage(f"has 32 bits per pixel (mode {image.mode}); use 8 or 16")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from stylegan_jax import config
 from stylegan_jax.runtime.image_io import composite_on_white
+from stylegan_jax.runtime.messages import sides
 from stylegan_jax.runtime.tensorflow import tensorflow
 
 Tensor = Any  # tf.Tensor; TensorFlow is imported on first use
@@ -305,8 +306,8 @@ def _overlaps(old: int, new: int) -> np.ndarray:
 
 def size_problem(height: int, width: int, size: Size, how: str) -> str | None:
     """Return why training cannot bring an image to `size`; None if it can."""
-    needed = f"{size[0]}x{size[1]}"
-    got = f"is {height}x{width} (height x width); `data.fit`={how!r}"
+    needed = sides(size)
+    got = f"is {width}x{height} (width x height); `data.fit`={how!r}"
     if how == "crop":
         if height >= size[0] and width >= size[1]:
             return None
@@ -345,6 +346,6 @@ def size_remedy(sizes: list[Size], data: config.Data) -> str:
         return remedy + " or `--config.data.base_size`" * other_shape
     fitting = 2 ** (smallest.bit_length() - 1)
     if fitting < 4:
-        return f"remove these images; the networks start at {base_height}x{base_width}"
+        return f"remove these images; the networks start at {sides(data.base_size)}"
     crop = "" if data.fit == "crop" else " with `--config.data.fit=crop`"
     return f"use `--config.data.resolution={fitting}`{crop}, or remove these images"

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from stylegan_jax.runtime.messages import listed
+
 _REQUIRED = object()
 FLAG = (True, False)
 
@@ -105,7 +107,8 @@ class Arguments:
         if self._left:
             raise ValueError(
                 f"{self._owner}: unknown or unsupported argument(s) "
-                f"{sorted(self._left)}; the known ones are {sorted(self._known)}."
+                f"{listed(map(repr, sorted(self._left)))}; the known ones are "
+                f"{listed(sorted(self._known))}."
             )
 
 

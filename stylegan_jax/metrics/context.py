@@ -18,6 +18,7 @@ from stylegan_jax.metrics.statistics import Networks
 from stylegan_jax.runtime import environment
 from stylegan_jax.runtime.parallel import Parallel
 
+IMAGES_OF_A_PAIR = 2  # a batch on each device is split into pairs
 ShowProgress = Callable[[str, int, int], None]  # description, done, total
 # Images [b,H,W,3] uint8 -> logits [b,A] of binary attributes.
 Classifier = Callable[[np.ndarray], np.ndarray]
@@ -79,7 +80,19 @@ class EvalContext:
 
     def __post_init__(self):
         """Raise ValueError unless batches split into pairs on every device."""
-        self.devices.check_batch("batch_size", self.batch_size, 2)
+        check_batch_size(self.devices, self.batch_size)
+
+
+def check_batch_size(devices: Parallel, batch_size: int) -> None:
+    """Raise ValueError unless batches split into pairs on every device."""
+    kind = "images of a pair, since some metrics compare pairs"
+    devices.check_batch("batch_size", batch_size, IMAGES_OF_A_PAIR, kind)
+
+
+def default_batch_size(devices: Parallel) -> int:
+    """Return 32 images, or the next number that splits into pairs on every device."""
+    step = IMAGES_OF_A_PAIR * devices.batch_shards
+    return -(-Evaluation().batch_size // step) * step
 
 
 def open_context(

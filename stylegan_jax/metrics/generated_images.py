@@ -15,6 +15,7 @@ from stylegan_jax.metrics.image_sets import Batch
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.runtime.tensorflow import tensorflow
+from stylegan_jax.sampling.truncation import check_truncation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,8 @@ class GeneratedImages:
     label_vectors = False
 
     def __post_init__(self):
-        """Convert the network to float32."""
+        """Convert the network to float32; raise ValueError if psi is not finite."""
+        check_truncation(self.truncation_psi)
         full = self.generator.clone(
             dtype=jnp.dtype(jnp.float32), float32_precision="highest", winograd=False
         )

@@ -161,8 +161,8 @@ def check_crop(height: int, width: int) -> None:
     """Raise ValueError for image sizes that `crop_face` does not support."""
     if height != width or height % 8:
         raise ValueError(
-            f"The images are {height}x{width}; cropping to the face needs square "
-            "images with a resolution that is a multiple of 8."
+            f"The images are {width}x{height} (width x height); cropping to "
+            "the face needs square images with a resolution that is a multiple of 8."
         )
 
 

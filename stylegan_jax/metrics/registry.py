@@ -149,10 +149,17 @@ def find(names: Iterable[str]) -> dict[str, Metric]:
         guess = f"; did you mean {' or '.join(close)}?" if close else ""
         problems.append(f"unknown metric {name!r}{guess}")
     if problems or not names:
-        table = "\n".join(f"  {name:16s} {m.help}" for name, m in METRICS.items())
         problems = problems or ["No metric was named."]
-        raise ValueError("\n".join([*problems, "The metrics are:", table]))
+        raise ValueError("\n".join([*problems, table()]))
     return {name: METRICS[name] for name in names}
+
+
+def table(*_: object) -> str:
+    """Return a line for each metric, as for `evaluate --help=metrics`."""
+    rows = [
+        f"  {name:16s} {m.help}; {m.images:,} images" for name, m in METRICS.items()
+    ]
+    return "\n".join(["The metrics are, with their numbers of images:", *rows])
 
 
 def numbers(metrics: dict[str, Metric]) -> list[str]:

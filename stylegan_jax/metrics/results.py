@@ -14,6 +14,7 @@ import numpy as np
 from etils import epath
 
 from stylegan_jax.runtime import storage
+from stylegan_jax.runtime.messages import sides
 from stylegan_jax.runtime.storage import to_jsonable
 
 FILE = "metrics.jsonl"
@@ -258,5 +259,5 @@ def disambiguating_labels(keys: list[ComparisonKey]) -> list[str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):  # height and width
-        return "x".join(map(str, value))
+        return sides(value)
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -34,8 +34,9 @@ def levels(height: int, width: int) -> list[int]:
     side = min(height, width)
     if side < SMALLEST_LEVEL:
         raise ValueError(
-            f"The images are {height}x{width}; the sliced Wasserstein distance needs "
-            f"at least {SMALLEST_LEVEL} pixels in height and width."
+            f"The images are {width}x{height} (width x height); the sliced "
+            f"Wasserstein distance needs at least {SMALLEST_LEVEL} pixels in height "
+            "and width."
         )
     sides = [side]
     while sides[-1] // 2 >= SMALLEST_LEVEL:
@@ -43,8 +44,9 @@ def levels(height: int, width: int) -> list[int]:
     factor = 2 ** (len(sides) - 1)
     if height % factor or width % factor:
         raise ValueError(
-            f"The images are {height}x{width}; the sliced Wasserstein distance halves "
-            f"them {len(sides) - 1} times, so both must be multiples of {factor}."
+            f"The images are {width}x{height} (width x height); the sliced "
+            f"Wasserstein distance halves them {len(sides) - 1} times, so both "
+            f"must be multiples of {factor}."
         )
     return sides
 

@@ -8,6 +8,7 @@ from stylegan_jax.metrics.generated_images import GeneratedImages
 from stylegan_jax.metrics.metric import Metric, SetMetric
 from stylegan_jax.metrics.networks.detectors import KINDS
 from stylegan_jax.metrics.statistics import LOGITS
+from stylegan_jax.runtime.messages import sides
 
 # Flag of `evaluate` -> flags of which it needs at least one to have an effect.
 REQUIRES = {
@@ -64,10 +65,10 @@ def check_requirements(
         if (missing := _missing(metric, spec, has_classifier, features))
     ]
     if spec.reals is not None and spec.reals.size != spec.generated.size:
-        a, b = ("{}x{}".format(*x.size) for x in (spec.reals, spec.generated))
+        a, b = (sides(x.size) for x in (spec.reals, spec.generated))
         problems.append(
-            f"{spec.reals.name} is {a}, {spec.generated.name} is {b}; both must have "
-            "the same size"
+            f"{spec.reals.name} is {a}, {spec.generated.name} is {b} (width x height); "
+            "both must have the same size"
         )
     if problems:
         raise ValueError("\n  ".join(["These metrics cannot be measured:", *problems]))

@@ -3,29 +3,31 @@
 python -m stylegan_jax.report --workdir=runs/emoji
 """
 
+from stylegan_jax.commands.report import COMMAND
+from stylegan_jax.runtime.command import parse_or_exit
+
+if __name__ == "__main__":  # before the imports that take seconds
+    arguments = parse_or_exit(COMMAND)
+
 from absl import app, flags
 
+from stylegan_jax import workdir
 from stylegan_jax.report import page
-from stylegan_jax.runtime import storage
 from stylegan_jax.runtime.cli import reporting_errors
+from stylegan_jax.runtime.logger import LOG
 
 FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> None:
     """Write the report and print its path."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}")
-    print(f"wrote {page.write(storage.open_path(FLAGS.workdir))}")
-
-
-def define_flags() -> None:
-    """Define the command-line flags."""
-    flags.DEFINE_string("workdir", None, "Directory of a run.")
-    flags.mark_flag_as_required("workdir")
+    del argv
+    directory, _ = workdir.split(FLAGS.workdir)
+    if not (directory / LOG).exists():
+        workdir.check_is_run(directory)  # which says what else it is
+    print(f"wrote {page.write(directory)}")
 
 
 if __name__ == "__main__":
-    define_flags()
     with reporting_errors(ValueError, OSError):
-        app.run(main)
+        app.run(main, flags_parser=lambda argv: arguments)

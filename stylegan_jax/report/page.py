@@ -17,6 +17,7 @@ from stylegan_jax.metrics.results import (
 )
 from stylegan_jax.report import charts
 from stylegan_jax.report.charts import Mark, Series
+from stylegan_jax.runtime import storage
 from stylegan_jax.runtime.logger import LOG
 
 FILE = "report.html"
@@ -95,9 +96,8 @@ def write(workdir: epath.Path) -> epath.Path:
             "--workdir of a training run."
         )
     target = workdir / FILE
-    temporary = workdir / f".{FILE}.tmp"
-    temporary.write_text(page(workdir))
-    temporary.replace(target)
+    content = page(workdir).encode("utf-8", "backslashreplace")
+    storage.write_atomically(target, content)
     return target
 
 
@@ -123,7 +123,8 @@ def page(workdir: epath.Path) -> str:
 def read_rows(path: epath.Path) -> list[dict[str, Any]]:
     """Read the complete rows of a JSONL file; none if the file is missing."""
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    content = path.read_bytes() if path.exists() else b""
+    for line in content.decode("utf-8", "backslashreplace").splitlines():
         try:
             row = json.loads(line)
         except ValueError:
@@ -162,7 +163,8 @@ def _curves(rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
     shown = list(marks.values()) if len(marks) > 1 else []
     # The log has the metrics, too, but not how they were computed.
     lines = {k: v for k, v in lines.items() if not k.startswith("metrics/")}
-    lines.pop("progress/training_seconds", None)
+    for clock in ("training", "compile"):
+        lines.pop(f"progress/{clock}_seconds", None)
     parts = [_chart(name, of, shown) for name, of in _metrics(results).items()]
     constant = []
     for title, pattern in GROUPS.items():
@@ -256,7 +258,8 @@ def _results(rows: list[dict[str, Any]]) -> str:
 def _settings(title: str, path: epath.Path) -> str:
     if not path.exists():
         return ""
-    text = html.escape(path.read_text().strip())
+    content = path.read_bytes().decode("utf-8", "backslashreplace")
+    text = html.escape(content.strip())
     return f"<details><summary>{title}</summary><pre>{text}</pre></details>"
 
 

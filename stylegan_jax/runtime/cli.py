@@ -1,6 +1,8 @@
-"""Errors and exit statuses of the command-line programs."""
+"""Errors, exit statuses and the console of the command-line programs."""
 
 import contextlib
+import io
+import os
 import sys
 from collections.abc import Iterator
 
@@ -11,23 +13,65 @@ EXIT_FAILURE = 1  # another attempt may succeed
 EXIT_PERMANENT = 2  # the same command would fail again
 
 
+class NoDevice(RuntimeError):
+    """JAX cannot use any device of the platforms that it may look for."""
+
+
 @contextlib.contextmanager
 def reporting_errors(
-    *expected: type[Exception], permanent: tuple[type[Exception], ...] = ()
+    *expected: type[Exception],
+    permanent: tuple[type[Exception], ...] = (),
+    status: int = EXIT_PERMANENT,
 ) -> Iterator[None]:
     """Run a program, reporting expected errors without a traceback.
 
     Each becomes one message on standard error and an exit status. The libraries' logs
-    are reduced to warnings.
+    are reduced to warnings. NoDevice is always expected.
 
     Args:
       *expected: exceptions after which the program exits with EXIT_FAILURE.
-      permanent: exceptions after which it exits with EXIT_PERMANENT.
+      permanent: exceptions after which it exits with `status`.
+      status: see `permanent`.
     """
     logging.set_verbosity(logging.WARNING)
     try:
         yield
-    except (*expected, *permanent) as error:
+    except BrokenPipeError:  # as in `... | head`
+        forget_stdout()
+        _report("the program that reads this output has ended")
+        sys.exit(EXIT_FAILURE)
+    except (*expected, *permanent, NoDevice) as error:
+        _report(describe(error))
+        sys.exit(status if isinstance(error, permanent) else EXIT_FAILURE)
+
+
+def describe(error: BaseException) -> str:
+    """Return the message of an error; one of the operating system names its file."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        name = os.fsdecode(error.filename)
+        if error.filename2 is not None:
+            name += f" -> {os.fsdecode(error.filename2)}"
+        return f"{name}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def show_any_text() -> None:
+    """Let the console's streams show characters that their encoding lacks as escapes.
+
+    Otherwise the name of a file could end a program that has done its work.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def forget_stdout() -> None:
+    """Keep Python from reporting at exit that standard output is closed."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _report(message: str) -> None:
+    with contextlib.suppress(OSError):
         sys.stdout.flush()
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_PERMANENT if isinstance(error, permanent) else EXIT_FAILURE)
+    print(f"error: {message}", file=sys.stderr)

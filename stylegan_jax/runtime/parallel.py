@@ -9,6 +9,7 @@ devices run them.
 import dataclasses
 import functools
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,8 @@ from jax.sharding import (
     PartitionSpec,
     SingleDeviceSharding,
 )
+
+from stylegan_jax.runtime import cli, messages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +117,7 @@ class Parallel:
         if problems:
             raise ValueError(
                 "The processes of this run differ; give all of them the same versions, "
-                "settings and data:\n  " + "\n  ".join(problems)
+                "settings and data:" + messages.lines(problems)
             )
         flags = self.put_batch(np.ones(jax.local_device_count(), np.float32))
         reached = float(self.jit_replicated(jnp.sum)(flags))
@@ -124,21 +127,30 @@ class Parallel:
                 "them, or a connection between two, is faulty: start again without it."
             )
 
-    def check_batch(self, name: str, batch_size: int, rounds: int = 1) -> None:
-        """Raise ValueError unless a batch divides evenly over devices and rounds.
+    def check_batch(
+        self,
+        name: str,
+        batch_size: int,
+        parts: int = 1,
+        kind: str = "rounds of accumulation",
+    ) -> None:
+        """Raise ValueError unless a batch divides evenly over devices and parts.
 
         Args:
           name: name of the setting, for the message.
           batch_size: images in a batch.
-          rounds: rounds of gradient accumulation.
+          parts: number of equal parts of each device's share.
+          kind: what the parts are, for the message.
         """
-        n = self.batch_shards * rounds
+        n = self.batch_shards * parts
         divisor = f"the {self.num_devices} devices"
         if self.batch_shards < self.num_devices:
             share = self.num_devices // self.batch_shards
             divisor = f"the {self.batch_shards} groups of {share} devices"
-        if rounds > 1:
-            divisor += f" times {rounds} rounds of accumulation"
+        if parts > 1 and self.num_devices == 1:
+            divisor = f"{parts} {kind}"
+        elif parts > 1:
+            divisor += f" times {parts} {kind}"
         if batch_size % n:
             lower = batch_size // n * n
             options = " or ".join(str(b) for b in (lower, lower + n) if b > 0)
@@ -273,6 +285,28 @@ class Parallel:
         return lambda: bool(np.asarray(answer))
 
 
+def check_devices() -> None:
+    """Let JAX look for devices; programs call it before they use any.
+
+    Raises:
+      cli.NoDevice: JAX finds none on the platforms that it may use.
+    """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter without a plugin
+        reason = " ".join(str(error).split()).rstrip(".")
+        wanted = os.environ.get("JAX_PLATFORMS")
+        if not wanted:
+            message = f"JAX finds no device that it can use: {reason}"
+            raise cli.NoDevice(message) from error
+        raise cli.NoDevice(
+            "JAX cannot use a platform that the environment variable JAX_PLATFORMS "
+            f"(={wanted!r}) names{f': {reason}' * bool(reason)}. Unset the variable to "
+            "use the devices that there are, set it to cpu, or install JAX for that "
+            "platform, as in `pip install 'stylegan_jax[gpu]'`"
+        ) from error
+
+
 def data_parallel(height_devices: int = 1) -> Parallel:
     """Return all devices of the run, in the order of the processes.
 
@@ -284,7 +318,9 @@ def data_parallel(height_devices: int = 1) -> Parallel:
 
     Raises:
       ValueError: if the devices of a process do not divide into such groups.
+      cli.NoDevice: if there are none.
     """
+    check_devices()
     devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
     if jax.local_device_count() % height_devices:
         raise ValueError(
@@ -296,6 +332,7 @@ def data_parallel(height_devices: int = 1) -> Parallel:
 
 def local() -> Parallel:
     """Return the devices of this process, for what it computes alone."""
+    check_devices()
     return grid(sorted(jax.local_devices(), key=lambda d: d.id), 1)
 
 
@@ -309,6 +346,7 @@ def grid(devices: list[Any], height_devices: int) -> Parallel:
 
 def first_local_device() -> SingleDeviceSharding:
     """Return the sharding of arrays on the first device of this process."""
+    check_devices()
     return SingleDeviceSharding(jax.local_devices()[0])
 
 
@@ -356,7 +394,7 @@ def differences(everywhere: list[dict[str, str]]) -> list[str]:
                 f"{name}: "
                 + "; ".join(
                     f"{value!r} in process{'es' * (len(who) > 1)} "
-                    + ", ".join(map(str, who))
+                    + messages.listed(who)
                     for value, who in holders.items()
                 )
             )

@@ -53,16 +53,28 @@ def initialize(
       heartbeat_seconds: time after which a silent process is considered dead: JAX
         names it in all the others and aborts them (status 134).
     """
+    if num_processes is not None and not 0 <= (process_id or 0) < num_processes:
+        raise ValueError(
+            f"`--process_id` (={process_id}) must be below `--num_processes` "
+            f"(={num_processes}); the first process is 0"
+        )
     # Its handler of SIGTERM would only note the signal, for a protocol that the loop,
     # which has its own, does not use.
     jax.config.update("jax_enable_preemption_service", False)
-    jax.distributed.initialize(
-        coordinator,
-        num_processes,
-        process_id,
-        heartbeat_timeout_seconds=heartbeat_seconds,
-        shutdown_timeout_seconds=heartbeat_seconds,
-    )
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            num_processes,
+            process_id,
+            heartbeat_timeout_seconds=heartbeat_seconds,
+            shutdown_timeout_seconds=heartbeat_seconds,
+        )
+    except ValueError as error:  # something is neither given nor in the environment
+        raise ValueError(
+            f"The processes of the run cannot be connected: {error} Give "
+            "--coordinator, --num_processes and --process_id, or --distributed on a "
+            "cluster that names them."
+        ) from error
     global _watcher
     _watcher = _Watcher(_client(), heartbeat_seconds)
 

@@ -5,10 +5,12 @@ fsspec with gcsfs or s3fs; the arrays of checkpoints through TensorStore. None o
 has been tested with a real bucket (see docs/many_devices.md).
 """
 
+import contextlib
 import importlib.util
 import json
 import math
 import os
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,7 @@ def local_path(path: str | os.PathLike, setting: str) -> Path:
         raise ValueError(
             f"`{setting}` (={text!r}) must be on a disk: only runs and, in training, "
             "folders of images may be in a bucket. Copy it to a disk"
-            + (f" with `{copy} {text} ...`." if copy else ".")
+            + (f" with `{copy} {shlex.quote(text)} ...`." if copy else ".")
         )
     return Path(text).expanduser()
 
@@ -133,8 +135,22 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise naming(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def naming(path: str | os.PathLike, error: OSError) -> OSError:
+    """Return an error of the operating system with the path that it concerns.
+
+    A full disk, for example, is found when writing to an open file, whose errors have
+    no name.
+    """
+    if error.errno is None:
+        return error
+    return OSError(error.errno, os.strerror(error.errno), os.fspath(path))
 
 
 class Mirror:

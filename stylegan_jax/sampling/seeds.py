@@ -4,6 +4,10 @@ import re
 
 import numpy as np
 
+from stylegan_jax.runtime.messages import listed
+
+MAX_SEEDS = 1_000_000  # of one command, all of whose latents are in memory
+
 
 def parse_seeds(text: str) -> list[int]:
     """Parse a list of numbers and ranges, e.g. "0-3,7" -> [0, 1, 2, 3, 7].
@@ -19,6 +23,10 @@ def parse_seeds(text: str) -> list[int]:
             raise ValueError(
                 f"seeds (={text!r}) must be numbers or increasing ranges from 0 to "
                 "2^32-1, separated by commas, such as 0-63 or 3,7,10-12"
+            )
+        if len(seeds) + int(last) - int(first) >= MAX_SEEDS:
+            raise ValueError(
+                f"seeds (={text!r}) are more than {MAX_SEEDS:,}; use several commands"
             )
         seeds.extend(range(int(first), int(last) + 1))
     return seeds
@@ -53,6 +61,8 @@ def labels(
     """
     if vector is None:
         return one_hot(name, classes, count)
+    if not classes:
+        raise ValueError(f"label (={vector!r}) was given to a network without labels")
     try:
         row = np.array([float(number) for number in vector.split(",")], np.float32)
     except ValueError:
@@ -60,7 +70,8 @@ def labels(
     if name is not None or len(row) != len(classes) or not np.isfinite(row).all():
         raise ValueError(
             f"label (={vector!r}) must be {len(classes)} numbers separated by commas, "
-            f"one for each of {list(classes)}, and replaces a class (={name!r})"
+            f"finite and one for each of {listed(classes)}; it replaces a class "
+            f"(={name!r})"
         )
     return np.tile(row, (count, 1))
 
@@ -89,7 +100,7 @@ def one_hot(name: str | None, classes: tuple[str, ...], count: int):
         index = int(name)
     else:
         raise ValueError(
-            f"class (={name!r}) must be one of {list(classes)} or an index below "
+            f"class (={name!r}) must be one of {listed(classes)}, or an index below "
             f"{len(classes)}; this network is conditional"
         )
     return np.tile(np.eye(len(classes), dtype=np.float32)[index], (count, 1))

@@ -32,13 +32,28 @@ def truncated_styles(
     Returns:
       ws [N,L,W].
 
+    Raises:
+      ValueError: psi is not finite, or the cutoff is negative.
+
     Reference: Karras et al. 2019, section 4.1 ("truncation trick") and appendix B.
     """
     chex.assert_rank(z, 2)
+    check_truncation(truncation_psi, truncation_cutoff)
     ws = _map(generator, variables, z, labels)
     return generator.apply(
         variables, ws, truncation_psi, truncation_cutoff, method="truncate"
     )
+
+
+def check_truncation(psi: float, cutoff: int | None = None) -> None:
+    """Raise ValueError unless psi is finite and the cutoff not negative."""
+    if not abs(psi) <= np.finfo(np.float32).max:  # which NaN is not, either
+        raise ValueError(f"`truncation_psi` (={psi}) must be a finite float32")
+    if cutoff is not None and cutoff < 0:
+        raise ValueError(
+            f"`truncation_cutoff` (={cutoff}) must not be negative; None truncates all "
+            "style layers"
+        )
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -2,21 +2,25 @@
 
 import contextlib
 import dataclasses
+import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import jax
 import jax.numpy as jnp
+from etils import epath
 
 from stylegan_jax.runtime import processes
+from stylegan_jax.runtime.logger import format_duration
 from stylegan_jax.training import memory
 from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.step import Update, build_update
 
 Programs = dict[str, Update]  # phase name -> compiled update
+WAIT_SECONDS = 0.25  # between two reports of a wait
 _running: set[Future[Programs]] = set()
 
 
@@ -28,6 +32,7 @@ class ProgramCache:
         setup: Setup,
         on_compiled: Callable[[Stage, float], None] = lambda stage, seconds: None,
         budget: memory.Budget = memory.UNKNOWN,
+        seconds_before: Mapping[str, float] | None = None,
     ):
         """Prepare to compile; nothing is compiled yet.
 
@@ -35,11 +40,15 @@ class ProgramCache:
           setup: the training.
           on_compiled: called with each stage that is ready and the seconds it took.
           budget: the memory that a stage must fit into.
+          seconds_before: name of a stage -> seconds that it took in an earlier start.
         """
         self._setup, self._on_compiled, self._budget = setup, on_compiled, budget
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
         self._futures: dict[tuple[int, bool], Future[Programs]] = {}
         self._rounds: dict[tuple[int, bool], int] = {}
+        self._seconds_before = seconds_before or {}
+        self._announced: set[tuple[int, bool]] = set()
+        self._compiling = ""  # phase whose program is being compiled
         self._in_background = compiles_in_background(jax.default_backend())
 
     def prepare(self, stage: Stage) -> bool:
@@ -60,15 +69,47 @@ class ProgramCache:
             future.add_done_callback(_running.discard)
         return is_new
 
-    def get(self, stage: Stage) -> Programs:
+    def announcement(self, stage: Stage) -> str | None:
+        """Return a line about the compilation of a stage.
+
+        None if the stage is compiled, or has been announced.
+        """
+        stage = self._compiled_as(stage)
+        future = self._futures.get(_key(stage))
+        if _key(stage) in self._announced or (future is not None and future.done()):
+            return None
+        self._announced.add(_key(stage))
+        names = self._setup.phase_names
+        before = self._seconds_before.get(stage.name)
+        duration = "this may take minutes"
+        if before is not None:
+            duration = f"it took {format_duration(before)} last time"
+        return (
+            f"compiling the {len(names)} programs of stage {stage.name}: "
+            f"{', '.join(names)}; {duration}"
+        )
+
+    def get(
+        self, stage: Stage, on_wait: Callable[[str, float], None] = lambda *_: None
+    ) -> Programs:
         """Return the programs of a stage; wait until they are compiled.
+
+        Args:
+          stage: the stage.
+          on_wait: called every now and then while this waits, with the phase whose
+            program is being compiled and the seconds waited so far.
 
         Raises:
           memory.DoesNotFit: if no number of accumulation rounds fits, or the compiler
             refuses the number that is set.
         """
         self._start(stage)
-        return self._futures[_key(self._compiled_as(stage))].result()
+        future = self._futures[_key(self._compiled_as(stage))]
+        start = time.monotonic()
+        while not future.done():
+            on_wait(self._compiling, time.monotonic() - start)
+            wait([future], timeout=WAIT_SECONDS)
+        return future.result()
 
     def rounds(self, stage: Stage) -> int:
         """Return the accumulation rounds of the programs that `get` returned."""
@@ -144,10 +185,13 @@ class ProgramCache:
         start = time.monotonic()
         e, names = self._setup.experiment, self._setup.phase_names
         limit = self._budget.limit
+
+        def compile_phase(name: str, rounds: int) -> Update:
+            self._compiling = name
+            return self.lower(stage, names.index(name), rounds=rounds).compile()
+
         programs, fitted = memory.fit(
-            lambda name, rounds: self.lower(
-                stage, names.index(name), rounds=rounds
-            ).compile(),
+            compile_phase,
             names,
             self._rounds_options(stage),
             limit,
@@ -173,6 +217,23 @@ class ProgramCache:
         return memory.rounds_options(
             self._setup.experiment, stage.batch_size, self._setup.parallel.batch_shards
         )
+
+
+def seconds_of_stages(log: epath.Path) -> dict[str, float]:
+    """Return the seconds that each stage's compilation took last, by its name.
+
+    Args:
+      log: `log.jsonl` of the run, which may not exist yet.
+    """
+    seconds: dict[str, float] = {}
+    if log.exists():
+        for line in log.read_bytes().splitlines():
+            if b'"compiled"' not in line:
+                continue
+            with contextlib.suppress(ValueError, TypeError, KeyError):  # a partial row
+                row = json.loads(line)
+                seconds[row["stage"]] = float(row["seconds"])
+    return seconds
 
 
 def compiles_in_background(platform: str) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from stylegan_jax.checkpoint import CheckpointError, Checkpoints
 from stylegan_jax.config import by_resolution
-from stylegan_jax.runtime.logger import RunLogger
+from stylegan_jax.runtime.logger import RunLogger, format_duration
 from stylegan_jax.runtime.stop_request import StopRequest
 from stylegan_jax.runtime.watchdog import Watchdog
 from stylegan_jax.training import schedule
@@ -30,6 +30,7 @@ from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import TrainState, reset_optimizers
 
+QUIET_SECONDS = 5  # of a wait for programs before each of them is reported
 # Images and labels: this process's share, or global batches on the devices.
 Batches = Iterator[tuple[np.ndarray, np.ndarray] | tuple[jax.Array, jax.Array]]
 
@@ -97,6 +98,7 @@ class Loop:
         # Since the last tick: sums and counts of the scalars by phase; waiting time.
         self._sums: dict[str, tuple[Any, int]] = {}
         self._data_wait = DataWaitMeter()
+        self._compile_seconds = 0.0  # in the tick, of which they are not a part
         # Work that the host has started and the device may not have finished.
         self._queue: list[Any] = []
         self._running: Any = None  # scalars of the phase that was started last
@@ -140,9 +142,11 @@ class Loop:
     def _run_stage(
         self, state: TrainState, stage: Stage, progress: Progress
     ) -> TrainState:
+        start = time.monotonic()
         programs = self._start_stage(stage, progress)
         if progress.images_seen == stage.start_images:
             state = self._reset(state)
+        self._exclude_compilation(time.monotonic() - start)
         batches = self._hooks.batches(stage, progress.images_seen)
         while progress.images_seen < stage.end_images:
             state = self._round(state, stage, programs, batches, progress)
@@ -180,7 +184,21 @@ class Loop:
         """Return the stage's programs, and start to compile those of the next one."""
         start = time.monotonic()
         self._watchdog.watch(f"the compilation of stage {stage.name}")
-        programs = self._programs.get(stage)
+        announcement = self._programs.announcement(stage)
+        if announcement is not None:
+            self._logger.line(announcement)
+        shown: list[str] = []
+
+        def show(name: str, seconds: float) -> None:
+            if seconds > QUIET_SECONDS and name and name not in shown:
+                shown.append(name)
+                self._logger.line(f"compiling {name} of stage {stage.name}")
+            self._logger.progress(
+                f"compiling {name} of stage {stage.name}, waiting for "
+                f"{format_duration(seconds)}"
+            )
+
+        programs = self._programs.get(stage, show)
         waited = time.monotonic() - start
         self._logger.line(
             f"stage {stage.index + 1}/{len(self._stages)}: {stage.name}, "
@@ -198,6 +216,12 @@ class Loop:
             if self._programs.prepare(later):
                 break
         return programs
+
+    def _exclude_compilation(self, seconds: float) -> None:
+        """Leave time that was spent compiling out of the tick's speed and duration."""
+        self._compile_seconds += seconds
+        self._tick_start_seconds += seconds
+        self._data_wait.exclude(seconds)
 
     def _warn_of_other_rounds(self, stage: Stage, progress: Progress) -> None:
         """Warn if a stage resumes with another number of accumulation rounds."""
@@ -283,6 +307,7 @@ class Loop:
                 ),
                 "progress/images_per_second": rate,
                 "progress/training_seconds": progress.training_seconds,
+                "progress/compile_seconds": self._compile_seconds,
                 "progress/data_wait": data_wait,
                 **{f"{name}/skipped_total": n for name, n in skipped_total.items()},
             },
@@ -292,13 +317,23 @@ class Loop:
         )
         total = sum(skipped_total.values())
         self._logger.line(
-            tick_line(progress, stage, means, rate, data_wait, total, self._alarm)
+            tick_line(
+                progress,
+                stage,
+                means,
+                rate,
+                data_wait,
+                total,
+                self._alarm,
+                self._compile_seconds,
+            )
         )
         self._check_divergence(skipped, progress)
         self._hooks.on_tick(state, progress)
         self._evaluate(state, progress)
         self._tick_start_seconds = time.monotonic()
         self._data_wait.reset()
+        self._compile_seconds = 0.0
         return any(streak > 0 for streak in skipped.values())
 
     def _fetch_scalars(

@@ -51,6 +51,7 @@ def tick_line(
     data_wait: float,
     skipped: int,
     alarm: str | None,
+    compile_seconds: float = 0.0,
 ) -> str:
     """Return the line that reports a tick.
 
@@ -62,7 +63,11 @@ def tick_line(
       data_wait: share of the time that the device waited for images.
       skipped: updates skipped since the run started.
       alarm: warning of the metrics.
+      compile_seconds: time that the tick waited for programs, not a part of the
+        training time.
     """
+    # Below that, compilation is as good as free.
+    compiled = compile_seconds >= 1
     return (
         f"tick {progress.tick:<4d} kimg {progress.images_seen / 1000:<8.1f} "
         f"{stage.name:<18s} {images_per_second:7.1f} img/s  data wait {data_wait:3.0%}"
@@ -71,6 +76,7 @@ def tick_line(
             f"{name} {means[name]:.3f}" for name in means if name.endswith("/loss")
         )
         + (f"  skipped {skipped}" if skipped else "")
+        + (f"  besides compiling {format_duration(compile_seconds)}" * compiled)
         + (f"  {alarm}" if alarm else "")
     )
 
@@ -129,6 +135,10 @@ class DataWaitMeter:
     def reset(self) -> None:
         """Start another interval."""
         self._start, self._waited = time.monotonic(), 0.0
+
+    def exclude(self, seconds: float) -> None:
+        """Leave time that has just passed out of the interval."""
+        self._start += seconds
 
     def next(self, batches: Iterator[Any], running: Any) -> Any:
         """Return the next batch and measure the wait for it.

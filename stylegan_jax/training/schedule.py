@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from stylegan_jax.config import Experiment, by_resolution, image_size
 from stylegan_jax.models import Generator
+from stylegan_jax.runtime.messages import sides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """Height by width, for example "16x16 fading in"."""
-        return "{}x{}".format(*self.size) + " fading in" * self.fading
+        """Width by height, for example "16x16 fading in"."""
+        return sides(self.size) + " fading in" * self.fading
 
     def fade(self, images_seen: int) -> float:
         """Return the weight of this resolution against the one below, in [0,1]."""

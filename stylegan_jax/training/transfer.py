@@ -10,11 +10,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from etils import epath
 
 from stylegan_jax import config, models, workdir
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.runtime import parallel, storage
+from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.logger import RunLogger
 from stylegan_jax.training import setup
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
@@ -150,15 +149,15 @@ def compare(here: dict[str, Arrays], there: dict[str, Arrays]) -> tuple[Row, ...
 
 def _read(path: str, sharding: jax.sharding.Sharding) -> tuple[str, dict[str, Any]]:
     """Return the name of the checkpoint and its items."""
-    directory, number = _split(path)
-    data = workdir.load_data_info(directory)
-    if data is None or not (directory / "config.json").exists():
+    directory, number = workdir.split(path)
+    try:
+        e, data = workdir.load_description(directory)
+    except ValueError as error:
         raise ValueError(
             f"`training.transfer` (={path!r}) must be the --workdir of a training "
-            "run, the --out of a conversion, or one of their checkpoints/NUMBER; "
-            f"config.json or data.json is missing in {directory}"
-        )
-    e = config.load(directory / "config.json")
+            "run, the --out of a conversion, or one of their checkpoints/NUMBER. "
+            f"{error}"
+        ) from error
     templates = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
         _templates(e, workdir.label_size(e, data)),
@@ -173,14 +172,6 @@ def _read(path: str, sharding: jax.sharding.Sharding) -> tuple[str, dict[str, An
     finally:
         checkpoints.close()
     return f"{directory}, checkpoint {number}", items
-
-
-def _split(path: str) -> tuple[epath.Path, int | None]:
-    """Return the run's directory, and the checkpoint's number if `path` has one."""
-    directory = storage.open_path(path)
-    if directory.parent.name == "checkpoints" and directory.name.isdigit():
-        return directory.parent.parent, int(directory.name)
-    return directory, None
 
 
 def _templates(e: config.Experiment, label_size: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ _FOREIGN = (
     (b"\x1f\x8b", "gzip-compressed; decompress it first"),
 )
 
+_PROTOCOL = b"\x80"  # the first opcode of all pickles from protocol 2 on
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
 _GETS = ("GET", "BINGET", "LONG_BINGET")
 # Opcodes that leave a container on the stack, which cannot be a key.
@@ -75,6 +76,9 @@ def refuse_foreign(data: bytes, expected: str = NETWORK_FILE) -> None:
     for signature, meaning in _FOREIGN:
         if head.startswith(signature.lower()):
             raise PickleError(f"the file is {meaning}. Expected: {expected}.")
+    if expected == NETWORK_FILE and not data.startswith(_PROTOCOL):
+        kind = "safetensors" if data[8:9] == b"{" else "damaged, or no pickle at all"
+        raise PickleError(f"the file is {kind}. Expected: {expected}.")
 
 
 def program_end(data: bytes, start: int = 0, limit: int = MAX_OPCODES) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from stylegan_jax.runtime.messages import listed
 from stylegan_jax.weights import torch_tensors
 from stylegan_jax.weights.pickle import (
     describe,
@@ -118,7 +119,7 @@ def _load_from_bytes(data: Any) -> Storage:
 def networks(content: dict) -> dict[str, TorchModule]:
     """Return the networks of a snapshot by their ROLES."""
     parts = {role: content[key] for key, role in ROLES.items() if key in content}
-    keys = ", ".join(key for key in content if type(key) is str)
+    keys = listed(key for key in content if type(key) is str)
     require(
         bool(parts) and all(type(part) is _Module for part in parts.values()),
         f"the file holds a dict with {describe(keys)}; expected the networks "

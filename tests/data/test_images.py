@@ -96,9 +96,9 @@ def test_sizes_are_checked_again_when_decoding(tmp_path):
     write_images(tmp_path, ["a.png"])
     source = open_source(folder(tmp_path))
     random_image((64, 4)).save(tmp_path / "a.png")  # as many pixels as 16x16
-    with pytest.raises(InvalidImage, match="is 4x64"):
+    with pytest.raises(InvalidImage, match="is 64x4"):
         read(source)
-    assert source.check(0).startswith("is 4x64 (height x width); `data.fit`=")
+    assert source.check(0).startswith("is 64x4 (width x height); `data.fit`=")
 
 
 def test_images_with_an_exif_orientation_are_turned(tmp_path):

@@ -1,15 +1,15 @@
 """Contradicting flags and missing requirements are reported before any work."""
 
 import dataclasses
-import inspect
-import re
 
+import jax
 import pytest
 from absl import flags
 
 from stylegan_jax import evaluate
+from stylegan_jax.commands.evaluate import COMMAND
 from stylegan_jax.data.sources import from_path
-from stylegan_jax.metrics import evaluation
+from stylegan_jax.metrics import context, evaluation
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.validation import (
     EXCLUDES,
@@ -18,6 +18,7 @@ from stylegan_jax.metrics.validation import (
     flag_problems,
 )
 from stylegan_jax.models import stylegan2
+from stylegan_jax.runtime import parallel
 from tests.metrics import stand_ins
 from tests.metrics.stand_ins import no_generator, two_sets
 
@@ -58,12 +59,35 @@ def test_flags_that_contradict(given, message):
 
 
 def test_every_rule_is_about_flags_that_exist():
-    source = inspect.getsource(evaluate.define_flags)
-    defined = set(re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", source))
-    assert "workdir" in defined
     rules = list(REQUIRES.items()) + list(EXCLUDES.items())
     named = {name for flag, others in rules for name in (flag, *others)}
-    assert named <= defined
+    assert named <= set(COMMAND.all_flags)
+
+
+@pytest.mark.parametrize(
+    ("shards", "size"), [(1, 32), (2, 32), (3, 36), (4, 32), (5, 40), (8, 32), (24, 48)]
+)
+def test_the_default_batch_divides_by_the_devices(shards, size):
+    mesh = jax.sharding.AbstractMesh((shards,), ("data",))
+    devices = parallel.Parallel(mesh)
+    assert context.default_batch_size(devices) == size
+    devices.check_batch("batch_size", size, context.IMAGES_OF_A_PAIR)
+
+
+def test_a_batch_that_does_not_split_into_pairs_is_explained(devices):
+    three = parallel.Parallel(jax.sharding.AbstractMesh((3,), ("data",)))
+    with pytest.raises(ValueError) as raised:
+        stand_ins.context(three, batch_size=32)
+    assert str(raised.value) == (
+        "`batch_size` (=32) must be divisible by the 3 devices times 2 images of a "
+        "pair, since some metrics compare pairs; try 30 or 36."
+    )
+
+
+@pytest.mark.parametrize("psi", [float("nan"), float("inf"), 1e39])
+def test_a_generator_needs_a_finite_truncation(devices, psi):
+    with pytest.raises(ValueError, match=r"`truncation_psi` .* must be a finite"):
+        dataclasses.replace(no_generator(devices), truncation_psi=psi)
 
 
 def test_flags_without_a_value_are_not_given(monkeypatch):
@@ -105,7 +129,7 @@ def test_classifiers_classes_and_sizes(devices, emoji):
     large = from_path.open_path("builtin", (32, 32), "exact")
     reals = RealImages(large, devices, 0, "exact")
     text = problems(two_sets(devices, emoji, ["swd"], reals=reals))
-    assert "emoji is 32x32, the built-in emoji is 16x16; both must have" in text
+    assert "emoji is 32x32, the built-in emoji is 16x16 (width x height); both" in text
     with pytest.raises(ValueError, match="`batch_size` .=15. must be divisible"):
         stand_ins.context(devices, batch_size=15)
 
@@ -138,14 +162,14 @@ def test_sizes_that_metrics_cannot_crop_or_halve(devices, emoji):
         return two_sets(devices, emoji, names, generated=generated, reals=None)
 
     text = problems(spec((6, 8), ["ppl_w_end_crop"]))
-    assert "ppl_w_end_crop needs images of another size: The images are 48x64" in text
+    assert "ppl_w_end_crop needs images of another size: The images are 64x48" in text
     assert "needs square images" in text
     check_requirements(spec((6, 8), ["ppl_w_end"]), False, None)
     check_requirements(spec((4, 4), ["ppl_w_end_crop"]), False, None)
     odd = dataclasses.replace(emoji, base_size=(33, 40), resolution=4)
     reals = RealImages(odd, devices, 0, "exact")
     text = problems(two_sets(devices, emoji, ["swd"], reals=reals, generated=reals))
-    assert "swd needs images of another size: The images are 33x40" in text
+    assert "swd needs images of another size: The images are 40x33" in text
     assert "both must be multiples of 2" in text
 
 

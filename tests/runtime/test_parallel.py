@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config, rngs
-from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime import cli, parallel
 from stylegan_jax.training import phases, schedule, setup
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
@@ -282,6 +282,32 @@ def test_collectives_are_found():
         ("all-reduce", 1),
         ("all-gather", 128),
     ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Unable to initialize backend 'cuda':\n no GPU."),
+        AssertionError(),  # what JAX raises for the platform of a missing plugin
+    ],
+)
+@pytest.mark.parametrize(
+    "look", [parallel.data_parallel, parallel.local, parallel.first_local_device]
+)
+def test_a_platform_that_is_not_there(monkeypatch, error, look):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(jax, "devices", fail)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    with pytest.raises(cli.NoDevice) as raised:
+        look()
+    message = str(raised.value)
+    reason = str(error) and ": Unable to initialize backend 'cuda': no GPU"
+    assert f"JAX_PLATFORMS (='cuda') names{reason}. Unset the variable" in message
+    monkeypatch.delenv("JAX_PLATFORMS")
+    with pytest.raises(cli.NoDevice, match="JAX finds no device that it can use"):
+        look()
 
 
 @pytest.mark.parametrize(

@@ -219,3 +219,14 @@ def test_a_workdir_that_is_not_shared_is_detected(monkeypatch, seen, told):
         )
     with expected:
         workdir.check_shared(Path("runs/x"), seen[0], parallel.local())
+
+
+def test_a_process_that_the_run_does_not_have():
+    """It would wait for the others for minutes."""
+    with pytest.raises(ValueError, match=r"`--process_id` \(=2\) must be below"):
+        processes.initialize("127.0.0.1:1", 2, 2, 10)
+
+
+def test_a_coordinator_without_the_number_of_processes():
+    with pytest.raises(ValueError, match="defined. Give --coordinator, --num_process"):
+        processes.initialize("127.0.0.1:1", None, None, 10)

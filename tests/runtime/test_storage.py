@@ -1,6 +1,8 @@
 """Runs and data in a bucket, for which a directory stands in."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from PIL import Image
 
 from stylegan_jax import config, workdir
 from stylegan_jax.data import formats, pipeline, sources
-from stylegan_jax.runtime import logger, storage
+from stylegan_jax.runtime import cli, logger, storage
 from stylegan_jax.workdir import DataInfo
 from tests import buckets, tiny
 
@@ -173,3 +175,21 @@ def test_checkpoints_keep_the_scheme_of_their_directory(bucket):
     assert str(checkpoints.directory) == "gs://b/run/checkpoints"
     assert checkpoints.latest_step() is None
     checkpoints.close()
+
+
+def test_a_full_disk_is_named_with_the_path(tmp_path):
+    path = tmp_path / "a.png"
+    temporary = tmp_path / f".a.png.{os.getpid()}.tmp"
+    temporary.symlink_to("/dev/full")
+    with pytest.raises(OSError) as raised:
+        storage.write_atomically(path, bytes(10_000))
+    assert raised.value.errno == errno.ENOSPC
+    assert raised.value.filename == str(path)
+    assert cli.describe(raised.value) == f"{path}: No space left on device"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_commands_that_copy_from_a_bucket_are_quoted():
+    with pytest.raises(ValueError) as raised:
+        storage.local_path("gs://b/my photos", "--source")
+    assert "`gcloud storage cp -r 'gs://b/my photos' ...`" in str(raised.value)

@@ -30,6 +30,23 @@ def test_wrong_seeds_raise(text):
     assert f"seeds (={text!r})" in str(raised.value)
 
 
+def test_many_seeds_and_classes():
+    most = seeds.MAX_SEEDS
+    assert len(seeds.parse_seeds(f"1-{most}")) == most
+    for text in (f"0-{most}", f"7,0-{most - 1}", "0-4294967295"):
+        with pytest.raises(ValueError, match="are more than 1,000,000; use several"):
+            seeds.parse_seeds(text)
+    names = tuple(f"class {i}" for i in range(1000))
+    for call in (
+        lambda: seeds.one_hot("cat", names, 1),
+        lambda: seeds.labels(None, "1,2", names, 1),
+    ):
+        with pytest.raises(ValueError) as raised:
+            call()
+        assert "class 19 and 980 more" in str(raised.value)
+        assert "class 20" not in str(raised.value)
+
+
 def test_latents_equal_the_official_ones():
     z = seeds.latents([3, 77], 512)
     assert z.shape == (2, 512) and z.dtype == np.float32
@@ -51,8 +68,10 @@ def test_labels():
     np.testing.assert_array_equal(seeds.one_hot("dog", names, 2), [[0, 1, 0]] * 2)
     np.testing.assert_array_equal(seeds.one_hot("0", names, 1), [[1, 0, 0]])
     np.testing.assert_array_equal(seeds.one_hot("7", names, 1), [[0, 0, 1]])
-    with pytest.raises(ValueError, match="given to a network without labels"):
-        seeds.one_hot("dog", (), 2)
+    for call in (seeds.one_hot, seeds.labels):
+        arguments = ("dog",) if call is seeds.one_hot else (None, "1,2")
+        with pytest.raises(ValueError, match="given to a network without labels"):
+            call(*arguments, (), 2)
     for wrong in (None, "cow", "3", "-1"):
         with pytest.raises(ValueError, match="must be one of .* or an index below 3"):
             seeds.one_hot(wrong, names, 2)

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from stylegan_jax.sampling.seeds import latents
 from stylegan_jax.sampling.synthesis import synthesize
@@ -22,6 +23,22 @@ def test_psi_of_zero_gives_the_average_image(network):
     )
     np.testing.assert_array_equal(cut[:, :2], ws[:, :2])
     np.testing.assert_allclose(cut[:, 2:], free[:, 2:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"truncation_psi": float("nan")}, "`truncation_psi` (=nan) must be a finite"),
+        ({"truncation_psi": float("inf")}, "`truncation_psi` (=inf) must be a finite"),
+        ({"truncation_psi": -1e39}, "`truncation_psi` (=-1e+39) must be a finite"),
+        ({"truncation_cutoff": -1}, "`truncation_cutoff` (=-1) must not be negative"),
+    ],
+)
+def test_impossible_truncations_are_refused(network, changes, message):
+    generator, variables = network
+    with pytest.raises(ValueError) as raised:
+        truncated_styles(generator, variables, latents([1], 8), **changes)
+    assert message in str(raised.value)
 
 
 def test_the_mapping_network_is_one_program(network, monkeypatch):

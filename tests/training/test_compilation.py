@@ -1,9 +1,11 @@
 """Compilation beside training: if it is allowed, and how a program ends during it."""
 
+import json
 import subprocess
 import sys
 import textwrap
 import threading
+import types
 
 import pytest
 
@@ -101,4 +103,65 @@ def test_a_stage_is_compiled_in_advance_only_if_allowed(monkeypatch, allowed):
     assert cache.get(second) == {}
     assert compiled == [first.name, second.name]
     assert platforms == ["cpu"]
+    cache.close()
+
+
+def test_a_stage_is_announced_once_with_the_time_that_it_took_before(tmp_path):
+    log = tmp_path / "log.jsonl"
+    assert compilation.seconds_of_stages(log) == {}
+    rows = [
+        {"event": "compiled", "stage": "8x8", "seconds": 100.0},
+        {"event": "stage", "stage": "8x8", "waited_seconds": 7.0},
+        {"event": "compiled", "stage": "8x8", "seconds": 95.4},
+        {"event": "compiled", "stage": "9x9"},
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    log.write_text(text + '{"event": "compiled", "stage": "16')
+    assert compilation.seconds_of_stages(log) == {"8x8": 95.4}
+
+    training = setup.build(tiny.experiment(), parallel.local())
+    first, second = training.stages[:2]
+    before = compilation.seconds_of_stages(log)
+    cache = compilation.ProgramCache(training, seconds_before=before)
+    assert cache.announcement(first) == (
+        "compiling the 2 programs of stage 8x8: d_main, g_main; it took 1m 35s last "
+        "time"
+    )
+    assert cache.announcement(first) is None
+    assert cache.announcement(second) == (
+        "compiling the 2 programs of stage 16x16 fading in: d_main, g_main; this may "
+        "take minutes"
+    )
+    cache.close()
+
+
+def test_a_wait_reports_the_program_that_is_being_compiled(monkeypatch):
+    """A stage that is compiled already is neither announced nor waited for."""
+    monkeypatch.setattr(compilation, "WAIT_SECONDS", 0.01)
+    reported, told = [], {"g_main": threading.Event(), "d_main": threading.Event()}
+
+    class Fake(compilation.ProgramCache):
+        def lower(self, stage, index, platform=None, rounds=None):
+            assert told[training.phase_names[index]].wait(60)
+            return types.SimpleNamespace(compile=lambda: index)
+
+    training = setup.build(tiny.experiment(), parallel.local())
+    monkeypatch.setattr(
+        compilation.memory, "need", lambda program: compilation.memory.Need(0, 0)
+    )
+    cache = Fake(training)
+    stage = training.stages[0]
+
+    def on_wait(name, seconds):
+        reported.append(name)
+        assert seconds >= 0
+        if name:
+            told[name].set()
+
+    assert cache.get(stage, on_wait) == {"d_main": 0, "g_main": 1}
+    assert [name for name in dict.fromkeys(reported) if name] == ["d_main", "g_main"]
+    reported.clear()
+    assert cache.announcement(stage) is None
+    assert cache.get(stage, on_wait) == {"d_main": 0, "g_main": 1}
+    assert reported == []
     cache.close()

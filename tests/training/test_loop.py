@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -49,7 +50,10 @@ class CountingPrograms:
 
         self._programs = dict.fromkeys((phase.name for phase in phases), call)
 
-    def get(self, stage):
+    def announcement(self, stage):
+        return None
+
+    def get(self, stage, on_wait):
         return self._programs
 
     def prepare(self, stage):
@@ -89,6 +93,9 @@ class NoMeter:
     share = 0.0
 
     def reset(self):
+        pass
+
+    def exclude(self, seconds):
         pass
 
     def next(self, batches, running):
@@ -184,3 +191,57 @@ def test_changed_accumulation_rounds_are_reported(images_seen, before, reported)
     assert len(lines) == reported
     assert all("with 1 accumulation round(s)" in line for line in lines)
     assert all("it started with 4" in line for line in lines)
+
+
+class SlowPrograms(CountingPrograms):
+    """Programs whose compilation takes 90 s of a fake clock, of which it reports 60."""
+
+    clock = 1000.0
+    waits = ()
+
+    def announcement(self, stage):
+        return f"compiling {stage.name}"
+
+    def get(self, stage, on_wait):
+        for name, seconds in (("g", 1.0), ("g", 30.0), ("d", 30.0)):
+            SlowPrograms.clock += seconds
+            on_wait(name, SlowPrograms.clock - 1000.0)
+        SlowPrograms.clock += 29.0
+        return super().get(stage, on_wait)
+
+
+def test_compilation_counts_neither_as_time_nor_as_speed(monkeypatch):
+    trainer, programs, abstract = build_loop(LoopWithoutTicks)
+    trainer._programs = SlowPrograms(abstract, trainer._phases)
+    trainer._logger = Recorder()
+    trainer._logger.progress, trainer._logger.event = (lambda *_, **__: None,) * 2
+    excluded = []
+    trainer._data_wait.exclude = excluded.append
+
+    class StopAtRound(Exception):
+        pass
+
+    def first_round(*_):
+        raise StopAtRound
+
+    monkeypatch.setattr(trainer, "_round", first_round)
+    clock = types.SimpleNamespace(monotonic=lambda: SlowPrograms.clock)
+    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(trainer, "_reset", lambda state: state)
+    progress, stage = Progress(resolution=8), trainer._stages[0]
+    trainer._tick_start_seconds = clock.monotonic() - 4.0  # 4 s before the stage
+    trainer._watchdog = Ignore()
+    with pytest.raises(StopAtRound):
+        trainer._run_stage(abstract, stage, progress)
+    assert excluded == [90.0] and trainer._compile_seconds == 90.0
+    assert trainer._logger.lines[:3] == [
+        "compiling 8x8",
+        "compiling g of stage 8x8",
+        "compiling d of stage 8x8",
+    ]
+    assert trainer._logger.lines[3].endswith("batch 8; waited 90.0 s for its program")
+    # A tick of 64 images that trains for 4 s before the compilation and 12 s after it.
+    SlowPrograms.clock += 12.0
+    progress.images_seen = 64
+    assert trainer._advance_tick(stage, progress) == pytest.approx(64 / 16)
+    assert progress.training_seconds == pytest.approx(16.0)

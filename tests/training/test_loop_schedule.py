@@ -67,7 +67,10 @@ class Notes(loop.Loop):
             for position in itertools.count(start, stage.batch_size)
         )
 
-    def get(self, stage):
+    def announcement(self, stage):
+        return None
+
+    def get(self, stage, on_wait):
         def program(name):
             def call(state, images, labels, fade, rate):
                 self.rows.append((int(labels[0, 0]), len(images)))

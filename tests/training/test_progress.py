@@ -41,6 +41,31 @@ def test_only_an_idle_device_waits_for_data(monkeypatch):
     assert meter.share == 1
 
 
+def test_excluded_time_is_not_part_of_the_interval(monkeypatch):
+    clock = FakeClock(monkeypatch)
+    meter = progress.DataWaitMeter()
+    clock.now += 96  # of compilation
+    meter.exclude(96)
+    meter.next(clock.batches(1), None)
+    clock.now += 3
+    assert meter.share == pytest.approx(1 / 4)
+
+
+def test_compilation_is_shown_apart_from_the_time_of_a_tick():
+    place = progress.Progress(8, tick=1, images_seen=16, training_seconds=12.0)
+    stage = types.SimpleNamespace(name="8x8")
+
+    def line(compile_seconds):
+        means = {"g_main/loss": 1.0}
+        return progress.tick_line(
+            place, stage, means, 4.0, 0.0, 0, None, compile_seconds
+        )
+
+    assert line(95.2).endswith("g_main/loss 1.000  besides compiling 1m 35s")
+    assert "time 12s " in line(95.2) and "    4.0 img/s" in line(95.2)
+    assert line(0.9) == line(0.0) == line(95.2).partition("  besides")[0]
+
+
 def test_jax_arrays_report_their_readiness(monkeypatch):
     clock = FakeClock(monkeypatch)
     meter = progress.DataWaitMeter()

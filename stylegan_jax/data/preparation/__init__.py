@@ -8,6 +8,7 @@ is complete.
 
 import dataclasses
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -23,8 +24,10 @@ from stylegan_jax.data.preparation.options import (
     output_size,
 )
 from stylegan_jax.data.preparation.shard import Shard
+from stylegan_jax.runtime import json_files, outputs
 
 SHARD_IMAGES = 1024
+RESTART = "Remove the folder of this unfinished run, and start again without --resume."
 MAX_LISTED = 5  # skipped images named in one message
 
 Progress = Callable[[str, int, int], None]  # activity, images done, images in total
@@ -45,6 +48,7 @@ def prepare(raw: RawDataset, options: PrepareOptions, progress: Progress) -> dic
       ValueError: the images or the options cannot be used.
       OSError: writing failed; `--resume` continues.
     """
+    _check_out(options.out)
     partial = options.out.with_name(options.out.name + ".partial")
     _check_options(options, partial)
     count = min(len(raw.names), options.max_images or len(raw.names))
@@ -61,7 +65,7 @@ def prepare(raw: RawDataset, options: PrepareOptions, progress: Progress) -> dic
             shard = Shard(raw, chosen, options, size, channels)
             shard.write(partial, number, len(starts), indices)
             output.write_json(saved, shard.summary())
-        summaries.append(json.loads(saved.read_text("utf-8")))
+        summaries.append(json_files.read_object(saved, RESTART))
         skipped += summaries[-1]["skipped"]
         progress(f"prepared, {len(skipped)} skipped", indices.stop, count)
     if len(skipped) == count:
@@ -142,11 +146,22 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _check_options(options: PrepareOptions, partial: Path) -> None:
-    if options.out.exists():
+def _check_out(out: Path) -> None:
+    """Raise ValueError unless a new file or folder can be written there."""
+    if not out.name or out.name == ".." or out.is_mount():
         raise ValueError(
-            f"`--out` (={options.out}) already exists; remove it, or name another"
+            f"`--out` (={out}) must be new, such as {out / 'prepared'}: a folder or "
+            "zip of this name is made, and nothing is written into an existing folder"
         )
+    if os.path.lexists(out):
+        # Its removal is no advice for a folder of photos.
+        is_result = (out / output.INFO).is_file()
+        advice = "remove it, or name another" if is_result else "name another"
+        raise ValueError(f"`--out` (={out}) already exists; {advice}")
+    outputs.check_parents(out, f"`--out` (={out})")
+
+
+def _check_options(options: PrepareOptions, partial: Path) -> None:
     if partial.exists() and not options.resume:
         raise ValueError(
             f"{partial} was left by an unfinished run; continue it with --resume, or "
@@ -174,7 +189,7 @@ def _survey(
     needs_headers = options.size is None or options.channels is None
     for index in range(count if needs_headers else 0):
         try:
-            header = decoding.read_header(raw.read(index))
+            header = decoding.read_header(raw.read(index), options.max_pixels)
         except InvalidImage as problem:
             problems.append((raw.names[index], str(problem)))
             continue
@@ -225,7 +240,7 @@ def _begin(partial: Path, work: dict) -> None:
     if not saved.exists():
         saved.parent.mkdir(parents=True, exist_ok=True)
         output.write_json(saved, work)
-    earlier = json.loads(saved.read_text("utf-8"))
+    earlier = json_files.read_object(saved, RESTART)
     work = json.loads(output.to_json(work))
     changed = [key for key in work if earlier.get(key) != work[key]]
     if changed:

@@ -4,7 +4,9 @@ import dataclasses
 from pathlib import Path
 
 from stylegan_jax import config
+from stylegan_jax.data import decoding
 from stylegan_jax.data.images import Size
+from stylegan_jax.runtime import outputs
 
 FORMATS = ("tfrecord", "zip")
 LABELS = ("auto", "folders", "dataset.json", "none")
@@ -23,10 +25,41 @@ class PrepareOptions:
     multires: bool = False
     labels: str = "auto"  # one of LABELS
     max_images: int | None = None
+    max_pixels: int = decoding.MAX_PIXELS
     format: str = "tfrecord"  # one of FORMATS
     strict: bool = False
     resume: bool = False
     workers: int = 1
+
+
+def choose_format(wanted: str, out: Path) -> str:
+    """Return the format of FORMATS that `--format` and the ending of `--out` select.
+
+    Args:
+      wanted: one of FORMATS, or "auto".
+      out: the path to write.
+
+    Raises:
+      ValueError: they contradict each other, or a folder would end like a file.
+    """
+    ending = out.suffix.lower()
+    is_zip = ending == ".zip"
+    if wanted == "zip" and not is_zip:
+        raise ValueError(
+            f"`--out` (={out}) must end in .zip with --format=zip; try "
+            f"--out={out.with_suffix('.zip') if out.name else 'NAME.zip'}"
+        )
+    if wanted == "tfrecord" and is_zip:
+        raise ValueError(
+            f"`--out` (={out}) must be a folder with --format=tfrecord, not a .zip; "
+            "omit --format to write a zip"
+        )
+    if not is_zip and ending in outputs.FILE_ENDINGS:
+        raise ValueError(
+            f"`--out` (={out}) must be a folder or end in .zip; files that end in "
+            f"{ending} are not written"
+        )
+    return "zip" if is_zip else "tfrecord"
 
 
 @dataclasses.dataclass(frozen=True)

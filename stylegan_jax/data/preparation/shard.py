@@ -133,8 +133,8 @@ class Shard:
     def _prepared(self, index: int, content: bytes | np.ndarray) -> Prepared:
         options, size = self._options, self._size
         target = options.size or size.size
-        animated = decoding.read_header(content).animated
-        image = decoding.decode_pil(content)
+        animated = decoding.read_header(content, options.max_pixels).animated
+        image = decoding.decode_pil(content, options.max_pixels)
         own = image.height, image.width
         problem = images.size_problem_pil(own, target, options.crop)
         if problem:
@@ -148,7 +148,7 @@ class Shard:
         keep_jpeg = (
             own == target == size.size
             and options.format == "tfrecord"
-            and decoding.is_plain_jpeg(content, self._channels)
+            and decoding.is_plain_jpeg(content, self._channels, options.max_pixels)
         )
         compress_level = 0 if options.format == "zip" else 6
         records = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePath
 from typing import Any
 
 from stylegan_jax import config
@@ -10,6 +11,7 @@ from stylegan_jax.data.images import ImageSpec
 from stylegan_jax.data.interface import InvalidImage, Loader, Source
 from stylegan_jax.data.labels import Labels
 from stylegan_jax.data.preparation.options import output_size
+from stylegan_jax.runtime.messages import command, sides
 
 MAX_LISTED = 5  # images named in one error message
 
@@ -150,13 +152,19 @@ def _fitting_settings(sizes: set[images.Size], are_all: bool) -> str:
 
 def prepare_command(data: config.Data) -> str:
     """Return the command that makes a prepared folder which fits `data`."""
-    height, width = config.image_size(data.base_size, data.resolution)
-    source = data.path
+    size = sides(config.image_size(data.base_size, data.resolution))
     if data.source == "tfds":
-        source = f"tfds:{data.tfds_name} --split={data.tfds_split}"
-    return (
-        f"python -m stylegan_jax.prepare --source={source} --out=... "
-        f"--resolution={width}x{height} --crop=center"
+        name = data.tfds_name.replace("/", "-")
+        source = [f"--source=tfds:{data.tfds_name}", f"--split={data.tfds_split}"]
+    else:
+        name = PurePath(data.path).stem or "images"
+        source = [f"--source={data.path}"]
+    return command(
+        "prepare",
+        *source,
+        f"--out={name}-{size}",
+        f"--resolution={size}",
+        "--crop=center",
     )
 
 

@@ -1,6 +1,5 @@
 """A folder that `prepare` made, as a data source."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,18 @@ from stylegan_jax.data.interface import Loader, Source
 from stylegan_jax.data.labels import LabelCounts
 from stylegan_jax.data.preparation.output import FORMAT_VERSION, INFO, shard_name
 from stylegan_jax.data.sources.image_files import prepare_command, size_settings
-from stylegan_jax.runtime import storage
+from stylegan_jax.runtime import json_files, storage
+from stylegan_jax.runtime.messages import listed
 from stylegan_jax.runtime.tensorflow import tensorflow
 
+# What training reads of dataset_info.json.
+_INFO_TYPES = {
+    **dict.fromkeys(("num_images", "height", "width", "resolution", "channels"), int),
+    **dict.fromkeys(("base_size", "classes", "label_totals", "resolutions"), list),
+    "images_of_shard": list,
+    "label_vectors": bool,
+    "fingerprint": str,
+}
 Parse = Callable[[Any], tuple[Any, Any]]  # records [n] -> encoded images, labels
 
 
@@ -101,17 +109,18 @@ def read_info(root: Path, data: config.Data) -> dict:
             f"`data.path` (={data.path!r}) must be a folder that `prepare` made, with "
             f"{INFO} in it; make one of your images with `{prepare_command(data)}`"
         )
-    try:
-        info = json.loads((root / INFO).read_text("utf-8"))
-        version = info["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{root / INFO} is damaged ({error!r}); prepare the images again"
-        ) from error
+    info = json_files.read_object(root / INFO, "Prepare the images again.")
+    version = info.get("format_version")
     if version != FORMAT_VERSION:
         raise ValueError(
             f"{root / INFO} has format version {version}, this program reads version "
             f"{FORMAT_VERSION}; prepare the images again"
+        )
+    wrong = [k for k, kind in _INFO_TYPES.items() if not isinstance(info.get(k), kind)]
+    if wrong:
+        raise ValueError(
+            f"{root / INFO} is damaged: {listed(wrong)} must be there and have the "
+            "right type. Prepare the images again."
         )
     return info
 

@@ -13,8 +13,9 @@ from PIL import Image
 from stylegan_jax import prepare as front_door
 from stylegan_jax.data.preparation.options import output_size
 from stylegan_jax.data.preparation.output import FORMAT_VERSION
+from stylegan_jax.data.sources import open_source
 from tests import goldens
-from tests.data.opened import contents, prepare, prepare_failure, records
+from tests.data.opened import contents, data, prepare, prepare_failure, read, records
 from tests.data.raw_data import FILES, pack, png, random_image
 
 
@@ -202,6 +203,28 @@ def test_output_sizes_are_those_of_training():
             output_size(size)
 
 
+def test_a_zip_is_read_by_training_and_by_prepare(tmp_path, run_main):
+    source = pack("folder", tmp_path / "raw", FILES)
+    out = tmp_path / "photos.zip"
+    arguments = (f"--source={source}", f"--out={out}", "--labels=folders")
+    printed = run_main(front_door, *arguments)
+    assert f"10 images of 16x16 (width x height), 3 channels, 2 classes to {out}" in (
+        printed
+    )
+    assert zipfile.is_zipfile(out) and not (tmp_path / "photos.zip.partial").exists()
+    opened = open_source(data("zip", out, conditional=True))
+    assert (opened.num_images, len(opened.classes)) == (10, 2)
+    assert list(opened.label_totals) == [5, 5]
+    again = prepare(out, tmp_path / "again")
+    assert (again["num_images"], list(again["label_totals"])) == (10, [5, 5])
+    for index, (image, label) in enumerate(
+        records(tmp_path / "again" / "r0016-00000-of-00001.tfrecord")
+    ):
+        pixels, place = read(opened, index)
+        np.testing.assert_array_equal(pixels, image)
+        assert place == label
+
+
 def test_command_line(tmp_path):
     source = pack("zip", tmp_path / "raw", FILES | {"a/x.png": b"hello"})
 
@@ -213,10 +236,3 @@ def test_command_line(tmp_path):
     assert "wrote 10 images of 8x8 (width x height), 3 channels, 2 cl" in done.stdout
     assert "class a: 5" in done.stdout
     assert "a/x.png is not an image" in done.stdout
-
-
-def test_resolutions_are_parsed():
-    assert front_door.parse_resolution("512x384") == (384, 512)
-    assert front_door.parse_resolution("256") == (256, 256)
-    with pytest.raises(ValueError, match="512x384"):
-        front_door.parse_resolution("0x3")

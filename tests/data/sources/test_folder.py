@@ -11,6 +11,7 @@ from stylegan_jax.data.formats.folder import list_images
 from stylegan_jax.data.sources import folder as folder_source
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.data.sources.folder import END_BYTES
+from stylegan_jax.runtime import messages
 from tests.data.opened import folder, open_failure, read
 from tests.data.raw_data import random_image, write_images
 
@@ -83,19 +84,25 @@ def test_exact_refuses_other_sizes(tmp_path, size):
     write_images(tmp_path, [f"bad{i}.png" for i in range(7)], size=size)
     message = open_failure(folder(tmp_path))
     assert message.startswith("7 of the 8 images checked in `data.path`")
-    where = f"{tmp_path / 'bad0.png'} is {size[1]}x{size[0]} (height x width)"
+    where = f"{tmp_path / 'bad0.png'} is {size[0]}x{size[1]} (width x height)"
     assert where + "; `data.fit`='exact' takes 16x16, or 2, 4, 8... times" in message
     assert message.count("'exact'") == 5 and "... and 2 more" in message
     assert "`--config.data.fit=crop`" in message
     assert ("`--config.data.resolution=8`" in message) == (size == (8, 8))
-    command = f"`python -m stylegan_jax.prepare --source={tmp_path} --out=... --reso"
-    assert command + "lution=16x16 --crop=center`" in message
+    command = messages.command(
+        "prepare",
+        f"--source={tmp_path}",
+        f"--out={tmp_path.name}-16x16",
+        "--resolution=16x16",
+        "--crop=center",
+    )
+    assert f"`{command}`" in message
 
 
 def test_crop_refuses_small_images(tmp_path):
     write_images(tmp_path, ["a.png"], size=(40, 12))
     message = open_failure(folder(tmp_path, fit="crop"))
-    assert "is 12x40 (height x width); `data.fit`='crop' takes images of" in message
+    assert "is 40x12 (width x height); `data.fit`='crop' takes images of" in message
     assert "of at least 16x16" in message
     assert "use `--config.data.resolution=8`, or remove these images" in message
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax.data import preparation
+from stylegan_jax.data.preparation.output import FORMAT_VERSION
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.runtime.tensorflow import tensorflow
 from tests import goldens
@@ -95,11 +96,14 @@ def test_rectangles(tmp_path):
 def test_prepared_folders_that_do_not_fit(folder, tmp_path):
     root = folder.with_name("prepared")
     message = open_failure(data("prepared", root, resolution=64))
-    assert "is 16x16 (height x width)" in message
+    assert "is 16x16 (width x height)" in message
     assert "prepare the originals again with --resolution=64x64" in message
     message = open_failure(data("prepared", folder))
     assert "with dataset_info.json in it; make one of your images with" in message
-    assert f"prepare --source={folder} --out=... --resolution=16x16" in message
+    assert (
+        f"prepare --source={folder} --out={folder.name}-16x16 --resolution=16x16"
+        in message
+    )
     (root / "r0016-00001-of-00003.tfrecord").write_bytes(b"x")
     message = open_failure(data("prepared", root))
     assert "r0016-00001-of-00003.tfrecord ends in record 0; prepare the im" in message
@@ -107,6 +111,11 @@ def test_prepared_folders_that_do_not_fit(folder, tmp_path):
     assert "has format version 99" in open_failure(data("prepared", root))
     (root / "dataset_info.json").write_text("{")
     assert "dataset_info.json is damaged" in open_failure(data("prepared", root))
+    (root / "dataset_info.json").write_text(
+        json.dumps({"format_version": FORMAT_VERSION, "num_images": "7", "height": 16})
+    )
+    message = open_failure(data("prepared", root))
+    assert "dataset_info.json is damaged: num_images, width, resolution, " in message
 
 
 @pytest.mark.parametrize("as_folder", [False, True])

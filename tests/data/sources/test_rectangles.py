@@ -32,8 +32,8 @@ def test_exact_rejects_other_sizes(tmp_path, size):
     save(tmp_path / "a.png", *size)
     message = open_failure(folder(tmp_path, base_size=(2, 4)))
     assert "`data.resolution` (=16) and `data.base_size` (=(2, 4)); use" in message
-    got = f"{tmp_path / 'a.png'} is {size[0]}x{size[1]} (height x width);"
-    wanted = " `data.fit`='exact' takes 8x16, or 2, 4, 8... times that"
+    got = f"{tmp_path / 'a.png'} is {size[1]}x{size[0]} (width x height);"
+    wanted = " `data.fit`='exact' takes 16x8, or 2, 4, 8... times that"
     assert got + wanted in message
     assert "`--config.data.fit=crop`" in message
     assert ("`--config.data.resolution=8`" in message) == (size[0] < 8 or size[1] < 16)
@@ -68,11 +68,11 @@ def test_crop_keeps_the_center(tmp_path, base_size, size):
 def test_crop_rejects_small_images(tmp_path):
     save(tmp_path / "a.png", 40, 12)
     message = open_failure(folder(tmp_path, base_size=(2, 4), fit="crop"))
-    assert "is 40x12 (height x width); `data.fit`='crop' takes images of at " in message
-    assert "at least 8x16" in message
+    assert "is 12x40 (width x height); `data.fit`='crop' takes images of at " in message
+    assert "at least 16x8" in message
     assert "use `--config.data.resolution=8`, or remove these images" in message
     message = open_failure(folder(tmp_path, base_size=(2, 20), fit="crop"))
-    assert "remove these images; the networks start at 2x20" in message
+    assert "remove these images; the networks start at 20x2" in message
 
 
 def test_sizes_are_checked_again_when_decoding(tmp_path):
@@ -81,14 +81,14 @@ def test_sizes_are_checked_again_when_decoding(tmp_path):
     save(tmp_path / "a.png", 16, 8)  # the same number of pixels
     with pytest.raises(InvalidImage, match="is 16x8"):
         read(source)
-    assert source.check(0).startswith("is 16x8 (height x width); `data.fit`='exact'")
+    assert source.check(0).startswith("is 8x16 (width x height); `data.fit`='exact'")
 
 
 def test_builtin_images_are_cropped_only_on_request():
     data = config.Data(resolution=32, base_size=(4, 8))
     message = open_failure(data)
-    assert "the built-in images is 64x64 (height x width); `data.fit`='e" in message
-    assert "takes 32x64, or" in message and "`--config.data.fit=crop`" in message
+    assert "the built-in images is 64x64 (width x height); `data.fit`='e" in message
+    assert "takes 64x32, or" in message and "`--config.data.fit=crop`" in message
     cropped = open_source(config.Data(resolution=32, base_size=(4, 8), fit="crop"))
     whole = open_source(config.Data(resolution=64))
     np.testing.assert_array_equal(read(cropped)[0], read(whole)[0][16:48])

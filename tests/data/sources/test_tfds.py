@@ -238,7 +238,7 @@ def test_tfds_unknown_name_and_split(tfds_root):
 def test_tfds_sizes_are_checked(tfds_root):
     message = open_failure(tiny(tfds_root, "tfrecord", resolution=64))
     assert "record 0 of" in message
-    assert "is 16x16 (height x width); `data.fit`='exact' takes 64x64" in message
+    assert "is 16x16 (width x height); `data.fit`='exact' takes 64x64" in message
     assert "use `--config.data.resolution=16`" in message
     command = "`python -m stylegan_jax.prepare --source=tfds:tiny --split=train --out="
     assert command in message

@@ -99,7 +99,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path, golden):
     root = tmp_path / "in"
     nvidia_folder(root, golden.values())
     message = open_failure(data("tfrecords", root, resolution=64))
-    assert "is 32x32 (height x width)" in message
+    assert "is 32x32 (width x height)" in message
     assert f"`python -m stylegan_jax.prepare --source={root} --out=" in message
     message = open_failure(data("tfrecords", tmp_path))
     assert "must be a folder with NVIDIA's NAME-r02.tfrecords" in message

@@ -1,0 +1,5 @@
+"""The programs of the package, declared: their flags and their help.
+
+These modules import nothing slow; `stylegan_jax/generate.py` and the others, which do
+the work, start with them.
+"""

@@ -1,0 +1,155 @@
+"""Flags and help of `python -m stylegan_jax.evaluate`."""
+
+from stylegan_jax.commands import processes
+from stylegan_jax.config import Evaluation
+from stylegan_jax.runtime import flag
+from stylegan_jax.runtime.command import Command
+
+FEATURES = ("inception", "inception_pytorch_fid", "inception_clean_fid", "vgg16")
+NOISE = ("const", "random", "none")
+
+COMMAND = Command(
+    "evaluate",
+    "Measure a generator against real images, or compare two sets of images. Sizes are "
+    "WIDTHxHEIGHT, in pixels.",
+    (
+        "--workdir=runs/emoji --metrics=swd,msssim",
+        "--images_a=cifar/train --images_b=cifar/test --metrics=fid50k,kid,pr",
+    ),
+    {
+        "What is measured": (
+            flag.text(
+                "workdir",
+                "DIRECTORY",
+                "The directory of a training run or of a converted network, whose "
+                "images are compared with the data of the run; "
+                "DIRECTORY/checkpoints/NUMBER selects a checkpoint.",
+            ),
+            flag.integer(
+                "step",
+                "NUMBER",
+                "The checkpoint to load, by the number of its directory in "
+                "checkpoints/.",
+                minimum=0,
+                absent="the newest that is intact",
+            ),
+            flag.text(
+                "data",
+                "PATH",
+                "Real images in place of the run's data: a folder, zip or prepared "
+                "set.",
+                absent="the data of the run",
+            ),
+            flag.text(
+                "images_a",
+                "PATH",
+                "Real images to compare --images_b with, without a generator: a "
+                "folder, zip or prepared set.",
+            ),
+            flag.text("images_b", "PATH", "The images to compare, likewise."),
+            flag.text(
+                "size",
+                "SIZE",
+                "The size to compare images at in pixels: SIDE or WIDTHxHEIGHT, such "
+                "as 64 or 96x64.",
+                absent="that of the smaller images",
+            ),
+            flag.choice(
+                "fit",
+                "The treatment of images of other sizes: exact refuses them unless "
+                "the sides are 2, 4, 8... times as long, crop crops the center and "
+                "resizes it.",
+                "exact",
+                ("exact", "crop"),
+            ),
+            flag.switch("mirror_reals", "Flip half of the real images horizontally."),
+        ),
+        "How it is measured": (
+            flag.names(
+                "metrics",
+                "NAMES",
+                "The metrics, separated by commas; --help=metrics lists them. swd and "
+                "msssim need no download.",
+                ["swd", "msssim"],
+            ),
+            flag.integer(
+                "images",
+                "N",
+                "The number of generated images.",
+                minimum=2,
+                absent="the metric's own number, 50000 for fid50k",
+            ),
+            flag.number(
+                "truncation_psi",
+                "PSI",
+                "The truncation; papers report metrics with 1.",
+                1.0,
+            ),
+            flag.choice(
+                "noise",
+                "The noise inputs of the generator: random draws new ones for each "
+                "image, const uses the network's fixed maps, none leaves them out.",
+                "random",
+                NOISE,
+            ),
+            flag.integer(
+                "seed",
+                "N",
+                "The seed of everything that is drawn.",
+                0,
+                minimum=0,
+                maximum=2**32 - 2,  # labels are drawn with the next one
+            ),
+            flag.choice(
+                "features",
+                "The feature network of fid50k, kid, is and pr: "
+                + ", ".join(FEATURES)
+                + ".",
+                "inception",
+                FEATURES,
+            ),
+            flag.text(
+                "detector",
+                "FILE",
+                "The weights of the feature network.",
+                absent="found in the cache, else downloaded",
+            ),
+            flag.text(
+                "vgg16",
+                "FILE",
+                "The weights of VGG16, for LPIPS and path lengths.",
+                absent="found in the cache, else downloaded",
+            ),
+            flag.text(
+                "attributes",
+                "MODULE:FUNCTION",
+                "The classifier of attributes, for ls: a Python function from images "
+                "[B,h,w,3] uint8 to logits [B,A].",
+            ),
+            flag.integer(
+                "batch_size",
+                "N",
+                "The number of images that are computed at a time, over all devices; "
+                "it must divide by twice their number.",
+                minimum=2,
+                absent="32 images, or the next number that divides",
+            ),
+        ),
+        "Output": (
+            flag.text(
+                "out",
+                "FILE.jsonl",
+                "The file to append a line of JSON to for each number.",
+                absent="metrics.jsonl in --workdir, else in the current directory",
+            ),
+            flag.text(
+                "cache",
+                "DIRECTORY",
+                "The directory that keeps statistics of real images; empty: none.",
+                Evaluation().cache,
+            ),
+        ),
+        "Several processes": processes.FLAGS,
+    },
+    topics={"metrics": "stylegan_jax.metrics.registry:table"},
+)

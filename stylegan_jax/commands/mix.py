@@ -1,0 +1,58 @@
+"""Flags and help of `python -m stylegan_jax.mix`."""
+
+from stylegan_jax.commands import network
+from stylegan_jax.runtime import flag
+from stylegan_jax.runtime.command import Command
+
+COMMAND = Command(
+    "mix",
+    "Draw the style-mixing figure of the StyleGAN paper: the images on top replace the "
+    "coarse, middle or fine styles of those on the left.",
+    ("--workdir=runs/emoji --out=mixing.png",),
+    {
+        "Network": (network.WORKDIR, network.STEP),
+        "Images": (
+            flag.text(
+                "source_seeds",
+                "LIST",
+                "The seeds of the images on top, whose styles are copied: numbers and "
+                "ranges, such as 0-3,7.",
+                "0-5",
+            ),
+            flag.text(
+                "coarse_seeds",
+                "LIST",
+                "The seeds of the rows that receive coarse styles.",
+                "10-12",
+            ),
+            flag.text(
+                "middle_seeds",
+                "LIST",
+                "The seeds of the rows that receive middle styles.",
+                "13-14",
+            ),
+            flag.text(
+                "fine_seeds",
+                "LIST",
+                "The seeds of the rows that receive fine styles.",
+                "15",
+            ),
+            network.TRUNCATION_PSI,
+            network.CLASS,
+            network.LABEL,
+        ),
+        "Output": (
+            flag.text(
+                "out",
+                "FILE.png",
+                "The PNG file to write; its directory is created if necessary.",
+                required=True,
+            ),
+        ),
+    },
+    (
+        "Coarse styles are those of 4x4 and 8x8, middle ones of 16x16 and 32x32, fine "
+        "ones of all higher resolutions; of a network of 16x16 or 32x32 pixels, they "
+        "are those of 4x4, of 8x8, and the rest.",
+    ),
+)
