@@ -79,7 +79,7 @@ def test_sizes_are_checked_again_when_decoding(tmp_path):
     save(tmp_path / "a.png", 8, 16)
     source = open_source(folder(tmp_path, base_size=(2, 4)))
     save(tmp_path / "a.png", 16, 8)  # the same number of pixels
-    with pytest.raises(InvalidImage, match="is 16x8"):
+    with pytest.raises(InvalidImage, match="is 8x16"):
         read(source)
     assert source.check(0).startswith("is 8x16 (width x height); `data.fit`='exact'")
 
