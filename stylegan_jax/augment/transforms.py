@@ -8,8 +8,8 @@ three steps:
   plan     numbers, probability -> matrices, gains, strengths
   execute  images, plan -> images; linear in the images, so differentiable to any order
 
-Shapes are static: an image is always padded by reflection to three times its size,
-whatever part of that the transforms of a batch need.
+Shapes are static: an image is always mirrored to almost three times its width and
+height, whatever part of that the transforms of a batch need.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
 Data", sections 2.2 and 3, appendix B.

@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 
 from stylegan_jax import config, rngs
+from stylegan_jax.augment import transforms
+from stylegan_jax.augment.policies import POLICIES
 from stylegan_jax.runtime import cli, parallel
 from stylegan_jax.training import phases, schedule, setup
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
+from tests import goldens
 from tests.goldens import below
 from tests.parallel_runs import CONFIG, experiment, finish, flat, start
 
@@ -67,7 +70,7 @@ def worker(devices: int, out: Path) -> None:
     """Trains both families for a few steps; writes all numbers, and the programs."""
     jax.config.update("jax_num_cpu_devices", devices)
     here = parallel.data_parallel()
-    numbers = flat("draws", draws(here))
+    numbers = flat("draws", draws(here)) | flat("augment", augmented(here, out))
     for family, e in EXPERIMENTS.items():
         folder = out / family
         folder.mkdir(parents=True)
@@ -156,6 +159,24 @@ def draws(here: parallel.Parallel) -> dict[str, jax.Array]:
     return jax.jit(draw, out_shardings=here.batched)()
 
 
+def augmented(here: parallel.Parallel, out: Path) -> dict[str, jax.Array]:
+    """Augmented images and a gradient, split over the devices; writes the program."""
+
+    def augment(images):
+        key = rngs.key(0, rngs.Stream.AUGMENT_REALS, 5, 1)
+        result, pull_back = jax.vjp(
+            lambda x: transforms.augment(key, x, 0.8, POLICIES["bgc"]), images
+        )
+        return {"images": result, "gradient": pull_back(result)[0]}
+
+    images = np.random.RandomState(1).normal(size=(BATCH_SIZE, 8, 8, 3))
+    images = here.put_batch(images.astype(np.float32))
+    compiled = here.jit_batched(augment).lower(images).compile()
+    (out / "augment").mkdir(parents=True)
+    (out / "augment" / "augment.hlo").write_text(compiled.as_text())
+    return compiled(images)
+
+
 @pytest.fixture(scope="module")
 def one_and_eight(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
     """The worker's numbers by device count."""
@@ -182,6 +203,15 @@ def test_random_draws_do_not_depend_on_the_number_of_devices(one_and_eight):
     for name in names:
         np.testing.assert_array_equal(one[name], eight[name], err_msg=name)
         assert len(np.unique(one[name])) > 2, name
+
+
+def test_augmentation_does_not_depend_on_the_number_of_devices(one_and_eight):
+    """Each device warps its own images, without any exchange."""
+    one, eight = (below(one_and_eight[n], "augment/") for n in (1, DEVICES))
+    assert collectives(eight.pop("hlo/augment")) == []
+    for name in ("images", "gradient"):
+        (found,) = (key for key in eight if name in key)
+        goldens.assert_close(eight[found], one[found], 1e-6, name)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
