@@ -55,7 +55,7 @@ def same_network(a: nn.Module, b: nn.Module) -> bool:
         name: getattr(a, name)
         for name in (
             *("dtype", "low_precision_resolutions"),
-            *("float32_precision", "winograd"),
+            *("float32_precision", "winograd", "blocks"),
         )
     }
     if isinstance(a, Discriminator):

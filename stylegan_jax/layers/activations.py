@@ -101,7 +101,7 @@ def activate(
     """Apply an activation, its gain times `gain`, and a clamp.
 
     Args:
-      x: any shape, with the bias added.
+      x: any shape, with the bias added; a tree of arrays, such as `blocks.Blocks`.
       name: one of ACTIVATIONS.
       gain: gain of the layer; scales the clamp too.
       clamp: bounds the result to [-clamp * gain, clamp * gain]; None for no bound.
@@ -112,6 +112,10 @@ def activate(
     activation = ACTIVATIONS[name]
     total = activation.gain * gain
     bound = None if clamp is None else clamp * gain
-    if activation.function is leaky_relu:
-        return leaky_relu(x, gain=total, bound=bound)
-    return _clamp(_scale(activation.function(x), total), bound)
+
+    def function(x: jax.Array) -> jax.Array:
+        if activation.function is leaky_relu:
+            return leaky_relu(x, gain=total, bound=bound)
+        return _clamp(_scale(activation.function(x), total), bound)
+
+    return jax.tree.map(function, x)

@@ -8,12 +8,16 @@ trilinear form, so the gradients of each of the three are again among the three:
 The implementations here are XLA's own; on a CPU, `conv2d_cpu` replaces them by faster
 ones.
 Forward-mode differentiation (jvp) is not defined.
+
+The kernel is cast to the dtype of x. If it is float32, so is its gradient: TPUs add it
+up in float32, and devices sum their parts in it, before anything rounds it to bfloat16.
 """
 
 import functools
 
 import chex
 import jax
+import jax.numpy as jnp
 
 from stylegan_jax.layers import conv2d_cpu
 from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul, precision
@@ -36,7 +40,6 @@ def conv2d(
     """
     chex.assert_rank(x, 4)
     chex.assert_shape(kernel, (None, None, x.shape[-1], None))
-    kernel = kernel.astype(x.dtype)
     if kernel.shape[:2] == (1, 1):
         return matmul(x, kernel[0, 0], arithmetic)
     return conv2d_padded(x, kernel, (kernel.shape[0] - 1) // 2, arithmetic)
@@ -50,15 +53,15 @@ def conv2d_padded(
 
     Args:
       x: [B,H,W,I].
-      kernel: [k,k,I,O], of the dtype of x.
+      kernel: [k,k,I,O], of any floating dtype.
       padding: p, less than k.
       arithmetic: precision and forms of the products.
 
     Returns:
-      [B,H+2p-k+1,W+2p-k+1,O].
+      [B,H+2p-k+1,W+2p-k+1,O], of the dtype of x.
     """
     return conv2d_cpu.dispatch(
-        "conv", _plain_conv, x, kernel, arithmetic, padding=padding
+        "conv", _plain_conv, x, kernel.astype(x.dtype), arithmetic, padding=padding
     )
 
 
@@ -80,20 +83,26 @@ def _turned(kernel: jax.Array) -> jax.Array:
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def _kernel_gradient(
-    x: jax.Array, y: jax.Array, size: int, padding: int, arithmetic: Arithmetic
+    x: jax.Array,
+    y: jax.Array,
+    size: int,
+    padding: int,
+    arithmetic: Arithmetic,
+    dtype: jnp.dtype,
 ) -> jax.Array:
-    """Return d/dk sum(y * conv(x, k, padding)): [k,k,I,O], for kernels k."""
+    """Return d/dk sum(y * conv(x, k, padding)): [k,k,I,O], for kernels k of `dtype`."""
     return conv2d_cpu.dispatch(
         "kernel_gradient",
         _plain_kernel_gradient,
         x,
         y,
         arithmetic,
+        tpu=_float32_kernel_gradient,
         size=size,
         padding=padding,
-    )
+    ).astype(dtype)
 
 
 def _plain_kernel_gradient(
@@ -106,6 +115,33 @@ def _plain_kernel_gradient(
     kernel = jax.ShapeDtypeStruct((size, size, x.shape[-1], y.shape[-1]), x.dtype)
     conv = functools.partial(_plain_conv, x, padding=padding, arithmetic=arithmetic)
     return jax.linear_transpose(conv, kernel)(y)[0]
+
+
+def _float32_kernel_gradient(
+    x: jax.Array,
+    y: jax.Array,
+    size: int,
+    padding: int,
+    arithmetic: Arithmetic = EXACT,
+) -> jax.Array:
+    """Form of `_plain_kernel_gradient` with a float32 result.
+
+    The larger image comes first: XLA would swap them and turn the second one around,
+    here only the result is turned.
+    """
+    turn = y.shape[1] > x.shape[1]
+    if turn:
+        x, y, padding = y, x, size - 1 - padding
+    gradient = jax.lax.conv_general_dilated(
+        x,
+        y,
+        (1, 1),
+        ((padding, padding), (padding, padding)),
+        dimension_numbers=("CHWN", "IHWO", "HWCN" if turn else "HWNC"),
+        precision=precision(x, arithmetic),
+        preferred_element_type=jnp.float32,
+    )
+    return gradient[::-1, ::-1] if turn else gradient
 
 
 def _conv_forward(
@@ -121,18 +157,28 @@ def _conv_backward(
     size = kernel.shape[0]
     return (
         conv2d_padded(y, _turned(kernel), size - 1 - padding, arithmetic),
-        _kernel_gradient(x, y, size, padding, arithmetic),
+        _kernel_gradient(x, y, size, padding, arithmetic, kernel.dtype),
     )
 
 
 def _kernel_gradient_forward(
-    x: jax.Array, y: jax.Array, size: int, padding: int, arithmetic: Arithmetic
+    x: jax.Array,
+    y: jax.Array,
+    size: int,
+    padding: int,
+    arithmetic: Arithmetic,
+    dtype: jnp.dtype,
 ) -> tuple[jax.Array, tuple]:
-    return _kernel_gradient(x, y, size, padding, arithmetic), (x, y)
+    return _kernel_gradient(x, y, size, padding, arithmetic, dtype), (x, y)
 
 
 def _kernel_gradient_backward(
-    size: int, padding: int, arithmetic: Arithmetic, residuals: tuple, kernel: jax.Array
+    size: int,
+    padding: int,
+    arithmetic: Arithmetic,
+    dtype: jnp.dtype,
+    residuals: tuple,
+    kernel: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     x, y = residuals
     return (

@@ -60,6 +60,7 @@ def dispatch(
     a: jax.Array,
     b: jax.Array,
     arithmetic: Arithmetic,
+    tpu: Callable[..., jax.Array] | None = None,
     **sizes: int,
 ) -> jax.Array:
     """Compute an operation in the form that is fastest on the platform.
@@ -71,14 +72,19 @@ def dispatch(
       a: first operand.
       b: second operand.
       arithmetic: precision of the products, and whether Winograd's form is allowed.
+      tpu: a form like `plain` for TPUs, whose result may have another dtype; None takes
+        `plain`.
       **sizes: static arguments of the operation.
     """
     on_cpu = _cpu_form(operation, plain, a, b, arithmetic.winograd, **sizes)
+    forms = {"cpu": on_cpu, "default": plain} | ({"tpu": tpu} if tpu else {})
+    dtype = jnp.promote_types(a.dtype, jnp.float32) if tpu else a.dtype
+
+    def chosen(form: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+        return lambda a, b: form(a, b, arithmetic=arithmetic, **sizes).astype(dtype)
+
     return jax.lax.platform_dependent(
-        a,
-        b,
-        cpu=functools.partial(on_cpu, arithmetic=arithmetic, **sizes),
-        default=functools.partial(plain, arithmetic=arithmetic, **sizes),
+        a, b, **{platform: chosen(form) for platform, form in forms.items()}
     )
 
 

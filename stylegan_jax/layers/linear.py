@@ -14,18 +14,22 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from stylegan_jax.layers.blocks import Blocks
 from stylegan_jax.layers.conv2d import conv2d
 from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul
 
+Image = jax.Array | Blocks
 GAIN_LRELU = math.sqrt(2.0)  # gain of a layer that a (leaky) ReLU follows
 
 
-def spread(values: jax.Array, x: jax.Array) -> jax.Array:
+def spread(values: jax.Array, x: Image) -> Image:
     """Broadcast float32 values to the shape and dtype of x.
 
     The cast comes last, so that the gradient of the values, a sum over pixels and
     images, is accumulated in float32: in bfloat16, 256 + 1 is 256.
     """
+    if isinstance(x, Blocks):
+        return x.spread(values)
     return jnp.broadcast_to(values, x.shape).astype(x.dtype)
 
 
@@ -70,7 +74,7 @@ class Bias(nn.Module):
     frozen: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Image) -> Image:
         """Add the bias to x [..., C]."""
         bias = self.param("bias", nn.initializers.constant(self.initial), x.shape[-1:])
         if self.frozen:

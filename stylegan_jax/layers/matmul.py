@@ -1,6 +1,7 @@
 """Matrix products of a chosen precision, and the memory layout that makes them fast."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -24,10 +25,13 @@ class Arithmetic:
         "highest" is float32. "high" is TF32 on NVIDIA GPUs and three passes of
         bfloat16 on TPUs; "default" is TF32 and one pass. A CPU computes in float32.
       winograd: allow Winograd's form on CPUs, see `conv2d_cpu`.
+      blocks: use the forms for TPUs: narrow images in blocks of pixels, convolutions
+        fused with their filter, and filters of images as matrices; see `blocks`.
     """
 
     float32_precision: str = "highest"
     winograd: bool = False
+    blocks: bool = False
 
     def __post_init__(self):
         """Raise ValueError for an unknown precision."""
@@ -36,6 +40,17 @@ class Arithmetic:
                 f"float32_precision (={self.float32_precision!r}) must be one of "
                 f"{tuple(FLOAT32_PRECISIONS)}"
             )
+
+
+def fastest_forms(platform: str) -> dict[str, bool]:
+    """Return the attributes of `Arithmetic` that select the fastest forms.
+
+    Training and sampling set them; networks have attributes of the same names.
+
+    Args:
+      platform: "cpu", "gpu" or "tpu", as of `jax.default_backend`.
+    """
+    return {"winograd": True, "blocks": platform == "tpu"}
 
 
 EXACT = Arithmetic()  # products of float32 in float32, in the plain forms
@@ -54,18 +69,77 @@ def precision(x: jax.Array, arithmetic: Arithmetic = EXACT) -> jax.lax.Precision
 def matmul(
     x: jax.Array, kernel: jax.Array, arithmetic: Arithmetic = EXACT
 ) -> jax.Array:
-    """Multiply x [..., I] by kernel [I,O] in the dtype of x; see `precision`."""
-    kernel = kernel.astype(x.dtype)
+    """Multiply x [..., I] by kernel [I,O] in the dtype of x; see `precision`.
+
+    The gradient of the kernel is added up in the kernel's dtype.
+    """
+    if kernel.dtype != x.dtype:
+        return _mixed_matmul(x, kernel, arithmetic)
     return jnp.matmul(x, kernel, precision=precision(x, arithmetic))
 
 
-def over_pixels(
-    x: jax.Array, y: jax.Array, arithmetic: Arithmetic = EXACT
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _mixed_matmul(x: jax.Array, kernel: jax.Array, arithmetic: Arithmetic) -> jax.Array:
+    return matmul(x, kernel.astype(x.dtype), arithmetic)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _mixed_gradient(
+    x: jax.Array, y: jax.Array, arithmetic: Arithmetic, dtype: jnp.dtype
 ) -> jax.Array:
-    """Sum the outer products of x [...,I] and y [...,O] over all pixels: [I,O]."""
+    """Return d/dk sum(y * (x @ k)): [I,O], for kernels k of `dtype`."""
+    return over_pixels(x, y, arithmetic, dtype)
+
+
+def _mixed_matmul_backward(
+    arithmetic: Arithmetic, residuals: tuple, y: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = residuals
+    return (
+        _mixed_matmul(y, kernel.T, arithmetic),
+        _mixed_gradient(x, y, arithmetic, kernel.dtype),
+    )
+
+
+def _mixed_gradient_backward(
+    arithmetic: Arithmetic, dtype: jnp.dtype, residuals: tuple, kernel: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, y = residuals
+    return (
+        _mixed_matmul(y, kernel.T, arithmetic),
+        _mixed_matmul(x, kernel, arithmetic),
+    )
+
+
+_mixed_matmul.defvjp(
+    lambda x, kernel, arithmetic: (_mixed_matmul(x, kernel, arithmetic), (x, kernel)),
+    _mixed_matmul_backward,
+)
+_mixed_gradient.defvjp(
+    lambda x, y, arithmetic, dtype: (_mixed_gradient(x, y, arithmetic, dtype), (x, y)),
+    _mixed_gradient_backward,
+)
+
+
+def over_pixels(
+    x: jax.Array,
+    y: jax.Array,
+    arithmetic: Arithmetic = EXACT,
+    dtype: jnp.dtype | None = None,
+) -> jax.Array:
+    """Sum the outer products of x [...,I] and y [...,O] over all pixels: [I,O].
+
+    The sum has the given dtype, by default that of x and y.
+    """
     x, y = (array.reshape(-1, array.shape[-1]) for array in (x, y))
     contract = (((0,), (0,)), ((), ()))
-    return jax.lax.dot_general(x, y, contract, precision=precision(x, arithmetic))
+    return jax.lax.dot_general(
+        x,
+        y,
+        contract,
+        precision=precision(x, arithmetic),
+        preferred_element_type=dtype,
+    )
 
 
 def side_by_side(parts: list[jax.Array]) -> jax.Array:

@@ -11,22 +11,22 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.layers.linear import spread
+from stylegan_jax.layers.linear import Image, spread
 from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul
 
 EPSILON = 1e-8
 
-Convolution = Callable[[jax.Array, jax.Array], jax.Array]  # (x, kernel) -> y
+Convolution = Callable[[Image, jax.Array], Image]  # (x, kernel) -> y
 
 
 def modulated_conv2d(
-    x: jax.Array,
+    x: Image,
     kernel: jax.Array,
     style: jax.Array,
     convolution: Convolution,
     demodulate: bool = True,
     arithmetic: Arithmetic = EXACT,
-) -> jax.Array:
+) -> Image:
     """Convolve every image with the kernel scaled by its style.
 
     Args:
@@ -41,7 +41,6 @@ def modulated_conv2d(
     Returns:
       [B,H',W',O], in the dtype of x.
     """
-    chex.assert_rank(x, 4)
     chex.assert_shape(style, (len(x), x.shape[-1]))
     chex.assert_shape(kernel, (None, None, x.shape[-1], None))
     y = convolution(x * spread(style[:, None, None, :], x), kernel)

@@ -4,11 +4,12 @@ Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
 section 2 ("explicit noise inputs").
 """
 
-import chex
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
-from stylegan_jax.layers.linear import spread
+from stylegan_jax.layers.blocks import Blocks
+from stylegan_jax.layers.linear import Image, spread
 
 NOISE_MODES = ("const", "random", "none")
 
@@ -27,7 +28,7 @@ class NoiseInjection(nn.Module):
     per_channel: bool = True
 
     @nn.compact
-    def __call__(self, x: jax.Array, mode: str) -> jax.Array:
+    def __call__(self, x: Image, mode: str) -> Image:
         """Add noise to x.
 
         Args:
@@ -38,7 +39,6 @@ class NoiseInjection(nn.Module):
         Returns:
           An array like x.
         """
-        chex.assert_rank(x, 4)
         strength = self.param(
             "strength", nn.initializers.zeros, x.shape[-1:] if self.per_channel else ()
         )
@@ -55,4 +55,8 @@ class NoiseInjection(nn.Module):
             noise = jax.random.normal(self.make_rng("noise"), (*x.shape[:3], 1))
         else:
             noise = const.value
+        if isinstance(x, Blocks):
+            # The gradient of the strength is one sum, accumulated in float32.
+            scale = lambda n: (n.astype(jnp.float32) * strength).astype(n.dtype)  # noqa: E731
+            return x + jax.tree.map(scale, x.spread_pixels(noise))
         return x + spread(noise * strength, x)

@@ -25,8 +25,12 @@ _CONVOLUTION = "convolution"
 
 
 def convolved(y: jax.Array) -> jax.Array:
-    """Mark the result of a convolution, which the policy "convolutions" keeps."""
-    return checkpoint_name(y, _CONVOLUTION)
+    """Mark the result of a convolution, which the policy "convolutions" keeps.
+
+    Args:
+      y: an array, or a tree of them such as `blocks.Blocks`.
+    """
+    return jax.tree.map(lambda y: checkpoint_name(y, _CONVOLUTION), y)
 
 
 def remat(

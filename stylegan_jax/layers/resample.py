@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax.layers import upfirdn2d
+from stylegan_jax.layers.blocks import depth_to_space, space_to_depth
 from stylegan_jax.layers.conv2d import conv2d, conv2d_padded
 from stylegan_jax.layers.matmul import EXACT, Arithmetic, precision
 
@@ -84,8 +85,8 @@ def upscale_conv2d(
         *(_UP, _UP, kernel),
         precision=precision(kernel, arithmetic),
     )
-    kernel = kernel.reshape(2, 2, inputs, 4 * outputs).astype(x.dtype)
-    return _depth_to_space(conv2d_padded(x, kernel, 1, arithmetic))[:, 1:-1, 1:-1]
+    kernel = kernel.reshape(2, 2, inputs, 4 * outputs)
+    return depth_to_space(conv2d_padded(x, kernel, 1, arithmetic))[:, 1:-1, 1:-1]
 
 
 def conv_downscale2d(
@@ -114,9 +115,9 @@ def conv_downscale2d(
         *(_DOWN, _DOWN, kernel),
         precision=precision(kernel, arithmetic),
     )
-    kernel = kernel.reshape(2, 2, 4 * inputs, outputs).astype(x.dtype)
+    kernel = kernel.reshape(2, 2, 4 * inputs, outputs)
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    return conv2d_padded(_space_to_depth(padded), kernel, 0, arithmetic)
+    return conv2d_padded(space_to_depth(padded), kernel, 0, arithmetic)
 
 
 # _UP[r, s, u] = 1 where tap u of the kernel meets row r of a window of two low
@@ -131,17 +132,3 @@ _DOWN = np.array(
     ],
     np.float32,
 )
-
-
-def _depth_to_space(x: jax.Array) -> jax.Array:
-    """Move channels to blocks of 2x2 pixels: [B,H,W,4C] -> [B,2H,2W,C]."""
-    b, h, w, c = x.shape
-    x = x.reshape(b, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5)
-    return x.reshape(b, 2 * h, 2 * w, c // 4)
-
-
-def _space_to_depth(x: jax.Array) -> jax.Array:
-    """Move blocks of 2x2 pixels to channels: [B,2H,2W,C] -> [B,H,W,4C]."""
-    b, h, w, c = x.shape
-    x = x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
-    return x.reshape(b, h // 2, w // 2, 4 * c)

@@ -4,6 +4,9 @@ Filters are shifts and additions, which XLA fuses on every backend, and so are t
 gradients, because the adjoint of `upfirdn2d` is another `upfirdn2d`. Gradients of every
 order are thus free of dilated and strided convolutions, which XLA runs slowly on CPUs.
 
+A TPU pads arrays of few channels in shifts and additions. `Arithmetic.blocks` replaces
+them, for images, by a product with a matrix for each axis.
+
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
 appendix B ("Filtering"); Karras et al. 2019, appendix C.
 """
@@ -17,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax.layers import conv2d_strided
+from stylegan_jax.layers.blocks import FEW
 from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul, precision
 
 Pair = tuple[int, int]
@@ -56,6 +60,7 @@ def upfirdn2d(
     padding: tuple[Pair, Pair] = NO_PADDING,
     flip: bool = False,
     gain: float = 1.0,
+    arithmetic: Arithmetic = EXACT,
 ) -> jax.Array:
     """Insert zeros, pad or crop, filter, and keep every down-th pixel.
 
@@ -67,6 +72,8 @@ def upfirdn2d(
       padding: zeros ((top, bottom), (left, right)); negative values crop.
       flip: correlate instead of convolving.
       gain: gain of the amplitude.
+      arithmetic: its `blocks` selects products with matrices, for filters [k] of arrays
+        of few channels.
 
     Returns:
       [B,H',W',C], H' = (H * up + top + bottom - taps) // down + 1.
@@ -88,7 +95,9 @@ def upfirdn2d(
             f"{padding} leaves no pixels"
         )
     begins = tuple(before for before, _ in padding)
-    return _upfirdn(x, _Geometry(f, _pair(up), _pair(down), begins, lengths))
+    by_matrix = f.ndim == 1 and x.shape[-1] <= FEW and arithmetic.blocks
+    matrices = arithmetic if by_matrix else None
+    return _upfirdn(x, _Geometry(f, _pair(up), _pair(down), begins, lengths, matrices))
 
 
 def upsample2d(
@@ -98,6 +107,7 @@ def upsample2d(
     padding: tuple[Pair, Pair] = NO_PADDING,
     flip: bool = False,
     gain: float = 1.0,
+    arithmetic: Arithmetic = EXACT,
 ) -> jax.Array:
     """Enlarge x [B,H,W,C] by `factor`, centered, keeping its amplitude.
 
@@ -105,7 +115,7 @@ def upsample2d(
     """
     ups = _pair(factor)
     padding = _plus_upsampling(padding, taps, ups)
-    return upfirdn2d(x, taps, ups, 1, padding, flip, gain * ups[0] * ups[1])
+    return upfirdn2d(x, taps, ups, 1, padding, flip, gain * ups[0] * ups[1], arithmetic)
 
 
 def downsample2d(
@@ -115,11 +125,12 @@ def downsample2d(
     padding: tuple[Pair, Pair] = NO_PADDING,
     flip: bool = False,
     gain: float = 1.0,
+    arithmetic: Arithmetic = EXACT,
 ) -> jax.Array:
     """Reduce x [B,H,W,C] by `factor`, centered; see `upfirdn2d` for all arguments."""
     downs = _pair(factor)
     padding = _plus_downsampling(padding, taps, downs)
-    return upfirdn2d(x, taps, 1, downs, padding, flip, gain)
+    return upfirdn2d(x, taps, 1, downs, padding, flip, gain, arithmetic)
 
 
 def filter2d(
@@ -200,7 +211,7 @@ def up_conv2d(
     padding = tuple(
         ((k + 1) // 2 - 1, (k - 2) // 2) for k in (taps.shape[0], taps.shape[-1])
     )
-    x = conv2d_strided.grow(x, kernel.astype(x.dtype), arithmetic)
+    x = conv2d_strided.grow(x, kernel, arithmetic)
     return upfirdn2d(x, taps, padding=padding, gain=4.0)
 
 
@@ -227,14 +238,15 @@ def down_conv2d(
         ((k - 1) // 2 + 1, (k - 2) // 2 + 1) for k in (taps.shape[0], taps.shape[-1])
     )
     x = upfirdn2d(x, taps, padding=padding)
-    return conv2d_strided.shrink(x, kernel.astype(x.dtype), arithmetic)
+    return conv2d_strided.shrink(x, kernel, arithmetic)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Geometry:
     """The geometry of `upfirdn2d` along each axis.
 
-    Output n is the sum of taps[up * s + begin - n * down] times input s.
+    Output n is the sum of taps[up * s + begin - n * down] times input s. `matrices` is
+    the arithmetic of products with matrices, or None for shifts and additions.
     """
 
     taps: np.ndarray
@@ -242,16 +254,31 @@ class _Geometry:
     downs: list[int]
     begins: tuple[int, int]
     lengths: tuple[int, int]
+    matrices: Arithmetic | None = None
 
     def adjoint(self, lengths: tuple[int, int]) -> "_Geometry":
         """Return the geometry of the adjoint for inputs of these lengths."""
         sizes = (self.taps.shape[0], self.taps.shape[-1])
         begins = tuple(k - 1 - b for k, b in zip(sizes, self.begins, strict=True))
-        return _Geometry(np.flip(self.taps), self.downs, self.ups, begins, lengths)
+        return _Geometry(
+            np.flip(self.taps), self.downs, self.ups, begins, lengths, self.matrices
+        )
+
+    def matrix(self, axis: int, size: int) -> np.ndarray:
+        """Return the matrix [length,size] from `size` inputs to the outputs."""
+        n, s = np.ogrid[: self.lengths[axis], :size]
+        t = self.ups[axis] * s + self.begins[axis] - n * self.downs[axis]
+        inside = (t >= 0) & (t < len(self.taps))
+        return np.where(inside, self.taps[t * inside], 0).astype(np.float32)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _upfirdn(x: jax.Array, g: _Geometry) -> jax.Array:
+    if g.matrices:
+        for axis, product in enumerate(("nh,bhwc->bnwc", "nw,bhwc->bhnc")):
+            matrix = jnp.asarray(g.matrix(axis, x.shape[axis + 1]), x.dtype)
+            x = jnp.einsum(product, matrix, x, precision=precision(x, g.matrices))
+        return x
     if g.taps.ndim == 1:
         for axis in (0, 1):
             x = _combine([x] * len(g.taps), g.taps, axis, g)

@@ -11,6 +11,7 @@ import numpy as np
 
 from stylegan_jax.config import image_size
 from stylegan_jax.data.interface import Source
+from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.metrics.image_sets import Batch
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.parallel import Parallel
@@ -59,7 +60,10 @@ class GeneratedImages:
         """Convert the network to float32; raise ValueError if psi is not finite."""
         check_truncation(self.truncation_psi)
         full = self.generator.clone(
-            dtype=jnp.dtype(jnp.float32), float32_precision="highest", winograd=False
+            dtype=jnp.dtype(jnp.float32),
+            float32_precision="highest",
+            winograd=False,
+            blocks=False,
         )
         object.__setattr__(self, "generator", full)
 
@@ -149,7 +153,7 @@ def _images(generator, devices, variables, z, labels, lod, psi, key, noise):
     """Generate images [B,H,W,C] uint8 of full size from z [B, Z]."""
     ws = generator.apply(variables, z, labels, method="map")
     ws = generator.apply(variables, ws, psi, method="truncate")
-    images = generator.clone(winograd=True).apply(
+    images = generator.clone(**fastest_forms(devices.platform)).apply(
         variables,
         devices.constrain_batch(ws),
         lod=lod,

@@ -16,7 +16,11 @@ __all__ = ["Discriminator", "Generator", "LevelOfDetail", "Variables", "build"]
 
 
 def build(
-    model: Model, data: Data, label_size: int, winograd: bool = False
+    model: Model,
+    data: Data,
+    label_size: int,
+    winograd: bool = False,
+    blocks: bool = False,
 ) -> tuple[Generator, Discriminator]:
     """Build the networks of an experiment.
 
@@ -26,6 +30,7 @@ def build(
       label_size: length of a label vector, 0 for unconditional networks.
       winograd: allow the faster convolutions on CPUs, which round differently; for
         training. See `layers.conv2d_cpu`.
+      blocks: use the convolutions for TPUs, see `layers.blocks`.
     """
     common = {
         "resolution": data.resolution,
@@ -36,6 +41,7 @@ def build(
         "float32_precision": model.float32_precision,
         "remat": model.remat,
         "winograd": winograd,
+        "blocks": blocks,
     }
     match model.family:
         case "stylegan1":

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 
 from stylegan_jax.layers import resample, upfirdn2d
 from stylegan_jax.layers.activations import activate
-from stylegan_jax.layers.linear import Dense
+from stylegan_jax.layers.blocks import join
+from stylegan_jax.layers.linear import Dense, Image
 from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
 from stylegan_jax.layers.remat import remat
 from stylegan_jax.models import interface, mapping
@@ -71,7 +72,7 @@ class SynthesisBlock(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, x: jax.Array | None, ws: jax.Array, noise: str) -> jax.Array:
+    def __call__(self, x: Image | None, ws: jax.Array, noise: str) -> Image:
         """Map x [B,H,W,I] and ws [B,2,W] to [B,2H,2W,features].
 
         The first block takes no x and ws [B,1,W].
@@ -90,7 +91,7 @@ class SynthesisBlock(nn.Module):
             return layer("same", "conv1")(x, ws[:, 1], noise)
         y = branch(self.features, self.options, "up", name="skip")(x)
         x = layer("up", "conv0")(x, ws[:, 0], noise)
-        return y + layer("same", "conv1", HALF_POWER)(x, ws[:, 1], noise)
+        return y + join(layer("same", "conv1", HALF_POWER)(x, ws[:, 1], noise))
 
 
 class Generator(interface.Generator):
@@ -182,7 +183,9 @@ class Generator(interface.Generator):
                 continue
             below, image = image, self.to_rgb[str(r)](x, ws[:, 2 * i + 1])
             if self.architecture == "skip" and r > 4:
-                image = image + upfirdn2d.upsample2d(below, self.options.taps)
+                image = image + upfirdn2d.upsample2d(
+                    below, self.options.taps, arithmetic=self.arithmetic
+                )
             if self.grows and r == lod.resolution and r > 4 and lod.fades:
                 below = resample.upscale2d(below)
                 image = image + (below - image) * jnp.float32(1 - lod.fade)
@@ -223,11 +226,10 @@ class DiscriminatorBlock(nn.Module):
             return ConvLayer(features, *args, **kwargs)
 
         if x is not None:
-            x = x.astype(self.dtype)
+            x = self.options.arrange(x.astype(self.dtype), self.features)
         if self.from_rgb:
-            y = layer("from_rgb", self.features, 1, self.options)(
-                image.astype(self.dtype)
-            )
+            image = self.options.arrange(image.astype(self.dtype), self.features)
+            y = layer("from_rgb", self.features, 1, self.options)(image)
             x = y if x is None else x + y
         gain, y = 1.0, 0.0
         if self.residual:
@@ -318,10 +320,12 @@ class Discriminator(interface.Discriminator):
             freeze -= 2 + block.from_rgb + residual
             x = block(x, images)
             if skip:
-                images = upfirdn2d.downsample2d(images, options.taps)
+                images = upfirdn2d.downsample2d(
+                    images, options.taps, arithmetic=self.arithmetic
+                )
         head = dataclasses.replace(options, activation=self.head_activation)
         if x is not None:
-            x = x.astype(jnp.float32)
+            x = join(x).astype(jnp.float32)
         if x is None or skip:
             y = ConvLayer(self.channels(4), 1, head, clamp=False, name="from_rgb")(
                 images

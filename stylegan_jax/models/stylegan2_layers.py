@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers import upfirdn2d
+from stylegan_jax.layers import blocks, upfirdn2d
 from stylegan_jax.layers.activations import activate
+from stylegan_jax.layers.blocks import Blocks
 from stylegan_jax.layers.conv2d import conv2d
-from stylegan_jax.layers.linear import Bias, Dense, EqualizedKernel
+from stylegan_jax.layers.linear import Bias, Dense, EqualizedKernel, Image
 from stylegan_jax.layers.matmul import EXACT, Arithmetic
 from stylegan_jax.layers.modulation import modulated_conv2d
 from stylegan_jax.layers.noise import NoiseInjection
@@ -47,16 +48,40 @@ class LayerOptions:
         """The normalized filter."""
         return upfirdn2d.setup_filter(self.resample_filter)
 
-    def convolve(self, x: jax.Array, kernel: jax.Array, direction: str) -> jax.Array:
+    def arrange(self, x: Image, channels: int) -> Image:
+        """Split x into shifted blocks if images of so few channels are kept in them."""
+        if isinstance(x, Blocks) or not self._narrow(channels):
+            return x
+        return blocks.split(x, shifted=True)
+
+    def _narrow(self, channels: int) -> bool:
+        """Return True if images of so many channels are kept in blocks."""
+        return self._fused and channels < blocks.WIDE
+
+    @property
+    def _fused(self) -> bool:
+        """True if convolutions are fused with their filter."""
+        return self.arithmetic.blocks and blocks.suits(self.taps)
+
+    def convolve(self, x: Image, kernel: jax.Array, direction: str) -> Image:
         """Convolve; "up" doubles the size, "down" halves it, "same" keeps it."""
-        kernel = kernel.astype(x.dtype)
+        size, _, _, outputs = kernel.shape
         match direction:
+            case "same" if isinstance(x, Blocks):
+                y = blocks.conv2d(x, kernel, self.arithmetic)
+            case "same":
+                y = conv2d(x, kernel, self.arithmetic)
+            case "up" if self._fused and size > 1:
+                y = blocks.up_conv2d(x, kernel, self.taps, self.arithmetic)
+                y = y if self._narrow(outputs) else blocks.join(y)
             case "up":
                 y = upfirdn2d.up_conv2d(x, kernel, self.taps, self.arithmetic)
+            case "down" if self._fused and (size > 1 or isinstance(x, Blocks)):
+                x = x if isinstance(x, Blocks) else blocks.split(x)
+                in_blocks = self._narrow(outputs) and blocks.halves_divide(x)
+                y = blocks.down_conv2d(x, kernel, self.taps, self.arithmetic, in_blocks)
             case "down":
                 y = upfirdn2d.down_conv2d(x, kernel, self.taps, self.arithmetic)
-            case _:
-                y = conv2d(x, kernel, self.arithmetic)
         return convolved(y)
 
     def affine(self, features: int) -> Dense:
@@ -86,7 +111,7 @@ class SynthesisLayer(nn.Module):
     gain: float = 1.0
 
     @nn.compact
-    def __call__(self, x: jax.Array, w: jax.Array, noise: str) -> jax.Array:
+    def __call__(self, x: Image, w: jax.Array, noise: str) -> Image:
         """Map x [B,H,W,I] and w [B,W] to [B,H,W,features] ("up": twice H and W)."""
         o = self.options
         style = o.affine(x.shape[-1])(w)
@@ -113,7 +138,7 @@ class ToRGB(nn.Module):
     options: LayerOptions
 
     @nn.compact
-    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
+    def __call__(self, x: Image, w: jax.Array) -> jax.Array:
         """Map x [B,H,W,I] and w [B,W] to [B,H,W,image_channels] float32."""
         o, inputs = self.options, x.shape[-1]
         style = o.affine(inputs)(w)
@@ -123,10 +148,10 @@ class ToRGB(nn.Module):
             x,
             kernel,
             style / math.sqrt(inputs),
-            lambda x, k: conv2d(x, k, o.arithmetic),
+            lambda x, k: o.convolve(x, k, "same"),
             demodulate=False,
         )
-        x = Bias(name="bias")(x)
+        x = Bias(name="bias")(blocks.join(x))
         return activate(x, "linear", 1.0, o.conv_clamp).astype(jnp.float32)
 
 
@@ -156,7 +181,7 @@ class ConvLayer(nn.Module):
     frozen: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Image) -> Image:
         """Map x [B,H,W,I] to [B,H,W,features] ("up", "down": twice or half H and W)."""
         o = self.options
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)

@@ -55,6 +55,13 @@ class Parallel:
         return self.mesh.size
 
     @property
+    def platform(self) -> str:
+        """Platform of the devices, such as "tpu"; empty if they are abstract."""
+        if not isinstance(self.mesh, Mesh):
+            return ""
+        return self.mesh.devices.flat[0].platform
+
+    @property
     def batch_shards(self) -> int:
         """Number of shards of a batch."""
         return self.mesh.axis_sizes[0]

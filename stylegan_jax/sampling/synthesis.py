@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 
 
@@ -55,7 +56,7 @@ def synthesize_batches(
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _synthesize(generator, variables, ws, lod, noise, key):
-    return generator.clone(winograd=True).apply(
+    return generator.clone(**fastest_forms(jax.default_backend())).apply(
         variables,
         ws,
         lod=lod,

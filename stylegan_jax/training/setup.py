@@ -13,6 +13,7 @@ import optax
 
 from stylegan_jax import models
 from stylegan_jax.config import Experiment
+from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.models import Discriminator, Generator
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training import schedule
@@ -90,7 +91,10 @@ def build(e: Experiment, parallel: Parallel, label_size: int = 0) -> Setup:
       parallel: the devices.
       label_size: length of a label vector, 0 for unconditional networks.
     """
-    generator, discriminator = models.build(e.model, e.data, label_size, winograd=True)
+    forms = fastest_forms(parallel.platform)
+    if e.run.height_devices > 1:  # rows of shifted blocks do not divide by the devices
+        forms["blocks"] = False
+    generator, discriminator = models.build(e.model, e.data, label_size, **forms)
     return Setup(
         experiment=e,
         parallel=parallel,

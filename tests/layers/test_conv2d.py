@@ -77,7 +77,8 @@ def test_convolution_by_winograd(size, padding, width):
 
 def strided(name, arithmetic=EXACT):
     function = getattr(conv2d_strided, name)
-    return lambda x, kernel: function(x, kernel, arithmetic)
+    static = (arithmetic, jnp.float32) if name == "_kernel_gradient" else (arithmetic,)
+    return lambda x, kernel: function(x, kernel, *static)
 
 
 @pytest.mark.parametrize("width", [8, 12])
@@ -99,7 +100,8 @@ def test_kernel_gradients_by_winograd(width):
     by_matmul = functools.partial(
         conv2d_cpu._kernel_gradient_by_matmul, size=3, padding=1
     )
-    fewer = operations(lambda *a: conv2d._kernel_gradient(*a, 3, 1, WINOGRAD), x, y)
+    static = 3, 1, WINOGRAD, jnp.float32
+    fewer = operations(lambda *a: conv2d._kernel_gradient(*a, *static), x, y)
     assert fewer < 0.9 * operations(by_matmul, x, y)
     fewer = operations(strided("_kernel_gradient", WINOGRAD), y, big)
     all_of_them = operations(conv2d_cpu._strided_gradient_by_matmul, y, big)
@@ -161,22 +163,72 @@ def test_kernel_gradients_of_other_platforms_agree():
     """Run XLA's forms, which GPUs and TPUs use, on this CPU."""
 
     @jax.jit
-    def kernel_gradients(x, y, small, big):
+    def kernel_gradients(x, y, larger, small, big):
         return (
-            conv2d._plain_kernel_gradient(x, y, 3, 1),
-            conv2d_cpu._kernel_gradient_by_matmul(x, y, 3, 1),
-            conv2d_strided._plain_kernel_gradient(small, big),
-            conv2d_cpu._strided_gradient_by_matmul(small, big),
+            [
+                conv2d_cpu._kernel_gradient_by_matmul(x, y, 3, 1),
+                conv2d._plain_kernel_gradient(x, y, 3, 1),
+                conv2d._float32_kernel_gradient(x, y, 3, 1),
+            ],
+            [
+                conv2d_cpu._kernel_gradient_by_matmul(x, larger, 2, 1),
+                conv2d._float32_kernel_gradient(x, larger, 2, 1),
+            ],
+            [
+                conv2d_cpu._strided_gradient_by_matmul(small, big),
+                conv2d_strided._plain_kernel_gradient(small, big),
+                conv2d_strided._float32_kernel_gradient(small, big),
+            ],
         )
 
-    plain, by_matmul, plain_strided, strided_by_matmul = kernel_gradients(
+    results = kernel_gradients(
         normal(0, 2, 6, 5, 4),
         normal(1, 2, 6, 5, 3),
+        normal(2, 2, 7, 6, 3),
         normal(0, 2, 4, 3, 4),
         normal(1, 2, 9, 7, 3),
     )
-    np.testing.assert_allclose(plain, by_matmul, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(plain_strided, strided_by_matmul, rtol=1e-4, atol=1e-5)
+    for by_matmul, *forms in results:
+        for form in forms:
+            np.testing.assert_allclose(form, by_matmul, rtol=1e-4, atol=1e-5)
+
+
+def low_precision_kernel_gradients():
+    """Return functions (x, y) of the gradients of float32 kernels, in bfloat16."""
+
+    def of(f, *shape):
+        return lambda x, y: jax.vjp(lambda k: f(x, k), jnp.zeros(shape))[1](y)[0]
+
+    return {
+        "conv": (of(conv2d.conv2d, 3, 3, 1, 1), (40, 40), (40, 40)),
+        "larger": (
+            of(lambda x, k: conv2d.conv2d_padded(x, k, 1, EXACT), 2, 2, 1, 1),
+            *((40, 40), (41, 41)),
+        ),
+        "shrink": (of(strided("shrink"), 3, 3, 1, 1), (41, 41), (20, 20)),
+        "grow": (of(strided("grow"), 3, 3, 1, 1), (20, 20), (41, 41)),
+        "product": (of(conv2d.conv2d, 1, 1, 1, 1), (40, 40), (40, 40)),
+    }
+
+
+@pytest.mark.parametrize("name", low_precision_kernel_gradients())
+def test_kernel_gradients_of_low_precision_are_float32_on_tpus(name):
+    """Nothing rounds them, so devices sum them in float32."""
+    f, *sizes = low_precision_kernel_gradients()[name]
+    images = [jax.ShapeDtypeStruct((2, *size, 1), jnp.bfloat16) for size in sizes]
+    traced = jax.jit(f).trace(*images)
+    text = traced.lower(lowering_platforms=("tpu",)).as_text()
+    products = re.findall(r"stablehlo\.(?:convolution|dot_general).*", text)
+    assert len(products) == 1 and products[0].endswith("xf32>")
+    assert "(tensor<" in products[0] and products[0].count("bf16") == 2
+    assert not re.search(r"f32> to|convert.*f32>\) -> tensor<[x\d]*bf16>", text)
+
+
+def test_gradients_of_mixed_products():
+    """Compare gradients of both orders with those in float32."""
+    x, kernel = normal(0, 2, 4, 4, 8), normal(1, 1, 1, 8, 4)
+    low = lambda x, k: conv2d.conv2d(x.astype(jnp.bfloat16), k).astype(x.dtype)  # noqa: E731
+    assert_same(low, conv2d.conv2d, x, kernel / 3, tolerance=0.05)
 
 
 def transpose_of_grow(small, big):

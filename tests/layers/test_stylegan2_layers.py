@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.layers import conv2d, linear
+from stylegan_jax.layers import blocks, conv2d, linear
 from stylegan_jax.layers.activations import activate
+from stylegan_jax.layers.matmul import EXACT, Arithmetic
 from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
 from stylegan_jax.layers.modulation import modulated_conv2d
 from stylegan_jax.layers.noise import NoiseInjection
@@ -29,14 +30,16 @@ def dense(case, params, x):
     return activate(layer.apply({"params": variables}, x), kw["activation"])
 
 
-def conv(case, params, x):
+def conv(case, params, x, arithmetic=EXACT):
     kw = case["kw"]
     direction = {(1, 1): "same", (2, 1): "up", (1, 2): "down"}[kw["up"], kw["down"]]
     layer = ConvLayer(
         kw["out_channels"],
         kw["kernel_size"],
         LayerOptions(
-            resample_filter=tuple(kw["resample_filter"]), conv_clamp=kw["conv_clamp"]
+            resample_filter=tuple(kw["resample_filter"]),
+            conv_clamp=kw["conv_clamp"],
+            arithmetic=arithmetic,
         ),
         direction,
         activation=kw["activation"],
@@ -49,6 +52,14 @@ def conv(case, params, x):
     return layer.apply({"params": variables}, x)
 
 
+def conv_in_blocks(case, params, x):
+    """The forms for TPUs; a TPU's matrix unit multiplies narrow images in blocks."""
+    kw = case["kw"]
+    if kw["up"] == 1:
+        x = blocks.split(x, shifted=kw["kernel_size"] == 1)
+    return blocks.join(conv(case, params, x, Arithmetic(blocks=True)))
+
+
 def statistics(case, params, x):
     group, features = case["kw"]["group_size"], case["kw"]["num_channels"]
     y = minibatch_stddev(x[: case["n"]], group, features)
@@ -59,6 +70,7 @@ def statistics(case, params, x):
 LAYERS = {
     "FullyConnectedLayer": dense,
     "Conv2dLayer": conv,
+    "Conv2dLayer in blocks": conv_in_blocks,
     "MinibatchStdLayer": statistics,
     "normalize_2nd_moment": lambda case, params, x: pixel_norm(x),
 }
@@ -70,7 +82,7 @@ def test_layer(layer):
     assert len(calls.cases) == 23
     functions = {}
     for case in calls.cases:
-        if case["cls" if "cls" in case else "fn"] != layer:
+        if case["cls" if "cls" in case else "fn"] != layer.removesuffix(" in blocks"):
             continue
         params = goldens.below(calls.arrays, f"param{case['id']}/")
         f = lambda x, case=case, params=params: LAYERS[layer](case, params, x)  # noqa: E731

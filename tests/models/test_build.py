@@ -50,6 +50,9 @@ D_NAMES = ("resolution", "image_channels", "label_size")
 STDDEV = ("mbstd_group_size", "mbstd_features")
 
 
+ARITHMETIC = {"float32_precision": "highest", "winograd": False, "blocks": False}
+
+
 def build(changes):
     e = tiny.experiment(SHARED | changes)
     return *models.build(e.model, e.data, 7), e.model
@@ -91,7 +94,7 @@ def test_settings_of_stylegan1():
         "nonlinearity": "relu",
         "blur_filter": (1, 4, 1),
         "plain_resampling": False,
-        "arithmetic": {"float32_precision": "highest", "winograd": False},
+        "arithmetic": ARITHMETIC,
     }
     assert not g.const_input and g.growing and d.growing
     assert (d.nonlinearity, d.blur_filter) == ("relu", (1, 4, 1))
@@ -106,7 +109,7 @@ def test_settings_of_stylegan2():
             "resample_filter": (1, 2, 5, 1),
             "conv_clamp": 99.0,
             "noise": False,
-            "arithmetic": {"float32_precision": "highest", "winograd": False},
+            "arithmetic": ARITHMETIC,
         }
     assert (d.mapping_layers, d.freeze_layers) == (5, 3)
 

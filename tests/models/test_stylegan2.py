@@ -13,6 +13,8 @@ import pytest
 
 from stylegan_jax.layers import upfirdn2d
 from stylegan_jax.layers.activations import activate
+from stylegan_jax.layers.blocks import join
+from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.layers.minibatch_stddev import minibatch_stddev
 from stylegan_jax.models.interface import Channels, LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
@@ -47,12 +49,21 @@ def compare(results, arrays, settings):
 def output(captured, *path):
     for name in (*path, "__call__"):
         captured = captured[name]
-    return captured[0]
+    return join(captured[0])
 
 
-@pytest.mark.parametrize("name", GENERATORS)
-def test_generator(name):
+def forms(names):
+    """Return pairs (name, forms): all plain, and the small ones for TPUs, too."""
+    return [
+        *((name, {}) for name in names),
+        *((name, fastest_forms("tpu")) for name in names[-2:]),
+    ]
+
+
+@pytest.mark.parametrize(("name", "form"), forms(GENERATORS))
+def test_generator(name, form):
     model, variables, arrays, settings = stylegan2_goldens.network(name)
+    model = model.clone(**form)
     z, z2, c = arrays["in/z"], arrays["in/z2"], arrays.get("in/c")
     n, cut = len(z), settings["truncation_cutoff"]
     # The stored noise, for the last rows replaced by that of the "random" case.
@@ -139,9 +150,10 @@ def test_call_of_the_generator():
     compare({key: images}, {key: arrays[key]}, settings)
 
 
-@pytest.mark.parametrize("name", DISCRIMINATORS)
-def test_discriminator(name):
+@pytest.mark.parametrize(("name", "form"), forms(DISCRIMINATORS))
+def test_discriminator(name, form):
     model, variables, arrays, settings = stylegan2_goldens.network(name)
+    model = model.clone(**form)
 
     @jax.jit
     def run(variables, all_images, all_labels):

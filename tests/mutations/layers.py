@@ -221,15 +221,15 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "upsampling-gain-of-one",
             FIR,
-            "flip, gain * ups[0] * ups[1])",
-            "flip, gain)",
+            "flip, gain * ups[0] * ups[1], arithmetic",
+            "flip, gain, arithmetic",
             "layers/test_upfirdn2d",
         ),
         (
             "upsampling-gain-of-one-axis",
             FIR,
-            "flip, gain * ups[0] * ups[1])",
-            "flip, gain * ups[0])",
+            "flip, gain * ups[0] * ups[1], arithmetic",
+            "flip, gain * ups[0], arithmetic",
             "layers/test_upfirdn2d",
         ),
         (

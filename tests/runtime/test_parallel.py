@@ -314,6 +314,11 @@ def test_collectives_are_found():
     ]
 
 
+def test_platform():
+    abstract = parallel.Parallel(jax.sharding.AbstractMesh((8,), ("data",)))
+    assert (parallel.local().platform, abstract.platform) == ("cpu", "")
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -72,12 +72,16 @@ class Recording:
             }
         )
 
-    def networks(self, e: config.Experiment) -> tuple[tuple, tuple]:
+    def networks(
+        self, e: config.Experiment, pixel_blocks: bool = False
+    ) -> tuple[tuple, tuple]:
         """Return generator and discriminator, each with the official variables.
 
-        They compute as in training, on a CPU with Winograd's form.
+        They compute as in training, on a CPU with Winograd's form, or, if asked to, as
+        on a TPU.
         """
-        g, d = models.build(e.model, e.data, self.label_size, winograd=True)
+        forms = {"winograd": not pixel_blocks, "pixel_blocks": pixel_blocks}
+        g, d = models.build(e.model, e.data, self.label_size, **forms)
         loaded = []
         for model, letter, name in ((g, "G", "generator"), (d, "D", "discriminator")):
             kwargs = self.settings[f"{letter}_kwargs"]

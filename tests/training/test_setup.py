@@ -53,6 +53,22 @@ def test_r1_is_lazy_only_for_losses_with_r1(loss):
         setup.build(e, parallel.local())
 
 
+@pytest.mark.parametrize(
+    ("platform", "height_devices", "blocks"),
+    [("tpu", 1, True), ("tpu", 2, False), ("gpu", 1, False), ("cpu", 1, False)],
+)
+def test_forms_of_convolutions(platform, height_devices, blocks, monkeypatch):
+    """Networks use the forms for TPUs there, unless devices share an image."""
+    monkeypatch.setattr(parallel.Parallel, "platform", platform)
+    e = tiny.experiment(
+        {"run.height_devices": height_devices, "run.height_min_resolution": 8}
+    )
+    training = setup.build(e, parallel.local())
+    for network in (training.generator, training.discriminator):
+        assert network.winograd and network.pixel_blocks == blocks
+        assert network.arithmetic.pixel_blocks == blocks
+
+
 def test_relativistic_loss_needs_only_a_pair_of_functions(monkeypatch):
     """The generator's objective scores real images if the loss requires it."""
     relativistic = losses.AdversarialLoss(

@@ -24,20 +24,21 @@ VALUES, GRADIENTS = 1e-5, 1e-4
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "blocks"),
     [
-        pytest.param("D1_loss_uncond_nomix", marks=pytest.mark.slow),
-        pytest.param("D2_loss_cond_mix", marks=pytest.mark.slow),
-        "D3_loss_aug_bgc",
+        pytest.param("D1_loss_uncond_nomix", False, marks=pytest.mark.slow),
+        pytest.param("D2_loss_cond_mix", False, marks=pytest.mark.slow),
+        ("D2_loss_cond_mix", True),
+        ("D3_loss_aug_bgc", False),
     ],
 )
-def test_objectives(name, monkeypatch):
+def test_objectives(name, blocks, monkeypatch):
     """Compare everything that the official code reports, and all gradients."""
     recording = Recording(name)
     arrays = recording.arrays
     # Intervals of one, because the file does not scale for lazy regularization.
     e = recording.experiment(d_reg_interval=1, g_reg_interval=1)
-    (g, g_vars), (d, d_vars) = networks = recording.networks(e)
+    (g, g_vars), (d, d_vars) = networks = recording.networks(e, blocks=blocks)
     tape = tape_for(monkeypatch, recording)
     if augmented := recording.settings["aug"]:
 
