@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
             FLAGS.resolution,
             FLAGS.batch,
             jnp.dtype(FLAGS.dtype),
-            Arithmetic(FLAGS.float32_precision, blocks=FLAGS.blocks),
+            Arithmetic(FLAGS.float32_precision, pixel_blocks=FLAGS.pixel_blocks),
             FLAGS.channel_base,
             FLAGS.from_rgb,
             FLAGS.remat,
@@ -201,7 +201,7 @@ if __name__ == "__main__":
     flags.DEFINE_enum(
         "float32_precision", "highest", [*FLOAT32_PRECISIONS], "Of float32 products."
     )
-    flags.DEFINE_bool("blocks", True, "Use the forms for TPUs.")
+    flags.DEFINE_bool("pixel_blocks", True, "Use the forms for TPUs.")
     flags.DEFINE_integer("channel_base", 16384, "channel_base / R channels at R.")
     flags.DEFINE_bool("from_rgb", True, "Begin with the image; discriminator only.")
     flags.DEFINE_enum("remat", "none", POLICIES, "Rematerialization.")

@@ -55,7 +55,7 @@ def same_network(a: nn.Module, b: nn.Module) -> bool:
         name: getattr(a, name)
         for name in (
             *("dtype", "low_precision_resolutions"),
-            *("float32_precision", "winograd", "blocks"),
+            *("float32_precision", "winograd", "pixel_blocks"),
         )
     }
     if isinstance(a, Discriminator):

@@ -47,7 +47,7 @@ def differences(a: nn.Module, b: nn.Module) -> dict[str, Any]:
 
 def _resolved_settings(model: nn.Module) -> dict[str, Any]:
     """Return the settings that define a network, with all defaults filled in."""
-    ignored = {"parent", "name", "dtype", "winograd", "blocks"}
+    ignored = {"parent", "name", "dtype", "winograd", "pixel_blocks"}
     ignored |= {"low_precision_resolutions", "float32_precision"}
     settings = {
         f.name: getattr(model, f.name)

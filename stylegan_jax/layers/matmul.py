@@ -25,13 +25,14 @@ class Arithmetic:
         "highest" is float32. "high" is TF32 on NVIDIA GPUs and three passes of
         bfloat16 on TPUs; "default" is TF32 and one pass. A CPU computes in float32.
       winograd: allow Winograd's form on CPUs, see `conv2d_cpu`.
-      blocks: use the forms for TPUs: narrow images in blocks of pixels, convolutions
-        fused with their filter, and filters of images as matrices; see `blocks`.
+      pixel_blocks: use the forms for TPUs: narrow images in blocks of pixels,
+        convolutions fused with their filter, and filters of images as matrices; see
+        `blocks`.
     """
 
     float32_precision: str = "highest"
     winograd: bool = False
-    blocks: bool = False
+    pixel_blocks: bool = False
 
     def __post_init__(self):
         """Raise ValueError for an unknown precision."""
@@ -50,7 +51,7 @@ def fastest_forms(platform: str) -> dict[str, bool]:
     Args:
       platform: "cpu", "gpu" or "tpu", as of `jax.default_backend`.
     """
-    return {"winograd": True, "blocks": platform == "tpu"}
+    return {"winograd": True, "pixel_blocks": platform == "tpu"}
 
 
 EXACT = Arithmetic()  # products of float32 in float32, in the plain forms

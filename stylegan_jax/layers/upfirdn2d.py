@@ -4,8 +4,8 @@ Filters are shifts and additions, which XLA fuses on every backend, and so are t
 gradients, because the adjoint of `upfirdn2d` is another `upfirdn2d`. Gradients of every
 order are thus free of dilated and strided convolutions, which XLA runs slowly on CPUs.
 
-A TPU pads arrays of few channels in shifts and additions. `Arithmetic.blocks` replaces
-them, for images, by a product with a matrix for each axis.
+A TPU pads arrays of few channels in shifts and additions. With
+`Arithmetic.pixel_blocks`, images are multiplied by a matrix for each axis instead.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
 appendix B ("Filtering"); Karras et al. 2019, appendix C.
@@ -72,8 +72,8 @@ def upfirdn2d(
       padding: zeros ((top, bottom), (left, right)); negative values crop.
       flip: correlate instead of convolving.
       gain: gain of the amplitude.
-      arithmetic: its `blocks` selects products with matrices, for filters [k] of arrays
-        of few channels.
+      arithmetic: its `pixel_blocks` selects products with matrices, for filters [k]
+        of arrays of few channels.
 
     Returns:
       [B,H',W',C], H' = (H * up + top + bottom - taps) // down + 1.
@@ -95,7 +95,7 @@ def upfirdn2d(
             f"{padding} leaves no pixels"
         )
     begins = tuple(before for before, _ in padding)
-    by_matrix = f.ndim == 1 and x.shape[-1] <= FEW and arithmetic.blocks
+    by_matrix = f.ndim == 1 and x.shape[-1] <= FEW and arithmetic.pixel_blocks
     matrices = arithmetic if by_matrix else None
     return _upfirdn(x, _Geometry(f, _pair(up), _pair(down), begins, lengths, matrices))
 

@@ -63,7 +63,7 @@ class GeneratedImages:
             dtype=jnp.dtype(jnp.float32),
             float32_precision="highest",
             winograd=False,
-            blocks=False,
+            pixel_blocks=False,
         )
         object.__setattr__(self, "generator", full)
 

@@ -20,7 +20,7 @@ def build(
     data: Data,
     label_size: int,
     winograd: bool = False,
-    blocks: bool = False,
+    pixel_blocks: bool = False,
 ) -> tuple[Generator, Discriminator]:
     """Build the networks of an experiment.
 
@@ -30,7 +30,7 @@ def build(
       label_size: length of a label vector, 0 for unconditional networks.
       winograd: allow the faster convolutions on CPUs, which round differently; for
         training. See `layers.conv2d_cpu`.
-      blocks: use the convolutions for TPUs, see `layers.blocks`.
+      pixel_blocks: use the convolutions for TPUs, see `layers.blocks`.
     """
     common = {
         "resolution": data.resolution,
@@ -41,7 +41,7 @@ def build(
         "float32_precision": model.float32_precision,
         "remat": model.remat,
         "winograd": winograd,
-        "blocks": blocks,
+        "pixel_blocks": pixel_blocks,
     }
     match model.family:
         case "stylegan1":

@@ -98,7 +98,7 @@ class Network(nn.Module):
       remat: policy for the activations, see `layers.remat`.
       winograd: allow the faster convolutions on CPUs, which round differently; see
         `layers.conv2d_cpu`.
-      blocks: use the convolutions for TPUs, which round differently; see
+      pixel_blocks: use the convolutions for TPUs, which round differently; see
         `layers.blocks`.
     """
 
@@ -111,14 +111,14 @@ class Network(nn.Module):
     float32_precision: str = "highest"
     remat: str = "none"
     winograd: bool = False
-    blocks: bool = False
+    pixel_blocks: bool = False
 
     _lowest_low_precision = 4  # resolution; not a field
 
     @property
     def arithmetic(self) -> Arithmetic:
         """Arithmetic of all convolutions and matrix products of the network."""
-        return Arithmetic(self.float32_precision, self.winograd, self.blocks)
+        return Arithmetic(self.float32_precision, self.winograd, self.pixel_blocks)
 
     def dtype_at(self, resolution: int) -> jnp.dtype:
         """Return the dtype of the activations at a resolution.

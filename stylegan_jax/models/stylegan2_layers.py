@@ -61,7 +61,7 @@ class LayerOptions:
     @property
     def _fused(self) -> bool:
         """True if convolutions are fused with their filter."""
-        return self.arithmetic.blocks and blocks.suits(self.taps)
+        return self.arithmetic.pixel_blocks and blocks.suits(self.taps)
 
     def convolve(self, x: Image, kernel: jax.Array, direction: str) -> Image:
         """Convolve; "up" doubles the size, "down" halves it, "same" keeps it."""

@@ -93,7 +93,7 @@ def build(e: Experiment, parallel: Parallel, label_size: int = 0) -> Setup:
     """
     forms = fastest_forms(parallel.platform)
     if e.run.height_devices > 1:  # rows of shifted blocks do not divide by the devices
-        forms["blocks"] = False
+        forms["pixel_blocks"] = False
     generator, discriminator = models.build(e.model, e.data, label_size, **forms)
     return Setup(
         experiment=e,

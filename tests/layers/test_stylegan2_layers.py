@@ -57,7 +57,7 @@ def conv_in_blocks(case, params, x):
     kw = case["kw"]
     if kw["up"] == 1:
         x = blocks.split(x, shifted=kw["kernel_size"] == 1)
-    return blocks.join(conv(case, params, x, Arithmetic(blocks=True)))
+    return blocks.join(conv(case, params, x, Arithmetic(pixel_blocks=True)))
 
 
 def statistics(case, params, x):

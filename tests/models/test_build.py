@@ -50,7 +50,7 @@ D_NAMES = ("resolution", "image_channels", "label_size")
 STDDEV = ("mbstd_group_size", "mbstd_features")
 
 
-ARITHMETIC = {"float32_precision": "highest", "winograd": False, "blocks": False}
+ARITHMETIC = {"float32_precision": "highest", "winograd": False, "pixel_blocks": False}
 
 
 def build(changes):

@@ -20,7 +20,7 @@ class ShowsStyles:
 
     resolution: int = 16
 
-    def clone(self, winograd, blocks):
+    def clone(self, winograd, pixel_blocks):
         return self
 
     def apply(self, variables, ws, **kwargs):

@@ -38,7 +38,7 @@ def test_objectives(name, blocks, monkeypatch):
     arrays = recording.arrays
     # Intervals of one, because the file does not scale for lazy regularization.
     e = recording.experiment(d_reg_interval=1, g_reg_interval=1)
-    (g, g_vars), (d, d_vars) = networks = recording.networks(e, blocks=blocks)
+    (g, g_vars), (d, d_vars) = networks = recording.networks(e, pixel_blocks=blocks)
     tape = tape_for(monkeypatch, recording)
     if augmented := recording.settings["aug"]:
 
