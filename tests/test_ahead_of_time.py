@@ -13,7 +13,7 @@ from jax.sharding import AbstractMesh, AxisType, SingleDeviceSharding
 
 from benchmarks import ahead_of_time, hlo
 from benchmarks.ahead_of_time import DEVICES
-from stylegan_jax.layers import conv2d, conv2d_strided
+from stylegan_jax.layers import blocks, conv2d, conv2d_strided, upfirdn2d
 from stylegan_jax.runtime import parallel
 from stylegan_jax.training import schedule
 from tests.test_lowering import small
@@ -261,6 +261,46 @@ def test_the_checks_of_kernel_gradients_can_fail(kind):
         "v5e": "kernel gradient, rhs_dilate, rhs_reversal",
     }
     assert convolutions(kinds) == {expected[kind]}
+
+
+def estimated_seconds(f, *shapes):
+    kinds = kinds_of("v5e", f, *shapes)
+    return sum(kind["seconds"] for kind in kinds.values())
+
+
+TAPS = upfirdn2d.setup_filter((1, 3, 3, 1))
+KERNEL = (3, 3, 64, 64)
+FORMS_FOR_TPUS = {  # function and shape of x, for TPUs and in general
+    "same": (
+        (lambda x, k: blocks.conv2d(blocks.Blocks(x, True), k), (8, 65, 65, 256)),
+        (conv2d.conv2d, (8, 128, 128, 64)),
+    ),
+    "up": (
+        (lambda x, k: blocks.up_conv2d(x, k, TAPS), (8, 64, 64, 64)),
+        (lambda x, k: upfirdn2d.up_conv2d(x, k, TAPS), (8, 64, 64, 64)),
+    ),
+    "down": (
+        (
+            lambda x, k: blocks.down_conv2d(blocks.Blocks(x), k, TAPS),
+            (8, 64, 64, 256),
+        ),
+        (lambda x, k: upfirdn2d.down_conv2d(x, k, TAPS), (8, 128, 128, 64)),
+    ),
+}
+
+
+@pytest.mark.aot
+@pytest.mark.parametrize("name", FORMS_FOR_TPUS)
+def test_narrow_convolutions_in_blocks_are_faster(name):
+    try:
+        ahead_of_time.topology("v5e", 1)
+    except ImportError as error:
+        pytest.skip(str(error))
+    ours, plain = (
+        estimated_seconds(f, shape, KERNEL) for f, shape in FORMS_FOR_TPUS[name]
+    )
+    print(f"{name}: {1e6 * ours:.0f} us, plain {1e6 * plain:.0f} us")
+    assert ours < plain / 2
 
 
 def convolutions(kinds):

@@ -104,7 +104,7 @@ def of_second_order(f, x, kernel):
 
 @pytest.mark.parametrize(
     ("taps", "compared"),
-    [(taps, of_first_order) for taps in FILTERS] + [(FILTERS[1], of_second_order)],
+    [(taps, of_first_order) for taps in FILTERS[:3]] + [(FILTERS[1], of_second_order)],
 )
 def test_convolutions_equal_those_of_plain_images(taps, compared):
     pairs = convolutions(upfirdn2d.setup_filter(taps))
@@ -138,6 +138,7 @@ def test_dtypes(dtype):
     taps = upfirdn2d.setup_filter((1, 3, 3, 1))
     x, kernel = jnp.zeros((1, 4, 4, 2), dtype), jnp.zeros((3, 3, 2, 2))
     for name, (f, _, size) in convolutions(taps).items():
-        y, pull_back = jax.vjp(f, x, kernel[:size, :size])
+        orders = functools.partial(of_first_order, f)
+        y, gradients = jax.eval_shape(orders, x, kernel[:size, :size])
         assert y.dtype == dtype, name
-        assert [g.dtype for g in pull_back(y)] == [dtype, jnp.float32], name
+        assert [g.dtype for g in gradients] == [dtype, jnp.float32], name
