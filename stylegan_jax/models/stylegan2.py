@@ -231,14 +231,14 @@ class DiscriminatorBlock(nn.Module):
             image = self.options.arrange(image.astype(self.dtype), self.features)
             y = layer("from_rgb", self.features, 1, self.options)(image)
             x = y if x is None else x + y
-        gain, y = 1.0, 0.0
+        gain, y = 1.0, None
         if self.residual:
             gain = HALF_POWER
             naming = {"frozen": "skip" in frozen, "name": "skip"}
             y = branch(self.features_down, self.options, "down", **naming)(x)
         x = layer("conv0", self.features, 3, self.options)(x)
         x = layer("conv1", self.features_down, 3, self.options, "down", gain=gain)(x)
-        return x + y
+        return x if y is None else x + y
 
 
 class Discriminator(interface.Discriminator):
