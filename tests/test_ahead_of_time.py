@@ -6,14 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import pytest
 from jax.sharding import AbstractMesh, AxisType, SingleDeviceSharding
 
-from benchmarks import ahead_of_time, hlo
+from benchmarks import ahead_of_time, ahead_of_time_block, hlo
 from benchmarks.ahead_of_time import DEVICES
 from stylegan_jax.layers import blocks, conv2d, conv2d_strided, upfirdn2d
+from stylegan_jax.layers.matmul import Arithmetic
+from stylegan_jax.models.stylegan2 import LayerOptions
 from stylegan_jax.runtime import parallel
 from stylegan_jax.training import schedule
 from tests.test_lowering import small
@@ -261,6 +264,19 @@ def test_the_checks_of_kernel_gradients_can_fail(kind):
         "v5e": "kernel gradient, rhs_dilate, rhs_reversal",
     }
     assert convolutions(kinds) == {expected[kind]}
+
+
+@pytest.mark.parametrize("build", ["_generator", "_discriminator"])
+def test_blocks_are_traced(build):
+    """Trace what `ahead_of_time_block` compiles, with narrow images on both sides."""
+    options = LayerOptions(arithmetic=Arithmetic(pixel_blocks=True))
+    loss, arguments = getattr(ahead_of_time_block, build)(
+        16, 2, jnp.dtype("bfloat16"), options, [4, 8], False, "none"
+    )
+    gradients = jax.value_and_grad(loss, argnums=tuple(range(len(arguments))))
+    value, gradients = jax.eval_shape(gradients, *arguments)
+    assert value.shape == ()
+    chex.assert_trees_all_equal_shapes_and_dtypes(gradients, arguments)
 
 
 def estimated_seconds(f, *shapes):

@@ -19,12 +19,18 @@ def normal(*shape, seed=0):
     return np.random.RandomState(seed).normal(size=shape).astype(np.float32)
 
 
+@pytest.mark.parametrize("channels", [3, blocks.FEW + 1])
 @pytest.mark.parametrize("shifted", [False, True])
-def test_join_inverts_split(shifted):
-    x = normal(2, 6, 4, 3)
+def test_join_inverts_split(shifted, channels):
+    """With few channels both multiply by matrices, which is exact."""
+    x = normal(2, 6, 4, channels)
     split = blocks.split(jnp.asarray(x), shifted)
     assert split.shape == x.shape and len(split) == 2
-    assert split.values.shape == (2, 3 + shifted, 2 + shifted, 12)
+    assert split.values.shape == (2, 3 + shifted, 2 + shifted, 4 * channels)
+    pixels = split.values[:, 1, 1].reshape(2, 2, 2, channels)
+    first = 2 - shifted
+    window = slice(first, first + 2)
+    np.testing.assert_array_equal(pixels, x[:, window, window])
     np.testing.assert_array_equal(blocks.join(split), x)
     np.testing.assert_array_equal(split.cleared(), split.values)
     np.testing.assert_array_equal(blocks.join(jnp.asarray(x)), x)

@@ -2,6 +2,7 @@
 
 from tests.mutations.mutation import (
     ACTIVATIONS,
+    BLOCKS,
     D1,
     FIR,
     G1,
@@ -294,6 +295,30 @@ MUTATIONS: tuple[Mutation, ...] = (
             "x = resample.blur2d(x, o.blur_filter)",
             "x = resample.blur2d(x, ())",
             "models/test_stylegan1",
+        ),
+    ),
+    *mutations(
+        "images in blocks of pixels",
+        (
+            "blocks-border-not-cleared",
+            BLOCKS,
+            "return self.values * rows[:, None] * columns",
+            "return self.values",
+            "layers/test_blocks",
+        ),
+        (
+            "blocks-shifted-twice-as-far",
+            BLOCKS,
+            "x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))",
+            "x = jnp.pad(x, ((0, 0), (2, 0), (2, 0), (0, 0)))",
+            "layers/test_blocks",
+        ),
+        (
+            "blocks-up-convolution-a-pixel-off",
+            BLOCKS,
+            "_at(taps, 2 * i + u - n + before)",
+            "_at(taps, 2 * i + u - n + before + 1)",
+            "layers/test_blocks",
         ),
     ),
     *mutations(

@@ -62,6 +62,7 @@ RESAMPLE, FIR, ACTIVATIONS = (
     "layers/upfirdn2d.py",
     "layers/activations.py",
 )
+BLOCKS = "layers/blocks.py"
 MAPPING = "models/mapping.py"
 G1 = D1 = "models/stylegan1.py"
 G2 = D2 = "models/stylegan2.py"
