@@ -44,7 +44,7 @@ def wait_for(process: subprocess.Popen, path: Path) -> None:
 
 
 def test_run_writes_its_description_logs_and_checkpoints(finished):
-    e = tiny.experiment()
+    e = tiny.experiment({"data.source": "builtin"})  # which `auto` stands for
     assert config.load(finished / "config.json") == e
     data = json.loads((finished / "data.json").read_text())
     assert data["num_images"] > 1000 and len(data["classes"]) > 5
