@@ -22,6 +22,10 @@ from jax.ad_checkpoint import checkpoint_name
 
 POLICIES = ("none", "convolutions", "blocks")
 _CONVOLUTION = "convolution"
+# The penalties differentiate twice. JAX applies a policy to one differentiation; the
+# next one would keep whatever the gradient needs. Where there is only one, the second
+# policy adds no work, because the forward pass that it repeats is unused.
+ORDERS = 2
 
 
 def convolved(y: jax.Array) -> jax.Array:
@@ -53,4 +57,6 @@ def remat(
             keep = jax.checkpoint_policies.nothing_saveable
         case _:
             raise ValueError(f"remat (={policy!r}) must be one of {POLICIES}")
-    return nn.remat(block, policy=keep, static_argnums=static_argnums)
+    for _ in range(ORDERS):
+        block = nn.remat(block, policy=keep, static_argnums=static_argnums)
+    return block

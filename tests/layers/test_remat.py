@@ -1,6 +1,7 @@
 """Rematerialisation changes what is kept, and nothing else."""
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -82,3 +83,42 @@ def test_config_has_all_policies():
         tiny.experiment({"model.remat": "some"})
     with pytest.raises(ValueError, match="remat .='some'. must be one of"):
         remat.remat(DiscriminatorBlock, "some")
+
+
+class Block(nn.Module):
+    """Two layers; the derivative of each activation is another array."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = jnp.sin(remat.convolved(nn.Dense(8, use_bias=False)(x)))
+        return jnp.sin(remat.convolved(nn.Dense(8, use_bias=False)(x)))
+
+
+def stored(policy: str, blocks: int, order: int) -> int:
+    """Count the arrays [64,8] that a gradient of this order keeps of some blocks."""
+    block = remat.remat(Block, policy)
+    network = nn.Sequential([block() for _ in range(blocks)])
+    x = jnp.ones((64, 8))
+
+    def objective(params):
+        function = lambda x: jnp.sum(network.apply(params, x))  # noqa: E731
+        if order == 2:
+            return jnp.sum(jnp.square(jax.grad(function)(x)))
+        return function(x)
+
+    params = jax.eval_shape(network.init, jax.random.key(0), x)
+    jaxpr = jax.make_jaxpr(
+        lambda params: jax.tree.leaves(jax.vjp(objective, params)[1])
+    )(params).jaxpr
+    return len({v for v in jaxpr.outvars if v.aval.shape == x.shape})
+
+
+@pytest.mark.parametrize(
+    ("policy", "order", "each"),
+    [("blocks", 1, 1), ("blocks", 2, 2), ("convolutions", 1, 3)],
+)
+def test_what_a_block_stores(policy, order, each):
+    """Store a block's input, and for a penalty the gradient of its result."""
+    two, four = stored(policy, 2, order), stored(policy, 4, order)
+    assert four - two == 2 * each
+    assert stored("none", 4, order) - stored("none", 2, order) > 2 * each
