@@ -139,7 +139,12 @@ def test_activations_are_stored_once(family, phase):
 
 @pytest.mark.parametrize(
     ("family", "phase"),
-    [("stylegan1", "g_main"), ("stylegan2", "g_main"), ("stylegan2", "d_r1")],
+    [
+        ("stylegan1", "g_main"),
+        ("stylegan2", "g_main"),
+        ("stylegan2", "g_path"),
+        ("stylegan2", "d_r1"),
+    ],
 )
 def test_rematerialization_stores_less(family, phase):
     """Compare the bytes stored for the backward pass, which no platform changes."""
@@ -149,5 +154,6 @@ def test_rematerialization_stores_less(family, phase):
         updates = Updates(experiment(family, 16, **small))
         stored.append(updates.required_bytes(phase)[1])
     everything, convolutions, blocks = stored
-    assert blocks < 0.65 * everything
-    assert blocks < convolutions < 0.9 * everything
+    print(f"{convolutions / everything:.2f} {blocks / everything:.2f}")
+    assert blocks < 0.35 * everything
+    assert blocks < convolutions < 0.6 * everything
