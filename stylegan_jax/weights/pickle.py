@@ -27,7 +27,8 @@ _FOREIGN = (
     (b"\x1f\x8b", "gzip-compressed; decompress it first"),
 )
 
-_PROTOCOL = b"\x80"  # the first opcode of all pickles from protocol 2 on
+# The first opcodes of a dict, list, tuple or object: from protocol 2 on, and before.
+_FIRST = (b"\x80", b"(", b"}", b"]", b"c")
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
 _GETS = ("GET", "BINGET", "LONG_BINGET")
 # Opcodes that leave a container on the stack, which cannot be a key.
@@ -76,9 +77,11 @@ def refuse_foreign(data: bytes, expected: str = NETWORK_FILE) -> None:
     for signature, meaning in _FOREIGN:
         if head.startswith(signature.lower()):
             raise PickleError(f"the file is {meaning}. Expected: {expected}.")
-    if expected == NETWORK_FILE and not data.startswith(_PROTOCOL):
+    if expected == NETWORK_FILE and not data.startswith(_FIRST):
         kind = "safetensors" if data[8:9] == b"{" else "damaged, or no pickle at all"
-        raise PickleError(f"the file is {kind}. Expected: {expected}.")
+        raise PickleError(
+            f"the file is {kind}. Expected: {expected}. Nothing in it was executed."
+        )
 
 
 def program_end(data: bytes, start: int = 0, limit: int = MAX_OPCODES) -> int:

@@ -43,7 +43,7 @@ OTHERS = {
     "dataset_fingerprint": ("01" * 32, "data 010101010101"),
     "dataset_fit": ("crop", "fit crop"),
     "dataset_mirrored": (True, "mirrored True"),
-    "size": ([32, 48], "size 32x48"),
+    "size": ([32, 48], "size 48x32"),
     "decoder": (3, "decoder 3"),
 }
 

@@ -63,7 +63,7 @@ def test_levels(size, sides):
 
 
 def test_unusable_images_are_explained():
-    with pytest.raises(ValueError, match="8x8; .* at least 16 pixels"):
+    with pytest.raises(ValueError, match="8x8 .width x height.; .* at least 16 pixels"):
         swd.levels(8, 8)
     with pytest.raises(ValueError, match="multiples of 2"):
         swd.levels(33, 34)

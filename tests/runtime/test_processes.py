@@ -227,6 +227,10 @@ def test_a_process_that_the_run_does_not_have():
         processes.initialize("127.0.0.1:1", 2, 2, 10)
 
 
-def test_a_coordinator_without_the_number_of_processes():
+def test_a_coordinator_without_the_number_of_processes(monkeypatch):
+    def initialize(*args, **kwargs):  # as it does before any use of JAX
+        raise ValueError("Number of processes must be defined.")
+
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
     with pytest.raises(ValueError, match="defined. Give --coordinator, --num_process"):
         processes.initialize("127.0.0.1:1", None, None, 10)

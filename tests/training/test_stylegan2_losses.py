@@ -28,7 +28,7 @@ VALUES, GRADIENTS = 1e-5, 1e-4
     [
         pytest.param("D1_loss_uncond_nomix", False, marks=pytest.mark.slow),
         pytest.param("D2_loss_cond_mix", False, marks=pytest.mark.slow),
-        ("D2_loss_cond_mix", True),
+        pytest.param("D2_loss_cond_mix", True, marks=pytest.mark.slow),
         ("D3_loss_aug_bgc", False),
     ],
 )
