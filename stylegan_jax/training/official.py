@@ -1,4 +1,4 @@
-"""What the official training code of each family does, and no setting says."""
+"""Conventions of the official training code that no setting expresses, by family."""
 
 import dataclasses
 

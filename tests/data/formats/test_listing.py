@@ -1,4 +1,4 @@
-"""Which files of a folder or an archive are images, and what is said of the others."""
+"""Images among the files of a folder or an archive, and notes about the others."""
 
 import io
 
