@@ -14,7 +14,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["stylegan_jax", "stylegan_jax.*"]),
     package_data={
-        "stylegan_jax.data": ["assets/emoji64.zip", "assets/NOTICE"],
+        "stylegan_jax.data": ["assets/*.zip", "assets/*.txt", "assets/NOTICE"],
         "stylegan_jax.metrics.networks": [
             "assets/lpips_vgg_v0.1.safetensors",
             "assets/LICENSE.lpips",

@@ -32,6 +32,18 @@ def _images(e: Experiment) -> Iterator[str]:
             f"`data.tfds_name` (={d.tfds_name!r}) is not read if `data.source` is "
             "'builtin'; use `--config.data.source=tfds`, or leave it out"
         )
+    if d.builtin == "emoji" and d.builtin_classes != "folder":
+        yield (
+            f"`data.builtin_classes` (={d.builtin_classes!r}) must be 'folder' for "
+            "emoji; use `--config.data.builtin=smileys`, or leave it out"
+        )
+    elsewhere = d.source not in ("auto", "builtin") or bool(d.path or d.tfds_name)
+    if elsewhere and (d.builtin, d.builtin_classes) != ("emoji", "folder"):
+        yield (
+            f"`data.builtin` (={d.builtin!r}) and `data.builtin_classes` "
+            f"(={d.builtin_classes!r}) are not read if the images come from elsewhere; "
+            "leave them out"
+        )
     if d.source == "tfds" and d.tfds_name is None:
         yield "`data.tfds_name` must name a data set if `data.source` is 'tfds'"
 

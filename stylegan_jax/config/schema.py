@@ -30,11 +30,24 @@ class Data:
         "auto",
         "Kind of the data set: `auto` finds it from `path` and, without one, is "
         "`builtin` (or `tfds` with `tfds_name`). Otherwise a key of "
-        "`data.sources.SOURCES`: `builtin` (the emoji of the package), `tfds` "
+        "`data.sources.SOURCES`: `builtin` (images of the package), `tfds` "
         "(TensorFlow Datasets), `folder` (a directory of images, searched "
         "recursively), `zip` (a zip file of images), `prepared` (a directory written "
         "by `python -m stylegan_jax.prepare`) or `tfrecords` (a directory of NVIDIA's "
         "multi-resolution files).",
+    )
+    builtin: str = setting(
+        "emoji",
+        "Images of `builtin`: `emoji` (1,631 of Noto Emoji), `smileys` (428 of four "
+        "fonts), or of these the nine tenths `smileys_training` and the rest "
+        "`smileys_held_out`.",
+        choices=("emoji", "smileys", "smileys_training", "smileys_held_out"),
+    )
+    builtin_classes: str = setting(
+        "folder",
+        "Classes of the built-in images: `folder` (the group of an emoji, the font of "
+        "a smiley) or `expression` (of a smiley, such as grinning-face).",
+        choices=("folder", "expression"),
     )
     path: str | None = setting(
         None, "File or directory of the images; refused by `builtin` and `tfds`."

@@ -57,6 +57,10 @@ PROBLEMS = {
     "`data.tfds_name` (='y') is not read if `data.source` is 'builtin'": changed(
         data={"source": "builtin", "tfds_name": "y"}
     ),
+    "`data.builtin_classes` (='expression') must be 'folder' for emoji": changed(
+        data={"builtin_classes": "expression"}
+    ),
+    "`data.builtin` (='smileys')": changed(data={"builtin": "smileys", "path": "x"}),
     "`data.tfds_name`": changed(data={"source": "tfds"}),
     "`data.prefetch_batches`": changed(data={"prefetch_batches": 0}),
     "`model.family`": changed(model={"family": "stylegan9"}),

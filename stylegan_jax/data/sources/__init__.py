@@ -12,7 +12,7 @@ import dataclasses
 from stylegan_jax import config
 from stylegan_jax.data.interface import Source
 from stylegan_jax.data.sources import path_kinds
-from stylegan_jax.data.sources.builtin import open_builtin
+from stylegan_jax.data.sources.builtin import SETS, open_builtin
 from stylegan_jax.data.sources.folder import open_folder
 from stylegan_jax.data.sources.prepared import open_prepared
 from stylegan_jax.data.sources.tfds import open_tfds
@@ -21,7 +21,7 @@ from stylegan_jax.data.sources.zip import open_zip_source
 from stylegan_jax.runtime import storage
 
 SOURCES = {
-    "builtin": open_builtin,  # the emoji that come with the package
+    "builtin": open_builtin,  # images that come with the package
     "folder": open_folder,  # a directory of images, searched recursively
     "prepared": open_prepared,  # output of `python -m stylegan_jax.prepare`
     "tfds": open_tfds,  # TensorFlow Datasets
@@ -80,7 +80,8 @@ def resolve(data: config.Data) -> tuple[config.Data, str | None]:
     elif data.tfds_name is not None:
         source, reason = "tfds", f"`data.tfds_name` is {data.tfds_name!r}"
     else:
-        source, reason = "builtin", "without `data.path`, the built-in emoji are used"
+        source = "builtin"
+        reason = f"without `data.path`, {SETS[data.builtin][1]} are used"
     note = f"{reason} (`data.source` {source!r}, chosen by {AUTO!r})"
     return dataclasses.replace(data, source=source), note
 

@@ -9,7 +9,7 @@ from stylegan_jax.data.formats.archives import open_zip
 from stylegan_jax.data.formats.folder import list_images
 from stylegan_jax.data.interface import Source
 from stylegan_jax.data.sources import path_kinds, prepared
-from stylegan_jax.data.sources.builtin import EMOJI_RESOLUTION
+from stylegan_jax.data.sources.builtin import SIDE
 from stylegan_jax.runtime import storage
 
 BUILTIN = "builtin"
@@ -43,7 +43,7 @@ def first_image_size(path: str, setting: str = "images") -> images.Size:
     """
     kind = infer_source(path, setting)
     if kind == BUILTIN:
-        return EMOJI_RESOLUTION, EMOJI_RESOLUTION
+        return SIDE, SIDE
     place = Path(path).expanduser()
     if kind == "prepared":
         data = config.Data(source=kind, path=path)

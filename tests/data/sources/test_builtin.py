@@ -7,7 +7,7 @@ import numpy as np
 from stylegan_jax import config
 from stylegan_jax.data import sources
 from stylegan_jax.data.sources import open_source
-from stylegan_jax.data.sources.builtin import EMOJI
+from stylegan_jax.data.sources.builtin import ASSETS, EMOJI, HELD_OUT, SMILEYS
 from tests.data.opened import open_failure, read
 
 GROUPS = (
@@ -37,7 +37,46 @@ def test_builtin_has_the_documented_images():
     image, _ = read(source)
     assert image.shape == (64, 64, 3) and image.dtype == np.uint8
     assert source.check(0) is None
-    assert (EMOJI.parent / "NOTICE").read_text().startswith("emoji64.zip")
+    notice = (ASSETS / "NOTICE").read_text()
+    assert notice.startswith("emoji64.zip") and "smileys64.zip contains" in notice
+
+
+def smileys(builtin="smileys", **changes):
+    return open_source(config.Data(resolution=64, builtin=builtin, **changes))
+
+
+def test_the_smileys_of_four_fonts():
+    source = smileys()
+    assert SMILEYS.stat().st_size <= 2_000_000
+    assert source.classes == ("fluent3d", "fluentflat", "noto", "twemoji")
+    assert source.label_totals == (107, 102, 109, 110)
+    for index in range(0, source.num_images, 40):
+        image, label = read(source, index)
+        assert f"/{source.classes[label]}/" in source.describe(index)
+        corners = image[[0, 0, -1, -1], [0, -1, 0, -1]]
+        assert image.shape == (64, 64, 3) and corners.min() >= 250, index
+
+
+def test_the_expressions_of_smileys_are_classes():
+    source = smileys(builtin_classes="expression", conditional=True)
+    assert source.num_images == 428 and source.label_size == 110
+    assert sorted(source.classes) == list(source.classes)
+    totals = dict(zip(source.classes, source.label_totals, strict=True))
+    assert totals["grinning-face"] == totals["zipper-mouth-face"] == 4  # in all fonts
+    index = next(i for i in range(428) if "noto/winking-face.png" in source.describe(i))
+    assert source.classes[read(source, index)[1]] == "winking-face"
+
+
+def test_a_tenth_of_the_smileys_is_held_out():
+    parts = [smileys(f"smileys_{part}") for part in ("training", "held_out")]
+    names = [
+        {source.describe(i).split("zip/")[1] for i in range(source.num_images)}
+        for source in parts
+    ]
+    assert [len(part) for part in names] == [385, 43]
+    assert names[1] == set(HELD_OUT.read_text().split()) and not names[0] & names[1]
+    assert {source.classes for source in parts} == {smileys().classes}
+    assert len({smileys().fingerprint, *(s.fingerprint for s in parts)}) == 3
 
 
 def test_builtin_is_averaged_down():
