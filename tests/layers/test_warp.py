@@ -116,7 +116,7 @@ def penalty(images: jax.Array, inverse: jax.Array, scale: jax.Array) -> jax.Arra
 PROGRAMS = {
     "result": (warp, 15),
     "gradient": (jax.value_and_grad(loss), 30),
-    "penalty": (jax.value_and_grad(penalty, argnums=2), 30),
+    "penalty": (jax.value_and_grad(penalty, argnums=2), 34),
 }
 
 
