@@ -7,26 +7,30 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stylegan_jax.workdir import TrainedGenerator
+    from stylegan_jax.networks.network import Network
 
 
-def load(path: str | os.PathLike, step: int | None = None) -> "TrainedGenerator":
-    """Load the averaged generator of a training run or of a conversion.
+def load(reference: str | os.PathLike, step: int | None = None) -> "Network":
+    """Open a trained generator; see `networks.references.open_network`.
+
+        g = stylegan_jax.load("smileys64")
+        images = g(seeds=range(16), truncation_psi=0.7)  # [16,64,64,3] uint8
 
     Args:
-      path: directory of the run (`--workdir`) or of the conversion (`--out`), on disk
-        or in a bucket.
-      step: number of the checkpoint; None for the newest that is intact.
+      reference: `smileys64`, the network that comes with the package; the directory of
+        a run (`--workdir`) or of a conversion (`--out`), on disk or in a bucket; a
+        `.safetensors` file that `export` wrote; or an official `.pkl`.
+      step: number of the checkpoint of a run; None for the newest that is intact.
 
     Returns:
-      The network, its variables, and facts about them.
+      The network, which is called to generate images.
 
     Raises:
-      ValueError: if the directory is not that of a run.
-      checkpoint.CheckpointError: if the checkpoint cannot be read.
+      ValueError: there is no such network, or it cannot be used.
+      checkpoint.CheckpointError: if the checkpoint of a run cannot be read.
+      OSError: the file cannot be read.
     """
     # Imported here so that `import stylegan_jax` imports nothing heavy.
-    from stylegan_jax import workdir
-    from stylegan_jax.runtime import storage
+    from stylegan_jax.networks.references import open_network
 
-    return workdir.load_generator(storage.open_path(path), step)
+    return open_network(reference, step)

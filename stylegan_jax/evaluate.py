@@ -24,6 +24,7 @@ from etils import epath
 
 from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
+from stylegan_jax.commands import network as network_flags
 from stylegan_jax.config import Data, Evaluation, image_size
 from stylegan_jax.data import sources
 from stylegan_jax.data.interface import Source
@@ -34,6 +35,8 @@ from stylegan_jax.metrics.generated_images import GeneratedImages, class_weights
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.metric import Metric
 from stylegan_jax.metrics.results import MetricFailure, MetricResult
+from stylegan_jax.networks import references
+from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import malloc, outputs, parallel, processes, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.messages import parse_sides
@@ -56,11 +59,9 @@ def main(argv: list[str]) -> None:
         processes.initialize(
             FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id, HEARTBEAT_SECONDS
         )
-    directory = storage.open_path(".")
-    if FLAGS.workdir:
-        directory, _ = workdir.split(FLAGS.workdir)
-        workdir.check_is_run(directory)
-    out = directory / results.FILE
+    reference = network_flags.reference(FLAGS)
+    directory = run_directory(reference)
+    out = (directory or storage.open_path(".")) / results.FILE
     if FLAGS.out:
         out = outputs.file(FLAGS.out, "--out", (".jsonl", ""))
     for name in ("detector", "vgg16"):
@@ -70,7 +71,7 @@ def main(argv: list[str]) -> None:
     batch_size = FLAGS.batch_size or context.default_batch_size(devices)
     context.check_batch_size(devices, batch_size)
     _check_writable(out, devices)
-    spec = (run_spec if FLAGS.workdir else folders_spec)(metrics, devices)
+    spec = (run_spec if reference else folders_spec)(metrics, devices)
     # Fail before any network is loaded or even downloaded.
     validation.check_requirements(spec, FLAGS.attributes is not None, FLAGS.features)
     live = ProgressBar()
@@ -108,7 +109,7 @@ def main(argv: list[str]) -> None:
                     kept.append(result)
     finally:
         live.clear()
-        if kept and FLAGS.workdir and storage.scheme_of(FLAGS.workdir) is None:
+        if kept and directory and storage.scheme_of(directory) is None:
             try:
                 results.write_tensorboard(directory / "tensorboard", kept)
             except OSError as error:
@@ -130,6 +131,19 @@ def given_flags() -> set[str]:
         for name in FLAGS
         if FLAGS[name].present and FLAGS[name].value not in (None, "")
     }
+
+
+def run_directory(reference: str | None) -> epath.Path | None:
+    """Return the directory of a run or a conversion; None for other networks.
+
+    Raises:
+      ValueError: it is no such directory.
+    """
+    if not reference or references.is_single(reference):
+        return None
+    directory, _ = workdir.split(reference)
+    workdir.check_is_run(directory)
+    return directory
 
 
 def _check_writable(out: epath.Path, devices: Parallel) -> None:
@@ -155,22 +169,23 @@ def _append(out: epath.Path, result: MetricResult) -> str | None:
 
 def run_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
     """Return the evaluation of a generator against its training data or --data."""
-    trained = workdir.load_generator(storage.open_path(FLAGS.workdir), FLAGS.step)
+    reference = network_flags.reference(FLAGS)
+    trained = references.open_network(reference, FLAGS.step)
     needs_data = registry.needs_real_images(metrics) or bool(trained.classes)
     source = real_source(trained) if needs_data or FLAGS.data is not None else None
     _print_notes(source, devices)
     weights = None
     if trained.classes and source is not None:
         has_names = trained.step is not None
-        validation.check_classes(source, trained.classes, FLAGS.workdir, has_names)
+        validation.check_classes(source, trained.classes, reference, has_names)
         weights = class_weights(source)
     elif trained.classes and devices.is_main:
         print(
-            f"NOTE: {FLAGS.workdir} has no data, so its {len(trained.classes)} classes "
+            f"NOTE: {reference} has no data, so its {len(trained.classes)} classes "
             "are drawn uniformly; use --data to draw them as often as in a data set."
         )
     generated = GeneratedImages(
-        name=FLAGS.workdir,
+        name=reference,
         generator=trained.generator,
         variables=devices.replicate(jax.device_get(trained.variables)),
         lod=trained.lod,
@@ -180,7 +195,9 @@ def run_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:
         truncation_psi=FLAGS.truncation_psi,
         noise=FLAGS.noise,
     )
-    fit = FLAGS.fit if FLAGS.data is not None else trained.experiment.data.fit
+    fit = FLAGS.fit
+    if FLAGS.data is None and trained.experiment is not None:
+        fit = trained.experiment.data.fit
     return EvalSpec(
         metrics=metrics,
         reals=source
@@ -203,7 +220,7 @@ def _print_notes(source: Source | None, devices: Parallel) -> None:
             print(f"NOTE: {source.name}: {note}")
 
 
-def real_source(trained: workdir.TrainedGenerator) -> Source | None:
+def real_source(trained: Network) -> Source | None:
     """Return --data, else the data of the run; None for a conversion without --data."""
     if FLAGS.data is not None:
         size = image_size(trained.generator.base_size, trained.generator.resolution)
@@ -221,11 +238,11 @@ def real_source(trained: workdir.TrainedGenerator) -> Source | None:
     now = workdir.DataInfo(
         source.name, source.num_images, source.classes, source.fingerprint
     )
-    directory, _ = workdir.split(FLAGS.workdir)
+    directory, _ = workdir.split(trained.reference)
     difference = workdir.data_difference(directory, trained.data, now)
     if difference is not None:
         raise ValueError(
-            f"The data are not those that {FLAGS.workdir} was trained on: "
+            f"The data are not those that {trained.reference} was trained on: "
             f"{difference}{_where_from(data)}\nName the images of the run with --data; "
             "or, to compare with these in spite of that, give them as --data"
         )

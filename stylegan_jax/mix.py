@@ -1,6 +1,6 @@
 """Draw the paper's style-mixing figure with a trained or converted generator.
 
-python -m stylegan_jax.mix --workdir=runs/emoji --out=mixing.png
+python -m stylegan_jax.mix --network=smileys64 --out=mixing.png
 """
 
 from stylegan_jax.commands.mix import COMMAND
@@ -12,14 +12,14 @@ if __name__ == "__main__":  # before the imports that take seconds
 import jax
 from absl import app, flags
 
-from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.runtime import malloc, outputs, storage
+from stylegan_jax.commands import network as network_flags
+from stylegan_jax.networks.references import open_network
+from stylegan_jax.runtime import malloc, outputs
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import save_png
 from stylegan_jax.sampling import seeds
 from stylegan_jax.sampling.mixing import mixing_figure
-from stylegan_jax.sampling.truncation import truncated_styles
 
 FLAGS = flags.FLAGS
 
@@ -35,26 +35,24 @@ def main(argv: list[str]) -> None:
         "fine": seeds.parse_seeds(FLAGS.fine_seeds),
     }
     malloc.keep_freed_memory_on_cpu()
-    trained = workdir.load_generator(storage.open_path(FLAGS.workdir), FLAGS.step)
+    network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+
+    label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)
 
     def styles(chosen: list[int]) -> jax.Array:
         """Return the truncated styles of seeds."""
-        return truncated_styles(
-            trained.generator,
-            trained.variables,
-            seeds.latents(chosen, trained.generator.z_dim),
-            seeds.labels(
-                FLAGS["class"].value, FLAGS.label, trained.classes, len(chosen)
-            ),
+        return network.map(
+            network.z(chosen),
+            None if label is None else label[0],
             truncation_psi=FLAGS.truncation_psi,
         )
 
     figure = mixing_figure(
-        trained.generator,
-        trained.variables,
+        network.generator,
+        network.variables,
         styles(source),
         {name: styles(chosen) for name, chosen in destinations.items()},
-        lod=trained.lod,
+        lod=network.lod,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(out, figure, grid=True)

@@ -101,7 +101,8 @@ class TrainedGenerator:
     Attributes:
       generator: the network.
       variables: its averaged variables, for `generator.apply`.
-      experiment: the experiment that trained it.
+      experiment: the experiment that trained it; None if there is none that describes
+        a network of an official file.
       lod: the level of detail that training had reached.
       classes: names of the classes; empty for unconditional networks.
       checkpoint: number of its checkpoint: images seen, or 0 for conversions.
@@ -111,7 +112,7 @@ class TrainedGenerator:
 
     generator: Generator
     variables: Variables
-    experiment: Experiment
+    experiment: Experiment | None
     lod: LevelOfDetail
     classes: tuple[str, ...]
     checkpoint: int
@@ -396,7 +397,7 @@ def check_is_run(workdir: epath.Path) -> None:
         return
     advice = "Use the --workdir of a training run or the --out of a conversion."
     if not workdir.exists():
-        raise ValueError(f"{workdir} does not exist{_similar(workdir)} {advice}")
+        raise ValueError(f"{workdir} does not exist{similar(workdir)} {advice}")
     if not workdir.is_dir():
         raise ValueError(f"{workdir} is a file, not the directory of a run. {advice}")
     runs = sorted(str(path.parent) for path in workdir.glob("*/config.json"))
@@ -407,7 +408,7 @@ def check_is_run(workdir: epath.Path) -> None:
     )
 
 
-def _similar(workdir: epath.Path) -> str:
+def similar(workdir: epath.Path) -> str:
     """Return the end of a sentence: a question about a similar name, or a full stop."""
     if storage.scheme_of(workdir) is not None or not workdir.parent.is_dir():
         return "."
@@ -438,16 +439,7 @@ def load_generator(workdir: epath.Path, step: int | None = None) -> TrainedGener
     e, data = load_description(workdir)
     size = label_size(e, data)
     generator, _ = models.build(e.model, e.data, size)
-    device = parallel.first_local_device()
-    abstract = jax.eval_shape(
-        generator.init,
-        jax.random.key(0),
-        jax.ShapeDtypeStruct((1, e.model.z_dim), "float32"),
-        jax.ShapeDtypeStruct((1, size), "float32") if size else None,
-    )
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract
-    )
+    abstract = abstract_variables(generator, size)
     checkpoints = open_checkpoints(workdir, 1, print)
     found, items, meta = checkpoints.restore({"ema": abstract}, step)
     checkpoints.close()
@@ -460,6 +452,20 @@ def load_generator(workdir: epath.Path, step: int | None = None) -> TrainedGener
         checkpoint=found,
         step=meta.get("step"),
         data=data,
+    )
+
+
+def abstract_variables(generator: Generator, label_size: int) -> Variables:
+    """Return the shapes and types of a generator's variables, on the first device."""
+    device = parallel.first_local_device()
+    abstract = jax.eval_shape(
+        generator.init,
+        jax.random.key(0),
+        jax.ShapeDtypeStruct((1, generator.z_dim), "float32"),
+        jax.ShapeDtypeStruct((1, label_size), "float32") if label_size else None,
+    )
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract
     )
 
 

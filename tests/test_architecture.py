@@ -16,8 +16,9 @@ TIERS = (
     ("models", "augment", "data", "checkpoint", "presets"),
     ("workdir",),
     ("training", "metrics", "sampling", "interop"),
+    ("networks",),
     ("report",),
-    ("convert", "evaluate", "generate", "mix", "prepare", "train"),
+    ("convert", "evaluate", "export", "generate", "mix", "prepare", "train"),
 )
 TIER = {
     subpackage: i for i, subpackages in enumerate(TIERS) for subpackage in subpackages

@@ -16,6 +16,8 @@ from stylegan_jax.data import decoding, sources
 from stylegan_jax.data.sources import from_path
 from stylegan_jax.metrics import registry
 from stylegan_jax.models import LevelOfDetail
+from stylegan_jax.networks import references
+from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import parallel, storage
 from tests import tiny
 from tests.metrics import stand_ins
@@ -191,14 +193,20 @@ def stored(monkeypatch):
         e = tiny.experiment({"data.conditional": bool(classes)})
         size = len(classes)
         generator, _ = models.build(e.model, e.data, size)
-        trained = workdir.TrainedGenerator(
-            generator, {}, e, LevelOfDetail(16), classes, 0, step
+        trained = Network(
+            generator, {}, e, LevelOfDetail(16), classes, 0, step, reference="runs/it"
         )
-        values = {"workdir": "runs/it", "step": None, "data": None, "seed": 0}
+        values = {
+            "network": None,
+            "workdir": "runs/it",
+            "step": None,
+            "data": None,
+            "seed": 0,
+        }
         values |= {"fit": "exact", "mirror_reals": False, "truncation_psi": 1.0}
         values |= {"noise": "random", "images": None}
         monkeypatch.setattr(evaluate, "FLAGS", types.SimpleNamespace(**values | given))
-        monkeypatch.setattr(workdir, "load_generator", lambda path, step: trained)
+        monkeypatch.setattr(references, "open_network", lambda path, step: trained)
 
     return set_up
 
@@ -227,7 +235,11 @@ def real_source(monkeypatch, directory, e, data=None):
     generator = types.SimpleNamespace(base_size=(4, 4), resolution=16)
     info = workdir.load_data_info(directory)
     trained = types.SimpleNamespace(
-        step=24, experiment=e, generator=generator, data=info
+        step=24,
+        experiment=e,
+        generator=generator,
+        data=info,
+        reference=str(directory),
     )
     return evaluate.real_source(trained)
 

@@ -1,6 +1,6 @@
 """Flags and help of `python -m stylegan_jax.evaluate`."""
 
-from stylegan_jax.commands import processes
+from stylegan_jax.commands import network, processes
 from stylegan_jax.config import Evaluation
 from stylegan_jax.runtime import flag
 from stylegan_jax.runtime.command import Command
@@ -13,26 +13,20 @@ COMMAND = Command(
     "Measure a generator against real images, or compare two sets of images. Sizes are "
     "WIDTHxHEIGHT, in pixels.",
     (
-        "--workdir=runs/emoji --metrics=swd,msssim",
+        "--network=runs/emoji --metrics=swd,msssim",
         "--images_a=cifar/train --images_b=cifar/test --metrics=fid50k,kid,pr",
     ),
     {
         "What is measured": (
             flag.text(
-                "workdir",
-                "DIRECTORY",
-                "The directory of a training run or of a converted network, whose "
-                "images are compared with the data of the run; "
-                "DIRECTORY/checkpoints/NUMBER selects a checkpoint.",
+                "network",
+                "NETWORK",
+                "The network whose images are compared with its training data: "
+                "smileys64, the directory of a training run or of a conversion, a "
+                ".safetensors file, or an official .pkl.",
             ),
-            flag.integer(
-                "step",
-                "NUMBER",
-                "The checkpoint to load, by the number of its directory in "
-                "checkpoints/.",
-                minimum=0,
-                absent="the newest that is intact",
-            ),
+            network.WORKDIR,
+            network.STEP,
             flag.text(
                 "data",
                 "PATH",
@@ -140,7 +134,7 @@ COMMAND = Command(
                 "out",
                 "FILE.jsonl",
                 "The file to append a line of JSON to for each number.",
-                absent="metrics.jsonl in --workdir, else in the current directory",
+                absent="metrics.jsonl in the run's directory, else in the current one",
             ),
             flag.text(
                 "cache",

@@ -4,15 +4,18 @@ from stylegan_jax.commands import network
 from stylegan_jax.runtime import flag
 from stylegan_jax.runtime.command import Command
 
-NOISE = ("const", "random", "none")
+FORMATS = ("png", "webp", "npz")
 
 COMMAND = Command(
     "generate",
-    "Generate images with a trained or converted generator: a PNG file for each seed, "
-    "and grid.png of the first ones.",
-    ("--workdir=runs/emoji --seeds=0-63 --out=out",),
+    "Generate images with a network: a file for each seed or latent, and a grid of the "
+    "first ones.",
+    (
+        "--network=smileys64 --class=noto --seeds=0-63 --out=out",
+        "--network=runs/emoji --latents=projected_w.npz --out=out",
+    ),
     {
-        "Network": (network.WORKDIR, network.STEP),
+        "Network": network.REFERENCE,
         "Images": (
             flag.text(
                 "seeds",
@@ -21,24 +24,22 @@ COMMAND = Command(
                 "always gives the same image.",
                 "0-63",
             ),
-            network.TRUNCATION_PSI,
-            flag.integer(
-                "truncation_cutoff",
-                "LAYERS",
-                "The number of style layers to truncate, from the lowest resolution "
-                "on.",
-                minimum=0,
-                absent="all layers",
-            ),
-            flag.choice(
-                "noise",
-                "The noise inputs: const uses the fixed maps of the network, random "
-                "draws new ones, none leaves them out.",
-                "const",
-                NOISE,
+            flag.text(
+                "latents",
+                "FILE",
+                "Latents in place of seeds: a .npz file with z [N,Z], w [N,W] or "
+                "[N,L,W] (as official projectors write it) or ws [N,L,W], or a .npy "
+                "file. Only those of z are truncated by default.",
             ),
             network.CLASS,
             network.LABEL,
+            network.TRUNCATION_PSI,
+            network.TRUNCATION_CUTOFF,
+            network.TRUNCATION_CENTERS,
+            network.NOISE,
+            network.NOISE_SEED,
+            network.NOISE_LAYERS,
+            network.RESOLUTION,
         ),
         "Output": (
             flag.text(
@@ -46,6 +47,13 @@ COMMAND = Command(
                 "DIRECTORY",
                 "The directory for the images, which is created if necessary.",
                 required=True,
+            ),
+            flag.choice(
+                "format",
+                "The files: png and webp (lossless) are one for each image and a grid; "
+                "npz is one file, images.npz, with the arrays images and ws.",
+                "png",
+                FORMATS,
             ),
             flag.integer(
                 "columns",
@@ -56,16 +64,9 @@ COMMAND = Command(
                 maximum=1024,
                 unit="images per row",
             ),
-            flag.integer(
-                "batch_size",
-                "N",
-                "The number of images that are computed at a time; fewer need less "
-                "memory.",
-                16,
-                minimum=1,
-                unit="images",
-            ),
+            network.BATCH_SIZE,
         ),
     },
     ("Sizes are printed as WIDTHxHEIGHT, in pixels.",),
+    one_of=network.ONE_OF,
 )

@@ -8,9 +8,9 @@ COMMAND = Command(
     "mix",
     "Draw the style-mixing figure of the StyleGAN paper: the images on top replace the "
     "coarse, middle or fine styles of those on the left.",
-    ("--workdir=runs/emoji --out=mixing.png",),
+    ("--network=smileys64 --out=mixing.png",),
     {
-        "Network": (network.WORKDIR, network.STEP),
+        "Network": network.REFERENCE,
         "Images": (
             flag.text(
                 "source_seeds",
@@ -55,4 +55,5 @@ COMMAND = Command(
         "ones of all higher resolutions; of a network of 16x16 or 32x32 pixels, they "
         "are those of 4x4, of 8x8, and the rest.",
     ),
+    one_of=network.ONE_OF,
 )

@@ -1,28 +1,51 @@
 """Flags that the programs which use a generator have in common."""
 
+from absl import flags
+
 from stylegan_jax.runtime import flag
 
+NETWORK = flag.text(
+    "network",
+    "NETWORK",
+    "The network: smileys64, which comes with the package; the directory of a "
+    "training run (its --workdir) or of a conversion (the --out of `convert`), on disk "
+    "or at gs://... or s3://..., or its checkpoints/NUMBER; a .safetensors file that "
+    "`export` wrote; or an official .pkl.",
+)
 WORKDIR = flag.text(
-    "workdir",
-    "DIRECTORY",
-    "The directory of a training run (its --workdir) or of a converted network (the "
-    "--out of `convert`), on disk or at gs://... or s3://...; "
-    "DIRECTORY/checkpoints/NUMBER selects a checkpoint.",
-    required=True,
+    "workdir", "DIRECTORY", "Another name of --network, as training calls it."
 )
 STEP = flag.integer(
     "step",
     "NUMBER",
-    "The checkpoint to load, by the number of its directory in checkpoints/, which "
+    "The checkpoint of a run, by the number of its directory in checkpoints/, which "
     "counts images.",
     minimum=0,
     absent="the newest that is intact",
 )
+REFERENCE = (NETWORK, WORKDIR, STEP)
+ONE_OF = (NETWORK.name, WORKDIR.name)  # for `Command.one_of`
 TRUNCATION_PSI = flag.number(
     "truncation_psi",
     "PSI",
     "The truncation: 1 keeps the variety of the images, 0 gives the average image.",
     0.7,
+)
+TRUNCATION_CUTOFF = flag.integer(
+    "truncation_cutoff",
+    "LAYERS",
+    "The number of style layers to truncate, from the lowest resolution on.",
+    minimum=0,
+    absent="all layers",
+)
+TRUNCATION_CENTERS = flag.integer(
+    "truncation_centers",
+    "N",
+    "Truncate towards the nearest of N centers of w (multimodal truncation), in place "
+    "of the average. They are found by k-means of 60,000 w.",
+    minimum=1,
+    maximum=4096,
+    absent="the average",
 )
 CLASS = flag.text(
     "class",
@@ -34,3 +57,46 @@ LABEL = flag.text(
     "NUMBERS",
     "The label vector, in place of a class: numbers such as 0,1,1.",
 )
+NOISE = flag.choice(
+    "noise",
+    "The noise inputs: const uses the fixed maps of the network, random draws new "
+    "ones, none leaves them out.",
+    "const",
+    ("const", "random", "none"),
+)
+NOISE_SEED = flag.integer(
+    "noise_seed",
+    "N",
+    "The seed of random noise.",
+    0,
+    minimum=0,
+    maximum=2**32 - 1,
+)
+NOISE_LAYERS = flag.text(
+    "noise_layers",
+    "LIST",
+    "The style layers that have noise: numbers and ranges from 0, the lowest "
+    "resolution, on, such as 0-3.",
+    absent="all",
+)
+RESOLUTION = flag.integer(
+    "resolution",
+    "R",
+    "The resolution of the images, if the network grew through it in training.",
+    minimum=4,
+    absent="the highest",
+    unit="pixels",
+)
+BATCH_SIZE = flag.integer(
+    "batch_size",
+    "N",
+    "The number of images that are computed at a time; fewer need less memory.",
+    minimum=1,
+    absent="up to 16, as a gibibyte of memory allows",
+    unit="images",
+)
+
+
+def reference(values: flags.FlagValues) -> str | None:
+    """Return the value of --network or --workdir."""
+    return values.network if values.network is not None else values.workdir

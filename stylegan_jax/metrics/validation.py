@@ -16,21 +16,24 @@ REQUIRES = {
     "images_b": ("images_a",),
     "size": ("images_a",),
     "fit": ("images_a", "data"),
-    "data": ("workdir",),
-    "step": ("workdir",),
-    "truncation_psi": ("workdir",),
-    "noise": ("workdir",),
+    "data": ("network", "workdir"),
+    "step": ("network", "workdir"),
+    "truncation_psi": ("network", "workdir"),
+    "noise": ("network", "workdir"),
     "num_processes": ("coordinator",),
     "process_id": ("coordinator",),
 }
-EXCLUDES = {"workdir": ("images_a", "images_b", "size")}
+EXCLUDES = {
+    "network": ("workdir", "images_a", "images_b", "size"),
+    "workdir": ("images_a", "images_b", "size"),
+}
 
 
 def flag_problems(given: set[str]) -> list[str]:
     """Return the inconsistencies among the flags of `evaluate` that were given."""
     problems = []
-    if not given & {"workdir", "images_a", "images_b"}:
-        problems.append("Give --workdir, or both --images_a and --images_b.")
+    if not given & {"network", "workdir", "images_a", "images_b"}:
+        problems.append("Give --network, or both --images_a and --images_b.")
     for flag, others in EXCLUDES.items():
         clashing = [f"--{other}" for other in others if {flag, other} <= given]
         if clashing:
@@ -75,14 +78,14 @@ def check_requirements(
 
 
 def check_classes(
-    reals: Source, classes: tuple[str, ...], workdir: str, has_names: bool
+    reals: Source, classes: tuple[str, ...], network: str, has_names: bool
 ) -> None:
     """Raise ValueError if the classes of real images are not those of the generator.
 
     Args:
       reals: the real images.
       classes: classes of the generator.
-      workdir: directory of the generator.
+      network: name, directory or file of the generator.
       has_names: False for a conversion, which knows only the number of its classes.
     """
     if len(classes) == len(reals.classes) and not has_names:
@@ -90,7 +93,7 @@ def check_classes(
     if classes != reals.classes:
         difference = _first_difference(reals.classes, classes) if has_names else ""
         raise ValueError(
-            f"{reals.name} has {len(reals.classes)} classes, {workdir} has "
+            f"{reals.name} has {len(reals.classes)} classes, {network} has "
             f"{len(classes)}, and they must be the same{difference}; name the data of "
             "the run with --data."
         )
@@ -107,7 +110,7 @@ def _missing(
         if missing:
             return missing
     elif not isinstance(spec.generated, GeneratedImages):
-        return "a generator, not only its images; give --workdir"
+        return "a generator, not only its images; give --network"
     elif metric.needs_classifier and not has_classifier:
         return "a classifier; give --attributes"
     if metric.check_size is not None:

@@ -192,6 +192,7 @@ class Generator(Network):
     - `style_layers`, unless every resolution has two style inputs. The ranges of
       successive resolutions must be contiguous; `num_ws` and style mixing follow from
       them;
+    - `noise_strengths`;
     - a field `base_size`, if images need not be square.
 
     Attributes:
@@ -215,6 +216,10 @@ class Generator(Network):
         """Return the style inputs that belong to a resolution: two at each."""
         first = 2 * self.resolutions.index(resolution)
         return range(first, first + 2)
+
+    def noise_strengths(self) -> dict[int, tuple[str, ...]]:
+        """Return the paths in "params" of the noise strengths, by style layer."""
+        raise NotImplementedError
 
     def __call__(
         self,

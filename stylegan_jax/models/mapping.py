@@ -122,16 +122,16 @@ class StyleGAN2Mapping(nn.Module):
 
 def truncate(
     ws: jax.Array,
-    w_avg: jax.Array,
+    center: jax.Array,
     psi: jax.Array | float | None,
     cutoff: int | None = None,
 ) -> jax.Array:
-    """Pull ws towards their average: psi 1 keeps them, 0 gives the average.
+    """Pull ws towards a center: psi 1 keeps them, 0 gives the center.
 
     Args:
       ws: [B,L,W], one w per style layer.
-      w_avg: [W], the moving average of w.
-      psi: share of the distance to the average that remains; None is 1.
+      center: [W], the moving average of w; or [B,1,W], one for each image.
+      psi: share of the distance to the center that remains; None is 1.
       cutoff: only layers below it are pulled; None means all.
 
     Returns:
@@ -140,12 +140,12 @@ def truncate(
     Reference: Karras et al. 2019, section 4.1 ("truncation trick") and appendix B.
     """
     chex.assert_rank(ws, 3)
-    chex.assert_shape(w_avg, ws.shape[-1:])
+    chex.assert_shape(center, (..., ws.shape[-1]))
     if psi is None or (isinstance(psi, (int, float)) and psi == 1):
         return ws
     layers = jnp.arange(ws.shape[1])[None, :, None]
     psi = psi if cutoff is None else jnp.where(layers < cutoff, psi, 1.0)
-    return w_avg + (ws - w_avg) * psi
+    return center + (ws - center) * psi
 
 
 def mix_styles(ws: jax.Array, other: jax.Array, cutoff: jax.Array) -> jax.Array:

@@ -179,6 +179,13 @@ class Generator(interface.Generator):
             return super().style_layers(resolution)
         return range(1) if resolution == 4 else range(1, 1)
 
+    def noise_strengths(self) -> dict[int, tuple[str, ...]]:
+        """Return the paths in "params" of the noise strengths, by style layer."""
+        return {
+            i: (f"layers_{i}", "noise", "strength")
+            for i in range(2 * len(self.resolutions))
+        }
+
     def flips_kernel(self, resolution: int) -> bool:
         """Return True if the up-convolution to `resolution` is stored mirrored."""
         if self.fused_scale == "auto":

@@ -134,6 +134,18 @@ class Generator(interface.Generator):
             return self.resolutions
         return self.resolutions[-1:]
 
+    def noise_strengths(self) -> dict[int, tuple[str, ...]]:
+        """Return the paths in "params" of the noise strengths, by style layer.
+
+        The last style layer is that of a ToRGB alone.
+        """
+        paths = {0: ("blocks_0", "conv1", "noise", "strength")}
+        for block in range(1, len(self.resolutions)):
+            for i in range(2):
+                path = (f"blocks_{block}", f"conv{i}", "noise", "strength")
+                paths[2 * block - 1 + i] = path
+        return paths
+
     def setup(self):
         """Create the layers of all resolutions."""
         self.mapping = mapping.StyleGAN2Mapping(

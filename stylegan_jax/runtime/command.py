@@ -50,6 +50,7 @@ class Command:
       notes: paragraphs at the end of the help.
       topics: word -> "module:function" of the text that `--help=word` prints, from the
         word and the command line; named, because its import may be slow.
+      one_of: flags of which exactly one must be given.
       parse_flags: parser of the command line.
       wrong_status: exit status after a wrong command line.
     """
@@ -60,6 +61,7 @@ class Command:
     groups: Mapping[str, tuple[Flag, ...]]
     notes: tuple[str, ...] = ()
     topics: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    one_of: tuple[str, ...] = ()
     parse_flags: Parse = parse_with_absl
     wrong_status: int = cli.EXIT_FAILURE
 
@@ -110,6 +112,14 @@ class Command:
             raise UsageError(
                 f"{' and '.join(missing)} must be given; `{self.program} --help` "
                 "explains all flags"
+            )
+        given = [f"--{name}" for name in self.one_of if values[name].value is not None]
+        if self.one_of and len(given) != 1:
+            options = " or ".join(f"--{name}" for name in self.one_of)
+            raise UsageError(
+                f"{options} must be given, "
+                + (f"but not {' and '.join(given)}" if given else "and is missing")
+                + f"; `{self.program} --help` explains all flags"
             )
         return [program]
 

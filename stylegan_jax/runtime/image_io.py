@@ -73,23 +73,37 @@ def save_png(
       compress_level: zlib's, from 1 (fast) to 9 (small).
       grid: True to mark the file as a grid of images; see `is_grid`.
     """
-    image = np.asarray(image_uint8)
-    if image.ndim != 3 or image.dtype != np.uint8 or image.shape[2] not in _MODES:
-        raise ValueError(
-            f"An image must be [H,W,C] uint8 with C of {list(_MODES)}, got "
-            f"{list(image.shape)} {image.dtype}."
-        )
+    pixels = _pixels(image_uint8)
     from PIL import Image, PngImagePlugin  # imported by programs that write images
 
     text = PngImagePlugin.PngInfo()
     if grid:
         text.add_text(_GRID_KEY, _GRID_TEXT)
     buffer = io.BytesIO()
-    pixels = image[:, :, 0] if image.shape[2] == 1 else image
     Image.fromarray(pixels).save(
         buffer, format="PNG", compress_level=compress_level, pnginfo=text
     )
     write_atomically(path, buffer.getvalue())
+
+
+def save_webp(path: str | os.PathLike, image_uint8: np.ndarray) -> None:
+    """Write a [H,W,C] uint8 image with C of 1, 3 or 4 atomically, without loss."""
+    from PIL import Image  # imported by programs that write images
+
+    buffer = io.BytesIO()
+    Image.fromarray(_pixels(image_uint8)).save(buffer, format="WEBP", lossless=True)
+    write_atomically(path, buffer.getvalue())
+
+
+def _pixels(image_uint8: np.ndarray) -> np.ndarray:
+    """Return an image as Pillow takes it, or raise ValueError."""
+    image = np.asarray(image_uint8)
+    if image.ndim != 3 or image.dtype != np.uint8 or image.shape[2] not in _MODES:
+        raise ValueError(
+            f"An image must be [H,W,C] uint8 with C of {list(_MODES)}, got "
+            f"{list(image.shape)} {image.dtype}."
+        )
+    return image[:, :, 0] if image.shape[2] == 1 else image
 
 
 def is_grid(head: bytes) -> bool:

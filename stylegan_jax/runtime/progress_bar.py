@@ -3,7 +3,10 @@
 import shutil
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from typing import TextIO
+
+import numpy as np
 
 UPDATE_SECONDS = 0.2  # between updates of the line
 
@@ -65,6 +68,28 @@ class ProgressBar:
         left = f", {(total - done) / rate:.0f} s left" if rate else ""
         self._line.update(f"{done} of {total} {activity}, {rate:.0f} images/s{left}")
 
+    def over(
+        self, batches: Iterable[np.ndarray], total: int, activity: str
+    ) -> Iterator[np.ndarray]:
+        """Yield the batches of `total` images, showing progress in between.
+
+        The first batch includes the compilation of its program.
+        """
+        self._line.update(f"0 of {total} {activity}, compiling")
+        done = 0
+        for batch in batches:
+            done += len(batch)
+            self(activity, done, total)
+            yield batch
+
     def clear(self) -> None:
         """Erase the line."""
         self._line.clear()
+
+    def __enter__(self) -> "ProgressBar":
+        """Return the progress bar."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Erase the line."""
+        self.clear()

@@ -9,8 +9,12 @@ from stylegan_jax.runtime.messages import listed
 MAX_SEEDS = 1_000_000  # of one command, all of whose latents are in memory
 
 
-def parse_seeds(text: str) -> list[int]:
+def parse_seeds(text: str, what: str = "seeds") -> list[int]:
     """Parse a list of numbers and ranges, e.g. "0-3,7" -> [0, 1, 2, 3, 7].
+
+    Args:
+      text: the list.
+      what: name of the numbers, for messages.
 
     Raises:
       ValueError: the text is not such a list.
@@ -21,12 +25,12 @@ def parse_seeds(text: str) -> list[int]:
         first, last = (match[1], match[2] or match[1]) if match else ("1", "0")
         if int(first) > int(last) or int(last) >= 2**32:
             raise ValueError(
-                f"seeds (={text!r}) must be numbers or increasing ranges from 0 to "
+                f"{what} (={text!r}) must be numbers or increasing ranges from 0 to "
                 "2^32-1, separated by commas, such as 0-63 or 3,7,10-12"
             )
         if len(seeds) + int(last) - int(first) >= MAX_SEEDS:
             raise ValueError(
-                f"seeds (={text!r}) are more than {MAX_SEEDS:,}; use several commands"
+                f"{what} (={text!r}) are more than {MAX_SEEDS:,}; use several commands"
             )
         seeds.extend(range(int(first), int(last) + 1))
     return seeds

@@ -1,6 +1,7 @@
 """Synthesis of images from styles, in batches that bound the memory."""
 
 import functools
+import math
 from collections.abc import Iterator
 
 import chex
@@ -8,8 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylegan_jax.config import image_size
 from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
+
+BATCH_BYTES = 2**30  # memory that `automatic_batch_size` aims at
+MAX_AUTOMATIC_BATCH = 16
 
 
 def synthesize(
@@ -52,6 +57,19 @@ def synthesize_batches(
         key = jax.random.fold_in(jax.random.key(noise_seed), i)
         images = _synthesize(generator, variables, padded, lod, noise, key)
         yield np.asarray(images)[: len(batch)]
+
+
+def automatic_batch_size(generator: Generator, resolution: int) -> int:
+    """Return how many images are generated at a time within BATCH_BYTES, at most 16.
+
+    An image needs about four times its largest activation at once.
+    """
+    largest = max(
+        math.prod(image_size(generator.base_size, r)) * generator.channels(r)
+        for r in generator.resolutions
+        if r <= resolution
+    )
+    return max(min(BATCH_BYTES // (4 * 4 * largest), MAX_AUTOMATIC_BATCH), 1)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))

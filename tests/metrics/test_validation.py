@@ -42,13 +42,13 @@ def test_flags_that_belong_together(given):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (set(), "Give --workdir, or both --images_a and --images_b"),
+        (set(), "Give --network, or both --images_a and --images_b"),
         (RUN | FOLDERS, "--workdir cannot be combined with --images_a, --images_b"),
         (RUN | {"size"}, "--workdir cannot be combined with --size: omit one of them"),
         ({"images_a"}, "--images_a has no effect without --images_b: add that"),
         (RUN | {"fit"}, "--fit has no effect without --images_a or --data"),
-        (FOLDERS | {"data"}, "--data has no effect without --workdir"),
-        (FOLDERS | {"step"}, "--step has no effect without --workdir"),
+        (FOLDERS | {"data"}, "--data has no effect without --network or --workdir"),
+        (FOLDERS | {"step"}, "--step has no effect without --network or --workdir"),
         (FOLDERS | {"noise"}, "or leave out --noise"),
         (RUN | {"num_processes"}, "--num_processes has no effect without --coord"),
     ],

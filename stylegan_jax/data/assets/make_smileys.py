@@ -1,7 +1,7 @@
 """Make `smileys64.zip`, the small data set of the quickstart and of `smileys64`.
 
     python -m pip install emoji
-    python stylegan_jax/data/assets/make_smileys.py --source=../shared/data/smileys64.zip
+    python stylegan_jax/data/assets/make_smileys.py --source=smileys64.zip
 
 The source holds the smileys of four emoji fonts at 64x64 on white, as
 `font/code-points.png` or `font/short-name.png`. The archive names all of them

@@ -1,0 +1,177 @@
+"""A network as one file: arrays in the safetensors format, described in its header.
+
+The header's metadata holds JSON under the key `stylegan_jax`: the `model` and `data`
+sections of the configuration, the classes, and the level of detail. Nothing in such a
+file can be executed.
+"""
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from stylegan_jax import config, models, workdir
+from stylegan_jax.models import LevelOfDetail, Variables
+from stylegan_jax.networks.network import Network
+from stylegan_jax.runtime.messages import listed
+from stylegan_jax.weights import safetensors
+from stylegan_jax.weights.safetensors import FormatError
+
+KEY = "stylegan_jax"  # of the description in the metadata
+VERSION = 1
+DTYPES = {"float32": np.float32, "float16": np.float16}
+
+
+def save(network: Network, path: str | os.PathLike, dtype: str = "float32") -> None:
+    """Write the averaged generator of a network; replace a file atomically.
+
+    Args:
+      network: the network.
+      path: the file, which ends in `.safetensors`.
+      dtype: "float32", or "float16" for half the size; loaded arrays are float32.
+
+    Raises:
+      ValueError: the network has no configuration, or a number exceeds float16.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype (={dtype!r}) must be one of {listed(DTYPES)}")
+    if network.experiment is None:
+        raise ValueError(
+            f"{network.reference} uses options that a configuration cannot express, so "
+            "that it cannot be saved in this format"
+        )
+    arrays = {}
+    flat = traverse_util.flatten_dict(jax.device_get(network.variables), sep="/")
+    for name, value in flat.items():
+        with np.errstate(over="ignore"):
+            arrays[name] = np.asarray(value).astype(DTYPES[dtype])
+        if not np.isfinite(arrays[name]).all() and np.isfinite(value).all():
+            raise ValueError(f"{name} has numbers beyond {dtype}; use float32")
+    settings = config.to_dict(network.experiment)
+    description = {
+        "version": VERSION,
+        "config": {section: settings[section] for section in ("data", "model")},
+        "classes": list(network.classes),
+        "resolution": network.lod.resolution,
+        "fade": float(network.lod.fade),
+        "images_seen": network.checkpoint,
+        "step": network.step,
+    }
+    safetensors.write(path, arrays, {KEY: json.dumps(description)})
+
+
+def load(path: str | os.PathLike, reference: str) -> Network:
+    """Read a file that `save` wrote.
+
+    Args:
+      path: the file.
+      reference: what the user called it, for `Network.reference` and messages.
+
+    Raises:
+      ValueError: the file is damaged, or not one of a network.
+      OSError: the file cannot be read.
+    """
+    try:
+        arrays, metadata = safetensors.read(path)
+        if KEY not in metadata:
+            raise FormatError(
+                "it is a safetensors file, but has no description of a network of "
+                "stylegan_jax; use a file that `python -m stylegan_jax.export` wrote"
+            )
+        return _network(arrays, _description(metadata[KEY]), reference)
+    except ValueError as error:
+        raise ValueError(f"{reference} cannot be used: {error}") from error
+
+
+def _description(text: str) -> dict[str, Any]:
+    """Return the description, of which every part has the right type."""
+    try:
+        found = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise FormatError(f"its description is damaged: {error}") from error
+    if not isinstance(found, dict) or found.get("version") != VERSION:
+        version = found.get("version") if isinstance(found, dict) else None
+        raise FormatError(
+            f"its description has version {version!r}; this program reads version "
+            f"{VERSION}, and a newer one may read it"
+        )
+    wanted = {
+        "config": dict,
+        "classes": list,
+        "resolution": int,
+        "fade": float,
+        "images_seen": int,
+        "step": (int, type(None)),
+    }
+    wrong = [
+        key for key, kind in wanted.items() if not isinstance(found.get(key), kind)
+    ]
+    if wrong or not all(isinstance(name, str) for name in found["classes"]):
+        raise FormatError(
+            f"its description is damaged: {listed(wrong or ['classes'])} must be there "
+            "and have the right type"
+        )
+    return found
+
+
+def _network(
+    arrays: dict[str, np.ndarray], description: dict[str, Any], reference: str
+) -> Network:
+    e = config.parse(description["config"])
+    classes = tuple(description["classes"])
+    if e.data.conditional != bool(classes):
+        raise FormatError("its description is damaged: classes and config disagree")
+    generator, _ = models.build(e.model, e.data, len(classes))
+    lod = LevelOfDetail(description["resolution"], description["fade"])
+    if lod.resolution not in generator.resolutions or not 0 <= lod.fade <= 1:
+        raise FormatError(f"its description is damaged: it says {lod}")
+    return Network(
+        generator=generator,
+        variables=_variables(generator, arrays, len(classes)),
+        experiment=e,
+        lod=lod,
+        classes=classes,
+        checkpoint=description["images_seen"],
+        step=description["step"],
+        reference=reference,
+    )
+
+
+def _variables(
+    generator: models.Generator, arrays: dict[str, np.ndarray], label_size: int
+) -> Variables:
+    """Return the arrays as the variables of a generator, float32 on the device."""
+    abstract = workdir.abstract_variables(generator, label_size)
+    wanted = traverse_util.flatten_dict(abstract, sep="/")
+    if wanted.keys() != arrays.keys():
+        problems = [
+            *(f"{name} is missing" for name in sorted(wanted.keys() - arrays.keys())),
+            *(f"{name} is unknown" for name in sorted(arrays.keys() - wanted.keys())),
+        ]
+        raise FormatError(f"its arrays do not fit its description: {listed(problems)}")
+    for name, array in arrays.items():
+        if array.shape != wanted[name].shape:
+            raise FormatError(
+                f"its arrays do not fit its description: {name} is {array.shape}, not "
+                f"{wanted[name].shape}"
+            )
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise FormatError(f"{name} must hold finite floating-point numbers")
+    loaded = {
+        name: jax.device_put(array.astype(np.float32), wanted[name].sharding)
+        for name, array in arrays.items()
+    }
+    return traverse_util.unflatten_dict(loaded, sep="/")
+
+
+def with_reference(trained: workdir.TrainedGenerator, reference: str) -> Network:
+    """Return a loaded generator as a `Network`."""
+    fields = dataclasses.fields(workdir.TrainedGenerator)
+    return Network(
+        **{field.name: getattr(trained, field.name) for field in fields},
+        reference=reference,
+    )
