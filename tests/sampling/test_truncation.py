@@ -44,7 +44,7 @@ def test_impossible_truncations_are_refused(network, changes, message):
 def test_the_mapping_network_is_one_program(network, monkeypatch):
     """It is not run operation by operation: its arrays are those of a trace."""
     generator, variables = network
-    z = latents([4, 5, 6, 7, 8], 8)  # a number of rows of its own
+    z = latents(list(range(13)), 8)  # a number of rows of its own
     seen = []
     apply = type(generator).apply
 

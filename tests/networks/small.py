@@ -1,0 +1,40 @@
+"""Untrained networks that are small enough for tests, with distinct noise strengths."""
+
+import functools
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from stylegan_jax import models
+from stylegan_jax.models import LevelOfDetail
+from stylegan_jax.networks.network import Network
+from tests import tiny
+
+
+@functools.cache
+def network(family: str = "stylegan1", classes: tuple[str, ...] = ()) -> Network:
+    """Return a network of 16x16 with random parameters, w_avg and noise strengths."""
+    changes = {"data.conditional": bool(classes)}
+    if family == "stylegan2":
+        changes |= tiny.STYLEGAN2 | {"data.resolution": 16}
+    e = tiny.experiment(changes)
+    generator, _ = models.build(e.model, e.data, len(classes))
+    labels = np.zeros((1, len(classes)), np.float32) if classes else None
+    init = jax.jit(generator.init)
+    variables = init(jax.random.key(0), np.zeros((1, 8), np.float32), labels)
+    flat = traverse_util.flatten_dict(jax.device_get(variables))
+    rng = np.random.default_rng(0)
+    for path, value in flat.items():
+        if path[-1] in ("strength", "w_avg", "label_embedding"):
+            flat[path] = rng.normal(0, 0.3, value.shape).astype(np.float32)
+    return Network(
+        generator=generator,
+        variables=traverse_util.unflatten_dict(flat),
+        experiment=e,
+        lod=LevelOfDetail(16),
+        classes=classes,
+        checkpoint=3000,
+        step=375,
+        reference="small",
+    )
