@@ -18,9 +18,10 @@ from etils import epath
 
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
+from stylegan_jax.config import Run
 from stylegan_jax.networks.network import Network
 from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import malloc, outputs, storage
+from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import image_grid, save_png, save_webp
 from stylegan_jax.runtime.messages import sides
@@ -41,6 +42,7 @@ def main(argv: list[str]) -> None:
     layers = FLAGS.noise_layers and seeds.parse_seeds(FLAGS.noise_layers, "layers")
     out = outputs.new_directory(FLAGS.out, "--out")
     malloc.keep_freed_memory_on_cpu()
+    compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
     names, ws = styles(network, chosen)
     batches = network.batches(

@@ -14,8 +14,9 @@ from absl import app, flags
 
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
+from stylegan_jax.config import Run
 from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import malloc, outputs
+from stylegan_jax.runtime import compilation_cache, malloc, outputs
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import save_png
 from stylegan_jax.sampling import seeds
@@ -35,6 +36,7 @@ def main(argv: list[str]) -> None:
         "fine": seeds.parse_seeds(FLAGS.fine_seeds),
     }
     malloc.keep_freed_memory_on_cpu()
+    compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
 
     label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)

@@ -34,8 +34,14 @@ from stylegan_jax.data import cache, decoding, pipeline, sources
 from stylegan_jax.data.cache import ImageCache
 from stylegan_jax.data.interface import Source
 from stylegan_jax.report import page
-from stylegan_jax.runtime import malloc, outputs, parallel, processes, storage
-from stylegan_jax.runtime.cli import describe, reporting_errors
+from stylegan_jax.runtime import (
+    compilation_cache,
+    malloc,
+    outputs,
+    parallel,
+    processes,
+)
+from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.logger import LOG, RunLogger, format_duration
 from stylegan_jax.runtime.messages import sides
 from stylegan_jax.runtime.stop_request import StopRequest
@@ -142,8 +148,9 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     devices.check_agreement(workdir.facts(e, info))
     workdir.check_resumable(directory, e, info)
     notices = kept + workdir.decoder_notice(directory, info)
-    use_compilation_cache(
-        compilation_cache(e.run.compilation_cache, directory, devices.process_count)
+    compilation_cache.use(
+        cache_directory(e.run.compilation_cache, directory, devices.process_count),
+        "`run.compilation_cache`",
     )
 
     # Networks, phases, optimizers; checkpoints or networks to start from.
@@ -324,7 +331,7 @@ def batches(
     return ((images, labels[:, :label_size]) for images, labels in iterator)
 
 
-def compilation_cache(
+def cache_directory(
     setting: str | None, directory: epath.Path, process_count: int
 ) -> str | None:
     """Return the directory of compiled programs; None for none.
@@ -341,27 +348,7 @@ def compilation_cache(
         return None
     if process_count > 1 and setting == config.Run().compilation_cache:
         return os.fspath(directory / "compilation_cache")
-    return os.path.expanduser(setting)
-
-
-def use_compilation_cache(path: str | None) -> None:
-    """Keep compiled programs on disk, where a resumed run finds them.
-
-    A directory that cannot be written is told once, and not used.
-    """
-    if path is None:
-        return
-    if storage.scheme_of(path) is None:
-        try:
-            os.makedirs(path, exist_ok=True)
-        except OSError as error:
-            print(
-                f"WARNING: `run.compilation_cache` cannot be used, so every start "
-                f"compiles all programs: {describe(error)}"
-            )
-            return
-    jax.config.update("jax_compilation_cache_dir", path)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    return setting
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from stylegan_jax import generate as front_generate
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.report import __main__ as report
+from stylegan_jax.runtime import compilation_cache
 from stylegan_jax.sampling.seeds import latents
 from stylegan_jax.sampling.synthesis import synthesize
 from stylegan_jax.sampling.truncation import truncated_styles
@@ -233,7 +234,7 @@ def test_report_takes_a_checkpoint_for_its_run(run_main, finished, tmp_path):
 def test_a_compilation_cache_that_cannot_be_made_is_told_once(tmp_path, capsys):
     before = jax.config.jax_compilation_cache_dir
     (tmp_path / "file").touch()
-    train.use_compilation_cache(f"{tmp_path}/file/cache")
+    compilation_cache.use(f"{tmp_path}/file/cache", "`run.compilation_cache`")
     assert jax.config.jax_compilation_cache_dir == before
     assert capsys.readouterr().out == (
         "WARNING: `run.compilation_cache` cannot be used, so every start compiles all "

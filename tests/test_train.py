@@ -119,13 +119,11 @@ def test_grids_have_their_own_interval(finished, tmp_path):
 
 def test_several_processes_share_the_compilation_cache(tmp_path):
     default = config.Run().compilation_cache
-    assert train.compilation_cache(default, tmp_path, 1) == str(
-        Path(default).expanduser()
-    )
+    assert train.cache_directory(default, tmp_path, 1) == default
     shared = str(tmp_path / "compilation_cache")
-    assert train.compilation_cache(default, tmp_path, 2) == shared
-    assert train.compilation_cache("/shared/xla", tmp_path, 2) == "/shared/xla"
-    assert train.compilation_cache(None, tmp_path, 2) is None
+    assert train.cache_directory(default, tmp_path, 2) == shared
+    assert train.cache_directory("/shared/xla", tmp_path, 2) == "/shared/xla"
+    assert train.cache_directory(None, tmp_path, 2) is None
 
 
 def test_each_stage_compiles_once_and_in_advance(finished):
