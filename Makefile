@@ -31,7 +31,7 @@ READY := $(VENV)/.ready-$(EXTRAS)
 AOT_VENV := .venv-aot
 AOT_READY := $(AOT_VENV)/.ready
 
-CONFIG ?= configs/emoji.py
+CONFIG ?= configs/smileys.py
 WORKDIR ?= runs/$(subst :,-,$(subst .py,,$(notdir $(CONFIG))))
 ARGS ?=
 # One test process per core, up to eight; all tests of a file run in one process, in the
@@ -42,7 +42,7 @@ SIDE_BY_SIDE ?= -n auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
 QUICK_TO_COMPILE = $$($(RUN) tests/quick_to_compile.py)
 
 help:
-	@echo 'make quickstart   train on the built-in emoji and generate new ones'
+	@echo 'make quickstart   draw smileys with the network of the package, then train one'
 	@echo 'make train        train CONFIG in WORKDIR, or resume. For example'
 	@echo '                  make train CONFIG=configs/ffhq.py WORKDIR=runs/ffhq \'
 	@echo '                    ARGS="--config.data.path=/data/ffhq" EXTRAS=dev,gpu'
@@ -58,13 +58,15 @@ help:
 	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) EXTRAS=$(EXTRAS) (dev, docs, gpu, gpu12, tpu)'
 
 quickstart: $(READY)
-	$(RUN) -m stylegan_jax.train --config=configs/emoji.py --workdir=runs/emoji $(ARGS)
-	$(RUN) -m stylegan_jax.generate --workdir=runs/emoji --seeds=0-63 \
-		--out=runs/emoji/generated
+	$(RUN) -m stylegan_jax.train --config=configs/smileys.py --workdir=runs/smileys $(ARGS)
+	$(RUN) -m stylegan_jax.generate --network=runs/smileys --seeds=0-59 --columns=10 \
+		--truncation_psi=1 --out=runs/smileys/generated
+	$(RUN) -m stylegan_jax.mix --network=runs/smileys --out=runs/smileys/mixing.png
 	@echo
-	@echo 'New emoji:          runs/emoji/generated/grid.png'
-	@echo 'Training progress:  runs/emoji/images/'
-	@echo 'Curves:             tensorboard --logdir runs/emoji/tensorboard'
+	@echo 'New smileys:        runs/smileys/generated/grid.png'
+	@echo 'Style mixing:       runs/smileys/mixing.png'
+	@echo 'Training progress:  runs/smileys/images/'
+	@echo 'Curves:             runs/smileys/report.html'
 
 train: $(READY)
 	$(RUN) -m stylegan_jax.train --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)

@@ -2,7 +2,7 @@
 # Train with several processes on this machine, as a rehearsal for a cluster.
 #
 #   launch/local.sh [OPTIONS] -- FLAGS_OF_TRAIN
-#   launch/local.sh -n 2 -d 1 --restarts=3 -- --config=configs/emoji.py --workdir=runs/two
+#   launch/local.sh -n 2 -d 1 --restarts=3 -- --config=configs/smileys.py --workdir=runs/two
 #
 #   -n N           number of processes (default 2); process 0 writes logs and images
 #   -d N           run on the CPU, with N devices in each process; without it, each

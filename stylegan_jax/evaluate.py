@@ -1,6 +1,6 @@
 r"""Measure a generator, or compare two sets of images.
 
-python -m stylegan_jax.evaluate --workdir=runs/emoji --metrics=swd,msssim
+python -m stylegan_jax.evaluate --workdir=runs/smileys --metrics=swd,msssim
 python -m stylegan_jax.evaluate --images_a=cifar/train --images_b=cifar/test \
     --metrics=fid50k,kid,pr --detector=pt_inception-2015-12-05-6726825d.pth
 

@@ -1,6 +1,6 @@
 """Write a network as one file.
 
-python -m stylegan_jax.export --network=runs/emoji --out=emoji.safetensors
+python -m stylegan_jax.export --network=runs/smileys --out=smileys.safetensors
 """
 
 from stylegan_jax.commands.export import COMMAND

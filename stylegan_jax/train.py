@@ -1,6 +1,6 @@
 """Train the networks of an experiment, or resume an interrupted run.
 
-    python -m stylegan_jax.train --config=configs/emoji.py --workdir=runs/emoji
+    python -m stylegan_jax.train --config=configs/smileys.py --workdir=runs/smileys
 
 Every setting can be overridden on the command line:
 `--config.training.total_kimg=100`. The same command resumes an interrupted run.

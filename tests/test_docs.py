@@ -26,6 +26,7 @@ RUN_BY = {
     "stylegan_jax.train": "tests/test_two_processes.py",
     "stylegan_jax.generate": "tests/test_front_doors.py",
     "stylegan_jax.mix": "tests/test_front_doors.py",
+    "stylegan_jax.export": "tests/test_generate.py",
     "stylegan_jax.convert": "tests/test_front_doors.py",
     "stylegan_jax.evaluate": "tests/test_evaluate.py",
     "stylegan_jax.prepare": "tests/data/preparation/test_prepare.py",
@@ -203,8 +204,8 @@ def place(tmp_path) -> Path:
 @pytest.mark.slow
 def test_readme_recipes_run(place):
     """Run them at 16x16 pixels instead of 256x256 and for few steps."""
-    emoji = ["--config=configs/emoji.py", "--workdir=runs/emoji"]
-    recipes = [["stylegan_jax.train", *emoji]] + [
+    smileys = ["--config=configs/smileys.py", "--workdir=runs/smileys"]
+    recipes = [["stylegan_jax.train", *smileys]] + [
         [c.module, *c.words[3:]]
         for c in COMMANDS
         if c.page == "README.md" and not c.needs
@@ -226,7 +227,7 @@ def test_readme_recipes_run(place):
             timeout=600,
         )
         assert done.returncode == 0, (module, arguments, done.stderr)
-    for path in ("runs/emoji/report.html", "runs/photos/config.json", "mixing.png"):
+    for path in ("runs/smileys/report.html", "runs/photos/config.json", "mixing.png"):
         assert (place / path).exists()
     assert len(list((place / "out").glob("seed*.png"))) == 64
 

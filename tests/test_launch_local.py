@@ -203,7 +203,7 @@ def test_local_trains_with_two_processes(tmp_path):
     done = local(
         Path(sys.executable),
         *("-n", "2", "-d", "1", "--"),
-        "--config=configs/emoji.py",
+        "--config=configs/smileys.py",
         f"--workdir={run}",
         "--config.data.resolution=8",
         "--config.model.channel_max=8",

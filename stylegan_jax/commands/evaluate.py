@@ -13,7 +13,7 @@ COMMAND = Command(
     "Measure a generator against real images, or compare two sets of images. Sizes are "
     "WIDTHxHEIGHT, in pixels.",
     (
-        "--network=runs/emoji --metrics=swd,msssim",
+        "--network=runs/smileys --metrics=swd,msssim",
         "--images_a=cifar/train --images_b=cifar/test --metrics=fid50k,kid,pr",
     ),
     {

@@ -8,7 +8,7 @@ COMMAND = Command(
     "export",
     "Write a network as one .safetensors file, which can be used wherever --network is "
     "taken. The file holds the averaged generator only, and no code.",
-    ("--network=runs/emoji --out=emoji.safetensors --dtype=float16",),
+    ("--network=runs/smileys --out=smileys.safetensors --dtype=float16",),
     {
         "Network": network.REFERENCE,
         "Output": (

@@ -12,7 +12,7 @@ COMMAND = Command(
     "first ones.",
     (
         "--network=smileys64 --class=noto --seeds=0-63 --out=out",
-        "--network=runs/emoji --latents=projected_w.npz --out=out",
+        "--network=runs/smileys --latents=projected_w.npz --out=out",
     ),
     {
         "Network": network.REFERENCE,

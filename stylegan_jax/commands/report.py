@@ -7,7 +7,7 @@ COMMAND = Command(
     "report",
     "Write report.html into the directory of a run: curves, images over time, metrics "
     "and settings in one file. A run that finishes has written it already.",
-    ("--workdir=runs/emoji",),
+    ("--workdir=runs/smileys",),
     {
         "Flags": (
             flag.text(

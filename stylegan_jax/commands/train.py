@@ -52,10 +52,10 @@ COMMAND = Command(
     "train",
     "Train the networks of an experiment, or resume an interrupted run.",
     (
-        "--config=configs/emoji.py --workdir=runs/emoji",
+        "--config=configs/smileys.py --workdir=runs/smileys",
         "--config=configs/stylegan2_auto.py:256x1 --workdir=runs/mine "
         "--config.data.path=PHOTOS --config.training.batch_size=16",
-        "--config=configs/emoji.py --help=settings",
+        "--config=configs/smileys.py --help=settings",
     ),
     {
         "Experiment": (

@@ -1,6 +1,6 @@
 """Write `report.html` of a run: curves, images over time and settings in one file.
 
-python -m stylegan_jax.report --workdir=runs/emoji
+python -m stylegan_jax.report --workdir=runs/smileys
 """
 
 from stylegan_jax.commands.report import COMMAND

@@ -13,6 +13,8 @@ FOLDER = "--config.data.path=/somewhere"
 # Config -> (arguments that it requires, number of devices that it is meant for).
 CONFIGS = {
     "emoji": ((), 1),
+    "smileys": ((), 1),
+    "smileys64": ((), 1),
     "ffhq": ((FOLDER,), 8),
     "ffhq256": ((FOLDER,), 8),
     "celebahq_wgangp": ((FOLDER,), 8),
