@@ -2,7 +2,7 @@
 
 To add a transform, add its multiplier and the parameters of its strength to `Policy`,
 its name to a policy of `POLICIES`, and, in `transforms.py`, its name to the end of
-`TRANSFORMS` and its formula to `plan`. docs/how_it_works.md lists all steps.
+`TRANSFORMS` and its formula to `plan`. docs/code.md lists all steps.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
 Data", appendix B.

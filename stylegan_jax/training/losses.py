@@ -6,7 +6,7 @@ is the mean over the batch.
 To add an adversarial loss, write two functions of the scores here, one for each
 network, and an entry in `adversarial_loss`. `AdversarialLoss` also selects the gradient
 penalty that goes with the loss. To add a penalty, write its formula here, and use it in
-a method of `GANObjectives` in `phases.py`. docs/how_it_works.md lists all steps.
+a method of `GANObjectives` in `phases.py`. docs/code.md lists all steps.
 
 Penalties are scaled as in the official code at every stage. That code takes gradients
 with respect to images that are enlarged to the full resolution. Their squared norm is

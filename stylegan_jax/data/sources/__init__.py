@@ -4,7 +4,7 @@ To add a kind of data set, write a function `config.Data -> Source` in a file he
 a line to `SOURCES`, and select it in a config (`c.data.source = "..."`). `zip.py` is a
 short example for encoded images: it calls `image_file_source` with functions that read
 them. The function raises ValueError if it cannot provide what `config.Data` asks for.
-docs/how_it_works.md lists the optional steps, such as checks and documentation.
+docs/code.md lists the optional steps, such as checks and documentation.
 """
 
 import dataclasses
