@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax.runtime.image_io import to_uint8
+from stylegan_jax.sampling import synthesis
 from tests.networks import small
 
 CLASSES = ("a", "b", "c")
@@ -161,3 +162,13 @@ def test_styles_of_another_shape():
     for ws in (np.zeros((1, 6, 9)), np.zeros((6, 8)), np.zeros((0, 6, 8))):
         with pytest.raises(ValueError, match=r"this network takes \[N, 6, 8\]"):
             g.synthesize(ws)
+
+
+def test_a_shape_is_compiled_once():
+    g = small.network("stylegan2")
+    ws = np.asarray(g.map(g.z(range(7))))
+    g.synthesize(ws, batch_size=3)
+    before = synthesis._synthesize._cache_size()
+    g.synthesize(ws[:6] + 1, batch_size=3)
+    g.synthesize(ws[:3], noise_layers=[0])
+    assert synthesis._synthesize._cache_size() == before
