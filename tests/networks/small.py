@@ -30,7 +30,7 @@ def network(family: str = "stylegan1", classes: tuple[str, ...] = ()) -> Network
             flat[path] = rng.normal(0, 0.3, value.shape).astype(np.float32)
     return Network(
         generator=generator,
-        variables=traverse_util.unflatten_dict(flat),
+        variables=jax.device_put(traverse_util.unflatten_dict(flat)),
         experiment=e,
         lod=LevelOfDetail(16),
         classes=classes,
