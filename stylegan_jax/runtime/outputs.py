@@ -15,7 +15,7 @@ _ARRAYS = "h5 hdf5 lmdb mdb npy npz parquet pkl pt pth safetensors tfrecord tfre
 _TEXTS = "csv html json jsonl pdf py txt yaml yml"
 FILE_ENDINGS = frozenset(
     f".{ending}"
-    for kind in (_IMAGES, _ARCHIVES, _ARRAYS, _TEXTS, "mp4 idx3-ubyte")
+    for kind in (_IMAGES, _ARCHIVES, _ARRAYS, _TEXTS, "mp4 webm idx3-ubyte")
     for ending in kind.split()
 )
 

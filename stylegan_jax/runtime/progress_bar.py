@@ -45,9 +45,9 @@ class LiveLine:
 class ProgressBar:
     """Images done, their rate and the time left, on a live line of standard error."""
 
-    def __init__(self):
-        """Start without a line."""
-        self._line = LiveLine(sys.stderr)
+    def __init__(self, unit: str = "images"):
+        """Start without a line; `unit` is the name of what is counted."""
+        self._line, self._unit = LiveLine(sys.stderr), unit
         self._activity, self._start_seconds, self._start_images = "", 0.0, 0
 
     def __call__(self, activity: str, done: int, total: int) -> None:
@@ -66,7 +66,9 @@ class ProgressBar:
         elapsed = max(now - self._start_seconds, 1e-9)
         rate = (done - self._start_images) / elapsed
         left = f", {(total - done) / rate:.0f} s left" if rate else ""
-        self._line.update(f"{done} of {total} {activity}, {rate:.0f} images/s{left}")
+        self._line.update(
+            f"{done} of {total} {activity}, {rate:.0f} {self._unit}/s{left}"
+        )
 
     def over(
         self, batches: Iterable[np.ndarray], total: int, activity: str

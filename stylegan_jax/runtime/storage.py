@@ -12,8 +12,9 @@ import math
 import os
 import shlex
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import jax
 import numpy as np
@@ -127,16 +128,28 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
     if scheme_of(path) is not None:
         epath.Path(path).write_bytes(content)  # an object appears once it is complete
         return
-    path = Path(path)
+    with open_atomically(Path(path)) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a file on disk that gets its name when the block ends without an error.
+
+    Until then, its content is in a hidden file beside it, which a failure removes. An
+    error of the operating system, such as a full disk, names `path`.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise naming(path, error) from error
+        if error.filename in (None, os.fspath(temporary)):
+            raise naming(path, error) from error
+        raise
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

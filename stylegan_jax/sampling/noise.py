@@ -1,8 +1,10 @@
-"""Noise inputs at chosen layers."""
+"""Noise inputs at chosen layers, and maps that change from frame to frame."""
 
 from collections.abc import Iterable
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import traverse_util
 
 from stylegan_jax.models import Generator, Variables
@@ -36,3 +38,48 @@ def only_at(
         if layer not in layers and path in params:
             params[path] = jnp.zeros_like(params[path])
     return {**variables, "params": traverse_util.unflatten_dict(params)}
+
+
+def maps_between(
+    variables: Variables,
+    seed: int,
+    before: np.ndarray,
+    after: np.ndarray,
+    fraction: np.ndarray,
+) -> Variables:
+    """Return the variables with maps of noise for each image of a batch.
+
+    The maps of an image move on a quarter of a circle from those of one number to those
+    of another, so that they have unit variance everywhere:
+
+        n = cos(pi / 2 fraction) n_before + sin(pi / 2 fraction) n_after
+
+    They depend on these numbers and the seed only, not on the batch. `noise="const"`
+    uses them.
+
+    Args:
+      variables: those of the network.
+      seed: seed of the noise.
+      before: [B] integers, the numbers of the maps at fraction 0.
+      after: [B], at fraction 1.
+      fraction: [B], from 0 to 1.
+    """
+    if "noise" not in variables:
+        return variables
+    angle = np.float32(np.pi / 2) * np.asarray(fraction, np.float32)
+    maps = _maps(variables["noise"], jax.random.key(seed), before, after, angle)
+    return {**variables, "noise": maps}
+
+
+@jax.jit
+def _maps(like, key, before, after, angle):
+    leaves, structure = jax.tree.flatten(like)
+    cosine, sine = (f(angle)[:, None, None, None] for f in (jnp.cos, jnp.sin))
+
+    def draw(layer, shape):
+        layer_key = jax.random.fold_in(key, layer)
+        one = lambda n: jax.random.normal(jax.random.fold_in(layer_key, n), shape)  # noqa: E731
+        return cosine * jax.vmap(one)(before) + sine * jax.vmap(one)(after)
+
+    drawn = [draw(layer, leaf.shape[1:]) for layer, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(structure, drawn)

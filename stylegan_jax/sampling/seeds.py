@@ -80,6 +80,36 @@ def labels(
     return np.tile(row, (count, 1))
 
 
+def keyframe_labels(
+    names: str | None, vector: str | None, classes: tuple[str, ...], count: int
+) -> np.ndarray | None:
+    """Return labels of keyframes, to which the named classes are given in turn.
+
+    Args:
+      names: a class, or several separated by commas, by name or index.
+      vector: see `labels`.
+      classes: classes of the network.
+      count: number of keyframes.
+
+    Returns:
+      [count, len(classes)] float32; None for unconditional networks.
+
+    Raises:
+      ValueError: see `labels`; or there are more names than keyframes.
+    """
+    several = names is not None and names not in classes and "," in names
+    if not several or vector is not None:
+        return labels(names, vector, classes, count)
+    parts = [part.strip() for part in names.split(",")]
+    if len(parts) > count:
+        raise ValueError(
+            f"class (={names!r}) names {len(parts)} classes for {count} keyframes; "
+            "add seeds, or name fewer classes"
+        )
+    rows = np.concatenate([labels(part, None, classes, 1) for part in parts])
+    return rows[np.arange(count) % len(rows)]
+
+
 def one_hot(name: str | None, classes: tuple[str, ...], count: int):
     """Return the one-hot labels of one class.
 

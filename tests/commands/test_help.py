@@ -15,7 +15,10 @@ from stylegan_jax.metrics.networks.detectors import KINDS
 from stylegan_jax.models.interface import NOISE_MODES
 from tests.config.reading import ROOT
 
-PROGRAMS = ("train", "generate", "mix", "evaluate", "prepare", "convert", "report")
+PROGRAMS = (
+    *("train", "generate", "interpolate", "mix", "evaluate", "prepare", "convert"),
+    "report",
+)
 COMMANDS = {
     name: importlib.import_module(f"stylegan_jax.commands.{name}").COMMAND
     for name in PROGRAMS

@@ -1,0 +1,124 @@
+"""Flags and help of `python -m stylegan_jax.interpolate`."""
+
+import dataclasses
+
+from stylegan_jax.commands import generate, network
+from stylegan_jax.runtime import flag
+from stylegan_jax.runtime.command import Command
+
+COMMAND = Command(
+    "interpolate",
+    "Write a video in which images of a network turn into one another. Each seed or "
+    "latent is a keyframe of its path.",
+    (
+        "--network=smileys64 --seeds=0-7 --out=walk.mp4",
+        "--network=smileys64 --seeds=0-31 --grid=4x2 --class=noto,twemoji --scale=2 "
+        "--out=walk.webp",
+    ),
+    {
+        "Network": network.REFERENCE,
+        "Path": (
+            flag.text(
+                "seeds",
+                "LIST",
+                "The seeds of the keyframes: numbers and ranges, such as 0-3,7.",
+                "0-7",
+            ),
+            dataclasses.replace(
+                generate.COMMAND.all_flags["latents"],
+                doc="Latents in place of seeds, in a .npz or .npy file as for "
+                "`generate`. Only those of z are truncated by default.",
+            ),
+            flag.choice(
+                "curve",
+                "The path from keyframe to keyframe: cubic is a smooth curve in w, "
+                "linear a straight line in w, slerp an arc in z.",
+                "cubic",
+                ("cubic", "linear", "slerp"),
+            ),
+            flag.choice(
+                "loop",
+                "The end of the path: closed returns to the first keyframe, so that "
+                "the video can repeat without a jump; open ends at the last one.",
+                "closed",
+                ("closed", "open"),
+            ),
+            flag.choice(
+                "easing",
+                "The speed between keyframes: linear keeps it, smooth rests at each "
+                "keyframe.",
+                "linear",
+                ("linear", "smooth"),
+            ),
+            flag.integer(
+                "frames",
+                "N",
+                "The number of frames from one keyframe to the next.",
+                60,
+                minimum=1,
+                maximum=100_000,
+            ),
+            flag.text(
+                "grid",
+                "WIDTHxHEIGHT",
+                "The number of cells, each with a path of its own; the keyframes are "
+                "dealt out to them.",
+                "1x1",
+            ),
+        ),
+        "Images": (
+            flag.text(
+                "class",
+                "NAMES",
+                "The class to draw, by its name or index; several, separated by "
+                "commas, are given to the keyframes in turn.",
+            ),
+            network.LABEL,
+            network.TRUNCATION_PSI,
+            network.TRUNCATION_CUTOFF,
+            network.TRUNCATION_CENTERS,
+            flag.choice(
+                "noise",
+                "The noise inputs: const uses the fixed maps of the network, none "
+                "leaves them out, random draws new ones for each frame, animated moves "
+                "from one random set to another with the keyframes.",
+                "const",
+                ("const", "none", "random", "animated"),
+            ),
+            network.NOISE_SEED,
+            network.NOISE_LAYERS,
+            network.RESOLUTION,
+        ),
+        "Output": (
+            flag.text(
+                "out",
+                "FILE",
+                "The file: .mp4 (H.264), .webm (VP9), .gif or .webp. All but .mp4 keep "
+                "the transparency of RGBA networks.",
+                required=True,
+            ),
+            flag.integer(
+                "fps", "N", "The frames per second.", 30, minimum=1, maximum=1000
+            ),
+            flag.integer(
+                "quality",
+                "N",
+                "The quality of .mp4, .webm and .webp, from 0 to 100.",
+                minimum=0,
+                maximum=100,
+                absent="80, and 100, which is lossless, in .webp",
+            ),
+            flag.integer(
+                "scale",
+                "N",
+                "The side of the square that each pixel becomes.",
+                1,
+                minimum=1,
+                maximum=64,
+            ),
+            network.BATCH_SIZE,
+        ),
+    },
+    ("Sizes are printed as WIDTHxHEIGHT, in pixels.",),
+    one_of=network.ONE_OF,
+)

@@ -1,0 +1,110 @@
+"""Write a video in which images of a network turn into one another.
+
+python -m stylegan_jax.interpolate --network=smileys64 --seeds=0-7 --out=walk.mp4
+"""
+
+from stylegan_jax.commands.interpolate import COMMAND
+from stylegan_jax.runtime.command import parse_or_exit
+
+if __name__ == "__main__":  # before the imports that take seconds
+    arguments = parse_or_exit(COMMAND)
+
+from absl import app, flags
+
+from stylegan_jax.checkpoint import CheckpointError
+from stylegan_jax.commands import network as network_flags
+from stylegan_jax.config import image_size
+from stylegan_jax.networks import walk
+from stylegan_jax.networks.network import Network
+from stylegan_jax.networks.references import open_network
+from stylegan_jax.runtime import malloc, outputs, storage
+from stylegan_jax.runtime.cli import reporting_errors
+from stylegan_jax.runtime.messages import sides
+from stylegan_jax.runtime.progress_bar import ProgressBar
+from stylegan_jax.sampling import frames, interpolation, latents, noise, seeds, video
+from stylegan_jax.sampling.synthesis import automatic_batch_size
+
+FLAGS = flags.FLAGS
+
+
+def main(argv: list[str]) -> None:
+    """Write the video."""
+    del argv
+    if FLAGS.latents is not None and FLAGS["seeds"].present:
+        raise ValueError("--latents takes the place of --seeds; leave one of them out")
+    chosen = seeds.parse_seeds(FLAGS.seeds)
+    layers = FLAGS.noise_layers and seeds.parse_seeds(FLAGS.noise_layers, "layers")
+    grid = frames.parse_grid(FLAGS.grid, "--grid")
+    storage.local_path(FLAGS.out, "--out")  # encoders need to seek
+    out = outputs.file(FLAGS.out, "--out", tuple(video.FORMATS))
+    video.check_installed(out)
+    malloc.keep_freed_memory_on_cpu()
+    network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    generator, lod = network.generator, network.level(FLAGS.resolution)
+    size = image_size(generator.base_size, lod.resolution)
+    size = size[0] * grid[1] * FLAGS.scale, size[1] * grid[0] * FLAGS.scale
+    video.check_format(out, size, FLAGS.fps, FLAGS.quality)
+    styles, count = keyframes(network, chosen)
+    closed = FLAGS.loop == "closed"
+    positions = interpolation.positions(
+        count, FLAGS.frames, closed=closed, easing=FLAGS.easing
+    )
+    batches = frames.render(
+        generator,
+        noise.only_at(generator, network.variables, layers),
+        styles,
+        positions,
+        grid=grid,
+        period=count,
+        lod=lod,
+        noise=FLAGS.noise,
+        noise_seed=FLAGS.noise_seed,
+        batch_size=FLAGS.batch_size or automatic_batch_size(generator, lod.resolution),
+        scale=FLAGS.scale,
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        ProgressBar("frames") as progress,
+        video.create(
+            out, size, generator.image_channels, fps=FLAGS.fps, quality=FLAGS.quality
+        ) as writer,
+    ):
+        for batch in progress.over(batches, len(positions), "written"):
+            for frame in batch:
+                writer.add(frame)
+    print(
+        f"wrote {len(positions)} frames of {sides(size)} (width x height), "
+        f"{len(positions) / FLAGS.fps:.1f} s at {FLAGS.fps} frames/s, to {out}"
+    )
+
+
+def keyframes(network: Network, chosen: list[int]) -> walk.Walk:
+    """Return the walk that the flags describe."""
+    kind, psi = "z", FLAGS.truncation_psi
+    if FLAGS.latents is None:
+        values = network.z(chosen)
+    else:
+        file = storage.local_path(FLAGS.latents, "--latents")
+        outputs.check_input_file(file, "--latents")
+        kind, values = latents.read(file, network.generator, "--latents")
+        if kind == "ws" and not FLAGS["truncation_psi"].present:
+            psi = 1.0
+    columns, rows = frames.parse_grid(FLAGS.grid, "--grid")
+    return walk.walk(
+        network,
+        kind,
+        values,
+        cells=columns * rows,
+        curve=FLAGS.curve,
+        closed=FLAGS.loop == "closed",
+        class_names=FLAGS["class"].value,
+        label=FLAGS.label,
+        centers=FLAGS.truncation_centers,
+        truncation_psi=psi,
+        truncation_cutoff=FLAGS.truncation_cutoff,
+    )
+
+
+if __name__ == "__main__":
+    with reporting_errors(ValueError, CheckpointError, OSError):
+        app.run(main, flags_parser=lambda argv: arguments)
