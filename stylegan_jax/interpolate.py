@@ -35,7 +35,11 @@ def main(argv: list[str]) -> None:
     chosen = seeds.parse_seeds(FLAGS.seeds)
     layers = FLAGS.noise_layers and seeds.parse_seeds(FLAGS.noise_layers, "layers")
     grid = frames.parse_grid(FLAGS.grid, "--grid")
-    storage.local_path(FLAGS.out, "--out")  # encoders need to seek
+    if storage.scheme_of(FLAGS.out) is not None:
+        raise ValueError(
+            f"`--out` (={FLAGS.out}) must be on a disk, because encoders go back in "
+            "the file; copy it to the bucket afterwards"
+        )
     out = outputs.file(FLAGS.out, "--out", tuple(video.FORMATS))
     video.check_installed(out)
     malloc.keep_freed_memory_on_cpu()

@@ -143,6 +143,14 @@ def check_installed(path: Path) -> None:
             f"{path.name} needs PyAV, which is not installed: run `python -m pip "
             "install -e '.[video]'`, or write .gif or .webp, which need nothing else"
         )
+    if issubclass(writer, H264Writer):
+        import av
+
+        if writer.codec not in av.codecs_available:
+            raise ValueError(
+                f"{path.name} needs {writer.codec}, which this build of PyAV lacks; "
+                "install a wheel of PyPI, or write another format"
+            )
 
 
 @contextlib.contextmanager
