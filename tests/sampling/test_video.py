@@ -129,6 +129,19 @@ def test_small_gray_and_odd_frames(tmp_path, ending, size):
     assert error(decoded[..., :3], frames) <= TOLERANCE[ending]
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".webm", ".gif"])
+def test_the_last_frames_are_as_good_as_the_others(tmp_path, ending):
+    """Otherwise, a loop would jump."""
+    shapes = np.random.default_rng(0).normal(size=(4, 12, 16, 3)).repeat(4, 1)
+    shapes = 127.5 + 127.5 * np.clip(shapes.repeat(4, 2), -1, 1)
+    t = np.arange(60)[:, None, None, None] / 15
+    start = t.astype(int).reshape(-1)
+    frames = shapes[start] + (shapes[(start + 1) % 4] - shapes[start]) * (t % 1)
+    decoded, _ = read(write(tmp_path / f"a{ending}", frames.astype(np.uint8)))
+    errors = np.abs(decoded[..., :3] - frames).mean((1, 2, 3))
+    assert errors[-3:].max() <= 1.3 * np.median(errors)
+
+
 @pytest.mark.parametrize("ending", [".gif", ".webp"])
 def test_durations_round_without_drift(tmp_path, ending):
     _, seconds = read(write(tmp_path / f"a{ending}", moving(45, (4, 4)), fps=30))
