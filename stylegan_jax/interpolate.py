@@ -13,11 +13,11 @@ from absl import app, flags
 
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
-from stylegan_jax.config import image_size
+from stylegan_jax.config import Run, image_size
 from stylegan_jax.networks import walk
 from stylegan_jax.networks.network import Network
 from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import malloc, outputs, storage
+from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.messages import sides
 from stylegan_jax.runtime.progress_bar import ProgressBar
@@ -43,6 +43,7 @@ def main(argv: list[str]) -> None:
     out = outputs.file(FLAGS.out, "--out", tuple(video.FORMATS))
     video.check_installed(out)
     malloc.keep_freed_memory_on_cpu()
+    compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
     generator, lod = network.generator, network.level(FLAGS.resolution)
     size = image_size(generator.base_size, lod.resolution)
