@@ -11,6 +11,7 @@ from absl import logging
 # Exit statuses of a program.
 EXIT_FAILURE = 1  # another attempt may succeed
 EXIT_PERMANENT = 2  # the same command would fail again
+EXIT_INTERRUPTED = 130  # by Ctrl-C, as shells report it
 
 
 class NoDevice(RuntimeError):
@@ -26,7 +27,7 @@ def reporting_errors(
     """Run a program, reporting expected errors without a traceback.
 
     Each becomes one message on standard error and an exit status. The libraries' logs
-    are reduced to warnings. NoDevice is always expected.
+    are reduced to warnings. NoDevice and Ctrl-C are always expected.
 
     Args:
       *expected: exceptions after which the program exits with EXIT_FAILURE.
@@ -40,6 +41,9 @@ def reporting_errors(
         forget_stdout()
         _report("the program that reads this output has ended")
         sys.exit(EXIT_FAILURE)
+    except KeyboardInterrupt:
+        _report("interrupted")
+        sys.exit(EXIT_INTERRUPTED)
     except (*expected, *permanent, NoDevice) as error:
         _report(describe(error))
         sys.exit(status if isinstance(error, permanent) else EXIT_FAILURE)

@@ -26,6 +26,7 @@ def test_statuses_and_messages(capsys):
     assert ending(capsys, OSError()) == (1, "error: OSError\n")
     with pytest.raises(KeyError), cli.reporting_errors(OSError):
         raise KeyError("a bug")
+    assert ending(capsys, KeyboardInterrupt()) == (130, "error: interrupted\n")
     no_device = cli.NoDevice("no device")
     assert ending(capsys, no_device) == (cli.EXIT_FAILURE, "error: no device\n")
 
