@@ -44,6 +44,7 @@ def main(argv: list[str]) -> None:
     video.check_installed(out)
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
+    compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
     generator, lod = network.generator, network.level(FLAGS.resolution)
     size = image_size(generator.base_size, lod.resolution)
