@@ -330,15 +330,16 @@ def official(tmp_path_factory):
     )
 
 
-def start_convert(source, out, **environment):
+def start_convert(source, out):
     arguments = (f"--source={source}", f"--out={out}")
-    return tiny.start("stylegan_jax.convert", *arguments, **environment)
+    return tiny.start("stylegan_jax.convert", *arguments)
 
 
-def test_convert_and_generate(generate, official, tmp_path):
+def test_convert_and_generate(run_main, generate, official, tmp_path, monkeypatch):
     """The averaged generator, not the trained one, gives the official images."""
     out = tmp_path / "converted"
-    printed, _ = tiny.finish(start_convert(official, "~/converted", HOME=str(tmp_path)))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    printed = run_main(convert, f"--source={official}", "--out=~/converted")
     assert f"--workdir={out}" in printed
     trained = workdir.load_generator(out)
     assert (trained.lod, trained.classes) == (LevelOfDetail(32), ())

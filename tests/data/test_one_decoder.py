@@ -26,7 +26,7 @@ from tests.data.raw_data import encoded, mutated
 
 SIZE = (16, 24)  # height and width that training needs
 SHAPE = {"base_size": (4, 6), "resolution": 16}
-COUNT, MANY = 400, 6000  # files of one test, and of one that is marked slow
+COUNT, MANY = 150, 6000  # files of one test, and of one that is marked slow
 
 
 @pytest.fixture(autouse=True)

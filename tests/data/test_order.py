@@ -7,7 +7,7 @@ import pytest
 from stylegan_jax.data import order, pipeline
 
 # Around the powers of two at which the size of the cipher's blocks changes.
-SIZES = [1, 2, 100, 65_535, 65_536, 65_537, 70_000, 262_144, 262_145, 1_000_003]
+SIZES = [1, 2, 3, 100, 65_535, 65_536, 65_537, 70_000, 262_144, 262_145, 1_000_003]
 
 
 @pytest.mark.parametrize("num_images", SIZES)

@@ -71,24 +71,31 @@ def worker(devices: int, out: Path) -> None:
     jax.config.update("jax_num_cpu_devices", devices)
     here = parallel.data_parallel()
     numbers = flat("draws", draws(here)) | flat("augment", augmented(here, out))
+    states: dict[config.Model, train_state.TrainState] = {}
     for family, e in EXPERIMENTS.items():
         folder = out / family
         folder.mkdir(parents=True)
+        training = setup.build(e, here, LABEL_SIZE)
+        if e.model not in states:  # the program that creates one takes long to compile
+            states[e.model] = perturb_parameters(training.create_state())
         stage = schedule.build_stages(e)[STAGE[family]]
-        results = train_a_little(e, stage, PHASES[family], here, folder)
+        results = train_a_little(
+            training, states[e.model], stage, PHASES[family], folder
+        )
         numbers |= {f"{family}/{name}": value for name, value in results.items()}
     np.savez(out / "numbers.npz", **numbers)
 
 
 def train_a_little(
-    e: config.Experiment,
+    training: setup.Setup,
+    start: train_state.TrainState,
     stage: schedule.Stage,
     names: tuple[str, ...],
-    here: parallel.Parallel,
     folder: Path,
 ) -> dict[str, np.ndarray]:
-    training = setup.build(e, here, LABEL_SIZE)
-    state = perturb_parameters(training.create_state())
+    here = training.parallel
+    # Copied, because the programs write over the state that they are given.
+    state = jax.device_put(jax.tree.map(np.array, start), training.state_shardings)
     phases = [phase for phase in training.phases if phase.name in names]
     programs = ProgramCache(training)
     numbers: dict[str, np.ndarray] = flat("start", state.params)
@@ -103,7 +110,7 @@ def train_a_little(
         (folder / f"{name}.hlo").write_text(compiled[name].as_text())
     for i in range(ROUNDS * STEPS_PER_ROUND):
         fade = np.float32(0.2 + 0.4 * (i // STEPS_PER_ROUND))
-        rate = np.float32(e.training.learning_rate)
+        rate = np.float32(training.experiment.training.learning_rate)
         fade, rate = here.replicate((fade, rate))
         size = (stage.batch_size, stage.resolution, stage.resolution, 3)
         images = random.randint(0, 256, size).astype(np.uint8)
@@ -120,20 +127,18 @@ def train_a_little(
 
 
 def perturb_parameters(state: train_state.TrainState) -> train_state.TrainState:
-    """Move the parameters to where no gradient is zero by construction.
+    """Return a state of NumPy arrays with no gradient that is zero by construction.
 
     At the very start the generator's input is constant in space, so the instance norm
     after it removes the first bias: its gradient is zero but for rounding, and Adam
     makes a full step of any gradient, however small. (The 1 / sqrt(1e-8) of that
     instance norm also magnifies rounding ten thousand times.)
     """
-    key = jax.random.key(1)
-    leaves, tree = jax.tree.flatten(state.params)
-    leaves = [
-        x + 0.5 * jax.random.normal(jax.random.fold_in(key, i), x.shape)
-        for i, x in enumerate(leaves)
-    ]
-    params = jax.tree.unflatten(tree, leaves)
+    state = jax.tree.map(np.asarray, state)
+    random = np.random.RandomState(1)
+    params = jax.tree.map(
+        lambda x: x + 0.5 * random.normal(size=x.shape).astype(x.dtype), state.params
+    )
     if "input" in params["generator"]:
         const = params["generator"]["input"]["const"]
         params["generator"]["input"]["const"] = 2 * (const - 1)
