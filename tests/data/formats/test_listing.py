@@ -1,6 +1,7 @@
 """Images among the files of a folder or an archive, and notes about the others."""
 
 import io
+import tarfile
 
 import numpy as np
 import pytest
@@ -88,6 +89,19 @@ def test_every_format_is_recognized_by_its_ending_and_its_content():
     assert endings <= listing.image_endings()
     assert not {".heic", ".txt", ".eps", ".pdf", ".ps"} & listing.image_endings()
     assert listing.kind_by_name("a.PNG", False) == "image"
+
+
+@pytest.mark.parametrize("kind", ["", "gz"])
+def test_of_several_entries_of_a_name_in_a_tar_the_last_counts(tmp_path, kind):
+    entries = [("a.png", png(1)), ("b.png", png(2)), ("./a.png", png(3))]
+    with tarfile.open(tmp_path / "in.tar", f"w:{kind}") as archive:
+        for name, content in entries:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    raw = formats.open_raw_dataset(str(tmp_path / "in.tar"))
+    assert raw.names == ("b.png", "a.png")  # in the order of the archive
+    assert [raw.read(index) for index in range(2)] == [png(2), png(3)]
 
 
 def test_an_empty_folder_of_other_files_says_what_it_holds(tmp_path):
