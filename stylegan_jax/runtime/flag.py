@@ -1,7 +1,7 @@
 """Declaration of one flag of a program: its type, default, limits and help.
 
 absl parses the flags; these declarations add what it lacks: numbers must be finite,
-texts must not be empty where they are required, and the help names units and defaults.
+texts must not be empty, and the help names units and defaults.
 """
 
 import dataclasses
@@ -101,16 +101,14 @@ def text(
     *,
     absent: str | None = None,
     required: bool = False,
+    may_be_empty: bool = False,
 ) -> Flag:
-    """Declare a flag with a text; a required one must not be empty."""
+    """Declare a flag with a text."""
 
     def define(values: flags.FlagValues, argv: list[str]) -> None:
-        if not required:
-            flags.DEFINE_string(name, default, doc, flag_values=values)
-            return
-        flags.DEFINE(
-            _Text(), name, None, doc, values, flags.ArgumentSerializer()
-        )  # `Command.parse` checks that it is given
+        parser = flags.ArgumentParser() if may_be_empty else _Text()
+        # `Command.parse` checks that a required one is given.
+        flags.DEFINE(parser, name, default, doc, values, flags.ArgumentSerializer())
 
     return Flag(name, doc, default, absent, placeholder, "", required, define)
 
