@@ -283,8 +283,8 @@ def test_files_that_are_left_out_are_told(monkeypatch, tmp_path, capsys):
     spec = evaluate.folders_spec(registry.find(["swd"]), parallel.data_parallel())
     assert spec.generated.count == 3
     assert capsys.readouterr().out == (
-        f"NOTE: folder {folders[1]}: left out 1 of 4 files, which is no image that can "
-        "be read: 1 .txt\n"
+        f"NOTE: folder {folders[1]}: left out 1 of 4 files, which is not a "
+        "readable image: 1 .txt\n"
     )
 
 

@@ -203,10 +203,10 @@ def _note_on_others(others: list[str], num_images: int) -> list[str]:
     counts = Counter(map(ending_of, others)).most_common()
     named = [f"{n} {end}" if end else f"{n} without an ending" for end, n in counts]
     shown = ", ".join(named[:MAX_ENDINGS]) + ", ..." * (len(named) > MAX_ENDINGS)
-    are = "is no image" if len(others) == 1 else "are no images"
+    are = "is not a readable image" if len(others) == 1 else "are not readable images"
     return [
-        f"left out {len(others)} of {len(others) + num_images} files, which {are} that "
-        f"can be read: {shown}"
+        f"left out {len(others)} of {len(others) + num_images} files, which {are}: "
+        f"{shown}"
     ]
 
 

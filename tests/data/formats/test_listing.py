@@ -37,7 +37,7 @@ OTHERS = {
 }
 UNSEEN = {".hidden.png": png(), "__MACOSX/._a.png": b"x", "Thumbs.db": b"x"}
 NOTE = (
-    "left out 10 of {} files, which are no images that can be read: 2 .txt, "
+    "left out 10 of {} files, which are not readable images: 2 .txt, "
     "4 without an ending, 1 .part, 1 .mp4, 1 .png~, 1 .nef"
 )
 
@@ -73,7 +73,7 @@ def test_training_and_evaluate_list_the_same_images(tmp_path, kind):
         "b",
         "c.jpe",
     ]
-    note = "left out 1 of 4 files, which is no image that can be read: 1 .txt"
+    note = "left out 1 of 4 files, which is not a readable image: 1 .txt"
     assert source.notes == (note,)
     assert from_path.open_path(str(path), (16, 16), "exact").notes == (note,)
     assert prepare(path, tmp_path / "out")["num_images"] == 3
@@ -111,7 +111,7 @@ def test_an_empty_folder_of_other_files_says_what_it_holds(tmp_path):
         formats.open_raw_dataset(str(path))
     message = str(error.value)
     assert "holds no images (" in message and "PNG" in message
-    assert "left out 25 of 25 files, which are no images" in message
+    assert "left out 25 of 25 files, which are not readable images" in message
     assert message.count("1 .x") == 20 and message.endswith(", ...")
 
 

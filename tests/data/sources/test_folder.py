@@ -141,7 +141,7 @@ def test_missing_and_empty_folders(tmp_path):
     (tmp_path / "readme.txt").write_text("no images here")
     message = open_failure(folder(tmp_path))
     assert "holds no images (AVIF, BMP, DIB, GIF" in message
-    assert message.endswith("which is no image that can be read: 1 .txt")
+    assert message.endswith("which is not a readable image: 1 .txt")
 
 
 def test_fingerprint_depends_on_the_content_not_the_place(tmp_path):
