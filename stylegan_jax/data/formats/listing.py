@@ -39,7 +39,10 @@ NEVER_IMAGES = frozenset(
     )
 )
 NEVER_COUNTED = ("thumbs.db", "desktop.ini", "dataset_info.json")
-HIDDEN = re.compile(r"(?:^|/)(?:\.(?!\./)|__MACOSX/)")  # not the folder ".."
+# Not the folder ".."; Synology keeps thumbnails in @eaDir, and has a #recycle.
+HIDDEN = re.compile(
+    r"(?:^|/)(?:\.(?!\./)|(?:__MACOSX|@eaDir|#recycle|\$RECYCLE\.BIN)/)"
+)
 GRID_NAME = re.compile("grid|mix|fakes|reals", re.IGNORECASE)  # of files that we write
 SEED_NAME = re.compile(r"seed\d+\.png")  # an image of `generate`
 TRAINING_NAME = re.compile(r"(fakes|reals)-\d{6,}\.\d{3}\.png")  # a grid of training
