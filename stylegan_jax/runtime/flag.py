@@ -80,6 +80,16 @@ class _Text(flags.ArgumentParser):
         return argument
 
 
+class _Integer(flags.IntegerParser):
+    """Parser of a whole number, whose message a user understands."""
+
+    def convert(self, argument: Any) -> int:
+        try:
+            return super().convert(argument)
+        except ValueError as error:
+            raise ValueError("the value must be a whole number such as 8") from error
+
+
 class _Number(flags.FloatParser):
     """Parser of a finite number; absl's own accepts nan, whatever the bounds are."""
 
@@ -127,7 +137,8 @@ def integer(
     """Declare a flag with a whole number within bounds."""
 
     def define(values: flags.FlagValues, argv: list[str]) -> None:
-        flags.DEFINE_integer(name, default, doc, minimum, maximum, flag_values=values)
+        parser = _Integer(minimum, maximum)
+        flags.DEFINE(parser, name, default, doc, values, flags.ArgumentSerializer())
 
     return Flag(name, doc, default, absent, placeholder, unit, False, define)
 
