@@ -125,12 +125,8 @@ def main(argv: list[str]) -> None:
 
 
 def given_flags() -> set[str]:
-    """Return the names of the flags that the command line sets to a value."""
-    return {
-        name
-        for name in FLAGS
-        if FLAGS[name].present and FLAGS[name].value not in (None, "")
-    }
+    """Return the names of the flags on the command line."""
+    return {name for name in FLAGS if FLAGS[name].present}
 
 
 def run_directory(reference: str | None) -> epath.Path | None:

@@ -174,6 +174,9 @@ def test_two_sets_of_images(main, tmp_path, monkeypatch):
 def test_sources_given_by_a_path(tmp_path):
     folder = write_images(tmp_path / "a", 3, (20, 12))
     assert from_path.first_image_size(str(folder)) == (20, 12)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="`--images_a` .*empty'. holds no images"):
+        from_path.first_image_size(str(tmp_path / "empty"), "--images_a")
     source = from_path.open_path(str(folder), (20, 12), "exact")
     assert source.size == (20, 12) and source.num_images == 3
     with pytest.raises(ValueError, match="here --size and --fit set the size"):
@@ -292,8 +295,8 @@ def test_files_that_are_left_out_are_told(monkeypatch, tmp_path, capsys):
     spec = evaluate.folders_spec(registry.find(["swd"]), parallel.data_parallel())
     assert spec.generated.count == 3
     assert capsys.readouterr().out == (
-        f"NOTE: folder {folders[1]}: left out 1 of 4 files, which is no image that can "
-        "be read: 1 .txt\n"
+        f"NOTE: folder {folders[1]}: left out 1 of 4 files, which is not a "
+        "readable image: 1 .txt\n"
     )
 
 

@@ -197,7 +197,8 @@ def test_wrong_outputs_are_refused_before_any_work(
 @pytest.mark.parametrize(
     ("module", "arguments", "message"),
     [
-        (mix, ("--out=a.png", "--source_seeds="), "seeds (='') must be numbers or inc"),
+        (mix, ("--out=a.png", "--source_seeds=,"), "seeds (=',') must be numbers or "),
+        (evaluate, ("--data=",), "flag --data=: the value is empty; if it comes from"),
         (mix, ("--out=a.png", "--fine_seeds=9-3"), "seeds (='9-3') must be numbers"),
         (
             front_generate,

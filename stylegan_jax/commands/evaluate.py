@@ -124,9 +124,9 @@ COMMAND = Command(
                 "batch_size",
                 "N",
                 "The number of images that are computed at a time, over all devices; "
-                "it must divide by twice their number.",
+                "it must be a multiple of twice their number.",
                 minimum=2,
-                absent="32 images, or the next number that divides",
+                absent="32 images, or the next such multiple",
             ),
         ),
         "Output": (
@@ -141,6 +141,7 @@ COMMAND = Command(
                 "DIRECTORY",
                 "The directory that keeps statistics of real images; empty: none.",
                 Evaluation().cache,
+                may_be_empty=True,
             ),
         ),
         "Several processes": processes.FLAGS,

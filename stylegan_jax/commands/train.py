@@ -36,9 +36,12 @@ def settings_text(topic: str, argv: list[str]) -> str:
     wanted = ("--config=", "--config.", "--noconfig.", "-config=", "-config.")
     values = flags.FlagValues()
     arguments = [argv[0]]
-    alone = ("--config", "-config")  # the value is the next argument
-    for previous, argument in zip(argv, argv[1:], strict=False):
-        if argument.startswith(wanted) or argument in alone or previous in alone:
+    previous = ""
+    for argument in argv[1:]:
+        is_wanted = argument.startswith(wanted) or argument in ("--config", "-config")
+        is_value = previous and "=" not in previous and not argument.startswith("--")
+        previous = argument if is_wanted else ""
+        if is_wanted or is_value:
             arguments.append(argument)
     if len(arguments) == 1:
         return listing.text(config.base(), None, section)

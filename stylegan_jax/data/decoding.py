@@ -51,8 +51,10 @@ TRANSPOSE_OF_ORIENTATION = {
     8: Image.Transpose.ROTATE_90,
 }
 LATE_EXIF_BYTES = 2**17  # at the end of a PNG, where EXIF is looked for
-WHITE_IS_ZERO = 0  # value of the TIFF tag of this name
+# Tags of TIFFs, and a value of the second
+BITS_PER_SAMPLE = 258
 PHOTOMETRIC_INTERPRETATION = 262
+WHITE_IS_ZERO = 0
 
 File = str | Path | bytes | np.ndarray  # path, content, or pixels of an image
 
@@ -237,7 +239,7 @@ def read_header(file: File, max_pixels: int = MAX_PIXELS) -> Header:
     """
     try:
         with _open(file, max_pixels) as image:
-            if _may_have_late_exif(image):
+            if _may_turn_when_decoded(image):
                 image.load()
             sides = image.size
             if orientation(image) >= 5:
@@ -309,13 +311,17 @@ def _open(file: File, max_pixels: int = MAX_PIXELS) -> Image.Image:
     return image
 
 
-def _may_have_late_exif(image: Image.Image) -> bool:
-    """Return True for a PNG that may swap its sides by EXIF data behind its pixels.
+def _may_turn_when_decoded(image: Image.Image) -> bool:
+    """Return True for an image whose sides Pillow may swap only when it decodes it.
 
-    Pillow finds such data only by decoding the image.
+    These are PNGs with EXIF data behind the pixels, and TIFFs whose orientation is in
+    XMP data alone.
     """
-    square = image.width == image.height
-    if image.format != "PNG" or square or image.info.keys() & EXIF_KEYS:
+    if image.width == image.height:
+        return False
+    if image.format == "TIFF":
+        return "xmp" in image.info and ORIENTATION not in image.tag_v2
+    if image.format != "PNG" or image.info.keys() & EXIF_KEYS:
         return False
     position = image.fp.tell()
     size = image.fp.seek(0, os.SEEK_END)
@@ -346,9 +352,11 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _gray_values(image: Image.Image) -> np.ndarray:
-    """Return the values of a 16-bit image, uint16 [H, W]."""
+    """Return the values of an image of 12 or 16 bits, scaled to uint16 [H, W]."""
     values = np.asarray(image).astype(np.uint16)
     tags = image.tag_v2 if image.format == "TIFF" else {}
+    if tags.get(BITS_PER_SAMPLE) == (12,):  # Pillow leaves the upper 4 bits empty
+        values = values << 4 | values >> 8
     inverted = tags.get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO
     return ~values if inverted else values  # Pillow inverts only up to 8 bits
 

@@ -26,7 +26,11 @@ _METADATA = {
     **dict.fromkeys([b"sBIT", b"bKGD", b"iCCP", b"eXIf", b"tEXt", b"zTXt", b"iTXt"]),
 }
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_EXIF_TEXTS = {key.encode() for key in EXIF_KEYS}
+# Keywords of texts that Pillow mistakes for properties of the image.
+_TEXTS_WITH_EFFECT = {key.encode() for key in EXIF_KEYS} | {
+    b"interlace",
+    b"transparency",
+}
 
 # JPEG: baseline, extended sequential and progressive Huffman coding
 _SOF0, _SOF1, _SOF2 = 0xC0, 0xC1, 0xC2
@@ -91,7 +95,7 @@ def _is_metadata(kind: bytes, chunk: bytes) -> bool:
     if _METADATA[kind] not in (None, len(data)):
         return False
     name, _, content = data.partition(b"\0")
-    if kind in _TEXTS and name in _EXIF_TEXTS:
+    if kind in _TEXTS and name in _TEXTS_WITH_EFFECT:
         return False
     if kind in (b"iCCP", b"zTXt") and content[:1] != b"\0":  # compression method
         return False

@@ -1,7 +1,7 @@
 """Declaration of one flag of a program: its type, default, limits and help.
 
 absl parses the flags; these declarations add what it lacks: numbers must be finite,
-texts must not be empty where they are required, and the help names units and defaults.
+texts must not be empty, and the help names units and defaults.
 """
 
 import dataclasses
@@ -80,6 +80,16 @@ class _Text(flags.ArgumentParser):
         return argument
 
 
+class _Integer(flags.IntegerParser):
+    """Parser of a whole number, whose message a user understands."""
+
+    def convert(self, argument: Any) -> int:
+        try:
+            return super().convert(argument)
+        except ValueError as error:
+            raise ValueError("the value must be a whole number such as 8") from error
+
+
 class _Number(flags.FloatParser):
     """Parser of a finite number; absl's own accepts nan, whatever the bounds are."""
 
@@ -101,16 +111,14 @@ def text(
     *,
     absent: str | None = None,
     required: bool = False,
+    may_be_empty: bool = False,
 ) -> Flag:
-    """Declare a flag with a text; a required one must not be empty."""
+    """Declare a flag with a text."""
 
     def define(values: flags.FlagValues, argv: list[str]) -> None:
-        if not required:
-            flags.DEFINE_string(name, default, doc, flag_values=values)
-            return
-        flags.DEFINE(
-            _Text(), name, None, doc, values, flags.ArgumentSerializer()
-        )  # `Command.parse` checks that it is given
+        parser = flags.ArgumentParser() if may_be_empty else _Text()
+        # `Command.parse` checks that a required one is given.
+        flags.DEFINE(parser, name, default, doc, values, flags.ArgumentSerializer())
 
     return Flag(name, doc, default, absent, placeholder, "", required, define)
 
@@ -129,7 +137,8 @@ def integer(
     """Declare a flag with a whole number within bounds."""
 
     def define(values: flags.FlagValues, argv: list[str]) -> None:
-        flags.DEFINE_integer(name, default, doc, minimum, maximum, flag_values=values)
+        parser = _Integer(minimum, maximum)
+        flags.DEFINE(parser, name, default, doc, values, flags.ArgumentSerializer())
 
     return Flag(name, doc, default, absent, placeholder, unit, False, define)
 

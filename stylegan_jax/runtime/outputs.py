@@ -1,6 +1,7 @@
 """Checks of the paths on a command line, before any work is done."""
 
 import os
+import shlex
 from pathlib import Path
 
 from etils import epath
@@ -41,7 +42,7 @@ def file(path: str, flag: str, endings: tuple[str, ...]) -> epath.Path:
         options = listed(ending for ending in endings if ending)
         raise ValueError(
             f"{shown} must end in {options}, the format of what is written; try "
-            f"{flag}={target.with_suffix(usual)}"
+            f"{flag}={shlex.quote(str(target.with_suffix(usual)))}"
         )
     check_parents(target, shown)
     return target
@@ -68,7 +69,7 @@ def new_directory(path: str, flag: str) -> epath.Path:
     if target.suffix.lower() in FILE_ENDINGS:
         raise ValueError(
             f"{shown} must be a folder, but a name that ends in {target.suffix} is "
-            f"that of a file; try {flag}={target.with_suffix('')}"
+            f"that of a file; try {flag}={shlex.quote(str(target.with_suffix('')))}"
         )
     check_parents(target, shown)
     return target

@@ -17,10 +17,6 @@ from tests.data.raw_data import encoded
 
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)]  # x, y, their steps
 ADAM7 += [(0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
-TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180}
-TURNS |= {4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE}
-TURNS |= {6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE}
-TURNS |= {8: Image.Transpose.ROTATE_270}
 
 
 @dataclasses.dataclass(frozen=True)

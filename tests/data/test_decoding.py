@@ -169,6 +169,40 @@ def test_sixteen_bits_of_tiffs_where_white_is_zero(photometric):
     assert np.asarray(decoding.decode_pil(bytes(content))).tolist() == gray
 
 
+def tiff(rows: bytes, height: int, width: int, bits: int) -> bytes:
+    """TIFF of gray values whose rows are packed into bytes."""
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: 1, 273: 0, 277: 1}
+    tags |= {278: height, 279: len(rows)}
+    tags[273] = 8 + 2 + 12 * len(tags) + 4  # begin of the rows
+    entries = (struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return (
+        struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+        + b"".join(entries)
+        + bytes(4)
+        + rows
+    )
+
+
+def test_twelve_bits_are_rounded_to_eight():
+    rows = bytes.fromhex("000800fff0 ff70100010")  # 3 values in each, and 4 bits
+    content = tiff(rows, 2, 3, 12)
+    expected = np.rint(np.array([[0, 0x800, 0xFFF], [0xFF7, 16, 1]]) * 255 / 4095)
+    np.testing.assert_array_equal(decoding.decode_pil(content), expected)
+    assert decoding.read_header(content).gray
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("tag", [None, 1, 6])
+def test_xmp_turns_a_tiff_without_the_tag(compression, tag):
+    tags = {700: image_files.xmp(6).encode()} | ({ORIENTATION: tag} if tag else {})
+    pixels = noise(8, 16, 3)
+    image = Image.fromarray(pixels)
+    content = encoded(image, "TIFF", tiffinfo=tags, compression=compression)
+    expected = pixels if tag == 1 else np.rot90(pixels, -1)
+    np.testing.assert_array_equal(decoding.decode_pil(content), expected)
+    assert decoding.size_or_problem(content) == expected.shape[:2]
+
+
 def test_other_color_modes_and_transparency():
     assert decoding.decode_pil(encoded(Image.new("CMYK", (4, 4)), "JPEG")).mode == "RGB"
     assert decoding.decode_pil(encoded(Image.new("1", (4, 4)))).mode == "L"

@@ -240,6 +240,15 @@ def test_common_files_are_recognized_inside_graphs():
         assert not is_common(content)
 
 
+@pytest.mark.parametrize("keyword", [b"interlace", b"transparency", b"exif", b"xmp"])
+def test_texts_that_pillow_reads_as_properties_are_not_plain(keyword):
+    content = encoded(image_files.picture(np.random.default_rng(0), 16, 24, "RGB"))
+    texts = (image_files.chunk(b"tEXt", word + b"\0abc") for word in (b"a", keyword))
+    other, text = (content[:33] + chunk + content[33:] for chunk in texts)
+    assert headers.plain_size(other) == (16, 24)
+    assert headers.plain_size(text) is None
+
+
 @pytest.mark.parametrize("count", [800, pytest.param(60_000, marks=pytest.mark.slow)])
 def test_damaged_files_are_read_alike_or_refused(count):
     """TensorFlow decodes no file that Pillow refuses, or to other pixels."""

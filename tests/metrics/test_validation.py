@@ -90,11 +90,11 @@ def test_a_generator_needs_a_finite_truncation(devices, psi):
         dataclasses.replace(no_generator(devices), truncation_psi=psi)
 
 
-def test_flags_without_a_value_are_not_given(monkeypatch):
+def test_defaults_are_not_given(monkeypatch):
     values = flags.FlagValues()
-    for name in ("workdir", "images_a", "data", "out"):
-        flags.DEFINE_string(name, None, "", flag_values=values)
-    values(["evaluate", "--workdir=runs/it", "--images_a="])
+    argv = ["evaluate", "--workdir=runs/it"]
+    COMMAND.define(values, argv)
+    COMMAND.parse(argv, values)
     monkeypatch.setattr(evaluate, "FLAGS", values)
     assert evaluate.given_flags() == {"workdir"}
 

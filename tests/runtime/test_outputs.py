@@ -23,6 +23,9 @@ def test_endings_of_files_are_obeyed(tmp_path):
             f"`--out` (={tmp_path / name}) must end in .png, the format of what is "
             f"written; try --out={tmp_path / better}"
         )
+    message = refused(outputs.file, "my map.jpg", "--out", (".png",))
+    assert message.endswith("try --out='my map.png'")
+    assert refused(outputs.new_directory, "my a.png", "--out").endswith("--out='my a'")
     assert outputs.file(str(tmp_path / "a"), "--out", (".jsonl", "")).name == "a"
     message = refused(outputs.file, "a.csv", "--out", (".jsonl", ""))
     assert "must end in .jsonl, the format" in message

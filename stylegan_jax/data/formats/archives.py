@@ -126,6 +126,8 @@ def read_entry(
 def open_tar(path: Path) -> RawDataset:
     """Open the images of a tar, compressed or not, in the order of the archive.
 
+    Of several entries of a name the last counts, as when the tar is unpacked.
+
     Raises:
       ValueError: the file is not a tar, or holds no images.
     """
@@ -148,7 +150,7 @@ def open_tar(path: Path) -> RawDataset:
         return unpacked
 
     # In the archive's order: compressed tars cannot be read in any other.
-    files: list[tuple[str, tarfile.TarInfo | str]] = []
+    files: dict[str, tarfile.TarInfo | str] = {}
     kinds: dict[str, str] = {}
     count = 0
     try:
@@ -157,24 +159,24 @@ def open_tar(path: Path) -> RawDataset:
             if member.isdir():
                 continue
             name = _entry_name(member.name)
+            files.pop(name, None)  # which would keep the earlier place
+            kinds.pop(name, None)
             kinds[name] = kind_by_name(name, True) or kind_by_content(
                 name, functools.partial(content, member)
             )
-            files.append((name, member))
+            files[name] = member
     except ARCHIVE_ERRORS as error:
         name = f"{path.name}, after {count} entries"
         kinds[name] = IMAGE
-        problem = f"is damaged from here on; further entries are lost: {error}"
-        files.append((name, problem))
-    members_of = dict(files)
-    found = listing(kinds, lambda name: content(members_of[name], HEAD_BYTES))
+        files[name] = f"is damaged from here on; further entries are lost: {error}"
+    found = listing(kinds, lambda name: content(files[name], HEAD_BYTES))
     if not found.names:
         raise no_images("--source", path, found.notes)
-    listed = frozenset(found.names)
-    images = [(name, member) for name, member in files if name in listed]
+    names = found.names
 
     def read(index: int) -> bytes:
-        name, member = images[index]
+        name = names[index]
+        member = files[name]
         if isinstance(member, str):
             raise InvalidImage(member)
         _check_inside(name)
@@ -182,10 +184,10 @@ def open_tar(path: Path) -> RawDataset:
 
     return RawDataset(
         name=str(path),
-        names=tuple(name for name, _ in images),
-        identity=identity((name, getattr(m, "size", -1)) for name, m in images),
+        names=names,
+        identity=identity((n, getattr(files[n], "size", -1)) for n in names),
         read=read,
-        label_file=_label_file(path, found, lambda name: content(members_of[name])),
+        label_file=_label_file(path, found, lambda name: content(files[name])),
         notes=found.notes,
     )
 

@@ -67,6 +67,7 @@ def list_images(root: Folder, setting: str = "data.path") -> Listing:
 
     Raises:
       ValueError: `root` is not a folder, or holds no images.
+      OSError: a folder cannot be listed.
     """
     if not root.is_dir():
         raise ValueError(
@@ -138,7 +139,7 @@ def _on_disk(root: Path) -> Iterator[str]:
     seen: set[str] = set()
     starts = deque([str(root)])
     while starts:
-        for folder, subfolders, files in os.walk(starts.popleft()):
+        for folder, subfolders, files in os.walk(starts.popleft(), onerror=_refuse):
             real = os.path.realpath(folder)
             if real in seen:
                 subfolders.clear()
@@ -155,6 +156,10 @@ def _on_disk(root: Path) -> Iterator[str]:
             ]
             relative = Path(folder).relative_to(root)
             yield from ((relative / name).as_posix() for name in files)
+
+
+def _refuse(error: OSError) -> None:
+    raise error  # `os.walk` would leave the folder out
 
 
 def _in_bucket(root: epath.Path) -> Iterator[str]:

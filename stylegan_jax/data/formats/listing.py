@@ -39,7 +39,10 @@ NEVER_IMAGES = frozenset(
     )
 )
 NEVER_COUNTED = ("thumbs.db", "desktop.ini", "dataset_info.json")
-HIDDEN = re.compile(r"(?:^|/)(?:\.(?!\./)|__MACOSX/)")  # not the folder ".."
+# Not the folder ".."; Synology keeps thumbnails in @eaDir, and has a #recycle.
+HIDDEN = re.compile(
+    r"(?:^|/)(?:\.(?!\./)|(?:__MACOSX|@eaDir|#recycle|\$RECYCLE\.BIN)/)"
+)
 GRID_NAME = re.compile("grid|mix|fakes|reals", re.IGNORECASE)  # of files that we write
 SEED_NAME = re.compile(r"seed\d+\.png")  # an image of `generate`
 TRAINING_NAME = re.compile(r"(fakes|reals)-\d{6,}\.\d{3}\.png")  # a grid of training
@@ -203,10 +206,10 @@ def _note_on_others(others: list[str], num_images: int) -> list[str]:
     counts = Counter(map(ending_of, others)).most_common()
     named = [f"{n} {end}" if end else f"{n} without an ending" for end, n in counts]
     shown = ", ".join(named[:MAX_ENDINGS]) + ", ..." * (len(named) > MAX_ENDINGS)
-    are = "is no image" if len(others) == 1 else "are no images"
+    are = "is not a readable image" if len(others) == 1 else "are not readable images"
     return [
-        f"left out {len(others)} of {len(others) + num_images} files, which {are} that "
-        f"can be read: {shown}"
+        f"left out {len(others)} of {len(others) + num_images} files, which {are}: "
+        f"{shown}"
     ]
 
 

@@ -1,6 +1,7 @@
 """The options of `prepare`, and the image sizes that the networks support."""
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 from stylegan_jax import config
@@ -45,9 +46,9 @@ def choose_format(wanted: str, out: Path) -> str:
     ending = out.suffix.lower()
     is_zip = ending == ".zip"
     if wanted == "zip" and not is_zip:
+        better = shlex.quote(str(out.with_suffix(".zip"))) if out.name else "NAME.zip"
         raise ValueError(
-            f"`--out` (={out}) must end in .zip with --format=zip; try "
-            f"--out={out.with_suffix('.zip') if out.name else 'NAME.zip'}"
+            f"`--out` (={out}) must end in .zip with --format=zip; try --out={better}"
         )
     if wanted == "tfrecord" and is_zip:
         raise ValueError(

@@ -22,14 +22,8 @@ from stylegan_jax.runtime.tensorflow import tensorflow
 INFO = "dataset_info.json"
 FORMAT_VERSION = 2
 PROGRESS = "progress"  # folder with the state of an unfinished run
-ZIP_DATE = (
-    1980,
-    1,
-    1,
-    0,
-    0,
-    0,
-)  # date of every entry, so that the same images give the same bytes
+# The date of every entry, so that the same images give the same bytes.
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def shard_name(resolution: int, shard: int, count: int) -> str:

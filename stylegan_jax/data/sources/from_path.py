@@ -53,10 +53,10 @@ def first_image_size(path: str, setting: str = "images") -> images.Size:
         side = max(nvidia_tfrecords.levels(place))
         return side, side
     if kind == "folder":
-        name = list_images(place, "images").names[0]
+        name = list_images(place, setting).names[0]
         found = decoding.size_or_problem(place / name)
     else:
-        archive = open_zip(place, "images")
+        archive = open_zip(place, setting)
         name = archive.names[0]
         found = decoding.size_or_problem(archive.read(0))
     if isinstance(found, str):

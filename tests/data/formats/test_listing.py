@@ -1,6 +1,7 @@
 """Images among the files of a folder or an archive, and notes about the others."""
 
 import io
+import tarfile
 
 import numpy as np
 import pytest
@@ -35,8 +36,9 @@ OTHERS = {
     "raw.nef": png(9, kind="TIFF"),
 }
 UNSEEN = {".hidden.png": png(), "__MACOSX/._a.png": b"x", "Thumbs.db": b"x"}
+UNSEEN |= {f"{name}/a.png": png() for name in ("x/@eaDir", "#recycle", "$RECYCLE.BIN")}
 NOTE = (
-    "left out 10 of {} files, which are no images that can be read: 2 .txt, "
+    "left out 10 of {} files, which are not readable images: 2 .txt, "
     "4 without an ending, 1 .part, 1 .mp4, 1 .png~, 1 .nef"
 )
 
@@ -72,7 +74,7 @@ def test_training_and_evaluate_list_the_same_images(tmp_path, kind):
         "b",
         "c.jpe",
     ]
-    note = "left out 1 of 4 files, which is no image that can be read: 1 .txt"
+    note = "left out 1 of 4 files, which is not a readable image: 1 .txt"
     assert source.notes == (note,)
     assert from_path.open_path(str(path), (16, 16), "exact").notes == (note,)
     assert prepare(path, tmp_path / "out")["num_images"] == 3
@@ -90,6 +92,19 @@ def test_every_format_is_recognized_by_its_ending_and_its_content():
     assert listing.kind_by_name("a.PNG", False) == "image"
 
 
+@pytest.mark.parametrize("kind", ["", "gz"])
+def test_of_several_entries_of_a_name_in_a_tar_the_last_counts(tmp_path, kind):
+    entries = [("a.png", png(1)), ("b.png", png(2)), ("./a.png", png(3))]
+    with tarfile.open(tmp_path / "in.tar", f"w:{kind}") as archive:
+        for name, content in entries:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    raw = formats.open_raw_dataset(str(tmp_path / "in.tar"))
+    assert raw.names == ("b.png", "a.png")  # in the order of the archive
+    assert [raw.read(index) for index in range(2)] == [png(2), png(3)]
+
+
 def test_an_empty_folder_of_other_files_says_what_it_holds(tmp_path):
     files = {f"{i}.x{i}": b"x" for i in range(25)}
     path = pack("folder", tmp_path / "in", files)
@@ -97,7 +112,7 @@ def test_an_empty_folder_of_other_files_says_what_it_holds(tmp_path):
         formats.open_raw_dataset(str(path))
     message = str(error.value)
     assert "holds no images (" in message and "PNG" in message
-    assert "left out 25 of 25 files, which are no images" in message
+    assert "left out 25 of 25 files, which are not readable images" in message
     assert message.count("1 .x") == 20 and message.endswith(", ...")
 
 

@@ -155,6 +155,11 @@ def test_the_ending_of_out_selects_the_format(wanted, name, format):
     ("wanted", "name", "problem"),
     [
         ("zip", "photos", "must end in .zip with --format=zip; try --out=photos.zip"),
+        (
+            "zip",
+            "my cats",
+            "must end in .zip with --format=zip; try --out='my cats.zip",
+        ),
         ("tfrecord", "a.zip", "must be a folder with --format=tfrecord, not a .zip"),
         ("auto", "a.tar", "must be a folder or end in .zip; files that end in .tar a"),
         ("auto", "a.tfrecord", "must be a folder or end in .zip; files that end in"),

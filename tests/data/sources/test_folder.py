@@ -1,12 +1,15 @@
 """Folders: listing, labels, sizes that are refused, and fingerprints."""
 
+import errno
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from stylegan_jax.data import formats
 from stylegan_jax.data.formats.folder import list_images
 from stylegan_jax.data.sources import folder as folder_source
 from stylegan_jax.data.sources import open_source
@@ -70,6 +73,22 @@ def test_a_folder_is_listed_by_its_own_path_or_the_first_link(tmp_path):
     )
 
 
+def test_a_folder_that_cannot_be_listed_is_not_left_out(tmp_path, monkeypatch):
+    write_images(tmp_path, ["cat/1.png", "dog/1.png"])
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "dog":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError, match="dog"):
+        open_source(folder(tmp_path))
+    with pytest.raises(PermissionError, match="dog"):
+        formats.open_raw_dataset(str(tmp_path))
+
+
 def test_folder_with_images_at_its_top_has_no_classes(tmp_path):
     write_images(tmp_path, ["a.png", "cat/b.png"])
     assert open_source(folder(tmp_path)).classes == ()
@@ -122,7 +141,7 @@ def test_missing_and_empty_folders(tmp_path):
     (tmp_path / "readme.txt").write_text("no images here")
     message = open_failure(folder(tmp_path))
     assert "holds no images (AVIF, BMP, DIB, GIF" in message
-    assert message.endswith("which is no image that can be read: 1 .txt")
+    assert message.endswith("which is not a readable image: 1 .txt")
 
 
 def test_fingerprint_depends_on_the_content_not_the_place(tmp_path):
