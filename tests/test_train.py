@@ -108,6 +108,7 @@ def test_sample_grids_are_saved_at_every_tick(finished):
     assert len({image.tobytes() for image in pictures.values()}) == len(names)
 
 
+@pytest.mark.slow
 def test_grids_have_their_own_interval(finished, tmp_path):
     """Ticks 10 to 12 remain: the 11th has a grid, and the end has one."""
     run = tiny.copy_up_to(finished, 144, tmp_path / "run")
@@ -215,11 +216,9 @@ def test_killed_run_resumes_to_the_same_state(finished, tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "flags", "status"),
-    [
-        (signal.SIGTERM, ["--stopped_status=75"], 75),
-        pytest.param(signal.SIGINT, [], 0, marks=pytest.mark.slow),
-    ],
+    [(signal.SIGTERM, ["--stopped_status=75"], 75), (signal.SIGINT, [], 0)],
 )
+@pytest.mark.slow
 def test_signal_saves_and_ends_the_run(tmp_path, capsys, number, flags, status):
     changes = tiny.SMALLEST | {"run.checkpoint_every_ticks": 10**6}
     very_long = changes | {"training.total_kimg": 1e6}
@@ -306,6 +305,7 @@ def test_resuming_with_other_settings_is_rejected(finished):
     assert (finished / "config.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_the_precision_of_its_config(finished, tmp_path, capsys):
     """It trains on as if the precision had not been changed."""
     run = tiny.copy_up_to(finished, 176, tmp_path / "run")

@@ -222,3 +222,16 @@ def test_at_most_twenty_differences_are_shown(run):
     shown = [x for x in str(raised.value).splitlines() if x.startswith("  ")]
     assert len(shown) == 21
     assert shown[-1] == f"  ... and {len(changed) - 20} more"
+
+
+def test_the_precision_of_a_run_is_kept(run):
+    e = tiny.experiment()
+    assert workdir.keep_precision(run, e) == (e, [])
+    changes = {"model.dtype": "bfloat16", "model.float32_precision": "high"}
+    changed = tiny.experiment(changes)
+    kept, told = workdir.keep_precision(run, changed)
+    assert kept == e
+    assert told == [
+        "keeping `model.dtype` 'float32' of config.json; now it is 'bfloat16'",
+        "keeping `model.float32_precision` 'highest' of config.json; now it is 'high'",
+    ]

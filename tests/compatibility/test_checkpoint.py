@@ -70,9 +70,8 @@ def test_every_array_is_restored_bit_for_bit(run, stored, family):
     tiny.assert_same(tiny.restored(run), stored["half"])
 
 
-@pytest.mark.parametrize(
-    "family", ["stylegan1", pytest.param("stylegan2", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["stylegan1", "stylegan2"])
 def test_the_run_is_continued(run, stored, family, quick_compilation, capsys):
     """A resumed run reaches the stored end, but for the rounding of other programs.
 

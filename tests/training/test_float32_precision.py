@@ -65,7 +65,9 @@ def test_the_default_is_float32_and_bfloat16_is_left_alone():
         }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family", [pytest.param("stylegan1", marks=pytest.mark.slow), "stylegan2"]
+)
 def test_numbers_on_a_cpu_do_not_depend_on_it(family):
     """Images and gradients, bit for bit."""
     results, variables = [], None

@@ -244,6 +244,7 @@ def test_tfds_sizes_are_checked(tfds_root):
     assert command in message
 
 
+@pytest.mark.slow
 def test_two_processes_prepare_a_data_set_once(tmp_path):
     """Each would write all of it, and the second could not rename its directory."""
     with socket.socket() as free:
