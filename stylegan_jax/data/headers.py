@@ -66,6 +66,8 @@ def _plain_png(content: bytes) -> Size | None:
     width, height, depth, color, *methods = struct.unpack_from(">IIBBBBB", content, 16)
     if depth != 8 or color not in _PNG_COLOR_TYPES or methods[:2] != [0, 0]:
         return None
+    if not height or not width:
+        return None
     position, previous, pixels_ended = 33, b"IHDR", False
     while True:
         length, kind = struct.unpack_from(">I4s", content, position)
@@ -133,7 +135,9 @@ def _plain_jpeg(content: bytes) -> Size | None:
         return None
     depth, height, width, components = struct.unpack_from(">BHHB", frame[1])
     identifiers, sampling = frame[1][6::3], frame[1][7::3]
-    if depth != 8 or not height or len(frame[1]) != 6 + 3 * components:
+    if depth != 8 or len(frame[1]) != 6 + 3 * components:
+        return None
+    if not height or not width:
         return None
     if components == 3:
         is_ycbcr = adobe == 1 or adobe is None and (is_jfif or identifiers == b"\1\2\3")

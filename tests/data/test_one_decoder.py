@@ -6,6 +6,7 @@ integers, and images are cropped, resized and averaged by Pillow and NumPy.
 """
 
 import random
+import struct
 import warnings
 from collections import Counter
 
@@ -247,6 +248,22 @@ def test_texts_that_pillow_reads_as_properties_are_not_plain(keyword):
     other, text = (content[:33] + chunk + content[33:] for chunk in texts)
     assert headers.plain_size(other) == (16, 24)
     assert headers.plain_size(text) is None
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("size", [(0, 24), (16, 0)])
+def test_images_without_pixels_are_not_plain(kind, size):
+    content = bytearray(
+        encoded(image_files.picture(np.random.default_rng(0), 16, 24, "RGB"), kind)
+    )
+    if kind == "PNG":
+        content[16:24] = struct.pack(">II", *size[::-1])
+    else:
+        frame = content.index(b"\xff\xc0")
+        content[frame + 5 : frame + 9] = struct.pack(">HH", *size)
+    assert headers.plain_size(bytes(content)) is None
+    reason = encoded_problem(bytes(content), ImageSpec(SIZE, 3, "exact"))
+    assert reason.startswith("is ")
 
 
 @pytest.mark.parametrize("count", [800, pytest.param(60_000, marks=pytest.mark.slow)])
