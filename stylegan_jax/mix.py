@@ -66,8 +66,10 @@ def papers_figure() -> tuple[list[int], dict[str, list[int]], None]:
     return seeds.parse_seeds(FLAGS.source_seeds), rows, None
 
 
-def chosen_layers():
-    """Return the seeds on top, and seeds and layers of the rows; None without layers.
+def chosen_layers() -> tuple[list[int], dict, dict] | None:
+    """Return the seeds on top, and the seeds and layers of the rows by their name.
+
+    None if no flag of this figure is given.
 
     Raises:
       ValueError: flags of both figures are given, or --layers is missing.
@@ -80,8 +82,7 @@ def chosen_layers():
         raise ValueError(
             f"--{given[0]} belongs to the figure of chosen layers, which needs "
             f"--layers=LIST and takes {listed(f'--{name}' for name in CHOSEN[1:])}"
-            + f"; leave out {listed(f'--{name}' for name in others)}"
-            * bool(others)
+            + (f"; leave out {listed(f'--{o}' for o in others)}" if others else "")
         )
     name = f"layers\n{FLAGS.layers}"
     rows = {name: seeds.parse_seeds(FLAGS.row_seeds)}
