@@ -15,7 +15,6 @@ from stylegan_jax.runtime.command import parse_or_exit
 if __name__ == "__main__":  # before the imports that take seconds
     arguments = parse_or_exit(COMMAND)
 
-import os
 from pathlib import Path
 
 import jax
@@ -25,8 +24,7 @@ from etils import epath
 from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
-from stylegan_jax.config import Data, Evaluation, image_size
-from stylegan_jax.data import sources
+from stylegan_jax.config import Evaluation
 from stylegan_jax.data.interface import Source
 from stylegan_jax.data.sources import from_path
 from stylegan_jax.metrics import context, evaluation, registry, results, validation
@@ -35,7 +33,7 @@ from stylegan_jax.metrics.generated_images import GeneratedImages, class_weights
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.metric import Metric
 from stylegan_jax.metrics.results import MetricFailure, MetricResult
-from stylegan_jax.networks import references
+from stylegan_jax.networks import references, training_data
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import malloc, outputs, parallel, processes, storage
 from stylegan_jax.runtime.cli import reporting_errors
@@ -218,46 +216,7 @@ def _print_notes(source: Source | None, devices: Parallel) -> None:
 
 def real_source(trained: Network) -> Source | None:
     """Return --data, else the data of the run; None for a conversion without --data."""
-    if FLAGS.data is not None:
-        size = image_size(trained.generator.base_size, trained.generator.resolution)
-        return from_path.open_path(FLAGS.data, size, FLAGS.fit, "--data")
-    if trained.step is None:
-        return None
-    data = trained.experiment.data
-    try:
-        source = sources.open_source(data)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"The data of the run cannot be opened: {error}{_where_from(data)}\n"
-            "If the images are elsewhere now, name them with --data"
-        ) from error
-    now = workdir.DataInfo(
-        source.name, source.num_images, source.classes, source.fingerprint
-    )
-    directory, _ = workdir.split(trained.reference)
-    difference = workdir.data_difference(directory, trained.data, now)
-    if difference is not None:
-        raise ValueError(
-            f"The data are not those that {trained.reference} was trained on: "
-            f"{difference}{_where_from(data)}\nName the images of the run with --data; "
-            "or, to compare with these in spite of that, give them as --data"
-        )
-    return source
-
-
-def _where_from(data: Data) -> str:
-    """Return a sentence if `data.path` depends on the current directory, else ""."""
-    relative = (
-        data.path is not None
-        and storage.scheme_of(data.path) is None
-        and not os.path.isabs(os.path.expanduser(data.path))
-    )
-    if not relative:
-        return ""
-    return (
-        f"\n`data.path` (={data.path!r}) of the run is relative to the directory where "
-        f"it was started; evaluate was started in {os.getcwd()}"
-    )
+    return training_data.open_real_images(trained, FLAGS.data, FLAGS.fit)
 
 
 def folders_spec(metrics: dict[str, Metric], devices: Parallel) -> EvalSpec:

@@ -1,6 +1,6 @@
-"""Draw the paper's style-mixing figure with a trained or converted generator.
+"""Draw a style-mixing figure with a network: the paper's, or one of chosen layers.
 
-python -m stylegan_jax.mix --network=smileys64 --out=mixing.png
+python -m stylegan_jax.mix --network=smileys64 --class=noto --out=mixing.png
 """
 
 from stylegan_jax.commands.mix import COMMAND
@@ -19,26 +19,23 @@ from stylegan_jax.networks.references import open_network
 from stylegan_jax.runtime import compilation_cache, malloc, outputs
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import save_png
+from stylegan_jax.runtime.messages import listed
 from stylegan_jax.sampling import seeds
 from stylegan_jax.sampling.mixing import mixing_figure
 
 FLAGS = flags.FLAGS
+CHOSEN = ("layers", "row_seeds", "column_seeds")  # flags of the two figures
+PAPERS = ("source_seeds", "coarse_seeds", "middle_seeds", "fine_seeds")
 
 
 def main(argv: list[str]) -> None:
     """Write the figure."""
     del argv
     out = outputs.file(FLAGS.out, "--out", (".png",))
-    source = seeds.parse_seeds(FLAGS.source_seeds)
-    destinations = {
-        "coarse": seeds.parse_seeds(FLAGS.coarse_seeds),
-        "middle": seeds.parse_seeds(FLAGS.middle_seeds),
-        "fine": seeds.parse_seeds(FLAGS.fine_seeds),
-    }
+    source, destinations, layers = chosen_layers() or papers_figure()
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
-
     label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)
 
     def styles(chosen: list[int]) -> jax.Array:
@@ -55,10 +52,42 @@ def main(argv: list[str]) -> None:
         styles(source),
         {name: styles(chosen) for name, chosen in destinations.items()},
         lod=network.lod,
+        layers=layers,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(out, figure, grid=True)
     print(f"wrote {out}")
+
+
+def papers_figure() -> tuple[list[int], dict[str, list[int]], None]:
+    """Return the seeds on top, and the seeds of the rows by what they receive."""
+    rows = {name: FLAGS[f"{name}_seeds"].value for name in ("coarse", "middle", "fine")}
+    rows = {name: seeds.parse_seeds(text) for name, text in rows.items()}
+    return seeds.parse_seeds(FLAGS.source_seeds), rows, None
+
+
+def chosen_layers() -> tuple[list[int], dict, dict] | None:
+    """Return the seeds on top, and the seeds and layers of the rows by their name.
+
+    None if no flag of this figure is given.
+
+    Raises:
+      ValueError: flags of both figures are given, or --layers is missing.
+    """
+    given = [name for name in CHOSEN if FLAGS[name].present]
+    others = [name for name in PAPERS if FLAGS[name].present]
+    if not given:
+        return None
+    if others or "layers" not in given:
+        raise ValueError(
+            f"--{given[0]} belongs to the figure of chosen layers, which needs "
+            f"--layers=LIST and takes {listed(f'--{name}' for name in CHOSEN[1:])}"
+            + (f"; leave out {listed(f'--{o}' for o in others)}" if others else "")
+        )
+    name = f"layers\n{FLAGS.layers}"
+    rows = {name: seeds.parse_seeds(FLAGS.row_seeds)}
+    layers = {name: seeds.parse_seeds(FLAGS.layers, "layers")}
+    return seeds.parse_seeds(FLAGS.column_seeds), rows, layers
 
 
 if __name__ == "__main__":

@@ -215,9 +215,13 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         grid.draw(state, progress)
 
     # The loop, and the report at its end.
+    def on_tick(state: TrainState, progress: Progress) -> None:
+        grid.log_contributions(state, progress)
+        grid.draw_if_due(state, progress)
+
     hooks = loop.Hooks(
         batches=lambda stage, start: batches(training, source, stage, start, images),
-        on_tick=grid.draw_if_due,
+        on_tick=on_tick,
         evaluate=evaluator or (lambda *_: None),
         stage_cost=lambda resolution: schedule.stage_cost(
             training.generator, resolution

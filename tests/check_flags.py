@@ -20,6 +20,7 @@ PRELOADED = (
     "generate",
     "interpolate",
     "mix",
+    "figures",
     "convert",
 )
 

@@ -19,8 +19,8 @@ TIERS = (
     ("networks",),
     ("report",),
     (
-        *("convert", "evaluate", "export", "generate", "interpolate", "mix"),
-        *("prepare", "train"),
+        *("convert", "evaluate", "export", "figures", "generate", "interpolate"),
+        *("mix", "prepare", "train"),
     ),
 )
 TIER = {

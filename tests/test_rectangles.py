@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from stylegan_jax import config, train
-from stylegan_jax.sampling import mixing
+from stylegan_jax.sampling import labeled_grid
 from stylegan_jax.training.sample_grid import GRID_PIXELS
 from tests import tiny
 from tests.data.raw_data import random_image
@@ -90,8 +90,8 @@ def test_train_generate_and_mix(tmp_path, name):
     assert grid.shape[:2] == (2 * height, 2 * width)
     np.testing.assert_array_equal(grid[height:, :width], image)
     if e.data.resolution >= 16:  # 7 rows and 5 columns
-        down, right = 8 * height + mixing.GAP, 8 * width + mixing.GAP
-        expected = (7 * down, mixing.LABEL_PIXELS + 5 * right)
+        down, right = 8 * height + labeled_grid.GAP, 8 * width + labeled_grid.GAP
+        expected = (7 * down, labeled_grid.LABEL_PIXELS + 5 * right)
         image = read_pixels(figure, 3)
         assert image.shape[:2] == expected
 

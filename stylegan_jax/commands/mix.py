@@ -7,11 +7,16 @@ from stylegan_jax.runtime.command import Command
 COMMAND = Command(
     "mix",
     "Draw the style-mixing figure of the StyleGAN paper: the images on top replace the "
-    "coarse, middle or fine styles of those on the left.",
-    ("--network=smileys64 --out=mixing.png",),
+    "coarse, middle or fine styles of those on the left. With --layers, they replace "
+    "the styles of chosen layers.",
+    (
+        "--network=smileys64 --class=noto --out=mixing.png",
+        "--network=smileys64 --class=noto --layers=0-3 --row_seeds=10-13 "
+        "--column_seeds=0-5 --out=mixing.png",
+    ),
     {
         "Network": network.REFERENCE,
-        "Images": (
+        "The paper's figure": (
             flag.text(
                 "source_seeds",
                 "LIST",
@@ -37,6 +42,28 @@ COMMAND = Command(
                 "The seeds of the rows that receive fine styles.",
                 "15",
             ),
+        ),
+        "Chosen layers, in place of the paper's figure": (
+            flag.text(
+                "layers",
+                "LIST",
+                "The style layers to copy: numbers and ranges from 0, the lowest "
+                "resolution, on, such as 0-3.",
+            ),
+            flag.text(
+                "row_seeds",
+                "LIST",
+                "The seeds of the images on the left, which receive these styles.",
+                "10-13",
+            ),
+            flag.text(
+                "column_seeds",
+                "LIST",
+                "The seeds of the images on top, whose styles are copied.",
+                "0-5",
+            ),
+        ),
+        "Images": (
             network.TRUNCATION_PSI,
             network.CLASS,
             network.LABEL,

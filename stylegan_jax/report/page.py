@@ -33,6 +33,7 @@ GROUPS = {
     "Penalties": r"/(\w*penalty|drift)$",
     "Path length": r"/length(_mean)?$",
     "Gradient norms": r"/gradient_norm$",
+    "Share of each resolution in the image": r"/contribution_\d+$",
     "Images per second": r"^progress/images_per_second$",
     "Share of time spent waiting for data": r"^progress/data_wait$",
     "Learning rate": r"^progress/learning_rate$",

@@ -16,7 +16,7 @@ from typing import NoReturn
 from absl import flags
 
 from stylegan_jax.runtime import cli
-from stylegan_jax.runtime.flag import Flag
+from stylegan_jax.runtime.flag import NAME_COLUMNS, Flag
 from stylegan_jax.runtime.messages import listed
 
 HELP = re.compile(r"--?(?:help|h|\?|helpshort|helpfull|helpxml)(?:=(?P<topic>.*))?")
@@ -50,6 +50,7 @@ class Command:
       notes: paragraphs at the end of the help.
       topics: word -> "module:function" of the text that `--help=word` prints, from the
         word and the command line; named, because its import may be slow.
+      tables: title -> word -> its explanation, for the help, after the flags.
       one_of: flags of which exactly one must be given.
       parse_flags: parser of the command line.
       wrong_status: exit status after a wrong command line.
@@ -61,6 +62,7 @@ class Command:
     groups: Mapping[str, tuple[Flag, ...]]
     notes: tuple[str, ...] = ()
     topics: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tables: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     one_of: tuple[str, ...] = ()
     parse_flags: Parse = parse_with_absl
     wrong_status: int = cli.EXIT_FAILURE
@@ -132,6 +134,13 @@ class Command:
             out += ["", f"{title}:"]
             for flag in group:
                 out += flag.help(width)
+        for title, table in self.tables.items():
+            out += ["", f"{title}:"]
+            for word, text in table.items():
+                head, indent = f"  {word}".ljust(NAME_COLUMNS), " " * NAME_COLUMNS
+                out += textwrap.wrap(
+                    text, width, initial_indent=head, subsequent_indent=indent
+                )
         for note in self.notes:
             out += ["", *textwrap.wrap(note, width, break_on_hyphens=False)]
         return "\n".join(out)

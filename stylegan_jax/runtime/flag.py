@@ -169,14 +169,17 @@ def number(
     return Flag(name, doc, default, absent, placeholder, unit, False, define)
 
 
-def choice(name: str, doc: str, default: str, choices: tuple[str, ...]) -> Flag:
-    """Declare a flag with one of a few values, which its help must explain."""
+def choice(name: str, doc: str, default: str | None, choices: tuple[str, ...]) -> Flag:
+    """Declare a flag with one of a few values, which the help must explain.
+
+    Without a default it is required.
+    """
 
     def define(values: flags.FlagValues, argv: list[str]) -> None:
         flags.DEFINE_enum(name, default, list(choices), doc, flag_values=values)
 
     placeholder = name.upper() if len(name) < 8 else "KIND"
-    return Flag(name, doc, default, None, placeholder, "", False, define)
+    return Flag(name, doc, default, None, placeholder, "", default is None, define)
 
 
 def switch(name: str, doc: str) -> Flag:

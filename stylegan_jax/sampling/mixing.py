@@ -1,8 +1,10 @@
-"""Style mixing: the figure in which images copy coarse, middle or fine styles.
+"""Style mixing: figures in which images copy the styles of some layers from others.
 
 Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
 section 3.1 and figure 3.
 """
+
+from collections.abc import Collection, Mapping
 
 import chex
 import jax
@@ -10,12 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
-from stylegan_jax.models.mapping import mix_styles
-from stylegan_jax.runtime.image_io import rgb_on_white, to_uint8
+from stylegan_jax.runtime.image_io import to_uint8
+from stylegan_jax.sampling.labeled_grid import labeled_grid
 from stylegan_jax.sampling.synthesis import synthesize
-
-GAP = 2  # white pixels between images
-LABEL_PIXELS = 52  # width of the column that names the rows
 
 
 def style_ranges(generator: Generator, resolution: int) -> dict[str, range]:
@@ -46,12 +45,25 @@ def style_ranges(generator: Generator, resolution: int) -> dict[str, range]:
     }
 
 
+def check_layers(
+    generator: Generator, resolution: int, layers: Collection[int]
+) -> None:
+    """Raise ValueError unless images of a resolution have these style layers."""
+    count = generator.num_ws_at(resolution)
+    wrong = sorted(set(layers) - set(range(count)))
+    if wrong:
+        raise ValueError(
+            f"style layers {wrong} must be from 0 to {count - 1}, the layers of images "
+            f"of resolution {resolution}"
+        )
+
+
 def style_mixing(
     generator: Generator,
     variables: Variables,
     row_ws: jax.Array,
     column_ws: jax.Array,
-    layers: range,
+    layers: Collection[int],
     **kwargs,
 ) -> np.ndarray:
     """Draw the columns' images with the styles of `layers` copied from the rows.
@@ -61,17 +73,18 @@ def style_mixing(
       variables: its variables.
       row_ws: [N,L,W], whose styles are copied.
       column_ws: [M,L,W], which receive them.
-      layers: the style layers to copy, contiguous.
+      layers: the style layers to copy.
       **kwargs: for `synthesize`.
 
     Returns:
       Images [N,M,H,W,C].
     """
-    n, m = len(row_ws), len(column_ws)
+    n, m, count = len(row_ws), *column_ws.shape[:2]
     chex.assert_shape(row_ws, (n, *column_ws.shape[1:]))
     source = jnp.repeat(jnp.asarray(row_ws), m, axis=0)
     target = jnp.tile(jnp.asarray(column_ws), (n, 1, 1))
-    mixed = mix_styles(target, mix_styles(source, target, layers.stop), layers.start)
+    copied = np.isin(np.arange(count), list(layers))[:, None]
+    mixed = jnp.where(copied, source, target)
     images = synthesize(generator, variables, mixed, **kwargs)
     return images.reshape(n, m, *images.shape[1:])
 
@@ -80,56 +93,43 @@ def mixing_figure(
     generator: Generator,
     variables: Variables,
     source_ws: jax.Array,
-    destination_ws: dict[str, jax.Array],
+    destination_ws: Mapping[str, jax.Array],
     *,
     lod: LevelOfDetail,
+    layers: Mapping[str, Collection[int]] | None = None,
 ) -> np.ndarray:
-    """Draw the style-mixing figure.
+    """Draw a style-mixing figure.
 
     Args:
       generator: the network.
       variables: its variables.
       source_ws: [N,L,W], the images on top, whose styles are copied.
-      destination_ws: "coarse", "middle" and "fine" -> [M,L,W], the images on the left,
-        which keep all other styles.
+      destination_ws: name -> [M,L,W], the images on the left, which keep all other
+        styles.
       lod: the resolution and its fade.
+      layers: name -> the style layers to copy; None for "coarse", "middle" and "fine"
+        of `style_ranges`, as in the paper.
 
     Returns:
       The figure [H,W,3] uint8 with one row per destination.
+
+    Raises:
+      ValueError: there is no such style layer.
     """
+    if layers is None:
+        layers = style_ranges(generator, lod.resolution)
+    for chosen in layers.values():
+        check_layers(generator, lod.resolution, chosen)
     top = synthesize(generator, variables, source_ws, lod=lod)
     rows = [[None, *to_uint8(top)]]
     names = [""]
-    for name, layers in style_ranges(generator, lod.resolution).items():
+    for name, chosen in layers.items():
         ws = destination_ws[name]
         left = synthesize(generator, variables, ws, lod=lod)
-        mixed = style_mixing(generator, variables, source_ws, ws, layers, lod=lod)
+        mixed = style_mixing(generator, variables, source_ws, ws, chosen, lod=lod)
         for first, others in zip(
             to_uint8(left), to_uint8(mixed.swapaxes(0, 1)), strict=True
         ):
             rows.append([first, *others])
             names.append(name)
-    return _compose(rows, names, max(1, 64 // min(top.shape[1:3])))
-
-
-def _compose(
-    rows: list[list[np.ndarray | None]], names: list[str], scale: int
-) -> np.ndarray:
-    """Arrange images, enlarged `scale` times, in named rows on white."""
-    from PIL import Image, ImageDraw  # slow to import, and only needed for figures
-
-    height, width = (side * scale for side in rows[0][1].shape[:2])
-    down, right = height + GAP, width + GAP
-    size = (down * len(rows), LABEL_PIXELS + right * len(rows[0]), 3)
-    figure = np.full(size, 255, np.uint8)
-    for y, row in enumerate(rows):
-        for x, image in enumerate(row):
-            if image is not None:
-                tile = rgb_on_white(image).repeat(scale, axis=0).repeat(scale, axis=1)
-                left = LABEL_PIXELS + x * right
-                figure[y * down :, left:][:height, :width] = tile
-    canvas = Image.fromarray(figure)
-    draw = ImageDraw.Draw(canvas)
-    for y, name in enumerate(names):
-        draw.text((4, y * down + height // 2 - 6), name, fill="black")
-    return np.asarray(canvas)
+    return labeled_grid(rows, names)

@@ -83,3 +83,29 @@ def _maps(like, key, before, after, angle):
 
     drawn = [draw(layer, leaf.shape[1:]) for layer, leaf in enumerate(leaves)]
     return jax.tree.unflatten(structure, drawn)
+
+
+def noise_layers(generator: Generator, variables: Variables) -> dict[int, int]:
+    """Return the resolution of each style layer that has a noise input.
+
+    Raises:
+      ValueError: there are no noise inputs, or none of them has an effect.
+    """
+    params = traverse_util.flatten_dict(variables["params"])
+    maps = traverse_util.flatten_dict(variables.get("noise", {}))
+    paths = generator.noise_strengths()
+    paths = {layer: path for layer, path in paths.items() if path in params}
+    if not paths:
+        raise ValueError(
+            "this network has no noise inputs, as it was built with `model.noise` "
+            "False; use a network with noise inputs"
+        )
+    if not any(np.any(params[path]) for path in paths.values()):
+        raise ValueError(
+            f"the strengths of all {len(paths)} noise inputs of this network are 0, so "
+            "that noise has no effect; use a network that has learned them"
+        )
+    return {
+        layer: 4 * maps[(*path[:-1], "const")].shape[1] // generator.base_size[0]
+        for layer, path in paths.items()
+    }

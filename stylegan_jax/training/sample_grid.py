@@ -1,4 +1,4 @@
-"""Grids of images that are drawn during training."""
+"""Grids of images that are drawn during training, and what they are made of."""
 
 from collections.abc import Callable
 
@@ -10,6 +10,7 @@ from stylegan_jax.data import pipeline
 from stylegan_jax.data.interface import Source
 from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.runtime.logger import RunLogger
+from stylegan_jax.sampling.contributions import adds_up, contributions
 from stylegan_jax.sampling.synthesis import synthesize_batches
 from stylegan_jax.sampling.truncation import truncated_styles
 from stylegan_jax.training.progress import Progress
@@ -17,6 +18,7 @@ from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import TrainState
 
 GRID_PIXELS = 64  # smaller images are enlarged to this size
+CONTRIBUTION_IMAGES = 16  # that the shares of the resolutions are measured on
 
 
 class SampleGrid:
@@ -40,6 +42,23 @@ class SampleGrid:
         """Write a grid if the tick is one of every `run.grid_every_ticks`."""
         if progress.tick % self._experiment.run.grid_every_ticks == 0:
             self.draw(state, progress)
+
+    def log_contributions(self, state: TrainState, progress: Progress) -> None:
+        """Log the share of each resolution in the first images of a skip generator.
+
+        All processes must call it.
+        """
+        generator, count = self._setup.generator, CONTRIBUTION_IMAGES
+        if not adds_up(generator):
+            return
+        ema = self._setup.parallel.replicate_global(state.ema)
+        labels = None if self._labels is None else self._labels[:count]
+        ws = truncated_styles(generator, ema, self._z[:count], labels)
+        shares = contributions(generator, ema, ws)
+        self._logger.scalars(
+            progress.images_seen,
+            {f"g_ema/contribution_{r}": share for r, share in shares.items()},
+        )
 
     def draw_last(self, state: TrainState, progress: Progress) -> None:
         """Write a grid unless the last one shows this state."""

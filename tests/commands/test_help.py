@@ -16,7 +16,8 @@ from stylegan_jax.models.interface import NOISE_MODES
 from tests.config.reading import ROOT
 
 PROGRAMS = (
-    *("train", "generate", "interpolate", "mix", "evaluate", "prepare", "convert"),
+    *("train", "generate", "interpolate", "mix", "figures", "evaluate", "prepare"),
+    "convert",
     "report",
 )
 COMMANDS = {

@@ -8,7 +8,7 @@ import pytest
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.models.stylegan1 import Generator, LayerOptions
 from stylegan_jax.runtime.image_io import to_uint8
-from stylegan_jax.sampling import mixing
+from stylegan_jax.sampling import labeled_grid, mixing
 from stylegan_jax.sampling.synthesis import synthesize
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -74,12 +74,12 @@ def test_the_figure(network, ws):
     rows = {"coarse": ws[:2], "middle": ws[2:3], "fine": ws[3:4]}
     figure = mixing.mixing_figure(*network, ws[4:], rows, lod=lod)
     side = 64  # 16 pixels, four times as large
-    pitch = side + mixing.GAP
-    width = mixing.LABEL_PIXELS + pitch * 4
+    pitch = side + labeled_grid.GAP
+    width = labeled_grid.LABEL_PIXELS + pitch * 4
     assert figure.shape == (pitch * 5, width, 3) and figure.dtype == np.uint8
 
     def tile(row, column):
-        y, x = row * pitch, mixing.LABEL_PIXELS + column * pitch
+        y, x = row * pitch, labeled_grid.LABEL_PIXELS + column * pitch
         return figure[y : y + side, x : x + side][::4, ::4]
 
     np.testing.assert_array_equal(tile(0, 0), np.full((16, 16, 3), 255))
@@ -97,8 +97,34 @@ def test_the_figure(network, ws):
         mixed[layers] = ws[4 + j, layers]
         expected = synthesize(*network, mixed[None], lod=lod)[0]
         close(tile(1 + i, 1 + j), to_uint8(expected))
-    names = figure[:, : mixing.LABEL_PIXELS].reshape(5, pitch, -1)
+    names = figure[:, : labeled_grid.LABEL_PIXELS].reshape(5, pitch, -1)
     assert [(row < 255).any() for row in names] == [False, True, True, True, True]
+
+
+def test_the_figure_of_chosen_layers(network, ws):
+    """Layers that are not contiguous; no layer keeps the image on the left."""
+    ws, lod = np.asarray(ws), LevelOfDetail(16)
+    layers = {"a": (0, 3), "none": ()}
+    rows = {"a": ws[:1], "none": ws[:1]}
+    figure = mixing.mixing_figure(*network, ws[4:6], rows, lod=lod, layers=layers)
+    pitch = 64 + labeled_grid.GAP
+    cells = figure[:, figure.shape[1] - 3 * pitch :]
+    cells = cells.reshape(3, pitch, 3, pitch, 3).swapaxes(1, 2)[:, :, :64:4, :64:4]
+    mixed = np.repeat(ws[:1], 2, axis=0)
+    mixed[:, [0, 3]] = ws[4:6, [0, 3]]
+    expected = to_uint8(synthesize(*network, mixed, lod=lod))
+    assert abs(expected.astype(int) - cells[1, 0]).mean() > 5
+    for j in (0, 1):
+        close(cells[1, j + 1], expected[j])
+        close(cells[2, j + 1], cells[1, 0])
+    early = LevelOfDetail(8)
+    with pytest.raises(ValueError) as raised:
+        mixing.mixing_figure(
+            *network, ws, {"a": ws}, lod=early, layers={"a": range(3, 6)}
+        )
+    assert str(raised.value) == (
+        "style layers [4, 5] must be from 0 to 3, the layers of images of resolution 8"
+    )
 
 
 def close(actual, desired):

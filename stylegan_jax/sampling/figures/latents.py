@@ -1,0 +1,60 @@
+"""Figures of latents and styles: truncation, interpolation, uncurated images.
+
+Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
+figures 2 and 8, and section 4.1.
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from stylegan_jax.sampling import seeds as seeding
+from stylegan_jax.sampling.figures.sampler import Figure, Sampler, seed_names
+from stylegan_jax.sampling.interpolation import lerp, slerp
+from stylegan_jax.sampling.labeled_grid import labeled_grid
+
+COLUMNS = 8
+
+
+def uncurated(sampler: Sampler, seeds: Sequence[int]) -> Figure:
+    """Draw the images of all seeds, in rows of `COLUMNS`."""
+    images = list(sampler.draw(sampler.styles(seeds)))
+    rows = [images[i : i + COLUMNS] for i in range(0, len(images), COLUMNS)]
+    return Figure(labeled_grid(rows))
+
+
+def truncation(sampler: Sampler, seeds: Sequence[int], psis: Sequence[float]) -> Figure:
+    """Draw a row for each seed, with a column for each truncation psi."""
+    columns = [sampler.draw(sampler.styles(seeds, psi)) for psi in psis]
+    names = [f"psi {psi:g}" for psi in psis]
+    rows = list(zip(*columns, strict=True))
+    return Figure(labeled_grid(rows, seed_names(seeds), names))
+
+
+def interpolations(sampler: Sampler, seeds: Sequence[int]) -> Figure:
+    """Draw two rows for each pair of successive seeds: along z, and along w.
+
+    The path in z is an arc of a circle, and its length changes evenly. That in w is a
+    straight line.
+
+    Raises:
+      ValueError: there are fewer than two seeds.
+    """
+    if len(seeds) < 2:
+        raise ValueError(
+            f"an interpolation needs at least two seeds, not {len(seeds)}; try 0-1"
+        )
+    z = seeding.latents(list(seeds), sampler.generator.z_dim)
+    ws = sampler.map(z)
+    t = np.linspace(0, 1, COLUMNS, dtype=np.float32)
+    rows, names = [], []
+    for i in range(len(seeds) - 1):
+        ends = [jnp.broadcast_to(end, (COLUMNS, *end.shape)) for end in z[i : i + 2]]
+        lengths = np.interp(t, (0, 1), np.linalg.norm(z[i : i + 2], axis=1))
+        along_z = slerp(*ends, t) * np.float32(lengths)[:, None]
+        ends = [jnp.broadcast_to(end, (COLUMNS, *end.shape)) for end in ws[i : i + 2]]
+        pair = f"{seeds[i]} to {seeds[i + 1]}"
+        rows += [sampler.draw(sampler.map(along_z)), sampler.draw(lerp(*ends, t))]
+        names += [f"z, {pair}", f"w, {pair}"]
+    return Figure(labeled_grid(rows, names, [f"{share:.0%}" for share in t]))
