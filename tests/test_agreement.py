@@ -52,7 +52,7 @@ AGREEMENTS = {
     "training.loop._agree_to_stop": "stop",
     "training.memory.budget": "memory_of_the_devices",
     "training.memory.greatest_need": "rounds_for_the_memory",
-    "workdir.check_shared": "newest_checkpoint",
+    "workdir.resuming.check_shared": "newest_checkpoint",
 }
 AGREE = re.compile(
     r"\.?\b(all_processes|any_process|max_over_processes|all_rows|gather_texts|exchange"

@@ -28,6 +28,8 @@ def fields_read(source: str) -> set[str]:
 
     def bind(target: ast.AST, value: ast.AST) -> None:
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            if any(isinstance(part, ast.Starred) for part in value.elts):
+                return
             for pair in zip(target.elts, value.elts, strict=True):
                 bind(*pair)
         elif section_of(value) and not isinstance(target, ast.Tuple):

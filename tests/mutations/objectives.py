@@ -325,14 +325,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "truncation-lerp-swapped",
             MAPPING,
-            "return w_avg + (ws - w_avg) * psi",
-            "return ws + (w_avg - ws) * psi",
+            "return center + (ws - center) * psi",
+            "return ws + (center - ws) * psi",
             "models/test_mapping",
         ),
         (
             "truncation-towards-zero",
             MAPPING,
-            "return w_avg + (ws - w_avg) * psi",
+            "return center + (ws - center) * psi",
             "return ws * psi",
             "models/test_mapping",
         ),
