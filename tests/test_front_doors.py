@@ -14,7 +14,6 @@ from stylegan_jax import generate as front_generate
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.report import __main__ as report
-from stylegan_jax.runtime import compilation_cache
 from stylegan_jax.sampling.seeds import latents
 from stylegan_jax.sampling.synthesis import synthesize
 from stylegan_jax.sampling.truncation import truncated_styles
@@ -230,17 +229,6 @@ def test_report_takes_a_checkpoint_for_its_run(run_main, finished, tmp_path):
     assert run_main(report, f"--workdir={path}") == f"wrote {run / 'report.html'}\n"
     with pytest.raises(ValueError, match="/no/such/run does not exist. Use the --w"):
         run_main(report, "--workdir=/no/such/run")
-
-
-def test_a_compilation_cache_that_cannot_be_made_is_told_once(tmp_path, capsys):
-    before = jax.config.jax_compilation_cache_dir
-    (tmp_path / "file").touch()
-    compilation_cache.use(f"{tmp_path}/file/cache", "`run.compilation_cache`")
-    assert jax.config.jax_compilation_cache_dir == before
-    assert capsys.readouterr().out == (
-        "WARNING: `run.compilation_cache` cannot be used, so every start compiles all "
-        f"programs: {tmp_path}/file/cache: Not a directory\n"
-    )
 
 
 def test_the_wrong_path_of_a_run_is_named_before_any_other_problem(run_main, tmp_path):
