@@ -32,6 +32,7 @@ def get_config():
     c.model.channel_base = 1024  # 32 channels at 32x32 ...
     c.model.channel_max = 64  # ... and 64 everywhere below
     c.model.noise = False  # noise inputs speckle flat drawings
+    c.model.g_architecture = "resnet"  # is white up to the border sooner than "skip"
     c.model.conv_clamp = None
 
     # A small batch takes more steps in the same time.

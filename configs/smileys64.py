@@ -3,6 +3,8 @@ r"""StyleGAN2 on nine tenths of the built-in smileys, 64x64: the network `smiley
 Command:
   python -m stylegan_jax.train --config=configs/smileys64.py --workdir=runs/smileys64
 
+Cost: 10 to 13 images/s on two CPU cores.
+Expected: docs/smileys64.md.
 Reference: the preset "auto" (stylegan_jax/presets.py) with narrower networks, a larger
   gamma, and augmentation at a constant probability, because there are 385 images.
 """

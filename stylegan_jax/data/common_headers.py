@@ -16,6 +16,8 @@ from stylegan_jax.runtime.tensorflow import tensorflow
 
 _PIXELS = 33  # position of the chunks after the header of a PNG
 _IEND = b"\0\0\0\0IEND\xaeB`\x82"
+# Color type without a palette, compression, filter and interlace of a PNG.
+_PNG_FIELDS = np.uint8([[c, 0, 0, i] for c in (0, 2, 4, 6) for i in (0, 1)])
 _ANY = None  # in a layout: a byte of any value
 
 
@@ -30,19 +32,25 @@ def is_common(encoded: Tensor, size: Size) -> Tensor:
       bool []; False for all other files, and for the others of this size.
     """
     tf = tensorflow()
-    png, *jpegs = layouts = [_png(size), _jpeg(size, 3), _jpeg(size, 1)]
+    # Few operations, because each takes microseconds.
+    png = _png_head(size)
+    return tf.cond(
+        tf.equal(tf.strings.substr(encoded, 0, len(png)), png),
+        lambda: _is_png(encoded),
+        lambda: _is_jpeg(encoded, size),
+    )
+
+
+def _is_jpeg(encoded: Tensor, size: Size) -> Tensor:
+    """Return True for a complete JPEG with the layout of YCbCr or of gray."""
+    tf = tensorflow()
+    layouts = _jpeg(size, 3), _jpeg(size, 1)
     head = tf.io.decode_raw(encoded, tf.uint8, fixed_length=max(map(len, layouts)))
     before_end = tf.maximum(tf.strings.length(encoded) - 2, 0)
     complete = tf.equal(tf.strings.substr(encoded, before_end, 2), b"\xff\xd9")
     sampling = tf.reduce_any(head[_JPEG_SAMPLING] == np.uint8(sorted(LUMA_SAMPLING)))
-    is_jpeg = complete & (
-        _has_layout(head, jpegs[0]) & sampling | _has_layout(head, jpegs[1])
-    )
-    return tf.cond(
-        _has_layout(head, png),
-        lambda: _has_only_pixels(encoded),
-        lambda: is_jpeg,
-    )
+    color, gray = (_has_layout(head, layout) for layout in layouts)
+    return complete & (color & sampling | gray)
 
 
 def _has_layout(head: Tensor, layout: list[int | None]) -> Tensor:
@@ -54,44 +62,60 @@ def _has_layout(head: Tensor, layout: list[int | None]) -> Tensor:
     return tf.reduce_all(tf.equal(part, values) | ~fixed)
 
 
-def _png(size: Size) -> list[int | None]:
-    """Layout of a PNG of 8 bits without a palette, up to its first pixels."""
-    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", size[1], size[0])
-    depth, color, interlace, checksum = 8, _ANY, _ANY, [_ANY] * 4
-    length = [_ANY] * 4
-    return [*header, depth, color, 0, 0, interlace, *checksum, *length, *b"IDAT"]
+def _png_head(size: Size) -> bytes:
+    """Return the beginning of a PNG of 8 bits of this size."""
+    depth = 8
+    return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(
+        ">IIB", size[1], size[0], depth
+    )
 
 
-def _has_only_pixels(encoded: Tensor) -> Tensor:
-    """Return True if a PNG with the layout `_png` has no other chunks than IDAT.
+def _is_png(encoded: Tensor) -> Tensor:
+    """Return True if a PNG has no palette and no other chunks than IDAT.
 
     All of them but the last must have one size, as encoders with a buffer write them.
+    The PNG begins with `_png_head`.
     """
     tf = tensorflow()
-    data = tf.io.decode_raw(encoded, tf.uint8)
-    color, interlace = data[25], data[28]
-    first = data[_PIXELS : _PIXELS + 8]  # its length, big-endian, and "IDAT"
-    weights = tf.constant([2**24, 2**16, 2**8, 1], tf.int64)
-    step = tf.reduce_sum(tf.cast(first[:4], tf.int64) * weights) + 12
-    end = tf.size(data, tf.int64) - len(_IEND)
+    length = tf.strings.length(encoded)
+    end = tf.maximum(length - len(_IEND), 0)
+    first = tf.strings.substr(encoded, tf.minimum(_PIXELS, length), 8)
+    step = _chunk_bytes(first)
     count = tf.maximum(end - _PIXELS, 0) // step
-    byte = tf.range(8, dtype=tf.int64)
     begins = _PIXELS + step * tf.range(count)
-    equal = tf.reduce_all(tf.gather(data, begins[:, None] + byte) == first)
+    heads = tf.strings.substr(encoded, begins, tf.fill([count], 8))
 
     # What remains is nothing, or one shorter chunk.
     last = _PIXELS + step * count
     rest = end - last
-    shorter = tf.gather(data, last + byte)
-    length = tf.reduce_sum(tf.cast(shorter[:4], tf.int64) * weights)
-    is_pixels = tf.equal(length, rest - 12) & tf.reduce_all(shorter[4:] == first[4:])
+    shorter = tf.strings.substr(encoded, tf.minimum(last, length), 8)
+    is_pixels = tf.equal(_chunk_bytes(shorter), rest) & _is_idat(shorter)
+    fields = tf.strings.substr(encoded, 25, 4)
+    fields = tf.io.decode_raw(fields, tf.uint8, fixed_length=4)
     return (
-        tf.reduce_any(color == np.uint8([0, 2, 4, 6]))
-        & (interlace <= 1)
+        tf.reduce_any(tf.reduce_all(fields == _PNG_FIELDS, axis=1))
+        & _is_idat(first)
+        & tf.reduce_all(tf.equal(heads, first))
         & (tf.equal(rest, 0) & (count > 0) | is_pixels)
-        & equal
-        & tf.reduce_all(data[-len(_IEND) :] == np.frombuffer(_IEND, np.uint8))
+        & tf.equal(tf.strings.substr(encoded, end, len(_IEND)), _IEND)
     )
+
+
+def _chunk_bytes(head: Tensor) -> Tensor:
+    """Return the length of a PNG's chunk that begins with `head`, int32.
+
+    A negative length, which none has, and no length, become that of an empty chunk.
+    """
+    tf = tensorflow()
+    number = tf.io.decode_raw(head, tf.int32, little_endian=False, fixed_length=4)
+    return tf.maximum(tf.reduce_sum(number), 0) + 12
+
+
+def _is_idat(head: Tensor) -> Tensor:
+    """Return True if a PNG's chunk that begins with `head` holds pixels."""
+    tf = tensorflow()
+    end = tf.strings.length(head)
+    return tf.equal(tf.strings.substr(head, tf.minimum(4, end), 4), b"IDAT")
 
 
 def _segment(marker: int, *data: int | None, fill: int = 0) -> list[int | None]:
