@@ -59,6 +59,9 @@ help:
 	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) EXTRAS=$(EXTRAS) (dev, docs, gpu, gpu12, tpu, video)'
 
 quickstart: $(READY)
+	$(RUN) -m stylegan_jax.generate --network=smileys32 --seeds=0-31 --out=runs/samples
+	@echo 'Smileys of the network in the package: runs/samples/grid.png'
+	@echo 'Now one is trained from scratch.'
 	$(RUN) -m stylegan_jax.train --config=configs/smileys.py --workdir=runs/smileys $(ARGS)
 	$(RUN) -m stylegan_jax.generate --network=runs/smileys --seeds=0-59 --columns=10 \
 		--truncation_psi=1 --out=runs/smileys/generated

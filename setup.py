@@ -15,6 +15,7 @@ setup(
     packages=find_packages(include=["stylegan_jax", "stylegan_jax.*"]),
     package_data={
         "stylegan_jax.data": ["assets/*.zip", "assets/*.txt", "assets/NOTICE"],
+        "stylegan_jax.networks": ["assets/*.safetensors"],
         "stylegan_jax.metrics.networks": [
             "assets/lpips_vgg_v0.1.safetensors",
             "assets/LICENSE.lpips",

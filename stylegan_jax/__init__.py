@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 def load(reference: str | os.PathLike, step: int | None = None) -> "Network":
     """Open a trained generator; see `networks.references.open_network`.
 
-        g = stylegan_jax.load("smileys64")
-        images = g(seeds=range(16), truncation_psi=0.7)  # [16,64,64,3] uint8
+        g = stylegan_jax.load("smileys32")
+        images = g(seeds=range(16), truncation_psi=0.7)  # [16,32,32,3] uint8
 
     Args:
-      reference: `smileys64`, the network that comes with the package; the directory of
+      reference: `smileys32`, the network that comes with the package; the directory of
         a run (`--workdir`) or of a conversion (`--out`), on disk or in a bucket; a
         `.safetensors` file that `export` wrote; or an official `.pkl`.
       step: number of the checkpoint of a run; None for the newest that is intact.

@@ -22,7 +22,7 @@ COMMAND = Command(
                 "network",
                 "NETWORK",
                 "The network whose images are compared with its training data: "
-                "smileys64, the directory of a training run or of a conversion, a "
+                "smileys32, the directory of a training run or of a conversion, a "
                 ".safetensors file, or an official .pkl.",
             ),
             network.WORKDIR,

@@ -26,7 +26,7 @@ def open_network(reference: str | os.PathLike, step: int | None = None) -> Netwo
     """Open a trained generator.
 
     Args:
-      reference: the name of a network of the package (`smileys64`), which precedes a
+      reference: the name of a network of the package (`smileys32`), which precedes a
         directory of the same name; the directory of a run, a conversion, or one of its
         `checkpoints/NUMBER`, on disk or in a bucket; a `.safetensors` file that
         `export` wrote; or an official `.pkl` of StyleGAN, StyleGAN2 or StyleGAN2-ADA.
