@@ -212,7 +212,7 @@ def test_readme_recipes_run(place):
         for c in COMMANDS
         if c.page == "README.md" and not c.needs
     ]
-    assert len(recipes) == 9
+    assert len(recipes) == 12
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "JAX_PLATFORMS": "cpu",
