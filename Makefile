@@ -34,10 +34,9 @@ AOT_READY := $(AOT_VENV)/.ready
 CONFIG ?= configs/smileys.py
 WORKDIR ?= runs/$(subst :,-,$(subst .py,,$(notdir $(CONFIG))))
 ARGS ?=
-# One test process more than there are cores, because some tests wait, and up to eight; all
-# tests of a file run in one process, in the order of tests/conftest.py.
-PROCESSES := 'import os; print(min((os.cpu_count() or 1) + 1, 8))'
-SIDE_BY_SIDE ?= -n $$($(RUN) -c $(PROCESSES)) --dist=loadfile --no-loadscope-reorder
+# One test process per core, up to eight; all tests of a file run in one process, in the
+# order of tests/conftest.py.
+SIDE_BY_SIDE ?= -n auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
 # Compile with few optimizations, because most programs run once; `XLA_FLAGS= make test`
 # uses XLA's defaults.
 QUICK_TO_COMPILE = $$($(RUN) tests/quick_to_compile.py)
