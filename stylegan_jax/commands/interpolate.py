@@ -12,8 +12,7 @@ COMMAND = Command(
     "latent is a keyframe of its path.",
     (
         "--network=smileys32 --seeds=0-7 --out=walk.mp4",
-        "--network=smileys32 --seeds=0-31 --grid=4x2 --scale=2 "
-        "--out=walk.webp",
+        "--network=smileys32 --seeds=0-31 --grid=4x2 --scale=2 --out=walk.webp",
     ),
     {
         "Network": network.REFERENCE,
