@@ -14,7 +14,6 @@ FOLDER = "--config.data.path=/somewhere"
 CONFIGS = {
     "emoji": ((), 1),
     "smileys": ((), 1),
-    "smileys64": ((), 1),
     "ffhq": ((FOLDER,), 8),
     "ffhq256": ((FOLDER,), 8),
     "celebahq_wgangp": ((FOLDER,), 8),

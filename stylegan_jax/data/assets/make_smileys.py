@@ -1,4 +1,4 @@
-"""Make `smileys64.zip`, the small data set of the quickstart and of `smileys64`.
+"""Make `smileys64.zip`, the small data set of the quickstart.
 
     python -m pip install emoji
     python stylegan_jax/data/assets/make_smileys.py --source=smileys64.zip
@@ -6,9 +6,8 @@
 The source holds the smileys of four emoji fonts at 64x64 on white, as
 `font/code-points.png` or `font/short-name.png`. The archive names all of them
 `font/expression.png` by their CLDR short names, from the package `emoji`.
-`smileys64_held_out.txt` lists the tenth of them that the network `smileys64` has not
-seen: those whose names have the smallest SHA-256 digests. NOTICE gives licenses and
-attributions.
+`smileys64_held_out.txt` lists a tenth of them, to be left out of training: those whose
+names have the smallest SHA-256 digests. NOTICE gives licenses and attributions.
 """
 
 import argparse
