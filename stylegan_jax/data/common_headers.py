@@ -15,9 +15,9 @@ from stylegan_jax.data.images import Tensor
 from stylegan_jax.runtime.tensorflow import tensorflow
 
 _PIXELS = 33  # position of the chunks after the header of a PNG
+_IDAT = int.from_bytes(b"IDAT", "big")
 _IEND = b"\0\0\0\0IEND\xaeB`\x82"
-# Color type without a palette, compression, filter and interlace of a PNG.
-_PNG_FIELDS = np.uint8([[c, 0, 0, i] for c in (0, 2, 4, 6) for i in (0, 1)])
+_PNG_COLORS = (0, 2, 4, 6)  # color types without a palette
 _ANY = None  # in a layout: a byte of any value
 
 
@@ -33,9 +33,9 @@ def is_common(encoded: Tensor, size: Size) -> Tensor:
     """
     tf = tensorflow()
     # Few operations, because each takes microseconds.
-    png = _png_head(size)
+    png = _png_heads(size)
     return tf.cond(
-        tf.equal(tf.strings.substr(encoded, 0, len(png)), png),
+        tf.reduce_any(tf.equal(tf.strings.substr(encoded, 0, len(png[0])), png)),
         lambda: _is_png(encoded),
         lambda: _is_jpeg(encoded, size),
     )
@@ -62,25 +62,27 @@ def _has_layout(head: Tensor, layout: list[int | None]) -> Tensor:
     return tf.reduce_all(tf.equal(part, values) | ~fixed)
 
 
-def _png_head(size: Size) -> bytes:
-    """Return the beginning of a PNG of 8 bits of this size."""
-    depth = 8
-    return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(
-        ">IIB", size[1], size[0], depth
-    )
+def _png_heads(size: Size) -> list[bytes]:
+    """Return the beginnings of PNGs of this size with 8 bits and without a palette."""
+    start = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", size[1], size[0])
+    depth, compression, filter_ = 8, 0, 0
+    return [
+        start + bytes([depth, color, compression, filter_, interlace])
+        for color in _PNG_COLORS
+        for interlace in (0, 1)
+    ]
 
 
 def _is_png(encoded: Tensor) -> Tensor:
-    """Return True if a PNG has no palette and no other chunks than IDAT.
+    """Return True if a PNG that begins as `_png_heads` has no other chunks than IDAT.
 
     All of them but the last must have one size, as encoders with a buffer write them.
-    The PNG begins with `_png_head`.
     """
     tf = tensorflow()
     length = tf.strings.length(encoded)
     end = tf.maximum(length - len(_IEND), 0)
     first = tf.strings.substr(encoded, tf.minimum(_PIXELS, length), 8)
-    step = _chunk_bytes(first)
+    step, is_first = _chunk(first)
     count = tf.maximum(end - _PIXELS, 0) // step
     begins = _PIXELS + step * tf.range(count)
     heads = tf.strings.substr(encoded, begins, tf.fill([count], 8))
@@ -89,33 +91,25 @@ def _is_png(encoded: Tensor) -> Tensor:
     last = _PIXELS + step * count
     rest = end - last
     shorter = tf.strings.substr(encoded, tf.minimum(last, length), 8)
-    is_pixels = tf.equal(_chunk_bytes(shorter), rest) & _is_idat(shorter)
-    fields = tf.strings.substr(encoded, 25, 4)
-    fields = tf.io.decode_raw(fields, tf.uint8, fixed_length=4)
+    size, is_shorter = _chunk(shorter)
     return (
-        tf.reduce_any(tf.reduce_all(fields == _PNG_FIELDS, axis=1))
-        & _is_idat(first)
+        is_first
         & tf.reduce_all(tf.equal(heads, first))
-        & (tf.equal(rest, 0) & (count > 0) | is_pixels)
+        & (tf.equal(rest, 0) & (count > 0) | is_shorter & tf.equal(rest, size))
         & tf.equal(tf.strings.substr(encoded, end, len(_IEND)), _IEND)
     )
 
 
-def _chunk_bytes(head: Tensor) -> Tensor:
-    """Return the length of a PNG's chunk that begins with `head`, int32.
+def _chunk(head: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the size in bytes of a PNG's chunk, and True if it holds pixels.
 
-    A negative length, which none has, and no length, become that of an empty chunk.
+    Args:
+      head: the first 8 bytes of the chunk, or fewer at the end of the file, string [].
+        Lengths below 0 or above 1 GiB are clipped.
     """
     tf = tensorflow()
-    number = tf.io.decode_raw(head, tf.int32, little_endian=False, fixed_length=4)
-    return tf.maximum(tf.reduce_sum(number), 0) + 12
-
-
-def _is_idat(head: Tensor) -> Tensor:
-    """Return True if a PNG's chunk that begins with `head` holds pixels."""
-    tf = tensorflow()
-    end = tf.strings.length(head)
-    return tf.equal(tf.strings.substr(head, tf.minimum(4, end), 4), b"IDAT")
+    fields = tf.io.decode_raw(head, tf.int32, little_endian=False, fixed_length=8)
+    return tf.clip_by_value(fields[0], 0, 2**30) + 12, tf.equal(fields[1], _IDAT)
 
 
 def _segment(marker: int, *data: int | None, fill: int = 0) -> list[int | None]:

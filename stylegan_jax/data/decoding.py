@@ -77,10 +77,15 @@ def load_encoded(encoded: Tensor, spec: ImageSpec) -> Tensor:
       InvalidImage: the same, outside of graphs.
     """
     tf = tensorflow()
-    image = tf.cond(
+    by_pillow = tf.cond(
         common_headers.is_common(encoded, spec.size),
+        lambda: tf.zeros([0, 0, spec.channels], tf.uint8),
+        lambda: _decode_unless_plain(encoded, spec),
+    )
+    image = tf.cond(
+        tf.size(by_pillow) > 0,
+        lambda: by_pillow,
         lambda: images.to_channels(_decode_plain(encoded), spec.channels),
-        lambda: _decode_any(encoded, spec),
     )
     # An image to be cropped has its size already.
     return images.box_average(image, spec.size)
@@ -106,20 +111,15 @@ def load_stored(encoded: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return tf.ensure_shape(image, shape)
 
 
-def _decode_any(encoded: Tensor, spec: ImageSpec) -> Tensor:
-    """Decode any file to uint8 [h, w, C] of a size that `box_average` accepts."""
+def _decode_unless_plain(encoded: Tensor, spec: ImageSpec) -> Tensor:
+    """Return what `_pixels_unless_plain` returns, inside `tf.data` or eagerly."""
     tf = tensorflow()
     if tf.executing_eagerly():  # `numpy_function` would drop zeros at the end
         pixels = _pixels_unless_plain(tf.convert_to_tensor(encoded).numpy(), spec)
     else:
-        by_pillow = functools.partial(_pixels_unless_plain, spec=spec)
-        pixels = tf.numpy_function(by_pillow, [encoded], tf.uint8)
-    pixels = tf.ensure_shape(pixels, [None, None, spec.channels])
-    return tf.cond(
-        tf.size(pixels) > 0,
-        lambda: pixels,
-        lambda: images.to_channels(_decode_plain(encoded), spec.channels),
-    )
+        in_python = functools.partial(_pixels_unless_plain, spec=spec)
+        pixels = tf.numpy_function(in_python, [encoded], tf.uint8)
+    return tf.ensure_shape(pixels, [None, None, spec.channels])
 
 
 def _decode_plain(encoded: Tensor) -> Tensor:
