@@ -14,8 +14,9 @@ COMMAND = Command(
                 "workdir",
                 "DIRECTORY",
                 "The directory of a training run, on disk or at gs://... or s3://....",
-                required=True,
             ),
+            flag.text("network", "DIRECTORY", "Another name of --workdir."),
         )
     },
+    one_of=("workdir", "network"),
 )

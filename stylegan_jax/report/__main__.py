@@ -12,6 +12,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 from absl import app, flags
 
 from stylegan_jax import workdir
+from stylegan_jax.commands import network
 from stylegan_jax.report import page
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.logger import LOG
@@ -22,7 +23,7 @@ FLAGS = flags.FLAGS
 def main(argv: list[str]) -> None:
     """Write the report and print its path."""
     del argv
-    directory, _ = workdir.split(FLAGS.workdir)
+    directory, _ = workdir.split(network.reference(FLAGS))
     if not (directory / LOG).exists():
         workdir.check_is_run(directory)  # which says what else it is
     print(f"wrote {page.write(directory)}")

@@ -36,7 +36,9 @@ def interpolations(sampler: Sampler, seeds: Sequence[int]) -> Figure:
     """Draw two rows for each pair of successive seeds: along z, and along w.
 
     The path in z is an arc of a circle, and its length changes evenly. That in w is a
-    straight line.
+    straight line. The lines of the figure tell how far the images move along each: the
+    sum of the root mean square differences between neighbors. Perceptual path lengths
+    are metrics, since they need the weights of LPIPS.
 
     Raises:
       ValueError: there are fewer than two seeds.
@@ -48,13 +50,21 @@ def interpolations(sampler: Sampler, seeds: Sequence[int]) -> Figure:
     z = seeding.latents(list(seeds), sampler.generator.z_dim)
     ws = sampler.map(z)
     t = np.linspace(0, 1, COLUMNS, dtype=np.float32)
-    rows, names = [], []
+    rows, names, lines = [], [], []
     for i in range(len(seeds) - 1):
         ends = [jnp.broadcast_to(end, (COLUMNS, *end.shape)) for end in z[i : i + 2]]
         lengths = np.interp(t, (0, 1), np.linalg.norm(z[i : i + 2], axis=1))
         along_z = slerp(*ends, t) * np.float32(lengths)[:, None]
         ends = [jnp.broadcast_to(end, (COLUMNS, *end.shape)) for end in ws[i : i + 2]]
         pair = f"{seeds[i]} to {seeds[i + 1]}"
-        rows += [sampler.draw(sampler.map(along_z)), sampler.draw(lerp(*ends, t))]
-        names += [f"z, {pair}", f"w, {pair}"]
-    return Figure(labeled_grid(rows, names, [f"{share:.0%}" for share in t]))
+        for space, path in (("z", sampler.map(along_z)), ("w", lerp(*ends, t))):
+            rows.append(sampler.draw(path))
+            names.append(f"{space}, {pair}")
+            steps = np.diff(rows[-1].astype(np.float32), axis=0)
+            moved = np.sqrt(np.mean(np.square(steps), axis=(1, 2, 3)))
+            lines.append(
+                f"{names[-1]}: path of {moved.sum():.0f} gray levels, longest step "
+                f"{moved.max():.0f}"
+            )
+    columns = [f"{share:.0%}" for share in t]
+    return Figure(labeled_grid(rows, names, columns), tuple(lines))

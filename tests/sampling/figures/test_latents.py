@@ -34,7 +34,7 @@ def test_truncation(growing, tile):
 
 def test_interpolations(growing, tile):
     seeds = [2, 4, 6]
-    figure = latents.interpolations(growing, seeds).pixels
+    figure, lines = latents.interpolations(growing, seeds)
     shape = (4, latents.COLUMNS)
     z = seeding.latents(seeds, 8)
     ends = growing.draw(growing.map(z))
@@ -54,6 +54,17 @@ def test_interpolations(growing, tile):
     ws = np.asarray(growing.map(z))
     line = jnp.asarray(ws[:1] * (1 - t) + ws[1:2] * t)
     close(tile(figure, (1, 3), shape), growing.draw(line)[0])
+
+    # The length of a path.
+    steps = np.diff(
+        [tile(figure, (0, i), shape).astype(float) for i in range(8)], axis=0
+    )
+    rms = np.sqrt(np.square(steps).mean((1, 2, 3)))
+    assert lines[0] == (
+        f"z, 2 to 4: path of {rms.sum():.0f} gray levels, longest step {rms.max():.0f}"
+    )
+    assert len(lines) == 4
+
     with pytest.raises(ValueError, match="at least two seeds, not 1; try 0-1"):
         latents.interpolations(growing, [3])
 
