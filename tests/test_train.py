@@ -175,13 +175,14 @@ def test_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, capsys, at)
 
 @pytest.mark.slow
 def test_resumed_stylegan2_run_equals_an_uninterrupted_one(tmp_path):
-    """Resume in the middle of both intervals of lazy regularization."""
-    e, whole = tiny.experiment(tiny.STYLEGAN2), tmp_path / "whole"
+    """Resume between two runs of each lazy phase, and between two adjustments."""
+    e, whole = tiny.experiment(tiny.STYLEGAN2 | tiny.ADAPTIVE), tmp_path / "whole"
     with tiny.recorded_batches() as uninterrupted:
         train.train(e, whole)
     assert [row["stage"] for row in tiny.ticks(whole)] == ["8x8"] * 4
     end = tiny.restored(whole)
     assert end["training/path_length_mean"] > 0
+    assert end["training/augment_probability"] > 0 and end["training/real_signs"][1] > 0
     resumed = tiny.copy_up_to(whole, 32, tmp_path / "resumed")
     with tiny.recorded_batches() as consumed:
         train.train(e, resumed)

@@ -42,6 +42,14 @@ STYLEGAN2 = {
     "training.ema_rampup": 0.5,
 }
 
+# The probability adapts once, before the fifth step.
+ADAPTIVE = {
+    "training.augment": "bgc",
+    "training.augment_speed_kimg": 0.1,
+    "training.augment_target": 0.0,
+    "training.discriminator_learning_rate": 0.02,
+}
+
 _BASE = {
     "data.resolution": 16,
     "data.mirror": True,

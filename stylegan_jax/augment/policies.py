@@ -5,7 +5,7 @@ its name to a policy of `POLICIES`, and, in `transforms.py`, its name to the end
 `TRANSFORMS` and its formula to `plan`. docs/code.md lists all steps.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
-Data", appendix B.
+Data", appendix B; for DiffAugment see `diffaugment.py`.
 """
 
 import dataclasses
@@ -62,7 +62,22 @@ class Policy:
         return getattr(self, name.removesuffix("_post"))
 
 
-POLICIES = {  # named by one letter for each group, as in the official code
+@dataclasses.dataclass(frozen=True)
+class DiffPolicy:
+    """The transforms of DiffAugment, see `diffaugment.py`."""
+
+    color: bool = False  # brightness, saturation and contrast
+    translation: bool = False
+    cutout: bool = False
+
+    @classmethod
+    def of(cls, *names: str) -> "DiffPolicy":
+        """Return the policy with these transforms."""
+        return cls(**dict.fromkeys(names, True))
+
+
+POLICIES: dict[str, Policy | DiffPolicy] = {
+    # StyleGAN2-ADA's have a letter for each group, as in the official code ...
     "none": Policy(),
     "b": Policy.of(*PIXEL),
     "bg": Policy.of(*PIXEL, *AFFINE),
@@ -70,4 +85,12 @@ POLICIES = {  # named by one letter for each group, as in the official code
     "bgcf": Policy.of(*PIXEL, *AFFINE, *COLOR, "imgfilter"),
     "bgcfn": Policy.of(*PIXEL, *AFFINE, *COLOR, "imgfilter", "noise"),
     "bgcfnc": Policy.of(*PIXEL, *AFFINE, *COLOR, "imgfilter", "noise", "cutout"),
+    # ... and DiffAugment's by their transforms.
+    "color": DiffPolicy.of("color"),
+    "translation": DiffPolicy.of("translation"),
+    "cutout": DiffPolicy.of("cutout"),
+    "color,translation": DiffPolicy.of("color", "translation"),
+    "color,cutout": DiffPolicy.of("color", "cutout"),
+    "translation,cutout": DiffPolicy.of("translation", "cutout"),
+    "color,translation,cutout": DiffPolicy.of("color", "translation", "cutout"),
 }

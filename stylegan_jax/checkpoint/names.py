@@ -15,7 +15,11 @@ RENAMED = (
 )
 # Array that older checkpoints lack -> its initial value, unless `restore` is given
 # another one.
-ADDED = {"training/augment_probability": 0.0}
+ADDED = {
+    "training/augment_probability": 0.0,
+    "training/real_signs": 0.0,
+    "training/score_means": 0.0,
+}
 
 
 def current_name(item: str, stored_name: str) -> str:

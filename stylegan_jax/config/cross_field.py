@@ -2,7 +2,13 @@
 
 from collections.abc import Iterator
 
-from stylegan_jax.config.schema import Experiment, Model, by_resolution, image_size
+from stylegan_jax.config.schema import (
+    Experiment,
+    Model,
+    Training,
+    by_resolution,
+    image_size,
+)
 
 
 def cross_field_errors(e: Experiment) -> Iterator[str]:
@@ -112,11 +118,7 @@ def _objective(e: Experiment) -> Iterator[str]:
             f"`training.d_reg_interval` (={t.d_reg_interval}) makes R1 lazy, which is "
             f"not supported for R2: `training.r2_gamma` (={t.r2_gamma}) must be 0"
         )
-    if (t.augment != "none") != (t.augment_probability > 0):
-        yield (
-            f"`training.augment` (={t.augment!r}) and `training.augment_probability` "
-            f"(={t.augment_probability}) must both be set, or 'none' and 0"
-        )
+    yield from _unused_augmentation(t)
     if t.augment != "none" and m.growing:
         yield (
             f"`training.augment` (={t.augment!r}) must be 'none' for growing networks"
@@ -133,6 +135,31 @@ def _objective(e: Experiment) -> Iterator[str]:
             "`training.transfer`; otherwise the first step would forget the "
             "transferred average of the generator"
         )
+
+
+def _unused_augmentation(t: Training) -> Iterator[str]:
+    """Check that the settings of the augmentation's probability are all read."""
+    constant = ("augment_rampup_kimg",)
+    adaptive = ("augment_target", "augment_speed_kimg", "augment_p_max")
+    if t.augment == "none":
+        unread = ("augment_probability", *constant, *adaptive)
+        why = "`training.augment` is 'none'; choose augmentations, such as 'bgc'"
+    elif t.augment_probability:
+        unread = adaptive
+        why = (
+            f"`training.augment_probability` (={t.augment_probability}) is constant; "
+            "set that to 0 to adapt it"
+        )
+    else:
+        unread = constant
+        why = (
+            "`training.augment_probability` is 0, which adapts it; set that to the "
+            "constant to which it should rise"
+        )
+    for name in unread:
+        value, default = getattr(t, name), getattr(Training(), name)
+        if value != default:
+            yield f"`training.{name}` (={value!r}) has no effect because {why}"
 
 
 def _batches(e: Experiment) -> Iterator[str]:

@@ -319,17 +319,20 @@ class Training:
     )
     loss: str = setting(
         "logistic",
-        "Adversarial loss: `logistic` (non-saturating), `wgan` (WGAN-GP) or `hinge`.",
-        choices=("logistic", "wgan", "hinge"),
+        "Adversarial loss: `logistic` (non-saturating), `wgan` (WGAN-GP), `hinge`, or "
+        "`relativistic` (of pairs, as R3GAN's, with R1 and R2 at every step).",
+        choices=("logistic", "wgan", "hinge", "relativistic"),
     )
     r1_gamma: float = setting(
         10.0,
-        "Weight of R1, the gradient penalty on real images (logistic loss only).",
+        "Weight of R1, the gradient penalty on real images (logistic and relativistic "
+        "loss).",
         rule=NON_NEGATIVE,
     )
     r2_gamma: float = setting(
         0.0,
-        "Weight of R2, the gradient penalty on generated images (logistic loss only).",
+        "Weight of R2, the gradient penalty on generated images (logistic and "
+        "relativistic loss).",
         rule=NON_NEGATIVE,
     )
     d_reg_interval: int = setting(
@@ -372,6 +375,12 @@ class Training:
         "Weight of the drift penalty on the squared logits of real images (wgan only).",
         rule=NON_NEGATIVE,
     )
+    lecam_weight: float = setting(
+        0.0,
+        "Weight of the LeCam regularizer, which keeps the discriminator's scores of "
+        "reals and fakes together; 3e-7 in its paper's StyleGAN2 on FFHQ.",
+        rule=NON_NEGATIVE,
+    )
     style_mixing_probability: float = setting(
         0.9, "Probability of style mixing.", rule=FRACTION
     )
@@ -379,11 +388,43 @@ class Training:
         "none",
         "Augmentations of the discriminator's inputs, a letter for each group: b pixel "
         "blitting, g geometry, c color, f image-space filters, n noise, c (the last) "
-        "cutout.",
-        choices=("none", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"),
+        "cutout; or those of DiffAugment, by their names.",
+        choices=(
+            *("none", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"),
+            *("color", "translation", "cutout", "color,translation", "color,cutout"),
+            *("translation,cutout", "color,translation,cutout"),
+        ),
     )
     augment_probability: float = setting(
-        0.0, "Constant probability of each augmentation.", rule=FRACTION
+        0.0,
+        "Constant probability of each augmentation; 0 adapts the probability to how "
+        "much the discriminator overfits (ADA), from 0 on.",
+        rule=FRACTION,
+    )
+    augment_rampup_kimg: float = setting(
+        0.0,
+        "Length over which a constant probability rises from 0, along half a cosine.",
+        unit="thousands of real images",
+        rule=NON_NEGATIVE,
+    )
+    augment_target: float | None = setting(
+        None,
+        "Mean sign of the scores of real images that the adaptive probability aims at; "
+        "None: 0.6.",
+        rule=FRACTION,
+    )
+    augment_speed_kimg: float | None = setting(
+        None,
+        "Length over which the adaptive probability can rise by 1; None: 500, or 100 "
+        "with `training.transfer`.",
+        unit="thousands of real images",
+        rule=POSITIVE,
+    )
+    augment_p_max: float | None = setting(
+        None,
+        "Upper bound of the adaptive probability; None: none, as in the official code, "
+        "where it can pass 1 and every transform then happens always.",
+        rule=FRACTION,
     )
     w_avg_beta: float = setting(
         0.995,

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylegan_jax.augment import controller
 from stylegan_jax.checkpoint import CheckpointError, Checkpoints
 from stylegan_jax.config import by_resolution
 from stylegan_jax.runtime.logger import RunLogger, format_duration
@@ -19,6 +20,7 @@ from stylegan_jax.runtime.stop_request import StopRequest
 from stylegan_jax.runtime.watchdog import Watchdog
 from stylegan_jax.training import schedule
 from stylegan_jax.training.compilation import ProgramCache, Programs
+from stylegan_jax.training.overfitting import OverfittingWatch
 from stylegan_jax.training.phases import Phase
 from stylegan_jax.training.progress import (
     DataWaitMeter,
@@ -109,6 +111,7 @@ class Loop:
         self._save_is_due = False
         self._evaluated: tuple[int, float] | None = None  # images seen, score
         self._alarm: str | None = None
+        self._overfitting = OverfittingWatch(self._e.training)
 
     def run(self, state: TrainState, progress: Progress) -> TrainState:
         """Train; `state` is donated, `progress` is updated in place.
@@ -294,9 +297,10 @@ class Loop:
           True if the latest update of some phase was skipped.
         """
         self._watchdog.watch(f"tick {progress.tick + 1} (step {progress.step})")
-        means, skipped, skipped_total = self._fetch_scalars(state)
+        means, skipped, skipped_total, probability = self._fetch_scalars(state)
         rate = self._advance_tick(stage, progress)
         data_wait = self._data_wait.share
+        augments = self._e.training.augment != "none"
         self._logger.scalars(
             progress.images_seen,
             means
@@ -309,6 +313,7 @@ class Loop:
                 "progress/training_seconds": progress.training_seconds,
                 "progress/compile_seconds": self._compile_seconds,
                 "progress/data_wait": data_wait,
+                **({"progress/augment_probability": probability} if augments else {}),
                 **{f"{name}/skipped_total": n for name, n in skipped_total.items()},
             },
             stage=stage.name,
@@ -326,8 +331,13 @@ class Loop:
                 total,
                 self._alarm,
                 self._compile_seconds,
+                probability if augments else None,
             )
         )
+        if augments:
+            warning = self._overfitting.warning(probability)
+            if warning is not None:
+                self._logger.line(warning)
         self._check_divergence(skipped, progress)
         self._hooks.on_tick(state, progress)
         self._evaluate(state, progress)
@@ -338,10 +348,19 @@ class Loop:
 
     def _fetch_scalars(
         self, state: TrainState
-    ) -> tuple[dict[str, float], dict[str, int], dict[str, int]]:
-        """Return the tick's mean scalars, and skipped updates in a row and in total."""
-        sums, skipped, total = jax.device_get(
-            (self._sums, state.skipped, state.skipped_total)
+    ) -> tuple[dict[str, float], dict[str, int], dict[str, int], float]:
+        """Return the tick's mean scalars, and what the state knows beside them.
+
+        These are the skipped updates in a row and in total, and the probability of the
+        augmentations.
+        """
+        sums, skipped, total, probability = jax.device_get(
+            (
+                self._sums,
+                state.skipped,
+                state.skipped_total,
+                state.augment_probability,
+            )
         )
         self._sums = {}
         means = {
@@ -349,7 +368,8 @@ class Loop:
             for scalars, count in sums.values()
             for name, value in scalars.items()
         }
-        return means, *({k: int(v) for k, v in n.items()} for n in (skipped, total))
+        counts = ({k: int(v) for k, v in n.items()} for n in (skipped, total))
+        return means, *counts, float(probability)
 
     def _advance_tick(self, stage: Stage, progress: Progress) -> float:
         """Move the progress to the next tick and return the speed in images/s."""
@@ -439,9 +459,10 @@ def restore(checkpoints: Checkpoints, setup: Setup) -> tuple[TrainState, Progres
       checkpoints: the checkpoints of the run.
       setup: the training.
     """
-    state, training = setup.abstract_state, setup.experiment.training
+    state = setup.abstract_state
+    probability = controller.from_config(setup.experiment.training).initial
     _, items, meta = checkpoints.restore(
         {"ema": state.ema, "training": state.replace(ema={})},
-        initial={"training/augment_probability": training.augment_probability},
+        initial={"training/augment_probability": probability},
     )
     return items["training"].replace(ema=items["ema"]), Progress(**meta)

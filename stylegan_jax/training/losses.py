@@ -66,6 +66,9 @@ def adversarial_loss(name: str, drift_weight: float = 0.001) -> AdversarialLoss:
         "hinge": AdversarialLoss(
             lambda fake, real: g_wgan(fake), d_hinge, penalizes_interpolates=True
         ),
+        "relativistic": AdversarialLoss(
+            g_relativistic, d_relativistic, generator_scores_reals=True
+        ),
     }
     if name not in losses:
         raise ValueError(f"`training.loss` (={name!r}) must be one of {tuple(losses)}")
@@ -103,6 +106,53 @@ def d_hinge(real: jax.Array, fake: jax.Array) -> jax.Array:
     """Return the hinge loss with margins of one. Lim and Ye 2017, "Geometric GAN"."""
     chex.assert_equal_shape([real, fake])
     return jnp.maximum(0.0, 1.0 + fake) + jnp.maximum(0.0, 1.0 - real)
+
+
+def g_relativistic(fake: jax.Array, real: jax.Array) -> jax.Array:
+    """Return -log(sigmoid(D(fake) - D(real))), a fake and a real at each position.
+
+    Reference: Jolicoeur-Martineau 2018, "The relativistic discriminator", section 4;
+    Huang et al. 2024, "The GAN is dead; long live the GAN!" (R3GAN), section 2.1, which
+    adds R1 and R2 at every step.
+    """
+    chex.assert_equal_shape([real, fake])
+    return jax.nn.softplus(real - fake)
+
+
+def d_relativistic(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """Return -log(sigmoid(D(real) - D(fake))); see `g_relativistic`."""
+    chex.assert_equal_shape([real, fake])
+    return jax.nn.softplus(fake - real)
+
+
+def lecam_penalty(real: jax.Array, fake: jax.Array, means: jax.Array) -> jax.Array:
+    """Return the LeCam regularizer [B], which keeps the scores of both sets together.
+
+    It penalizes reals that score above the average fake, and fakes that score below the
+    average real. The loss of the discriminator adds it, weighted.
+
+    Args:
+      real: scores of reals [B].
+      fake: scores of fakes [B].
+      means: moving averages [3] that include this batch, see
+        `TrainState.score_means`; dividing by the weights corrects their bias towards 0.
+
+    Reference: Tseng et al. 2021, "Regularizing Generative Adversarial Networks under
+    Limited Data", section 3.2; the rectification is that of its code.
+    """
+    chex.assert_equal_shape([real, fake])
+    mean_real, mean_fake = means[:2] / means[2]
+    above = jnp.maximum(real - mean_fake, 0.0)
+    below = jnp.maximum(mean_real - fake, 0.0)
+    return jnp.square(above) + jnp.square(below)
+
+
+def update_score_means(
+    means: jax.Array, real: jax.Array, fake: jax.Array, decay: float = 0.99
+) -> jax.Array:
+    """Return `TrainState.score_means` after the scores [B] of reals and of fakes."""
+    batch = jnp.stack([jnp.mean(real), jnp.mean(fake), jnp.ones(())])
+    return decay * means + (1 - decay) * batch
 
 
 def scores_and_gradients(

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.augment import transforms
-from stylegan_jax.augment.policies import POLICIES
+from stylegan_jax.augment import controller, diffaugment, transforms
+from stylegan_jax.augment.policies import POLICIES, DiffPolicy
 from stylegan_jax.config import Experiment, Training
 from stylegan_jax.models import Discriminator, Generator, LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
@@ -54,7 +54,7 @@ class LossAux:
 
     Attributes:
       scalars: numbers for the log.
-      averages: name of a field of `TrainState` -> the updated moving average.
+      averages: name of a field of `TrainState` -> the updated moving average or sum.
     """
 
     scalars: dict[str, jax.Array]
@@ -203,22 +203,36 @@ class GANObjectives:
             scalars["gradient_penalty"] = jnp.mean(raw)
             penalty = t.gp_weight / t.gp_target**2 * raw
 
+        if t.lecam_weight > 0:
+            means = losses.update_score_means(inputs.state.score_means, real, fake)
+            averages |= {"score_means": jax.lax.stop_gradient(means)}
+            raw = losses.lecam_penalty(real, fake, averages["score_means"])
+            scalars["lecam_penalty"] = jnp.mean(raw)
+            penalty = penalty + t.lecam_weight * raw
+
         loss = jnp.mean(self._loss.discriminator(real, fake) + penalty)
         scalars |= {
             "loss": loss,
             "score_real": jnp.mean(real),
             "score_fake": jnp.mean(fake),
+            "sign_real": jnp.mean(jnp.sign(real)),
         }
-        return loss, LossAux(scalars, averages)
+        return loss, LossAux(scalars, averages | self._count_signs(inputs, real))
 
     def r1(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
         """Compute R1 alone, for lazy regularization."""
         t = self._training
         score = self._score(params, inputs, Stream.AUGMENT_REALS)
-        _, gradients = losses.scores_and_gradients(score, inputs.reals)
+        scores, gradients = losses.scores_and_gradients(score, inputs.reals)
         penalty = jnp.mean(losses.squared_norm_penalty(gradients, self._shrink(inputs)))
         loss = t.d_reg_interval * t.r1_gamma / 2 * penalty
-        return loss, LossAux({"r1_penalty": penalty}, {})
+        return loss, LossAux({"r1_penalty": penalty}, self._count_signs(inputs, scores))
+
+    @staticmethod
+    def _count_signs(inputs: Inputs, scores: jax.Array) -> dict[str, jax.Array]:
+        """Return the counts from which the augmentation probability is adapted."""
+        counts = controller.score_signs(jax.lax.stop_gradient(scores))
+        return {"real_signs": inputs.state.real_signs + counts}
 
     def _shrink(self, inputs: Inputs) -> float:
         return (inputs.lod.resolution / self._discriminator.resolution) ** 2
@@ -268,9 +282,11 @@ class GANObjectives:
 
         Penalties use the gradients with respect to the images before augmentation.
         """
+        is_diff = isinstance(self._augment_policy, DiffPolicy)
+        augment = diffaugment.augment if is_diff else transforms.augment
 
         def score(images: jax.Array) -> jax.Array:
-            images = transforms.augment(
+            images = augment(
                 inputs.key(stream),
                 images,
                 inputs.state.augment_probability,

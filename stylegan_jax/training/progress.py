@@ -52,6 +52,7 @@ def tick_line(
     skipped: int,
     alarm: str | None,
     compile_seconds: float = 0.0,
+    augment_probability: float | None = None,
 ) -> str:
     """Return the line that reports a tick.
 
@@ -65,6 +66,7 @@ def tick_line(
       alarm: warning of the metrics.
       compile_seconds: time that the tick waited for programs, not a part of the
         training time.
+      augment_probability: probability of the augmentations; None without any.
     """
     # Below that, compilation is as good as free.
     compiled = compile_seconds >= 1
@@ -74,6 +76,11 @@ def tick_line(
         f"  time {format_duration(progress.training_seconds):<8s} "
         + "  ".join(
             f"{name} {means[name]:.3f}" for name in means if name.endswith("/loss")
+        )
+        + (
+            ""
+            if augment_probability is None
+            else f"  augment {augment_probability:.3f}"
         )
         + (f"  skipped {skipped}" if skipped else "")
         + (f"  besides compiling {format_duration(compile_seconds)}" * compiled)

@@ -12,6 +12,7 @@ import jax
 import optax
 
 from stylegan_jax import models
+from stylegan_jax.augment import controller
 from stylegan_jax.config import Experiment
 from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.models import Discriminator, Generator
@@ -79,7 +80,7 @@ class Setup:
             self.optimizers,
             self.phase_names,
             e.run.seed,
-            e.training.augment_probability,
+            controller.from_config(e.training).initial,
         )
 
 

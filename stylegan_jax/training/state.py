@@ -1,5 +1,6 @@
 """The state of a training run: all that a step changes, as one pytree of arrays."""
 
+import dataclasses
 from typing import Any
 
 import flax.struct
@@ -28,12 +29,18 @@ class TrainState:
       optimizer: states of the optimizers.
       w_avg: float32 [W], moving average of w.
       path_length_mean: float32 [], moving average of the path length.
-      augment_probability: float32 [] in [0,1], probability of each augmentation.
+      augment_probability: float32 [], probability of each augmentation; not above 1,
+        unless it is adaptive and has no upper bound.
       ema: exponential moving average of the generator as Flax variables, ready for
         `apply`: "params", "stats" with its own `w_avg`, and "noise" with the constant
         noise maps.
       skipped: int32 [], consecutive updates skipped because they were not finite.
       skipped_total: int32 [], updates skipped over the whole run.
+      real_signs: float32 [2], the sum of the signs of the scores of reals since the
+        last adjustment of `augment_probability`, and their number.
+      score_means: float32 [3], moving averages of the discriminator's scores of reals
+        and of fakes, which start from 0, and the sum of the weights in them; updated
+        if the LeCam regularizer is in use.
     """
 
     step: jax.Array
@@ -46,6 +53,8 @@ class TrainState:
     ema: Variables
     skipped: dict[str, jax.Array]
     skipped_total: dict[str, jax.Array]
+    real_signs: jax.Array = dataclasses.field(default_factory=lambda: jnp.zeros(2))
+    score_means: jax.Array = dataclasses.field(default_factory=lambda: jnp.zeros(3))
 
     def generator_variables(self, params: Any) -> Variables:
         """Return the trained generator's variables with `params` as its parameters."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from stylegan_jax import rngs
+from stylegan_jax.augment import controller
 from stylegan_jax.config import Experiment
 from stylegan_jax.layers.resample import downscale2d, upscale2d
 from stylegan_jax.models import LevelOfDetail
@@ -20,7 +21,8 @@ from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import GENERATOR, TrainState
 
 Scalars = dict[str, jax.Array]
-Averages = dict[str, jax.Array]  # moving averages, by field of the state
+Averages = dict[str, jax.Array]  # moving averages and sums, by field of the state
+AVERAGES = ("w_avg", "path_length_mean", "real_signs", "score_means")
 Update = Callable[..., tuple[TrainState, Scalars]]
 
 
@@ -45,6 +47,7 @@ def build_update(
     rounds = rounds or e.training.accumulation_rounds
     assert rounds is not None, "the experiment leaves the number of rounds open"
     optimizer = setup.optimizers[phase.network]
+    control = controller.from_config(e.training)
     constrain_height = height_constraint(parallel, e.run.height_min_resolution)
     # The clock moves with the last of the phases that run at every step.
     clock = max(i for i, p in enumerate(phases) if p.interval == 1)
@@ -57,6 +60,15 @@ def build_update(
         learning_rate: jax.Array,
     ) -> tuple[TrainState, Scalars]:
         step = state.step - int(index > clock)
+        if index == 0:
+            probability, signs = control.at_step(
+                step,
+                state.images_seen,
+                stage.batch_size,
+                state.augment_probability,
+                state.real_signs,
+            )
+            state = state.replace(augment_probability=probability, real_signs=signs)
         lod = LevelOfDetail(stage.resolution, fade if stage.fading else 1.0)
         params = state.params[phase.network]
 
@@ -93,7 +105,7 @@ def build_update(
                 )(params)
             return averages_after, (gradients, scalars)
 
-        averages = {"w_avg": state.w_avg, "path_length_mean": state.path_length_mean}
+        averages = {name: getattr(state, name) for name in AVERAGES}
         averages, (gradients, scalars) = accumulate(
             one_round, averages, reals, labels, rounds
         )

@@ -1,8 +1,10 @@
 """Transforms of each policy: those of the groups in its name."""
 
+import itertools
+
 import pytest
 
-from stylegan_jax.augment.policies import POLICIES
+from stylegan_jax.augment.policies import POLICIES, DiffPolicy
 from stylegan_jax.augment.transforms import TRANSFORMS
 
 GROUPS = (  # in the order of the letters in "bgcfnc"
@@ -24,5 +26,12 @@ def test_policy(groups):
 
 
 def test_there_are_no_other_policies_or_transforms():
-    assert len(POLICIES) == len(GROUPS) + 1
+    diff = [name for name, p in POLICIES.items() if isinstance(p, DiffPolicy)]
+    names = ("color", "translation", "cutout")
+    chosen = (c for n in (1, 2, 3) for c in itertools.combinations(names, n))
+    assert sorted(diff) == sorted(map(",".join, chosen))
+    for name in diff:
+        used = {n for n in names if getattr(POLICIES[name], n)}
+        assert used == set(name.split(","))
+    assert len(POLICIES) == len(GROUPS) + 1 + len(diff)
     assert set().union(*(names for _, names in GROUPS)) == set(TRANSFORMS)

@@ -341,8 +341,30 @@ SKIP = {
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"training.augment": "bgc"}, "must both be set, or 'none' and 0"),
-        ({"training.augment_probability": 0.1}, "must both be set, or 'none' and 0"),
+        (
+            {"training.augment_probability": 0.1},
+            "`training.augment` is 'none'; choose augmentations, such as 'bgc'",
+        ),
+        (
+            {"training.augment_target": 0.5},
+            r"augment_target` \(=0.5\) has no effect because `training.augment` is",
+        ),
+        (
+            {
+                "training.augment": "bgc",
+                "training.augment_probability": 0.2,
+                "training.augment_target": 0.5,
+            },
+            r"augment_probability` \(=0.2\) is constant; set that to 0 to adapt it",
+        ),
+        (
+            {"training.augment": "bgc", "training.augment_rampup_kimg": 5.0},
+            "set that to the constant to which it should rise",
+        ),
+        (
+            {"training.augment": "bgc", "training.augment_p_max": 1.5},
+            r"augment_p_max` \(=1.5\) must lie in \[0, 1\]",
+        ),
         (
             {"training.augment": "bg", "training.augment_probability": 1.5},
             r"augment_probability` \(=1.5\) must lie in \[0, 1\]",
@@ -351,7 +373,7 @@ SKIP = {
             {"training.augment": "bgcf", "training.augment_probability": 0.5},
             "of at least 22 pixels; these have 16; try 'bgc'",
         ),
-        ({"training.augment": "cutout"}, "augment` .* must be one of"),
+        ({"training.augment": "cut"}, "augment` .* must be one of"),
         (
             {
                 "training.augment": "bg",

@@ -263,8 +263,9 @@ def check_same(
             continue
         difference = eight[name] - value
         if name.startswith("scalars/"):
-            # Mean scores may be near zero by cancellation; single ones are about 1.
-            size = 1.0 if "score" in name else abs(value)
+            # Means of scores and of their signs may be near zero by cancellation;
+            # single ones are about 1.
+            size = 1.0 if "score" in name or "sign" in name else abs(value)
             check("scalars", name, abs(difference) / size, 1e-5)
         elif np.any(difference):
             if ".optimizer" in name:  # squares, of which few hold most of the sum

@@ -99,6 +99,7 @@ class ObjectiveCall:
             ema={},
             skipped={},
             skipped_total={},
+            score_means=jnp.array([0.3, -0.1, 0.4]),
         )
         self.asked = []
 
@@ -169,13 +170,51 @@ def test_penalties_of_the_logistic_loss(r1, r2, interval):
     np.testing.assert_allclose(run.averages["w_avg"], 0.9 + 0.1 * w, 1e-5)
 
 
+def test_relativistic_loss_compares_reals_and_fakes_in_pairs():
+    real, fake = scores(REALS, LABELS), scores(FAKES, LABELS)
+    run = ObjectiveCall("generator", loss="relativistic")
+    np.testing.assert_allclose(run.loss, softplus(real - fake).mean(), 1e-5)
+    settings = {"r1_gamma": 3.0, "r2_gamma": 0.7, "d_reg_interval": 0}
+    run = ObjectiveCall("discriminator", loss="relativistic", **settings)
+    penalty = 3 / 2 * squared_norms(REALS) + 0.7 / 2 * squared_norms(FAKES)
+    wanted = softplus(fake - real) + penalty
+    np.testing.assert_allclose(run.loss, wanted.mean(), 1e-4)
+
+
+def test_lecam_compares_scores_with_the_averages_of_the_other_set():
+    weight, kept = 0.5, 0.99
+    run = ObjectiveCall("discriminator", lecam_weight=weight, d_reg_interval=16)
+    real, fake = scores(REALS, LABELS), scores(FAKES, LABELS)
+    means = kept * np.array([0.3, -0.1, 0.4]) + (1 - kept) * np.array(
+        [real.mean(), fake.mean(), 1.0]
+    )
+    np.testing.assert_allclose(run.averages["score_means"], means, 1e-5)
+    mean_real, mean_fake = means[:2] / means[2]
+    penalty = (
+        np.maximum(real - mean_fake, 0) ** 2 + np.maximum(mean_real - fake, 0) ** 2
+    )
+    wanted = softplus(fake) + softplus(-real) + weight * penalty
+    np.testing.assert_allclose(run.loss, wanted.mean(), 1e-5)
+    # Without it, the averages stay as they are.
+    assert "score_means" not in ObjectiveCall("discriminator").averages
+
+
+def test_signs_of_the_scores_of_reals_are_counted():
+    run = ObjectiveCall("discriminator")
+    signs = np.sign(scores(REALS, LABELS))
+    np.testing.assert_array_equal(run.averages["real_signs"], [signs.sum(), BATCH])
+    np.testing.assert_allclose(run.scalars["sign_real"], signs.mean(), 1e-6)
+
+
 def test_lazy_r1_has_the_weight_of_its_interval():
     run = ObjectiveCall("r1", r1_gamma=3.0, d_reg_interval=16)
     np.testing.assert_allclose(run.loss, 16 * 1.5 * squared_norms(REALS).mean(), 1e-5)
     np.testing.assert_allclose(
         run.scalars["r1_penalty"], squared_norms(REALS).mean(), 1e-5
     )
-    assert run.averages == {}
+    signs = np.sign(scores(REALS, LABELS))
+    assert set(run.averages) == {"real_signs"}
+    np.testing.assert_array_equal(run.averages["real_signs"], [signs.sum(), BATCH])
 
 
 @pytest.mark.parametrize("loss", ["wgan", "hinge"])

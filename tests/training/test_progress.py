@@ -66,6 +66,20 @@ def test_compilation_is_shown_apart_from_the_time_of_a_tick():
     assert line(0.9) == line(0.0) == line(95.2).partition("  besides")[0]
 
 
+def test_the_probability_of_augmentations_is_shown():
+    place = progress.Progress(8, tick=1, images_seen=16, training_seconds=12.0)
+    stage = types.SimpleNamespace(name="8x8")
+
+    def line(probability):
+        means = {"d_main/loss": 1.0}
+        return progress.tick_line(
+            place, stage, means, 4.0, 0.0, 0, None, augment_probability=probability
+        )
+
+    assert line(0.0625).endswith("d_main/loss 1.000  augment 0.062")
+    assert "augment" not in line(None)
+
+
 def test_jax_arrays_report_their_readiness(monkeypatch):
     clock = FakeClock(monkeypatch)
     meter = progress.DataWaitMeter()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax import rngs
+from stylegan_jax.augment import controller
 from stylegan_jax.rngs import Stream
 from stylegan_jax.runtime import parallel
 from stylegan_jax.training import setup, step
@@ -280,6 +281,31 @@ def test_the_clock_moves_with_an_update_that_is_skipped():
     after, _ = training("g_main")
     assert int(after.skipped["g_main"]) == 1
     assert (int(after.step), int(after.images_seen)) == (STEP + 1, SEEN + BATCH)
+
+
+def test_the_augmentation_probability_adapts_before_every_fourth_step(monkeypatch):
+    """It rises with the reals' signs, and both start from their state."""
+    adaptive = controller.Adaptive(speed_kimg=0.1)
+    monkeypatch.setattr(controller, "from_config", lambda training: adaptive)
+
+    def counting(params, inputs):
+        loss, aux = objective(params, inputs)
+        signs = inputs.state.real_signs + jnp.array([BATCH, BATCH])
+        scalars = {"probability": inputs.state.augment_probability}
+        return loss, LossAux(scalars, aux.averages | {"real_signs": signs})
+
+    order = (phase("g_main"), phase("d_main", counting))
+    run = Training(order, 0)
+    state = run.state.replace(augment_probability=jnp.float32(0.1), step=jnp.int32(0))
+    seen = []
+    for _ in range(9):
+        state, _ = run("g_main", state)
+        state, scalars = run("d_main", state)
+        seen.append(float(scalars["d_main/probability"]))
+    rise = BATCH * 4 / 100
+    wanted = [0.1] * 4 + [0.1 + rise] * 4 + [0.1 + 2 * rise]
+    np.testing.assert_allclose(seen, wanted, 1e-5)
+    np.testing.assert_array_equal(state.real_signs, [BATCH, BATCH])
 
 
 def test_labels_arrive_with_their_images():
