@@ -35,7 +35,7 @@ COMMAND = Command(
     },
     (
         "The page needs no connection to the internet, and sends nothing anywhere. It "
-        "needs the extra `explore`: python -m pip install -e '.[explore]'",
+        "needs the extra `explore`, which python -m pip install -e '.[explore]' adds.",
         "Sizes are printed as WIDTHxHEIGHT, in pixels.",
     ),
     one_of=network.ONE_OF,

@@ -98,16 +98,17 @@ class Guard:
         await self._app(scope, receive, send_with_headers)
 
     def _problem(self, method: str, headers: Headers) -> str | None:
-        host, origin = headers.get("host", ""), headers.get("origin")
+        host, origin = headers.get("host", ""), headers.get("origin", "")
         if not is_expected(host, self._listen):
             return (
                 f"The page was asked for as {host[:100]!r}, which is not its address. "
                 "Open it by the address that the program printed, or start the program "
                 "with --host and the name or address of this machine."
             )
-        if method not in ("GET", "HEAD") and urlsplit(origin or "").netloc != host:
+        own = (f"http://{host}", f"https://{host}")  # https by a proxy
+        if method not in ("GET", "HEAD") and origin not in own:
             return (
-                f"A request came from {(origin or 'no page')[:100]!r}; only the page at "
-                f"{host} may send it."
+                f"A request came from {(origin or 'no page')[:100]!r}; only the page "
+                f"at {host} may send it."
             )
         return None

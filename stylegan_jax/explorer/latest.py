@@ -43,9 +43,7 @@ class Latest(Generic[Request, Answer]):
         self._newest: collections.OrderedDict[str, int] = collections.OrderedDict()
         self._task: asyncio.Task | None = None
 
-    async def submit(
-        self, client: str, number: int, request: Request
-    ) -> Answer | None:
+    async def submit(self, client: str, number: int, request: Request) -> Answer | None:
         """Return what a request draws; None once a newer one of its client is known.
 
         Args:

@@ -224,9 +224,7 @@ def _style(value: Any, generator: Generator, depth: int = MAX_DEPTH) -> Style:
     )
 
 
-def _source(
-    value: Any, generator: Generator, depth: int
-) -> Seed | Pad | Latent | Walk:
+def _source(value: Any, generator: Generator, depth: int) -> Seed | Pad | Latent | Walk:
     """Return a source, in which there are at most `depth` walks in one another."""
     kind = value.get("kind") if isinstance(value, dict) else None
     kinds = [k for k in SOURCES if depth or k != "walk"]

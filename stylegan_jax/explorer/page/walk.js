@@ -82,8 +82,12 @@ export class Player {
 
   shown() {
     // Called when a picture is shown.
+    if (this.playing) requestAnimationFrame(() => this.next());
+  }
+
+  next() {
     if (!this.playing) return;
-    if (this.state.source !== this.drawn) this.pause(); // another control took over
-    else requestAnimationFrame(() => { if (this.playing) this.step(); });
+    if (this.state.source === this.drawn) this.step();
+    else this.pause(); // another control took over
   }
 }
