@@ -57,7 +57,7 @@ def check_installed() -> None:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(
-            f"explore needs {' and '.join(missing)}, which is not installed: run "
+            f"packages that explore needs are not installed: {', '.join(missing)}; run "
             "`python -m pip install -e '.[explore]'`"
         )
 

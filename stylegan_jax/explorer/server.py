@@ -1,10 +1,10 @@
 """The server of the explorer: its page, and the pictures that it asks for.
 
-Starlette and uvicorn serve a page written by hand. Gradio, the other candidate, sends
-each event through a queue, its answer through a second connection and each image
-through a temporary file and a third; its components have neither a pad in two
-dimensions nor keys; its page loads fonts from the internet; and it is 54 packages and
-340 MB, where these are 9 and 4 MB. docs/explore.md has the measured times of both.
+Starlette and uvicorn serve a page written by hand. Gradio was tried as well: a button
+and an image of it are about as fast (docs/explore.md has the times). But it has no pad
+in two dimensions, no keys, and no state that all controls edit and that is drawn newest
+first, so that its page would need the same scripts; and it brings 52 packages of
+340 MB, where these are 7 of 5 MB.
 """
 
 import contextlib

@@ -11,8 +11,10 @@ from PIL import Image
 
 from stylegan_jax import generate
 from stylegan_jax.explorer.picture import Mix, Pad, Picture, Seed, Style, Walk
+from stylegan_jax.explorer.renderer import Renderer
 from stylegan_jax.networks import file
 from tests import chromium
+from tests.networks import small
 
 PROGRAM = chromium.find()
 EXTRA = ("starlette", "uvicorn", "playwright")
@@ -483,6 +485,26 @@ def test_a_bad_file_gives_a_message_and_loses_nothing(page, renderer, tmp_path):
         page.click("#next")
         page.wait_for_selector("#status:not(.error)", state="attached")
     expect(page, renderer, seeded(6))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_gray_and_transparent_images(opened, channels):
+    network = Renderer(small.network("stylegan2", channels=channels))
+    network.compile(lambda text: None)
+    from tests.explorer.served import served
+
+    with served(network) as other:
+        page = opened(other, **DESKTOP)
+        found = np.array(page.evaluate(PIXELS)[2]).reshape(16, 16, 4)
+    wanted = network.draw(Picture(Style(Seed(0))))
+    if channels == 1:
+        wanted = np.concatenate([*[wanted] * 3, np.full_like(wanted, 255)], axis=-1)
+        np.testing.assert_array_equal(found, wanted)
+        return
+    # A canvas multiplies colors by alpha, and loses some bits of them.
+    np.testing.assert_array_equal(found[..., 3], wanted[..., 3])
+    opaque = wanted[..., 3] == 255
+    np.testing.assert_array_equal(found[opaque], wanted[opaque])
 
 
 def test_a_program_that_has_ended_is_told(opened, renderer):

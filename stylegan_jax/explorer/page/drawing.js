@@ -50,6 +50,7 @@ export class Newest {
     this.asked = 0;
     this.shown = 0;
     this.waiting = false;
+    this.milliseconds = 0; // that the last picture took
   }
 
   get busy() { return this.waiting || this.shown < this.asked; }
@@ -74,7 +75,8 @@ export class Newest {
       put(this.canvas, bytes, this.facts);
       this.shown = number;
       this.canvas.dataset.shown = number;
-      this.onShown(picture, performance.now() - started);
+      this.milliseconds = performance.now() - started;
+      this.onShown(picture);
     } catch (error) {
       if (number !== this.asked) return; // a newer request tells its own problem
       this.shown = number;
@@ -96,7 +98,9 @@ export class Thumbnails {
 
   changed() {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.refresh(), 150);
+    // Longer where a picture takes longer, because the next large one would wait for it.
+    const pause = 150 + 2 * this.newest.milliseconds;
+    this.timer = setTimeout(() => this.refresh(), pause);
   }
 
   async refresh() {

@@ -25,9 +25,10 @@ function keys(actions) {
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.matches(typed)) return;
-    const arrows = event.key.startsWith('Arrow');
+    const arrows = event.key?.startsWith('Arrow');
     if (arrows && event.target.matches('input')) return; // they move the slider
-    const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    const key = event.key ?? ''; // none where the browser fills in a form
+    const action = actions[key.length === 1 ? key.toLowerCase() : key];
     if (!action) return;
     event.preventDefault();
     action();
@@ -47,7 +48,7 @@ async function start() {
   const state = new State(facts);
   let player;
   const liked = new Liked(state, canvas, onError);
-  const newest = new Newest(canvas, facts, (picture, milliseconds) => {
+  const newest = new Newest(canvas, facts, (picture) => {
     liked.shown = picture;
     if (document.body.dataset.ready !== 'true') {
       document.body.dataset.ready = 'true';
@@ -55,7 +56,7 @@ async function start() {
     } else if (byId('status').className === 'error') {
       report('');
     }
-    canvas.title = `drawn in ${milliseconds.toFixed(0)} ms`;
+    canvas.title = `drawn in ${newest.milliseconds.toFixed(0)} ms`;
     if (!newest.busy) player.shown(); // one frame at a time
   }, (error) => {
     player.pause();

@@ -2,7 +2,9 @@
 
 export const MAX_SEED = 4294967295;
 
-export function randomSeed() { return Math.floor(Math.random() * (MAX_SEED + 1)); }
+const RANDOM_SEEDS = 1e6; // few enough to read and to type
+
+export function randomSeed() { return Math.floor(Math.random() * RANDOM_SEEDS); }
 
 export function clampSeed(text) {
   // Return a seed from what was typed; null if it is none.
