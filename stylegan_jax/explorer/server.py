@@ -29,6 +29,7 @@ from stylegan_jax.explorer import picture as pictures
 from stylegan_jax.explorer.latest import Latest
 from stylegan_jax.explorer.picture import Picture
 from stylegan_jax.explorer.renderer import Renderer
+from stylegan_jax.runtime.cli import describe
 
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 PAGE = "index.html"
@@ -97,8 +98,9 @@ def application(renderer: Renderer, listen: str) -> guard.Guard:
         Route("/load", load, methods=["POST"]),
         *_page_routes(),
     ]
-    handlers = {ValueError: _refuse, ClientDisconnect: _refuse, Exception: _fail}
-    return guard.Guard(Starlette(routes=routes, exception_handlers=handlers), listen)
+    handlers = dict.fromkeys((ValueError, OSError, ClientDisconnect), _refuse)
+    app = Starlette(routes=routes, exception_handlers=handlers | {Exception: _fail})
+    return guard.Guard(app, listen)
 
 
 @contextlib.contextmanager
@@ -200,7 +202,7 @@ async def _json(request: Request) -> dict[str, Any]:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     status = 413 if isinstance(error, TooLarge) else 400
-    return JSONResponse({"error": str(error)[:MAX_MESSAGE]}, status)
+    return JSONResponse({"error": describe(error)[:MAX_MESSAGE]}, status)
 
 
 async def _fail(request: Request, error: Exception) -> Response:

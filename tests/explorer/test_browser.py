@@ -13,7 +13,7 @@ from stylegan_jax import generate
 from stylegan_jax.explorer.picture import Mix, Pad, Picture, Seed, Style, Walk
 from stylegan_jax.explorer.renderer import Renderer
 from stylegan_jax.networks import file
-from tests import chromium
+from tests import chromium, tiny
 from tests.networks import small
 
 PROGRAM = chromium.find()
@@ -490,7 +490,8 @@ def test_a_bad_file_gives_a_message_and_loses_nothing(page, renderer, tmp_path):
 @pytest.mark.parametrize("channels", [1, 4])
 def test_gray_and_transparent_images(opened, channels):
     network = Renderer(small.network("stylegan2", channels=channels))
-    network.compile(lambda text: None)
+    with tiny.quick_compilation():
+        network.compile(lambda text: None)
     from tests.explorer.served import served
 
     with served(network) as other:

@@ -136,6 +136,14 @@ def test_a_failure_is_told_without_details(place, renderer, monkeypatch, capfd):
     assert ask(place, "POST", "/draw", request(picture(), 2, "fails"))[0] == 200
 
 
+def test_a_full_disk_is_told(place, monkeypatch):
+    def load(*_):
+        raise OSError(28, "No space left on device", "/tmp/x")
+
+    monkeypatch.setattr(files, "load", load)
+    assert error(ask(place, "POST", "/load", b"x")) == "/tmp/x: No space left on device"
+
+
 def test_other_sites_are_refused(place):
     evil = {"Origin": "http://evil.example"}
     assert ask(place, "POST", "/draw", request(picture(), 99), evil)[0] == 403

@@ -10,7 +10,8 @@ export class Liked {
     this.key = `stylegan_jax ${state.facts.network} ${state.facts.checkpoint}`;
     this.items = [];
     try {
-      this.items = JSON.parse(localStorage.getItem(this.key)) ?? [];
+      const stored = JSON.parse(localStorage.getItem(this.key));
+      if (Array.isArray(stored)) this.items = stored.filter((i) => i?.picture && i.image);
     } catch { /* damaged, or storage is switched off: begin anew */ }
     byId('like').addEventListener('click', () => this.add());
     this.show();
