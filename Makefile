@@ -55,7 +55,7 @@ help:
 	@echo 'make lint         check the code and the shell scripts'
 	@echo 'make docs         build the documentation in docs/_build/html'
 	@echo 'make clean        delete environments and caches, but not runs/'
-	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) EXTRAS=$(EXTRAS) (dev, docs, gpu, gpu12, tpu, video)'
+	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) EXTRAS=$(EXTRAS) (dev, docs, explore, gpu, gpu12, tpu, video)'
 
 quickstart: $(READY)
 	$(RUN) -m stylegan_jax.generate --network=smileys32 --seeds=0-31 --out=runs/samples

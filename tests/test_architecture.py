@@ -17,10 +17,11 @@ TIERS = (
     ("workdir",),
     ("training", "metrics", "sampling", "interop"),
     ("networks",),
+    ("explorer",),
     ("report",),
     (
-        *("convert", "evaluate", "export", "figures", "generate", "interpolate"),
-        *("mix", "prepare", "train"),
+        *("convert", "evaluate", "explore", "export", "figures", "generate"),
+        *("interpolate", "mix", "prepare", "train"),
     ),
 )
 TIER = {

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import (
+    explore,
     flops,
     generate,
     matmul,
@@ -18,7 +19,7 @@ from benchmarks import (
 )
 from stylegan_jax import config, models, presets
 from stylegan_jax.training import schedule
-from tests import tiny
+from tests import chromium, tiny
 
 
 def experiment(**model):
@@ -138,6 +139,27 @@ def test_generation_speed():
         assert row["utilisation"] == pytest.approx(wanted / figures["matmul_gflops"])
     lines = generate.table(figures).splitlines()
     assert [line.split()[0] for line in lines] == ["batch", "1", "2", "32"]
+
+
+def test_times_of_clicks():
+    figures = {
+        "milliseconds": {"#a": [10.0, 30.0], "#b": [20.0]},
+        **{"network": "n", "device": "d", "jax": "1", "chromium": "2"},
+    }
+    lines = explore.table(figures).splitlines()
+    assert lines[1].split() == ["#a", "2", "20", "29", "30"]
+    assert lines[3].split() == ["all", "3", "20", "29", "30"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(chromium.find() is None, reason=chromium.MISSING)
+def test_clicks_are_measured():
+    for package in ("playwright", "uvicorn"):
+        pytest.importorskip(package, reason="python -m pip install -e '.[dev]'")
+    figures = explore.measure("smileys32", 8)
+    assert list(figures["milliseconds"]) == list(explore.CONTROLS)
+    for times in figures["milliseconds"].values():
+        assert len(times) == 2 and min(times) > 0
 
 
 @pytest.mark.parametrize("operation", resample_forms.FORMS)

@@ -73,6 +73,13 @@ def save_png(
       compress_level: zlib's, from 1 (fast) to 9 (small).
       grid: True to mark the file as a grid of images; see `is_grid`.
     """
+    write_atomically(path, encode_png(image_uint8, compress_level, grid=grid))
+
+
+def encode_png(
+    image_uint8: np.ndarray, compress_level: int = 6, *, grid: bool = False
+) -> bytes:
+    """Return an image as the content of a PNG; see `save_png`."""
     pixels = _pixels(image_uint8)
     from PIL import Image, PngImagePlugin  # imported by programs that write images
 
@@ -83,7 +90,7 @@ def save_png(
     Image.fromarray(pixels).save(
         buffer, format="PNG", compress_level=compress_level, pnginfo=text
     )
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def save_webp(path: str | os.PathLike, image_uint8: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """Latents and styles from files, as NumPy and the official projector write them."""
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,12 @@ from stylegan_jax.runtime.messages import listed
 
 KINDS = ("z", "w", "ws")
 MAX_BYTES = 2**31  # of an array in a file
+_HEADER_BYTES = 2**16  # of an array in a file, before its numbers
+# What damaged files raise; zipfile's RuntimeError is for encrypted ones.
+DAMAGE = (
+    *(ValueError, EOFError, RecursionError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 class Latents(NamedTuple):
@@ -26,7 +33,9 @@ class Latents(NamedTuple):
     values: np.ndarray
 
 
-def read(path: Path, generator: Generator, setting: str) -> Latents:
+def read(
+    path: Path, generator: Generator, setting: str, max_bytes: int = MAX_BYTES
+) -> Latents:
     """Read the latents of a `.npy` or `.npz` file.
 
     A `.npz` file holds one of the arrays `z` [N,Z], `w` [N,W] or [N,L,W], as in the
@@ -37,6 +46,7 @@ def read(path: Path, generator: Generator, setting: str) -> Latents:
       path: the file. Nothing in it is executed.
       generator: the network that the latents are for.
       setting: name of the flag, for messages.
+      max_bytes: of the array, also once it is decompressed.
 
     Raises:
       ValueError: the file is damaged, or its arrays do not fit the network.
@@ -45,10 +55,10 @@ def read(path: Path, generator: Generator, setting: str) -> Latents:
     shown = f"`{setting}` (={path})"
     try:
         if zipfile.is_zipfile(path):
-            name, array = _from_npz(path)
+            name, array = _from_npz(path, max_bytes)
         else:
-            name, array = None, _from_npy(path)
-    except (ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+            name, array = None, _from_npy(path, max_bytes)
+    except DAMAGE as error:
         raise ValueError(f"{shown} cannot be used: {error}") from error
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise ValueError(f"{shown} must hold finite numbers, not {array.dtype}")
@@ -89,7 +99,7 @@ def _fit(
     )
 
 
-def _from_npz(path: Path) -> tuple[str, np.ndarray]:
+def _from_npz(path: Path, max_bytes: int) -> tuple[str, np.ndarray]:
     with zipfile.ZipFile(path) as archive:
         found = [kind for kind in KINDS if f"{kind}.npy" in archive.namelist()]
         if len(found) != 1:
@@ -98,16 +108,22 @@ def _from_npz(path: Path) -> tuple[str, np.ndarray]:
                 f"it must hold one array named {listed(KINDS)}; it holds "
                 f"{listed(names) or 'none'}"
             )
-        with archive.open(f"{found[0]}.npy") as file:
-            return found[0], _array(file)
+        entry = archive.getinfo(f"{found[0]}.npy")
+        if entry.file_size > max_bytes + _HEADER_BYTES:
+            raise ValueError(
+                f"{entry.filename} has {entry.file_size:,} bytes; latents are numbers, "
+                f"at most {max_bytes:,} bytes"
+            )
+        with archive.open(entry) as file:
+            return found[0], _array(file, max_bytes)
 
 
-def _from_npy(path: Path) -> np.ndarray:
+def _from_npy(path: Path, max_bytes: int) -> np.ndarray:
     with path.open("rb") as file:
-        return _array(file)
+        return _array(file, max_bytes)
 
 
-def _array(file) -> np.ndarray:
+def _array(file, max_bytes: int) -> np.ndarray:
     """Read an array after a look at its size, which the file only claims."""
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
@@ -116,10 +132,10 @@ def _array(file) -> np.ndarray:
     shape, fortran, dtype = reader(file)
     count = int(np.prod([int(n) for n in shape], dtype=object))
     size = count * dtype.itemsize
-    if dtype.hasobject or size > MAX_BYTES:
+    if dtype.hasobject or size > max_bytes:
         raise ValueError(
             f"it holds {list(shape)} of {dtype}; latents are numbers, at most "
-            f"{MAX_BYTES:,} bytes"
+            f"{max_bytes:,} bytes"
         )
     content = file.read(size + 1)
     if len(content) != size:

@@ -54,9 +54,34 @@ def synthesize_batches(
         batch = jnp.asarray(ws[i : i + batch_size])
         missing = min(batch_size, len(ws)) - len(batch)
         padded = jnp.concatenate([batch, jnp.repeat(batch[-1:], missing, axis=0)])
-        key = jax.random.fold_in(jax.random.key(noise_seed), i)
+        key = noise_key(noise_seed, i)
         images = _synthesize(generator, variables, padded, lod, noise, key)
         yield np.asarray(images)[: len(batch)]
+
+
+def noise_key(noise_seed: int, start: int = 0) -> jax.Array:
+    """Return the key of random noise of the batch that begins with image `start`."""
+    return jax.random.fold_in(jax.random.key(noise_seed), start)
+
+
+def compile_synthesis(
+    generator: Generator,
+    variables: Variables,
+    *,
+    lod: LevelOfDetail,
+    noise: str = "const",
+    batch_size: int = 1,
+) -> jax.stages.Compiled:
+    """Compile the program of `synthesize_batches` for one batch size.
+
+    Returns:
+      The program (variables, ws [batch_size,L,W] float32, lod, key) -> images; see
+      `noise_key`. It never compiles again, and reports its memory.
+    """
+    shape = (batch_size, generator.num_ws, generator.w_dim)
+    ws = jax.ShapeDtypeStruct(shape, jnp.float32)
+    key = noise_key(0)
+    return _synthesize.lower(generator, variables, ws, lod, noise, key).compile()
 
 
 def automatic_batch_size(generator: Generator, resolution: int) -> int:

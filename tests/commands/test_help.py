@@ -18,6 +18,7 @@ from tests.config.reading import ROOT
 PROGRAMS = (
     *("train", "generate", "interpolate", "mix", "figures", "evaluate", "prepare"),
     "convert",
+    "explore",
     "report",
 )
 COMMANDS = {

@@ -13,9 +13,11 @@ from tests import tiny
 
 
 @functools.cache
-def network(family: str = "stylegan1", classes: tuple[str, ...] = ()) -> Network:
+def network(
+    family: str = "stylegan1", classes: tuple[str, ...] = (), channels: int = 3
+) -> Network:
     """Return a network of 16x16 with random parameters, w_avg and noise strengths."""
-    changes = {"data.conditional": bool(classes)}
+    changes = {"data.conditional": bool(classes), "data.channels": channels}
     if family == "stylegan2":
         changes |= tiny.STYLEGAN2 | {"data.resolution": 16}
     e = tiny.experiment(changes)

@@ -72,6 +72,22 @@ def member(name, content):
     return buffer.getvalue()
 
 
+def damaged():
+    """Return a compressed archive whose data are damaged, but not its directory."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, z=values(20, WIDTH))
+    content = bytearray(buffer.getvalue())
+    content[60:100] = bytes(40)
+    return bytes(content)
+
+
+def encrypted():
+    content = bytearray(npz(z=values(2, WIDTH)))
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + offset] |= 1  # in the flags of both headers
+    return bytes(content)
+
+
 BAD = {
     "fits both z and w; save it with its name": npy(values(2, WIDTH)),
     "of the shape [2, 9]; this network takes z [N, 8], w [N, 8] or ws [N, 6, 8]": npz(
@@ -91,6 +107,8 @@ BAD = {
     "it is truncated": npy(values(2, LAYERS, WIDTH))[:-1],
     "cannot be used: EOF|cannot be used: the magic|cannot be used": b"",
     "magic string is not correct": b"hello, this is no array",
+    "Error -3|bad|cannot be used: Error": damaged(),
+    "encrypted": encrypted(),
     "cannot be used: ": member("z.npy", b"hello, this is no array"),
 }
 
@@ -104,3 +122,13 @@ def test_bad_files(message, tmp_path):
     text = str(raised.value)
     assert text.startswith(f"`--latents` (={path}) ")
     assert any(part in text for part in message.split("|")), text
+
+
+def test_the_limit_holds_for_what_is_decompressed(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, z=np.zeros((100_000, WIDTH)))
+    assert path.stat().st_size < 2**16
+    generator = small.network().module
+    with pytest.raises(ValueError, match="z.npy has 6,400,128 bytes; .* at most 1,000"):
+        latents.read(path, generator, "--latents", max_bytes=1000)
+    assert len(latents.read(path, generator, "--latents").values) == 100_000

@@ -1,0 +1,100 @@
+"""Files that the explorer saves and loads: images, and latents with their settings."""
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stylegan_jax.explorer import picture as pictures
+from stylegan_jax.explorer.picture import Latent, Picture, PictureError, Style
+from stylegan_jax.explorer.renderer import Renderer
+from stylegan_jax.runtime.image_io import encode_png
+from stylegan_jax.sampling import latents
+
+MAX_BYTES = 2**23  # of a file, and of an array in it
+MAX_LATENTS = 64  # of a file that the page offers
+SETTINGS = "settings.json"
+TOLERANCE = 1e-3  # of styles that other versions or devices have rounded
+
+
+def image(renderer: Renderer, picture: Picture) -> bytes:
+    """Return the image of a picture as a PNG."""
+    return encode_png(renderer.draw(picture))
+
+
+def save(renderer: Renderer, picture: Picture) -> bytes:
+    """Return the truncated styles of a picture and its settings as an .npz file.
+
+    It holds `ws` [1,L,W] float32, which `generate --latents` draws, and settings.json.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, ws=renderer.styles(picture))
+    settings = {
+        "network": renderer.network.reference,
+        "checkpoint": renderer.network.checkpoint,
+        "picture": pictures.to_json(picture),
+    }
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(SETTINGS, json.dumps(settings, indent=2))
+    return buffer.getvalue()
+
+
+def load(renderer: Renderer, content: bytes, name: str) -> dict[str, Any]:
+    """Return what the page shows of a file with latents, as JSON.
+
+    Args:
+      renderer: the network that they are for.
+      content: the file, of any kind that `latents.read` takes.
+      name: its name, for messages.
+
+    Returns:
+      `sources`, of up to MAX_LATENTS latents; `total`, their number in the file;
+      `truncated`, True for styles, which are drawn with psi 1; and `picture`, the
+      saved one if this network draws it as it was, else None.
+
+    Raises:
+      ValueError: the file is damaged, or does not fit the network.
+    """
+    generator = renderer.network.generator
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "file"
+        path.write_bytes(content)
+        try:
+            kind, values = latents.read(path, generator, "file", MAX_BYTES)
+        except ValueError as error:
+            text = str(error).replace(str(path), name)
+            raise ValueError(text) from error
+        picture = _saved_picture(renderer, path, values) if kind == "ws" else None
+    styles = [Style(Latent.of(kind, value)) for value in values[:MAX_LATENTS]]
+    return {
+        "sources": [pictures.style_to_json(style)["source"] for style in styles],
+        "total": len(values),
+        "truncated": kind == "ws",
+        "picture": picture and pictures.to_json(picture),
+    }
+
+
+def _saved_picture(
+    renderer: Renderer, path: Path, values: np.ndarray
+) -> Picture | None:
+    """Return the picture in settings.json; None unless it has these styles."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        if SETTINGS not in archive.namelist():
+            return None
+        if archive.getinfo(SETTINGS).file_size > MAX_BYTES:
+            return None
+        try:
+            settings = json.loads(archive.read(SETTINGS))
+            saved = settings["picture"] if isinstance(settings, dict) else None
+            picture = pictures.from_json(saved, renderer.network.generator)
+        except (*latents.DAMAGE, KeyError, PictureError):
+            return None
+    found = renderer.styles(picture)
+    same = values.shape == found.shape and np.allclose(values, found, atol=TOLERANCE)
+    return picture if same else None

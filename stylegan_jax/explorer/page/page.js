@@ -1,0 +1,95 @@
+// The page: builds the controls of a network, and draws whenever its state changes.
+
+import {
+  byId, labelControls, mixControls, noiseControls, seedControls, truncationControls,
+} from './controls.js';
+import { Newest, Thumbnails } from './drawing.js';
+import { fileControls } from './files.js';
+import { Liked } from './liked.js';
+import { padControls } from './pad.js';
+import { State } from './state.js';
+import { Player } from './walk.js';
+
+function report(text) {
+  byId('status').textContent = text;
+  byId('status').className = '';
+}
+
+function onError(error) {
+  byId('status').textContent = error.message;
+  byId('status').className = 'error';
+}
+
+function keys(actions) {
+  const typed = 'input:not([type="range"]):not([type="checkbox"]), select, textarea';
+  document.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches(typed)) return;
+    const arrows = event.key?.startsWith('Arrow');
+    if (arrows && event.target.matches('input')) return; // they move the slider
+    const key = event.key ?? ''; // none where the browser fills in a form
+    const action = actions[key.length === 1 ? key.toLowerCase() : key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  });
+}
+
+async function start() {
+  const response = await fetch('network');
+  if (!response.ok) throw new Error(await response.text());
+  const facts = await response.json();
+  const name = facts.network.split(/[\\/]/).filter(Boolean).pop();
+  document.title = `${name} · stylegan_jax`;
+  byId('title').textContent = `${facts.network} · ${facts.width}×${facts.height}`;
+  const canvas = byId('picture');
+  canvas.style.aspectRatio = `${facts.width} / ${facts.height}`;
+
+  const state = new State(facts);
+  let player;
+  const liked = new Liked(state, canvas, onError);
+  const newest = new Newest(canvas, facts, (picture) => {
+    liked.shown = picture;
+    if (document.body.dataset.ready !== 'true') {
+      document.body.dataset.ready = 'true';
+      report('Ready.');
+    } else if (byId('status').className === 'error') {
+      report('');
+    }
+    canvas.title = `drawn in ${newest.milliseconds.toFixed(0)} ms`;
+    if (!newest.busy) player.shown(); // one frame at a time
+  }, (error) => {
+    player.pause();
+    onError(error);
+  });
+  const thumbnails = new Thumbnails(newest, facts, onError);
+  player = new Player(state, liked, onError);
+
+  const seeds = seedControls(state);
+  truncationControls(state);
+  labelControls(state);
+  mixControls(state);
+  thumbnails.add(byId('mix-picture'), () => state.ofSeed(state.style.mix.seed));
+  padControls(state, thumbnails);
+  const noise = noiseControls(state);
+  const files = fileControls(state, () => liked.shown, report, onError);
+  keys({
+    ArrowLeft: seeds.previous,
+    ArrowRight: seeds.next,
+    r: seeds.random,
+    p: () => player.toggle(),
+    l: () => liked.add(),
+    n: noise.newNoise,
+    s: files.saveImage,
+    d: files.saveLatent,
+    '?': () => { byId('help').open = !byId('help').open; },
+  });
+  state.listeners.push(() => {
+    byId('caption').textContent = state.describe();
+    newest.draw(() => structuredClone(state.picture));
+    thumbnails.changed();
+  });
+  state.changed();
+}
+
+start().catch(onError);

@@ -1,0 +1,100 @@
+// The state of the page: the picture in its JSON form, and what controls remember.
+
+export const MAX_SEED = 4294967295;
+
+const RANDOM_SEEDS = 1e6; // few enough to read and to type
+
+export function randomSeed() { return Math.floor(Math.random() * RANDOM_SEEDS); }
+
+export function clampSeed(text) {
+  // Return a seed from what was typed; null if it is none.
+  const value = Number(text);
+  if (text === '' || !Number.isFinite(value)) return null;
+  return Math.min(Math.max(Math.round(value), 0), MAX_SEED);
+}
+
+export class State {
+  constructor(facts) {
+    this.facts = facts;
+    const label = facts.classes.map((_, i) => (i === 0 ? 1 : 0));
+    this.seed = 0; // of the seed's control, also while something else is drawn
+    this.pad = { seeds: [1, 2, 3, 4], x: 0.5, y: 0.5 };
+    this.latents = { name: '', sources: [], index: 0 };
+    this.picture = {
+      style: { source: { kind: 'seed', seed: 0 }, label, mix: { seed: 1, layers: [] } },
+      truncation_psi: 0.7,
+      truncation_cutoff: null,
+      noise: 'const',
+      noise_seed: 0,
+    };
+    this.listeners = [];
+  }
+
+  get style() { return this.picture.style; }
+  get source() { return this.picture.style.source; }
+
+  changed() { for (const listener of this.listeners) listener(); }
+
+  useSeed(seed) {
+    this.seed = seed;
+    this.style.source = { kind: 'seed', seed };
+    this.changed();
+  }
+
+  usePad(pad) {
+    this.pad = { ...this.pad, ...pad };
+    this.style.source = { kind: 'pad', ...this.pad };
+    this.changed();
+  }
+
+  useLatent(index) {
+    this.latents.index = index;
+    this.style.source = this.latents.sources[index];
+    this.changed();
+  }
+
+  usePicture(picture) {
+    // Show a liked or loaded picture; the controls take over its values.
+    this.picture = structuredClone(picture);
+    this.style.mix ??= { seed: 1, layers: [] };
+    const { source } = this;
+    if (source.kind === 'seed') this.seed = source.seed;
+    if (source.kind === 'pad') {
+      this.pad = { seeds: source.seeds, x: source.x, y: source.y };
+    }
+    this.changed();
+  }
+
+  ofSeed(seed) {
+    // Return the picture of a seed by itself, with the settings of the shown one.
+    const { label } = this.style;
+    const style = { source: { kind: 'seed', seed }, label, mix: null };
+    return { ...this.picture, style, noise: 'const', noise_seed: 0 };
+  }
+
+  describeSource() {
+    const { source } = this;
+    switch (source.kind) {
+      case 'seed': return `seed ${source.seed}`;
+      case 'pad': return `pad at ${source.x.toFixed(2)}, ${source.y.toFixed(2)}`;
+      case 'walk': return `interpolation at ${source.position.toFixed(2)} of ` +
+        `${source.keyframes.length}`;
+      default: return `latent ${this.latents.index} of ${this.latents.name || 'a file'}`;
+    }
+  }
+
+  describe() {
+    const { mix, label } = this.style;
+    const parts = [this.describeSource()];
+    if (mix.layers.length) parts.push(`layers ${mix.layers.join(', ')} of seed ${mix.seed}`);
+    parts.push(`psi ${this.picture.truncation_psi}`);
+    if (this.facts.classes.length) {
+      const one = label.indexOf(1);
+      const pure = label.every((v, i) => v === (i === one ? 1 : 0));
+      parts.push(pure ? this.facts.classes[one] : 'mixed label');
+    }
+    if (this.picture.noise === 'none') parts.push('no noise');
+    if (this.picture.noise === 'random') parts.push(`noise ${this.picture.noise_seed}`);
+    return parts.join(' · ');
+  }
+}

@@ -1,0 +1,298 @@
+"""The state of a picture: one value, which the page edits and the server draws.
+
+A `Picture` is all that a picture depends on, so that it can be sent, liked, saved and
+drawn again by any server with the same network. Its JSON form:
+
+    {"style": {"source": {"kind": "seed", "seed": 5},
+               "label": [1, 0, 0, 0], "mix": {"seed": 7, "layers": [2, 3]}},
+     "truncation_psi": 0.7, "truncation_cutoff": null,
+     "noise": "const", "noise_seed": 0}
+
+A source of styles that a later page needs (a projected image, dragged points) is a new
+class in `SOURCES` and a case in `Renderer`; a change of the styles (directions) is a
+field of `Style`, and one of the image (translation, rotation) a field of `Picture`.
+"""
+
+import base64
+import binascii
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from stylegan_jax.models import Generator
+from stylegan_jax.models.interface import NOISE_MODES
+from stylegan_jax.runtime.messages import listed
+
+MAX_SEED = 2**32 - 1
+MAX_PSI = 10.0  # in absolute value
+MAX_LABEL = 100.0  # likewise
+MAX_KEYFRAMES = 64
+MAX_DEPTH = 3  # of walks whose keyframes are points of walks
+
+
+class PictureError(ValueError):
+    """A value that is no picture of this network."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Seed:
+    """The latent of a seed."""
+
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Pad:
+    """A point between the w of four seeds, interpolated linearly in both directions.
+
+    Attributes:
+      seeds: at the top left, top right, bottom left and bottom right.
+      x: from 0 at the left to 1 at the right.
+      y: from 0 at the top to 1 at the bottom.
+    """
+
+    seeds: tuple[int, int, int, int]
+    x: float
+    y: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Latent:
+    """A latent of a file.
+
+    Attributes:
+      array: "z" or "ws".
+      data: z [Z] or ws [L,W] as little-endian float32, in Base64.
+    """
+
+    array: str
+    data: str
+
+    @classmethod
+    def of(cls, array: str, values: np.ndarray) -> "Latent":
+        """Return the latent with these values."""
+        content = np.ascontiguousarray(values, "<f4").tobytes()
+        return cls(array, base64.b64encode(content).decode("ascii"))
+
+    def values(self, generator: Generator) -> np.ndarray:
+        """Return z [Z] or ws [L,W] float32; raise PictureError if they do not fit."""
+        shapes = {
+            "z": (generator.z_dim,),
+            "ws": (generator.num_ws, generator.w_dim),
+        }
+        try:
+            content = base64.b64decode(self.data, validate=True)
+        except (binascii.Error, ValueError):
+            content = b""
+        shape = shapes[self.array]
+        if len(content) != 4 * math.prod(shape):
+            raise PictureError(
+                f"the latent `data` of {self.array} must be {list(shape)} numbers of "
+                "float32 in Base64; load the file again"
+            )
+        values = np.frombuffer(content, "<f4").reshape(shape)
+        if not np.isfinite(values).all():
+            raise PictureError("the latent `data` must be finite numbers")
+        return values.astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Walk:
+    """A point on the closed smooth curve through the w of several styles.
+
+    Attributes:
+      keyframes: the styles.
+      position: 0 is the first keyframe, 1 the second, up to below their number.
+    """
+
+    keyframes: tuple["Style", ...]
+    position: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Mix:
+    """Style layers that are those of another seed.
+
+    Attributes:
+      seed: the other seed.
+      layers: the layers, from 0 at the lowest resolution.
+    """
+
+    seed: int
+    layers: tuple[int, ...]
+
+
+SOURCES = {"seed": Seed, "pad": Pad, "latent": Latent, "walk": Walk}
+KINDS = {source: kind for kind, source in SOURCES.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """The styles of a picture before truncation.
+
+    Attributes:
+      source: the latent that they come from.
+      label: the label vector, for all latents that are mapped; () without classes.
+      mix: layers of another seed; None for none.
+    """
+
+    source: Seed | Pad | Latent | Walk
+    label: tuple[float, ...] = ()
+    mix: Mix | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """Everything that a picture of a network depends on; see the module.
+
+    Attributes:
+      style: the styles.
+      truncation_psi: see `truncation.truncated_styles`.
+      truncation_cutoff: likewise.
+      noise: "const", "random" or "none".
+      noise_seed: seed of random noise.
+    """
+
+    style: Style
+    truncation_psi: float = 0.7
+    truncation_cutoff: int | None = None
+    noise: str = "const"
+    noise_seed: int = 0
+
+
+def to_json(picture: Picture) -> dict[str, Any]:
+    """Return the JSON form of a picture."""
+    fields = {f.name: getattr(picture, f.name) for f in dataclasses.fields(picture)}
+    return fields | {"style": style_to_json(picture.style)}
+
+
+def style_to_json(style: Style) -> dict[str, Any]:
+    """Return the JSON form of a style."""
+    source = style.source
+    fields = {"kind": KINDS[type(source)]} | {
+        f.name: getattr(source, f.name) for f in dataclasses.fields(source)
+    }
+    if isinstance(source, Walk):
+        fields["keyframes"] = [style_to_json(k) for k in source.keyframes]
+    mix = style.mix and {"seed": style.mix.seed, "layers": list(style.mix.layers)}
+    return {"source": fields, "label": list(style.label), "mix": mix}
+
+
+def from_json(value: Any, generator: Generator) -> Picture:
+    """Return the picture that a value of JSON describes, after checking all of it.
+
+    Args:
+      value: the parsed JSON.
+      generator: the network that draws it.
+
+    Raises:
+      PictureError: a part is missing, unknown, or not allowed.
+    """
+    fields = _object(value, "picture", [f.name for f in dataclasses.fields(Picture)])
+    psi, cutoff = fields["truncation_psi"], fields["truncation_cutoff"]
+    if cutoff is not None:
+        cutoff = _integer(cutoff, "truncation_cutoff", generator.num_ws)
+    return Picture(
+        style=_style(fields["style"], generator),
+        truncation_psi=_number(psi, "truncation_psi", -MAX_PSI, MAX_PSI),
+        truncation_cutoff=cutoff,
+        noise=_choice(fields["noise"], "noise", NOISE_MODES),
+        noise_seed=_integer(fields["noise_seed"], "noise_seed", MAX_SEED),
+    )
+
+
+def _style(value: Any, generator: Generator, depth: int = MAX_DEPTH) -> Style:
+    fields = _object(value, "style", ("source", "label", "mix"))
+    size = generator.label_size
+    label = _list(fields["label"], "label", size, size)
+    mix = fields["mix"]
+    if mix is not None:
+        mix = _object(mix, "mix", ("seed", "layers"))
+        layers = _list(mix["layers"], "layers", 0, generator.num_ws)
+        last = generator.num_ws - 1
+        mix = Mix(
+            _integer(mix["seed"], "mix.seed", MAX_SEED),
+            tuple(_integer(layer, "layers", last) for layer in layers),
+        )
+    return Style(
+        _source(fields["source"], generator, depth),
+        tuple(_number(part, "label", -MAX_LABEL, MAX_LABEL) for part in label),
+        mix,
+    )
+
+
+def _source(value: Any, generator: Generator, depth: int) -> Seed | Pad | Latent | Walk:
+    """Return a source, in which there are at most `depth` walks in one another."""
+    kind = value.get("kind") if isinstance(value, dict) else None
+    kinds = [k for k in SOURCES if depth or k != "walk"]
+    source = SOURCES[_choice(kind, "kind", kinds)]
+    names = [f.name for f in dataclasses.fields(source)]
+    fields = _object(value, kind, ["kind", *names])
+    if source is Seed:
+        return Seed(_integer(fields["seed"], "seed", MAX_SEED))
+    if source is Pad:
+        seeds = _list(fields["seeds"], "seeds", 4, 4)
+        return Pad(
+            tuple(_integer(seed, "seeds", MAX_SEED) for seed in seeds),
+            _number(fields["x"], "x", 0, 1),
+            _number(fields["y"], "y", 0, 1),
+        )
+    if source is Latent:
+        data = fields["data"]
+        if not isinstance(data, str):
+            raise PictureError("the latent `data` must be a text in Base64")
+        latent = Latent(_choice(fields["array"], "array", ("z", "ws")), data)
+        latent.values(generator)  # checks them
+        return latent
+    keyframes = _list(fields["keyframes"], "keyframes", 2, MAX_KEYFRAMES)
+    position = _number(fields["position"], "position", 0, len(keyframes))
+    return Walk(
+        tuple(_style(k, generator, depth - 1) for k in keyframes),
+        position % len(keyframes),
+    )
+
+
+def _object(value: Any, name: str, keys: Sequence[str]) -> dict[str, Any]:
+    if not isinstance(value, dict) or value.keys() != set(keys):
+        got = listed(value) if isinstance(value, dict) else type(value).__name__
+        raise PictureError(f"`{name}` must be an object with {listed(keys)}, not {got}")
+    return value
+
+
+def _list(value: Any, name: str, least: int, most: int) -> list[Any]:
+    if not isinstance(value, list) or not least <= len(value) <= most:
+        got = len(value) if isinstance(value, list) else type(value).__name__
+        count = f"{least}" if least == most else f"{least} to {most}"
+        raise PictureError(f"`{name}` must be a list of {count} values, not {got}")
+    return value
+
+
+def _integer(value: Any, name: str, most: int) -> int:
+    if type(value) is not int or not 0 <= value <= most:
+        raise PictureError(
+            f"`{name}` (={_shown(value)}) must be a whole number from 0 to {most}"
+        )
+    return value
+
+
+def _number(value: Any, name: str, least: float, most: float) -> float:
+    if type(value) not in (int, float) or not least <= value <= most:
+        raise PictureError(
+            f"`{name}` (={_shown(value)}) must be a number from {least} to {most}"
+        )
+    return float(value)
+
+
+def _choice(value: Any, name: str, allowed: Sequence[str]) -> str:
+    if not isinstance(value, str) or value not in allowed:
+        raise PictureError(
+            f"`{name}` (={_shown(value)}) must be one of {listed(allowed)}"
+        )
+    return value
+
+
+def _shown(value: Any) -> str:
+    return f"{value!r:.60}"

@@ -1,0 +1,196 @@
+"""Drawing of the pictures of the explorer with programs that are compiled once."""
+
+import collections
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from stylegan_jax.config import image_size
+from stylegan_jax.explorer.picture import (
+    MAX_KEYFRAMES,
+    Latent,
+    Pad,
+    Picture,
+    Seed,
+    Style,
+    Walk,
+)
+from stylegan_jax.networks.network import Network
+from stylegan_jax.runtime import host_memory
+from stylegan_jax.runtime.image_io import to_uint8
+from stylegan_jax.runtime.messages import sides
+from stylegan_jax.sampling import interpolation, mixing
+from stylegan_jax.sampling import noise as noises
+from stylegan_jax.sampling.synthesis import compile_synthesis, noise_key
+from stylegan_jax.training import memory
+
+CACHED_STYLES = 512
+
+
+class DoesNotFit(ValueError):
+    """The memory does not suffice for an image of the network."""
+
+
+class Renderer:
+    """A network that draws pictures, one at a time.
+
+    It is not safe for threads: all calls must come from one at a time.
+
+    Attributes:
+      network: the network.
+      lod: the level of detail of the images.
+      size: height and width of the images.
+      noise_modes: those that give different pictures; only "const" for networks whose
+        noise has no effect.
+      no_noise: why there is only one noise mode; "" otherwise.
+    """
+
+    def __init__(self, network: Network, resolution: int | None = None):
+        """Prepare to draw with a network.
+
+        Args:
+          network: the network.
+          resolution: of the images; None for the highest.
+
+        Raises:
+          ValueError: the network has no images of this resolution.
+        """
+        self.network = network
+        self.lod = network.level(resolution)
+        self.size = image_size(network.generator.base_size, self.lod.resolution)
+        try:
+            noises.noise_layers(network.generator, network.variables)
+            self.noise_modes, self.no_noise = ("const", "random", "none"), ""
+        except ValueError as error:
+            self.noise_modes, self.no_noise = ("const",), str(error)
+        self._programs: dict[str, jax.stages.Compiled] = {}
+        self._cache: collections.OrderedDict[Style, np.ndarray] = (
+            collections.OrderedDict()
+        )
+
+    def compile(self, report: Callable[[str], None]) -> None:
+        """Compile all programs, and draw a picture with each kind of source.
+
+        Args:
+          report: called with lines about the progress.
+
+        Raises:
+          DoesNotFit: an image takes more memory than there is.
+        """
+        generator, variables = self.network.generator, self.network.variables
+        started = time.monotonic()
+        for mode in self.noise_modes:
+            report(f"compiling images of {sides(self.size)} with noise={mode}")
+            program = compile_synthesis(generator, variables, lod=self.lod, noise=mode)
+            self._check_memory(memory.need(program))
+            self._programs[mode] = program
+        label = (0.0,) * generator.label_size
+        first = Style(Seed(0), label)
+        walk = Walk((first, Style(Pad((0, 1, 2, 3), 0.5, 0.5), label)), 0.5)
+        for mode in self.noise_modes:
+            for cutoff in (None, 1):
+                self.draw(Picture(Style(walk, label), 0.5, cutoff, mode))
+        report(f"ready after {time.monotonic() - started:.1f} s")
+
+    def draw(self, picture: Picture) -> np.ndarray:
+        """Return the image of a picture, [H,W,C] uint8."""
+        mode = picture.noise if picture.noise in self.noise_modes else "const"
+        key = noise_key(picture.noise_seed)
+        ws = self.styles(picture)
+        images = self._programs[mode](self.network.variables, ws, self.lod, key)
+        return to_uint8(images)[0]
+
+    def styles(self, picture: Picture) -> np.ndarray:
+        """Return the truncated styles of a picture, ws [1,L,W] float32."""
+        ws = self.network.truncate(
+            self._styles(picture.style)[None],
+            truncation_psi=picture.truncation_psi,
+            truncation_cutoff=picture.truncation_cutoff,
+        )
+        return np.asarray(ws)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the page must know about the network, as JSON."""
+        network, generator = self.network, self.network.generator
+        layers = [
+            {"layer": layer, "resolution": resolution}
+            for resolution in generator.resolutions
+            if resolution <= self.lod.resolution
+            for layer in generator.style_layers(resolution)
+        ]
+        try:
+            found = mixing.style_ranges(generator, self.lod.resolution)
+        except ValueError:  # at 8x8 and below
+            found = {}
+        return {
+            "network": network.reference,
+            "checkpoint": network.checkpoint,
+            "height": self.size[0],
+            "width": self.size[1],
+            "channels": generator.image_channels,
+            "layers": layers,
+            "groups": {name: list(part) for name, part in found.items()},
+            "classes": list(network.classes),
+            "noise_modes": list(self.noise_modes),
+            "no_noise": self.no_noise,
+            "max_keyframes": MAX_KEYFRAMES,
+        }
+
+    def _styles(self, style: Style) -> np.ndarray:
+        """Return the styles [L,W] of a style, not truncated; keep them in the cache."""
+        if style not in self._cache:
+            self._cache[style] = self._compute(style)
+            if len(self._cache) > CACHED_STYLES:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(style)
+        return self._cache[style]
+
+    def _compute(self, style: Style) -> np.ndarray:
+        generator, label = self.network.generator, style.label
+        match style.source:
+            case Seed(seed):
+                ws = self._map(self.network.z(seed)[0], label)
+            case Pad(seeds, x, y):
+                corners = [self._styles(Style(Seed(seed), label)) for seed in seeds]
+                weights = np.outer([1 - y, y], [1 - x, x]).astype(np.float32)
+                ws = np.tensordot(weights.reshape(4), np.stack(corners), 1)
+            case Latent("z"):
+                ws = self._map(style.source.values(generator), label)
+            case Latent("ws"):
+                ws = style.source.values(generator)
+            case Walk(keyframes, position):
+                points = np.stack([self._styles(keyframe) for keyframe in keyframes])
+                path = interpolation.path(points, "cubic", closed=True)
+                ws = path(np.array([position]))[0]
+        if style.mix is not None and style.mix.layers:
+            layers = list(style.mix.layers)
+            ws = ws.copy()
+            ws[layers] = self._styles(Style(Seed(style.mix.seed), label))[layers]
+        return ws
+
+    def _map(self, z: np.ndarray, label: tuple[float, ...]) -> np.ndarray:
+        labels = np.array([label], np.float32) if label else None
+        return np.asarray(self.network.map(z[None], labels))[0]
+
+    def _check_memory(self, need: memory.Need) -> None:
+        """Raise DoesNotFit if a program needs more than is free beside the network."""
+        device = jax.devices()[0].memory_stats() or {}
+        if "bytes_limit" in device:
+            free = device["bytes_limit"] - device.get("bytes_in_use", 0)
+        else:
+            free = host_memory.available_bytes()
+        if free is not None and need.temporary > free:
+            raise DoesNotFit(
+                f"{self.network.reference} needs {need.temporary / memory.GIB:.3g} GiB "
+                f"of memory for an image of {sides(self.size)}, and "
+                f"{free / memory.GIB:.3g} GiB are free; end other programs, use a "
+                "machine with more memory"
+                + (
+                    f", or draw smaller images: --resolution={self.lod.resolution // 2}"
+                    if self.network.generator.grows and self.lod.resolution > 4
+                    else ""
+                )
+            )
