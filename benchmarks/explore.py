@@ -6,7 +6,7 @@ Starts the explorer and a headless Chromium on this machine, and clicks on a see
 button, a layer of style mixing, the latent pad and the slider of psi in turn. The time
 of a click is from the browser's event, on its own clock, to the frame after the one in
 which the canvas has other pixels, so that they are on the screen; a frame takes about
-17 ms. Needs the extra `explore`, playwright and a Chromium.
+17 ms. Needs the extras `explore` and `browser`, and a Chromium.
 """
 
 import contextlib

@@ -155,7 +155,7 @@ def test_times_of_clicks():
 @pytest.mark.skipif(chromium.find() is None, reason=chromium.MISSING)
 def test_clicks_are_measured():
     for package in ("playwright", "uvicorn"):
-        pytest.importorskip(package, reason="python -m pip install -e '.[dev]'")
+        pytest.importorskip(package, reason="pip install -e '.[dev,browser]'")
     figures = explore.measure("smileys32", 8)
     assert list(figures["milliseconds"]) == list(explore.CONTROLS)
     for times in figures["milliseconds"].values():

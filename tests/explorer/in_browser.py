@@ -17,7 +17,7 @@ MARKS = [
     pytest.mark.skipif(PROGRAM is None, reason=chromium.MISSING),
     pytest.mark.skipif(
         any(importlib.util.find_spec(name) is None for name in EXTRA),
-        reason=f"needs {', '.join(EXTRA)}: python -m pip install -e '.[dev]'",
+        reason=f"needs {', '.join(EXTRA)}: python -m pip install -e '.[dev,browser]'",
     ),
 ]
 SECONDS = 20  # to wait for pixels
