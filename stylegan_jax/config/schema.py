@@ -375,6 +375,12 @@ class Training:
         "Weight of the drift penalty on the squared logits of real images (wgan only).",
         rule=NON_NEGATIVE,
     )
+    clip_fakes: bool = setting(
+        False,
+        "Clip generated images to [-1, 1], as they are saved, before the discriminator "
+        "sees them. The generator can then draw exact white and black grounds by "
+        "exceeding the range.",
+    )
     lecam_weight: float = setting(
         0.0,
         "Weight of the LeCam regularizer, which keeps the discriminator's scores of "

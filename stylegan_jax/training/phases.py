@@ -132,7 +132,7 @@ class GANObjectives:
     def generator(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
         """Compute the generator's loss: fakes should score like reals."""
         ws, averages = self._styles(params, inputs, len(inputs.reals))
-        fakes = self._synthesize(params, ws, inputs)
+        fakes = self._shown(self._synthesize(params, ws, inputs))
         d_params = inputs.state.params[DISCRIMINATOR]
         fake = self._score(d_params, inputs, Stream.AUGMENT_FAKES)(fakes)
         real = None
@@ -176,7 +176,8 @@ class GANObjectives:
         t = self._training
         g_params = inputs.state.params[GENERATOR]
         ws, averages = self._styles(g_params, inputs, len(inputs.reals))
-        fakes = jax.lax.stop_gradient(self._synthesize(g_params, ws, inputs))
+        fakes = self._shown(self._synthesize(g_params, ws, inputs))
+        fakes = jax.lax.stop_gradient(fakes)
 
         # Scores, with R1 on reals and R2 on fakes if they belong to every step.
         uses_gp = self._loss.penalizes_interpolates
@@ -276,6 +277,10 @@ class GANObjectives:
             method="synthesize",
             rngs={"noise": inputs.key(Stream.NOISE)},
         )
+
+    def _shown(self, images: jax.Array) -> jax.Array:
+        """Return generated images as the discriminator is to see them."""
+        return jnp.clip(images, -1, 1) if self._training.clip_fakes else images
 
     def _score(self, params: Any, inputs: Inputs, stream: Stream) -> losses.Score:
         """Return the function from images to the logits of their augmentations.

@@ -199,6 +199,18 @@ def test_lecam_compares_scores_with_the_averages_of_the_other_set():
     assert "score_means" not in ObjectiveCall("discriminator").averages
 
 
+def test_clipped_fakes_are_those_that_the_discriminator_sees():
+    clipped = np.clip(FAKES, -1, 1)
+    assert np.abs(clipped - FAKES).max() > 0.1
+    run = ObjectiveCall("generator", clip_fakes=True)
+    np.testing.assert_allclose(
+        run.loss, softplus(-scores(clipped, LABELS)).mean(), 1e-5
+    )
+    run = ObjectiveCall("discriminator", clip_fakes=True, d_reg_interval=16)
+    wanted = softplus(scores(clipped, LABELS)) + softplus(-scores(REALS, LABELS))
+    np.testing.assert_allclose(run.loss, wanted.mean(), 1e-5)
+
+
 def test_signs_of_the_scores_of_reals_are_counted():
     run = ObjectiveCall("discriminator")
     signs = np.sign(scores(REALS, LABELS))
