@@ -12,8 +12,8 @@ Metrics: `python -m stylegan_jax.evaluate --network=runs/smileys` at any time (S
   MS-SSIM, without a download), or during training with
   --config.evaluation.metrics=swd,msssim --config.evaluation.every_kimg=40
   --config.evaluation.images=512
-Reference: the preset "auto" (stylegan_jax/presets.py) with narrower networks, a larger
-  gamma, because there are 428 images, and no path length regularization.
+Reference: the preset "auto" (stylegan_jax/presets/official.py) with narrower networks, a
+  larger gamma, because there are 428 images, and no path length regularization.
 """
 
 from stylegan_jax import presets
