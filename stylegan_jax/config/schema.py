@@ -394,11 +394,12 @@ class Training:
         "none",
         "Augmentations of the discriminator's inputs, a letter for each group: b pixel "
         "blitting, g geometry, c color, f image-space filters, n noise, c (the last) "
-        "cutout; or those of DiffAugment, by their names.",
+        "cutout; or those of DiffAugment, by their names; or `pseudo`, which replaces "
+        "reals by generated images (APA).",
         choices=(
             *("none", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"),
             *("color", "translation", "cutout", "color,translation", "color,cutout"),
-            *("translation,cutout", "color,translation,cutout"),
+            *("translation,cutout", "color,translation,cutout", "pseudo"),
         ),
     )
     augment_probability: float = setting(
