@@ -27,6 +27,7 @@ MODEL, CONFIG, CARD, SAMPLES = (
     *("model.safetensors", "config.json"),
     *("README.md", "samples.png"),
 )
+TIMEOUT_SECONDS = 30
 SAMPLE_SEEDS, SAMPLE_COLUMNS, SAMPLE_PSI = range(32), 8, 0.7
 _REFERENCE = re.compile(r"hub:(?P<repository>[^@]+)(?:@(?P<revision>.+))?")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
@@ -68,11 +69,21 @@ def load(reference: str) -> Network:
         raise ValueError(f"{reference!r} must be {PREFIX}OWNER/NAME")
     check_repository(match["repository"])
     check_installed()
-    from huggingface_hub import hf_hub_download
-
     with _clear_errors(reference):
-        path = hf_hub_download(match["repository"], MODEL, revision=match["revision"])
+        path = _downloaded(match["repository"], match["revision"])
     return file.load(path, reference)
+
+
+def _downloaded(repository: str, revision: str | None) -> str:
+    """Return the path of the file of a repository in the cache of the package."""
+    import huggingface_hub as package
+
+    known = package.try_to_load_from_cache(repository, MODEL, revision=revision)
+    if not isinstance(known, str):
+        # A download tries again and again for half a minute; this asks once.
+        address = package.hf_hub_url(repository, MODEL, revision=revision)
+        package.get_hf_file_metadata(address, timeout=TIMEOUT_SECONDS)
+    return package.hf_hub_download(repository, MODEL, revision=revision)
 
 
 def push(
@@ -110,20 +121,21 @@ def push(
     network = _without_places(network)
     description = file.describe(network)
     config = {"library_name": "stylegan_jax", **description}
+    api = HfApi(library_name="stylegan_jax")
+    with _clear_errors(reference):
+        api.create_repo(repository, private=private, exist_ok=True)
+        has_card = api.file_exists(repository, CARD)
     contents = {
         CONFIG: (json.dumps(config, indent=2) + "\n").encode(),
-        CARD: model_card.text(network, repository, license).encode(),
         SAMPLES: _samples(network),
     }
-    api = HfApi(library_name="stylegan_jax")
+    if not has_card:
+        contents[CARD] = model_card.text(network, repository, license).encode()
     with tempfile.TemporaryDirectory(prefix="stylegan_jax-") as directory:
         path = Path(directory) / MODEL
         file.save(network, path, dtype)
+        parts = {MODEL: path, **contents}
         with _clear_errors(reference):
-            api.create_repo(repository, private=private, exist_ok=True)
-            if api.file_exists(repository, CARD):
-                del contents[CARD]
-            parts = {MODEL: path, **contents}
             commit = api.create_commit(
                 repository,
                 [CommitOperationAdd(name, part) for name, part in parts.items()],
@@ -184,12 +196,13 @@ def _clear_errors(reference: str) -> Iterator[None]:
             f"{reference} does not exist on {server}: the repository has no such "
             "branch, tag or commit; leave the part from @ on out for the newest"
         ) from error
-    except errors.LocalEntryNotFoundError as error:
+    except errors.OfflineModeIsEnabled as error:
         raise ConnectionError(
-            f"{reference} has not been downloaded before, and {server} cannot be "
-            f"reached ({_reason(error)}). Check the connection, and HF_ENDPOINT and "
-            "HF_HUB_OFFLINE if they are set; or use a network of the package or a file"
+            f"{reference}: HF_HUB_OFFLINE is set, so that {server} is not asked; unset "
+            "it to upload, or to download what is not on this machine yet"
         ) from error
+    except errors.LocalEntryNotFoundError as error:
+        raise _unreachable(reference, error) from error
     except errors.EntryNotFoundError as error:
         raise ValueError(
             f"{reference} has no {MODEL}, so it holds no network of stylegan_jax; "
@@ -204,19 +217,20 @@ def _clear_errors(reference: str) -> Iterator[None]:
                 f"Create one with this right, and {login}"
             ) from error
         raise ConnectionError(
-            f"{reference}: {server} answered with status {status}: {error}; try again "
-            "later"
+            f"{reference}: {server} answered with status {status}; try again later"
         ) from error
     except errors.HTTPError as error:
-        raise ConnectionError(
-            f"{reference}: {server} cannot be reached ({_reason(error)}). Check the "
-            "connection, and HF_ENDPOINT if it is set"
-        ) from error
-    except errors.OfflineModeIsEnabled as error:
-        raise ConnectionError(
-            f"{reference}: HF_HUB_OFFLINE is set, so that nothing is uploaded or "
-            "downloaded; unset it"
-        ) from error
+        raise _unreachable(reference, error) from error
+
+
+def _unreachable(reference: str, error: Exception) -> ConnectionError:
+    from huggingface_hub import constants
+
+    return ConnectionError(
+        f"{reference}: {constants.ENDPOINT} cannot be reached ({_reason(error)}). "
+        "Check the connection, and HF_ENDPOINT if it is set; without a connection, use "
+        "a network that has been downloaded before, or a file"
+    )
 
 
 def _reason(error: BaseException) -> str:
