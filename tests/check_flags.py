@@ -22,6 +22,8 @@ PRELOADED = (
     "mix",
     "figures",
     "convert",
+    "export",
+    "inspect",
 )
 
 

@@ -17,10 +17,10 @@ TIERS = (
     ("workdir",),
     ("training", "metrics", "sampling", "interop"),
     ("networks",),
-    ("report",),
+    ("exporters", "report"),
     (
-        *("convert", "evaluate", "export", "figures", "generate", "interpolate"),
-        *("mix", "prepare", "train"),
+        *("convert", "evaluate", "export", "figures", "generate", "inspect"),
+        *("interpolate", "mix", "prepare", "train"),
     ),
 )
 TIER = {

@@ -128,6 +128,8 @@ def _apply(graph: Graph, eqn: core.JaxprEqn, inputs: list[Value]) -> list[Value]
         index = np.clip(int(inputs[0].constant), 0, len(branches) - 1)
         branch = branches[index]
         return _run(graph, branch.jaxpr, branch.consts, inputs[1:])
+    if name == "dim_as_value":
+        raise unsupported(eqn, "computes with the number of images")
     wanted = [shape_of(v.aval.shape, eqn) for v in eqn.outvars]
     if name not in LAZY and all(x.is_constant for x in inputs):
         folded = _folded(graph, eqn, inputs, wanted)

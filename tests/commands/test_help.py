@@ -17,8 +17,7 @@ from tests.config.reading import ROOT
 
 PROGRAMS = (
     *("train", "generate", "interpolate", "mix", "figures", "evaluate", "prepare"),
-    "convert",
-    "report",
+    *("convert", "report", "export", "inspect"),
 )
 COMMANDS = {
     name: importlib.import_module(f"stylegan_jax.commands.{name}").COMMAND
