@@ -255,7 +255,7 @@ def test_the_page_of_a_conditional_network(browser, pages):
 
 @pytest.mark.slow
 def test_the_page_fits_a_phone(browser, pages):
-    browser.open(pages[1][1] + "#mix=4")
+    browser.open(pages[1][1] + "?phone#mix=4")
     browser.run("stylegan.started")
     size = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
     browser.command("Emulation.setDeviceMetricsOverride", **size)
