@@ -8,10 +8,12 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stylegan_jax.networks.network import Network
+    import stylegan_jax.networks.network
 
 
-def load(reference: str | os.PathLike, step: int | None = None) -> "Network":
+def load(
+    reference: str | os.PathLike, step: int | None = None
+) -> "stylegan_jax.networks.network.Network":
     """Open a trained generator; see `networks.references.open_network`.
 
         g = stylegan_jax.load("smileys32")
@@ -39,7 +41,7 @@ def load(reference: str | os.PathLike, step: int | None = None) -> "Network":
 
 
 def push_to_hub(
-    network: "Network",
+    network: "stylegan_jax.networks.network.Network",
     repository: str,
     *,
     private: bool = False,

@@ -29,8 +29,9 @@ COMMAND = Command(
             ),
             flag.choice(
                 "format",
-                "The kind of output: safetensors is a file that every --network takes; stablehlo is a "
-                "program that JAX runs without this package, on CPUs, GPUs and TPUs; "
+                "The kind of output: safetensors is a file that every --network takes; "
+                "stablehlo is a program that JAX runs without this package, on CPUs, "
+                "GPUs and TPUs; "
                 "onnx is one for ONNX Runtime (extra onnx); page is a directory with a "
                 "web page, the network as ONNX, and the runtime from npm.",
                 "safetensors",
