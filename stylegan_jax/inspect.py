@@ -87,7 +87,8 @@ def _flat(about: dict[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, dict):
             out |= _flat(value, f"{prefix}{name} ")
         elif isinstance(value, list):
-            out[f"{prefix}{name}"] = listed(value) or "none"
+            text = listed(value)  # a nested list is a shape
+            out[f"{prefix}{name}"] = f"[{text}]" if prefix else text or "none"
         else:
             out[f"{prefix}{name}"] = str(value)
     return out

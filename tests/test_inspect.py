@@ -1,11 +1,12 @@
 """inspect: networks of every kind of file, runs, and what is wrong with others."""
 
 import json
+import re
 import shutil
 
 import pytest
 
-from stylegan_jax import inspect
+from stylegan_jax import convert, inspect
 from stylegan_jax.checkpoint import listing
 from stylegan_jax.exporters import onnx_file, programs, stablehlo
 from stylegan_jax.networks import file
@@ -56,7 +57,8 @@ def test_programs_for_other_runtimes(printed, tmp_path):
     assert "releases of JAX from 3 weeks before to 6 months after" in text
     onnx_file.write(g, "mapping", tmp_path / "g.onnx")
     text = printed(tmp_path / "g.onnx")
-    assert "inputs z" in text and "opset" in text
+    assert re.search(r"inputs psi +\[\]\n", text)
+    assert "[N, 8]" in text and "opset" in text
 
 
 def test_a_run(printed, finished):
@@ -100,3 +102,12 @@ def test_nothing_there(printed, tmp_path):
     path.write_bytes(b"hello")
     with pytest.raises(ValueError, match="g.onnx is damaged, or not a file that `expo"):
         printed(path)
+
+
+def test_a_conversion(run_main, printed, tmp_path):
+    source = goldens.path("stylegan2_and_3/I4_legacy_tf_cond.pkl")
+    run_main(convert, f"--source={source}", f"--out={tmp_path / 'g'}")
+    found = facts(printed(tmp_path / "g"))
+    found = {name: value.strip() for name, value in found.items()}
+    assert found["state"] == "converted from an official file"
+    assert found["data"] == source.name and found["classes"] == "0, 1, 2"

@@ -62,10 +62,13 @@ class RunState:
         facts["checkpoints"] = listed(self.checkpoints) or "none"
         if len(self.checkpoints) > 1:
             facts["checkpoints"] += f" (shown: {self.step})"
-        facts["data"] = f"{self.data.name}, {self.data.num_images:,} images"
+        facts["data"] = self.data.name
+        if self.data.num_images:
+            facts["data"] += f", {self.data.num_images:,} images"
         if self.data.classes:
             facts["classes of the data"] = listed(self.data.classes)
-        facts["data fingerprint"] = self.data.fingerprint
+        if self.data.fingerprint:
+            facts["data fingerprint"] = self.data.fingerprint
         return facts
 
 
