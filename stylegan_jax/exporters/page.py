@@ -9,6 +9,7 @@ import hashlib
 import importlib.resources
 import io
 import json
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -67,8 +68,11 @@ def write(network: Network, directory: epath.Path, say: Callable[[str], None]) -
     for name, content in contents.items():
         storage.write_atomically(directory / name, content)
     size = sum(map(len, contents.values())) / 1e6
-    say(f"wrote a page of {size:.1f} MB to {directory}; try: ")
-    say(f"  python -m http.server --directory {directory}")
+    server = f"python -m http.server --directory {shlex.quote(str(directory))}"
+    say(
+        f"wrote a page of {size:.1f} MB to {directory}; try: {server}, and open "
+        "http://localhost:8000"
+    )
 
 
 def template() -> bytes:
