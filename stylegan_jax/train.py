@@ -53,6 +53,7 @@ from stylegan_jax.training import (
     setup,
     transfer,
 )
+from stylegan_jax.training.average_snapshots import SnapshotWriter
 from stylegan_jax.training.compilation import ProgramCache
 from stylegan_jax.training.evaluator import Evaluator
 from stylegan_jax.training.progress import Progress
@@ -215,7 +216,10 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         grid.draw(state, progress)
 
     # The loop, and the report at its end.
+    averages = SnapshotWriter(training, directory, progress.images_seen)
+
     def on_tick(state: TrainState, progress: Progress) -> None:
+        averages.write_if_due(state, progress)
         grid.log_contributions(state, progress)
         grid.draw_if_due(state, progress)
 

@@ -31,6 +31,7 @@ GROUPS = {
     "Losses": r"/loss$",
     "Discriminator scores": r"/score_\w+$",
     "Penalties": r"/(\w*penalty|drift)$",
+    "Augmentation": r"^progress/augment_probability$|/sign_real$",
     "Path length": r"/length(_mean)?$",
     "Gradient norms": r"/gradient_norm$",
     "Share of each resolution in the image": r"/contribution_\d+$",
@@ -115,9 +116,19 @@ def page(workdir: epath.Path) -> str:
         _settings("Data", workdir / "data.json"),
         _settings("Environment of each start", workdir / "environment.json"),
     ]
+    return document(name, "".join(sections))
+
+
+def document(title: str, body: str) -> str:
+    """Return a self-contained HTML document.
+
+    Args:
+      title: its title, as HTML.
+      body: its content, as HTML.
+    """
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}'
-        f"</title><style>{STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}'
+        f"</title><style>{STYLE}</style></head><body>{body}</body></html>\n"
     )
 
 
