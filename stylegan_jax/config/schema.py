@@ -86,6 +86,12 @@ class Data:
     )
     conditional: bool = setting(False, "Condition both networks on the class labels.")
     mirror: bool = setting(False, "Flip each real image horizontally at random.")
+    held_out: float = setting(
+        0.0,
+        "Share of the images that is held out from training, chosen at random; the "
+        "log then tells how far the discriminator overfits.",
+        rule=DECAY,
+    )
     cache: str = setting(
         "auto",
         "Place where decoded images stay, so that each is decoded once per stage: "

@@ -29,9 +29,11 @@ GRID_PIXELS = 960  # larger grids are scaled down
 # Title of a chart -> pattern of the names of its lines.
 GROUPS = {
     "Losses": r"/loss$",
-    "Discriminator scores": r"/score_\w+$",
+    "Discriminator scores": r"^[dg]_\w+/score_\w+$",
     "Penalties": r"/(\w*penalty|drift)$",
     "Augmentation": r"^progress/augment_probability$|/sign_real$",
+    "Overfitting: scores of held-out images (r_v)": r"^overfitting/r_v$",
+    "Scores without augmentation": r"^overfitting/score_\w+$",
     "Path length": r"/length(_mean)?$",
     "Gradient norms": r"/gradient_norm$",
     "Share of each resolution in the image": r"/contribution_\d+$",
