@@ -1,4 +1,4 @@
-"""Kernel inception distance: the squared maximum mean discrepancy of features.
+"""Squared maximum mean discrepancy of features: KID with Inception's.
 
 Reference: Binkowski et al., "Demystifying MMD GANs" (2018), section 4.
 """
@@ -10,17 +10,34 @@ import chex
 import numpy as np
 
 from stylegan_jax.metrics.results import MetricValue
-from stylegan_jax.metrics.statistics import POOL, Statistics
+from stylegan_jax.metrics.statistics import Statistic, Statistics
 
 SUBSETS, SUBSET_SIZE = 100, 1000
 SEED = 2020  # of the subsets, as in torch-fidelity
 
 
-def measure_kid(reals: Statistics, generated: Statistics) -> list[MetricValue]:
-    """Return the distance of the generated images to the reals."""
-    size = min(SUBSET_SIZE, reals.count, generated.count)
+def measure_kid(
+    features: Statistic,
+    largest_part: float,
+    reals: Statistics,
+    generated: Statistics,
+) -> list[MetricValue]:
+    """Return the distance of the generated images to the reals.
+
+    Args:
+      features: the features, `POOL` for KID.
+      largest_part: largest part of the smaller set that a subset may be. Published
+        implementations allow all of it, 1. The expected value is the same with less,
+        and there is a standard error for sets that are smaller than `SUBSET_SIZE`, too.
+      reals: statistics of the real images.
+      generated: statistics of the generated images.
+    """
+    smaller = min(reals.count, generated.count)
+    size = min(SUBSET_SIZE, int(largest_part * smaller))
     rng = np.random.RandomState(SEED)
-    distance = kernel_distance(generated[POOL], reals[POOL], rng, subset_size=size)
+    distance = kernel_distance(
+        generated[features], reals[features], rng, subset_size=size
+    )
     details = {
         "subsets": len(distance.subset_values),
         "subset_size": size,
