@@ -19,7 +19,8 @@ TIERS = (
     ("networks",),
     ("explorer", "exporters", "report"),
     (
-        *("convert", "evaluate", "explore", "export", "figures", "generate", "inspect"),
+        *("convert", "ema", "evaluate", "explore", "export", "figures", "generate"),
+        "inspect",
         *("interpolate", "mix", "prepare", "train"),
     ),
 )

@@ -12,6 +12,7 @@ from stylegan_jax.config.setting import (
     FRACTION,
     NON_NEGATIVE,
     POSITIVE,
+    RELATIVE_STDS,
     RESOLUTION,
     SEED,
     WHOLE_BY_RESOLUTION,
@@ -85,6 +86,12 @@ class Data:
     )
     conditional: bool = setting(False, "Condition both networks on the class labels.")
     mirror: bool = setting(False, "Flip each real image horizontally at random.")
+    held_out: float = setting(
+        0.0,
+        "Share of the images that is held out from training, chosen at random; the "
+        "log then tells how far the discriminator overfits.",
+        rule=DECAY,
+    )
     cache: str = setting(
         "auto",
         "Place where decoded images stay, so that each is decoded once per stage: "
@@ -448,6 +455,19 @@ class Training:
         0.0,
         "Upper bound of `ema_half_life_kimg` as a share of the images seen; 0: none.",
         rule=NON_NEGATIVE,
+    )
+    power_ema: tuple[float, ...] = setting(
+        (),
+        "Relative standard deviations of two or more power-function averages of the "
+        "generator, such as (0.05, 0.1), from whose snapshots `ema` reconstructs "
+        "averages of any length after the training; (): none.",
+        rule=RELATIVE_STDS,
+    )
+    power_ema_snapshot_kimg: float = setting(
+        100.0,
+        "Interval of the snapshots of these averages.",
+        unit="thousands of real images",
+        rule=POSITIVE,
     )
     nonfinite_limit: int = setting(
         20,

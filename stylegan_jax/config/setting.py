@@ -94,6 +94,10 @@ def _is_filter(taps: tuple[int, ...]) -> bool:
     return len(taps) >= 2 and sum(taps) > 0
 
 
+def _in_power_range(stds: tuple[float, ...]) -> bool:
+    return all(0 < std <= 0.25 for std in stds)
+
+
 POSITIVE = Rule("be positive", lambda value: value > 0)
 NON_NEGATIVE = Rule("not be negative", lambda value: value >= 0)
 FRACTION = Rule("lie in [0, 1]", lambda value: 0 <= value <= 1)
@@ -105,6 +109,12 @@ AT_LEAST_ONE_IMAGE = Rule(
 RESOLUTION = Rule("be a power of two from 4 to 1024", is_resolution)
 BASE_SIZE = Rule(
     "lie in 1 to 64, both numbers", lambda size: all(1 <= n <= 64 for n in size)
+)
+RELATIVE_STDS = Rule(
+    "be (), or two or more distinct numbers above 0 and at most 0.25",
+    lambda stds: (
+        not stds or (len(set(stds)) == len(stds) >= 2 and _in_power_range(stds))
+    ),
 )
 FILTER = Rule("have two or more taps with a positive sum", _is_filter)
 FILTER_OR_NONE = Rule(

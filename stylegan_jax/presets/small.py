@@ -22,6 +22,7 @@ from stylegan_jax.presets import official
 
 MAX_RESOLUTION, MAX_RESOLUTION_ON_CPU = 512, 64
 MIN_RESOLUTION = 32
+ENOUGH_TO_HOLD_OUT = 300  # images
 FEW = 2000  # images, below which the gradient penalty is strongest
 MANY = 50_000  # images, from which the discriminator hardly memorizes them
 # The average image differs from its mirror image by this share of the spread of the
@@ -142,6 +143,7 @@ def _data(survey: Survey, resolution: int, on_cpu: bool) -> list[Choice]:
         where = "a CPU trains" if on_cpu else "few images support"
         why = f"the largest that {where}; the images have {survey.side} pixels"
     mirror = survey.asymmetry < ASYMMETRIC
+    enough = survey.images >= ENOUGH_TO_HOLD_OUT
     percent = f"{survey.asymmetry:.0%} of their spread"
     return [
         Choice("data.resolution", resolution, why),
@@ -154,6 +156,13 @@ def _data(survey: Survey, resolution: int, on_cpu: bool) -> list[Choice]:
             if mirror
             else f"the average image and its mirror image differ by {percent}, as with "
             "text, or light from one side; True doubles the images",
+        ),
+        Choice(
+            "data.held_out",
+            0.1 if enough else 0.0,
+            "a tenth shows how far the discriminator overfits"
+            if enough
+            else "there are too few images to hold any out",
         ),
         Choice(
             "data.conditional",

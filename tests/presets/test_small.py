@@ -41,6 +41,11 @@ def test_asymmetric_images_are_not_mirrored():
     assert found.value is False and "differ by 30% of their spread" in found.reason
 
 
+def test_some_images_are_held_out_if_there_are_enough():
+    held_out = [chosen(Survey(n, 64))["data.held_out"] for n in (299, 300)]
+    assert held_out == [0.0, 0.1]
+
+
 def test_gray_images_have_no_colors_to_change():
     found = chosen(Survey(400, 64, channels=1))
     assert found["data.channels"] == 1 and found["training.augment"] == "bg"
