@@ -615,6 +615,12 @@ class Evaluation:
         "File of VGG16's weights, for LPIPS; None: found in the cache, else "
         "downloaded.",
     )
+    efficientnet: str | None = setting(
+        None,
+        "File of EfficientNet-Lite0's weights, for `kid_efficientnet` and "
+        "`fd_efficientnet`; None: found in the cache, else in the package that the "
+        "extra `metrics` installs.",
+    )
     batch_size: int = setting(
         32,
         "Global batch size of the evaluation, over all devices.",

@@ -27,6 +27,7 @@ HOST_SETTINGS = frozenset(
         "evaluation.cache",
         "evaluation.detector",
         "evaluation.vgg16",
+        "evaluation.efficientnet",
     }
 )
 
