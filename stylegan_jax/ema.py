@@ -11,6 +11,7 @@ if __name__ == "__main__":  # before the imports that take seconds
     arguments = parse_or_exit(COMMAND)
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import jax
@@ -19,7 +20,6 @@ from etils import epath
 
 from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.config import Evaluation
 from stylegan_jax.metrics import context, evaluation, registry
 from stylegan_jax.metrics.context import EvalSpec
 from stylegan_jax.metrics.generated_images import GeneratedImages, class_weights
@@ -33,7 +33,7 @@ from stylegan_jax.runtime import malloc, outputs, parallel, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.messages import listed
 from stylegan_jax.training import average_snapshots
-from stylegan_jax.training.average_snapshots import Snapshot
+from stylegan_jax.training.average_snapshots import Average
 
 FLAGS = flags.FLAGS
 SEED = 0
@@ -58,18 +58,19 @@ def main(argv: list[str]) -> None:
     time = newest if FLAGS.kimg is None else round(FLAGS.kimg * 1000)
     malloc.keep_freed_memory_on_cpu()
     trained = references.open_network(str(directory))
-    networks = ((std, with_average(trained, snapshots, std, time)) for std in stds)
-    if metric is None:
-        _, best = next(networks)
-        std = stds[0]
-    else:
+    averages = average_snapshots.reconstruct(snapshots, stds, time)
+    networks = {
+        std: with_average(trained, average, time)
+        for std, average in zip(stds, averages, strict=True)
+    }
+    std = stds[0]
+    if metric is not None:
         values = dict(measured(metric, trained, networks))
         choose = max if metric.higher_is_better else min
         std = choose(values, key=values.get)
-        best = with_average(trained, snapshots, std, time)
         plot(out.with_suffix(".html"), metric, values, time)
     out.parent.mkdir(parents=True, exist_ok=True)
-    file.save(best, out)
+    file.save(networks[std], out)
     print(f"wrote {out}, the average of relative standard deviation {std:g}")
 
 
@@ -108,19 +109,21 @@ def find_metric(name: str | None) -> Metric | None:
     return metric
 
 
-def with_average(
-    trained: Network, snapshots: list[Snapshot], std: float, time: int
-) -> Network:
+def with_average(trained: Network, average: Average, time: int) -> Network:
     """Return a network with another average as its parameters."""
-    params, w_avg = average_snapshots.reconstruct(snapshots, std, time)
-    variables = trained.variables | {"params": params, "stats": {"w_avg": w_avg}}
+    stats = {"w_avg": average.w_avg}
+    variables = trained.variables | {"params": average.params, "stats": stats}
     return dataclasses.replace(
-        trained, variables=jax.device_put(variables), checkpoint=time, step=None
+        trained,
+        variables=jax.device_put(variables),
+        lod=average.lod,
+        checkpoint=time,
+        step=None,
     )
 
 
 def measured(
-    metric: Metric, trained: Network, networks: Iterator[tuple[float, Network]]
+    metric: Metric, trained: Network, networks: dict[float, Network]
 ) -> Iterator[tuple[float, float]]:
     """Measure networks against the training data of the run.
 
@@ -133,13 +136,15 @@ def measured(
     devices = parallel.data_parallel()
     metrics = {metric.name: metric}
     source = training_data.open_real_images(trained, None, "exact")
-    settings = Evaluation(batch_size=context.default_batch_size(devices))
+    settings = dataclasses.replace(
+        trained.experiment.evaluation, batch_size=context.default_batch_size(devices)
+    )
     opened = context.open_context(
         metrics, devices, settings, lambda *_: None, lambda text: print(text)
     )
     fit = trained.experiment.data.fit
     reals = RealImages(source, devices, SEED, fit)
-    for std, network in networks:
+    for std, network in networks.items():
         generated = GeneratedImages(
             name=f"average {std:g}",
             generator=network.generator,
@@ -153,6 +158,8 @@ def measured(
         (result,) = evaluation.evaluate(spec, opened)
         if isinstance(result, MetricFailure):
             raise ValueError(f"{metric.name} cannot be measured: {result.reason}")
+        if not math.isfinite(result.value):
+            raise ValueError(f"{metric.name} of std {std:g} is {result.value}")
         print(f"std {std:<6g} {result.name} {result.value:.5g}", flush=True)
         yield std, result.value
 

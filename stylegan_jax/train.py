@@ -127,7 +127,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
       CheckpointError: if no checkpoint can be read, or the last cannot be written.
     """
     stop = StopRequest(e.run.time_limit_minutes)
-    e, kept = workdir.keep_precision(directory, e)
+    e, kept = workdir.keep_from_run(directory, e)
     data, choice = sources.resolve(e.data)
     e = dataclasses.replace(e, data=data)
 
@@ -217,7 +217,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         grid.draw(state, progress)
 
     # The loop, and the report at its end.
-    averages = SnapshotWriter(training, directory, progress.images_seen)
+    averages = SnapshotWriter(training, directory, logger, progress.images_seen)
     overfitting = None
     if held_out is not None:
         overfitting = OverfittingLog(training, source, held_out, logger)
@@ -251,6 +251,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         is_done = progress.images_seen >= training.stages[-1].end_images
         if is_done and stages_left:
             grid.draw_last(state, progress)
+            averages.write(state, progress)
         how = "finished" if is_done else f"stopped by {stop.reason}"
         logger.line(
             f"{how} at {progress.images_seen / 1000:g} kimg after "

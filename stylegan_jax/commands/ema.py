@@ -56,8 +56,8 @@ COMMAND = Command(
             flag.text(
                 "out",
                 "FILE.safetensors",
-                "The network file to write; with several lengths, also FILE.svg, the "
-                "metric against the length.",
+                "The network file to write; with --metric also FILE.html, which plots "
+                "the metric against the length.",
                 required=True,
             ),
         ),

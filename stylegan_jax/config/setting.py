@@ -94,8 +94,9 @@ def _is_filter(taps: tuple[int, ...]) -> bool:
     return len(taps) >= 2 and sum(taps) > 0
 
 
-def _in_power_range(stds: tuple[float, ...]) -> bool:
-    return all(0 < std <= 0.25 for std in stds)
+def _are_relative_stds(stds: tuple[float, ...]) -> bool:
+    texts = {f"{std:g}" for std in stds}  # which name the averages
+    return len(texts) == len(stds) >= 2 and all(0 < std <= 0.25 for std in stds)
 
 
 POSITIVE = Rule("be positive", lambda value: value > 0)
@@ -112,9 +113,7 @@ BASE_SIZE = Rule(
 )
 RELATIVE_STDS = Rule(
     "be (), or two or more distinct numbers above 0 and at most 0.25",
-    lambda stds: (
-        not stds or (len(set(stds)) == len(stds) >= 2 and _in_power_range(stds))
-    ),
+    lambda stds: not stds or _are_relative_stds(stds),
 )
 FILTER = Rule("have two or more taps with a positive sum", _is_filter)
 FILTER_OR_NONE = Rule(

@@ -1,12 +1,15 @@
 """Snapshots of a run's power-function averages, and what is reconstructed from them."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from etils import epath
 from flax import traverse_util
 
+from stylegan_jax.models import LevelOfDetail
+from stylegan_jax.runtime.logger import RunLogger
 from stylegan_jax.runtime.messages import listed
 from stylegan_jax.training import power_ema
 from stylegan_jax.training.progress import Progress
@@ -31,33 +34,59 @@ class Snapshot(NamedTuple):
     path: epath.Path
 
 
-class SnapshotWriter:
-    """Writes the averages of a state, as float16, at an interval."""
+class Average(NamedTuple):
+    """An average of the generator.
 
-    def __init__(self, setup: Setup, directory: epath.Path, images_seen: int):
+    Attributes:
+      params: its parameters.
+      w_avg: [W], the average of w at its time.
+      lod: the level of detail at its time.
+    """
+
+    params: dict[str, Any]
+    w_avg: np.ndarray
+    lod: LevelOfDetail
+
+
+class SnapshotWriter:
+    """Writes the averages of a state, as float16, at an interval and at the end."""
+
+    def __init__(
+        self, setup: Setup, directory: epath.Path, logger: RunLogger, images_seen: int
+    ):
         """Start at the run's clock; `directory` is that of the run."""
         self._parallel, self._directory = setup.parallel, directory / FOLDER
+        self._logger = logger
         self._interval = setup.experiment.training.power_ema_snapshot_kimg * 1000
         self._last_images = images_seen
 
     def write_if_due(self, state: TrainState, progress: Progress) -> None:
         """Write a snapshot if the interval has passed; all processes must call it."""
         before, now = self._last_images, progress.images_seen
-        if not state.power_ema or before // self._interval == now // self._interval:
+        if before // self._interval != now // self._interval:
+            self.write(state, progress)
+
+    def write(self, state: TrainState, progress: Progress) -> None:
+        """Write a snapshot unless there is one of this time; see `write_if_due`.
+
+        A file that cannot be written is reported, and does not end the run.
+        """
+        now = progress.images_seen
+        if not state.power_ema or now == self._last_images:
             return
         self._last_images = now
-        averages, w_avg = self._parallel.replicate_global(
-            (state.power_ema, state.w_avg)
-        )
+        whole = self._parallel.replicate_global((state.power_ema, state.w_avg))
+        averages, w_avg = whole
         if not self._parallel.is_main:
             return
         arrays = {W_AVG: np.asarray(w_avg)}
         for name, value in traverse_util.flatten_dict(averages, sep="/").items():
             arrays[name] = np.asarray(value).astype(np.float16)
-        self._directory.mkdir(parents=True, exist_ok=True)
-        description = {"images_seen": now, "resolution": progress.resolution}
+        description = {"resolution": progress.resolution, "fade": progress.fade}
         path = self._directory / f"{now:012d}.safetensors"
-        safetensors.write(path, arrays, {KEY: json.dumps(description)})
+        with self._logger.warn_on_os_error(path):
+            self._directory.mkdir(parents=True, exist_ok=True)
+            safetensors.write(path, arrays, {KEY: json.dumps(description)})
 
 
 def find(directory: epath.Path) -> list[Snapshot]:
@@ -71,50 +100,64 @@ def find(directory: epath.Path) -> list[Snapshot]:
     found = [Snapshot(int(p.stem), p) for p in paths if p.stem.isdecimal()]
     if not found:
         raise ValueError(
-            f"{directory} has no snapshots of power-function averages; train with "
-            '--config.training.power_ema="(0.05, 0.1)", and resume to the first '
-            "`training.power_ema_snapshot_kimg`"
+            f"{directory} has no snapshots of power-function averages, which only runs "
+            'write that are started with --config.training.power_ema="(0.05, 0.1)"'
         )
     return found
 
 
 def reconstruct(
-    snapshots: list[Snapshot], std: float, images_seen: int
-) -> tuple[dict[str, Any], np.ndarray]:
-    """Return an average of the generator that was not kept during training.
+    snapshots: list[Snapshot], stds: Sequence[float], images_seen: int
+) -> list[Average]:
+    """Return averages of the generator that were not kept during training.
+
+    Each file is read once, and the sums are kept in float64.
 
     Args:
       snapshots: the snapshots of a run.
-      std: relative standard deviation of the average, in (0, 0.25].
-      images_seen: the time at which it is wanted: that of one of the snapshots.
-
-    Returns:
-      The parameters, and the average of w at that time.
+      stds: relative standard deviations of the averages, in (0, 0.25].
+      images_seen: the time at which they are wanted: that of one of the snapshots.
 
     Raises:
-      ValueError: there is no snapshot of that time, or `std` is out of range.
+      ValueError: there is no snapshot of that time, or a number is out of range.
     """
-    if not 0 < std <= 0.25:
-        raise ValueError(f"std (={std}) must be above 0 and at most 0.25")
+    if not all(0 < std <= 0.25 for std in stds):
+        raise ValueError(f"stds (={list(stds)}) must be above 0 and at most 0.25")
     used = [s for s in snapshots if s.images_seen <= images_seen]
     if not used or used[-1].images_seen != images_seen:
         known = listed(f"{s.images_seen / 1000:g}" for s in snapshots)
         raise ValueError(
             f"kimg (={images_seen / 1000:g}) must be the time of a snapshot: {known}"
         )
-    files = [safetensors.read(snapshot.path)[0] for snapshot in used]
-    w_avg = files[-1].pop(W_AVG)
-    names = sorted({name.partition("/")[0] for name in files[-1]})
-    times = np.repeat([float(s.images_seen) for s in used], len(names))
-    stds = np.tile([float(name) for name in names], len(used))
-    weights = power_ema.coefficients(times, stds, float(images_seen), std)
-    total: dict[str, np.ndarray] = {}
-    for i, weight in enumerate(weights):
-        arrays, name = files[i // len(names)], names[i % len(names)]
+    totals: list[dict[str, np.ndarray]] = [{} for _ in stds]
+    weights: np.ndarray | None = None
+    for i, snapshot in enumerate(used):
+        arrays, metadata = safetensors.read(snapshot.path)
+        w_avg = arrays.pop(W_AVG)
+        names = sorted({name.partition("/")[0] for name in arrays})
+        if weights is None:
+            weights = _weights(used, names, stds)
         for key, value in arrays.items():
-            head, _, rest = key.partition("/")
-            if head == name:
-                part = weight * value.astype(np.float64)
+            name, _, rest = key.partition("/")
+            for total, weight in zip(totals, weights[:, i], strict=True):
+                part = weight[names.index(name)] * value.astype(np.float64)
                 total[rest] = total.get(rest, 0.0) + part
-    parameters = {key: value.astype(np.float32) for key, value in total.items()}
-    return traverse_util.unflatten_dict(parameters, sep="/"), w_avg
+    lod = LevelOfDetail(**json.loads(metadata[KEY]))
+    return [
+        Average(traverse_util.unflatten_dict(_float32(total), sep="/"), w_avg, lod)
+        for total in totals
+    ]
+
+
+def _weights(
+    snapshots: list[Snapshot], names: list[str], stds: Sequence[float]
+) -> np.ndarray:
+    """Return the weights [stds, snapshots, averages in a snapshot]."""
+    times = np.repeat([float(s.images_seen) for s in snapshots], len(names))
+    of_names = np.tile([float(name) for name in names], len(snapshots))
+    rows = [power_ema.coefficients(times, of_names, times[-1], std) for std in stds]
+    return np.reshape(rows, (len(stds), len(snapshots), len(names)))
+
+
+def _float32(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {key: value.astype(np.float32) for key, value in arrays.items()}

@@ -47,9 +47,9 @@ class OverfittingWatch:
             return None
         return (
             f"WARNING: the augmentation probability stays at {probability:.2f}, and "
-            "the discriminator still overfits. Add images, take more augmentations "
-            "(`training.augment`), a larger `training.r1_gamma` or a narrower "
-            "discriminator, or start from a trained network (`training.transfer`)."
+            "the discriminator still overfits. Add images, raise "
+            "`training.r1_gamma`, take a narrower discriminator, or start from a "
+            "trained network (`training.transfer`)."
         )
 
 

@@ -22,11 +22,6 @@ def exponent(std: float) -> float:
     return float(np.max(roots.real[np.abs(roots.imag) < 1e-9]))
 
 
-def relative_std(gamma: float) -> float:
-    """Return the relative standard deviation of an exponent, inverse to `exponent`."""
-    return float(np.sqrt((gamma + 1) / ((gamma + 2) ** 2 * (gamma + 3))))
-
-
 def decay(gamma: float, images_after: chex.Numeric, batch_size: int) -> chex.Numeric:
     """Return the weight that an average keeps in a step.
 
