@@ -32,6 +32,7 @@ def main(argv: list[str]) -> None:
     """Print a description of `--network`."""
     del argv
     reference = network_flags.reference(FLAGS)
+    references.check_step(reference, FLAGS.step)
     ending = Path(reference).suffix.lower()
     if ending in PROGRAMS and Path(reference).expanduser().is_file():
         path = Path(reference).expanduser()
