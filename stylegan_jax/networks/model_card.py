@@ -8,12 +8,11 @@ import math
 
 import jax
 
-from stylegan_jax import config
+from stylegan_jax import config, models
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime.messages import listed, sides
 
 PIPELINE_TAG = "unconditional-image-generation"
-FAMILIES = {"stylegan1": "StyleGAN", "stylegan2": "StyleGAN2"}
 
 
 def text(network: Network, repository: str, license: str | None) -> str:
@@ -41,8 +40,8 @@ def text(network: Network, repository: str, license: str | None) -> str:
         "",
         f"# {repository.partition('/')[2]}",
         "",
-        f"A {FAMILIES[family]} generator of images of {size} pixels, trained with "
-        "stylegan_jax.",
+        f"A {models.FAMILIES[family]} generator of images of {size} pixels, trained "
+        "with stylegan_jax.",
         "",
         "![Images of the first seeds, not selected, truncation 0.7](samples.png)",
         "",
