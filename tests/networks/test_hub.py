@@ -1,5 +1,6 @@
 """Networks on a hub: a local stand-in that speaks its protocol, and its errors."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 import stylegan_jax
+from stylegan_jax import workdir
 from stylegan_jax.networks import file, hub, model_card
 from tests import hub_server, tiny
 from tests.networks import small
@@ -213,6 +215,24 @@ def test_paths_of_this_machine_are_left_out():
     text = json.dumps(file.describe(hub._without_places(g)))
     assert '"photos"' in text and "alice" not in text
     assert "alice" not in model_card.text(g, "bob/x", None)
+
+
+def test_the_card_says_where_a_network_was_trained(tmp_path):
+    trained = "generator of images of 16x16 pixels, trained with stylegan_jax."
+    converted = "trained with the official code and converted to stylegan_jax."
+    g = small.network()
+    assert trained in model_card.text(g, "bob/x", None)
+    averaged = dataclasses.replace(g, step=None)  # as `ema` makes them
+    assert trained in model_card.text(averaged, "bob/x", None)
+    official = dataclasses.replace(
+        g, step=None, checkpoint=0, data=workdir.DataInfo("g.pkl", 0, (), "")
+    )
+    card = model_card.text(official, "bob/x", None)
+    assert converted in card and "trained with stylegan_jax" not in card
+    assert "seen in training" not in card and "in the training data" not in card
+    file.save(official, tmp_path / "g.safetensors")
+    opened = stylegan_jax.load(tmp_path / "g.safetensors")
+    assert converted in model_card.text(opened, "bob/x", None)
 
 
 def test_a_card_without_a_license():
