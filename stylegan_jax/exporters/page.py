@@ -85,7 +85,7 @@ def facts(network: Network) -> dict[str, Any]:
     generator = network.generator
     size = config.image_size(generator.base_size, network.resolution)
     return {
-        "name": _name(network.reference),
+        "name": network.name,
         "family": models.FAMILIES[models.family_of(generator)],
         "size": sides(size).replace("x", "×"),
         "z_dim": generator.z_dim,
@@ -94,12 +94,6 @@ def facts(network: Network) -> dict[str, Any]:
         "classes": list(network.classes),
         "style_groups": _style_groups(network),
     }
-
-
-def _name(reference: str) -> str:
-    """Return the last part of a reference, without the ending of a file."""
-    last = reference.rstrip("/").rpartition("/")[2]
-    return last.removesuffix(".safetensors").removesuffix(".pkl")
 
 
 def _style_groups(network: Network) -> dict[str, list[int]]:

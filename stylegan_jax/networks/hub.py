@@ -145,14 +145,14 @@ def push(
 
 
 def _without_places(network: Network) -> Network:
-    """Return a network whose configuration names no directory of this machine."""
+    """Return a network that names no directory of this machine."""
     if network.experiment is None:
         return network  # which `file.describe` refuses
     data = network.experiment.data
     path = data.path and (Path(data.path).name or data.source)
     data = dataclasses.replace(data, path=path, tfds_data_dir=None)
     experiment = dataclasses.replace(network.experiment, data=data)
-    return dataclasses.replace(network, experiment=experiment)
+    return dataclasses.replace(network, experiment=experiment, reference=network.name)
 
 
 def _samples(network: Network) -> bytes:

@@ -103,6 +103,8 @@ def test_push_and_load(server, worker, saved):
     assert images == again == g(seeds=3, label="a", truncation_psi=0.7).tolist()
     repository = server.repositories["alice/smileys"]
     assert not repository.private and len(repository.commits) == 1
+    # The name of the file, and no directory.
+    assert repository.commits[0]["summary"] == "Upload small with stylegan_jax"
     names = ["README.md", "config.json", "model.safetensors", "samples.png"]
     assert sorted(repository.files) == names
     with open(saved, "rb") as content:  # bit for bit
@@ -211,9 +213,13 @@ def test_paths_of_this_machine_are_left_out():
         "data.path": "/home/alice/secret/photos",
         "data.tfds_data_dir": "/home/alice/tfds",
     }
-    g = type(g)(**vars(g) | {"experiment": tiny.experiment(places)})
-    text = json.dumps(file.describe(hub._without_places(g)))
+    reference = "/home/alice/runs/mine/"
+    e = tiny.experiment(places)
+    g = dataclasses.replace(g, experiment=e, reference=reference)
+    published = hub._without_places(g)
+    text = json.dumps(file.describe(published))
     assert '"photos"' in text and "alice" not in text
+    assert published.reference == "mine"
     assert "alice" not in model_card.text(g, "bob/x", None)
 
 
