@@ -121,7 +121,8 @@ def test_push_and_load(server, worker, saved):
 
     # A second upload keeps the card, which may have been edited.
     repository.files["README.md"] = b"---\nlicense: mit\n---\n# Mine\n"
-    worker(("push", (saved, "alice/smileys"), {"dtype": "float16"}, OWNER))
+    options = {"dtype": "float16", "license": "mit"}  # what the card says
+    worker(("push", (saved, "alice/smileys"), options, OWNER))
     assert repository.files["README.md"].endswith(b"# Mine\n")
     assert len(repository.commits) == 2
     assert len(repository.files["model.safetensors"]) < os.path.getsize(saved)
@@ -188,7 +189,31 @@ def test_a_private_repository(server, worker, saved):
     ]
     _, images = worker(*calls)
     assert server.repositories["bob/mine"].private
+    assert "bob/mine" in worker(calls[0])[0]  # again
+    assert len(server.repositories["bob/mine"].commits) == 2
     assert np.shape(images) == (1, 16, 16, 3)
+
+
+def test_what_contradicts_a_repository_is_not_uploaded(server, worker, saved):
+    cards = {"mit": b"---\nlicense: mit\n---\n", "none": b"# Mine\n"}
+    for name, card in cards.items():
+        server.repositories[f"carol/{name}"] = hub_server.Repository(
+            files={hub.CARD: card}
+        )
+    server.repositories["carol/empty"] = hub_server.Repository()
+    names = ["carol/empty", "carol/mit", "carol/none"]
+    options = [{"private": True}, {"license": "cc-by-4.0"}, {"license": "mit"}]
+    calls = [
+        ("push", (saved, name), o, OWNER)
+        for name, o in zip(names, options, strict=True)
+    ]
+    public, other, none = worker(*calls)
+    assert "hub:carol/empty exists already and is public" in public
+    assert f"{server.address}/carol/empty/settings" in public
+    assert "`license` (='cc-by-4.0') would have no effect: hub:carol/mit" in other
+    assert "which is kept and states mit; nothing was uploaded" in other
+    assert "states no license" in none and "Write `license: mit`" in none
+    assert not any(server.repositories[name].commits for name in names)
 
 
 def test_without_the_package(monkeypatch):
