@@ -1,6 +1,7 @@
 """Drawing of the pictures of the explorer with programs that are compiled once."""
 
 import collections
+import hashlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +28,7 @@ from stylegan_jax.sampling import noise as noises
 from stylegan_jax.sampling.synthesis import compile_synthesis, noise_key
 from stylegan_jax.training import memory
 
-CACHED_STYLES = 512
+CACHED_STYLES, CACHED_BYTES = 512, 2**25  # whichever is reached first
 
 
 class DoesNotFit(ValueError):
@@ -67,7 +68,10 @@ class Renderer:
         except ValueError as error:
             self.noise_modes, self.no_noise = ("const",), str(error)
         self._programs: dict[str, jax.stages.Compiled] = {}
-        self._cache: collections.OrderedDict[Style, np.ndarray] = (
+        generator = network.generator
+        size = 4 * generator.num_ws * generator.w_dim
+        self._cache_size = max(1, min(CACHED_STYLES, CACHED_BYTES // size))
+        self._cache: collections.OrderedDict[bytes, np.ndarray] = (
             collections.OrderedDict()
         )
 
@@ -105,8 +109,11 @@ class Renderer:
 
     def styles(self, picture: Picture) -> np.ndarray:
         """Return the truncated styles of a picture, ws [1,L,W] float32."""
+        # A walk that is drawn has another position each time; its keyframes are kept.
+        is_walk = isinstance(picture.style.source, Walk)
+        styles_of = self._compute if is_walk else self._styles
         ws = self.network.truncate(
-            self._styles(picture.style)[None],
+            styles_of(picture.style)[None],
             truncation_psi=picture.truncation_psi,
             truncation_cutoff=picture.truncation_cutoff,
         )
@@ -140,13 +147,15 @@ class Renderer:
         }
 
     def _styles(self, style: Style) -> np.ndarray:
-        """Return the styles [L,W] of a style, not truncated; keep them in the cache."""
-        if style not in self._cache:
-            self._cache[style] = self._compute(style)
-            if len(self._cache) > CACHED_STYLES:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(style)
-        return self._cache[style]
+        """Return the styles [L,W] of a style, not truncated; use the cache."""
+        key = _digest(style)
+        ws = self._cache.pop(key, None)
+        if ws is None:
+            ws = self._compute(style)
+        self._cache[key] = ws
+        while len(self._cache) > self._cache_size:
+            self._cache.popitem(last=False)
+        return ws
 
     def _compute(self, style: Style) -> np.ndarray:
         generator, label = self.network.generator, style.label
@@ -194,3 +203,8 @@ class Renderer:
                     else ""
                 )
             )
+
+
+def _digest(style: Style) -> bytes:
+    """Return a key for a style, which is short even if it holds a latent of a file."""
+    return hashlib.sha256(repr(style).encode()).digest()

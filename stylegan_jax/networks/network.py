@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -38,6 +39,13 @@ class Network(TrainedGenerator):
     """
 
     reference: str = ""
+
+    @property
+    def name(self) -> str:
+        """The last part of the reference, for files and pages that others see."""
+        path = re.sub(r"[/\\]checkpoints([/\\]\d+)?$", "", self.reference.rstrip("/\\"))
+        last = re.split(r"[/\\]", path)[-1]
+        return last.removesuffix(".safetensors").removesuffix(".pkl")
 
     @property
     def module(self) -> Generator:
