@@ -5,8 +5,8 @@ Command:
 
 Cost: 20 to 40 images/s on two CPU cores.
 Expected: docs/smileys64.md.
-Reference: the preset "auto" (stylegan_jax/presets/official.py) with narrower networks and
-  a larger gamma, because there are 385 images, and without path length regularization.
+Reference: the preset "auto" (stylegan_jax/presets/official.py) with narrower networks
+  and a larger gamma, because there are 385 images, and no path length regularization.
 """
 
 from stylegan_jax import presets
