@@ -88,6 +88,17 @@ COMMAND = Command(
             network.NOISE_LAYERS,
             network.RESOLUTION,
         ),
+        "Edits": (
+            network.DIRECTION,
+            dataclasses.replace(
+                network.STRENGTH,
+                doc="The strength of the edit in standard deviations of w: a number or "
+                "START:END such as -3:3, which moves from one to the other and, in a "
+                "closed path, back. One for all directions, or one for each, separated "
+                "by commas.",
+            ),
+            network.DIRECTION_LAYERS,
+        ),
         "Output": (
             flag.text(
                 "out",
