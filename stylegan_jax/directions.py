@@ -132,10 +132,21 @@ def labels(network: Network, numbers: range | list[int]) -> np.ndarray | None:
     return np.eye(len(network.classes), dtype=np.float32)[classes]
 
 
-def styles(network: Network, chosen: list[int], psi: float) -> np.ndarray:
+def styles(network: Network, z: np.ndarray, numbers: list[int]) -> np.ndarray:
+    """Return the truncated ws [N,L,W] of latents z [N,Z], as `generate` draws them.
+
+    Args:
+      network: the network.
+      z: the latents.
+      numbers: see `labels`.
+    """
+    psi = FLAGS.truncation_psi
+    return np.asarray(network.map(z, labels(network, numbers), truncation_psi=psi))
+
+
+def styles_of_seeds(network: Network, chosen: list[int]) -> np.ndarray:
     """Return the truncated ws [N,L,W] of seeds."""
-    ws = network.map(network.z(chosen), labels(network, chosen), truncation_psi=psi)
-    return np.asarray(ws)
+    return styles(network, network.z(chosen), chosen)
 
 
 def read_groups(network: Network) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +184,7 @@ def read_groups(network: Network) -> tuple[np.ndarray, np.ndarray]:
             + (f"; on both are {listed(both)}" if both else "")
         )
     if ws is None:
-        return tuple(styles(network, group, 1.0) for group in groups)
+        return tuple(styles_of_seeds(network, group) for group in groups)
     wrong = [row for group in groups for row in group if row >= len(ws)]
     if wrong:
         raise ValueError(
@@ -192,8 +203,8 @@ def read_latents(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
         kind, values = latents.read(path, network.generator, "--latents")
         all_labels.append(latents.read_groups(path, len(values), "--latents"))
         if kind == "z":
-            values = network.map(values, labels(network, range(len(values))))
-        all_ws.append(np.asarray(values))
+            values = styles(network, values, list(range(len(values))))
+        all_ws.append(values)
     missing = sum(one is None for one in all_labels)
     if 0 < missing < len(all_labels):
         raise ValueError(
@@ -219,7 +230,7 @@ def find(
             channels = FLAGS.channels and stylespace.parse_channels(FLAGS.channels)
             if channels and FLAGS["count"].present:
                 raise ValueError("--channels names all directions; leave --count out")
-            ws = styles(network, list(MEASURED_SEEDS), FLAGS.truncation_psi)
+            ws = styles_of_seeds(network, list(MEASURED_SEEDS))
             return stylespace.stylespace(subject, FLAGS.count, ws, channels)
         case "boundary":
             return [labeled.boundary(subject, name, *groups)]
@@ -236,7 +247,7 @@ def write(
 ) -> None:
     """Write the files and figures of directions, and print their numbers."""
     sampler = Sampler(network.generator, network.variables, network.lod)
-    ws, names = styles(network, chosen, FLAGS.truncation_psi), seed_names(chosen)
+    ws, names = styles_of_seeds(network, chosen), seed_names(chosen)
     overview = figure.rows_of_directions(sampler, found, ws[:1], strengths)
     out.mkdir(parents=True, exist_ok=True)
     for direction in found:

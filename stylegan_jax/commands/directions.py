@@ -129,7 +129,12 @@ COMMAND = Command(
                 "The strengths of the columns, increasing, in standard deviations.",
                 "-3,-2,-1,0,1,2,3",
             ),
-            network.TRUNCATION_PSI,
+            dataclasses.replace(
+                network.TRUNCATION_PSI,
+                doc="The truncation of the images, and of seeds and z in groups, which "
+                "are taken as `generate` draws them: 1 keeps their variety, 0 gives "
+                "the average image.",
+            ),
         ),
         "Output": (
             flag.text(
