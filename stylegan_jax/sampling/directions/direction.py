@@ -117,10 +117,10 @@ class Direction:
                 f"ws have shape {list(ws.shape)}; this network takes "
                 f"[N, {shape[0]}, {shape[1]}]"
             )
-        strength = _checked(strength, len(ws))
+        strengths = _checked(strength, len(ws))
         chosen = np.isin(np.arange(shape[0]), list(layers))
         with np.errstate(over="ignore"):
-            offset = strength.reshape(-1, 1, 1) * self.vector * chosen[:, None]
+            offset = strengths.reshape(-1, 1, 1) * self.vector * chosen[:, None]
             moved = (ws + offset).astype(np.float32)
         if not np.isfinite(moved).all():
             raise _too_strong(strength)
