@@ -23,7 +23,6 @@ from stylegan_jax.networks.network import Network
 from stylegan_jax.networks.references import open_network
 from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
-from stylegan_jax.runtime.flag import FLOAT32_MAX
 from stylegan_jax.runtime.image_io import save_png
 from stylegan_jax.runtime.messages import command, listed
 from stylegan_jax.runtime.progress_bar import ProgressBar
@@ -35,7 +34,7 @@ from stylegan_jax.sampling.directions import (
     principal,
     stylespace,
 )
-from stylegan_jax.sampling.directions.direction import Direction
+from stylegan_jax.sampling.directions.direction import MAX_STRENGTH, Direction
 from stylegan_jax.sampling.directions.statistics import w_statistics
 from stylegan_jax.sampling.directions.subject import Subject
 from stylegan_jax.sampling.figures.sampler import Sampler, seed_names
@@ -108,12 +107,13 @@ def parse_strengths(text: str) -> list[float]:
         numbers = []
     if (
         len(numbers) < 2
-        or not all(abs(number) <= FLOAT32_MAX for number in numbers)
+        or not all(abs(number) <= MAX_STRENGTH for number in numbers)
         or sorted(set(numbers)) != numbers
     ):
         raise ValueError(
-            f"`--strengths` (={text}) must be at least two finite numbers that "
-            "increase, separated by commas, such as -3,-1.5,0,1.5,3"
+            f"`--strengths` (={text}) must be at least two numbers that "
+            f"increase, from -{MAX_STRENGTH:g} to {MAX_STRENGTH:g}, separated by "
+            "commas, such as -3,-1.5,0,1.5,3"
         )
     return numbers
 

@@ -25,6 +25,7 @@ PRELOADED = (
     "explore",
     "export",
     "inspect",
+    "directions",
 )
 
 

@@ -93,9 +93,8 @@ COMMAND = Command(
             dataclasses.replace(
                 network.STRENGTH,
                 doc="The strength of the edit in standard deviations of w: a number or "
-                "START:END such as -3:3, which moves from one to the other and, in a "
-                "closed path, back. One for all directions, or one for each, separated "
-                "by commas.",
+                "START:END such as -3:3, which moves there and, in a closed path, "
+                "back. One for all directions or, separated by commas, for each.",
             ),
             network.DIRECTION_LAYERS,
         ),

@@ -90,8 +90,7 @@ RESOLUTION = flag.integer(
 DIRECTION = flag.text(
     "direction",
     "FILES",
-    "Edit the images along a direction that `directions` wrote; several files are "
-    "separated by commas.",
+    "Edit the images along directions, files of `directions` separated by commas.",
 )
 STRENGTH = flag.text(
     "strength",

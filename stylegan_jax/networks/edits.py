@@ -8,9 +8,12 @@ from absl import flags
 
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import outputs, storage
-from stylegan_jax.runtime.flag import FLOAT32_MAX
 from stylegan_jax.sampling import seeds
-from stylegan_jax.sampling.directions.direction import Direction, check_layers
+from stylegan_jax.sampling.directions.direction import (
+    MAX_STRENGTH,
+    Direction,
+    check_layers,
+)
 from stylegan_jax.sampling.interpolation import Path
 
 
@@ -191,8 +194,8 @@ def _strength(part: str, whole: str, ranges: bool) -> Strength:
         numbers = [float(end) for end in ends]
     except ValueError:
         numbers = []
-    if len(numbers) not in (1, 2) or not all(abs(n) <= FLOAT32_MAX for n in numbers):
-        form = "finite numbers such as 2 or -1.5"
+    if len(numbers) not in (1, 2) or not all(abs(n) <= MAX_STRENGTH for n in numbers):
+        form = f"numbers from -{MAX_STRENGTH:g} to {MAX_STRENGTH:g} such as 2 or -1.5"
         form += ", or START:END such as -3:3" if ranges else ""
         raise ValueError(
             f"`--strength` (={whole}) must be {form}; several are separated by commas"

@@ -17,7 +17,7 @@ from tests.config.reading import ROOT
 
 PROGRAMS = (
     *("train", "generate", "interpolate", "mix", "figures", "evaluate", "prepare"),
-    *("convert", "explore", "export", "inspect", "report"),
+    *("convert", "explore", "export", "inspect", "report", "directions"),
 )
 COMMANDS = {
     name: importlib.import_module(f"stylegan_jax.commands.{name}").COMMAND

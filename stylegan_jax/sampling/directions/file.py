@@ -25,6 +25,7 @@ from stylegan_jax.weights.safetensors import FormatError
 KEY = "stylegan_jax_direction"  # of the description in the metadata
 VERSION = 1
 ENDING = ".safetensors"
+MAX_VALUE = 1e6  # of the vector, in absolute value
 
 
 def save(direction: Direction, path: str | os.PathLike) -> None:
@@ -106,8 +107,11 @@ def _direction(arrays: Mapping[str, np.ndarray], text: str) -> Direction:
             "it must hold one array, vector [W], [L,W] or [C], and holds "
             f"{listed(shapes) or 'none'}"
         )
-    if vector.dtype != np.float32 or not np.isfinite(vector).all():
-        raise FormatError("its vector must hold finite numbers of float32")
+    # NaN is not within the bound, either.
+    if vector.dtype != np.float32 or not np.all(np.abs(vector) <= MAX_VALUE):
+        raise FormatError(
+            f"its vector must hold float32 numbers from -{MAX_VALUE:g} to {MAX_VALUE:g}"
+        )
     return Direction(
         name=found["name"],
         method=found["method"],

@@ -57,11 +57,9 @@ def test_an_edit_of_w_is_a_shift_of_all_styles_of_its_layer(g, subject, directio
 
 
 def test_edits_that_do_not_fit(g, subject, direction, ws):
-    for strength in (np.nan, np.inf, [1.0, 2.0], "x"):
-        with pytest.raises(ValueError, match="strength|could not convert"):
+    for strength in (np.nan, np.inf, -1001, [1.0, 2.0], "x"):
+        with pytest.raises(ValueError, match="must be a number from -1000 to 1000"):
             g.edit(ws, direction, strength)
-    with pytest.raises(ValueError, match=r"1e\+60\) leads to numbers beyond float32"):
-        g.edit(ws, direction, 1e60)
     for layers, message in (([6], r"\[6\] must be from 0 to 5"), ([], "at least one")):
         with pytest.raises(ValueError, match=message):
             g.edit(ws, direction, 1, layers)
@@ -73,7 +71,7 @@ def test_edits_that_do_not_fit(g, subject, direction, ws):
     style = subject.in_styles("x", 2, np.eye(size)[0], 1.0)
     with pytest.raises(ValueError, match="use `shift_styles`"):
         g.edit(ws, style)
-    with pytest.raises(ValueError, match=r"strength \(=nan\) must be a finite number"):
+    with pytest.raises(ValueError, match=r"strength \(=nan\) must be a number"):
         g.shift_styles(style, np.nan)
 
 

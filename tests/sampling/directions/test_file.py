@@ -83,8 +83,9 @@ def test_damaged_descriptions(path, change, message):
         ({"vector": np.zeros((1, 1, 8), "f")}, r"holds vector \[1, 1, 8\]"),
         ({"vector": np.zeros(0, "f")}, r"holds vector \[0\]"),
         ({"vector": np.zeros(8, "f"), "x": np.zeros(1, "f")}, "holds .*x "),
-        ({"vector": np.zeros(8)}, "finite numbers of float32"),
-        ({"vector": np.full(8, np.nan, "f")}, "finite numbers of float32"),
+        ({"vector": np.zeros(8)}, "must hold float32 numbers from -1e.06"),
+        ({"vector": np.full(8, 2e6, "f")}, "must hold float32 numbers from"),
+        ({"vector": np.full(8, np.nan, "f")}, "must hold float32 numbers from -1e.06"),
     ],
 )
 def test_damaged_arrays(path, arrays, message):
