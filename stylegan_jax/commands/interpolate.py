@@ -92,9 +92,9 @@ COMMAND = Command(
             network.DIRECTION,
             dataclasses.replace(
                 network.STRENGTH,
-                doc="The strength of the edit in standard deviations of w: a number or "
-                "START:END such as -3:3, which moves there and, in a closed path, "
-                "back. One for all directions or, separated by commas, for each.",
+                doc="The strength in standard deviations of w, one for all or each: a "
+                "number, or START:END such as -3:3, which moves there and, in a closed "
+                "path, back.",
             ),
             network.DIRECTION_LAYERS,
         ),

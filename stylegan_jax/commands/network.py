@@ -102,8 +102,7 @@ STRENGTH = flag.text(
 DIRECTION_LAYERS = flag.text(
     "direction_layers",
     "LIST",
-    "The style layers to edit: numbers and ranges from 0, the lowest resolution, on, "
-    "such as 0-3.",
+    "The style layers to edit, such as 0-3.",
     absent="those of the direction",
 )
 BATCH_SIZE = flag.integer(
