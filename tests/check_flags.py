@@ -22,6 +22,7 @@ PRELOADED = (
     "mix",
     "figures",
     "convert",
+    "ema",
     "explore",
     "export",
     "inspect",

@@ -19,7 +19,7 @@ TIERS = (
     ("networks",),
     ("explorer", "exporters", "report"),
     (
-        *("convert", "directions", "evaluate", "explore", "export", "figures"),
+        *("convert", "directions", "ema", "evaluate", "explore", "export", "figures"),
         *("generate", "inspect", "interpolate", "mix", "prepare", "train"),
     ),
 )
