@@ -1,6 +1,7 @@
 """Edits along directions, as a command line names them, of a network and its styles."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from stylegan_jax.sampling.directions.direction import (
     Direction,
     check_layers,
 )
-from stylegan_jax.sampling.interpolation import Path
+from stylegan_jax.sampling.interpolation import Path as StylePath
 
 
 class Strength(NamedTuple):
@@ -50,7 +51,7 @@ class Request(NamedTuple):
       layers: of w; None for those of each direction.
     """
 
-    paths: list[str]
+    paths: list[Path]
     strengths: list[Strength]
     layers: list[int] | None
 
@@ -97,11 +98,7 @@ def requested(values: flags.FlagValues, *, ranges: bool = False) -> Request:
                     f"leave --{name} out"
                 )
         return Request([], [], None)
-    paths = []
-    for name in values.direction.split(","):
-        path = storage.local_path(name, "--direction")
-        outputs.check_input_file(path, "--direction")
-        paths.append(path)
+    paths = direction_paths(values.direction)
     parts = values.strength.split(",")
     if len(parts) not in (1, len(paths)):
         raise ValueError(
@@ -112,6 +109,16 @@ def requested(values: flags.FlagValues, *, ranges: bool = False) -> Request:
     text = values.direction_layers
     layers = None if text is None else seeds.parse_seeds(text, "direction_layers")
     return Request(paths, strengths * (len(paths) // len(parts)), layers)
+
+
+def direction_paths(text: str | None) -> list[Path]:
+    """Return the files that --direction names; raise ValueError if one is missing."""
+    paths = []
+    for name in text.split(",") if text else ():
+        path = storage.local_path(name, "--direction")
+        outputs.check_input_file(path, "--direction")
+        paths.append(path)
+    return paths
 
 
 def apply(
@@ -166,10 +173,10 @@ def way(keyframes: int, *, closed: bool) -> Callable[[np.ndarray], np.ndarray]:
 
 def along(
     network: Network,
-    styles: Path,
+    styles: StylePath,
     edits: Sequence[Edit],
     share: Callable[[np.ndarray], np.ndarray],
-) -> Path:
+) -> StylePath:
     """Return a path of styles with the edits of w.
 
     Args:
