@@ -26,6 +26,7 @@ PRELOADED = (
     "explore",
     "export",
     "inspect",
+    "directions",
 )
 
 

@@ -19,9 +19,8 @@ TIERS = (
     ("networks",),
     ("explorer", "exporters", "report"),
     (
-        *("convert", "ema", "evaluate", "explore", "export", "figures", "generate"),
-        "inspect",
-        *("interpolate", "mix", "prepare", "train"),
+        *("convert", "directions", "ema", "evaluate", "explore", "export", "figures"),
+        *("generate", "inspect", "interpolate", "mix", "prepare", "train"),
     ),
 )
 TIER = {

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from stylegan_jax.explorer import renderer as renderers
-from stylegan_jax.explorer.picture import Latent, Mix, Pad, Picture, Seed, Style, Walk
+from stylegan_jax.explorer.picture import (
+    Latent,
+    Mix,
+    Pad,
+    Picture,
+    PictureError,
+    Seed,
+    Style,
+    Walk,
+)
 from stylegan_jax.explorer.renderer import DoesNotFit, Renderer
 from stylegan_jax.runtime import host_memory
 from stylegan_jax.sampling import interpolation
@@ -40,6 +49,26 @@ def test_seeds_give_the_images_of_python(renderer, noise):
     )
     found = renderer.draw(Picture(Style(Seed(5), B), 0.6, 3, noise, 8))
     np.testing.assert_array_equal(found, wanted[0])
+
+
+def test_directions_edit_as_in_python(renderer):
+    turn, blink = renderer.directions.values()
+    network = renderer.network
+    ws = network.map(network.z(5), "b", truncation_psi=0.6)
+    picture = Picture(Style(Seed(5), B), 0.6, directions=(("turn", -2.0),))
+    edited = network.edit(ws, turn, -2)
+    np.testing.assert_allclose(renderer.styles(picture), edited, atol=1e-6)
+    picture = dataclasses.replace(
+        picture, directions=(("turn", -2.0), ("blink", 3.0), ("other", 0.0))
+    )
+    wanted = network.shift_styles(blink, 3).synthesize(edited)[0]
+    np.testing.assert_array_equal(renderer.draw(picture), wanted)
+    assert np.any(wanted != network.synthesize(edited)[0])
+    picture = dataclasses.replace(picture, directions=(("other", 1.0),))
+    with pytest.raises(PictureError, match="other of the picture are not loaded"):
+        renderer.draw(picture)
+    with pytest.raises(ValueError, match="must have different names, not turn, turn"):
+        Renderer(network, directions=[turn, turn])
 
 
 def test_the_corners_and_the_middle_of_the_pad(renderer):
