@@ -306,9 +306,11 @@ def apply(x: jax.Array, g: Geometry) -> jax.Array:
         for axis in (0, 1):
             x = _combine([x] * len(g.taps), g.taps, axis, g)
         return x
-    # Rows of the filter, one after the other.
-    rows = [_combine([x] * len(row), row, 1, g) for row in g.taps]
-    return _combine(rows, np.ones(len(rows)), 0, g)
+    # Rows of the filter, one after the other, and equal ones once.
+    rows = {row.tobytes(): row for row in g.taps}
+    filtered = {k: _combine([x] * len(row), row, 1, g) for k, row in rows.items()}
+    terms = [filtered[row.tobytes()] for row in g.taps]
+    return _combine(terms, np.ones(len(terms)), 0, g)
 
 
 def _apply_forward(x: jax.Array, g: Geometry) -> tuple[jax.Array, tuple]:
