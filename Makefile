@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help quickstart train test test-slow aot test-aot soak mutations lint docs setup clean
+.PHONY: help quickstart train demo test test-slow aot test-aot soak mutations lint docs setup clean
 .DELETE_ON_ERROR:
 
 # Python: the first that is new enough and can create virtual environments.
@@ -33,6 +33,7 @@ AOT_READY := $(AOT_VENV)/.ready
 
 CONFIG ?= configs/smileys.py
 WORKDIR ?= runs/$(subst :,-,$(subst .py,,$(notdir $(CONFIG))))
+NETWORK ?= smileys32
 ARGS ?=
 # One test process per core, up to eight; all tests of a file run in one process, in the
 # order of tests/conftest.py.
@@ -46,6 +47,7 @@ help:
 	@echo 'make train        train CONFIG in WORKDIR, or resume. For example'
 	@echo '                  make train CONFIG=configs/ffhq.py WORKDIR=runs/ffhq \'
 	@echo '                    ARGS="--config.data.path=/data/ffhq" EXTRAS=dev,gpu'
+	@echo 'make demo         make a web page in docs/demo in which NETWORK runs'
 	@echo 'make test         run the tests'
 	@echo 'make test-slow    run the slow tests'
 	@echo 'make aot          make an environment that compiles for absent TPUs and GPUs'
@@ -55,7 +57,8 @@ help:
 	@echo 'make lint         check the code and the shell scripts'
 	@echo 'make docs         build the documentation in docs/_build/html'
 	@echo 'make clean        delete environments and caches, but not runs/'
-	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) EXTRAS=$(EXTRAS) (dev, docs, explore, gpu, gpu12, tpu, video)'
+	@echo 'Variables: PYTHON=$(PYTHON) VENV=$(VENV) EXTRAS=$(EXTRAS) (browser, dev, docs,'
+	@echo '           explore, gpu, gpu12, hub, onnx, tpu, video)'
 
 quickstart: $(READY)
 	$(RUN) -m stylegan_jax.generate --network=smileys32 --seeds=0-31 --out=runs/samples
@@ -73,6 +76,9 @@ quickstart: $(READY)
 
 train: $(READY)
 	$(RUN) -m stylegan_jax.train --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
+
+demo: $(READY)
+	$(RUN) -m stylegan_jax.export --network=$(NETWORK) --format=page --out=docs/demo $(ARGS)
 
 test: $(READY)
 	XLA_FLAGS="$${XLA_FLAGS-$(QUICK_TO_COMPILE)}" \

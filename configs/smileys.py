@@ -12,8 +12,8 @@ Metrics: `python -m stylegan_jax.evaluate --network=runs/smileys` at any time (S
   MS-SSIM, without a download), or during training with
   --config.evaluation.metrics=swd,msssim --config.evaluation.every_kimg=40
   --config.evaluation.images=512
-Reference: the preset "auto" (stylegan_jax/presets.py) with narrower networks, a larger
-  gamma, because there are 428 images, and no path length regularization.
+Reference: the preset "auto" (stylegan_jax/presets/official.py) with narrower networks,
+  a larger gamma, because there are 428 images, and no path length regularization.
 """
 
 from stylegan_jax import presets
@@ -32,13 +32,16 @@ def get_config():
     c.model.channel_base = 1024  # 32 channels at 32x32 ...
     c.model.channel_max = 64  # ... and 64 everywhere below
     c.model.noise = False  # noise inputs speckle flat drawings
-    c.model.g_architecture = "resnet"  # is white up to the border sooner than "skip"
+    c.model.g_architecture = (
+        "resnet"  # is white up to the border sooner than "skip" ...
+    )
     c.model.conv_clamp = None
 
     # A small batch takes more steps in the same time.
     c.training.total_kimg = 120.0
     c.training.batch_size = 8
     c.training.learning_rate = 0.002
+    c.training.clip_fakes = True  # ... and this makes it exactly white
     c.training.r1_gamma = 1.0
     c.training.d_reg_interval = 8
     c.training.path_length_weight = 0.0  # a program less to compile

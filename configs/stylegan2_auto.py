@@ -10,7 +10,7 @@ Cost: not measured.
 Expected: a reasonable starting point for most data sets. With fewer than about ten
   thousand images, the discriminator memorizes them: mirroring is the only augmentation.
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
-  Data", appendix C; the preset "auto" (stylegan_jax/presets.py).
+  Data", appendix C; the preset "auto" (stylegan_jax/presets/official.py).
 """
 
 import re

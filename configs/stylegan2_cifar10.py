@@ -15,7 +15,7 @@ Expected: `small`: docs/stylegan2_cifar10.png (240 kimg). The others: FID 8.32
   lacks; 2.92 and 2.42 with it (StyleGAN2-ADA paper, table of CIFAR-10). Not trained
   with this code.
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
-  Data"; the preset "cifar" (stylegan_jax/presets.py).
+  Data"; the preset "cifar" (stylegan_jax/presets/official.py).
 """
 
 from stylegan_jax import presets

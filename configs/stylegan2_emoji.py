@@ -8,7 +8,7 @@ Command:
 Cost: 107 minutes for 233 kimg on two CPU cores shared with another run (45 to 48
   images/s at best, 14 to 23 at worst), at full resolution from the first step.
 Expected: docs/stylegan2_emoji.png (233 kimg).
-Reference: the preset "auto" (stylegan_jax/presets.py) with narrower networks.
+Reference: the preset "auto" (stylegan_jax/presets/official.py) with narrower networks.
 """
 
 from stylegan_jax import presets

@@ -10,7 +10,7 @@ Cost: not measured.
 Expected: FID 3.66 on FFHQ with mirrored images (StyleGAN2-ADA paper, the baseline on
   140,000 images); not trained with this code.
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
-  Data"; the preset "paper256" (stylegan_jax/presets.py).
+  Data"; the preset "paper256" (stylegan_jax/presets/official.py).
 """
 
 from stylegan_jax import presets

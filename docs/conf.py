@@ -44,6 +44,7 @@ autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_default_options = {"ignore-module-all": True}
 autodoc_typehints = "signature"
+autodoc_mock_imports = ["onnx"]  # an extra that the documentation does not need
 smartquotes = False  # it would turn the dashes of flags into others
 default_role = "code"  # docstrings quote code as Markdown does, with one backtick
 napoleon_use_rtype = False

@@ -1,16 +1,19 @@
 """StyleGAN and StyleGAN2 in JAX and Flax.
 
-`load` returns a trained generator; README.md shows the programs.
+`load` returns a trained generator, and `push_to_hub` uploads one; README.md shows the
+programs.
 """
 
 import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stylegan_jax.networks.network import Network
+    import stylegan_jax.networks.network
 
 
-def load(reference: str | os.PathLike, step: int | None = None) -> "Network":
+def load(
+    reference: str | os.PathLike, step: int | None = None
+) -> "stylegan_jax.networks.network.Network":
     """Open a trained generator; see `networks.references.open_network`.
 
         g = stylegan_jax.load("smileys32")
@@ -19,7 +22,8 @@ def load(reference: str | os.PathLike, step: int | None = None) -> "Network":
     Args:
       reference: `smileys32`, the network that comes with the package; the directory of
         a run (`--workdir`) or of a conversion (`--out`), on disk or in a bucket; a
-        `.safetensors` file that `export` wrote; or an official `.pkl`.
+        `.safetensors` file that `export` wrote; an official `.pkl`; or
+        `hub:OWNER/NAME`, a repository of the Hugging Face Hub.
       step: number of the checkpoint of a run; None for the newest that is intact.
 
     Returns:
@@ -34,3 +38,34 @@ def load(reference: str | os.PathLike, step: int | None = None) -> "Network":
     from stylegan_jax.networks.references import open_network
 
     return open_network(reference, step)
+
+
+def push_to_hub(
+    network: "stylegan_jax.networks.network.Network",
+    repository: str,
+    *,
+    private: bool = False,
+    license: str | None = None,
+    dtype: str = "float32",
+) -> str:
+    """Upload a network to the Hugging Face Hub; see `networks.hub.push`.
+
+        stylegan_jax.push_to_hub(g, "alice/smileys", license="cc-by-4.0")
+
+    Args:
+      network: the network.
+      repository: OWNER/NAME, which is created if there is none.
+      private: create it as one that only its owner can read.
+      license: identifier of the license for the model card; None leaves it open.
+      dtype: "float32", or "float16" for half the size.
+
+    Returns:
+      The address of the repository.
+
+    Raises:
+      ValueError: the network cannot be saved, or the server refuses the upload.
+      OSError: the server cannot be reached.
+    """
+    from stylegan_jax.networks import hub
+
+    return hub.push(network, repository, private=private, license=license, dtype=dtype)

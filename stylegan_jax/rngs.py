@@ -21,6 +21,7 @@ class Stream(enum.IntEnum):
     AUGMENT_REALS = 10  # each batch that the discriminator sees has its own stream
     AUGMENT_FAKES = 11
     AUGMENT_BETWEEN = 12  # points between reals and fakes
+    PSEUDO_REALS = 13  # generated images in place of reals, folded into other streams
 
 
 def key(

@@ -23,6 +23,8 @@ PRELOADED = (
     "figures",
     "convert",
     "explore",
+    "export",
+    "inspect",
 )
 
 

@@ -72,10 +72,10 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.command(f"{domain}.enable")
 
-    def open(self, path: Path) -> None:
-        """Open a file, and wait until it is loaded; forget earlier errors."""
+    def open(self, page: Path | str) -> None:
+        """Open a file or an address; wait until it is loaded; forget earlier errors."""
         self.errors, self.requested, self._loaded = [], [], False
-        self._address = path.absolute().as_uri()
+        self._address = page if isinstance(page, str) else page.absolute().as_uri()
         failure = self.command("Page.navigate", url=self._address).get("errorText")
         assert failure is None, failure
         deadline = time.monotonic() + TIMEOUT_SECONDS
@@ -175,8 +175,9 @@ def started(program: str, profile: Path) -> Iterator[Browser]:
     flags = (
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
         *("--hide-scrollbars", "--window-size=1400,1000", "--no-first-run"),
-        # Nothing on the network can be found.
-        *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}"),
+        # Nothing on the network can be found, except servers of the tests.
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        f"--user-data-dir={profile}",
         "--remote-debugging-pipe",
     )
     with (profile / "log").open("wb") as log:

@@ -17,10 +17,9 @@ TIERS = (
     ("workdir",),
     ("training", "metrics", "sampling", "interop"),
     ("networks",),
-    ("explorer",),
-    ("report",),
+    ("explorer", "exporters", "report"),
     (
-        *("convert", "evaluate", "explore", "export", "figures", "generate"),
+        *("convert", "evaluate", "explore", "export", "figures", "generate", "inspect"),
         *("interpolate", "mix", "prepare", "train"),
     ),
 )

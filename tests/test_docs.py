@@ -30,11 +30,14 @@ RUN_BY = {
     "stylegan_jax.figures": "tests/test_figures.py",
     "stylegan_jax.explore": "tests/test_explore.py",
     "stylegan_jax.export": "tests/test_generate.py",
+    "stylegan_jax.inspect": "tests/test_inspect.py",
     "stylegan_jax.convert": "tests/test_front_doors.py",
     "stylegan_jax.evaluate": "tests/test_evaluate.py",
     "stylegan_jax.prepare": "tests/data/preparation/test_prepare.py",
     "stylegan_jax.report": "tests/test_docs.py",
 }
+OTHERS = (None, "pip", "http.server")  # modules of others' commands
+NO_SETTINGS = {"model.apply", "data.json", "model.safetensors"}
 WORKDIR_PATHS = {"checkpoints/", "images/", "tensorboard/"}
 
 
@@ -98,7 +101,7 @@ WRONG = [
 
 
 def test_flags_of_every_command_parse():
-    right = [[c.module, c.words[3:]] for c in COMMANDS if c.module not in (None, "pip")]
+    right = [[c.module, c.words[3:]] for c in COMMANDS if c.module not in OTHERS]
     done = subprocess.run(
         [sys.executable, "-m", "tests.check_flags"],
         input=json.dumps(right + WRONG),
@@ -159,7 +162,7 @@ def test_named_settings_exist():
     sections = "|".join({name.partition(".")[0] for name in known})
     for page in PAGES:
         named = re.findall(rf"`(?:--config\.)?((?:{sections})\.\w+)", page.read_text())
-        assert set(named) - known <= {"model.apply", "data.json"}, page.name
+        assert set(named) - known <= NO_SETTINGS, page.name
 
 
 def test_every_config_is_listed():

@@ -76,7 +76,18 @@ class DiffPolicy:
         return cls(**dict.fromkeys(names, True))
 
 
-POLICIES: dict[str, Policy | DiffPolicy] = {
+@dataclasses.dataclass(frozen=True)
+class PseudoPolicy:
+    """Adaptive pseudo augmentation (APA): generated images among the reals.
+
+    Images are not transformed; the probability is that of a real being replaced.
+
+    Reference: Jiang et al. 2021, "Deceive D: Adaptive Pseudo Augmentation for GAN
+    Training with Limited Data", section 3.
+    """
+
+
+POLICIES: dict[str, Policy | DiffPolicy | PseudoPolicy] = {
     # StyleGAN2-ADA's have a letter for each group, as in the official code ...
     "none": Policy(),
     "b": Policy.of(*PIXEL),
@@ -85,6 +96,7 @@ POLICIES: dict[str, Policy | DiffPolicy] = {
     "bgcf": Policy.of(*PIXEL, *AFFINE, *COLOR, "imgfilter"),
     "bgcfn": Policy.of(*PIXEL, *AFFINE, *COLOR, "imgfilter", "noise"),
     "bgcfnc": Policy.of(*PIXEL, *AFFINE, *COLOR, "imgfilter", "noise", "cutout"),
+    "pseudo": PseudoPolicy(),
     # ... and DiffAugment's by their transforms.
     "color": DiffPolicy.of("color"),
     "translation": DiffPolicy.of("translation"),

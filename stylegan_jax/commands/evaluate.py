@@ -23,7 +23,7 @@ COMMAND = Command(
                 "NETWORK",
                 "The network whose images are compared with its training data: "
                 "smileys32, the directory of a training run or of a conversion, a "
-                ".safetensors file, or an official .pkl.",
+                ".safetensors file, an official .pkl, or hub:OWNER/NAME.",
             ),
             network.WORKDIR,
             network.STEP,

@@ -4,23 +4,74 @@ from stylegan_jax.commands import network
 from stylegan_jax.runtime import flag
 from stylegan_jax.runtime.command import Command
 
+FORMATS = ("safetensors", "stablehlo", "onnx", "page")
+PARTS = ("generator", "mapping", "synthesis")
+
 COMMAND = Command(
     "export",
-    "Write a network as one .safetensors file, which can be used wherever --network is "
-    "taken. The file holds the averaged generator only, and no code.",
-    ("--network=runs/smileys --out=smileys.safetensors --dtype=float16",),
+    "Write a network as one file for this package or for other runtimes, as a web page "
+    "in which it runs, or to the Hugging Face Hub. The averaged generator only is "
+    "written, and nothing that could execute code of its own.",
+    (
+        "--network=runs/smileys --out=smileys.safetensors --dtype=float16",
+        "--network=runs/smileys --format=onnx --out=smileys.onnx",
+        "--network=runs/smileys --format=page --out=page",
+        "--network=runs/smileys --push_to_hub=alice/smileys --license=cc-by-4.0",
+    ),
     {
         "Network": network.REFERENCE,
         "Output": (
-            flag.text("out", "FILE.safetensors", "The file to write.", required=True),
+            flag.text(
+                "out",
+                "PATH",
+                "The file to write, which ends in .safetensors, .stablehlo or .onnx as "
+                "--format says, or the directory of the page.",
+            ),
+            flag.choice(
+                "format",
+                "The kind of output: safetensors is a file that every --network takes; "
+                "stablehlo is a program that JAX runs without this package, on CPUs, "
+                "GPUs and TPUs; "
+                "onnx is one for ONNX Runtime (extra onnx); page is a directory with a "
+                "web page, the network as ONNX, and the runtime from npm.",
+                "safetensors",
+                FORMATS,
+            ),
+            flag.choice(
+                "part",
+                "The function in a file of stablehlo or onnx: generator maps z, label "
+                "and psi to images, mapping to styles ws, and synthesis maps ws to "
+                "images.",
+                "generator",
+                PARTS,
+            ),
             flag.choice(
                 "dtype",
-                "The type of the stored numbers: float32 keeps them exactly, float16 "
-                "takes half the size.",
+                "The type of the numbers in .safetensors: float32 keeps them exactly, "
+                "float16 takes half the size.",
                 "float32",
                 ("float32", "float16"),
             ),
         ),
+        "Hugging Face Hub (extra hub)": (
+            flag.text(
+                "push_to_hub",
+                "OWNER/NAME",
+                "Upload to this repository, in place of --out; it is created if "
+                "necessary. Afterwards --network=hub:OWNER/NAME opens it.",
+            ),
+            flag.switch("private", "Create the repository for yourself only."),
+            flag.text(
+                "license",
+                "ID",
+                "The license of the network for its model card, such as cc-by-4.0.",
+                absent="not stated",
+            ),
+        ),
     },
+    (
+        "HF_TOKEN holds a token of the Hub, unless `hf auth login` has stored one, and "
+        "HF_ENDPOINT names another server.",
+    ),
     one_of=network.ONE_OF,
 )

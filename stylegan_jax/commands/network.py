@@ -10,7 +10,7 @@ NETWORK = flag.text(
     "The network: smileys32, which comes with the package; the directory of a "
     "training run (its --workdir) or of a conversion (the --out of `convert`), on disk "
     "or at gs://... or s3://..., or its checkpoints/NUMBER; a .safetensors file that "
-    "`export` wrote; or an official .pkl.",
+    "`export` wrote; an official .pkl; or hub:OWNER/NAME, on the Hugging Face Hub.",
 )
 WORKDIR = flag.text(
     "workdir", "DIRECTORY", "Another name of --network, as training calls it."

@@ -375,6 +375,12 @@ class Training:
         "Weight of the drift penalty on the squared logits of real images (wgan only).",
         rule=NON_NEGATIVE,
     )
+    clip_fakes: bool = setting(
+        False,
+        "Clip generated images to [-1, 1], as they are saved, before the discriminator "
+        "sees them. The generator can then draw exact white and black grounds by "
+        "exceeding the range.",
+    )
     lecam_weight: float = setting(
         0.0,
         "Weight of the LeCam regularizer, which keeps the discriminator's scores of "
@@ -388,11 +394,12 @@ class Training:
         "none",
         "Augmentations of the discriminator's inputs, a letter for each group: b pixel "
         "blitting, g geometry, c color, f image-space filters, n noise, c (the last) "
-        "cutout; or those of DiffAugment, by their names.",
+        "cutout; or those of DiffAugment, by their names; or `pseudo`, which replaces "
+        "reals by generated images (APA).",
         choices=(
             *("none", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"),
             *("color", "translation", "cutout", "color,translation", "color,cutout"),
-            *("translation,cutout", "color,translation,cutout"),
+            *("translation,cutout", "color,translation,cutout", "pseudo"),
         ),
     )
     augment_probability: float = setting(

@@ -41,7 +41,7 @@ def modulated_conv2d(
     Returns:
       [B,H',W',O], in the dtype of x.
     """
-    chex.assert_shape(style, (len(x), x.shape[-1]))
+    chex.assert_shape(style, (x.shape[0], x.shape[-1]))
     chex.assert_shape(kernel, (None, None, x.shape[-1], None))
     y = convolution(x * spread(style[:, None, None, :], x), kernel)
     if demodulate:

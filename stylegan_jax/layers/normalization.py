@@ -46,7 +46,7 @@ class StyleModulation(nn.Module):
     def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
         """Modulate x [B,H,W,C] by the style of w [B,W]."""
         chex.assert_rank(x, 4)
-        chex.assert_shape(w, (len(x), None))
+        chex.assert_shape(w, (x.shape[0], None))
         affine = Dense(
             2 * x.shape[-1], gain=1.0, arithmetic=self.arithmetic, name="affine"
         )

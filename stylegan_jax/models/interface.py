@@ -252,10 +252,10 @@ class Generator(Network):
         """Map z [B,Z] and labels [B,label_size] to ws [B,L,W], not truncated."""
         if z.ndim != 2 or z.shape[1] != self.z_dim:
             raise ValueError(f"z is {z.shape}; this network takes [B, {self.z_dim}]")
-        self._check_labels(labels, len(z))
+        self._check_labels(labels, z.shape[0])
         w = self.mapping(z, labels)
         chex.assert_rank(w, 2)
-        return jnp.broadcast_to(w[:, None], (len(w), self.num_ws, w.shape[-1]))
+        return jnp.broadcast_to(w[:, None], (w.shape[0], self.num_ws, w.shape[-1]))
 
     def truncate(
         self,

@@ -248,7 +248,7 @@ class Generator(interface.Generator):
             if r == lod.resolution and r > 4 and lod.fades:
                 below = resample.upscale2d(below)
                 image = image + (below - image) * jnp.float32(1 - lod.fade)
-        chex.assert_shape(image, (len(ws), None, None, self.image_channels))
+        chex.assert_shape(image, (ws.shape[0], None, None, self.image_channels))
         return image
 
 

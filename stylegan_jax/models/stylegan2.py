@@ -83,7 +83,7 @@ class SynthesisBlock(nn.Module):
         if self.const_size is not None:
             shape = (*self.const_size, self.features)
             const = self.param("const", nn.initializers.normal(1.0), shape)
-            x = jnp.broadcast_to(const.astype(self.dtype), (len(ws), *shape))
+            x = jnp.broadcast_to(const.astype(self.dtype), (ws.shape[0], *shape))
             return layer("same", "conv1")(x, ws[:, 0], noise)
         x = x.astype(self.dtype)
         if not self.residual:
@@ -201,7 +201,7 @@ class Generator(interface.Generator):
             if self.grows and r == lod.resolution and r > 4 and lod.fades:
                 below = resample.upscale2d(below)
                 image = image + (below - image) * jnp.float32(1 - lod.fade)
-        chex.assert_shape(image, (len(ws), None, None, self.image_channels))
+        chex.assert_shape(image, (ws.shape[0], None, None, self.image_channels))
         return image
 
 

@@ -39,11 +39,7 @@ def save(network: Network, path: str | os.PathLike, dtype: str = "float32") -> N
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype (={dtype!r}) must be one of {listed(DTYPES)}")
-    if network.experiment is None:
-        raise ValueError(
-            f"{network.reference} uses options that a configuration cannot express, so "
-            "that it cannot be saved in this format"
-        )
+    text = json.dumps(describe(network))
     arrays = {}
     flat = traverse_util.flatten_dict(jax.device_get(network.variables), sep="/")
     for name, value in flat.items():
@@ -51,8 +47,23 @@ def save(network: Network, path: str | os.PathLike, dtype: str = "float32") -> N
             arrays[name] = np.asarray(value).astype(DTYPES[dtype])
         if not np.isfinite(arrays[name]).all() and np.isfinite(value).all():
             raise ValueError(f"{name} has numbers beyond {dtype}; use float32")
+    safetensors.write(path, arrays, {KEY: text})
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """Return the description of a network in its file, as JSON data.
+
+    Raises:
+      ValueError: the network has no configuration.
+    """
+    if network.experiment is None:
+        raise ValueError(
+            f"{network.reference} uses options that a configuration cannot express, so "
+            "that it cannot be saved in this format; export it as --format=stablehlo "
+            "or onnx"
+        )
     settings = config.to_dict(network.experiment)
-    description = {
+    return {
         "version": VERSION,
         "config": {section: settings[section] for section in ("data", "model")},
         "classes": list(network.classes),
@@ -61,7 +72,6 @@ def save(network: Network, path: str | os.PathLike, dtype: str = "float32") -> N
         "images_seen": network.checkpoint,
         "step": network.step,
     }
-    safetensors.write(path, arrays, {KEY: json.dumps(description)})
 
 
 def load(path: str | os.PathLike, reference: str) -> Network:

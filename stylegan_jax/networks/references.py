@@ -8,13 +8,14 @@ from stylegan_jax import interop, workdir
 from stylegan_jax.interop.experiment import experiment_of
 from stylegan_jax.interop.network_files import OfficialNetwork, read_networks
 from stylegan_jax.models import LevelOfDetail
-from stylegan_jax.networks import file
+from stylegan_jax.networks import file, hub
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import storage
 from stylegan_jax.runtime.messages import listed
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 ENDING = ".safetensors"
+PROGRAMS = (".stablehlo", ".onnx")  # endings of what `export` writes for others
 
 
 def names() -> list[str]:
@@ -29,7 +30,8 @@ def open_network(reference: str | os.PathLike, step: int | None = None) -> Netwo
       reference: the name of a network of the package (`smileys32`), which precedes a
         directory of the same name; the directory of a run, a conversion, or one of its
         `checkpoints/NUMBER`, on disk or in a bucket; a `.safetensors` file that
-        `export` wrote; or an official `.pkl` of StyleGAN, StyleGAN2 or StyleGAN2-ADA.
+        `export` wrote; an official `.pkl` of StyleGAN, StyleGAN2 or StyleGAN2-ADA; or
+        `hub:OWNER/NAME`, a repository of the Hugging Face Hub.
       step: number of the checkpoint of a run; None for the newest that is intact.
 
     Raises:
@@ -45,6 +47,8 @@ def open_network(reference: str | os.PathLike, step: int | None = None) -> Netwo
         )
     if text in names():
         return file.load(ASSETS / f"{text}{ENDING}", text)
+    if text.startswith(hub.PREFIX):
+        return hub.load(text)
     if is_single(text):
         return _open_file(Path(text).expanduser(), text)
     directory, _ = workdir.split(text)
@@ -55,8 +59,8 @@ def open_network(reference: str | os.PathLike, step: int | None = None) -> Netwo
 
 
 def is_single(reference: str) -> bool:
-    """Return True for a network of the package or in a file, not in a directory."""
-    if reference in names():
+    """Return True for a single network, not the directory of a run."""
+    if reference in names() or reference.startswith(hub.PREFIX):
         return True
     is_local = storage.scheme_of(reference) is None
     return is_local and Path(reference).expanduser().is_file()
@@ -70,13 +74,18 @@ def _unknown(text: str) -> str:
     return (
         f"{text} does not exist{similar} The network must be a name "
         f"({listed(names())}), the directory of a run or of a conversion, a "
-        f"{ENDING} file, or an official .pkl."
+        f"{ENDING} file, an official .pkl, or hub:OWNER/NAME."
     )
 
 
 def _open_file(path: Path, reference: str) -> Network:
     with path.open("rb") as opened:
         head = opened.read(9)
+    if path.suffix.lower() in PROGRAMS:
+        raise ValueError(
+            f"{reference} is a program for other runtimes, from which the network "
+            f"cannot be read back; use a {ENDING} file, which `export` writes, too"
+        )
     if head[8:9] == b"{":
         return file.load(path, reference)
     networks = read_networks(path)

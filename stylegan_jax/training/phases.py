@@ -13,7 +13,12 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.augment import controller, diffaugment, transforms
-from stylegan_jax.augment.policies import POLICIES, DiffPolicy
+from stylegan_jax.augment.policies import (
+    POLICIES,
+    DiffPolicy,
+    Policy,
+    PseudoPolicy,
+)
 from stylegan_jax.config import Experiment, Training
 from stylegan_jax.models import Discriminator, Generator, LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
@@ -132,12 +137,14 @@ class GANObjectives:
     def generator(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
         """Compute the generator's loss: fakes should score like reals."""
         ws, averages = self._styles(params, inputs, len(inputs.reals))
-        fakes = self._synthesize(params, ws, inputs)
+        fakes = self._shown(self._synthesize(params, ws, inputs))
         d_params = inputs.state.params[DISCRIMINATOR]
         fake = self._score(d_params, inputs, Stream.AUGMENT_FAKES)(fakes)
         real = None
         if self._loss.generator_scores_reals:
-            real = self._score(d_params, inputs, Stream.AUGMENT_REALS)(inputs.reals)
+            real = self._score(d_params, inputs, Stream.AUGMENT_REALS)(
+                self._reals(inputs)
+            )
         loss = jnp.mean(self._loss.generator(fake, real))
         return loss, LossAux({"loss": loss, "score_fake": jnp.mean(fake)}, averages)
 
@@ -176,13 +183,16 @@ class GANObjectives:
         t = self._training
         g_params = inputs.state.params[GENERATOR]
         ws, averages = self._styles(g_params, inputs, len(inputs.reals))
-        fakes = jax.lax.stop_gradient(self._synthesize(g_params, ws, inputs))
+        fakes = self._shown(self._synthesize(g_params, ws, inputs))
+        fakes = jax.lax.stop_gradient(fakes)
+
+        reals = self._reals(inputs)
 
         # Scores, with R1 on reals and R2 on fakes if they belong to every step.
         uses_gp = self._loss.penalizes_interpolates
         eager = not uses_gp and not t.d_reg_interval
         real, r1 = self._score_and_penalize(
-            params, inputs, Stream.AUGMENT_REALS, inputs.reals, eager * t.r1_gamma
+            params, inputs, Stream.AUGMENT_REALS, reals, eager * t.r1_gamma
         )
         fake, r2 = self._score_and_penalize(
             params, inputs, Stream.AUGMENT_FAKES, fakes, eager * t.r2_gamma
@@ -196,7 +206,7 @@ class GANObjectives:
         # The gradient penalty of WGAN-GP, on points between reals and fakes.
         if uses_gp and t.gp_weight > 0:
             factors = jax.random.uniform(inputs.key(Stream.INTERPOLATION), real.shape)
-            between = losses.interpolate(inputs.reals, fakes, factors)
+            between = losses.interpolate(reals, fakes, factors)
             score = self._score(params, inputs, Stream.AUGMENT_BETWEEN)
             _, gradients = losses.scores_and_gradients(score, between)
             raw = losses.unit_norm_penalty(gradients, self._shrink(inputs), t.gp_target)
@@ -223,7 +233,7 @@ class GANObjectives:
         """Compute R1 alone, for lazy regularization."""
         t = self._training
         score = self._score(params, inputs, Stream.AUGMENT_REALS)
-        scores, gradients = losses.scores_and_gradients(score, inputs.reals)
+        scores, gradients = losses.scores_and_gradients(score, self._reals(inputs))
         penalty = jnp.mean(losses.squared_norm_penalty(gradients, self._shrink(inputs)))
         loss = t.d_reg_interval * t.r1_gamma / 2 * penalty
         return loss, LossAux({"r1_penalty": penalty}, self._count_signs(inputs, scores))
@@ -277,26 +287,53 @@ class GANObjectives:
             rngs={"noise": inputs.key(Stream.NOISE)},
         )
 
+    def _reals(self, inputs: Inputs) -> jax.Array:
+        """Return the images that are to score as reals: with APA, some are generated.
+
+        They are drawn anew; those of the batch of fakes would have two answers.
+        """
+        if not isinstance(self._augment_policy, PseudoPolicy):
+            return inputs.reals
+        of_pseudo = dataclasses.replace(
+            inputs,
+            key=lambda stream: jax.random.fold_in(
+                inputs.key(stream), Stream.PSEUDO_REALS
+            ),
+        )
+        params, batch = inputs.state.params[GENERATOR], len(inputs.reals)
+        ws, _ = self._styles(params, of_pseudo, batch)
+        fakes = self._shown(self._synthesize(params, ws, of_pseudo))
+        gates = jax.random.uniform(inputs.key(Stream.PSEUDO_REALS), (batch, 1, 1, 1))
+        replaced = gates < inputs.state.augment_probability
+        return jnp.where(replaced, jax.lax.stop_gradient(fakes), inputs.reals)
+
+    def _shown(self, images: jax.Array) -> jax.Array:
+        """Return generated images as the discriminator is to see them."""
+        return jnp.clip(images, -1, 1) if self._training.clip_fakes else images
+
     def _score(self, params: Any, inputs: Inputs, stream: Stream) -> losses.Score:
         """Return the function from images to the logits of their augmentations.
 
         Penalties use the gradients with respect to the images before augmentation.
         """
-        is_diff = isinstance(self._augment_policy, DiffPolicy)
-        augment = diffaugment.augment if is_diff else transforms.augment
 
         def score(images: jax.Array) -> jax.Array:
-            images = augment(
-                inputs.key(stream),
-                images,
-                inputs.state.augment_probability,
-                self._augment_policy,
-            )
+            images = self._augment(inputs, stream, images)
             return self._discriminator.apply(
                 {"params": params}, images, inputs.labels, lod=inputs.lod
             )
 
         return score
+
+    def _augment(self, inputs: Inputs, stream: Stream, images: jax.Array) -> jax.Array:
+        key, probability = inputs.key(stream), inputs.state.augment_probability
+        match self._augment_policy:
+            case Policy() as policy:
+                return transforms.augment(key, images, probability, policy)
+            case DiffPolicy() as policy:
+                return diffaugment.augment(key, images, probability, policy)
+            case PseudoPolicy():  # see `_reals`
+                return images
 
     def _score_and_penalize(
         self,

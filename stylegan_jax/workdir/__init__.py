@@ -33,11 +33,13 @@ from stylegan_jax.workdir.resuming import (
     facts,
     keep_precision,
 )
+from stylegan_jax.workdir.state import RunState, run_state
 
 __all__ = [
     "CHANGEABLE_SETTINGS",
     "HOST_SETTINGS",
     "DataInfo",
+    "RunState",
     "TrainedGenerator",
     "abstract_variables",
     "check_is_run",
@@ -52,6 +54,7 @@ __all__ = [
     "load_description",
     "load_generator",
     "open_checkpoints",
+    "run_state",
     "similar",
     "split",
     "write_description",

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from stylegan_jax.augment.policies import POLICIES, DiffPolicy
+from stylegan_jax.augment.policies import POLICIES, DiffPolicy, PseudoPolicy
 from stylegan_jax.augment.transforms import TRANSFORMS
 
 GROUPS = (  # in the order of the letters in "bgcfnc"
@@ -33,5 +33,6 @@ def test_there_are_no_other_policies_or_transforms():
     for name in diff:
         used = {n for n in names if getattr(POLICIES[name], n)}
         assert used == set(name.split(","))
-    assert len(POLICIES) == len(GROUPS) + 1 + len(diff)
+    assert POLICIES["pseudo"] == PseudoPolicy()
+    assert len(POLICIES) == len(GROUPS) + 1 + len(diff) + 1
     assert set().union(*(names for _, names in GROUPS)) == set(TRANSFORMS)

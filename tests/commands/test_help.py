@@ -17,9 +17,7 @@ from tests.config.reading import ROOT
 
 PROGRAMS = (
     *("train", "generate", "interpolate", "mix", "figures", "evaluate", "prepare"),
-    "convert",
-    "explore",
-    "report",
+    *("convert", "explore", "export", "inspect", "report"),
 )
 COMMANDS = {
     name: importlib.import_module(f"stylegan_jax.commands.{name}").COMMAND
@@ -92,7 +90,7 @@ def test_settings_have_units_and_the_values_of_the_config():
     assert f"their values in {path}" in text.replace("\n", " ")
     assert text == settings("--config", str(path), "--config.training.r1_gamma", "3")
     flat = " ".join(text.split())
-    assert "Weight of R1, the gradient penalty on real images (logistic loss" in flat
+    assert "Weight of R1, the gradient penalty on real images (logistic and" in flat
     assert "It must not be negative. Default: 10.0." in flat
     for name, field, _ in config.fields(config.Experiment()):
         assert f"  {name} = " in text

@@ -7,6 +7,7 @@ The generator is linear, the discriminator quadratic:
 """
 
 import dataclasses
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -197,6 +198,45 @@ def test_lecam_compares_scores_with_the_averages_of_the_other_set():
     np.testing.assert_allclose(run.loss, wanted.mean(), 1e-5)
     # Without it, the averages stay as they are.
     assert "score_means" not in ObjectiveCall("discriminator").averages
+
+
+def test_clipped_fakes_are_those_that_the_discriminator_sees():
+    clipped = np.clip(FAKES, -1, 1)
+    assert np.abs(clipped - FAKES).max() > 0.1
+    run = ObjectiveCall("generator", clip_fakes=True)
+    np.testing.assert_allclose(
+        run.loss, softplus(-scores(clipped, LABELS)).mean(), 1e-5
+    )
+    run = ObjectiveCall("discriminator", clip_fakes=True, d_reg_interval=16)
+    wanted = softplus(scores(clipped, LABELS)) + softplus(-scores(REALS, LABELS))
+    np.testing.assert_allclose(run.loss, wanted.mean(), 1e-5)
+
+
+@pytest.mark.parametrize("name", ["discriminator", "r1"])
+def test_pseudo_augmentation_replaces_reals_by_new_fakes(name, monkeypatch):
+    keys = {s: jax.random.key(int(s)) for s in (Stream.LATENT, Stream.PSEUDO_REALS)}
+    folded = jax.random.fold_in(keys[Stream.LATENT], Stream.PSEUDO_REALS)
+    latents = np.asarray(jax.random.normal(folded, (BATCH, W)))
+    pseudo = images(GAIN * latents + LABELS)
+    shape = (BATCH, 1, 1, 1)
+    gates = np.asarray(jax.random.uniform(keys[Stream.PSEUDO_REALS], shape))
+    half = float(np.median(gates))
+    monkeypatch.setattr(sys.modules[__name__], "PROBABILITY", half)
+    run = ObjectiveCall(name, augment="pseudo", d_reg_interval=16)
+    replaced = gates < half
+    assert replaced.sum() == BATCH // 2
+    reals = np.where(replaced, pseudo, REALS)
+    if name == "r1":
+        wanted = squared_norms(reals).mean()
+        np.testing.assert_allclose(run.scalars["r1_penalty"], wanted, 1e-5)
+    else:
+        score = scores(reals, LABELS)
+        np.testing.assert_allclose(run.scalars["score_real"], score.mean(), 1e-4)
+    assert Stream.PSEUDO_REALS in run.streams
+    # The average of w knows nothing of them.
+    if name == "discriminator":
+        w = (GAIN * z() + LABELS).mean(0)
+        np.testing.assert_allclose(run.averages["w_avg"], 0.9 + 0.1 * w, 1e-5)
 
 
 def test_signs_of_the_scores_of_reals_are_counted():

@@ -8,7 +8,7 @@ import pytest
 
 from stylegan_jax import config, models, presets
 
-GOLDEN = Path(__file__).parent / "golden" / "stylegan2_and_3"
+GOLDEN = Path(__file__).parents[1] / "golden" / "stylegan2_and_3"
 with open(GOLDEN / "H1_sg2ada_auto_config.csv", newline="") as file:
     ROWS = list(csv.DictReader(file))
 

@@ -1,0 +1,18 @@
+"""Flags and help of `python -m stylegan_jax.inspect`."""
+
+from stylegan_jax.commands import network
+from stylegan_jax.runtime.command import Command
+
+COMMAND = Command(
+    "inspect",
+    "Print what a network consists of: its layers with their parameters, buffers, "
+    "output shapes and types; and of a run its progress, checkpoints, data and changed "
+    "settings. Nothing is computed or compiled. Sizes are WIDTHxHEIGHT, in pixels.",
+    ("--network=smileys32", "--network=runs/smileys", "--network=smileys.onnx"),
+    {"Network": network.REFERENCE},
+    (
+        "Files that `export` wrote for other runtimes, .stablehlo and .onnx, are "
+        "described by their inputs, outputs and versions.",
+    ),
+    one_of=network.ONE_OF,
+)

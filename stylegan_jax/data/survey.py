@@ -1,0 +1,76 @@
+"""Survey of a data set: the properties that the settings for few images depend on."""
+
+import numpy as np
+from PIL import Image
+
+from stylegan_jax.data import decoding, formats
+from stylegan_jax.data.interface import InvalidImage, RawDataset
+from stylegan_jax.presets import Survey
+
+SAMPLE = 500  # images that are looked at
+SIDE = 16  # pixels to which these are reduced for the comparison with mirror images
+SIGNIFICANT = 3.0  # standard errors of the average image that sampling may explain
+
+
+def survey(path: str) -> Survey:
+    """Look at a sample of the images of a folder or an archive.
+
+    Args:
+      path: as for `prepare --source`.
+
+    Raises:
+      ValueError: the path has no images that can be used.
+    """
+    raw = formats.open_raw_dataset(path)
+    count = len(raw.names)
+    chosen = np.random.RandomState(0).permutation(count)[:SAMPLE]
+    sides, colored, small, problem = [], 0, [], None
+    for index in np.sort(chosen):
+        try:
+            image = decoding.decode_pil(_content(raw, index))
+        except InvalidImage as error:
+            problem = f"{raw.names[index]} {error}"
+            continue
+        sides.append(min(image.size))
+        colored += image.mode in ("RGB", "RGBA")
+        small.append(_reduced(image))
+    if not sides:
+        raise ValueError(f"no image of {path} can be used; {problem}")
+    classes = {name.rpartition("/")[0] for name in raw.names}
+    return Survey(
+        images=count,
+        side=int(np.quantile(sides, 0.1)),
+        channels=3 if colored else 1,
+        asymmetry=asymmetry(np.stack(small)),
+        classes=len(classes) if len(classes) > 1 else 0,
+    )
+
+
+def _content(raw: RawDataset, index: int) -> bytes | np.ndarray:
+    return raw.read(int(index))
+
+
+def _reduced(image: Image.Image) -> np.ndarray:
+    """Return an image on white as gray values [SIDE, SIDE] float64."""
+    rgba = image.convert("RGBA")
+    white = Image.new("RGBA", rgba.size, "white")
+    gray = Image.alpha_composite(white, rgba).convert("L")
+    return np.asarray(gray.resize((SIDE, SIDE), Image.Resampling.BOX), np.float64)
+
+
+def asymmetry(images: np.ndarray) -> float:
+    """Compare the average image with its mirror image.
+
+    Args:
+      images: [N,H,W], a sample.
+
+    Returns:
+      The rms difference, relative to the rms spread of the images around the average;
+      0 if the sample is too small to tell it from chance.
+    """
+    mean = images.mean(0)
+    difference = np.sqrt(np.mean(np.square(mean - mean[:, ::-1])))
+    spread = np.sqrt(np.mean(np.var(images, 0)))
+    if difference <= SIGNIFICANT * spread * np.sqrt(2 / len(images)):
+        return 0.0
+    return float(difference / max(spread, 1e-9))

@@ -1,0 +1,26 @@
+"""Settings by data set and devices: those of the papers, and for few images."""
+
+from stylegan_jax.presets.official import (
+    NAMES,
+    PRESETS,
+    Preset,
+    auto,
+    changes,
+    scaled,
+    stylegan2,
+)
+from stylegan_jax.presets.small import Choice, Survey, small, small_choices
+
+__all__ = [
+    "NAMES",
+    "PRESETS",
+    "Choice",
+    "Preset",
+    "Survey",
+    "auto",
+    "changes",
+    "scaled",
+    "small",
+    "small_choices",
+    "stylegan2",
+]

@@ -1,0 +1,233 @@
+"""Settings for a few thousand images or fewer, each chosen with a reason.
+
+    for choice in presets.small_choices(survey):
+        print(choice)
+    c = presets.small(images=400, resolution=64)
+
+`configs/small.py` applies them to a folder. They start from the preset `auto`. What
+differs is against the two failures of small data sets: the discriminator memorizes the
+images, and the generator collapses to a few of them.
+
+Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
+Data", section 3 and appendix C.
+"""
+
+import dataclasses
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from stylegan_jax import config
+from stylegan_jax.presets import official
+
+MAX_RESOLUTION, MAX_RESOLUTION_ON_CPU = 512, 64
+MIN_RESOLUTION = 32
+FEW = 2000  # images, below which the gradient penalty is strongest
+MANY = 50_000  # images, from which the discriminator hardly memorizes them
+# The average image differs from its mirror image by this share of the spread of the
+# images (see `Survey`) for sets of text, or of objects that face one way.
+ASYMMETRIC = 0.15
+P_MAX = 0.85  # of augmentations: at 1, the generator would learn them
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """Properties of a data set that the settings depend on.
+
+    Attributes:
+      images: number of images.
+      side: smaller side in pixels that nine of ten images reach.
+      channels: 1 grayscale, 3 RGB.
+      asymmetry: rms difference of the average image from its mirror image, relative to
+        the rms spread of the images around their average; 0 where sampling explains it.
+      classes: number of classes.
+    """
+
+    images: int
+    side: int
+    channels: int = 3
+    asymmetry: float = 0.0
+    classes: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A setting and the reason for its value.
+
+    Attributes:
+      name: `section.field`.
+      value: its value.
+      reason: one sentence without a full stop.
+    """
+
+    name: str
+    value: Any
+    reason: str
+
+    def __str__(self) -> str:
+        """Return one line for the console."""
+        return f"{self.name} = {self.value!r}: {self.reason}"
+
+
+def small(
+    images: int, resolution: int, devices: int = 1, on_cpu: bool = False
+) -> ConfigDict:
+    """Return the config for a number of RGB images without classes.
+
+    Args:
+      images: number of images.
+      resolution: resolution of the images in pixels, a power of two from 32 on.
+      devices: number of devices of the run, a power of two.
+      on_cpu: True for networks that a CPU trains in hours.
+
+    Raises:
+      ValueError: a number is not positive, or not as said.
+    """
+    survey = Survey(images, resolution)
+    chosen = {c.name: c.value for c in small_choices(survey, devices, on_cpu)}
+    return with_changes(chosen | {"data.resolution": resolution}, devices)
+
+
+def with_changes(chosen: dict[str, Any], devices: int) -> ConfigDict:
+    """Return the preset `auto` for a resolution with other settings.
+
+    Args:
+      chosen: `section.field` -> value; must have "data.resolution".
+      devices: number of devices of the run.
+    """
+    c = config.base()
+    c.update_from_flattened_dict(
+        official.changes("auto", chosen["data.resolution"], devices) | chosen
+    )
+    return c
+
+
+def small_choices(
+    survey: Survey, devices: int = 1, on_cpu: bool = False
+) -> tuple[Choice, ...]:
+    """Choose the settings for a data set that differ from the preset `auto`.
+
+    Args:
+      survey: the data set.
+      devices: number of devices of the run, a power of two.
+      on_cpu: True for networks that a CPU trains in hours.
+
+    Raises:
+      ValueError: there are no images, or they are smaller than 32 pixels.
+    """
+    if survey.images < 1 or survey.side < MIN_RESOLUTION:
+        raise ValueError(
+            f"{survey.images} images whose smaller sides have {survey.side} pixels "
+            f"cannot be used; at least one image and {MIN_RESOLUTION} pixels are needed"
+        )
+    resolution = _resolution(survey.side, on_cpu)
+    return (
+        *_data(survey, resolution, on_cpu),
+        *(_cpu_networks(resolution) if on_cpu else ()),
+        *_objective(survey, resolution, devices, on_cpu),
+        *_schedule(survey, on_cpu),
+    )
+
+
+def _resolution(side: int, on_cpu: bool) -> int:
+    most = MAX_RESOLUTION_ON_CPU if on_cpu else MAX_RESOLUTION
+    return min(2 ** (side.bit_length() - 1), most)
+
+
+def _data(survey: Survey, resolution: int, on_cpu: bool) -> list[Choice]:
+    limit = MAX_RESOLUTION_ON_CPU if on_cpu else MAX_RESOLUTION
+    if resolution < limit:
+        why = f"nine of ten images have at least {survey.side} pixels on each side"
+    else:
+        where = "a CPU trains" if on_cpu else "few images support"
+        why = f"the largest that {where}; the images have {survey.side} pixels"
+    mirror = survey.asymmetry < ASYMMETRIC
+    percent = f"{survey.asymmetry:.0%} of their spread"
+    return [
+        Choice("data.resolution", resolution, why),
+        Choice("data.fit", "crop", "images of other sizes lose their margins"),
+        Choice("data.channels", survey.channels, "as the images have them"),
+        Choice(
+            "data.mirror",
+            mirror,
+            "it doubles the images; set it to False if they show text"
+            if mirror
+            else f"the average image and its mirror image differ by {percent}, as with "
+            "text, or light from one side; True doubles the images",
+        ),
+        Choice(
+            "data.conditional",
+            False,
+            f"{survey.classes} classes would leave fewer images for each"
+            if survey.classes
+            else "there are no classes",
+        ),
+    ]
+
+
+def _cpu_networks(resolution: int) -> list[Choice]:
+    why = "narrow networks, so that a CPU takes hours and not weeks"
+    return [
+        Choice("model.channel_base", 32 * resolution, why),
+        Choice("model.channel_max", 2 * resolution, why),
+        *(
+            Choice(f"model.{name}", 128, why)
+            for name in ("z_dim", "w_dim", "mapping_features")
+        ),
+        Choice("model.mapping_layers", 4, why),
+        Choice("model.g_architecture", "resnet", "its borders are right sooner"),
+        Choice("model.conv_clamp", None, "only low precision needs it"),
+    ]
+
+
+def _objective(
+    survey: Survey, resolution: int, devices: int, on_cpu: bool
+) -> list[Choice]:
+    if on_cpu:
+        gamma = (resolution / 32) ** 2
+        choices = [
+            Choice("training.batch_size", 8, "more steps in the same time"),
+            Choice("training.learning_rate", 0.002, "for this batch"),
+            Choice("training.path_length_weight", 0.0, "a program less to compile"),
+            Choice("training.g_reg_interval", 0, "without it"),
+            Choice("training.d_reg_interval", 8, "for this batch"),
+            Choice("training.style_mixing_probability", 0.5, "for narrow networks"),
+            Choice("training.r1_gamma", gamma, "narrow networks collapse with less"),
+        ]
+    else:
+        factor = 5 if survey.images < FEW else 2
+        gamma = factor * official.scaled(resolution, devices).r1_gamma
+        why = f"{factor} times that of `auto`, since few images are memorized soon"
+        choices = [Choice("training.r1_gamma", gamma, why)]
+    why = "black and white grounds become exact within minutes"
+    choices.append(Choice("training.clip_fakes", True, why))
+    if survey.images >= MANY:
+        return choices
+    why = f"without augmentation, {survey.images:,} images would be memorized"
+    letters = "bgc" if survey.channels == 3 else "bg"
+    return [
+        *choices,
+        Choice("training.augment", letters, f"{why}; its probability adapts"),
+        Choice(
+            "training.augment_p_max",
+            P_MAX,
+            "beyond it, transforms would leak into generated images",
+        ),
+    ]
+
+
+def _schedule(survey: Survey, on_cpu: bool) -> list[Choice]:
+    if on_cpu:
+        kimg, tick = 1000.0, 4.0
+    else:
+        kimg, tick = (5000.0 if survey.images < 5000 else 10000.0), 10.0
+    choices = [
+        Choice("training.total_kimg", kimg, "later, small sets seldom improve"),
+        Choice("run.tick_kimg", tick, "a picture every few minutes"),
+    ]
+    if on_cpu:
+        choices += [
+            Choice("training.ema_half_life_kimg", 4.0, "for this batch"),
+            Choice("training.ema_rampup", 0.05, "early pictures follow the training"),
+        ]
+    return choices

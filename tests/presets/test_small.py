@@ -1,0 +1,69 @@
+"""Settings for few images: what they depend on, and that they can be trained with."""
+
+import pytest
+
+from stylegan_jax import config, presets
+from stylegan_jax.presets import Survey
+
+FACES = Survey(images=400, side=70)
+
+
+def chosen(survey=FACES, **arguments):
+    return {c.name: c.value for c in presets.small_choices(survey, **arguments)}
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+@pytest.mark.parametrize("images", [1, 100, 1999, 5000, 10**6])
+@pytest.mark.parametrize("resolution", [32, 64, 256, 512])
+def test_all_settings_are_valid(images, resolution, on_cpu):
+    c = presets.small(images, resolution, on_cpu=on_cpu)
+    e = config.parse(c)
+    assert e.data.resolution == resolution
+    expected = "none" if images >= 50_000 else "bgc"
+    assert e.training.augment == expected
+    assert e.training.augment_probability == 0  # it adapts
+
+
+@pytest.mark.parametrize(
+    ("side", "on_cpu", "resolution"),
+    [(32, True, 32), (63, True, 32), (64, True, 64), (4000, True, 64)]
+    + [(32, False, 32), (300, False, 256), (4000, False, 512)],
+)
+def test_resolution(side, on_cpu, resolution):
+    found = chosen(Survey(100, side), on_cpu=on_cpu)
+    assert found["data.resolution"] == resolution
+
+
+def test_asymmetric_images_are_not_mirrored():
+    assert chosen()["data.mirror"] is True
+    text = Survey(400, 64, asymmetry=0.3)
+    found = {c.name: c for c in presets.small_choices(text)}["data.mirror"]
+    assert found.value is False and "differ by 30% of their spread" in found.reason
+
+
+def test_gray_images_have_no_colors_to_change():
+    found = chosen(Survey(400, 64, channels=1))
+    assert found["data.channels"] == 1 and found["training.augment"] == "bg"
+
+
+def test_the_gradient_penalty_grows_as_the_images_get_fewer():
+    usual = presets.auto(64).training.r1_gamma
+    weights = [chosen(Survey(n, 64))["training.r1_gamma"] for n in (100, 10_000)]
+    assert weights == [5 * usual, 2 * usual]
+
+
+def test_choices_are_told_with_their_reasons():
+    lines = [str(c) for c in presets.small_choices(FACES, on_cpu=True)]
+    assert (
+        "data.resolution = 64: the largest that a CPU trains; the images have 70"
+        in (lines[0])
+    )
+    assert all(": " in line and not line.endswith(".") for line in lines)
+    names = [line.partition(" = ")[0] for line in lines]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("survey", [Survey(0, 64), Survey(10, 31)])
+def test_unusable_images_are_refused(survey):
+    with pytest.raises(ValueError, match="at least one image and 32 pixels are needed"):
+        presets.small_choices(survey)
