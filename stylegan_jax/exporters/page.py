@@ -42,7 +42,11 @@ RUNTIME_FILES = {
 }
 NPM_SECONDS = 600
 PAGE, FACTS = "index.html", "network.json"
-FAMILIES = {"stylegan1": "StyleGAN", "stylegan2": "StyleGAN2"}
+FAMILIES = {
+    "stylegan1": "StyleGAN",
+    "stylegan2": "StyleGAN2",
+    "stylegan3": "StyleGAN3",
+}
 
 
 def write(network: Network, directory: epath.Path, say: Callable[[str], None]) -> None:

@@ -179,9 +179,9 @@ class Network(nn.Module):
 class Generator(Network):
     """Base of the generators: latents z -> styles ws -> images.
 
-    Its variables are the collections "params", "noise" (constant noise maps, if any)
-    and "stats" (`w_avg`, the moving average of w that truncation pulls towards).
-    Training does not update any other variables.
+    Its variables are the collections "params", "stats" (moving averages, among them
+    `w_avg`, that of w, which truncation pulls towards), and "noise" (constant noise
+    maps, if any) and "constants", which training does not update.
 
     A family defines
 

@@ -13,7 +13,11 @@ from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime.messages import listed, sides
 
 PIPELINE_TAG = "unconditional-image-generation"
-FAMILIES = {"stylegan1": "StyleGAN", "stylegan2": "StyleGAN2"}
+FAMILIES = {
+    "stylegan1": "StyleGAN",
+    "stylegan2": "StyleGAN2",
+    "stylegan3": "StyleGAN3",
+}
 
 
 def text(network: Network, repository: str, license: str | None) -> str:
