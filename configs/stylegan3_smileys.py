@@ -5,7 +5,7 @@ Command:
     --workdir=runs/stylegan3-smileys
 
 Cost: not measured; meant for a few hours on two CPU cores. The networks are much
-  narrower than the paper's, with 8 layers instead of 14.
+  narrower than the paper's, with 6 layers instead of 14.
 Expected: smileys that move smoothly when they are translated
   (`python -m stylegan_jax.interpolate --network=runs/stylegan3-smileys
   --translate=0.2,0`).
@@ -25,9 +25,9 @@ def get_config():
     c.model.z_dim = 128
     c.model.w_dim = 128
     c.model.mapping_features = 128
-    c.model.num_layers = 8
+    c.model.num_layers = 6
     c.model.channel_base = 1024  # 32 channels at the cutoff of 32x32 ...
-    c.model.channel_max = 64  # ... and 64 below half of it
+    c.model.channel_max = 48  # ... and 48 below it
     c.model.d_channel_base = 1024
     c.model.d_channel_max = 64
     c.model.conv_clamp = None

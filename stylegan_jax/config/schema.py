@@ -238,12 +238,14 @@ class Model:
 
     d_channel_base: int | None = setting(
         None,
-        "The discriminator's `channel_base` (not for growing networks); None: the same.",
+        "The `channel_base` of the discriminator (not for growing networks); None: "
+        "the same.",
         rule=POSITIVE,
     )
     d_channel_max: int | None = setting(
         None,
-        "The discriminator's `channel_max` (not for growing networks); None: the same.",
+        "The `channel_max` of the discriminator (not for growing networks); None: "
+        "the same.",
         rule=POSITIVE,
     )
     # StyleGAN3's generator; config R has 1x1 kernels and radial filters.
