@@ -9,6 +9,7 @@ from stylegan_jax.runtime.command import parse_or_exit
 if __name__ == "__main__":  # before the imports that take seconds
     arguments = parse_or_exit(COMMAND)
 
+import numpy as np
 from absl import app, flags
 
 from stylegan_jax.checkpoint import CheckpointError
@@ -21,7 +22,15 @@ from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.messages import sides
 from stylegan_jax.runtime.progress_bar import ProgressBar
-from stylegan_jax.sampling import frames, interpolation, latents, noise, seeds, video
+from stylegan_jax.sampling import (
+    frames,
+    interpolation,
+    latents,
+    noise,
+    seeds,
+    transform,
+    video,
+)
 from stylegan_jax.sampling.synthesis import automatic_batch_size
 
 FLAGS = flags.FLAGS
@@ -44,9 +53,12 @@ def main(argv: list[str]) -> None:
     video.check_installed(out)
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
-    compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
     generator, lod = network.generator, network.level(FLAGS.resolution)
+    translate = transform.parse_translation(FLAGS.translate or "0,0", "--translate")
+    moves = FLAGS.translate is not None or FLAGS.rotate is not None
+    if moves:
+        transform.check(generator)
     size = image_size(generator.base_size, lod.resolution)
     size = size[0] * grid[1] * FLAGS.scale, size[1] * grid[0] * FLAGS.scale
     video.check_format(out, size, FLAGS.fps, FLAGS.quality)
@@ -55,6 +67,16 @@ def main(argv: list[str]) -> None:
     positions = interpolation.positions(
         count, FLAGS.frames, closed=closed, easing=FLAGS.easing
     )
+    last = max(len(positions) - (not closed), 1)
+
+    def motion(number: int) -> np.ndarray:
+        """Return the transform of a frame, which moves at a constant speed."""
+        share = number / last
+        x, y = translate
+        return transform.inverse_matrix(
+            (share * x, share * y), share * (FLAGS.rotate or 0.0)
+        )
+
     batches = frames.render(
         generator,
         noise.only_at(generator, network.variables, layers),
@@ -67,6 +89,7 @@ def main(argv: list[str]) -> None:
         noise_seed=FLAGS.noise_seed,
         batch_size=FLAGS.batch_size or automatic_batch_size(generator, lod.resolution),
         scale=FLAGS.scale,
+        motion=motion if moves else None,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     with (

@@ -86,6 +86,17 @@ COMMAND = Command(
             ),
             network.NOISE_SEED,
             network.NOISE_LAYERS,
+            dataclasses.replace(
+                network.TRANSLATE,
+                doc="The translation to the right and downwards that the images reach "
+                "at the end of the video, in image widths and heights; for StyleGAN3 "
+                "networks.",
+            ),
+            dataclasses.replace(
+                network.ROTATE,
+                doc="The counterclockwise rotation that they reach at the end, such as "
+                "360; for StyleGAN3 networks.",
+            ),
             network.RESOLUTION,
         ),
         "Output": (

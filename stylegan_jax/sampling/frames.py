@@ -9,6 +9,7 @@ import numpy as np
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.image_io import image_grid, to_uint8
 from stylegan_jax.sampling import noise as noises
+from stylegan_jax.sampling import transform
 from stylegan_jax.sampling.synthesis import synthesize
 
 NOISE_MODES = ("const", "none", "random", "animated")
@@ -70,6 +71,7 @@ def render(
     noise_seed: int = 0,
     batch_size: int = 16,
     scale: int = 1,
+    motion: Callable[[int], np.ndarray] | None = None,
 ) -> Iterator[np.ndarray]:
     """Generate the frames of a video, a few at a time.
 
@@ -88,6 +90,8 @@ def render(
       noise_seed: seed of random and animated noise.
       batch_size: number of images that are generated at a time.
       scale: each pixel becomes a square of this side.
+      motion: function from the number of a frame to the transform [3,3] of its images,
+        see `transform.inverse_matrix`; None for none.
 
     Yields:
       Frames [F,H,W,C] uint8; the last ones may be fewer.
@@ -107,12 +111,14 @@ def render(
             some = np.arange(first, first + min(batch_size, len(ws)))
             some = np.minimum(some, len(ws) - 1)
             at = numbers[some]
+            drawn = _with_noise(variables, noise, noise_seed, at, positions[at], period)
+            if motion is not None:
+                transforms = np.stack([motion(number) for number in at])
+                drawn = transform.moved(generator, drawn, transforms)
             images.append(
                 synthesize(
                     generator,
-                    _with_noise(
-                        variables, noise, noise_seed, at, positions[at], period
-                    ),
+                    drawn,
                     ws[some],
                     lod=lod,
                     noise="none" if noise == "none" else "const",
