@@ -5,6 +5,7 @@ declare what a family must define, and hold the checks and steps that families s
 """
 
 import dataclasses
+import math
 
 import chex
 import flax.linen as nn
@@ -216,6 +217,18 @@ class Generator(Network):
         """Return the style inputs that belong to a resolution: two at each."""
         first = 2 * self.resolutions.index(resolution)
         return range(first, first + 2)
+
+    def largest_activation(self, resolution: int) -> int:
+        """Return how many numbers the largest feature map of one image has.
+
+        Args:
+          resolution: of the image.
+        """
+        return max(
+            math.prod(image_size(self.base_size, r)) * self.channels(r)
+            for r in self.resolutions
+            if r <= resolution
+        )
 
     def noise_strengths(self) -> dict[int, tuple[str, ...]]:
         """Return the paths in "params" of the noise strengths, by style layer."""

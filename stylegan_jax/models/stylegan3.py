@@ -261,6 +261,13 @@ class Generator(interface.Generator):
             sum(o < octave for o in octaves), sum(o <= octave for o in octaves)
         )
 
+    def largest_activation(self, resolution: int) -> int:
+        """See `interface.Generator`; it is that of a nonlinearity."""
+        return max(
+            (layer.after.size * layer.down) ** 2 * layer.after.channels
+            for layer in self.table.layers
+        )
+
     def noise_strengths(self) -> dict[int, tuple[str, ...]]:
         """Return an empty dict: there are no noise inputs."""
         return {}
