@@ -76,7 +76,7 @@ def filtered_lrelu(
     upsampling = upfirdn2d.geometry(
         x.shape, up_taps, up, 1, padding, flip, float(up**2), matrices
     )
-    shape = (len(x), *upsampling.lengths, x.shape[-1])
+    shape = (x.shape[0], *upsampling.lengths, x.shape[-1])
     downsampling = upfirdn2d.geometry(
         shape, down_taps, 1, down, flip=flip, matrices=matrices
     )
@@ -152,4 +152,4 @@ def _pack(codes: jax.Array) -> jax.Array:
 def _unpack(packed: jax.Array, height: int) -> jax.Array:
     """Invert `_pack`, for codes with so many rows."""
     rows = jnp.stack([packed >> 2 * i & 3 for i in range(_ROWS)], axis=2)
-    return rows.reshape(len(packed), -1, *packed.shape[2:])[:, :height]
+    return rows.reshape(packed.shape[0], -1, *packed.shape[2:])[:, :height]

@@ -69,7 +69,7 @@ class FourierInput(nn.Module):
             name="affine",
         )(w)
         t = t / jnp.linalg.norm(t[:, :2], axis=1, keepdims=True)
-        cos, sin, x, y = t.T
+        cos, sin, x, y = (t[:, i] for i in range(4))
         zero, one = jnp.zeros_like(cos), jnp.ones_like(cos)
         rotate = _matrices([[cos, -sin, zero], [sin, cos, zero], [zero, zero, one]])
         translate = _matrices([[one, zero, -x], [zero, one, -y], [zero, zero, one]])
@@ -202,7 +202,8 @@ def demodulation(
 
     The official code first scales the kernel to unit mean square for every output
     channel, and the styles to that of the batch, which the norm divides out again.
-    What remains of it is the scale of the epsilon.
+    What remains of it is the scale of the epsilon. Here, this is that of each image, so
+    that no image depends on the others of its batch.
 
     Args:
       kernel: [k,k,I,O].
@@ -211,7 +212,8 @@ def demodulation(
     """
     energy = jnp.square(kernel)
     norm = matmul(jnp.square(style), jnp.sum(energy, axis=(0, 1)), arithmetic)
-    scale = jnp.mean(energy, axis=(0, 1, 2)) * jnp.mean(jnp.square(style))
+    mean_square = jnp.mean(jnp.square(style), axis=1, keepdims=True)
+    scale = mean_square * jnp.mean(energy, axis=(0, 1, 2))
     return jax.lax.rsqrt(norm + EPSILON * scale)
 
 
@@ -313,6 +315,6 @@ class Generator(interface.Generator):
             x = layer(x, ws[:, i + 1], magnitude_beta)
         x = x.astype(jnp.float32) * self.output_scale
         chex.assert_shape(
-            x, (len(ws), self.resolution, self.resolution, self.image_channels)
+            x, (ws.shape[0], self.resolution, self.resolution, self.image_channels)
         )
         return x
