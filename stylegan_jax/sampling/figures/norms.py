@@ -70,6 +70,9 @@ def _capture(generator, variables, ws, lod):
     outputs = traverse_util.flatten_dict(captured["intermediates"])
     paths = [(*path, "__call__") for path in _layers(generator)]
     features = [outputs[path][0] for path in paths if path in outputs]
+    if isinstance(generator, stylegan3.Generator):
+        rates = [layer.after.rate for layer in generator.table.layers]
+        features = [_center(x, n) for x, n in zip(features, rates, strict=False)]
     return image, [jnp.linalg.norm(x.astype(jnp.float32), axis=-1) for x in features]
 
 
@@ -79,6 +82,12 @@ def _layers(generator: Generator) -> list[tuple[str, ...]]:
         return [(f"layers_{i}",) for i in range(generator.design.num_layers)]
     # The paths of the noise strengths, without the ends.
     return [path[:-2] for path in generator.noise_strengths().values()]
+
+
+def _center(x: jax.Array, size: int) -> jax.Array:
+    """Return the image [N,size,size,C] in features with a margin around it."""
+    margin = (x.shape[1] - size) // 2
+    return x[:, margin : margin + size, margin : margin + size]
 
 
 def heat(values: np.ndarray) -> np.ndarray:
