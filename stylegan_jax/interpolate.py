@@ -9,13 +9,13 @@ from stylegan_jax.runtime.command import parse_or_exit
 if __name__ == "__main__":  # before the imports that take seconds
     arguments = parse_or_exit(COMMAND)
 
-import numpy as np
 from absl import app, flags
 
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
 from stylegan_jax.config import Run, image_size
-from stylegan_jax.networks import walk
+from stylegan_jax.models import Variables
+from stylegan_jax.networks import edits, walk
 from stylegan_jax.networks.network import Network
 from stylegan_jax.networks.references import open_network
 from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
@@ -43,6 +43,7 @@ def main(argv: list[str]) -> None:
         raise ValueError("--latents takes the place of --seeds; leave one of them out")
     chosen = seeds.parse_seeds(FLAGS.seeds)
     layers = FLAGS.noise_layers and seeds.parse_seeds(FLAGS.noise_layers, "layers")
+    request = edits.requested(FLAGS, ranges=True)
     grid = frames.parse_grid(FLAGS.grid, "--grid")
     if storage.scheme_of(FLAGS.out) is not None:
         raise ValueError(
@@ -54,33 +55,36 @@ def main(argv: list[str]) -> None:
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    opened = request.open(network)
     generator, lod = network.generator, network.level(FLAGS.resolution)
     translate = transform.parse_translation(FLAGS.translate or "0,0", "--translate")
+    degrees = FLAGS.rotate or 0.0
     moves = FLAGS.translate is not None or FLAGS.rotate is not None
     if moves:
         transform.check(generator)
     size = image_size(generator.base_size, lod.resolution)
     size = size[0] * grid[1] * FLAGS.scale, size[1] * grid[0] * FLAGS.scale
     video.check_format(out, size, FLAGS.fps, FLAGS.quality)
-    styles, count = keyframes(network, chosen)
     closed = FLAGS.loop == "closed"
+    styles, count = keyframes(network, chosen, still=moves or request.moves)
+    share = edits.way(count, closed=closed)
+
+    def variables(position: float) -> Variables:
+        at = share(position)
+        shifted = edits.shifted(network, opened, at).variables
+        if moves:
+            x, y = translate
+            matrix = transform.inverse_matrix((at * x, at * y), at * degrees)
+            shifted = transform.moved(generator, shifted, matrix)
+        return noise.only_at(generator, shifted, layers)
+
     positions = interpolation.positions(
         count, FLAGS.frames, closed=closed, easing=FLAGS.easing
     )
-    last = max(len(positions) - (not closed), 1)
-
-    def motion(number: int) -> np.ndarray:
-        """Return the transform of a frame, which moves at a constant speed."""
-        share = number / last
-        x, y = translate
-        return transform.inverse_matrix(
-            (share * x, share * y), share * (FLAGS.rotate or 0.0)
-        )
-
     batches = frames.render(
         generator,
-        noise.only_at(generator, network.variables, layers),
-        styles,
+        variables(0.0),
+        edits.along(network, styles, opened, share),
         positions,
         grid=grid,
         period=count,
@@ -89,7 +93,7 @@ def main(argv: list[str]) -> None:
         noise_seed=FLAGS.noise_seed,
         batch_size=FLAGS.batch_size or automatic_batch_size(generator, lod.resolution),
         scale=FLAGS.scale,
-        motion=motion if moves else None,
+        variables_at=variables if moves or edits.styles_move(opened) else None,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -107,8 +111,14 @@ def main(argv: list[str]) -> None:
     )
 
 
-def keyframes(network: Network, chosen: list[int]) -> walk.Walk:
-    """Return the walk that the flags describe."""
+def keyframes(network: Network, chosen: list[int], *, still: bool) -> walk.Walk:
+    """Return the walk that the flags describe.
+
+    Args:
+      network: the network.
+      chosen: the seeds.
+      still: allow one keyframe for each cell, which then stays.
+    """
     kind, psi = "z", FLAGS.truncation_psi
     if FLAGS.latents is None:
         values = network.z(chosen)
@@ -119,6 +129,8 @@ def keyframes(network: Network, chosen: list[int]) -> walk.Walk:
         if kind == "ws" and not FLAGS["truncation_psi"].present:
             psi = 1.0
     columns, rows = frames.parse_grid(FLAGS.grid, "--grid")
+    if still and len(values) == columns * rows:
+        values = values.repeat(2, axis=0)
     return walk.walk(
         network,
         kind,

@@ -19,8 +19,8 @@ TIERS = (
     ("networks",),
     ("explorer", "exporters", "report"),
     (
-        *("convert", "evaluate", "explore", "export", "figures", "generate", "inspect"),
-        *("interpolate", "mix", "prepare", "train"),
+        *("convert", "directions", "ema", "evaluate", "explore", "export", "figures"),
+        *("generate", "inspect", "interpolate", "mix", "prepare", "train"),
     ),
 )
 TIER = {

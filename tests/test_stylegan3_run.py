@@ -98,10 +98,10 @@ def test_generate_moves_images(run, run_main, tmp_path):
 
 
 def test_interpolate_moves_frames(run, run_main, tmp_path):
-    """The first frame is still, and the motion ends with the last one."""
+    """A single keyframe: the first frame is still, and the motion ends at the last."""
     directory, _ = run
     out = tmp_path / "walk.webp"
-    arguments = (f"--network={directory}", "--seeds=1,1", "--loop=open", "--frames=2")
+    arguments = (f"--network={directory}", "--seeds=1", "--loop=open", "--frames=2")
     run_main(interpolate, *arguments, f"--out={out}", "--translate=0.5,0")
     for x in (0.25, 0.5):
         to = f"--out={tmp_path / str(x)}"

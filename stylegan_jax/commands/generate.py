@@ -43,6 +43,7 @@ COMMAND = Command(
             network.ROTATE,
             network.RESOLUTION,
         ),
+        "Edits": (network.DIRECTION, network.STRENGTH, network.DIRECTION_LAYERS),
         "Output": (
             flag.text(
                 "out",

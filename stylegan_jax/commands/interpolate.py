@@ -89,15 +89,25 @@ COMMAND = Command(
             dataclasses.replace(
                 network.TRANSLATE,
                 doc="The translation to the right and downwards that the images reach "
-                "at the end of the video, in image widths and heights; for StyleGAN3 "
-                "networks.",
+                "at the end of the path, or in the middle of a closed one, in image "
+                "widths and heights; for StyleGAN3 networks.",
             ),
             dataclasses.replace(
                 network.ROTATE,
-                doc="The counterclockwise rotation that they reach at the end, such as "
-                "360; for StyleGAN3 networks.",
+                doc="The counterclockwise rotation that they reach there; for StyleGAN3 "
+                "networks.",
             ),
             network.RESOLUTION,
+        ),
+        "Edits": (
+            network.DIRECTION,
+            dataclasses.replace(
+                network.STRENGTH,
+                doc="The strength in standard deviations of w, one for all or each: a "
+                "number, or START:END such as -3:3, which moves there and, in a closed "
+                "path, back.",
+            ),
+            network.DIRECTION_LAYERS,
         ),
         "Output": (
             flag.text(

@@ -9,7 +9,6 @@ import numpy as np
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.image_io import image_grid, to_uint8
 from stylegan_jax.sampling import noise as noises
-from stylegan_jax.sampling import transform
 from stylegan_jax.sampling.synthesis import synthesize
 
 NOISE_MODES = ("const", "none", "random", "animated")
@@ -71,7 +70,7 @@ def render(
     noise_seed: int = 0,
     batch_size: int = 16,
     scale: int = 1,
-    motion: Callable[[int], np.ndarray] | None = None,
+    variables_at: Callable[[float], Variables] | None = None,
 ) -> Iterator[np.ndarray]:
     """Generate the frames of a video, a few at a time.
 
@@ -90,8 +89,8 @@ def render(
       noise_seed: seed of random and animated noise.
       batch_size: number of images that are generated at a time.
       scale: each pixel becomes a square of this side.
-      motion: function from the number of a frame to the transform [3,3] of its images,
-        see `transform.inverse_matrix`; None for none.
+      variables_at: function from a position to the variables, in place of `variables`;
+        frames are then generated one at a time.
 
     Yields:
       Frames [F,H,W,C] uint8; the last ones may be fewer.
@@ -100,9 +99,12 @@ def render(
     columns, rows = grid
     cells = columns * rows
     together = min(max(batch_size // cells, 1), len(positions))
+    together = together if variables_at is None else 1
     for start in range(0, len(positions), together):
         # The last ones are repeated, so that all shapes, and programs, are the same.
         chosen = np.minimum(np.arange(start, start + together), len(positions) - 1)
+        if variables_at is not None:
+            variables = variables_at(positions[start])
         ws = styles(positions[chosen])
         chex.assert_shape(ws, (together, cells, generator.num_ws, generator.w_dim))
         ws = np.asarray(ws).reshape(-1, *ws.shape[2:])
@@ -111,14 +113,12 @@ def render(
             some = np.arange(first, first + min(batch_size, len(ws)))
             some = np.minimum(some, len(ws) - 1)
             at = numbers[some]
-            drawn = _with_noise(variables, noise, noise_seed, at, positions[at], period)
-            if motion is not None:
-                transforms = np.stack([motion(number) for number in at])
-                drawn = transform.moved(generator, drawn, transforms)
             images.append(
                 synthesize(
                     generator,
-                    drawn,
+                    _with_noise(
+                        variables, noise, noise_seed, at, positions[at], period
+                    ),
                     ws[some],
                     lod=lod,
                     noise="none" if noise == "none" else "const",

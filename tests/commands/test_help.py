@@ -17,7 +17,7 @@ from tests.config.reading import ROOT
 
 PROGRAMS = (
     *("train", "generate", "interpolate", "mix", "figures", "evaluate", "prepare"),
-    *("convert", "explore", "export", "inspect", "report"),
+    *("convert", "directions", "ema", "explore", "export", "inspect", "report"),
 )
 COMMANDS = {
     name: importlib.import_module(f"stylegan_jax.commands.{name}").COMMAND
