@@ -94,8 +94,8 @@ COMMAND = Command(
             ),
             dataclasses.replace(
                 network.ROTATE,
-                doc="The counterclockwise rotation that they reach there; for StyleGAN3 "
-                "networks.",
+                doc="The counterclockwise rotation that they reach there; for "
+                "StyleGAN3 networks.",
             ),
             network.RESOLUTION,
         ),
