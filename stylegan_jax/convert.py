@@ -2,8 +2,8 @@
 
     python -m stylegan_jax.convert --source=ffhq-1024x1024.pkl --out=runs/ffhq
 
-The files may be those of StyleGAN, StyleGAN2 or StyleGAN2-ADA, written by TensorFlow
-or PyTorch. Nothing in the file is executed; see `weights.pickle`.
+The files may be those of StyleGAN, StyleGAN2, StyleGAN2-ADA or StyleGAN3, written by
+TensorFlow or PyTorch. Nothing in the file is executed; see `weights.pickle`.
 """
 
 from stylegan_jax.commands.convert import COMMAND
@@ -70,12 +70,6 @@ def convert(source: Path, out: epath.PathLike) -> None:
             f"{source} holds {sorted(networks)}; a StyleGAN file must hold "
             f"{sorted(ITEMS)}."
         )
-    for network in networks.values():
-        if network.source not in interop.SOURCES:
-            raise ValueError(
-                f"{source} holds networks of {network.source}, which cannot be "
-                f"converted; the supported ones are {sorted(interop.SOURCES)}."
-            )
     loaded = {name: _load(name, network) for name, network in networks.items()}
     generator, discriminator = loaded["generator_ema"][0], loaded["discriminator"][0]
     e, obstacle = experiment_of(generator, discriminator)

@@ -111,8 +111,8 @@ def find_metric(name: str | None) -> Metric | None:
 
 def with_average(trained: Network, average: Average, time: int) -> Network:
     """Return a network with another average as its parameters."""
-    stats = {"w_avg": average.w_avg}
-    variables = trained.variables | {"params": average.params, "stats": stats}
+    averaged = {"params": average.params, "stats": average.stats}
+    variables = trained.variables | averaged
     return dataclasses.replace(
         trained,
         variables=jax.device_put(variables),

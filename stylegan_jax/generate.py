@@ -9,6 +9,7 @@ from stylegan_jax.runtime.command import parse_or_exit
 if __name__ == "__main__":  # before the imports that take seconds
     arguments = parse_or_exit(COMMAND)
 
+import dataclasses
 import io
 from collections.abc import Iterable
 
@@ -27,7 +28,7 @@ from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import image_grid, save_png, save_webp
 from stylegan_jax.runtime.messages import listed, sides
 from stylegan_jax.runtime.progress_bar import ProgressBar
-from stylegan_jax.sampling import latents, seeds
+from stylegan_jax.sampling import latents, seeds, transform
 
 FLAGS = flags.FLAGS
 GRID_PIXELS = 2**26  # most pixels of a grid: 64 images of 1024x1024
@@ -45,7 +46,7 @@ def main(argv: list[str]) -> None:
     out = outputs.new_directory(FLAGS.out, "--out")
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
-    network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    network = moved(open_network(network_flags.reference(FLAGS), FLAGS.step))
     opened = request.open(network)
     in_styles = [e.direction.name for e in opened if e.direction.space == "style"]
     if in_styles and FLAGS.format == "npz":
@@ -76,6 +77,16 @@ def main(argv: list[str]) -> None:
         f"wrote {len(names)} images of {sides((height, width))} (width x height) and "
         f"grid.png of {count} to {out}"
     )
+
+
+def moved(network: Network) -> Network:
+    """Return the network with the transform of --translate and --rotate."""
+    if FLAGS.translate is None and FLAGS.rotate is None:
+        return network
+    translate = transform.parse_translation(FLAGS.translate or "0,0", "--translate")
+    matrix = transform.inverse_matrix(translate, FLAGS.rotate or 0.0)
+    variables = transform.moved(network.generator, network.variables, matrix)
+    return dataclasses.replace(network, variables=variables)
 
 
 def styles(network: Network, chosen: list[int]) -> tuple[list[str], np.ndarray]:

@@ -14,6 +14,7 @@ from absl import app, flags
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
 from stylegan_jax.config import Run, image_size
+from stylegan_jax.models import Variables
 from stylegan_jax.networks import edits, walk
 from stylegan_jax.networks.network import Network
 from stylegan_jax.networks.references import open_network
@@ -21,7 +22,15 @@ from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.messages import sides
 from stylegan_jax.runtime.progress_bar import ProgressBar
-from stylegan_jax.sampling import frames, interpolation, latents, noise, seeds, video
+from stylegan_jax.sampling import (
+    frames,
+    interpolation,
+    latents,
+    noise,
+    seeds,
+    transform,
+    video,
+)
 from stylegan_jax.sampling.synthesis import automatic_batch_size
 
 FLAGS = flags.FLAGS
@@ -48,15 +57,27 @@ def main(argv: list[str]) -> None:
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
     opened = request.open(network)
     generator, lod = network.generator, network.level(FLAGS.resolution)
+    translate = transform.parse_translation(FLAGS.translate or "0,0", "--translate")
+    degrees = FLAGS.rotate or 0.0
+    moves = FLAGS.translate is not None or FLAGS.rotate is not None
+    if moves:
+        transform.check(generator)
     size = image_size(generator.base_size, lod.resolution)
     size = size[0] * grid[1] * FLAGS.scale, size[1] * grid[0] * FLAGS.scale
     video.check_format(out, size, FLAGS.fps, FLAGS.quality)
     closed = FLAGS.loop == "closed"
-    styles, count = keyframes(network, chosen, still=request.moves)
+    styles, count = keyframes(network, chosen, still=moves or request.moves)
     share = edits.way(count, closed=closed)
-    variables = lambda position: noise.only_at(  # noqa: E731
-        generator, edits.shifted(network, opened, share(position)).variables, layers
-    )
+
+    def variables(position: float) -> Variables:
+        at = share(position)
+        shifted = edits.shifted(network, opened, at).variables
+        if moves:
+            x, y = translate
+            matrix = transform.inverse_matrix((at * x, at * y), at * degrees)
+            shifted = transform.moved(generator, shifted, matrix)
+        return noise.only_at(generator, shifted, layers)
+
     positions = interpolation.positions(
         count, FLAGS.frames, closed=closed, easing=FLAGS.easing
     )
@@ -72,7 +93,7 @@ def main(argv: list[str]) -> None:
         noise_seed=FLAGS.noise_seed,
         batch_size=FLAGS.batch_size or automatic_batch_size(generator, lod.resolution),
         scale=FLAGS.scale,
-        variables_at=variables if edits.styles_move(opened) else None,
+        variables_at=variables if moves or edits.styles_move(opened) else None,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     with (

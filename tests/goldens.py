@@ -35,6 +35,10 @@ FURTHER = (  # without their endings
     "stylegan2_and_3/E2_single_res64",
     "stylegan2_and_3/E4_random_bgc_res32",
     "stylegan2_and_3/E5_random_bgc_res64",
+    "stylegan2_and_3/F1_t32_L6",
+    "stylegan2_and_3/F2_r32_L6",
+    "stylegan2_and_3/F4_r64_L8",
+    "stylegan2_and_3/F5_t64_L14",
 )
 
 

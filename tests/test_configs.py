@@ -71,6 +71,8 @@ PUBLISHED = {
     "stylegan2_ffhq": (30_370_060, 29_012_513),
     "stylegan2_table1:a": (26_219_627, 23_087_249),
     "stylegan2_table1:f": (30_370_060, 29_012_513),
+    "stylegan3_t_ffhq": (22_313_167, 29_012_513),
+    "stylegan3_r_ffhq": (15_093_151, 29_012_513),
 }
 
 

@@ -41,6 +41,23 @@ STYLEGAN2 = {
     "training.d_reg_interval": 3,
     "training.ema_rampup": 0.5,
 }
+# One stage of eight steps, with a blur that fades within it.
+STYLEGAN3 = {
+    "data.resolution": 8,
+    "model.family": "stylegan3",
+    "model.d_architecture": "resnet",
+    "model.channel_base": 128,
+    "model.num_layers": 2,
+    "model.num_critical": 1,
+    "model.margin_size": 3,
+    "training.total_kimg": 0.064,
+    "training.style_mixing_probability": 0.0,
+    "training.d_reg_interval": 3,
+    "training.ema_rampup": 0.5,
+    "training.magnitude_half_life_kimg": 0.1,
+    "training.blur_init_sigma": 2.0,
+    "training.blur_fade_kimg": 0.05,
+}
 
 # The probability adapts once, before the fifth step.
 ADAPTIVE = {

@@ -5,9 +5,9 @@ from stylegan_jax.runtime.command import Command
 
 COMMAND = Command(
     "convert",
-    "Convert an official network file of StyleGAN, StyleGAN2 or StyleGAN2-ADA, written "
-    "by TensorFlow or PyTorch, to a directory that the other programs read. Nothing in "
-    "the file is executed.",
+    "Convert an official network file of StyleGAN, StyleGAN2, StyleGAN2-ADA or "
+    "StyleGAN3, written by TensorFlow or PyTorch, to a directory that the other "
+    "programs read. Nothing in the file is executed.",
     ("--source=ffhq-1024x1024.pkl --out=runs/ffhq",),
     {
         "Flags": (

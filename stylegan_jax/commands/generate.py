@@ -39,6 +39,8 @@ COMMAND = Command(
             network.NOISE,
             network.NOISE_SEED,
             network.NOISE_LAYERS,
+            network.TRANSLATE,
+            network.ROTATE,
             network.RESOLUTION,
         ),
         "Edits": (network.DIRECTION, network.STRENGTH, network.DIRECTION_LAYERS),

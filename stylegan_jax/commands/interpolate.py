@@ -86,6 +86,17 @@ COMMAND = Command(
             ),
             network.NOISE_SEED,
             network.NOISE_LAYERS,
+            dataclasses.replace(
+                network.TRANSLATE,
+                doc="The translation to the right and downwards that the images reach "
+                "at the end of the path, or in the middle of a closed one, in image "
+                "widths and heights; for StyleGAN3 networks.",
+            ),
+            dataclasses.replace(
+                network.ROTATE,
+                doc="The counterclockwise rotation that they reach there; for "
+                "StyleGAN3 networks.",
+            ),
             network.RESOLUTION,
         ),
         "Edits": (

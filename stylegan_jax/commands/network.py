@@ -79,6 +79,19 @@ NOISE_LAYERS = flag.text(
     "resolution, on, such as 0-3.",
     absent="all",
 )
+TRANSLATE = flag.text(
+    "translate",
+    "X,Y",
+    "The translation of the images to the right and downwards, in image widths and "
+    "heights; for StyleGAN3 networks.",
+    absent="none",
+)
+ROTATE = flag.number(
+    "rotate",
+    "DEGREES",
+    "The counterclockwise rotation of the images; for StyleGAN3 networks.",
+    absent="none",
+)
 RESOLUTION = flag.integer(
     "resolution",
     "R",

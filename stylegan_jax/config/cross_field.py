@@ -58,7 +58,9 @@ def _images(e: Experiment) -> Iterator[str]:
 def _networks(e: Experiment) -> Iterator[str]:
     """Check the networks, and the networks against the images."""
     d, m = e.data, e.model
-    if m.growing != (m.d_architecture == "growing"):
+    if m.family == "stylegan3":
+        yield from _stylegan3(e)
+    elif m.growing != (m.d_architecture == "growing"):
         yield (
             f"`model.g_architecture` (={m.g_architecture!r}) and "
             f"`model.d_architecture` (={m.d_architecture!r}) must both be 'growing', "
@@ -83,8 +85,14 @@ def _networks(e: Experiment) -> Iterator[str]:
             f"`model.channel_base` (={m.channel_base}) leaves no channels at "
             f"{d.resolution}x{d.resolution}; use at least {smallest_base}"
         )
-    channels = m.channel_base // (2 if m.family == "stylegan1" else 4)
-    if min(m.channel_max, channels) % m.mbstd_features:
+    d_base, d_max = m.d_channel_base or m.channel_base, m.d_channel_max or m.channel_max
+    channels = d_base // (2 if m.family == "stylegan1" else 4)
+    if d_base < smallest_base:
+        yield (
+            f"`model.d_channel_base` (={d_base}) leaves no channels at "
+            f"{d.resolution}x{d.resolution}; use at least {smallest_base}"
+        )
+    if min(d_max, channels) % m.mbstd_features:
         yield (
             f"`model.mbstd_features` (={m.mbstd_features}) must divide the number of "
             "channels at 4x4"
@@ -92,12 +100,42 @@ def _networks(e: Experiment) -> Iterator[str]:
     inputs = m.z_dim
     if d.conditional:  # the size of the label embedding
         inputs += m.z_dim if m.family == "stylegan1" else m.w_dim
-    if m.mapping_layers == 0 and inputs > m.w_dim and m.family == "stylegan2":
-        yield "`model.mapping_layers` must be positive for a conditional stylegan2"
+    if m.mapping_layers == 0 and inputs > m.w_dim and m.family != "stylegan1":
+        yield f"`model.mapping_layers` must be positive for a conditional {m.family}"
     elif m.mapping_layers == 0 and m.w_dim != inputs:
         yield (
             f"`model.w_dim` (={m.w_dim}) must be {inputs} when `model.mapping_layers` "
             "is 0"
+        )
+
+
+def _stylegan3(e: Experiment) -> Iterator[str]:
+    """Check the settings of StyleGAN3, whose operations have one gradient only."""
+    d, m, t = e.data, e.model, e.training
+    if m.d_architecture == "growing":
+        yield (
+            "`model.d_architecture` must not be 'growing' for the family stylegan3, "
+            "which does not grow; use 'resnet'"
+        )
+    if d.base_size != (4, 4):
+        yield (
+            f"`data.base_size` (={d.base_size}) must be (4, 4) for the family "
+            "stylegan3, whose images are square"
+        )
+    if m.num_critical >= m.num_layers:
+        yield (
+            f"`model.num_critical` (={m.num_critical}) must be less than "
+            f"`model.num_layers` (={m.num_layers})"
+        )
+    if t.path_length_weight:
+        yield (
+            f"`training.path_length_weight` (={t.path_length_weight}) must be 0 for "
+            "the family stylegan3, whose operations have no second gradient"
+        )
+    if t.style_mixing_probability:
+        yield (
+            f"`training.style_mixing_probability` (={t.style_mixing_probability}) must "
+            "be 0 for the family stylegan3, which is trained without style mixing"
         )
 
 
@@ -136,6 +174,11 @@ def _objective(e: Experiment) -> Iterator[str]:
         yield (
             f"`training.augment` (={t.augment!r}) applies filters, which need sides "
             f"of at least 22 pixels; these have {smallest}; try 'bgc'"
+        )
+    if t.transfer is not None and t.blur_init_sigma:
+        yield (
+            f"`training.blur_init_sigma` (={t.blur_init_sigma}) must be 0 with "
+            "`training.transfer`: the transferred networks can follow details already"
         )
     if t.transfer is not None and t.ema_rampup:
         yield (
@@ -226,9 +269,17 @@ def _unused(m: Model) -> Iterator[str]:
     """Check that all changed settings are read by these networks."""
     readers = (
         ("styles const_input instance_norm pixel_norm", m.family == "stylegan1"),
-        ("resample_filter conv_clamp", m.family == "stylegan2"),
+        ("resample_filter conv_clamp", m.family != "stylegan1"),
         ("blur_filter", m.growing),
         ("d_mapping_layers freeze_layers", not m.growing),
+        ("d_channel_base d_channel_max", not m.growing),
+        ("noise nonlinearity g_architecture", m.family != "stylegan3"),
+        (
+            "num_layers num_critical conv_kernel use_radial_filters filter_size "
+            "lrelu_upsampling margin_size first_cutoff first_stopband "
+            "last_stopband_rel output_scale",
+            m.family == "stylegan3",
+        ),
     )
     for names, read in readers:
         for name in names.split():

@@ -119,7 +119,9 @@ class Model:
     """The generator and the discriminator; the defaults are StyleGAN's for FFHQ."""
 
     family: str = setting(
-        "stylegan1", "Family of the networks.", choices=("stylegan1", "stylegan2")
+        "stylegan1",
+        "Family of the networks; `stylegan3` has StyleGAN2's discriminator.",
+        choices=("stylegan1", "stylegan2", "stylegan3"),
     )
     z_dim: int = setting(512, "Dimension of the latent z.", rule=POSITIVE)
     w_dim: int = setting(512, "Dimension of the latent w.", rule=POSITIVE)
@@ -139,7 +141,8 @@ class Model:
     channel_base: int = setting(
         8192,
         "Number of channels at resolution R before the limit `channel_max`: 2 * base / "
-        "R for stylegan1, base / R for stylegan2, as in the official code.",
+        "R for stylegan1, base / R for stylegan2, as in the official code, and for "
+        "stylegan3, where R is twice the cutoff frequency of a layer.",
         rule=POSITIVE,
     )
     channel_max: int = setting(
@@ -147,10 +150,13 @@ class Model:
     )
     nonlinearity: str = setting(
         "lrelu",
-        "Activation function; `lrelu` has slope 0.2.",
+        "Activation function; `lrelu` has slope 0.2, and is stylegan3's.",
         choices=("lrelu", "relu"),
     )
-    noise: bool = setting(True, "Add noise inputs after the generator's convolutions.")
+    noise: bool = setting(
+        True,
+        "Add noise inputs after the generator's convolutions (not for stylegan3).",
+    )
     mbstd_group_size: int = setting(
         4,
         "Group size of the minibatch standard deviation; 1 turns it off.",
@@ -209,7 +215,7 @@ class Model:
     g_architecture: str = setting(
         "growing",
         "Architecture of the generator; `growing` is progressive growing, which pairs "
-        "it with StyleGAN's discriminator.",
+        "it with StyleGAN's discriminator. stylegan3 never grows and ignores it.",
         choices=("growing", "skip", "resnet", "orig"),
     )
     d_architecture: str = setting(
@@ -219,12 +225,14 @@ class Model:
         choices=("growing", "resnet", "skip", "orig"),
     )
     resample_filter: tuple[int, ...] = setting(
-        (1, 3, 3, 1), "Filter for up- and downsampling (stylegan2).", rule=FILTER
+        (1, 3, 3, 1),
+        "Filter for up- and downsampling (stylegan2, and stylegan3's discriminator).",
+        rule=FILTER,
     )
     conv_clamp: float | None = setting(
         None,
         "Clamp activations to [-conv_clamp, conv_clamp]; 256 for low precision; None: "
-        "no clamping (stylegan2).",
+        "no clamping (not for stylegan1).",
         rule=NON_NEGATIVE,
     )
     d_mapping_layers: int = setting(
@@ -240,10 +248,77 @@ class Model:
         rule=NON_NEGATIVE,
     )
 
+    d_channel_base: int | None = setting(
+        None,
+        "The `channel_base` of the discriminator (not for growing networks); None: "
+        "the same.",
+        rule=POSITIVE,
+    )
+    d_channel_max: int | None = setting(
+        None,
+        "The `channel_max` of the discriminator (not for growing networks); None: "
+        "the same.",
+        rule=POSITIVE,
+    )
+    # StyleGAN3's generator; config R has 1x1 kernels and radial filters.
+    num_layers: int = setting(
+        14, "Number of layers before ToRGB (stylegan3).", rule=POSITIVE
+    )
+    num_critical: int = setting(
+        2,
+        "Number of the last layers that are critically sampled (stylegan3).",
+        rule=NON_NEGATIVE,
+    )
+    conv_kernel: int = setting(
+        3, "Width of the convolution kernels (stylegan3).", choices=(1, 3)
+    )
+    use_radial_filters: bool = setting(
+        False,
+        "Downsample with radially symmetric filters where layers are not critically "
+        "sampled (stylegan3).",
+    )
+    filter_size: int = setting(
+        6,
+        "Taps of the filters per pixel of the coarser grid (stylegan3).",
+        rule=POSITIVE,
+    )
+    lrelu_upsampling: int = setting(
+        2,
+        "Factor by which the sampling rate is higher for the nonlinearity (stylegan3).",
+        rule=POSITIVE,
+    )
+    margin_size: int = setting(
+        10,
+        "Width of the margin around the image within the network (stylegan3).",
+        unit="pixels",
+        rule=NON_NEGATIVE,
+    )
+    first_cutoff: float = setting(
+        2.0,
+        "Cutoff frequency of the first layer (stylegan3).",
+        unit="cycles per image",
+        rule=POSITIVE,
+    )
+    first_stopband: float = setting(
+        2**2.1,
+        "Minimum stopband frequency of the first layer (stylegan3).",
+        unit="cycles per image",
+        rule=POSITIVE,
+    )
+    last_stopband_rel: float = setting(
+        2**0.3,
+        "Minimum stopband frequency of the last layers, as a multiple of their cutoff "
+        "(stylegan3).",
+        rule=POSITIVE,
+    )
+    output_scale: float = setting(
+        0.25, "Factor of the generator's last result (stylegan3).", rule=POSITIVE
+    )
+
     @property
     def growing(self) -> bool:
         """True for networks that start small and add resolutions while training."""
-        return self.g_architecture == "growing"
+        return self.g_architecture == "growing" and self.family != "stylegan3"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -403,6 +478,19 @@ class Training:
     style_mixing_probability: float = setting(
         0.9, "Probability of style mixing.", rule=FRACTION
     )
+    blur_init_sigma: float = setting(
+        0.0,
+        "Sigma of the blur of everything that the discriminator sees, at the start; 10 "
+        "in StyleGAN3's config R; 0: none.",
+        unit="pixels",
+        rule=NON_NEGATIVE,
+    )
+    blur_fade_kimg: float = setting(
+        200.0,
+        "Length over which this blur fades, if there is one.",
+        unit="thousands of real images",
+        rule=POSITIVE,
+    )
     augment: str = setting(
         "none",
         "Augmentations of the discriminator's inputs, a letter for each group: b pixel "
@@ -450,6 +538,14 @@ class Training:
         0.995,
         "Decay of the moving average of w, per call of the generator.",
         rule=FRACTION,
+    )
+    magnitude_half_life_kimg: float = setting(
+        20.0,
+        "Half-life of the moving averages of the magnitudes of activations "
+        "(stylegan3); they are updated once per accumulation round, as if each had the "
+        "whole batch.",
+        unit="thousands of real images",
+        rule=POSITIVE,
     )
     ema_half_life_kimg: float = setting(
         10.0,

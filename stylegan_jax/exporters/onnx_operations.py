@@ -268,6 +268,7 @@ OPERATIONS: dict[str, Operation] = {
     "rev": _reverse,
     "rsqrt": _chain("Sqrt", "Reciprocal"),
     "select_n": _select,
+    "sin": _chain("Sin"),
     "slice": _slice,
     "split": _split,
     "sqrt": _chain("Sqrt"),

@@ -12,7 +12,7 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from stylegan_jax.interop import stylegan1, stylegan2_tf, stylegan2_torch
+from stylegan_jax.interop import stylegan1, stylegan2_tf, stylegan2_torch, stylegan3
 from stylegan_jax.interop.source import Source
 from stylegan_jax.models import Variables
 
@@ -20,6 +20,7 @@ SOURCES = {
     "stylegan1": stylegan1.SOURCE,
     "stylegan2-ada-pytorch": stylegan2_torch.SOURCE,
     "stylegan2-tf": stylegan2_tf.SOURCE,
+    "stylegan3": stylegan3.SOURCE,
 }
 NETWORKS = ("generator", "discriminator")
 

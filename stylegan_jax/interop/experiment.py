@@ -1,11 +1,13 @@
 """The experiment that builds given networks, if a configuration can express them."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from stylegan_jax import config, models
+from stylegan_jax.interop import stylegan3 as official_stylegan3
 from stylegan_jax.interop.stylegan2_torch import differences
-from stylegan_jax.models import stylegan1, stylegan2
+from stylegan_jax.models import stylegan1, stylegan2, stylegan3
 
 
 def experiment_of(
@@ -24,6 +26,8 @@ def experiment_of(
         match generator, discriminator:
             case stylegan2.Generator(), stylegan2.Discriminator():
                 return _stylegan2(generator, discriminator)
+            case stylegan3.Generator(), stylegan2.Discriminator():
+                return _stylegan3(generator, discriminator)
             case stylegan1.Generator(), stylegan1.Discriminator():
                 return _stylegan1(generator, discriminator), None
     except config.ConfigError as error:
@@ -92,25 +96,68 @@ def _stylegan2(
         "noise": options.noise,
         "nonlinearity": options.activation,
     }
+    return _with_discriminator(generator, of_generator, {}, discriminator, differences)
+
+
+def _stylegan3(
+    generator: stylegan3.Generator, discriminator: stylegan2.Discriminator
+) -> tuple[config.Experiment, str | None]:
+    """Return the experiment of the generator, and of the discriminator if it can be."""
+    of_generator = {
+        "family": "stylegan3",
+        "mapping_features": generator.mapping_features or generator.w_dim,
+        "channel_base": int(2 * generator.channels.base),
+        "conv_clamp": generator.conv_clamp,
+        "low_precision_resolutions": generator.low_precision_resolutions,
+        "output_scale": generator.output_scale,
+        **dataclasses.asdict(generator.design),
+    }
     of_discriminator = {
+        "d_channel_base": int(2 * discriminator.channels.base),
+        "d_channel_max": discriminator.channels.maximum,
+        "resample_filter": discriminator.options.resample_filter,
+    }
+    return _with_discriminator(
+        generator,
+        of_generator,
+        of_discriminator,
+        discriminator,
+        official_stylegan3.differences,
+        {"style_mixing_probability": 0.0},
+    )
+
+
+def _with_discriminator(
+    generator: stylegan2.Generator | stylegan3.Generator,
+    of_generator: dict[str, Any],
+    of_discriminator: dict[str, Any],
+    discriminator: stylegan2.Discriminator,
+    generator_differences: Callable[[Any, Any], dict[str, Any]],
+    training: dict[str, Any] | None = None,
+) -> tuple[config.Experiment, str | None]:
+    """Return the experiment with StyleGAN2's discriminator, if it can be expressed."""
+    of_discriminator = of_discriminator | {
         "d_architecture": discriminator.architecture,
         "d_mapping_layers": discriminator.mapping_layers,
         "mbstd_group_size": discriminator.mbstd_group_size,
         "mbstd_features": discriminator.mbstd_features,
         "freeze_layers": discriminator.freeze_layers,
     }
-    training = {"batch_size": _batch_size(discriminator.mbstd_group_size or 1)}
+    training = training or {}
+    batch_size = {"batch_size": _batch_size(discriminator.mbstd_group_size or 1)}
     try:
-        e = _experiment(generator, of_generator | of_discriminator, training)
+        settings = of_generator | of_discriminator
+        e = _experiment(generator, settings, training | batch_size)
         _, built = models.build(e.model, e.data, generator.label_size)
         obstacle = _listed(differences(discriminator, built))
     except config.ConfigError as error:
         # If the generator is to blame, the next experiment raises it again.
         obstacle = str(error)
     if obstacle:
-        e = _experiment(generator, of_generator | {"d_architecture": "resnet"}, {})
+        settings = of_generator | {"d_architecture": "resnet"}
+        e = _experiment(generator, settings, training)
     built, _ = models.build(e.model, e.data, generator.label_size)
-    differing = differences(generator, built)
+    differing = generator_differences(generator, built)
     if differing:
         raise _inexpressible(_listed(differing))
     return e, obstacle or None

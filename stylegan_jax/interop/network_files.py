@@ -20,7 +20,7 @@ class OfficialNetwork:
     """A network of an official file; see `interop.from_official`.
 
     Attributes:
-      source: Code base that it belongs to, one of `interop.SOURCES`, or "stylegan3".
+      source: Code base that it belongs to, one of `interop.SOURCES`.
       kwargs: Arguments of its constructor, plain Python values.
       variables: Official name -> float32 array.
     """
@@ -34,7 +34,8 @@ def read_networks(path: str | os.PathLike) -> dict[str, OfficialNetwork]:
     """Read the networks of an official file, running none of the code in it.
 
     Args:
-      path: A `.pkl` of StyleGAN, StyleGAN2 or StyleGAN2-ADA, by TensorFlow or PyTorch.
+      path: A `.pkl` of StyleGAN, StyleGAN2, StyleGAN2-ADA or StyleGAN3, by TensorFlow
+        or PyTorch.
 
     Returns:
       `generator`, `discriminator` and `generator_ema`; the network of a TensorFlow file
@@ -47,19 +48,29 @@ def read_networks(path: str | os.PathLike) -> dict[str, OfficialNetwork]:
     Reference: Karras et al. 2019, "A Style-Based Generator Architecture for Generative
       Adversarial Networks", official release, and the releases of its successors.
     """
+    networks = files.read_networks(path)
+    # The code that wrote StyleGAN3's generator has other defaults for discriminators.
+    of_stylegan3 = any(
+        isinstance(network, TorchModule) and _is_stylegan3(network)
+        for network in networks.values()
+    )
     return {
         role: OfficialNetwork(
-            _source(network), _arguments(network), network.all_variables()
+            "stylegan3" if of_stylegan3 else _source(network),
+            _arguments(network),
+            network.all_variables(),
         )
-        for role, network in files.read_networks(path).items()
+        for role, network in networks.items()
     }
+
+
+def _is_stylegan3(network: TorchModule) -> bool:
+    return any(name.startswith("synthesis.input.") for name in network.variables)
 
 
 def _source(network: TFNetwork | TorchModule) -> str:
     if isinstance(network, TorchModule):
-        names = network.variables
-        is_stylegan3 = any(name.startswith("synthesis.input.") for name in names)
-        return "stylegan3" if is_stylegan3 else "stylegan2-ada-pytorch"
+        return "stylegan2-ada-pytorch"
     if network.version < 4 or network.func_name in ("G_style", "D_basic"):
         return "stylegan1"
     return "stylegan2-tf"

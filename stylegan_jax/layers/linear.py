@@ -41,18 +41,22 @@ class EqualizedKernel(nn.Module):
       gain: ratio of the standard deviations of the layer's output and input.
       lr_multiplier: scales the learning rate of the weight.
       frozen: stop the gradient of the weight.
+      initial: standard deviation at initialization, if the multiplier is 1.
     """
 
     shape: tuple[int, ...]
     gain: float = GAIN_LRELU
     lr_multiplier: float = 1.0
     frozen: bool = False
+    initial: float = 1.0
 
     @nn.compact
     def __call__(self) -> jax.Array:
         """Return the scaled weight in float32."""
         stored = self.param(
-            "weight", nn.initializers.normal(1.0 / self.lr_multiplier), self.shape
+            "weight",
+            nn.initializers.normal(self.initial / self.lr_multiplier),
+            self.shape,
         )
         if self.frozen:
             stored = jax.lax.stop_gradient(stored)
@@ -65,18 +69,19 @@ class Bias(nn.Module):
 
     Attributes:
       lr_multiplier: scales the learning rate.
-      initial: stored value at initialization.
+      initial: stored value at initialization, or one for each channel.
       frozen: stop the gradient of the bias.
     """
 
     lr_multiplier: float = 1.0
-    initial: float = 0.0
+    initial: float | tuple[float, ...] = 0.0
     frozen: bool = False
 
     @nn.compact
     def __call__(self, x: Image) -> Image:
         """Add the bias to x [..., C]."""
-        bias = self.param("bias", nn.initializers.constant(self.initial), x.shape[-1:])
+        initial = nn.initializers.constant(jnp.asarray(self.initial))
+        bias = self.param("bias", initial, x.shape[-1:])
         if self.frozen:
             bias = jax.lax.stop_gradient(bias)
         return x + spread(bias * self.lr_multiplier, x)
@@ -89,21 +94,29 @@ class Dense(nn.Module):
       features: O, the number of outputs.
       gain: see EqualizedKernel.
       lr_multiplier: scales the learning rate of weight and bias.
-      bias_init: stored value of the bias at initialization.
+      bias_init: stored value of the bias at initialization, or one for each output.
+      kernel_init: see `initial` of EqualizedKernel.
       arithmetic: precision of the product.
     """
 
     features: int
     gain: float = GAIN_LRELU
     lr_multiplier: float = 1.0
-    bias_init: float = 0.0
+    bias_init: float | tuple[float, ...] = 0.0
     arithmetic: Arithmetic = EXACT
+    kernel_init: float = 1.0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map x [..., I] to [..., O]."""
         shape = (x.shape[-1], self.features)
-        kernel = EqualizedKernel(shape, self.gain, self.lr_multiplier, name="kernel")
+        kernel = EqualizedKernel(
+            shape,
+            self.gain,
+            self.lr_multiplier,
+            initial=self.kernel_init,
+            name="kernel",
+        )
         bias = Bias(self.lr_multiplier, self.bias_init, name="bias")
         return bias(matmul(x, kernel(), self.arithmetic))
 

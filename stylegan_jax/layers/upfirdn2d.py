@@ -79,25 +79,9 @@ def upfirdn2d(
       [B,H',W',C], H' = (H * up + top + bottom - taps) // down + 1.
     """
     chex.assert_rank(x, 4)
-    f = np.asarray(taps, np.float64)
-    f = f if flip else np.flip(f)
-    f = f * gain ** (f.ndim / 2)
-    sizes = (f.shape[0], f.shape[-1])
-    lengths = tuple(
-        (n * u + sum(p) - k) // d + 1
-        for n, u, d, p, k in zip(
-            x.shape[1:3], _pair(up), _pair(down), padding, sizes, strict=True
-        )
-    )
-    if min(lengths) < 1:
-        raise ValueError(
-            f"upfirdn2d of {x.shape} by {up} / {down} with {f.shape} taps and padding "
-            f"{padding} leaves no pixels"
-        )
-    begins = tuple(before for before, _ in padding)
-    by_matrix = f.ndim == 1 and x.shape[-1] <= FEW and arithmetic.pixel_blocks
-    matrices = arithmetic if by_matrix else None
-    return _upfirdn(x, _Geometry(f, _pair(up), _pair(down), begins, lengths, matrices))
+    few = x.shape[-1] <= FEW and arithmetic.pixel_blocks
+    matrices = arithmetic if few else None
+    return apply(x, geometry(x.shape, taps, up, down, padding, flip, gain, matrices))
 
 
 def upsample2d(
@@ -242,7 +226,7 @@ def down_conv2d(
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Geometry:
+class Geometry:
     """The geometry of `upfirdn2d` along each axis.
 
     Output n is the sum of taps[up * s + begin - n * down] times input s. `matrices` is
@@ -256,11 +240,11 @@ class _Geometry:
     lengths: tuple[int, int]
     matrices: Arithmetic | None = None
 
-    def adjoint(self, lengths: tuple[int, int]) -> "_Geometry":
+    def adjoint(self, lengths: tuple[int, int]) -> "Geometry":
         """Return the geometry of the adjoint for inputs of these lengths."""
         sizes = (self.taps.shape[0], self.taps.shape[-1])
         begins = tuple(k - 1 - b for k, b in zip(sizes, self.begins, strict=True))
-        return _Geometry(
+        return Geometry(
             np.flip(self.taps), self.downs, self.ups, begins, lengths, self.matrices
         )
 
@@ -272,8 +256,47 @@ class _Geometry:
         return np.where(inside, self.taps[t * inside], 0).astype(np.float32)
 
 
+def geometry(
+    shape: tuple[int, ...],
+    taps: np.ndarray,
+    up: int | Pair = 1,
+    down: int | Pair = 1,
+    padding: tuple[Pair, Pair] = NO_PADDING,
+    flip: bool = False,
+    gain: float = 1.0,
+    matrices: Arithmetic | None = None,
+) -> Geometry:
+    """Return the geometry of `upfirdn2d` of arrays [B,H,W,C] of a shape.
+
+    `matrices` is that of `Geometry`, and is ignored for filters [h,w]; see `upfirdn2d`
+    for the other arguments.
+
+    Raises:
+      ValueError: no pixels are left.
+    """
+    f = np.asarray(taps, np.float64)
+    f = f if flip else np.flip(f)
+    f = f * gain ** (f.ndim / 2)
+    sizes = (f.shape[0], f.shape[-1])
+    lengths = tuple(
+        (n * u + sum(p) - k) // d + 1
+        for n, u, d, p, k in zip(
+            shape[1:3], _pair(up), _pair(down), padding, sizes, strict=True
+        )
+    )
+    if min(lengths) < 1:
+        raise ValueError(
+            f"upfirdn2d of {shape} by {up} / {down} with {f.shape} taps and padding "
+            f"{padding} leaves no pixels"
+        )
+    begins = tuple(before for before, _ in padding)
+    matrices = matrices if f.ndim == 1 else None
+    return Geometry(f, _pair(up), _pair(down), begins, lengths, matrices)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _upfirdn(x: jax.Array, g: _Geometry) -> jax.Array:
+def apply(x: jax.Array, g: Geometry) -> jax.Array:
+    """Resample x [B,H,W,C] by a geometry; the adjoint is one, too."""
     if g.matrices:
         for axis, product in enumerate(("nh,bhwc->bnwc", "nw,bhwc->bhnc")):
             matrix = jnp.asarray(g.matrix(axis, x.shape[axis + 1]), x.dtype)
@@ -283,20 +306,22 @@ def _upfirdn(x: jax.Array, g: _Geometry) -> jax.Array:
         for axis in (0, 1):
             x = _combine([x] * len(g.taps), g.taps, axis, g)
         return x
-    # Rows of the filter, one after the other.
-    rows = [_combine([x] * len(row), row, 1, g) for row in g.taps]
-    return _combine(rows, np.ones(len(rows)), 0, g)
+    # Rows of the filter, one after the other, and equal ones once.
+    rows = {row.tobytes(): row for row in g.taps}
+    filtered = {k: _combine([x] * len(row), row, 1, g) for k, row in rows.items()}
+    terms = [filtered[row.tobytes()] for row in g.taps]
+    return _combine(terms, np.ones(len(terms)), 0, g)
 
 
-def _upfirdn_forward(x: jax.Array, g: _Geometry) -> tuple[jax.Array, tuple]:
-    return _upfirdn(x, g), x.shape[1:3]
+def _apply_forward(x: jax.Array, g: Geometry) -> tuple[jax.Array, tuple]:
+    return apply(x, g), x.shape[1:3]
 
 
-def _upfirdn_backward(g: _Geometry, lengths: tuple, y: jax.Array) -> tuple[jax.Array]:
-    return (_upfirdn(y, g.adjoint(lengths)),)
+def _apply_backward(g: Geometry, lengths: tuple, y: jax.Array) -> tuple[jax.Array]:
+    return (apply(y, g.adjoint(lengths)),)
 
 
-_upfirdn.defvjp(_upfirdn_forward, _upfirdn_backward)
+apply.defvjp(_apply_forward, _apply_backward)
 
 
 def _pair(value: int | Pair) -> list[int]:
@@ -329,7 +354,7 @@ def _combine(
     terms: list[jax.Array],
     taps: np.ndarray,
     axis: int,
-    g: _Geometry,
+    g: Geometry,
 ) -> jax.Array:
     """Sum taps[t] times zero-inserted terms[t], shifted by t; keep every down-th pixel.
 

@@ -1,17 +1,22 @@
-"""Metrics that need more from a generator than images: path length, separability."""
+"""Metrics that need more than images: path length, separability, equivariance."""
 
+import functools
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
-from stylegan_jax.metrics import path_length
+from stylegan_jax.metrics import equivariance, path_length
 from stylegan_jax.metrics.context import EvalContext, EvalSpec
 from stylegan_jax.metrics.path_length import Path
 from stylegan_jax.metrics.results import MetricValue
 from stylegan_jax.metrics.separability import linear_separability
 from stylegan_jax.runtime.image_io import rgb_on_white
+from stylegan_jax.sampling import transform
+
+MAX_TRANSLATION = 1 / 8  # of the image's width and height
 
 
 def measure_path_length(
@@ -82,6 +87,59 @@ def measure_separability(
         details = {"conditional_entropies": entropies.tolist()}
         values.append(MetricValue(score, details=details))
     return values
+
+
+def measure_equivariance(
+    kind: str, spec: EvalSpec, context: EvalContext, count: int, name: str
+) -> list[MetricValue]:
+    """Measure the equivariance to one kind of motion, in decibels.
+
+    All images of a batch are moved alike.
+
+    Args:
+      kind: "translate_whole", "translate" or "rotate".
+      spec: the evaluation, of a generator that can move its images.
+      context: the context of the evaluation.
+      count: number of images.
+      name: name of the metric, for the progress line.
+    """
+    generated, devices = spec.generated, context.devices
+
+    def drawn(ws: jax.Array, matrix: np.ndarray) -> np.ndarray:
+        variables = transform.moved(generated.generator, generated.variables, matrix)
+        return devices.local_rows(_images(generated.generator, variables, ws))
+
+    def rows() -> Iterator[dict[str, np.ndarray]]:
+        rng = np.random.RandomState(spec.seed + 3)
+        size = generated.generator.resolution
+        for (z,), labels in generated.latents(context.batch_size):
+            ws = generated.styles(z, labels)
+            still = drawn(ws, np.eye(3))
+            if kind == "rotate":
+                angle = rng.uniform(-math.pi, math.pi)
+                degrees = math.degrees(angle)
+                moving = drawn(ws, transform.inverse_matrix(degrees=degrees))
+                expected, mask = equivariance.rotate(still, angle)
+                moving, seen = equivariance.pseudo_rotate(moving, angle)
+                mask = mask * seen
+            else:
+                shift = rng.uniform(-MAX_TRANSLATION, MAX_TRANSLATION, 2)
+                if kind == "translate_whole":
+                    shift = np.rint(shift * size) / size
+                moving = drawn(ws, transform.inverse_matrix(shift))
+                expected, mask = getattr(equivariance, kind)(still, *shift)
+            errors, values = equivariance.squared_error(expected, moving, mask)
+            errors = np.asarray(errors, np.float64)
+            yield {"errors": errors, "values": np.full(len(errors), values)}
+
+    found = _collect(rows(), count, context, f"images of {name}")
+    mean = found["errors"].sum() / found["values"].sum()
+    return [MetricValue(equivariance.psnr(mean))]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _images(generator, variables, ws):
+    return generator.apply(variables, ws, method="synthesize")
 
 
 def _collect(

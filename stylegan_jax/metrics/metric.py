@@ -79,6 +79,7 @@ class GeneratorMetric(Metric):
       network: the field of `Networks` that it uses, or None.
       truncates: False if it ignores truncation and the noise mode.
       needs_classifier: True if it needs a classifier of attributes.
+      check_generator: raises ValueError for a generator that it cannot measure.
     """
 
     measure: Callable[..., list[MetricValue]]
@@ -86,3 +87,4 @@ class GeneratorMetric(Metric):
     network: str | None = None
     truncates: bool = True
     needs_classifier: bool = False
+    check_generator: Callable[..., object] | None = None

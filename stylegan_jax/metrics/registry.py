@@ -26,6 +26,7 @@ from stylegan_jax.metrics.metric import GeneratorMetric, Metric, SetMetric
 from stylegan_jax.metrics.networks import lpips
 from stylegan_jax.metrics.path_length import Path
 from stylegan_jax.metrics.statistics import CLASSES, EFFICIENTNET_POOL, LOGITS, POOL
+from stylegan_jax.sampling import transform
 
 
 def _path_length(space: str, whole: bool, crop: bool) -> GeneratorMetric:
@@ -136,6 +137,21 @@ _ENTRIES: tuple[Metric, ...] = (
         for space in "zw"
         for whole in (True, False)
         for crop in (False, True)
+    ),
+    *(
+        GeneratorMetric(
+            name,
+            f"Equivariance to {motion}, in decibels",
+            functools.partial(generator_metrics.measure_equivariance, kind),
+            truncates=False,
+            higher_is_better=True,
+            check_generator=transform.check,
+        )
+        for name, kind, motion in (
+            ("eqt50k_int", "translate_whole", "translation by whole pixels (EQ-T)"),
+            ("eqt50k_frac", "translate", "translation by any distance (EQ-T_frac)"),
+            ("eqr50k", "rotate", "rotation (EQ-R)"),
+        )
     ),
     GeneratorMetric(
         "ls",

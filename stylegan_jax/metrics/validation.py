@@ -113,6 +113,11 @@ def _missing(
         return "a generator, not only its images; give --network"
     elif metric.needs_classifier and not has_classifier:
         return "a classifier; give --attributes"
+    elif metric.check_generator is not None:
+        try:
+            metric.check_generator(spec.generated.generator)
+        except ValueError as error:
+            return f"another network: {error}"
     if metric.check_size is not None:
         try:
             metric.check_size(*spec.generated.size)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from stylegan_jax.config import Data, Model
-from stylegan_jax.models import stylegan1, stylegan2
+from stylegan_jax.models import stylegan1, stylegan2, stylegan3
 from stylegan_jax.models.interface import (
     Channels,
     Discriminator,
@@ -23,7 +23,11 @@ __all__ = [
 ]
 
 # Family, as in `model.family`, and the name of a module here -> name of the network.
-FAMILIES = {"stylegan1": "StyleGAN", "stylegan2": "StyleGAN2"}
+FAMILIES = {
+    "stylegan1": "StyleGAN",
+    "stylegan2": "StyleGAN2",
+    "stylegan3": "StyleGAN3",
+}
 
 
 def family_of(generator: Generator) -> str:
@@ -73,9 +77,16 @@ def build(
             if model.growing:
                 return generator, _stylegan1_discriminator(model, common)
             return generator, _stylegan2_discriminator(model, data, common)
+        case "stylegan3":
+            common["channels"] = Channels(model.channel_base / 2, model.channel_max)
+            return (
+                _stylegan3_generator(model, common),
+                _stylegan2_discriminator(model, data, common),
+            )
         case _:
             raise ValueError(
-                f"`model.family` (={model.family!r}) must be stylegan1 or stylegan2"
+                f"`model.family` (={model.family!r}) must be stylegan1, stylegan2 or "
+                "stylegan3"
             )
 
 
@@ -126,8 +137,12 @@ def _stylegan2_generator(model: Model, data: Data, common: dict) -> stylegan2.Ge
 def _stylegan2_discriminator(
     model: Model, data: Data, common: dict
 ) -> stylegan2.Discriminator:
+    channels = Channels(
+        (model.d_channel_base or model.channel_base) / 2,
+        model.d_channel_max or model.channel_max,
+    )
     return stylegan2.Discriminator(
-        **common,
+        **common | {"channels": channels},
         base_size=data.base_size,
         architecture=model.d_architecture,
         options=_stylegan2_options(model),
@@ -144,4 +159,29 @@ def _stylegan2_options(model: Model) -> stylegan2.LayerOptions:
         resample_filter=model.resample_filter,
         conv_clamp=model.conv_clamp,
         noise=model.noise,
+    )
+
+
+def _stylegan3_generator(model: Model, common: dict) -> stylegan3.Generator:
+    return stylegan3.Generator(
+        **common,
+        z_dim=model.z_dim,
+        w_dim=model.w_dim,
+        mapping_layers=model.mapping_layers,
+        mapping_features=model.mapping_features,
+        mapping_lr_multiplier=model.mapping_lr_multiplier,
+        conv_clamp=model.conv_clamp,
+        output_scale=model.output_scale,
+        design=stylegan3.Options(
+            num_layers=model.num_layers,
+            num_critical=model.num_critical,
+            first_cutoff=model.first_cutoff,
+            first_stopband=model.first_stopband,
+            last_stopband_rel=model.last_stopband_rel,
+            margin_size=model.margin_size,
+            filter_size=model.filter_size,
+            lrelu_upsampling=model.lrelu_upsampling,
+            conv_kernel=model.conv_kernel,
+            use_radial_filters=model.use_radial_filters,
+        ),
     )

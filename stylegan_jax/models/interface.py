@@ -5,6 +5,7 @@ declare what a family must define, and hold the checks and steps that families s
 """
 
 import dataclasses
+import math
 
 import chex
 import flax.linen as nn
@@ -179,9 +180,9 @@ class Network(nn.Module):
 class Generator(Network):
     """Base of the generators: latents z -> styles ws -> images.
 
-    Its variables are the collections "params", "noise" (constant noise maps, if any)
-    and "stats" (`w_avg`, the moving average of w that truncation pulls towards).
-    Training does not update any other variables.
+    Its variables are the collections "params", "stats" (moving averages, among them
+    `w_avg`, that of w, which truncation pulls towards), and "noise" (constant noise
+    maps, if any) and "constants", which training does not update.
 
     A family defines
 
@@ -216,6 +217,18 @@ class Generator(Network):
         """Return the style inputs that belong to a resolution: two at each."""
         first = 2 * self.resolutions.index(resolution)
         return range(first, first + 2)
+
+    def largest_activation(self, resolution: int) -> int:
+        """Return how many numbers the largest feature map of one image has.
+
+        Args:
+          resolution: of the image.
+        """
+        return max(
+            math.prod(image_size(self.base_size, r)) * self.channels(r)
+            for r in self.resolutions
+            if r <= resolution
+        )
 
     def noise_strengths(self) -> dict[int, tuple[str, ...]]:
         """Return the paths in "params" of the noise strengths, by style layer."""

@@ -1,7 +1,8 @@
 """A network as one file: arrays in the safetensors format, described in its header.
 
 The header's metadata holds JSON under the key `stylegan_jax`: the `model` and `data`
-sections of the configuration, the classes, and the level of detail. Nothing in such a
+sections of the configuration and what they constrain of the training, the classes, and
+the level of detail. Nothing in such a
 file can be executed.
 """
 
@@ -24,6 +25,8 @@ from stylegan_jax.weights.safetensors import FormatError
 KEY = "stylegan_jax"  # of the description in the metadata
 VERSION = 1
 DTYPES = {"float32": np.float32, "float16": np.float16}
+# The settings of a training that a family constrains; the others are not stored.
+CONSTRAINED_TRAINING = ("style_mixing_probability",)
 
 
 def save(network: Network, path: str | os.PathLike, dtype: str = "float32") -> None:
@@ -65,7 +68,12 @@ def describe(network: Network) -> dict[str, Any]:
     settings = config.to_dict(network.experiment)
     return {
         "version": VERSION,
-        "config": {section: settings[section] for section in ("data", "model")},
+        "config": {
+            **{section: settings[section] for section in ("data", "model")},
+            "training": {
+                name: settings["training"][name] for name in CONSTRAINED_TRAINING
+            },
+        },
         "classes": list(network.classes),
         "resolution": network.lod.resolution,
         "fade": float(network.lod.fade),

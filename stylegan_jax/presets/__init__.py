@@ -10,8 +10,10 @@ from stylegan_jax.presets.official import (
     stylegan2,
 )
 from stylegan_jax.presets.small import Choice, Survey, small, small_choices
+from stylegan_jax.presets.stylegan3 import CONFIGS, stylegan3, stylegan3_changes
 
 __all__ = [
+    "CONFIGS",
     "NAMES",
     "PRESETS",
     "Choice",
@@ -23,4 +25,6 @@ __all__ = [
     "small",
     "small_choices",
     "stylegan2",
+    "stylegan3",
+    "stylegan3_changes",
 ]

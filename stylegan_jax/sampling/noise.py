@@ -98,7 +98,7 @@ def noise_layers(generator: Generator, variables: Variables) -> dict[int, int]:
     if not paths:
         raise ValueError(
             "this network has no noise inputs, as it was built with `model.noise` "
-            "False; use a network with noise inputs"
+            "False or is a StyleGAN3; use a network with noise inputs"
         )
     if not any(np.any(params[path]) for path in paths.values()):
         raise ValueError(

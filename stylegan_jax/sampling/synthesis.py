@@ -1,7 +1,6 @@
 """Synthesis of images from styles, in batches that bound the memory."""
 
 import functools
-import math
 from collections.abc import Iterator
 
 import chex
@@ -9,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.config import image_size
 from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 
@@ -89,11 +87,7 @@ def automatic_batch_size(generator: Generator, resolution: int) -> int:
 
     An image needs about four times its largest activation at once.
     """
-    largest = max(
-        math.prod(image_size(generator.base_size, r)) * generator.channels(r)
-        for r in generator.resolutions
-        if r <= resolution
-    )
+    largest = generator.largest_activation(resolution)
     return max(min(BATCH_BYTES // (4 * 4 * largest), MAX_AUTOMATIC_BATCH), 1)
 
 

@@ -19,7 +19,7 @@ from stylegan_jax.weights import safetensors
 
 FOLDER = "power_ema"  # in the directory of a run
 KEY = "power_ema"  # of the description in a file's metadata
-W_AVG = "w_avg"
+W_AVG, STATS = "w_avg", "stats/"  # names, and beginnings of names, in a file
 
 
 class Snapshot(NamedTuple):
@@ -39,12 +39,12 @@ class Average(NamedTuple):
 
     Attributes:
       params: its parameters.
-      w_avg: [W], the average of w at its time.
+      stats: the variables of "stats" at its time: `w_avg`, and any others.
       lod: the level of detail at its time.
     """
 
     params: dict[str, Any]
-    w_avg: np.ndarray
+    stats: dict[str, Any]
     lod: LevelOfDetail
 
 
@@ -75,11 +75,13 @@ class SnapshotWriter:
         if not state.power_ema or now == self._last_images:
             return
         self._last_images = now
-        whole = self._parallel.replicate_global((state.power_ema, state.w_avg))
-        averages, w_avg = whole
+        whole = self._parallel.replicate_global((state.power_ema, state.stats))
+        averages, stats = whole
         if not self._parallel.is_main:
             return
-        arrays = {W_AVG: np.asarray(w_avg)}
+        arrays = {W_AVG: np.asarray(stats.pop(W_AVG))}
+        for name, value in traverse_util.flatten_dict(stats, sep="/").items():
+            arrays[STATS + name] = np.asarray(value)
         for name, value in traverse_util.flatten_dict(averages, sep="/").items():
             arrays[name] = np.asarray(value).astype(np.float16)
         description = {"resolution": progress.resolution, "fade": progress.fade}
@@ -133,7 +135,9 @@ def reconstruct(
     weights: np.ndarray | None = None
     for i, snapshot in enumerate(used):
         arrays, metadata = safetensors.read(snapshot.path)
-        w_avg = arrays.pop(W_AVG)
+        stats = {W_AVG: arrays.pop(W_AVG)}
+        for name in [name for name in arrays if name.startswith(STATS)]:
+            stats[name.removeprefix(STATS)] = arrays.pop(name)
         names = sorted({name.partition("/")[0] for name in arrays})
         if weights is None:
             weights = _weights(used, names, stds)
@@ -144,7 +148,11 @@ def reconstruct(
                 total[rest] = total.get(rest, 0.0) + part
     lod = LevelOfDetail(**json.loads(metadata[KEY]))
     return [
-        Average(traverse_util.unflatten_dict(_float32(total), sep="/"), w_avg, lod)
+        Average(
+            traverse_util.unflatten_dict(_float32(total), sep="/"),
+            traverse_util.unflatten_dict(stats, sep="/"),
+            lod,
+        )
         for total in totals
     ]
 

@@ -10,10 +10,12 @@ class OfficialTraining:
     Attributes:
       generator_first: True if a step updates the generator before the discriminator.
       epsilon_placement: place of Adam's epsilon, see `optimizer.py`.
+      averages_once: True if only the discriminator's loss updates the average of w.
     """
 
     generator_first: bool
     epsilon_placement: str
+    averages_once: bool = False
 
 
 # By `model.family`.
@@ -22,4 +24,7 @@ OFFICIAL = {
         generator_first=False, epsilon_placement="tensorflow"
     ),
     "stylegan2": OfficialTraining(generator_first=True, epsilon_placement="pytorch"),
+    "stylegan3": OfficialTraining(
+        generator_first=True, epsilon_placement="pytorch", averages_once=True
+    ),
 }

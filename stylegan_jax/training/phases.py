@@ -19,13 +19,18 @@ from stylegan_jax.augment.policies import (
     Policy,
     PseudoPolicy,
 )
-from stylegan_jax.config import Experiment, Training
+from stylegan_jax.config import Experiment, Training, by_resolution
 from stylegan_jax.models import Discriminator, Generator, LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
 from stylegan_jax.rngs import Stream
-from stylegan_jax.training import losses
+from stylegan_jax.training import blur, losses
 from stylegan_jax.training.official import OFFICIAL
-from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
+from stylegan_jax.training.state import (
+    DISCRIMINATOR,
+    GENERATOR,
+    TrainState,
+    without_w_avg,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Inputs:
 
     Attributes:
       state: the state before the phase, except that its moving averages are those
-        after the previous accumulation round.
+        after the previous accumulation round, and its clock that of the step's start.
       reals: [B,H,W,C] float32 in [-1,1], see `step.process_reals`.
       labels: [B,label_size], or None for unconditional networks.
       lod: the stage's resolution and its fade.
@@ -63,7 +68,7 @@ class LossAux:
     """
 
     scalars: dict[str, jax.Array]
-    averages: dict[str, jax.Array]
+    averages: dict[str, Any]
 
 
 Objective = Callable[[Any, Inputs], tuple[jax.Array, LossAux]]
@@ -92,7 +97,10 @@ def build_phases(
     e: Experiment, generator: Generator, discriminator: Discriminator
 ) -> tuple[Phase, ...]:
     """Return the phases of a step, in the order of the family's official code."""
-    t, objectives = e.training, GANObjectives(generator, discriminator, e.training)
+    t, official = e.training, OFFICIAL[e.model.family]
+    objectives = GANObjectives(
+        generator, discriminator, t, averages_once=official.averages_once
+    )
     d_phases = (Phase("d_main", DISCRIMINATOR, objectives.discriminator, ema=True),)
     if t.d_reg_interval and t.r1_gamma:
         d_phases += (Phase("d_r1", DISCRIMINATOR, objectives.r1, t.d_reg_interval),)
@@ -100,7 +108,7 @@ def build_phases(
     if t.path_length_weight:
         objective = objectives.path_length
         g_phases += (Phase("g_path", GENERATOR, objective, t.g_reg_interval),)
-    if OFFICIAL[e.model.family].generator_first:
+    if official.generator_first:
         return g_phases + d_phases
     return d_phases + g_phases
 
@@ -116,15 +124,22 @@ class GANObjectives:
     """
 
     def __init__(
-        self, generator: Generator, discriminator: Discriminator, training: Training
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        training: Training,
+        *,
+        averages_once: bool = False,
     ):
         """Keep the networks and the settings of the losses.
+
+        `averages_once` updates the average of w with the discriminator's loss only.
 
         Raises:
           ValueError: if R1 is to be lazy for a loss with another gradient penalty.
         """
         self._generator, self._discriminator = generator, discriminator
-        self._training = training
+        self._training, self._averages_once = training, averages_once
         self._loss = losses.adversarial_loss(training.loss, training.drift_weight)
         if self._loss.penalizes_interpolates and training.d_reg_interval:
             raise ValueError(
@@ -137,6 +152,7 @@ class GANObjectives:
     def generator(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
         """Compute the generator's loss: fakes should score like reals."""
         ws, averages = self._styles(params, inputs, len(inputs.reals))
+        averages = {} if self._averages_once else averages
         fakes = self._shown(self._synthesize(params, ws, inputs))
         d_params = inputs.state.params[DISCRIMINATOR]
         fake = self._score(d_params, inputs, Stream.AUGMENT_FAKES)(fakes)
@@ -183,8 +199,9 @@ class GANObjectives:
         t = self._training
         g_params = inputs.state.params[GENERATOR]
         ws, averages = self._styles(g_params, inputs, len(inputs.reals))
-        fakes = self._shown(self._synthesize(g_params, ws, inputs))
-        fakes = jax.lax.stop_gradient(fakes)
+        fakes, magnitudes = self._synthesize_and_average(g_params, ws, inputs)
+        fakes = jax.lax.stop_gradient(self._shown(fakes))
+        averages |= {"magnitudes": magnitudes}
 
         reals = self._reals(inputs)
 
@@ -287,6 +304,28 @@ class GANObjectives:
             rngs={"noise": inputs.key(Stream.NOISE)},
         )
 
+    def _synthesize_and_average(
+        self, params: Any, ws: jax.Array, inputs: Inputs
+    ) -> tuple[jax.Array, dict[str, Any]]:
+        """Return the training images of ws and the updated averages of magnitudes."""
+        t, state = self._training, inputs.state
+        if not state.magnitudes:
+            return self._synthesize(params, ws, inputs), {}
+        batch_size = by_resolution(
+            t.batch_size_by_resolution, inputs.lod.resolution, t.batch_size
+        )
+        images, updated = self._generator.apply(
+            state.generator_variables(params),
+            ws,
+            lod=inputs.lod,
+            noise="random",
+            magnitude_beta=0.5 ** (batch_size / (t.magnitude_half_life_kimg * 1000)),
+            method="synthesize",
+            mutable=["stats"],
+            rngs={"noise": inputs.key(Stream.NOISE)},
+        )
+        return images, without_w_avg(updated["stats"])
+
     def _reals(self, inputs: Inputs) -> jax.Array:
         """Return the images that are to score as reals: with APA, some are generated.
 
@@ -316,8 +355,13 @@ class GANObjectives:
 
         Penalties use the gradients with respect to the images before augmentation.
         """
+        t = self._training
 
         def score(images: jax.Array) -> jax.Array:
+            if t.blur_init_sigma:
+                seen = inputs.state.images_seen
+                sigma = blur.sigma_at(t.blur_init_sigma, t.blur_fade_kimg, seen)
+                images = blur.blur(images, sigma, t.blur_init_sigma)
             images = self._augment(inputs, stream, images)
             return self._discriminator.apply(
                 {"params": params}, images, inputs.labels, lod=inputs.lod

@@ -32,8 +32,8 @@ class TrainState:
       augment_probability: float32 [], probability of each augmentation; not above 1,
         unless it is adaptive and has no upper bound.
       ema: exponential moving average of the generator as Flax variables, ready for
-        `apply`: "params", "stats" with its own `w_avg`, and "noise" with the constant
-        noise maps.
+        `apply`: "params", "stats", and what is not trained, such as "noise" with the
+        constant noise maps.
       skipped: int32 [], consecutive updates skipped because they were not finite.
       skipped_total: int32 [], updates skipped over the whole run.
       real_signs: float32 [2], the sum of the signs of the scores of reals since the
@@ -43,6 +43,8 @@ class TrainState:
       score_means: float32 [3], moving averages of the discriminator's scores of reals
         and of fakes, which start from 0, and the sum of the weights in them; updated
         if the LeCam regularizer is in use.
+      magnitudes: moving averages of the generator, other than `w_avg`, as in "stats";
+        {} for most families.
     """
 
     step: jax.Array
@@ -58,14 +60,22 @@ class TrainState:
     real_signs: jax.Array = dataclasses.field(default_factory=lambda: jnp.zeros(2))
     power_ema: dict[str, Any] = dataclasses.field(default_factory=dict)
     score_means: jax.Array = dataclasses.field(default_factory=lambda: jnp.zeros(3))
+    magnitudes: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """The trained generator's variables of "stats"."""
+        return {"w_avg": self.w_avg, **self.magnitudes}
 
     def generator_variables(self, params: Any) -> Variables:
         """Return the trained generator's variables with `params` as its parameters."""
-        return {
-            "params": params,
-            "stats": {"w_avg": self.w_avg},
-            "noise": self.ema.get("noise", {}),
-        }
+        constants = {k: v for k, v in self.ema.items() if k not in ("params", "stats")}
+        return {"noise": {}} | constants | {"params": params, "stats": self.stats}
+
+
+def without_w_avg(stats: dict[str, Any]) -> dict[str, Any]:
+    """Return variables of "stats" as in `TrainState.magnitudes`."""
+    return {name: value for name, value in stats.items() if name != "w_avg"}
 
 
 def create(
@@ -113,6 +123,7 @@ def create(
         ema=variables,
         skipped=dict.fromkeys(phase_names, zero),
         skipped_total=dict.fromkeys(phase_names, zero),
+        magnitudes=without_w_avg(variables["stats"]),
         power_ema={f"{std:g}": params[GENERATOR] for std in power_ema},
     )
 

@@ -22,8 +22,8 @@ from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import GENERATOR, TrainState
 
 Scalars = dict[str, jax.Array]
-Averages = dict[str, jax.Array]  # moving averages and sums, by field of the state
-AVERAGES = ("w_avg", "path_length_mean", "real_signs", "score_means")
+Averages = dict[str, Any]  # moving averages and sums, by field of the state
+AVERAGES = ("w_avg", "magnitudes", "path_length_mean", "real_signs", "score_means")
 Update = Callable[..., tuple[TrainState, Scalars]]
 
 
@@ -61,6 +61,7 @@ def build_update(
         learning_rate: jax.Array,
     ) -> tuple[TrainState, Scalars]:
         step = state.step - int(index > clock)
+        images_seen = state.images_seen - int(index > clock) * stage.batch_size
         if index == 0:
             probability, signs = control.at_step(
                 step,
@@ -85,7 +86,7 @@ def build_update(
             """Map averages and (round, reals, labels) to averages and results."""
             round_index, reals, labels = batch
             inputs = Inputs(
-                state=state.replace(**averages),
+                state=state.replace(**averages, images_seen=images_seen),
                 reals=reals,
                 labels=labels if labels.shape[1] else None,
                 lod=lod,
@@ -238,13 +239,13 @@ def ema_beta(
 
 
 def update_ema(state: TrainState, beta: jax.Array | float) -> Any:
-    """Return the averaged generator after a step, with the current average of w."""
+    """Return the averaged generator after a step, with the current "stats"."""
     params = jax.tree.map(
         lambda old, new: new + (old - new) * beta,
         state.ema["params"],
         state.params[GENERATOR],
     )
-    return state.ema | {"params": params, "stats": {"w_avg": state.w_avg}}
+    return state.ema | {"params": params, "stats": state.stats}
 
 
 def update_power_ema(state: TrainState, batch_size: int) -> dict[str, Any]:

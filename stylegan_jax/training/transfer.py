@@ -16,7 +16,12 @@ from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.logger import RunLogger
 from stylegan_jax.training import setup
-from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
+from stylegan_jax.training.state import (
+    DISCRIMINATOR,
+    GENERATOR,
+    TrainState,
+    without_w_avg,
+)
 
 EMA = "ema"
 # The values are stored in log.jsonl.
@@ -69,6 +74,7 @@ class Transfer:
                 DISCRIMINATOR: discriminator["params"],
             },
             w_avg=generator["stats"]["w_avg"],
+            magnitudes=without_w_avg(generator["stats"]),
             ema=_unflatten(parts[EMA], state.ema),
         )
 
@@ -200,16 +206,16 @@ def _networks(items: dict[str, Any]) -> tuple[dict[str, Arrays], tuple[str, ...]
         notes.append("it has only the averaged generator, which is used for both")
     if DISCRIMINATOR not in networks:
         notes.append("it has no discriminator; this run's keeps its initialization")
-    networks[GENERATOR] = {  # the state stores noise maps once, in the average
+    networks[GENERATOR] = {  # the state stores what is not trained in the average
         name: array
         for name, array in networks.get(GENERATOR, {}).items()
-        if not name.startswith("noise/")
+        if name.startswith(("params/", "stats/"))
     }
     return networks, tuple(notes)
 
 
 def _generator_variables(state: TrainState) -> models.Variables:
-    return {"params": state.params[GENERATOR], "stats": {"w_avg": state.w_avg}}
+    return {"params": state.params[GENERATOR], "stats": state.stats}
 
 
 def _parts(state: TrainState) -> dict[str, Arrays]:

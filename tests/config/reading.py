@@ -42,6 +42,12 @@ CONFIGS = {
     "stylegan2_table1:d": ((FOLDER,), 8),
     "stylegan2_table1:e": ((FOLDER,), 8),
     "stylegan2_table1:f": ((FOLDER,), 8),
+    "stylegan3_t_ffhq": ((FOLDER,), 8),
+    "stylegan3_r_ffhq": ((FOLDER,), 8),
+    "stylegan3_t_ffhqu256": ((FOLDER,), 8),
+    "stylegan3_afhqv2": ((FOLDER,), 8),
+    "stylegan3_afhqv2:r": ((FOLDER,), 8),
+    "stylegan3_smileys": ((), 1),
 }
 
 

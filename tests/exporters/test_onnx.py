@@ -23,7 +23,7 @@ from tests.networks import small
 
 ONES = np.ones((4, 4, 1), np.float32)
 PSI = np.array(0.7, np.float32)
-FAMILIES = ("stylegan1", "stylegan2")
+FAMILIES = ("stylegan1", "stylegan2", "stylegan3")
 OFFICIAL = ("I3_legacy_tf_skip_resnet", "I4_legacy_tf_cond")
 
 
@@ -142,7 +142,7 @@ def test_weights_of_convolutions_are_constant(family):
     convolutions = [n for n in model.graph.node if n.op_type.startswith("Conv")]
     assert convolutions and all(n.input[1] in constants for n in convolutions)
     assert {x.op_type for x in convolutions} == (
-        {"Conv"} if family == "stylegan1" else {"Conv", "ConvTranspose"}
+        {"Conv", "ConvTranspose"} if family == "stylegan2" else {"Conv"}
     )
     assert [x.version for x in model.opset_import] == [onnx_conversion.OPSET]
 

@@ -278,22 +278,6 @@ def test_convert_refuses_rectangles(tmp_path):
         convert.convert(path, tmp_path / "out")
 
 
-def test_stylegan3_is_refused(tmp_path):
-    """Its snapshots are recognized, but its networks are not supported."""
-    arrays = {"weight": official_pickle.tensor(np.ones((2, 3), np.float32))}
-    parts = {"input": official_pickle.torch_module("SynthesisInput", arrays)}
-    synthesis = official_pickle.torch_module("SynthesisNetwork", {}, modules=parts)
-    g = official_pickle.torch_module("Generator", {}, modules={"synthesis": synthesis})
-    path = tmp_path / "stylegan3.pkl"
-    path.write_bytes(official_pickle.dumps({"G": g, "D": g, "G_ema": g}))
-    assert read_networks(path)["generator_ema"].source == "stylegan3"
-    with pytest.raises(
-        ValueError,
-        match="networks of stylegan3, which .*supported ones are .*stylegan1",
-    ):
-        convert.convert(path, tmp_path / "out")
-
-
 @pytest.mark.slow
 def test_the_commands(tmp_path):
     """convert, generate and mix as a user starts them, on a PyTorch snapshot.

@@ -23,7 +23,8 @@ def test_numbers_and_their_direction():
     assert registry.numbers(metrics) == ["precision", "recall", "ls_w", "ls_z", "swd"]
     every = registry.numbers(registry.METRICS)
     higher = [number for number in every if registry.higher_is_better(number)]
-    assert higher == ["is", "precision", "recall", "lpips_diversity"]
+    equivariance = ["eqt50k_int", "eqt50k_frac", "eqr50k"]
+    assert higher == ["is", "precision", "recall", "lpips_diversity", *equivariance]
 
 
 def test_networks():
@@ -34,7 +35,9 @@ def test_networks():
     assert {n for n in networks if networks[n] == "efficientnet"} == {
         *("kid_efficientnet", "fd_efficientnet")
     }
-    assert {n for n in networks if networks[n] is None} == {"swd", "msssim", "ls"}
+    assert {n for n in networks if networks[n] is None} == {
+        *("swd", "msssim", "ls", "eqt50k_int", "eqt50k_frac", "eqr50k")
+    }
 
 
 def test_unknown_metrics_name_the_closest():

@@ -24,6 +24,8 @@ def network(
     changes = {"data.conditional": bool(classes), "data.channels": channels}
     if family == "stylegan2":
         changes |= tiny.STYLEGAN2 | {"data.resolution": 16}
+    if family == "stylegan3":
+        changes |= tiny.STYLEGAN3 | {"data.resolution": 16}
     e = tiny.experiment(changes)
     generator, _ = models.build(e.model, e.data, len(classes))
     labels = np.zeros((1, len(classes)), np.float32) if classes else None

@@ -17,7 +17,7 @@ def flat(network):
     return traverse_util.flatten_dict(jax.device_get(network.variables), sep="/")
 
 
-@pytest.mark.parametrize("family", ["stylegan1", "stylegan2"])
+@pytest.mark.parametrize("family", ["stylegan1", "stylegan2", "stylegan3"])
 def test_float32_is_kept_bit_for_bit(family, tmp_path):
     g = small.network(family, ("a", "b"))
     file.save(g, tmp_path / "g.safetensors")

@@ -20,7 +20,7 @@ from stylegan_jax.runtime import cli, parallel
 from stylegan_jax.training import phases, schedule, setup
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.compilation import ProgramCache
-from tests import goldens
+from tests import goldens, tiny
 from tests.goldens import below
 from tests.parallel_runs import CONFIG, experiment, finish, flat, start
 
@@ -50,21 +50,41 @@ def stylegan2(**training) -> config.Experiment:
     return config.parse(c)
 
 
+def stylegan3() -> config.Experiment:
+    """The same with StyleGAN3, its moving averages and its blur."""
+    scope: dict = {}
+    exec(CONFIG, scope)
+    c = scope["get_config"]()
+    c.update_from_flattened_dict(tiny.STYLEGAN3)
+    c.training.update(
+        batch_size=2 * BATCH_SIZE, accumulation_rounds=2, d_reg_interval=2
+    )
+    return config.parse(c)
+
+
 # Every path length takes four images, fewer than there are devices.
 UNEVEN = "uneven"
 EXPERIMENTS = {
     "stylegan1": experiment(batch_size=BATCH_SIZE, steps_per_round=STEPS_PER_ROUND),
     "stylegan2": stylegan2(augment="pseudo", augment_speed_kimg=0.5),
+    "stylegan3": stylegan3(),
     UNEVEN: stylegan2(batch_size=8, accumulation_rounds=1),
 }
 PHASES = {
     "stylegan1": ("d_main", "g_main"),
     "stylegan2": ("g_main", "d_main", "d_r1"),
+    "stylegan3": ("g_main", "d_main"),
     UNEVEN: ("g_path",),
 }
-FAMILIES = (pytest.param("stylegan1", marks=pytest.mark.slow), "stylegan2")
+FAMILIES = (
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("stylegan1", "stylegan3")
+    ),
+    "stylegan2",
+)
 QUICK = ("stylegan2", UNEVEN)  # the experiments that `make test` runs
-STAGE = {"stylegan1": 1, "stylegan2": 0, UNEVEN: 0}
+STAGE = {"stylegan1": 1, "stylegan2": 0, "stylegan3": 0, UNEVEN: 0}
 NETWORKS = {"d": "discriminator", "g": "generator"}
 
 
@@ -143,7 +163,7 @@ def perturb_parameters(state: train_state.TrainState) -> train_state.TrainState:
     params = jax.tree.map(
         lambda x: x + 0.5 * random.normal(size=x.shape).astype(x.dtype), state.params
     )
-    if "input" in params["generator"]:
+    if "const" in params["generator"].get("input", {}):
         const = params["generator"]["input"]["const"]
         params["generator"]["input"]["const"] = 2 * (const - 1)
     return state.replace(params=params)

@@ -18,7 +18,7 @@ import pytest
 
 from stylegan_jax import config, interop, models
 from stylegan_jax.augment import transforms
-from stylegan_jax.training import losses, phases, state
+from stylegan_jax.training import blur, losses, phases, state
 from tests import goldens
 
 SOURCE = "stylegan2-ada-pytorch"
@@ -130,8 +130,9 @@ class Tape:
         self.scores: list[tuple[bool, jax.Array]] = []
         monkeypatch.setattr(phases, "losses", self)
         monkeypatch.setattr(phases, "mixing_cutoff", self._mixing_cutoff)
-        self._original_augment = transforms.augment
-        monkeypatch.setattr(transforms, "augment", self._augment)
+        for module, name in ((blur, "blur"), (transforms, "augment")):
+            changed = self._following_reals(getattr(module, name))
+            monkeypatch.setattr(module, name, changed)
 
     def pack(self, rows: int, **columns: np.ndarray) -> np.ndarray:
         """Concatenate columns [at most `rows`, ...], with zeros for missing ones."""
@@ -188,11 +189,16 @@ class Tape:
         self.scores.append((real, scores))
         return scores
 
-    def _augment(self, key, images: jax.Array, *args) -> jax.Array:
-        augmented = self._original_augment(key, images, *args)
-        if images is self._reals:
-            self._reals = augmented
-        return augmented
+    def _following_reals(self, function: Callable) -> Callable:
+        """Return a function of images that recognizes the reals in its result, too."""
+
+        def followed(*args) -> jax.Array:
+            result = function(*args)
+            if any(argument is self._reals for argument in args):
+                self._reals = result
+            return result
+
+        return followed
 
     def _mixing_cutoff(self, key, batch: int, layers: int, probability: float):
         return self._columns["cutoff"][:batch, 0].astype(jnp.int32)

@@ -93,7 +93,8 @@ def at(images):
         for std in (0.05, 0.1)
         for value in [averaged(VALUES, std)[images // BATCH - 1]]
     }
-    state = types.SimpleNamespace(power_ema=averages, w_avg=jnp.full(2, images))
+    stats = {"w_avg": jnp.full(2, images), "layer": {"magnitude": jnp.full((), images)}}
+    state = types.SimpleNamespace(power_ema=averages, stats=stats)
     resolution = 8 if images < 4500 else 16
     progress = types.SimpleNamespace(
         images_seen=images, resolution=resolution, fade=0.5
@@ -112,7 +113,8 @@ def test_snapshots_are_written_at_their_interval_and_at_the_end(tmp_path):
     found = snapshots(tmp_path, 2500)
     assert [s.images_seen for s in found] == [1000, 2000]
     arrays, metadata = safetensors.read(found[0].path)
-    assert set(arrays) == {"w_avg", "0.05/mapping/bias", "0.1/mapping/bias"}
+    averages = {"0.05/mapping/bias", "0.1/mapping/bias"}
+    assert set(arrays) == {"w_avg", "stats/layer/magnitude"} | averages
     assert arrays["0.1/mapping/bias"].dtype == np.float16
     description = json.loads(metadata[average_snapshots.KEY])
     assert description == {"resolution": 8, "fade": 0.5}
@@ -138,7 +140,8 @@ def test_averages_are_reconstructed_from_files(tmp_path):
             np.testing.assert_allclose(
                 average.params["mapping"]["bias"], wanted, rtol=2e-3
             )
-            np.testing.assert_array_equal(average.w_avg, time)
+            np.testing.assert_array_equal(average.stats["w_avg"], time)
+            np.testing.assert_array_equal(average.stats["layer"]["magnitude"], time)
             assert average.lod == LevelOfDetail(resolution, 0.5)
     with pytest.raises(ValueError, match=r"kimg \(=1.5\) must be the time of a snap"):
         average_snapshots.reconstruct(found, [0.1], 1500)

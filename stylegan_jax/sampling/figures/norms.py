@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from stylegan_jax.models import stylegan1, stylegan2
+from stylegan_jax.models import Generator, stylegan1, stylegan2, stylegan3
 from stylegan_jax.runtime.image_io import rgb_on_white, shrink, to_uint8
 from stylegan_jax.runtime.messages import sides
 from stylegan_jax.sampling.figures.sampler import Figure, Sampler, seed_names
 from stylegan_jax.sampling.labeled_grid import labeled_grid
 
-LAYERS = (stylegan1.SynthesisLayer, stylegan2.SynthesisLayer)
+LAYERS = tuple(m.SynthesisLayer for m in (stylegan1, stylegan2, stylegan3))
 MAX_PIXELS = 256  # of an image or map; larger ones are shrunk
 # Red, green and blue at equal distances from the smallest to the largest value.
 HEAT = ((0, 0, 0), (66, 15, 117), (185, 54, 84), (245, 145, 30), (255, 255, 220))
@@ -68,10 +68,26 @@ def _capture(generator, variables, ws, lod):
         mutable=["intermediates"],
     )
     outputs = traverse_util.flatten_dict(captured["intermediates"])
-    # The paths of the layers are those of their noise strengths, without the ends.
-    paths = [(*p[:-2], "__call__") for p in generator.noise_strengths().values()]
+    paths = [(*path, "__call__") for path in _layers(generator)]
     features = [outputs[path][0] for path in paths if path in outputs]
+    if isinstance(generator, stylegan3.Generator):
+        rates = [layer.after.rate for layer in generator.table.layers]
+        features = [_center(x, n) for x, n in zip(features, rates, strict=False)]
     return image, [jnp.linalg.norm(x.astype(jnp.float32), axis=-1) for x in features]
+
+
+def _layers(generator: Generator) -> list[tuple[str, ...]]:
+    """Return the paths of the layers, from the lowest resolution on."""
+    if isinstance(generator, stylegan3.Generator):
+        return [(f"layers_{i}",) for i in range(generator.design.num_layers)]
+    # The paths of the noise strengths, without the ends.
+    return [path[:-2] for path in generator.noise_strengths().values()]
+
+
+def _center(x: jax.Array, size: int) -> jax.Array:
+    """Return the image [N,size,size,C] in features with a margin around it."""
+    margin = (x.shape[1] - size) // 2
+    return x[:, margin : margin + size, margin : margin + size]
 
 
 def heat(values: np.ndarray) -> np.ndarray:

@@ -1,0 +1,155 @@
+"""Leaky ReLU at a higher sampling rate, between two filters: StyleGAN3's activation.
+
+    y = down(clamp(gain * lrelu(up(x + bias))))
+
+A pointwise nonlinearity creates frequencies that the grid of its input cannot hold.
+Here, it acts on a finer grid, and the second filter removes the frequencies that the
+grid of the result cannot hold.
+
+The whole is one operation with its own gradient, which needs two bits for each pixel of
+the finer grid: its sign, and whether it was clamped. Nothing else of that grid is kept
+for it. The gradient is of first order only. Neither the operation nor its gradient
+inserts zeros into an array (see `upfirdn2d`).
+
+Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section
+3.2, figure 4b and appendix D.
+"""
+
+import dataclasses
+import functools
+import math
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylegan_jax.layers import upfirdn2d
+from stylegan_jax.layers.linear import spread
+from stylegan_jax.layers.matmul import EXACT, Arithmetic
+from stylegan_jax.layers.upfirdn2d import IDENTITY, NO_PADDING, Geometry, Pair
+
+_POSITIVE, _NEGATIVE, _CLAMPED = range(3)
+_ROWS = 4  # whose codes of two bits share a byte
+
+
+def filtered_lrelu(
+    x: jax.Array,
+    bias: jax.Array | None,
+    up_taps: np.ndarray = IDENTITY,
+    down_taps: np.ndarray = IDENTITY,
+    up: int = 1,
+    down: int = 1,
+    padding: tuple[Pair, Pair] = NO_PADDING,
+    gain: float = math.sqrt(2.0),
+    slope: float = 0.2,
+    clamp: float | None = None,
+    flip: bool = False,
+    arithmetic: Arithmetic = EXACT,
+) -> jax.Array:
+    """Add a bias, upsample, apply the leaky ReLU, its gain and a clamp, downsample.
+
+    Args:
+      x: [B,H,W,C], of any floating dtype.
+      bias: [C] float32; None for none.
+      up_taps: [k] for both axes in turn, or [h,w].
+      down_taps: like `up_taps`.
+      up: factor of the upsampling, which keeps the amplitude.
+      down: factor of the downsampling.
+      padding: zeros ((top, bottom), (left, right)) around the upsampled image;
+        negative values crop.
+      gain: positive factor after the leaky ReLU.
+      slope: slope of the leaky ReLU for negative values.
+      clamp: largest absolute value between the filters; None for no bound.
+      flip: correlate with the filters instead of convolving.
+      arithmetic: its `pixel_blocks` selects products with matrices for the filters
+        [k].
+
+    Returns:
+      [B,H',W',C] of the dtype of x, with H' = (H * up + top + bottom - up_taps + 1 -
+      down_taps) // down + 1.
+    """
+    chex.assert_rank(x, 4)
+    if bias is not None:
+        x = x + spread(bias, x)
+    matrices = arithmetic if arithmetic.pixel_blocks else None
+    upsampling = upfirdn2d.geometry(
+        x.shape, up_taps, up, 1, padding, flip, float(up**2), matrices
+    )
+    shape = (x.shape[0], *upsampling.lengths, x.shape[-1])
+    downsampling = upfirdn2d.geometry(
+        shape, down_taps, 1, down, flip=flip, matrices=matrices
+    )
+    plan = _Plan(x.shape[1:3], upsampling, downsampling, gain, slope, clamp)
+    return _filtered_lrelu(x, plan)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Plan:
+    """All of the operation but its input, whose size is `size`."""
+
+    size: tuple[int, int]
+    up: Geometry
+    down: Geometry
+    gain: float
+    slope: float
+    clamp: float | None
+
+    def activate(self, x: jax.Array) -> jax.Array:
+        """Apply the leaky ReLU, its gain and the clamp."""
+        x = x * self.slopes(jnp.where(x < 0, _NEGATIVE, _POSITIVE), x.dtype)
+        if self.clamp is None:
+            return x
+        return jnp.clip(x, -self.clamp, self.clamp)
+
+    def codes(self, x: jax.Array) -> jax.Array:
+        """Return what the gradient needs to know of x, for every value."""
+        codes = jnp.where(x < 0, _NEGATIVE, _POSITIVE)
+        if self.clamp is not None:
+            outside = jnp.abs(self.activate(x)) >= self.clamp
+            codes = jnp.where(outside, _CLAMPED, codes)
+        return codes.astype(jnp.uint8)
+
+    def slopes(self, codes: jax.Array, dtype: jnp.dtype) -> jax.Array:
+        """Return the derivatives of `activate` where it had these codes."""
+        negative = np.asarray(self.slope * self.gain, dtype)
+        slopes = jnp.where(codes == _NEGATIVE, negative, np.asarray(self.gain, dtype))
+        if self.clamp is None:
+            return slopes
+        return jnp.where(codes == _CLAMPED, np.asarray(0, dtype), slopes)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _filtered_lrelu(x: jax.Array, plan: _Plan) -> jax.Array:
+    return upfirdn2d.apply(plan.activate(upfirdn2d.apply(x, plan.up)), plan.down)
+
+
+def _forward(x: jax.Array, plan: _Plan) -> tuple[jax.Array, jax.Array]:
+    fine = upfirdn2d.apply(x, plan.up)
+    return upfirdn2d.apply(plan.activate(fine), plan.down), _pack(plan.codes(fine))
+
+
+def _backward(plan: _Plan, packed: jax.Array, y: jax.Array) -> tuple[jax.Array]:
+    codes = _unpack(packed, plan.up.lengths[0])
+    fine = upfirdn2d.apply(y, plan.down.adjoint(plan.up.lengths))
+    fine = fine * plan.slopes(codes, fine.dtype)
+    return (upfirdn2d.apply(fine, plan.up.adjoint(plan.size)),)
+
+
+_filtered_lrelu.defvjp(_forward, _backward)
+
+
+def _pack(codes: jax.Array) -> jax.Array:
+    """Pack codes [B,H,W,C] of two bits, those of `_ROWS` rows in a byte."""
+    batch, height, *rest = codes.shape
+    codes = jnp.pad(codes, ((0, 0), (0, -height % _ROWS), (0, 0), (0, 0)))
+    codes = codes.reshape(batch, -1, _ROWS, *rest)
+    return functools.reduce(
+        jnp.bitwise_or, (codes[:, :, i] << 2 * i for i in range(_ROWS))
+    )
+
+
+def _unpack(packed: jax.Array, height: int) -> jax.Array:
+    """Invert `_pack`, for codes with so many rows."""
+    rows = jnp.stack([packed >> 2 * i & 3 for i in range(_ROWS)], axis=2)
+    return rows.reshape(packed.shape[0], -1, *packed.shape[2:])[:, :height]

@@ -1,0 +1,83 @@
+"""Translation and rotation of the images of a StyleGAN3 network.
+
+The network moves the signal that it draws from, so that the images move without
+resampling, and new content appears at their edges.
+
+Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section 3.1
+and figure 5.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+
+from stylegan_jax.models import Generator, Variables, stylegan3
+
+Pair = tuple[float, float]
+
+
+def parse_translation(text: str, flag: str) -> Pair:
+    """Return (x, y) from X,Y.
+
+    Args:
+      text: the value of a flag.
+      flag: its name, for the message.
+
+    Raises:
+      ValueError: the text has another form.
+    """
+    try:
+        x, y = map(float, text.split(","))
+        finite = np.isfinite([x, y]).all()
+    except ValueError:
+        finite = False
+    if not finite:
+        raise ValueError(
+            f"`{flag}` (={text!r}) must be X,Y: two numbers in image widths and "
+            "heights, such as 0.25,0"
+        )
+    return x, y
+
+
+def inverse_matrix(translate: Pair = (0.0, 0.0), degrees: float = 0.0) -> np.ndarray:
+    """Return the user's transform of image coordinates, which is an inverse.
+
+    Args:
+      translate: shift to the right and downwards, in image widths and heights.
+      degrees: counterclockwise rotation around the center, before the translation.
+
+    Returns:
+      [3,3] float32.
+    """
+    angle = np.deg2rad(degrees)
+    cos, sin = np.cos(angle), np.sin(angle)
+    matrix = [[cos, sin, translate[0]], [-sin, cos, translate[1]], [0, 0, 1]]
+    return np.linalg.inv(matrix).astype(np.float32)
+
+
+def check(generator: Generator) -> None:
+    """Raise ValueError unless a network can move its images."""
+    if not isinstance(generator, stylegan3.Generator):
+        raise ValueError(
+            "only StyleGAN3 networks can translate and rotate their images, and this "
+            f"is a {type(generator).__module__.rpartition('.')[2]} network"
+        )
+
+
+def moved(
+    generator: Generator, variables: Variables, transform: np.ndarray
+) -> Variables:
+    """Return the variables of a network with a transform of its images.
+
+    Args:
+      generator: the network.
+      variables: its variables.
+      transform: [3,3] for all images, or [B,3,3] for each image of a batch; see
+        `inverse_matrix`.
+
+    Raises:
+      ValueError: the network is not a StyleGAN3.
+    """
+    check(generator)
+    constants = variables["constants"]
+    changed = constants["input"] | {"transform": jnp.asarray(transform, jnp.float32)}
+    return {**variables, "constants": constants | {"input": changed}}

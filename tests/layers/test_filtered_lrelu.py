@@ -1,0 +1,80 @@
+"""StyleGAN3's activation: the official calls, and what its gradient keeps."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax.layers.filtered_lrelu import filtered_lrelu
+from stylegan_jax.layers.matmul import Arithmetic
+from stylegan_jax.layers.upfirdn2d import IDENTITY
+from tests.layers import official
+
+TOLERANCE = 1e-5  # of the rms
+
+
+@pytest.mark.parametrize("matrices", [False, True])
+def test_official_calls(matrices):
+    calls = official.Calls("F7_filtered_lrelu")
+    assert len(calls.cases) == 41
+    arithmetic = Arithmetic(pixel_blocks=matrices)
+    functions = {}
+    for case in calls.cases:
+        taps = {
+            name: IDENTITY if case[key] == "none" else calls.taps(case[key])
+            for name, key in (("up_taps", "fu"), ("down_taps", "fd"))
+        }
+        call = functools.partial(
+            filtered_lrelu,
+            **taps,
+            **{name: case[name] for name in ("up", "down", "gain", "slope", "clamp")},
+            padding=official.padding(case["padding"]),
+            flip=case["flip_filter"],
+            arithmetic=arithmetic,
+        )
+        inputs = {"x": calls.inputs("x")}
+        if case["b"]:
+            inputs["b"] = calls.arrays["in/b"]
+        functions[case["id"]] = (
+            lambda x, b=None, call=call: call(x, b),
+            inputs,
+        )
+    calls.check(functions, TOLERANCE)
+
+
+def _layer(x):
+    """An activation with upsampling by 2 and a radial filter, as in config R."""
+    taps = np.hanning(14)[1:-1] / 6.5
+    padding = ((11, 10), (11, 10))
+    return filtered_lrelu(x, None, taps, np.outer(taps, taps), 2, 2, padding, clamp=1.0)
+
+
+def test_the_gradient_keeps_two_bits_per_pixel():
+    """The finer grid is 23x27, and four rows share a byte."""
+    x = jnp.ones((2, 6, 8, 3))
+    _, pull_back = jax.vjp(_layer, x)
+    kept = jax.tree.leaves(pull_back)
+    assert [(k.shape, k.dtype) for k in kept] == [((2, 6, 26, 3), jnp.uint8)]
+
+
+def test_no_zeros_are_inserted():
+    """XLA is slow at convolutions with dilated inputs, and at those with strides."""
+    x = jnp.ones((1, 6, 8, 3))
+    program = jax.jit(lambda x, y: jax.vjp(_layer, x)[1](y)).lower(x, _layer(x))
+    assert "convolution" not in program.as_text()
+
+
+def test_activations_of_bfloat16():
+    x = jax.random.normal(jax.random.key(0), (1, 6, 8, 3))
+
+    @jax.jit
+    def run(x):
+        y, pull_back = jax.vjp(_layer, x)
+        return y, pull_back(y)[0]
+
+    exact, _ = run(x)
+    y, gradient = run(x.astype(jnp.bfloat16))
+    assert y.dtype == gradient.dtype == jnp.bfloat16
+    np.testing.assert_allclose(y.astype(jnp.float32), exact, atol=0.05)
