@@ -92,10 +92,9 @@ def find(
                 f"to use those in {cache_folder()}, or else to download them."
             )
         return path
+    if (known := cached(name)) is not None:
+        return known
     folder = cache_folder()
-    for file in (published.file, *published.others):
-        if (folder / file).is_file():
-            return folder / file
     target = folder / published.file
     try:
         downloads.download(
@@ -111,6 +110,15 @@ def find(
             "folder, or name it: --detector=PATH, or --vgg16=PATH for LPIPS."
         ) from error
     return target
+
+
+def cached(name: str) -> Path | None:
+    """Return the weights of a network in the cache folder; None without any."""
+    published, folder = WEIGHTS[name], cache_folder()
+    for file in (published.file, *published.others):
+        if (folder / file).is_file():
+            return folder / file
+    return None
 
 
 def sha256(path: Path) -> str:
