@@ -17,10 +17,11 @@ TIERS = (
     ("workdir",),
     ("training", "metrics", "sampling", "interop"),
     ("networks",),
+    ("inversion",),
     ("explorer", "exporters", "report"),
     (
         *("convert", "evaluate", "explore", "export", "figures", "generate", "inspect"),
-        *("interpolate", "mix", "prepare", "train"),
+        *("interpolate", "mix", "prepare", "project", "train", "tune"),
     ),
 )
 TIER = {
