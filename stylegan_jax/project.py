@@ -20,8 +20,7 @@ from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
 from stylegan_jax.config import Run
 from stylegan_jax.inversion import distances, results, state_file, targets
-from stylegan_jax.inversion.projection import Projector, Settings
-from stylegan_jax.inversion.runs import Session
+from stylegan_jax.inversion.projection import Projector, Session, Settings
 from stylegan_jax.networks.digest import digest
 from stylegan_jax.networks.references import open_network
 from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
@@ -73,7 +72,7 @@ def main(argv: list[str]) -> None:
     if record:
         height, width = projector.size
         video.check_format(out / f"path.{FLAGS.video}", (height, 2 * width), 30)
-    session = projector.session(found.images, record_path=record)
+    session = Session(projector, found.images, record_path=record)
     about = state_file.fingerprint(projector, found.images, found.names, record)
     state = out / STATE
     if state.exists():

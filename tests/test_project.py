@@ -10,7 +10,7 @@ from PIL import Image
 
 import stylegan_jax
 from stylegan_jax import project, tune
-from stylegan_jax.inversion import runs
+from stylegan_jax.inversion import projection
 from stylegan_jax.networks import file
 from tests import tiny
 from tests.networks import small
@@ -108,7 +108,7 @@ def test_interrupted_and_resumed(run, tmp_path, monkeypatch):
     """With two runs for each target, an interruption in the middle changes no bit."""
     arguments = ("--class=b", "--restarts=2", "--video=gif")
     run(*arguments, out="whole")
-    original, calls = runs.Session.advance, []
+    original, calls = projection.Session.advance, []
 
     def advance(session):
         calls.append(1)
@@ -117,7 +117,7 @@ def test_interrupted_and_resumed(run, tmp_path, monkeypatch):
         return original(session)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs.Session, "advance", advance)
+        patch.setattr(projection.Session, "advance", advance)
         with pytest.raises(KeyboardInterrupt):
             run(*arguments)
     out = tmp_path / "out"
@@ -175,10 +175,15 @@ def test_a_target_that_is_no_image(run, tmp_path):
 
 
 def test_errors_have_no_traceback(tmp_path):
-    for module, more in (
-        ("stylegan_jax.project", "--targets=/no/file"),
-        ("stylegan_jax.tune", f"--projections={tmp_path}"),
-    ):
-        arguments = ("--network=smileys32", f"--out={tmp_path / 'x'}", more)
-        message = tiny.failure(tiny.start(module, *arguments))
-        assert "/no/file" in message or "holds no projections" in message
+    arguments = ("--network=smileys32", f"--out={tmp_path / 'x'}")
+    started = {
+        "no file or folder is /no/file": tiny.start(
+            "stylegan_jax.project", *arguments, "--targets=/no/file"
+        ),
+        "holds no projections": tiny.start(
+            "stylegan_jax.tune", *arguments, f"--projections={tmp_path}"
+        ),
+    }
+    for message, process in started.items():
+        assert message in tiny.failure(process)
+    assert not (tmp_path / "x").exists()

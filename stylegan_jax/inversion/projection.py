@@ -1,231 +1,350 @@
 """Projection: search for the latents whose images are nearest to given images.
 
-    from stylegan_jax.inversion.projection import Projector, Settings
+    from stylegan_jax.inversion.projection import Projector, Settings, project
 
     projector = Projector(stylegan_jax.load("smileys32"), Settings(noise="const"))
-    for found in projector.project(images):  # images [N,H,W,C] uint8
+    for found in project(projector, images):  # images [N,H,W,C] uint8
         found.ws, found.image, found.distance
+
+A batch has a fixed number of rows. A row whose run has finished takes the next run of
+the queue, so that early stops save time without compiling again.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
 section 5 and appendix D; Abdal et al. 2019, "Image2StyleGAN" for W+.
 """
 
+import collections
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
 import numpy as np
 
-from stylegan_jax.config import image_size
-from stylegan_jax.inversion import distances, noise_maps, steps
-from stylegan_jax.inversion.distances import Distance
-from stylegan_jax.inversion.runs import Projection, Session
+from stylegan_jax.inversion import steps
+from stylegan_jax.inversion.projector import Projector, as_floats
 from stylegan_jax.inversion.schedule import Settings
-from stylegan_jax.inversion.w_statistics import random_w, w_statistics
-from stylegan_jax.models import LevelOfDetail
-from stylegan_jax.networks.network import Label, Network
-from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.runtime.messages import sides
-from stylegan_jax.sampling.synthesis import automatic_batch_size
 
-__all__ = ["Projection", "Projector", "Settings"]
+__all__ = ["Projection", "Projector", "Session", "Settings", "project"]
 
-MAX_AUTOMATIC_BATCH = 8
+Progress = Callable[[str, int, int], None]  # (activity, steps done, their total)
 
 
-class Projector:
-    """A network, a distance and settings, ready to project images.
-
-    Programs are compiled at the first use, once for a size of batches; other targets,
-    and other projectors of the same kind, use them again.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Projection:
+    """The result for one target.
 
     Attributes:
-      network: the network.
-      settings: see `Settings`.
-      distance: see `Distance`.
-      size: height and width of the targets.
-      channels: C of the targets.
-      lod: level of detail of the images.
-      label: of all targets; see `Network.label`.
-      batch_size: runs that are computed at a time.
-      statistics: of w.
+      ws: [L,W] float32.
+      maps: noise maps [H,W,1] by their paths in the collection "noise"; empty unless
+        they were optimized.
+      image: [H,W,C] uint8.
+      distance: of the image to the target.
+      rms: root mean square over the pixels of the difference to the target, both
+        clipped to [-1,1].
+      start_distance: distance of the image that the run started from.
+      steps: steps of the run.
+      runs: distance at the end of each run of the target, in their order.
+      path: [n,1 or L,W], w after every `steps.CHUNK` steps; None unless recorded.
+    """
+
+    ws: np.ndarray
+    maps: dict[str, np.ndarray]
+    image: np.ndarray
+    distance: float
+    rms: float
+    start_distance: float
+    steps: int
+    runs: tuple[float, ...]
+    path: np.ndarray | None
+
+
+@dataclasses.dataclass(eq=False)
+class Run:
+    """A run of a target.
+
+    Attributes:
+      target: index of the target.
+      number: of the run among those of its target.
+      row: its row of `steps.Runs` as a tree of NumPy arrays; None before it began.
+      start_distance: see `Projection`.
+      path: w [1 or L,W] after every `steps.CHUNK` steps.
+    """
+
+    target: int
+    number: int
+    row: Any = None
+    start_distance: float = float("nan")
+    path: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+
+def project(
+    projector: Projector, targets: np.ndarray, progress: Progress | None = None
+) -> list[Projection]:
+    """Project images.
+
+    Args:
+      projector: the network, the distance and the settings.
+      targets: [N,H,W,C] uint8, of the network's size and channels.
+      progress: called after some steps, such as a `ProgressBar`.
+
+    Returns:
+      A projection for each target.
+
+    Raises:
+      ValueError: the targets do not fit the network.
+    """
+    session = Session(projector, targets)
+    found: dict[int, Projection] = {}
+    while not session.finished:
+        found |= session.advance()
+        if progress is not None:
+            progress(session.activity, session.steps_done, session.steps)
+    return [found[i] for i in range(len(targets))]
+
+
+class Session:
+    """A projection under way.
+
+        while not session.finished:
+            for index, projection in session.advance().items(): ...
+
+    Attributes:
+      steps: steps of all runs.
+      done: indices of the targets whose results `advance` has returned.
+      waiting: runs that have not begun, and those of a restored session.
+      best: target -> its best run so far, as a projection, and the distances of its
+        runs by their numbers.
     """
 
     def __init__(
-        self,
-        network: Network,
-        settings: Settings | None = None,
-        distance: Distance | str = distances.AUTO,
-        *,
-        label: Label = None,
-        resolution: int | None = None,
-        batch_size: int | None = None,
+        self, projector: Projector, targets: np.ndarray, record_path: bool = False
     ):
-        """Put the variables on the devices, and compute the statistics of w.
+        """Queue all runs.
 
         Args:
-          network: the network.
-          settings: see `Settings`; None for its defaults.
-          distance: a distance, or its name; see `distances.load`.
-          label: of all targets, for conditional networks; see `Network.label`.
-          resolution: of the images, if the network grew; None for the highest.
-          batch_size: runs that are computed at a time, a multiple of the number of
-            devices; None is up to 8, as memory allows, for each device.
-
-        Raises:
-          ValueError: the network has no such resolution or label, or the batch does not
-            divide evenly over the devices.
-        """
-        settings = settings or Settings()
-        self.network, self.settings = network, settings
-        self.distance = (
-            distances.load(distance) if isinstance(distance, str) else distance
-        )
-        self.lod: LevelOfDetail = network.level(resolution)
-        self.size = image_size(network.generator.base_size, self.lod.resolution)
-        self.channels = network.generator.image_channels
-        self.label = label
-        self._devices = parallel.local()
-        if batch_size is None:
-            one = automatic_batch_size(network.generator, self.lod.resolution) // 2
-            batch_size = max(min(one, MAX_AUTOMATIC_BATCH), 1)
-            batch_size *= self._devices.batch_shards
-        self._devices.check_batch("batch_size", batch_size)
-        self.batch_size = batch_size
-        self._static = steps.static(
-            network.generator, settings, self.distance, self._devices
-        )
-        self.statistics = w_statistics(network, label)
-        self._fixed = steps.Fixed(
-            *self._devices.replicate((network.variables, self.distance.variables)),
-            np.float32(self.statistics.std),
-            np.int32(settings.steps),
-            np.float32(settings.learning_rate),
-            np.float32(settings.noise_weight),
-            np.float32(settings.stop_distance),
-            np.uint32(settings.seed % 2**32),
-        )
-
-    def project(
-        self,
-        targets: np.ndarray,
-        progress: Callable[[str, int, int], None] | None = None,
-    ) -> list[Projection]:
-        """Project images.
-
-        Args:
+          projector: the projector.
           targets: [N,H,W,C] uint8, of the network's size and channels.
-          progress: called with an activity, the steps done and their total.
-
-        Returns:
-          A projection for each target.
+          record_path: keep w after every `steps.CHUNK` steps, for `Projection.path`.
 
         Raises:
           ValueError: the targets do not fit the network.
         """
-        session = self.session(targets)
-        found: dict[int, Projection] = {}
-        while not session.finished:
-            found |= session.advance()
-            if progress is not None:
-                progress(session.activity, session.steps_done, session.steps)
-        return [found[i] for i in range(len(targets))]
-
-    def session(self, targets: np.ndarray, record_path: bool = False) -> Session:
-        """Begin to project images [N,H,W,C] uint8; see `Session`.
-
-        Args:
-          targets: see `project`.
-          record_path: keep w after every `steps.CHUNK` steps, for `Projection.path`.
-        """
         targets = np.asarray(targets)
-        wanted = (*self.size, self.channels)
-        if targets.dtype != np.uint8 or targets.shape[1:] != wanted or not len(targets):
+        wanted = (*projector.size, projector.channels)
+        fits = targets.dtype == np.uint8 and targets.shape[1:] == wanted
+        if not fits or not len(targets):
             raise ValueError(
                 f"targets are {list(targets.shape)} {targets.dtype}; this network "
                 f"takes [N, {', '.join(map(str, wanted))}] uint8, images of "
-                f"{sides(self.size)} (width x height) with {self.channels} channels"
+                f"{sides(projector.size)} (width x height) with {projector.channels} "
+                "channels"
             )
-        count = min(self.batch_size, len(targets) * self.settings.restarts)
-        rows = self._devices.padded_rows(count)
-        return Session(self, targets, rows, record_path)
-
-    # The programs, for sessions. Rows of arrays are those of a batch.
-
-    def describe(self, targets: np.ndarray) -> distances.Description:
-        """Return the description of targets [B,H,W,C] uint8 on the devices."""
-        images = self._devices.put_batch(as_floats(targets))
-        return steps.describe(self._static, self._fixed.weights, images)
-
-    def advance(
-        self, description: distances.Description, runs: steps.Runs
-    ) -> steps.Runs:
-        """Make `steps.CHUNK` steps; see `steps.advance`."""
-        return steps.advance(self._static, self._fixed, self.lod, description, runs)
-
-    def draw(
-        self, description: distances.Description, point: steps.Point
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the images [B,H,W,C] float32 of points, and their distances [B]."""
-        drawn = steps.draw(self._static, self._fixed, self.lod, description, point)
-        return np.asarray(drawn[0]), np.asarray(drawn[1])
-
-    def put(self, rows: Any) -> Any:
-        """Return a tree of NumPy arrays [B,...] on the devices."""
-        return self._devices.put_batch(rows)
-
-    def starts(self, targets: np.ndarray, rows: int) -> Iterator[np.ndarray]:
-        """Yield the w [restarts,W] that the runs of each target start from."""
-        s = self.settings
-        if s.start == "samples":
-            yield from self._nearest_samples(targets, rows)
-            return
-        fixed = [self.statistics.mean] if s.start == "average" else []
-        random = s.restarts - len(fixed)
-        if random:
-            fixed += list(random_w(self.network, self.label, random, s.seed))
-        for _ in targets:
-            yield np.stack(fixed)
-
-    def _nearest_samples(self, targets: np.ndarray, rows: int) -> Iterator[np.ndarray]:
-        s = self.settings
-        w = random_w(self.network, self.label, s.samples, s.seed)
-        for begin in range(0, len(targets), rows):
-            chosen = padded(targets[begin : begin + rows], rows)
-            description = self.describe(chosen)
-            found = []
-            for i in range(0, len(w), rows):
-                point = self._devices.put_batch(
-                    {"w": padded(w[i : i + rows], rows)[:, None], "noise": {}}
-                )
-                found.append(
-                    np.asarray(
-                        steps.distances_of_samples(
-                            self._static, self._fixed, self.lod, description, point
-                        )
-                    )
-                )
-            order = np.argsort(np.concatenate(found, 1)[:, : len(w)], 1, kind="stable")
-            for row in order[: len(targets) - begin]:
-                yield w[row[: s.restarts]]
-
-    def maps(self, number: int) -> noise_maps.Maps:
-        """Return the noise maps [H,W,1] that a run starts from; {} if fixed."""
-        if self.settings.noise != "optimize":
-            return {}
-        sizes = noise_maps.shapes(self.network.variables, self.size[0])
-        return noise_maps.draw(sizes, self.settings.seed, number)
+        self.projector, self.targets, self._record = projector, targets, record_path
+        self._rows = rows = projector.rows(len(targets) * projector.settings.restarts)
+        restarts = projector.settings.restarts
+        self.steps = len(targets) * restarts * projector.settings.steps
+        self.done: set[int] = set()
+        self.best: dict[int, tuple[Projection, dict[int, float]]] = {}
+        self.waiting = collections.deque(
+            Run(target, number)
+            for target in range(len(targets))
+            for number in range(restarts)
+        )
+        self.running: list[Run | None] = [None] * rows
+        self._starts: dict[int, np.ndarray] | None = None
+        self._runs: steps.Runs | None = None
+        self._description: Any = None
+        # Of the rows, on the host.
+        self._steps, self._distances = np.zeros(rows, int), np.zeros(rows)
 
     @property
-    def layers(self) -> int:
-        """Number of w that a run has: 1 in W, L in W+."""
-        return 1 if self.settings.space == "w" else self.network.generator.num_ws
+    def finished(self) -> bool:
+        """True once all targets are done."""
+        return len(self.done) == len(self.targets)
 
+    @property
+    def steps_done(self) -> int:
+        """Steps done; a run that stopped early counts as complete."""
+        restarts, most = self.projector.settings.restarts, self.projector.settings.steps
+        complete = len(self.done) * restarts
+        complete += sum(len(ends) for _, ends in self.best.values())
+        under_way = [int(self._steps[i]) for i in self._occupied()]
+        under_way += [int(run.row.step) for run in self.waiting if run.row is not None]
+        return complete * most + sum(under_way)
 
-def as_floats(images_uint8: np.ndarray) -> np.ndarray:
-    """Return images in [-1,1] float32."""
-    return images_uint8.astype(np.float32) / np.float32(127.5) - 1
+    @property
+    def activity(self) -> str:
+        """Text for a progress bar, with the mean distance of the runs under way."""
+        found = [self._distances[i] for i in self._occupied()]
+        mean = f", mean distance {np.mean(found):.4f}" if found else ""
+        return f"steps of projection{mean}"
 
+    def advance(self) -> dict[int, Projection]:
+        """Make `steps.CHUNK` steps of a batch.
 
-def padded(rows: np.ndarray, count: int) -> np.ndarray:
-    """Return rows [n,...] followed by copies of the last one: [count,...]."""
-    return np.concatenate([rows, np.repeat(rows[-1:], count - len(rows), axis=0)])
+        Returns:
+          The projections of the targets that are done with them, by index.
+        """
+        self._fill()
+        self._runs = self.projector.advance(self._description, self._runs)
+        active = np.asarray(self._runs.active)
+        self._steps = np.asarray(self._runs.step)
+        self._distances = np.asarray(self._runs.distance)
+        if self._record:
+            w = np.asarray(self._runs.point["w"])
+            for i in self._occupied():
+                self.running[i].path.append(w[i])
+        ended = [i for i in self._occupied() if not active[i]]
+        return self._collect(ended) if ended else {}
+
+    def frames(self, target: np.ndarray, found: Projection) -> Iterator[np.ndarray]:
+        """Yield the images [H,W,C] uint8 of a recorded path, with the final noise.
+
+        Args:
+          target: [H,W,C] uint8.
+          found: its projection.
+        """
+        description = self.projector.describe(np.stack([target] * self._rows))
+        maps = {
+            name: np.broadcast_to(x, (self._rows, *x.shape))
+            for name, x in found.maps.items()
+        }
+        for begin in range(0, len(found.path), self._rows):
+            w = found.path[begin : begin + self._rows]
+            missing = self._rows - len(w)
+            w = np.concatenate([w, np.repeat(w[-1:], missing, axis=0)])
+            point = self.projector.put({"w": w, "noise": maps})
+            images, _ = self.projector.draw(description, point)
+            yield from to_uint8(images[: self._rows - missing])
+
+    def rows(self) -> list[Run]:
+        """Return the runs under way with their rows, for a file; see `restore`."""
+        under_way = [run for run in self.waiting if run.row is not None]
+        if self._runs is not None:
+            rows = self._fetched()
+            for i in self._occupied():
+                under_way.append(dataclasses.replace(self.running[i], row=rows[i]))
+        return under_way
+
+    def restore(
+        self,
+        done: set[int],
+        best: dict[int, tuple[Projection, dict[int, float]]],
+        under_way: list[Run],
+    ) -> None:
+        """Continue as after the steps that these runs have made; before `advance`."""
+        self.done, self.best = done, best
+        begun = {(run.target, run.number) for run in under_way}
+        begun |= {(target, n) for target, (_, ends) in best.items() for n in ends}
+        new = [
+            run
+            for run in self.waiting
+            if run.target not in done and (run.target, run.number) not in begun
+        ]
+        self.waiting = collections.deque([*under_way, *new])
+
+    def _occupied(self) -> list[int]:
+        return [i for i, run in enumerate(self.running) if run is not None]
+
+    def _fetched(self) -> list[steps.Runs]:
+        """Return the rows as NumPy arrays."""
+        fetched = jax.tree.map(np.asarray, self._runs)
+        return [
+            jax.tree.map(lambda x, i=i: np.array(x[i]), fetched)
+            for i in range(self._rows)
+        ]
+
+    def _fill(self) -> None:
+        """Give free rows to waiting runs."""
+        free = [i for i, run in enumerate(self.running) if run is None]
+        if not free or not self.waiting:
+            return
+        rows: list[steps.Runs | None] = [None] * self._rows
+        if len(free) < self._rows:
+            for i, row in enumerate(self._fetched()):
+                rows[i] = None if i in free else row
+        new = []
+        for i in free:
+            if self.waiting:
+                self.running[i] = run = self.waiting.popleft()
+                rows[i], run.row = self._begun(run), None
+                if np.isnan(run.start_distance):
+                    new.append(i)
+        idle = next(row for row in rows if row is not None)
+        idle = idle._replace(active=np.zeros((), bool))
+        rows = [idle if row is None else row for row in rows]
+        stacked = jax.tree.map(lambda *parts: np.stack(parts), *rows)
+        self._runs = self.projector.put(stacked)
+        shown = [self.targets[run.target if run else 0] for run in self.running]
+        self._description = self.projector.describe(np.stack(shown))
+        if new:
+            _, found = self.projector.draw(self._description, self._runs.point)
+            for i in new:
+                self.running[i].start_distance = float(found[i])
+
+    def _begun(self, run: Run) -> steps.Runs:
+        """Return the row of a run, at its start if it has none."""
+        if run.row is not None:
+            return run.row
+        projector = self.projector
+        if self._starts is None:
+            found = projector.starts(self.targets, self._rows)
+            self._starts = dict(enumerate(found))
+        w = self._starts[run.target][run.number]
+        w = np.repeat(w[None].astype(np.float32), projector.layers, axis=0)
+        point = {"w": w, "noise": projector.maps(run.number)}
+        zeros = jax.tree.map(np.zeros_like, point)
+        return steps.Runs(
+            point,
+            zeros,
+            zeros,
+            np.zeros((), np.int32),
+            np.ones((), bool),
+            np.full((), np.inf, np.float32),
+            np.int32(run.number),
+        )
+
+    def _collect(self, ended: list[int]) -> dict[int, Projection]:
+        """Return the targets whose last run has ended; free the rows."""
+        images, distances = self.projector.draw(self._description, self._runs.point)
+        rows, results = self._fetched(), {}
+        for i in ended:
+            run, self.running[i] = self.running[i], None
+            found = self._projection(run, rows[i], images[i], distances[i])
+            before, ends = self.best.get(run.target, (found, {}))
+            ends = {**ends, run.number: found.distance}
+            # Of equal runs, the first: the order in which they end does not matter.
+            if (found.distance, run.number) < min(
+                ((d, n) for n, d in ends.items() if n != run.number),
+                default=(np.inf, 0),
+            ):
+                before = found
+            self.best[run.target] = before, ends
+            if len(ends) == self.projector.settings.restarts:
+                best, ends = self.best.pop(run.target)
+                results[run.target] = dataclasses.replace(
+                    best, runs=tuple(ends[n] for n in sorted(ends))
+                )
+                self.done.add(run.target)
+        return results
+
+    def _projection(
+        self, run: Run, row: steps.Runs, image: np.ndarray, distance: np.ndarray
+    ) -> Projection:
+        difference = np.clip(image, -1, 1) - as_floats(self.targets[run.target])
+        layers = self.projector.network.generator.num_ws
+        w = row.point["w"]
+        return Projection(
+            ws=np.array(np.broadcast_to(w, (layers, w.shape[-1]))),
+            maps=row.point["noise"],
+            image=to_uint8(image),
+            distance=float(distance),
+            rms=float(np.sqrt(np.mean(np.square(difference)))),
+            start_distance=run.start_distance,
+            steps=int(row.step),
+            runs=(),
+            path=np.stack(run.path) if self._record else None,
+        )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from stylegan_jax.inversion.runs import Projection
+from stylegan_jax.inversion.projection import Projection
 from stylegan_jax.runtime import json_files, storage
 from stylegan_jax.runtime.image_io import image_grid, rgb_on_white, save_png
 from stylegan_jax.sampling import video

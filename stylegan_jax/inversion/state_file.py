@@ -11,8 +11,8 @@ import numpy as np
 from flax import traverse_util
 
 from stylegan_jax.inversion import steps
-from stylegan_jax.inversion.projection import Projector
-from stylegan_jax.inversion.runs import Projection, Run, Session
+from stylegan_jax.inversion.projection import Projection, Run, Session
+from stylegan_jax.inversion.projector import Projector
 from stylegan_jax.networks.digest import digest
 from stylegan_jax.runtime.messages import listed
 from stylegan_jax.weights import safetensors

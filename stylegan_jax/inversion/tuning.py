@@ -19,7 +19,7 @@ import optax
 
 from stylegan_jax.inversion import distances, steps
 from stylegan_jax.inversion.distances import Distance
-from stylegan_jax.inversion.projection import as_floats, padded
+from stylegan_jax.inversion.projector import as_floats, padded
 from stylegan_jax.inversion.schedule import Settings
 from stylegan_jax.models import LevelOfDetail, Variables
 from stylegan_jax.networks.network import Label, Network

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from stylegan_jax.inversion import noise_maps, steps
-from stylegan_jax.inversion.projection import Projector, Settings, as_floats
+from stylegan_jax.inversion.projection import Projector, Session, Settings, project
+from stylegan_jax.inversion.projector import as_floats
 from tests.networks import small
 from tests.parallel_runs import finish, start
 
@@ -31,9 +32,8 @@ def targets(count: int, family: str = "stylegan2", resolution: int = 16) -> np.n
 @pytest.fixture(scope="module")
 def together():
     """Projections of three targets, two at a time."""
-    return Projector(network(), SETTINGS, "multiscale", batch_size=2).project(
-        targets(3)
-    )
+    projector = Projector(network(), SETTINGS, "multiscale", batch_size=2)
+    return project(projector, targets(3))
 
 
 def assert_same(one, other, tolerance=1e-4):
@@ -45,7 +45,7 @@ def assert_same(one, other, tolerance=1e-4):
 
 def test_a_result_does_not_depend_on_its_batch(together):
     alone = Projector(network(), SETTINGS, "multiscale", batch_size=1)
-    (found,) = alone.project(targets(3)[2:])
+    (found,) = project(alone, targets(3)[2:])
     assert_same(found, together[2])
     assert found.steps == 25 and len(found.maps) == 5
     assert found.distance < found.start_distance
@@ -107,12 +107,12 @@ def test_early_stops_make_room_without_compiling():
     projector = Projector(g, settings, "multiscale", batch_size=2)
     mean = np.tile(projector.statistics.mean, (1, g.generator.num_ws, 1))
     goals = np.concatenate([g.synthesize(mean), targets(2)])
-    without = projector.project(goals)
+    without = project(projector, goals)
     compiled = steps.advance._cache_size()
     nearest = min(found.distance for found in without[1:])
     stopping = dataclasses.replace(settings, stop_distance=0.95 * nearest)
     projector = Projector(g, stopping, "multiscale", batch_size=2)
-    session, calls, found = projector.session(goals), 0, {}
+    session, calls, found = Session(projector, goals), 0, {}
     while not session.finished:
         calls += 1
         found |= session.advance()
@@ -129,7 +129,7 @@ def test_restarts_keep_the_best(start):
         SETTINGS, steps=10, start=start, samples=7, restarts=2, noise="const"
     )
     projector = Projector(network(), settings, "multiscale", batch_size=2)
-    found = projector.project(targets(2))
+    found = project(projector, targets(2))
     for each in found:
         assert each.distance == min(each.runs) and len(each.runs) == 2
         assert each.runs[0] != each.runs[1] and each.maps == {}
@@ -150,7 +150,7 @@ def test_recovery_of_adain_at_a_lower_resolution(space):
     projector = Projector(
         network("stylegan1"), settings, "multiscale", resolution=8, batch_size=2
     )
-    for found in projector.project(targets(2, "stylegan1", 8)):
+    for found in project(projector, targets(2, "stylegan1", 8)):
         assert found.distance < 0.35 * found.start_distance
         assert found.image.shape == (8, 8, 3)
         assert (np.ptp(found.ws, axis=0).max() > 0) == (space == "w+")
@@ -158,7 +158,7 @@ def test_recovery_of_adain_at_a_lower_resolution(space):
 
 def test_the_path_is_recorded():
     projector = Projector(network(), SETTINGS, "multiscale", batch_size=2)
-    session = projector.session(targets(1), record_path=True)
+    session = Session(projector, targets(1), record_path=True)
     found = {}
     while not session.finished:
         found |= session.advance()
@@ -178,7 +178,7 @@ def test_wrong_targets():
         targets(1)[:0],
     ):
         with pytest.raises(ValueError, match=re.escape("takes [N, 16, 16, 3] uint8")):
-            projector.project(wrong)
+            project(projector, wrong)
     with pytest.raises(ValueError, match="class"):
         Projector(
             small.network("stylegan2", classes=("a", "b")), SETTINGS, "multiscale"
@@ -193,7 +193,7 @@ def worker(devices: int, out: Path) -> None:
     jax.config.update("jax_num_cpu_devices", devices)
     settings = dataclasses.replace(SETTINGS, space="w+")
     projector = Projector(network(), settings, "multiscale", batch_size=8)
-    found = projector.project(targets(9))
+    found = project(projector, targets(9))
     assert len(projector.put(np.zeros((8, 1))).sharding.device_set) == devices
     np.savez(
         out,
