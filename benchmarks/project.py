@@ -3,9 +3,9 @@
     python -m benchmarks.project --network=smileys32
     python -m benchmarks.project --network=runs/photos --batch_sizes=1,4
 
-Prints a table with a row per batch size; `--json` saves the figures. A row's last column
-is the time of a batch relative to that of as many single projections of the same steps;
-compilation is excluded. Utilization is the rate of the operations of the generator and of
+Prints a table with a row per batch size; `--json` saves the figures. The last column is
+the time of a batch relative to that of as many single projections of the same steps,
+without compilation. Utilization is the rate of the operations of the generator and of
 its gradient with respect to the activations (twice those of `benchmarks.flops`, without
 the distance), relative to that of a matrix product timed in between.
 """

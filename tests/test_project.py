@@ -11,8 +11,11 @@ from PIL import Image
 import stylegan_jax
 from stylegan_jax import project, tune
 from stylegan_jax.inversion import projection
+from stylegan_jax.metrics.networks import lpips
 from stylegan_jax.networks import file
+from stylegan_jax.weights import safetensors
 from tests import tiny
+from tests.metrics.networks import recipe
 from tests.networks import small
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -143,6 +146,23 @@ def test_interrupted_and_resumed(run, tmp_path, monkeypatch):
             assert all(np.array_equal(one[k], other[k]) for k in one.files)
         else:
             assert one == other, name
+
+
+@pytest.mark.slow
+def test_by_vgg16(run, tmp_path, saved):
+    weights = tmp_path / "vgg16.safetensors"
+    safetensors.write(weights, recipe.tensors("lpips", "features."), {})
+    one = saved / "images" / "0.png"
+    run("--class=b", f"--vgg16={weights}", "--distance=auto", targets=one)
+    found = about(tmp_path / "out" / "0")
+    assert found["distance_name"] == "lpips"
+    assert found["distance"] < found["start_distance"]
+    target, image = (
+        pixels(tmp_path / "out" / "0" / f"{name}.png")[None] / np.float32(127.5) - 1
+        for name in ("target", "projection")
+    )
+    distance = lpips.LPIPS(weights, batch_size=1)(target, image)[0]
+    np.testing.assert_allclose(found["distance"], distance, rtol=0.05)  # 8 bits
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ from PIL import Image
 from stylegan_jax.inversion.projection import Projection
 from stylegan_jax.runtime import json_files, storage
 from stylegan_jax.runtime.image_io import image_grid, rgb_on_white, save_png
-from stylegan_jax.sampling import video
+from stylegan_jax.sampling import latents, video
 
 LATENTS = "projected_w.npz"
 ABOUT = "projection.json"
 CONTRAST = 4  # of the difference's image
 GRID_PIXELS = 2**26  # most pixels of the grid
+GRID_COLUMNS = 16  # most targets side by side
 
 
 class Stored(NamedTuple):
@@ -118,7 +119,7 @@ def read(folder: Path, names: Collection[str] | None = None) -> Iterator[Stored]
             projection = _pixels(path.parent / "projection.png")
             with np.load(path.parent / LATENTS) as arrays:
                 ws = np.asarray(arrays["w"], np.float32)[0]
-        except (ValueError, KeyError, SyntaxError, EOFError) as error:
+        except (*latents.DAMAGE, KeyError, SyntaxError) as error:
             raise ValueError(
                 f"{path.parent} has a damaged file: {error}. {remedy}"
             ) from error
@@ -144,5 +145,13 @@ def write_grid(path: Path, columns: Iterable[tuple[np.ndarray, ...]]) -> None:
         if shown and (len(shown) + 1) * pixels > GRID_PIXELS:
             break
         shown.append(tuple(map(rgb_on_white, images)))
-    rows = [image for row in zip(*shown, strict=True) for image in row]
-    save_png(path, image_grid(np.stack(rows), len(shown)), grid=True)
+    width = min(len(shown), GRID_COLUMNS)
+    blank = tuple(np.full_like(image, 255) for image in shown[0])
+    shown += [blank] * (-len(shown) % width)
+    cells = [
+        image
+        for begin in range(0, len(shown), width)
+        for row in zip(*shown[begin : begin + width], strict=True)
+        for image in row
+    ]
+    save_png(path, image_grid(np.stack(cells), width), grid=True)

@@ -10,9 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from stylegan_jax import models
 from stylegan_jax.inversion import noise_maps, steps
 from stylegan_jax.inversion.projection import Projector, Session, Settings, project
 from stylegan_jax.inversion.projector import as_floats
+from stylegan_jax.models import LevelOfDetail
+from stylegan_jax.networks.network import Network
+from tests import tiny
 from tests.networks import small
 from tests.parallel_runs import finish, start
 
@@ -154,6 +158,21 @@ def test_recovery_of_adain_at_a_lower_resolution(space):
         assert found.distance < 0.35 * found.start_distance
         assert found.image.shape == (8, 8, 3)
         assert (np.ptp(found.ws, axis=0).max() > 0) == (space == "w+")
+
+
+@pytest.mark.slow
+def test_rectangles_with_alpha():
+    changes = tiny.STYLEGAN2 | {"data.base_size": (4, 8), "data.channels": 4}
+    e = tiny.experiment(changes)
+    generator, _ = models.build(e.model, e.data, 0)
+    variables = jax.jit(generator.init)(jax.random.key(0), np.zeros((1, 8)))
+    g = Network(generator, variables, e, LevelOfDetail(8), (), 0, None)
+    goals = g(seeds=[1, 2])
+    assert goals.shape == (2, 8, 16, 4)
+    settings = dataclasses.replace(SETTINGS, steps=60)
+    for found in project(Projector(g, settings, "multiscale"), goals):
+        assert found.distance < 0.5 * found.start_distance
+        assert found.image.shape == (8, 16, 4)
 
 
 def test_the_path_is_recorded():
