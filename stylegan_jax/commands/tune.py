@@ -29,7 +29,7 @@ COMMAND = Command(
             flag.integer(
                 "steps",
                 "N",
-                "The most steps.",
+                "The most steps for each image; those of a batch have them in common.",
                 350,
                 minimum=1,
                 maximum=1_000_000,

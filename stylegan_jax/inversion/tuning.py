@@ -40,7 +40,7 @@ class TuningSettings:
     """The settings of pivotal tuning.
 
     Attributes:
-      steps: most steps.
+      steps: most steps for each pivot; those of one batch have them in common.
       learning_rate: of Adam.
       stop_distance: stop once no target is farther from its image; None takes that of
         STOP_DISTANCES, 0 stops never.
@@ -87,7 +87,7 @@ class Tuned:
       rms: [N], root mean squares over pixels of the differences to the targets.
       distances_before: [N], of the network before.
       rms_before: [N].
-      steps: number of updates.
+      steps: number of steps, of all batches together.
     """
 
     network: Network
@@ -200,7 +200,8 @@ class Tuner:
         before = _joined(first, count)
         latest = [x.copy() for x in before[1:]]
         step, rows = 0, len(batches[0].ws)
-        while step < s.steps and not self._close_enough(*latest):
+        total = s.steps * len(batches)
+        while step < total and not self._close_enough(*latest):
             i = step % len(batches)
             params, optimizer, found = _update(
                 self._static,
@@ -219,7 +220,7 @@ class Tuner:
                 values[shown] = np.asarray(new)[: shown.stop - shown.start]
             if progress is not None:
                 mean = f"mean distance {np.mean(latest[0]):.4f}"
-                progress(f"steps of tuning, {mean}", step, s.steps)
+                progress(f"steps of tuning, {mean}", step, total)
         last = [self._measure(rest, params, batch) for batch in batches]
         after = _joined(last, count)
         mapping = rest["params"][MAPPING]

@@ -86,7 +86,7 @@ def test_batches_in_turn_and_stops():
     g, targets, ws = example()
     tuner = Tuner(g, SETTINGS, "multiscale", batch_size=1)
     found = tuner.tune(targets, ws)
-    assert found.steps == 6
+    assert found.steps == 2 * 6
     assert np.mean(found.distances) < np.mean(found.distances_before)
     for changes in ({"stop_distance": 9.0}, {"stop_rms": 9.0}):
         tuner = Tuner(g, dataclasses.replace(SETTINGS, **changes), "multiscale")
