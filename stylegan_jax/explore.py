@@ -21,6 +21,7 @@ from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
 from stylegan_jax.config import Run
 from stylegan_jax.explorer.renderer import DoesNotFit, Renderer
+from stylegan_jax.networks import edits
 from stylegan_jax.networks.references import open_network
 from stylegan_jax.runtime import compilation_cache, malloc
 from stylegan_jax.runtime.cli import reporting_errors
@@ -69,12 +70,15 @@ def prepare(report: Callable[[str], None]) -> Renderer:
       report: called with lines about the progress.
 
     Raises:
-      ValueError: there is no such network, or it does not fit the memory.
+      ValueError: there is no such network or direction, or it does not fit the
+        memory.
     """
     reference = network_flags.reference(FLAGS)
+    paths = edits.direction_paths(FLAGS.direction)
     try:
         network = open_network(reference, FLAGS.step)
-        renderer = Renderer(network, FLAGS.resolution)
+        directions = [network.direction(path) for path in paths]
+        renderer = Renderer(network, FLAGS.resolution, directions)
         renderer.compile(report)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):

@@ -19,12 +19,13 @@ from etils import epath
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
 from stylegan_jax.config import Run
+from stylegan_jax.networks import edits
 from stylegan_jax.networks.network import Network
 from stylegan_jax.networks.references import open_network
 from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import image_grid, save_png, save_webp
-from stylegan_jax.runtime.messages import sides
+from stylegan_jax.runtime.messages import listed, sides
 from stylegan_jax.runtime.progress_bar import ProgressBar
 from stylegan_jax.sampling import latents, seeds
 
@@ -40,11 +41,21 @@ def main(argv: list[str]) -> None:
         raise ValueError("--latents takes the place of --seeds; leave one of them out")
     chosen = seeds.parse_seeds(FLAGS.seeds)
     layers = FLAGS.noise_layers and seeds.parse_seeds(FLAGS.noise_layers, "layers")
+    request = edits.requested(FLAGS)
     out = outputs.new_directory(FLAGS.out, "--out")
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    opened = request.open(network)
+    in_styles = [e.direction.name for e in opened if e.direction.space == "style"]
+    if in_styles and FLAGS.format == "npz":
+        raise ValueError(
+            f"--format=npz saves ws, which cannot express {listed(in_styles)}, a "
+            "direction of style channels; use --format=png or webp"
+        )
     names, ws = styles(network, chosen)
+    ws = edits.apply(network, ws, opened)
+    network = edits.shifted(network, opened)
     batches = network.batches(
         ws,
         noise=FLAGS.noise,

@@ -32,6 +32,7 @@ def main(argv: list[str]) -> None:
     """Print a description of `--network`."""
     del argv
     reference = network_flags.reference(FLAGS)
+    references.check_step(reference, FLAGS.step)
     ending = Path(reference).suffix.lower()
     if ending in PROGRAMS and Path(reference).expanduser().is_file():
         path = Path(reference).expanduser()
@@ -64,7 +65,7 @@ def _print_network(reference: str) -> None:
 def _network_facts(generator: Generator, classes: tuple[str, ...]) -> dict[str, str]:
     size = config.image_size(generator.base_size, generator.resolution)
     return {
-        "family": type(generator).__module__.rpartition(".")[2],
+        "family": models.family_of(generator),
         "images": f"{sides(size)}, {generator.image_channels} channels",
         "latents": f"z {generator.z_dim}, w {generator.w_dim}",
         "style layers": str(generator.num_ws),

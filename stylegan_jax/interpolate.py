@@ -14,7 +14,7 @@ from absl import app, flags
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
 from stylegan_jax.config import Run, image_size
-from stylegan_jax.networks import walk
+from stylegan_jax.networks import edits, walk
 from stylegan_jax.networks.network import Network
 from stylegan_jax.networks.references import open_network
 from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
@@ -34,6 +34,7 @@ def main(argv: list[str]) -> None:
         raise ValueError("--latents takes the place of --seeds; leave one of them out")
     chosen = seeds.parse_seeds(FLAGS.seeds)
     layers = FLAGS.noise_layers and seeds.parse_seeds(FLAGS.noise_layers, "layers")
+    request = edits.requested(FLAGS, ranges=True)
     grid = frames.parse_grid(FLAGS.grid, "--grid")
     if storage.scheme_of(FLAGS.out) is not None:
         raise ValueError(
@@ -44,21 +45,25 @@ def main(argv: list[str]) -> None:
     video.check_installed(out)
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
-    compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    opened = request.open(network)
     generator, lod = network.generator, network.level(FLAGS.resolution)
     size = image_size(generator.base_size, lod.resolution)
     size = size[0] * grid[1] * FLAGS.scale, size[1] * grid[0] * FLAGS.scale
     video.check_format(out, size, FLAGS.fps, FLAGS.quality)
-    styles, count = keyframes(network, chosen)
     closed = FLAGS.loop == "closed"
+    styles, count = keyframes(network, chosen, still=request.moves)
+    share = edits.way(count, closed=closed)
+    variables = lambda position: noise.only_at(  # noqa: E731
+        generator, edits.shifted(network, opened, share(position)).variables, layers
+    )
     positions = interpolation.positions(
         count, FLAGS.frames, closed=closed, easing=FLAGS.easing
     )
     batches = frames.render(
         generator,
-        noise.only_at(generator, network.variables, layers),
-        styles,
+        variables(0.0),
+        edits.along(network, styles, opened, share),
         positions,
         grid=grid,
         period=count,
@@ -67,6 +72,7 @@ def main(argv: list[str]) -> None:
         noise_seed=FLAGS.noise_seed,
         batch_size=FLAGS.batch_size or automatic_batch_size(generator, lod.resolution),
         scale=FLAGS.scale,
+        variables_at=variables if edits.styles_move(opened) else None,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -84,8 +90,14 @@ def main(argv: list[str]) -> None:
     )
 
 
-def keyframes(network: Network, chosen: list[int]) -> walk.Walk:
-    """Return the walk that the flags describe."""
+def keyframes(network: Network, chosen: list[int], *, still: bool) -> walk.Walk:
+    """Return the walk that the flags describe.
+
+    Args:
+      network: the network.
+      chosen: the seeds.
+      still: allow one keyframe for each cell, which then stays.
+    """
     kind, psi = "z", FLAGS.truncation_psi
     if FLAGS.latents is None:
         values = network.z(chosen)
@@ -96,6 +108,8 @@ def keyframes(network: Network, chosen: list[int]) -> walk.Walk:
         if kind == "ws" and not FLAGS["truncation_psi"].present:
             psi = 1.0
     columns, rows = frames.parse_grid(FLAGS.grid, "--grid")
+    if still and len(values) == columns * rows:
+        values = values.repeat(2, axis=0)
     return walk.walk(
         network,
         kind,

@@ -53,8 +53,10 @@ from stylegan_jax.training import (
     setup,
     transfer,
 )
+from stylegan_jax.training.average_snapshots import SnapshotWriter
 from stylegan_jax.training.compilation import ProgramCache
 from stylegan_jax.training.evaluator import Evaluator
+from stylegan_jax.training.overfitting import OverfittingLog
 from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.sample_grid import SampleGrid
 from stylegan_jax.training.schedule import Stage
@@ -125,7 +127,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
       CheckpointError: if no checkpoint can be read, or the last cannot be written.
     """
     stop = StopRequest(e.run.time_limit_minutes)
-    e, kept = workdir.keep_precision(directory, e)
+    e, kept = workdir.keep_from_run(directory, e)
     data, choice = sources.resolve(e.data)
     e = dataclasses.replace(e, data=data)
 
@@ -135,7 +137,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         name = f"training.batch_size at {sides(stage.size)}"
         rounds = e.training.accumulation_rounds or 1
         devices.check_batch(name, stage.batch_size, rounds)
-    source = sources.open_source(e.data)
+    source, held_out = sources.open_split(e.data)
     kept = [*filter(None, [choice]), *kept, *source.notes]
     info = workdir.DataInfo(
         source.name,
@@ -215,7 +217,15 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         grid.draw(state, progress)
 
     # The loop, and the report at its end.
+    averages = SnapshotWriter(training, directory, logger, progress.images_seen)
+    overfitting = None
+    if held_out is not None:
+        overfitting = OverfittingLog(training, source, held_out, logger)
+
     def on_tick(state: TrainState, progress: Progress) -> None:
+        averages.write_if_due(state, progress)
+        if overfitting is not None:
+            overfitting.measure(state, progress)
         grid.log_contributions(state, progress)
         grid.draw_if_due(state, progress)
 
@@ -241,6 +251,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         is_done = progress.images_seen >= training.stages[-1].end_images
         if is_done and stages_left:
             grid.draw_last(state, progress)
+            averages.write(state, progress)
         how = "finished" if is_done else f"stopped by {stop.reason}"
         logger.line(
             f"{how} at {progress.images_seen / 1000:g} kimg after "

@@ -22,9 +22,11 @@ PRELOADED = (
     "mix",
     "figures",
     "convert",
+    "ema",
     "explore",
     "export",
     "inspect",
+    "directions",
 )
 
 

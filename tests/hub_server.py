@@ -76,6 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
             r"POST /api/repos/create": self._create,
             r"POST /api/validate-yaml": self._validate,
             rf"POST /api/models/{name}/preupload/main": self._preupload,
+            rf"GET /api/models/{name}": self._info,
             rf"POST /{name}\.git/info/lfs/objects/batch": self._batch,
             r"PUT /large/(\w+)": self._store,
             rf"POST /api/models/{name}/commit/main": self._commit,
@@ -149,13 +150,35 @@ class _Handler(BaseHTTPRequestHandler):
         url = f"{self.hub.address}/{name}/commit/{repository.commit}"
         return self._json({"commitUrl": url, "commitOid": repository.commit})
 
-    def _file(self, name, revision, path):
+    def _readable(self, name) -> Repository | None:
+        """Return a repository; answer with an error if there is none to be read."""
         repository = self.hub.repositories.get(name)
         if repository is None or (repository.private and not self._is_owner):
             # The Hub does not tell whether a private repository exists.
-            if self._is_owner:
-                return self._error(404, "Repository not found", "RepoNotFound")
-            return self._error(401, "Invalid username or password.", "RepoNotFound")
+            status = 404 if self._is_owner else 401
+            self._error(status, "Repository not found", "RepoNotFound")
+            return None
+        return repository
+
+    def _info(self, name):
+        repository = self._readable(name)
+        if repository is None:
+            return None
+        info = {
+            "id": name,
+            "private": repository.private,
+            "sha": repository.commit,
+            "siblings": [{"rfilename": path} for path in repository.files],
+        }
+        card = repository.files.get("README.md", b"").decode()
+        if card.startswith("---\n"):
+            info["cardData"] = yaml.safe_load(card.split("---\n", 2)[1])
+        return self._json(info)
+
+    def _file(self, name, revision, path):
+        repository = self._readable(name)
+        if repository is None:
+            return None
         if name in self.hub.gated and not self._is_owner:
             return self._error(403, "Access is restricted", "GatedRepo")
         if revision not in ("main", repository.commit):

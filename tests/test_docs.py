@@ -29,6 +29,7 @@ RUN_BY = {
     "stylegan_jax.mix": "tests/test_front_doors.py",
     "stylegan_jax.figures": "tests/test_figures.py",
     "stylegan_jax.explore": "tests/test_explore.py",
+    "stylegan_jax.directions": "tests/test_directions.py",
     "stylegan_jax.export": "tests/test_generate.py",
     "stylegan_jax.inspect": "tests/test_inspect.py",
     "stylegan_jax.convert": "tests/test_front_doors.py",

@@ -208,6 +208,7 @@ def test_wrong_outputs_are_refused_before_any_work(
         (evaluate, ("--batch_size=3",), "(=3) must be divisible by 2 images of a pair"),
         (evaluate, ("--detector=/no/such",), "`--detector` (=/no/such) does not exist"),
         (evaluate, ("--vgg16=/",), "`--vgg16` (=/) must be a file, but it is a folder"),
+        (evaluate, ("--efficientnet=/no",), "`--efficientnet` (=/no) does not exist"),
     ],
 )
 def test_wrong_values_are_refused_before_any_work(

@@ -59,6 +59,9 @@ def test_programs_for_other_runtimes(printed, tmp_path):
     text = printed(tmp_path / "g.onnx")
     assert re.search(r"inputs psi +\[\]\n", text)
     assert "[N, 8]" in text and "opset" in text
+    for name in ("g.stablehlo", "g.onnx"):
+        with pytest.raises(ValueError, match=rf"`step` \(=3\) selects .*{name} holds"):
+            printed(tmp_path / name, "--step=3")
 
 
 def test_a_run(printed, finished):

@@ -145,7 +145,7 @@ def test_settings_of_newer_versions(run, capsys):
         add(section)
         for used, works in (
             (lambda: workdir.load_description(run), loads),
-            (lambda: workdir.keep_precision(run, e), resumes),
+            (lambda: workdir.keep_from_run(run, e), resumes),
             (lambda: workdir.check_resumable(run, e, DATA), resumes),
         ):
             if works:
@@ -224,12 +224,20 @@ def test_at_most_twenty_differences_are_shown(run):
     assert shown[-1] == f"  ... and {len(changed) - 20} more"
 
 
+def test_the_network_that_a_run_started_from_is_kept(run, tmp_path):
+    """Without the flag, a resumed run adapts its augmentations as before."""
+    started = tiny.experiment({"training.transfer": "runs/other"})
+    workdir.write_description(tmp_path, started, DATA)
+    kept, told = workdir.keep_from_run(tmp_path, tiny.experiment())
+    assert kept == started and told == []
+
+
 def test_the_precision_of_a_run_is_kept(run):
     e = tiny.experiment()
-    assert workdir.keep_precision(run, e) == (e, [])
+    assert workdir.keep_from_run(run, e) == (e, [])
     changes = {"model.dtype": "bfloat16", "model.float32_precision": "high"}
     changed = tiny.experiment(changes)
-    kept, told = workdir.keep_precision(run, changed)
+    kept, told = workdir.keep_from_run(run, changed)
     assert kept == e
     assert told == [
         "keeping `model.dtype` 'float32' of config.json; now it is 'bfloat16'",

@@ -122,8 +122,11 @@ class Scheduled:
 def from_config(training: Training) -> Adaptive | Scheduled:
     """Return the control that the settings `training.augment_*` describe."""
     t = training
-    if t.augment == "none" or t.augment_probability:
-        return Scheduled(t.augment_probability, t.augment_rampup_kimg)
+    if not t.augment_adapts:
+        constant = t.augment_probability
+        if t.augment != "none" and not constant:
+            constant = 1.0
+        return Scheduled(constant, t.augment_rampup_kimg)
     speed = TRANSFER_SPEED_KIMG if t.transfer else SPEED_KIMG
     return Adaptive(
         TARGET if t.augment_target is None else t.augment_target,

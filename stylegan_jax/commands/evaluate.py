@@ -63,7 +63,7 @@ COMMAND = Command(
                 "metrics",
                 "NAMES",
                 "The metrics, separated by commas; --help=metrics lists them. swd and "
-                "msssim need no download.",
+                "msssim need no feature network.",
                 ["swd", "msssim"],
             ),
             flag.integer(
@@ -113,6 +113,13 @@ COMMAND = Command(
                 "FILE",
                 "The weights of VGG16, for LPIPS and path lengths.",
                 absent="found in the cache, else downloaded",
+            ),
+            flag.text(
+                "efficientnet",
+                "FILE",
+                "The weights of EfficientNet-Lite0, for kid_efficientnet and "
+                "fd_efficientnet.",
+                absent="found in the cache, else in the package of the extra metrics",
             ),
             flag.text(
                 "attributes",

@@ -1,5 +1,7 @@
 """Flags and help of `python -m stylegan_jax.explore`."""
 
+import dataclasses
+
 from stylegan_jax.commands import network
 from stylegan_jax.runtime import flag
 from stylegan_jax.runtime.command import Command
@@ -11,9 +13,18 @@ COMMAND = Command(
     (
         "--network=smileys32",
         "--network=runs/smileys --port=8000",
+        "--network=smileys32 --direction=sefa/sefa_1.safetensors",
     ),
     {
-        "Network": (*network.REFERENCE, network.RESOLUTION),
+        "Network": (
+            *network.REFERENCE,
+            network.RESOLUTION,
+            dataclasses.replace(
+                network.DIRECTION,
+                doc="Directions with a slider each, files of `directions` separated by "
+                "commas.",
+            ),
+        ),
         "Page": (
             flag.text(
                 "host",

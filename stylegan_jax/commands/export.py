@@ -60,11 +60,16 @@ COMMAND = Command(
                 "Upload to this repository, in place of --out; it is created if "
                 "necessary. Afterwards --network=hub:OWNER/NAME opens it.",
             ),
-            flag.switch("private", "Create the repository for yourself only."),
+            flag.switch(
+                "private",
+                "Create the repository for yourself only; one that exists must be "
+                "private already.",
+            ),
             flag.text(
                 "license",
                 "ID",
-                "The license of the network for its model card, such as cc-by-4.0.",
+                "The license of the network for its model card, such as cc-by-4.0; a "
+                "README.md that exists must state the same.",
                 absent="not stated",
             ),
         ),

@@ -41,6 +41,7 @@ COMMAND = Command(
             network.NOISE_LAYERS,
             network.RESOLUTION,
         ),
+        "Edits": (network.DIRECTION, network.STRENGTH, network.DIRECTION_LAYERS),
         "Output": (
             flag.text(
                 "out",

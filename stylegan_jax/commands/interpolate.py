@@ -88,6 +88,16 @@ COMMAND = Command(
             network.NOISE_LAYERS,
             network.RESOLUTION,
         ),
+        "Edits": (
+            network.DIRECTION,
+            dataclasses.replace(
+                network.STRENGTH,
+                doc="The strength in standard deviations of w, one for all or each: a "
+                "number, or START:END such as -3:3, which moves there and, in a closed "
+                "path, back.",
+            ),
+            network.DIRECTION_LAYERS,
+        ),
         "Output": (
             flag.text(
                 "out",

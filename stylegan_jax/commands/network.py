@@ -87,6 +87,24 @@ RESOLUTION = flag.integer(
     absent="the highest",
     unit="pixels",
 )
+DIRECTION = flag.text(
+    "direction",
+    "FILES",
+    "Edit the images along directions, files of `directions` separated by commas.",
+)
+STRENGTH = flag.text(
+    "strength",
+    "NUMBERS",
+    "The strength of the edit in standard deviations of w, such as 2 or -1.5; one for "
+    "all directions, or one for each, separated by commas.",
+    "1",
+)
+DIRECTION_LAYERS = flag.text(
+    "direction_layers",
+    "LIST",
+    "The style layers to edit, such as 0-3.",
+    absent="those of the direction",
+)
 BATCH_SIZE = flag.integer(
     "batch_size",
     "N",

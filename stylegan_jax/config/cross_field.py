@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from stylegan_jax.config.schema import (
+    DIFFAUGMENT,
     Experiment,
     Model,
     Training,
@@ -119,6 +120,13 @@ def _objective(e: Experiment) -> Iterator[str]:
             f"not supported for R2: `training.r2_gamma` (={t.r2_gamma}) must be 0"
         )
     yield from _unused_augmentation(t)
+    if t.augment_adapts and t.loss in ("relativistic", "wgan"):
+        yield (
+            f"`training.augment` (={t.augment!r}) cannot adapt its probability to the "
+            f"signs of scores if `training.loss` is {t.loss!r}, for which only their "
+            "differences count; set `training.augment_probability`, and "
+            "`training.augment_rampup_kimg` to let it rise"
+        )
     if t.augment != "none" and m.growing:
         yield (
             f"`training.augment` (={t.augment!r}) must be 'none' for growing networks"
@@ -144,6 +152,9 @@ def _unused_augmentation(t: Training) -> Iterator[str]:
     if t.augment == "none":
         unread = ("augment_probability", *constant, *adaptive)
         why = "`training.augment` is 'none'; choose augmentations, such as 'bgc'"
+    elif t.augment in DIFFAUGMENT and not t.augment_probability:
+        unread = (*constant, *adaptive)
+        why = "the transforms of DiffAugment are then always applied"
     elif t.augment_probability:
         unread = adaptive
         why = (

@@ -12,6 +12,7 @@ from stylegan_jax.config.setting import (
     FRACTION,
     NON_NEGATIVE,
     POSITIVE,
+    RELATIVE_STDS,
     RESOLUTION,
     SEED,
     WHOLE_BY_RESOLUTION,
@@ -19,6 +20,11 @@ from stylegan_jax.config.setting import (
     setting,
 )
 
+# DiffAugment's choices of `training.augment`.
+DIFFAUGMENT = (
+    *("color", "translation", "cutout", "color,translation", "color,cutout"),
+    *("translation,cutout", "color,translation,cutout"),
+)
 ALL_RESOLUTIONS = 9  # number of resolutions of the largest networks, 4 to 1024
 
 
@@ -85,6 +91,12 @@ class Data:
     )
     conditional: bool = setting(False, "Condition both networks on the class labels.")
     mirror: bool = setting(False, "Flip each real image horizontally at random.")
+    held_out: float = setting(
+        0.0,
+        "Share of the images that is held out from training, chosen at random; the "
+        "log then tells how far the discriminator overfits.",
+        rule=DECAY,
+    )
     cache: str = setting(
         "auto",
         "Place where decoded images stay, so that each is decoded once per stage: "
@@ -320,7 +332,8 @@ class Training:
     loss: str = setting(
         "logistic",
         "Adversarial loss: `logistic` (non-saturating), `wgan` (WGAN-GP), `hinge`, or "
-        "`relativistic` (of pairs, as R3GAN's, with R1 and R2 at every step).",
+        "`relativistic` (of pairs; R3GAN's with `r1_gamma`, `r2_gamma` and a "
+        "`d_reg_interval` of 0).",
         choices=("logistic", "wgan", "hinge", "relativistic"),
     )
     r1_gamma: float = setting(
@@ -397,15 +410,15 @@ class Training:
         "cutout; or those of DiffAugment, by their names; or `pseudo`, which replaces "
         "reals by generated images (APA).",
         choices=(
-            *("none", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"),
-            *("color", "translation", "cutout", "color,translation", "color,cutout"),
-            *("translation,cutout", "color,translation,cutout", "pseudo"),
+            *("none", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc", "pseudo"),
+            *DIFFAUGMENT,
         ),
     )
     augment_probability: float = setting(
         0.0,
-        "Constant probability of each augmentation; 0 adapts the probability to how "
-        "much the discriminator overfits (ADA), from 0 on.",
+        "Constant probability of each augmentation. 0 adapts the probability to how "
+        "much the discriminator overfits (ADA), from 0 on; for DiffAugment, 0 stands "
+        "for 1, as in its paper.",
         rule=FRACTION,
     )
     augment_rampup_kimg: float = setting(
@@ -449,6 +462,20 @@ class Training:
         "Upper bound of `ema_half_life_kimg` as a share of the images seen; 0: none.",
         rule=NON_NEGATIVE,
     )
+    power_ema: tuple[float, ...] = setting(
+        (),
+        "Relative standard deviations of two or more power-function averages of the "
+        "generator, such as (0.05, 0.1), from whose snapshots `ema` reconstructs "
+        "averages of any length after the training; (): none. A run has them from its "
+        "start or not at all.",
+        rule=RELATIVE_STDS,
+    )
+    power_ema_snapshot_kimg: float = setting(
+        100.0,
+        "Interval of the snapshots of these averages.",
+        unit="thousands of real images",
+        rule=POSITIVE,
+    )
     nonfinite_limit: int = setting(
         20,
         "Number of successive updates skipped for non-finite values that stops the "
@@ -461,6 +488,12 @@ class Training:
         "run starts from; `.../checkpoints/NUMBER` names a checkpoint that is not the "
         "newest.",
     )
+
+    @property
+    def augment_adapts(self) -> bool:
+        """True if the probability of the augmentations adapts to overfitting."""
+        unchanging = ("none", *DIFFAUGMENT)
+        return not self.augment_probability and self.augment not in unchanging
 
 
 @dataclasses.dataclass(frozen=True)
@@ -594,6 +627,12 @@ class Evaluation:
         None,
         "File of VGG16's weights, for LPIPS; None: found in the cache, else "
         "downloaded.",
+    )
+    efficientnet: str | None = setting(
+        None,
+        "File of EfficientNet-Lite0's weights, for `kid_efficientnet` and "
+        "`fd_efficientnet`; None: found in the cache, else in the package that the "
+        "extra `metrics` installs.",
     )
     batch_size: int = setting(
         32,

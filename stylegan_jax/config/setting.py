@@ -94,6 +94,11 @@ def _is_filter(taps: tuple[int, ...]) -> bool:
     return len(taps) >= 2 and sum(taps) > 0
 
 
+def _are_relative_stds(stds: tuple[float, ...]) -> bool:
+    texts = {f"{std:g}" for std in stds}  # which name the averages
+    return len(texts) == len(stds) >= 2 and all(0 < std <= 0.25 for std in stds)
+
+
 POSITIVE = Rule("be positive", lambda value: value > 0)
 NON_NEGATIVE = Rule("not be negative", lambda value: value >= 0)
 FRACTION = Rule("lie in [0, 1]", lambda value: 0 <= value <= 1)
@@ -105,6 +110,10 @@ AT_LEAST_ONE_IMAGE = Rule(
 RESOLUTION = Rule("be a power of two from 4 to 1024", is_resolution)
 BASE_SIZE = Rule(
     "lie in 1 to 64, both numbers", lambda size: all(1 <= n <= 64 for n in size)
+)
+RELATIVE_STDS = Rule(
+    "be (), or two or more distinct numbers above 0 and at most 0.25",
+    lambda stds: not stds or _are_relative_stds(stds),
 )
 FILTER = Rule("have two or more taps with a positive sum", _is_filter)
 FILTER_OR_NONE = Rule(

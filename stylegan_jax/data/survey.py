@@ -9,6 +9,7 @@ from stylegan_jax.presets import Survey
 
 SAMPLE = 500  # images that are looked at
 SIDE = 16  # pixels to which these are reduced for the comparison with mirror images
+ENOUGH = 20  # images, to compare their average with its mirror image
 SIGNIFICANT = 3.0  # standard errors of the average image that sampling may explain
 
 
@@ -16,12 +17,17 @@ def survey(path: str) -> Survey:
     """Look at a sample of the images of a folder or an archive.
 
     Args:
-      path: as for `prepare --source`.
+      path: as for `prepare --source`; not one that `prepare` has made.
 
     Raises:
       ValueError: the path has no images that can be used.
     """
-    raw = formats.open_raw_dataset(path)
+    try:
+        raw = formats.open_raw_dataset(path)
+    except ValueError as error:
+        # It names the flag of `prepare`.
+        message = str(error).replace("`--source`", "the path of the images")
+        raise ValueError(message) from error
     count = len(raw.names)
     chosen = np.random.RandomState(0).permutation(count)[:SAMPLE]
     sides, colored, small, problem = [], 0, [], None
@@ -68,9 +74,11 @@ def asymmetry(images: np.ndarray) -> float:
       The rms difference, relative to the rms spread of the images around the average;
       0 if the sample is too small to tell it from chance.
     """
+    if len(images) < ENOUGH:
+        return 0.0
     mean = images.mean(0)
     difference = np.sqrt(np.mean(np.square(mean - mean[:, ::-1])))
     spread = np.sqrt(np.mean(np.var(images, 0)))
     if difference <= SIGNIFICANT * spread * np.sqrt(2 / len(images)):
         return 0.0
-    return float(difference / max(spread, 1e-9))
+    return float(difference / spread) if spread else 0.0

@@ -6,11 +6,11 @@ drawn again by any server with the same network. Its JSON form:
     {"style": {"source": {"kind": "seed", "seed": 5},
                "label": [1, 0, 0, 0], "mix": {"seed": 7, "layers": [2, 3]}},
      "truncation_psi": 0.7, "truncation_cutoff": null,
-     "noise": "const", "noise_seed": 0}
+     "noise": "const", "noise_seed": 0, "directions": {"smile": 1.5}}
 
 A source of styles that a later page needs (a projected image, dragged points) is a new
-class in `SOURCES` and a case in `Renderer`; a change of the styles (directions) is a
-field of `Style`, and one of the image (translation, rotation) a field of `Picture`.
+class in `SOURCES` and a case in `Renderer`; a change of the image (translation,
+rotation) is a field of `Picture`.
 """
 
 import base64
@@ -25,11 +25,13 @@ import numpy as np
 from stylegan_jax.models import Generator
 from stylegan_jax.models.interface import NOISE_MODES
 from stylegan_jax.runtime.messages import listed
+from stylegan_jax.sampling.directions.direction import MAX_STRENGTH
 
 MAX_SEED = 2**32 - 1
 MAX_PSI = 10.0  # in absolute value
 MAX_LABEL = 100.0  # likewise
 MAX_KEYFRAMES = 64
+MAX_DIRECTIONS = 100
 MAX_DEPTH = 3  # of walks whose keyframes are points of walks
 
 
@@ -154,6 +156,8 @@ class Picture:
       truncation_cutoff: likewise.
       noise: "const", "random" or "none".
       noise_seed: seed of random noise.
+      directions: (name, strength) of edits after truncation, along directions that the
+        server has loaded.
     """
 
     style: Style
@@ -161,12 +165,16 @@ class Picture:
     truncation_cutoff: int | None = None
     noise: str = "const"
     noise_seed: int = 0
+    directions: tuple[tuple[str, float], ...] = ()
 
 
 def to_json(picture: Picture) -> dict[str, Any]:
     """Return the JSON form of a picture."""
     fields = {f.name: getattr(picture, f.name) for f in dataclasses.fields(picture)}
-    return fields | {"style": style_to_json(picture.style)}
+    return fields | {
+        "style": style_to_json(picture.style),
+        "directions": dict(picture.directions),
+    }
 
 
 def style_to_json(style: Style) -> dict[str, Any]:
@@ -191,6 +199,8 @@ def from_json(value: Any, generator: Generator) -> Picture:
     Raises:
       PictureError: a part is missing, unknown, or not allowed.
     """
+    if isinstance(value, dict):  # older pictures have no directions
+        value = {"directions": {}} | value
     fields = _object(value, "picture", [f.name for f in dataclasses.fields(Picture)])
     psi, cutoff = fields["truncation_psi"], fields["truncation_cutoff"]
     if cutoff is not None:
@@ -201,6 +211,19 @@ def from_json(value: Any, generator: Generator) -> Picture:
         truncation_cutoff=cutoff,
         noise=_choice(fields["noise"], "noise", NOISE_MODES),
         noise_seed=_integer(fields["noise_seed"], "noise_seed", MAX_SEED),
+        directions=_directions(fields["directions"]),
+    )
+
+
+def _directions(value: Any) -> tuple[tuple[str, float], ...]:
+    if not isinstance(value, dict) or len(value) > MAX_DIRECTIONS:
+        raise PictureError(
+            f"`directions` must be an object of up to {MAX_DIRECTIONS} strengths by "
+            f"name, not {type(value).__name__}"
+        )
+    return tuple(
+        (name, _number(strength, "directions", -MAX_STRENGTH, MAX_STRENGTH))
+        for name, strength in value.items()
     )
 
 

@@ -1,8 +1,9 @@
 """Drawing of the pictures of the explorer with programs that are compiled once."""
 
 import collections
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from stylegan_jax.explorer.picture import (
     Latent,
     Pad,
     Picture,
+    PictureError,
     Seed,
     Style,
     Walk,
@@ -21,13 +23,14 @@ from stylegan_jax.explorer.picture import (
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import host_memory
 from stylegan_jax.runtime.image_io import to_uint8
-from stylegan_jax.runtime.messages import sides
+from stylegan_jax.runtime.messages import listed, sides
 from stylegan_jax.sampling import interpolation, mixing
 from stylegan_jax.sampling import noise as noises
+from stylegan_jax.sampling.directions.direction import Direction
 from stylegan_jax.sampling.synthesis import compile_synthesis, noise_key
 from stylegan_jax.training import memory
 
-CACHED_STYLES = 512
+CACHED_STYLES, CACHED_BYTES = 512, 2**25  # whichever is reached first
 
 
 class DoesNotFit(ValueError):
@@ -46,18 +49,33 @@ class Renderer:
       noise_modes: those that give different pictures; only "const" for networks whose
         noise has no effect.
       no_noise: why there is only one noise mode; "" otherwise.
+      directions: by name, for edits.
     """
 
-    def __init__(self, network: Network, resolution: int | None = None):
+    def __init__(
+        self,
+        network: Network,
+        resolution: int | None = None,
+        directions: Sequence[Direction] = (),
+    ):
         """Prepare to draw with a network.
 
         Args:
           network: the network.
           resolution: of the images; None for the highest.
+          directions: of this network, for edits.
 
         Raises:
-          ValueError: the network has no images of this resolution.
+          ValueError: the network has no images of this resolution, or two directions
+            have one name.
         """
+        names = [direction.name for direction in directions]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"directions must have different names, not {listed(names)}; give each "
+                "its own with `directions --name`"
+            )
+        self.directions = dict(zip(names, directions, strict=True))
         self.network = network
         self.lod = network.level(resolution)
         self.size = image_size(network.generator.base_size, self.lod.resolution)
@@ -67,7 +85,10 @@ class Renderer:
         except ValueError as error:
             self.noise_modes, self.no_noise = ("const",), str(error)
         self._programs: dict[str, jax.stages.Compiled] = {}
-        self._cache: collections.OrderedDict[Style, np.ndarray] = (
+        generator = network.generator
+        size = 4 * generator.num_ws * generator.w_dim
+        self._cache_size = max(1, min(CACHED_STYLES, CACHED_BYTES // size))
+        self._cache: collections.OrderedDict[bytes, np.ndarray] = (
             collections.OrderedDict()
         )
 
@@ -90,27 +111,52 @@ class Renderer:
         label = (0.0,) * generator.label_size
         first = Style(Seed(0), label)
         walk = Walk((first, Style(Pad((0, 1, 2, 3), 0.5, 0.5), label)), 0.5)
+        edits = tuple((name, 1.0) for name in self.directions)
         for mode in self.noise_modes:
             for cutoff in (None, 1):
-                self.draw(Picture(Style(walk, label), 0.5, cutoff, mode))
+                self.draw(Picture(Style(walk, label), 0.5, cutoff, mode, 0, edits))
         report(f"ready after {time.monotonic() - started:.1f} s")
 
     def draw(self, picture: Picture) -> np.ndarray:
         """Return the image of a picture, [H,W,C] uint8."""
         mode = picture.noise if picture.noise in self.noise_modes else "const"
         key = noise_key(picture.noise_seed)
-        ws = self.styles(picture)
-        images = self._programs[mode](self.network.variables, ws, self.lod, key)
+        ws, variables = self.styles(picture), self.network.variables
+        for direction, strength in self._edits(picture, "style"):
+            variables = direction.shift_styles(
+                self.network.generator, variables, strength
+            )
+        images = self._programs[mode](variables, ws, self.lod, key)
         return to_uint8(images)[0]
 
     def styles(self, picture: Picture) -> np.ndarray:
-        """Return the truncated styles of a picture, ws [1,L,W] float32."""
+        """Return the truncated and edited styles of a picture, ws [1,L,W] float32.
+
+        They lack edits of style channels, which w cannot express.
+        """
+        # A walk that is drawn has another position each time; its keyframes are kept.
+        is_walk = isinstance(picture.style.source, Walk)
+        styles_of = self._compute if is_walk else self._styles
         ws = self.network.truncate(
-            self._styles(picture.style)[None],
+            styles_of(picture.style)[None],
             truncation_psi=picture.truncation_psi,
             truncation_cutoff=picture.truncation_cutoff,
         )
+        for direction, strength in self._edits(picture, "w"):
+            ws = direction.edit(self.network.generator, ws, strength)
         return np.asarray(ws)
+
+    def _edits(self, picture: Picture, space: str) -> list[tuple[Direction, float]]:
+        """Return the edits of a picture, other than 0, in a space."""
+        edits = [(name, strength) for name, strength in picture.directions if strength]
+        missing = [name for name, _ in edits if name not in self.directions]
+        if missing:
+            raise PictureError(
+                f"the directions {listed(missing)} of the picture are not loaded; "
+                "start `explore` with --direction=FILE"
+            )
+        found = [(self.directions[name], strength) for name, strength in edits]
+        return [edit for edit in found if edit[0].space == space]
 
     def facts(self) -> dict[str, Any]:
         """Return what the page must know about the network, as JSON."""
@@ -137,16 +183,22 @@ class Renderer:
             "noise_modes": list(self.noise_modes),
             "no_noise": self.no_noise,
             "max_keyframes": MAX_KEYFRAMES,
+            "directions": [
+                {"name": name, "strengths": list(direction.strengths)}
+                for name, direction in self.directions.items()
+            ],
         }
 
     def _styles(self, style: Style) -> np.ndarray:
-        """Return the styles [L,W] of a style, not truncated; keep them in the cache."""
-        if style not in self._cache:
-            self._cache[style] = self._compute(style)
-            if len(self._cache) > CACHED_STYLES:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(style)
-        return self._cache[style]
+        """Return the styles [L,W] of a style, not truncated; use the cache."""
+        key = _digest(style)
+        ws = self._cache.pop(key, None)
+        if ws is None:
+            ws = self._compute(style)
+        self._cache[key] = ws
+        while len(self._cache) > self._cache_size:
+            self._cache.popitem(last=False)
+        return ws
 
     def _compute(self, style: Style) -> np.ndarray:
         generator, label = self.network.generator, style.label
@@ -194,3 +246,8 @@ class Renderer:
                     else ""
                 )
             )
+
+
+def _digest(style: Style) -> bytes:
+    """Return a key for a style, which is short even if it holds a latent of a file."""
+    return hashlib.sha256(repr(style).encode()).digest()

@@ -20,7 +20,7 @@ from typing import Any
 
 from etils import epath
 
-from stylegan_jax import config
+from stylegan_jax import config, models
 from stylegan_jax.exporters import onnx_file
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import storage
@@ -42,7 +42,6 @@ RUNTIME_FILES = {
 }
 NPM_SECONDS = 600
 PAGE, FACTS = "index.html", "network.json"
-FAMILIES = {"stylegan1": "StyleGAN", "stylegan2": "StyleGAN2"}
 
 
 def write(network: Network, directory: epath.Path, say: Callable[[str], None]) -> None:
@@ -84,11 +83,10 @@ def template() -> bytes:
 def facts(network: Network) -> dict[str, Any]:
     """Return what the page has to know about a network, as JSON data."""
     generator = network.generator
-    family = type(generator).__module__.rpartition(".")[2]
     size = config.image_size(generator.base_size, network.resolution)
     return {
-        "name": _name(network.reference),
-        "family": FAMILIES[family],
+        "name": network.name,
+        "family": models.FAMILIES[models.family_of(generator)],
         "size": sides(size).replace("x", "×"),
         "z_dim": generator.z_dim,
         "w_dim": generator.w_dim,
@@ -96,12 +94,6 @@ def facts(network: Network) -> dict[str, Any]:
         "classes": list(network.classes),
         "style_groups": _style_groups(network),
     }
-
-
-def _name(reference: str) -> str:
-    """Return the last part of a reference, without the ending of a file."""
-    last = reference.rstrip("/").rpartition("/")[2]
-    return last.removesuffix(".safetensors").removesuffix(".pkl")
 
 
 def _style_groups(network: Network) -> dict[str, list[int]]:

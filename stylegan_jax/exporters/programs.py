@@ -105,7 +105,7 @@ def description(network: Network, program: Program) -> dict[str, Any]:
     }
     return {
         "format": "stylegan_jax program",
-        "network": network.reference,
+        "network": network.name,
         "part": program.part,
         "inputs": shapes,
         "outputs": {program.output: ["N", *program.output_shape]},

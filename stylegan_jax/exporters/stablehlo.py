@@ -4,11 +4,13 @@ The file is a zip archive: `program.bin`, which `jax.export.deserialize` reads, 
 `metadata.json`, which describes it and says which versions of JAX read it.
 """
 
+import contextlib
 import datetime
 import io
 import json
 import os
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -34,9 +36,10 @@ def write(network: Network, program: Program, path: str | os.PathLike) -> None:
       OSError: the file cannot be written.
     """
     (batch,) = export.symbolic_shape("N")
-    exported = export.export(jax.jit(program.function), platforms=PLATFORMS)(
-        *program.arguments(batch)
-    )
+    with _without_locations():
+        exported = export.export(jax.jit(program.function), platforms=PLATFORMS)(
+            *program.arguments(batch)
+        )
     about = description(network, program) | {
         "platforms": list(PLATFORMS),
         "compatibility": _compatibility(exported),
@@ -50,6 +53,18 @@ def write(network: Network, program: Program, path: str | os.PathLike) -> None:
         for name, content in contents.items():
             archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
     storage.write_atomically(path, buffer.getvalue())
+
+
+@contextlib.contextmanager
+def _without_locations() -> Iterator[None]:
+    """Leave the paths of Python files, which are this machine's, out of programs."""
+    name = "jax_traceback_in_locations_limit"
+    before = getattr(jax.config, name)
+    jax.config.update(name, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
 
 
 def _compatibility(exported: export.Exported) -> dict[str, Any]:

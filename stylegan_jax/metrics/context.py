@@ -116,22 +116,24 @@ def open_context(
     Raises:
       ValueError: there is no such detector or classifier, or the batch does not divide
         evenly over the devices.
-      OSError: weights cannot be found or downloaded.
+      OSError: weights cannot be found, or cannot be downloaded.
     """
     needed = {metric.network for metric in metrics.values()}
     share = settings.batch_size // devices.process_count
-    detector = lpips = cache = None
+    detector = lpips = efficientnet = cache = None
     if "detector" in needed:
         detector = detectors.load(
             settings.features, settings.detector, batch_size=share
         )
     if "lpips" in needed:
         lpips = LPIPS(settings.vgg16, batch_size=share)
+    if "efficientnet" in needed:
+        efficientnet = detectors.load_efficientnet(settings.efficientnet, share)
     if settings.cache is not None:
         cache = RealCache(Path(settings.cache).expanduser(), on_warning)
     return EvalContext(
         devices,
-        Networks(detector, lpips),
+        Networks(detector, lpips, efficientnet),
         None if attributes is None else _load_classifier(attributes),
         cache,
         settings.batch_size,

@@ -1,10 +1,11 @@
-"""Frechet inception distance, of all images or class by class.
+"""Frechet distance of features, of all images or class by class; FID with Inception's.
 
 Reference: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a
     Local Nash Equilibrium" (2017), section 4 and equation 6 of the appendix.
 """
 
 import dataclasses
+import functools
 
 import chex
 import numpy as np
@@ -16,6 +17,7 @@ from stylegan_jax.metrics.statistics import (
     POOL,
     Statistic,
     Statistics,
+    efficientnet_features,
     pool_features,
 )
 
@@ -219,18 +221,29 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> FrechetDistance:
     )
 
 
-MOMENTS = Statistic(
-    "moments",
-    pool_features,
+_moments = functools.partial(
+    Statistic,
     accumulator=lambda seed: Moments(),
-    network="detector",
+    any_order=True,
     value_type=Gaussian,
+)
+MOMENTS = _moments("moments", pool_features, network="detector")
+EFFICIENTNET_MOMENTS = _moments(
+    "efficientnet_moments", efficientnet_features, network="efficientnet"
 )
 
 
-def measure_fid(reals: Statistics, generated: Statistics) -> list[MetricValue]:
-    """Return the distance of the generated images to the reals."""
-    distance = frechet_distance(reals[MOMENTS], generated[MOMENTS])
+def measure_distance(
+    moments: Statistic, reals: Statistics, generated: Statistics
+) -> list[MetricValue]:
+    """Return the distance of the generated images to the reals.
+
+    Args:
+      moments: the Gaussians, `MOMENTS` for FID.
+      reals: statistics of the real images.
+      generated: statistics of the generated images.
+    """
+    distance = frechet_distance(reals[moments], generated[moments])
     by_n = distance.with_divisor_n(reals.count, generated.count)
     details = {"divisor": "N-1", "value_with_divisor_N": by_n}
     return [MetricValue(distance.value, details=details)]

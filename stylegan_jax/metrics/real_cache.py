@@ -94,8 +94,8 @@ def describe(
 ) -> dict[str, Any]:
     """Return everything that a statistic of the first `count` reals depends on."""
     network = getattr(networks, statistic.network) if statistic.network else None
-    # The moments of all images do not depend on their order, unless some are flipped.
-    any_order = count == reals.count and statistic.name == "moments"
+    # With all images, the seed of their order may not matter, unless some are flipped.
+    any_order = count == reals.count and statistic.any_order
     return {
         "quantity": statistic.name,
         "count": count,

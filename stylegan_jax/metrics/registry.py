@@ -25,7 +25,7 @@ from stylegan_jax.metrics import (
 from stylegan_jax.metrics.metric import GeneratorMetric, Metric, SetMetric
 from stylegan_jax.metrics.networks import lpips
 from stylegan_jax.metrics.path_length import Path
-from stylegan_jax.metrics.statistics import CLASSES, LOGITS, POOL
+from stylegan_jax.metrics.statistics import CLASSES, EFFICIENTNET_POOL, LOGITS, POOL
 
 
 def _path_length(space: str, whole: bool, crop: bool) -> GeneratorMetric:
@@ -44,17 +44,18 @@ def _path_length(space: str, whole: bool, crop: bool) -> GeneratorMetric:
     )
 
 
+_fid = functools.partial(frechet.measure_distance, frechet.MOMENTS)
 _ENTRIES: tuple[Metric, ...] = (
     SetMetric(
         "fid50k",
         "Frechet inception distance to an equal number of reals",
-        frechet.measure_fid,
+        _fid,
         (frechet.MOMENTS,),
     ),
     SetMetric(
         "fid50k_full",
         "Frechet inception distance to all reals",
-        frechet.measure_fid,
+        _fid,
         (frechet.MOMENTS,),
         all_reals=True,
     ),
@@ -103,6 +104,22 @@ _ENTRIES: tuple[Metric, ...] = (
         images=2048,
         needs_reals=False,
         min_pixels=ms_ssim.MIN_PIXELS,
+    ),
+    SetMetric(
+        "kid_efficientnet",
+        "Kernel distance of EfficientNet-Lite0's features",
+        kernel_distance.measure_kid_efficientnet,
+        (EFFICIENTNET_POOL,),
+        images=2048,
+        min_images=3,
+    ),
+    SetMetric(
+        "fd_efficientnet",
+        "Frechet distance of EfficientNet-Lite0's features to all reals",
+        functools.partial(frechet.measure_distance, frechet.EFFICIENTNET_MOMENTS),
+        (frechet.EFFICIENTNET_MOMENTS,),
+        images=10_000,
+        all_reals=True,
     ),
     SetMetric(
         "lpips_diversity",

@@ -35,10 +35,17 @@ class PerceptualDistance(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Networks:
-    """The networks that metrics use; None if no metric needs one."""
+    """The networks that metrics use; None if no metric needs one.
+
+    Attributes:
+      detector: the network that the user chose for the metrics of papers.
+      lpips: the perceptual distance.
+      efficientnet: EfficientNet-Lite0.
+    """
 
     detector: Detector | None = None
     lpips: PerceptualDistance | None = None
+    efficientnet: Detector | None = None
 
 
 class ImageBatch:
@@ -113,6 +120,7 @@ class Statistic:
       images_per_row: 1, or 2 for pairs of images.
       network: name of the field of `Networks` that `compute` uses, or None.
       cached: True if it is worth keeping on disk for real images.
+      any_order: True if its value does not depend on the order of the images.
       value_type: type of its value: np.ndarray, or a dataclass of arrays.
     """
 
@@ -122,6 +130,7 @@ class Statistic:
     images_per_row: int = 1
     network: str | None = None
     cached: bool = True
+    any_order: bool = False
     value_type: type = np.ndarray
 
     def to_arrays(self, value: Any) -> dict[str, np.ndarray]:
@@ -140,6 +149,11 @@ def pool_features(batch: ImageBatch) -> np.ndarray:
     return batch.features.pool
 
 
+def efficientnet_features(batch: ImageBatch) -> np.ndarray:
+    """Return the features [b,1280] float32 of EfficientNet-Lite0."""
+    return batch.networks.efficientnet(batch.images).pool
+
+
 def _logits(batch: ImageBatch) -> np.ndarray:
     if batch.features.logits is None:
         raise ValueError(
@@ -150,6 +164,9 @@ def _logits(batch: ImageBatch) -> np.ndarray:
 
 
 POOL = Statistic("pool", pool_features, network="detector")
+EFFICIENTNET_POOL = Statistic(
+    "efficientnet_pool", efficientnet_features, network="efficientnet"
+)
 LOGITS = Statistic("logits", _logits, network="detector", cached=False)
 CLASSES = Statistic("classes", lambda batch: batch.classes)
 

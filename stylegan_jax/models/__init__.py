@@ -12,7 +12,23 @@ from stylegan_jax.models.interface import (
     Variables,
 )
 
-__all__ = ["Discriminator", "Generator", "LevelOfDetail", "Variables", "build"]
+__all__ = [
+    "FAMILIES",
+    "Discriminator",
+    "Generator",
+    "LevelOfDetail",
+    "Variables",
+    "build",
+    "family_of",
+]
+
+# Family, as in `model.family`, and the name of a module here -> name of the network.
+FAMILIES = {"stylegan1": "StyleGAN", "stylegan2": "StyleGAN2"}
+
+
+def family_of(generator: Generator) -> str:
+    """Return the family of a generator, one of FAMILIES."""
+    return type(generator).__module__.rpartition(".")[2]
 
 
 def build(

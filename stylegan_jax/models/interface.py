@@ -192,7 +192,7 @@ class Generator(Network):
     - `style_layers`, unless every resolution has two style inputs. The ranges of
       successive resolutions must be contiguous; `num_ws` and style mixing follow from
       them;
-    - `noise_strengths`;
+    - `noise_strengths` and `style_affines`;
     - a field `base_size`, if images need not be square.
 
     Attributes:
@@ -219,6 +219,16 @@ class Generator(Network):
 
     def noise_strengths(self) -> dict[int, tuple[str, ...]]:
         """Return the paths in "params" of the noise strengths, by style layer."""
+        raise NotImplementedError
+
+    def style_affines(self) -> dict[int, tuple[tuple[str, ...], ...]]:
+        """Return the paths in "params" of the affine maps from w to styles.
+
+        Returns:
+          Style layer -> paths of `Dense` layers with a gain of 1: that of the
+          convolution, followed by that of a ToRGB which shares its w. Empty for a
+          generator without styles.
+        """
         raise NotImplementedError
 
     def __call__(

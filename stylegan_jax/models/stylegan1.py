@@ -186,6 +186,12 @@ class Generator(interface.Generator):
             for i in range(2 * len(self.resolutions))
         }
 
+    def style_affines(self) -> dict[int, tuple[tuple[str, ...], ...]]:
+        """Return the paths in "params" of the affine maps from w to scale and shift."""
+        if not self.options.styles:
+            return {}
+        return {i: ((f"layers_{i}", "style", "affine"),) for i in range(self.num_ws)}
+
     def flips_kernel(self, resolution: int) -> bool:
         """Return True if the up-convolution to `resolution` is stored mirrored."""
         if self.fused_scale == "auto":

@@ -146,6 +146,15 @@ class Generator(interface.Generator):
                 paths[2 * block - 1 + i] = path
         return paths
 
+    def style_affines(self) -> dict[int, tuple[tuple[str, ...], ...]]:
+        """Return the paths in "params" of the affine maps from w to styles."""
+        paths = {i: (path[:2],) for i, path in self.noise_strengths().items()}
+        for i, r in enumerate(self.resolutions):
+            if r in self.to_rgb_resolutions:
+                layer = 2 * i + 1
+                paths[layer] = (*paths.get(layer, ()), (f"to_rgb_{r}",))
+        return {i: tuple((*p, "affine") for p in found) for i, found in paths.items()}
+
     def setup(self):
         """Create the layers of all resolutions."""
         self.mapping = mapping.StyleGAN2Mapping(

@@ -17,6 +17,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from stylegan_jax.networks import file, model_card
 from stylegan_jax.networks.network import Network
@@ -96,21 +97,24 @@ def push(
 ) -> str:
     """Upload a network, in one commit; create the repository if there is none.
 
-    A README.md that is there already is kept.
+    A README.md that is there already is kept, and nothing is uploaded if it contradicts
+    the arguments.
 
     Args:
       network: the network.
       repository: OWNER/NAME.
-      private: create the repository as one that only its owner can read.
+      private: create the repository as one that only its owner can read. One that is
+        there already must be private, too.
       license: identifier of the license for the model card, such as "cc-by-4.0"; None
-        leaves it open.
+        leaves it open. A README.md that is there already must state the same.
       dtype: see `file.save`.
 
     Returns:
       The address of the repository.
 
     Raises:
-      ValueError: the network cannot be saved, or the server refuses the upload.
+      ValueError: the network cannot be saved, the repository is public or its README.md
+        states another license, or the server refuses the upload.
       OSError: the server cannot be reached.
     """
     check_repository(repository)
@@ -124,7 +128,12 @@ def push(
     api = HfApi(library_name="stylegan_jax")
     with _clear_errors(reference):
         api.create_repo(repository, private=private, exist_ok=True)
-        has_card = api.file_exists(repository, CARD)
+        found = api.model_info(repository)
+    has_card = CARD in {sibling.rfilename for sibling in found.siblings}
+    if private and not found.private:
+        raise _is_public(reference)
+    if has_card and license is not None:
+        _check_license(reference, license, found.card_data)
     contents = {
         CONFIG: (json.dumps(config, indent=2) + "\n").encode(),
         SAMPLES: _samples(network),
@@ -144,15 +153,38 @@ def push(
     return str(commit.repo_url)
 
 
+def _is_public(reference: str) -> ValueError:
+    from huggingface_hub import constants
+
+    page = f"{constants.ENDPOINT}/{reference.removeprefix(PREFIX)}"
+    return ValueError(
+        f"`private` was given, but {reference} exists already and is public, so that "
+        "everyone could read the network; nothing was uploaded. Make it private at "
+        f"{page}/settings, upload to another name, or leave `private` out"
+    )
+
+
+def _check_license(reference: str, license: str, card: Any) -> None:
+    """Raise ValueError if the README.md of a repository states another license."""
+    stated = None if card is None else card.license
+    if stated != license:
+        raise ValueError(
+            f"`license` (={license!r}) would have no effect: {reference} has a {CARD}, "
+            f"which is kept and states {stated or 'no license'}; nothing was uploaded. "
+            f"Write `license: {license}` between the --- lines at the top of {CARD}, "
+            "or leave `license` out"
+        )
+
+
 def _without_places(network: Network) -> Network:
-    """Return a network whose configuration names no directory of this machine."""
+    """Return a network that names no directory of this machine."""
     if network.experiment is None:
         return network  # which `file.describe` refuses
     data = network.experiment.data
     path = data.path and (Path(data.path).name or data.source)
     data = dataclasses.replace(data, path=path, tfds_data_dir=None)
     experiment = dataclasses.replace(network.experiment, data=data)
-    return dataclasses.replace(network, experiment=experiment)
+    return dataclasses.replace(network, experiment=experiment, reference=network.name)
 
 
 def _samples(network: Network) -> bytes:

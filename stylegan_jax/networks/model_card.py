@@ -8,12 +8,11 @@ import math
 
 import jax
 
-from stylegan_jax import config
+from stylegan_jax import config, models
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime.messages import listed, sides
 
 PIPELINE_TAG = "unconditional-image-generation"
-FAMILIES = {"stylegan1": "StyleGAN", "stylegan2": "StyleGAN2"}
 
 
 def text(network: Network, repository: str, license: str | None) -> str:
@@ -41,8 +40,8 @@ def text(network: Network, repository: str, license: str | None) -> str:
         "",
         f"# {repository.partition('/')[2]}",
         "",
-        f"A {FAMILIES[family]} generator of images of {size} pixels, trained with "
-        "stylegan_jax.",
+        f"A {models.FAMILIES[family]} generator of images of {size} pixels, "
+        f"{_origin(network)}.",
         "",
         "![Images of the first seeds, not selected, truncation 0.7](samples.png)",
         "",
@@ -69,6 +68,13 @@ def text(network: Network, repository: str, license: str | None) -> str:
     return "\n".join(lines)
 
 
+def _origin(network: Network) -> str:
+    """Return where a network comes from; conversions have neither steps nor images."""
+    if network.step is not None or network.checkpoint:
+        return "trained with stylegan_jax"
+    return "trained with the official code and converted to stylegan_jax"
+
+
 def _facts(network: Network) -> dict[str, str]:
     generator = network.generator
     parameters = sum(
@@ -82,7 +88,7 @@ def _facts(network: Network) -> dict[str, str]:
     }
     if network.checkpoint:
         facts["images seen in training"] = f"{network.checkpoint:,}"
-    if network.data is not None:
+    if network.data is not None and network.data.num_images:  # 0: not known
         facts["images in the training data"] = f"{network.data.num_images:,}"
     return facts
 

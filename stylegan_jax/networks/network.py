@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -14,6 +16,9 @@ from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.runtime.messages import listed
 from stylegan_jax.sampling import noise as noises
 from stylegan_jax.sampling import seeds as seeding
+from stylegan_jax.sampling.directions import direction as directions
+from stylegan_jax.sampling.directions import file as direction_file
+from stylegan_jax.sampling.directions.direction import Direction
 from stylegan_jax.sampling.synthesis import automatic_batch_size, synthesize_batches
 from stylegan_jax.sampling.truncation import cluster_centers, truncate, truncated_styles
 from stylegan_jax.workdir import TrainedGenerator
@@ -38,6 +43,13 @@ class Network(TrainedGenerator):
     """
 
     reference: str = ""
+
+    @property
+    def name(self) -> str:
+        """The last part of the reference, for files and pages that others see."""
+        path = re.sub(r"[/\\]checkpoints([/\\]\d+)?$", "", self.reference.rstrip("/\\"))
+        last = re.split(r"[/\\]", path)[-1]
+        return last.removesuffix(".safetensors").removesuffix(".pkl")
 
     @property
     def module(self) -> Generator:
@@ -153,6 +165,58 @@ class Network(TrainedGenerator):
             functools.partial(self.label, label),
             samples=samples,
         )
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Fingerprint of the mapping network; see `direction.fingerprint`."""
+        return directions.fingerprint(self.variables)
+
+    def direction(self, path: str | os.PathLike) -> Direction:
+        """Return the direction of a file that `directions` wrote for this network.
+
+        Raises:
+          ValueError: the file is damaged, or the direction is one of another network.
+          OSError: the file cannot be read.
+        """
+        found = direction_file.load(path)
+        found.check(self.generator, self.variables, self.fingerprint)
+        return found
+
+    def edit(
+        self,
+        ws: np.ndarray | jax.Array,
+        direction: Direction,
+        strength: float | np.ndarray = 1.0,
+        layers: Collection[int] | None = None,
+    ) -> np.ndarray:
+        """Return styles ws [N,L,W] moved along a direction of w.
+
+        Args:
+          ws: [N,L,W].
+          direction: see `direction`.
+          strength: in standard deviations of w along the direction; one number, or one
+            for each image [N].
+          layers: the style layers to change; None for those of the direction.
+
+        Raises:
+          ValueError: a value does not fit, or the direction is one of style channels.
+        """
+        direction.check(self.generator, self.variables, self.fingerprint)
+        return direction.edit(self.generator, ws, strength, layers)
+
+    def shift_styles(self, direction: Direction, strength: float = 1.0) -> "Network":
+        """Return the network with styles moved along a StyleSpace direction.
+
+        Args:
+          direction: see `direction`.
+          strength: in standard deviations of the channel.
+
+        Raises:
+          ValueError: a value does not fit, or the direction is one of w.
+        """
+        direction.check(self.generator, self.variables, self.fingerprint)
+        variables = direction.shift_styles(self.generator, self.variables, strength)
+        return dataclasses.replace(self, variables=variables)
 
     def batches(
         self,

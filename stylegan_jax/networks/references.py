@@ -40,11 +40,7 @@ def open_network(reference: str | os.PathLike, step: int | None = None) -> Netwo
       OSError: the file cannot be read.
     """
     text = os.fspath(reference)
-    if step is not None and is_single(text):
-        raise ValueError(
-            f"`step` (={step}) selects a checkpoint of a run, but {text} is a single "
-            "network; leave it out"
-        )
+    check_step(text, step)
     if text in names():
         return file.load(ASSETS / f"{text}{ENDING}", text)
     if text.startswith(hub.PREFIX):
@@ -56,6 +52,15 @@ def open_network(reference: str | os.PathLike, step: int | None = None) -> Netwo
         raise ValueError(_unknown(text))
     trained = workdir.load_generator(storage.open_path(text), step)
     return file.with_reference(trained, text)
+
+
+def check_step(reference: str, step: int | None) -> None:
+    """Raise ValueError for the number of a checkpoint of what has none."""
+    if step is not None and is_single(reference):
+        raise ValueError(
+            f"`step` (={step}) selects a checkpoint of a run, but {reference} "
+            "holds a single network; leave it out"
+        )
 
 
 def is_single(reference: str) -> bool:

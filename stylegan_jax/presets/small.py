@@ -22,6 +22,7 @@ from stylegan_jax.presets import official
 
 MAX_RESOLUTION, MAX_RESOLUTION_ON_CPU = 512, 64
 MIN_RESOLUTION = 32
+ENOUGH_TO_HOLD_OUT = 300  # images
 FEW = 2000  # images, below which the gradient penalty is strongest
 MANY = 50_000  # images, from which the discriminator hardly memorizes them
 # The average image differs from its mirror image by this share of the spread of the
@@ -84,8 +85,8 @@ def small(
       ValueError: a number is not positive, or not as said.
     """
     survey = Survey(images, resolution)
-    chosen = {c.name: c.value for c in small_choices(survey, devices, on_cpu)}
-    return with_changes(chosen | {"data.resolution": resolution}, devices)
+    choices = small_choices(survey, devices, on_cpu, resolution)
+    return with_changes({c.name: c.value for c in choices}, devices)
 
 
 def with_changes(chosen: dict[str, Any], devices: int) -> ConfigDict:
@@ -103,7 +104,10 @@ def with_changes(chosen: dict[str, Any], devices: int) -> ConfigDict:
 
 
 def small_choices(
-    survey: Survey, devices: int = 1, on_cpu: bool = False
+    survey: Survey,
+    devices: int = 1,
+    on_cpu: bool = False,
+    resolution: int | None = None,
 ) -> tuple[Choice, ...]:
     """Choose the settings for a data set that differ from the preset `auto`.
 
@@ -111,6 +115,7 @@ def small_choices(
       survey: the data set.
       devices: number of devices of the run, a power of two.
       on_cpu: True for networks that a CPU trains in hours.
+      resolution: resolution in pixels; None chooses it.
 
     Raises:
       ValueError: there are no images, or they are smaller than 32 pixels.
@@ -120,7 +125,8 @@ def small_choices(
             f"{survey.images} images whose smaller sides have {survey.side} pixels "
             f"cannot be used; at least one image and {MIN_RESOLUTION} pixels are needed"
         )
-    resolution = _resolution(survey.side, on_cpu)
+    if resolution is None:
+        resolution = _resolution(survey.side, on_cpu)
     return (
         *_data(survey, resolution, on_cpu),
         *(_cpu_networks(resolution) if on_cpu else ()),
@@ -142,6 +148,7 @@ def _data(survey: Survey, resolution: int, on_cpu: bool) -> list[Choice]:
         where = "a CPU trains" if on_cpu else "few images support"
         why = f"the largest that {where}; the images have {survey.side} pixels"
     mirror = survey.asymmetry < ASYMMETRIC
+    enough = survey.images >= ENOUGH_TO_HOLD_OUT
     percent = f"{survey.asymmetry:.0%} of their spread"
     return [
         Choice("data.resolution", resolution, why),
@@ -154,6 +161,13 @@ def _data(survey: Survey, resolution: int, on_cpu: bool) -> list[Choice]:
             if mirror
             else f"the average image and its mirror image differ by {percent}, as with "
             "text, or light from one side; True doubles the images",
+        ),
+        Choice(
+            "data.held_out",
+            0.1 if enough else 0.0,
+            "a tenth shows how far the discriminator overfits"
+            if enough
+            else "there are too few images to hold any out",
         ),
         Choice(
             "data.conditional",
@@ -199,15 +213,14 @@ def _objective(
         gamma = factor * official.scaled(resolution, devices).r1_gamma
         why = f"{factor} times that of `auto`, since few images are memorized soon"
         choices = [Choice("training.r1_gamma", gamma, why)]
-    why = "black and white grounds become exact within minutes"
+    why = "as they are saved; white grounds of small images are exact sooner"
     choices.append(Choice("training.clip_fakes", True, why))
     if survey.images >= MANY:
         return choices
     why = f"without augmentation, {survey.images:,} images would be memorized"
-    letters = "bgc" if survey.channels == 3 else "bg"
     return [
         *choices,
-        Choice("training.augment", letters, f"{why}; its probability adapts"),
+        Choice("training.augment", "bgc", f"{why}; its probability adapts"),
         Choice(
             "training.augment_p_max",
             P_MAX,
@@ -222,7 +235,7 @@ def _schedule(survey: Survey, on_cpu: bool) -> list[Choice]:
     else:
         kimg, tick = (5000.0 if survey.images < 5000 else 10000.0), 10.0
     choices = [
-        Choice("training.total_kimg", kimg, "later, small sets seldom improve"),
+        Choice("training.total_kimg", kimg, "to begin with; resume with more"),
         Choice("run.tick_kimg", tick, "a picture every few minutes"),
     ]
     if on_cpu:

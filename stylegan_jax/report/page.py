@@ -29,8 +29,11 @@ GRID_PIXELS = 960  # larger grids are scaled down
 # Title of a chart -> pattern of the names of its lines.
 GROUPS = {
     "Losses": r"/loss$",
-    "Discriminator scores": r"/score_\w+$",
+    "Discriminator scores": r"^[dg]_\w+/score_\w+$",
     "Penalties": r"/(\w*penalty|drift)$",
+    "Augmentation": r"^progress/augment_probability$|/sign_real$",
+    "Overfitting: scores of held-out images (r_v)": r"^overfitting/r_v$",
+    "Scores without augmentation": r"^overfitting/score_\w+$",
     "Path length": r"/length(_mean)?$",
     "Gradient norms": r"/gradient_norm$",
     "Share of each resolution in the image": r"/contribution_\d+$",
@@ -115,9 +118,19 @@ def page(workdir: epath.Path) -> str:
         _settings("Data", workdir / "data.json"),
         _settings("Environment of each start", workdir / "environment.json"),
     ]
+    return document(name, "".join(sections))
+
+
+def document(title: str, body: str) -> str:
+    """Return a self-contained HTML document.
+
+    Args:
+      title: its title, as HTML.
+      body: its content, as HTML.
+    """
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}'
-        f"</title><style>{STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}'
+        f"</title><style>{STYLE}</style></head><body>{body}</body></html>\n"
     )
 
 

@@ -2,7 +2,6 @@
 
 import datetime
 import importlib.metadata
-import os
 import platform
 import subprocess
 import sys
@@ -39,15 +38,6 @@ def environment() -> dict[str, Any]:
         **parallel.describe_devices(),
         "git_commit": git_commit(),
     }
-
-
-def accelerator_expected() -> bool:
-    """Return True if JAX will probably find a GPU or TPU here, without starting it."""
-    platforms = os.environ.get("JAX_PLATFORMS", "")
-    if platforms:
-        return platforms != "cpu"
-    devices = ("/dev/nvidia0", "/dev/accel0", "/dev/vfio/0")
-    return any(map(os.path.exists, devices))
 
 
 def git_commit() -> str | None:

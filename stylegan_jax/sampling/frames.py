@@ -70,6 +70,7 @@ def render(
     noise_seed: int = 0,
     batch_size: int = 16,
     scale: int = 1,
+    variables_at: Callable[[float], Variables] | None = None,
 ) -> Iterator[np.ndarray]:
     """Generate the frames of a video, a few at a time.
 
@@ -88,6 +89,8 @@ def render(
       noise_seed: seed of random and animated noise.
       batch_size: number of images that are generated at a time.
       scale: each pixel becomes a square of this side.
+      variables_at: function from a position to the variables, in place of `variables`;
+        frames are then generated one at a time.
 
     Yields:
       Frames [F,H,W,C] uint8; the last ones may be fewer.
@@ -96,9 +99,12 @@ def render(
     columns, rows = grid
     cells = columns * rows
     together = min(max(batch_size // cells, 1), len(positions))
+    together = together if variables_at is None else 1
     for start in range(0, len(positions), together):
         # The last ones are repeated, so that all shapes, and programs, are the same.
         chosen = np.minimum(np.arange(start, start + together), len(positions) - 1)
+        if variables_at is not None:
+            variables = variables_at(positions[start])
         ws = styles(positions[chosen])
         chex.assert_shape(ws, (together, cells, generator.num_ws, generator.w_dim))
         ws = np.asarray(ws).reshape(-1, *ws.shape[2:])

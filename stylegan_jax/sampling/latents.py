@@ -69,6 +69,38 @@ def read(
     return _fit(array, name, generator, shown)
 
 
+def read_groups(path: Path, count: int, setting: str) -> np.ndarray | None:
+    """Read the labels of the latents in an `.npz` file: the array `labels` [N].
+
+    Args:
+      path: the file, which `read` has read.
+      count: N, the number of its latents.
+      setting: name of the flag, for messages.
+
+    Returns:
+      [N] bool; None if there is no such array.
+
+    Raises:
+      ValueError: the file is damaged, or the labels are not N times 0 or 1.
+    """
+    if not zipfile.is_zipfile(path):
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if "labels.npy" not in archive.namelist():
+                return None
+            with archive.open("labels.npy") as file:
+                labels = _array(file, MAX_BYTES)
+    except DAMAGE as error:
+        raise ValueError(f"`{setting}` (={path}) cannot be used: {error}") from error
+    if labels.shape != (count,) or not np.isin(labels, (0, 1)).all():
+        raise ValueError(
+            f"`{setting}` (={path}) must hold labels of the shape [{count}], each 0 or "
+            f"1, one for each latent, not {list(labels.shape)} of {labels.dtype}"
+        )
+    return labels.astype(bool)
+
+
 def _fit(
     array: np.ndarray, name: str | None, generator: Generator, shown: str
 ) -> Latents:

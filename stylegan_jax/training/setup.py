@@ -81,6 +81,7 @@ class Setup:
             self.phase_names,
             e.run.seed,
             controller.from_config(e.training).initial,
+            e.training.power_ema,
         )
 
 

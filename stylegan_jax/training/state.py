@@ -38,6 +38,8 @@ class TrainState:
       skipped_total: int32 [], updates skipped over the whole run.
       real_signs: float32 [2], the sum of the signs of the scores of reals since the
         last adjustment of `augment_probability`, and their number.
+      power_ema: relative standard deviation, as text -> power-function average of the
+        generator's parameters, see `power_ema.py`.
       score_means: float32 [3], moving averages of the discriminator's scores of reals
         and of fakes, which start from 0, and the sum of the weights in them; updated
         if the LeCam regularizer is in use.
@@ -54,6 +56,7 @@ class TrainState:
     skipped: dict[str, jax.Array]
     skipped_total: dict[str, jax.Array]
     real_signs: jax.Array = dataclasses.field(default_factory=lambda: jnp.zeros(2))
+    power_ema: dict[str, Any] = dataclasses.field(default_factory=dict)
     score_means: jax.Array = dataclasses.field(default_factory=lambda: jnp.zeros(3))
 
     def generator_variables(self, params: Any) -> Variables:
@@ -72,6 +75,7 @@ def create(
     phase_names: list[str],
     seed: int,
     augment_probability: float = 0.0,
+    power_ema: tuple[float, ...] = (),
 ) -> TrainState:
     """Create the initial state.
 
@@ -84,6 +88,7 @@ def create(
       phase_names: names of the phases.
       seed: random seed of the run.
       augment_probability: initial probability of each augmentation, in [0,1].
+      power_ema: relative standard deviations of the power-function averages.
     """
     z = jnp.zeros((1, generator.z_dim))
     labels = jnp.zeros((1, generator.label_size)) if generator.label_size else None
@@ -108,6 +113,7 @@ def create(
         ema=variables,
         skipped=dict.fromkeys(phase_names, zero),
         skipped_total=dict.fromkeys(phase_names, zero),
+        power_ema={f"{std:g}": params[GENERATOR] for std in power_ema},
     )
 
 
@@ -143,6 +149,7 @@ def with_shardings(
     return out.replace(
         optimizer=jax.tree.map(shard, state.optimizer),
         ema=out.ema | {"params": jax.tree.map(shard, state.ema["params"])},
+        power_ema=jax.tree.map(shard, state.power_ema),
     )
 
 

@@ -15,6 +15,7 @@ from stylegan_jax.config import Experiment
 from stylegan_jax.layers.resample import downscale2d, upscale2d
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime.parallel import Parallel
+from stylegan_jax.training import power_ema
 from stylegan_jax.training.phases import Inputs
 from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.setup import Setup
@@ -143,7 +144,10 @@ def build_update(
         # Averaged generator and clock.
         if phase.ema:
             beta = ema_beta(e, stage.batch_size, state.images_seen)
-            new = new.replace(ema=update_ema(new, beta))
+            new = new.replace(
+                ema=update_ema(new, beta),
+                power_ema=update_power_ema(new, stage.batch_size),
+            )
         if index == clock:
             new = new.replace(
                 step=state.step + 1, images_seen=state.images_seen + stage.batch_size
@@ -241,6 +245,20 @@ def update_ema(state: TrainState, beta: jax.Array | float) -> Any:
         state.params[GENERATOR],
     )
     return state.ema | {"params": params, "stats": {"w_avg": state.w_avg}}
+
+
+def update_power_ema(state: TrainState, batch_size: int) -> dict[str, Any]:
+    """Return the power-function averages of the generator after a step."""
+    averages = {}
+    for std, average in state.power_ema.items():
+        gamma = power_ema.exponent(float(std))
+        kept = power_ema.decay(gamma, state.images_seen + batch_size, batch_size)
+        averages[std] = jax.tree.map(
+            lambda old, new, kept=kept: new + (old - new) * kept,
+            average,
+            state.params[GENERATOR],
+        )
+    return averages
 
 
 def all_finite(tree: Any) -> jax.Array:

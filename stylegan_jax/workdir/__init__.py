@@ -31,7 +31,7 @@ from stylegan_jax.workdir.resuming import (
     data_difference,
     decoder_notice,
     facts,
-    keep_precision,
+    keep_from_run,
 )
 from stylegan_jax.workdir.state import RunState, run_state
 
@@ -48,7 +48,7 @@ __all__ = [
     "data_difference",
     "decoder_notice",
     "facts",
-    "keep_precision",
+    "keep_from_run",
     "label_size",
     "load_data_info",
     "load_description",

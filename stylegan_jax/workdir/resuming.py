@@ -27,6 +27,7 @@ HOST_SETTINGS = frozenset(
         "evaluation.cache",
         "evaluation.detector",
         "evaluation.vgg16",
+        "evaluation.efficientnet",
     }
 )
 
@@ -37,7 +38,7 @@ CHANGEABLE_SETTINGS = HOST_SETTINGS | (
         "model.remat",
         "training.total_kimg",
         "training.nonfinite_limit",
-        "training.transfer",  # concerns a new run only
+        "training.transfer",  # see `keep_from_run`
     }
     | {f"run.{f.name}" for f in dataclasses.fields(config.Run) if f.name != "seed"}
     | {f"evaluation.{f.name}" for f in dataclasses.fields(config.Evaluation)}
@@ -67,10 +68,12 @@ def facts(e: Experiment, data: DataInfo) -> dict[str, str]:
     )
 
 
-def keep_precision(workdir: epath.Path, e: Experiment) -> tuple[Experiment, list[str]]:
-    """Return the experiment with the precision of the run in the directory, if any.
+def keep_from_run(workdir: epath.Path, e: Experiment) -> tuple[Experiment, list[str]]:
+    """Return the experiment with what it keeps of the run in the directory, if any.
 
     The precision that a config file sets may change between versions of this package.
+    `training.transfer` was read when the run started, and still decides the speed of
+    adaptive augmentation.
 
     Args:
       workdir: the run's directory.
@@ -91,7 +94,11 @@ def keep_precision(workdir: epath.Path, e: Experiment) -> tuple[Experiment, list
             told.append(
                 f"keeping `{setting}` {there!r} of config.json; now it is {now!r}"
             )
-    e = dataclasses.replace(e, model=dataclasses.replace(e.model, **kept))
+    e = dataclasses.replace(
+        e,
+        model=dataclasses.replace(e.model, **kept),
+        training=dataclasses.replace(e.training, transfer=stored.training.transfer),
+    )
     return e, told
 
 
@@ -121,7 +128,7 @@ def check_resumable(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
                 "another experiment. Restore the file or choose another --workdir."
             )
         return
-    # `keep_precision` has told about unknown settings already.
+    # `keep_from_run` has told about unknown settings already.
     stored = load_config(workdir, HARMLESS_TO_RESUME, lambda _: None)
     stored = _flatten(config.to_dict(stored))
     now = _flatten(config.to_dict(e))

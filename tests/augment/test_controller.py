@@ -87,6 +87,9 @@ def test_settings_choose_the_control():
     assert chosen(Training(augment="bgc", augment_probability=0.2)) == Scheduled(0.2)
     ramped = Training(augment="b", augment_probability=0.2, augment_rampup_kimg=3.0)
     assert chosen(ramped) == Scheduled(0.2, 3.0)
+    always = Training(augment="color,translation,cutout")
+    assert chosen(always) == Scheduled(1.0)  # as in the paper of DiffAugment
+    assert chosen(Training(augment="cutout", augment_probability=0.3)) == Scheduled(0.3)
     assert chosen(Training(augment="bgc")) == Adaptive(0.6, 500.0, None)
     assert chosen(Training(augment="bgc", transfer="runs/a")) == Adaptive(0.6, 100.0)
     full = Training(

@@ -358,6 +358,18 @@ SKIP = {
             r"augment_probability` \(=0.2\) is constant; set that to 0 to adapt it",
         ),
         (
+            {"training.augment": "cutout", "training.augment_target": 0.5},
+            "the transforms of DiffAugment are then always applied",
+        ),
+        (
+            {
+                "training.augment": "bgc",
+                "training.loss": "relativistic",
+                "training.r2_gamma": 1.0,
+            },
+            "cannot adapt its probability .* is 'relativistic'",
+        ),
+        (
             {"training.augment": "bgc", "training.augment_rampup_kimg": 5.0},
             "set that to the constant to which it should rise",
         ),

@@ -14,6 +14,7 @@ FOLDER = "--config.data.path=/somewhere"
 CONFIGS = {
     "emoji": ((), 1),
     "smileys": ((), 1),
+    "smileys64": ((), 1),
     "small": ((), 1),
     "ffhq": ((FOLDER,), 8),
     "ffhq256": ((FOLDER,), 8),

@@ -11,7 +11,7 @@ CLASSES = ("a", "b")
 
 @pytest.fixture(scope="session")
 def renderer() -> Renderer:
-    made = Renderer(small.network("stylegan2", CLASSES))
+    made = Renderer(small.network("stylegan2", CLASSES), directions=small.directions())
     made.compile(lambda text: None)
     return made
 

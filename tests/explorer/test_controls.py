@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from stylegan_jax.explorer.picture import Mix, Pad, Picture, Style
+from stylegan_jax.explorer.picture import Mix, Pad, Picture, Seed, Style
 from tests.explorer.in_browser import (
     MARKS,
     PIXELS,
@@ -49,6 +49,20 @@ def test_truncation(page, renderer):
     assert page.inner_text("#cutoff-shown") == "first 2"
     slide(page, "#cutoff", 6)
     expect(page, renderer, seeded(0, psi=3.0))
+
+
+def test_directions(page, renderer):
+    edited = lambda *edits: Picture(  # noqa: E731
+        Style(Seed(0), A, None), 0.7, None, "const", 0, edits
+    )
+    slide(page, "#direction-0", 1.5)
+    expect(page, renderer, edited(("turn", 1.5)))
+    page.locator("#direction-sliders input[type=number]").nth(1).fill("-4")
+    expect(page, renderer, edited(("turn", 1.5), ("blink", -4.0)))
+    assert "turn 1.5 · blink -4" in page.inner_text("#caption")
+    page.click("#direction-reset")
+    expect(page, renderer, seeded(0))
+    assert page.input_value("#direction-0") == "0"
 
 
 def test_labels(page, renderer):

@@ -44,9 +44,16 @@ SOURCES = {
 @pytest.mark.parametrize("name", SOURCES)
 def test_json_round_trip(name, generator):
     style = Style(SOURCES[name], LABEL, Mix(3, (1, 2)))
-    picture = Picture(style, -0.5, 4, "random", 9)
+    edits = (("smile", -2.5), ("age", 0.0))
+    picture = Picture(style, -0.5, 4, "random", 9, edits)
     text = json.dumps(pictures.to_json(picture))
     assert pictures.from_json(json.loads(text), generator) == picture
+
+
+def test_older_pictures_have_no_directions(generator):
+    value = pictures.to_json(Picture(SEED))
+    del value["directions"]
+    assert pictures.from_json(value, generator) == Picture(SEED)
 
 
 def test_latents_are_those_of_the_array(generator):
@@ -96,6 +103,9 @@ BAD = [
     ("truncation_cutoff", 7, "`truncation_cutoff` (=7) must be a whole number from 0"),
     ("noise", "loud", "`noise` (='loud') must be one of const, random, none"),
     ("noise", [], "`noise` (=[]) must be one of"),
+    ("directions", [1], "`directions` must be an object of up to 100 strengths"),
+    ("directions", {"x": 1001}, "`directions` (=1001) must be a number from -1000"),
+    ("directions", {"x": float("nan")}, "`directions` (=nan) must be a number"),
     ("noise_seed", -1, "`noise_seed` (=-1) must be a whole number"),
     ("style", [], "`style` must be an object with source, label, mix, not list"),
     ("style.label", [1], "`label` must be a list of 2 values, not 1"),

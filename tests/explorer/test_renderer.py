@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from stylegan_jax.explorer import renderer as renderers
-from stylegan_jax.explorer.picture import Latent, Mix, Pad, Picture, Seed, Style, Walk
+from stylegan_jax.explorer.picture import (
+    Latent,
+    Mix,
+    Pad,
+    Picture,
+    PictureError,
+    Seed,
+    Style,
+    Walk,
+)
 from stylegan_jax.explorer.renderer import DoesNotFit, Renderer
 from stylegan_jax.runtime import host_memory
 from stylegan_jax.sampling import interpolation
@@ -40,6 +49,26 @@ def test_seeds_give_the_images_of_python(renderer, noise):
     )
     found = renderer.draw(Picture(Style(Seed(5), B), 0.6, 3, noise, 8))
     np.testing.assert_array_equal(found, wanted[0])
+
+
+def test_directions_edit_as_in_python(renderer):
+    turn, blink = renderer.directions.values()
+    network = renderer.network
+    ws = network.map(network.z(5), "b", truncation_psi=0.6)
+    picture = Picture(Style(Seed(5), B), 0.6, directions=(("turn", -2.0),))
+    edited = network.edit(ws, turn, -2)
+    np.testing.assert_allclose(renderer.styles(picture), edited, atol=1e-6)
+    picture = dataclasses.replace(
+        picture, directions=(("turn", -2.0), ("blink", 3.0), ("other", 0.0))
+    )
+    wanted = network.shift_styles(blink, 3).synthesize(edited)[0]
+    np.testing.assert_array_equal(renderer.draw(picture), wanted)
+    assert np.any(wanted != network.synthesize(edited)[0])
+    picture = dataclasses.replace(picture, directions=(("other", 1.0),))
+    with pytest.raises(PictureError, match="other of the picture are not loaded"):
+        renderer.draw(picture)
+    with pytest.raises(ValueError, match="must have different names, not turn, turn"):
+        Renderer(network, directions=[turn, turn])
 
 
 def test_the_corners_and_the_middle_of_the_pad(renderer):
@@ -111,13 +140,51 @@ def test_nothing_is_compiled_after_it_is_ready(renderer):
     assert compiled
 
 
-def test_the_cache_has_a_limit(renderer, monkeypatch):
-    monkeypatch.setattr(renderers, "CACHED_STYLES", 3)
+def mapped(renderer, monkeypatch):
+    """Return the list of the latents that a renderer will map."""
+    calls, map_z = [], renderer._map
+    monkeypatch.setattr(
+        renderer, "_map", lambda z, label: calls.append(z) or map_z(z, label)
+    )
+    return calls
+
+
+BYTES = 6 * 8 * 4  # of the styles of a picture
+
+
+@pytest.mark.parametrize("limit", [("CACHED_STYLES", 3), ("CACHED_BYTES", 3 * BYTES)])
+def test_the_cache_has_a_limit(renderer, monkeypatch, limit):
+    monkeypatch.setattr(renderers, *limit)
     fresh = Renderer(renderer.network)
-    for seed in range(6):
-        fresh.styles(Picture(Style(Seed(seed), A)))
-    kept = [style.source.seed for style in fresh._cache]
-    assert kept == [3, 4, 5]
+    calls = mapped(fresh, monkeypatch)
+    for seed in (0, 1, 2, 0, 3):
+        styles(fresh, Seed(seed), A)
+    assert len(calls) == 4
+    for seed in (2, 0, 3):  # all but the one that was least recently used
+        styles(fresh, Seed(seed), A)
+    assert len(calls) == 4
+    styles(fresh, Seed(1), A)
+    assert len(calls) == 5
+    assert sum(ws.nbytes for ws in fresh._cache.values()) == 3 * BYTES
+
+
+def test_the_cache_does_not_grow_by_walks_or_by_the_size_of_latents(
+    renderer, monkeypatch
+):
+    fresh = Renderer(renderer.network)
+    calls = mapped(fresh, monkeypatch)
+    z = fresh.network.z(range(8))
+    keyframes = tuple(Style(Latent.of("z", row), A, Mix(9, (1,))) for row in z)
+    for position in np.linspace(0, 7.5, 16):
+        found = styles(fresh, Walk(keyframes, position), A)
+    assert len(calls) == len(fresh._cache) == 9  # the keyframes and the mixed seed
+    assert sum(map(len, fresh._cache)) == 9 * 32
+    again = styles(Renderer(fresh.network), Walk(keyframes, position), A)
+    np.testing.assert_array_equal(found, again)
+    # A walk that is a keyframe is kept, since it is needed for every picture.
+    for position in (0.2, 0.4):
+        styles(fresh, Walk((keyframes[0], Style(Walk(keyframes, 3.3), A)), position), A)
+    assert len(calls) == 9 and len(fresh._cache) == 10
 
 
 def test_facts(renderer):

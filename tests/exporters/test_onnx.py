@@ -149,12 +149,15 @@ def test_weights_of_convolutions_are_constant(family):
 
 def test_the_file_describes_itself(tmp_path):
     g = small.network("stylegan2", ("a", "b"))
+    g = dataclasses.replace(g, reference="/home/alice/runs/mine/")
     onnx_file.write(g, "generator", tmp_path / "g.onnx")
+    assert b"alice" not in (tmp_path / "g.onnx").read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["g.onnx"]
     about = onnx_file.read_metadata(tmp_path / "g.onnx")
     assert about["inputs"] == {"z": ["N", 8], "label": ["N", 2], "psi": []}
     assert about["outputs"] == {"images": ["N", 16, 16, 3]}
     assert about["classes"] == ["a", "b"] and about["opset"] == 17
+    assert about["network"] == "mine"
     session = onnxruntime.InferenceSession(tmp_path / "g.onnx")
     shapes = {x.name: x.shape for x in session.get_inputs()}
     assert shapes == about["inputs"]

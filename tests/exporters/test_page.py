@@ -92,19 +92,6 @@ def test_small_networks_have_a_group_a_resolution(family):
     assert list(page.facts(g)["style_groups"]) == ["4", "8"]
 
 
-@pytest.mark.parametrize(
-    ("reference", "name"),
-    [
-        ("smileys32", "smileys32"),
-        ("runs/mine/", "mine"),
-        ("a/b.safetensors", "b"),
-        ("hub:alice/faces", "faces"),
-    ],
-)
-def test_names(reference, name):
-    assert page._name(reference) == name
-
-
 def test_without_npm(runtime_files, monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(ValueError, match=r"npm is not installed: .* Or put the files"):

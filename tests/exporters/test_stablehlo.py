@@ -1,10 +1,12 @@
 """Networks as StableHLO programs, read back with nothing but JAX."""
 
+import dataclasses
 import io
 import json
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -75,6 +77,18 @@ def test_the_window_of_compatibility_is_in_the_file(tmp_path):
     assert (window["newer_jax_months"], window["older_jax_weeks"]) == (6, 3)
     assert window["window"].endswith(f"after that of jax {jax.__version__}")
     assert stablehlo.read_metadata(path) == about
+
+
+def test_no_directory_of_this_machine_is_in_the_file(tmp_path):
+    g = dataclasses.replace(small.network(), reference="/home/alice/runs/mine/")
+    _, about = written(g, "mapping", tmp_path / "g.stablehlo")
+    assert about["network"] == "mine"
+    content = (tmp_path / "g.stablehlo").read_bytes()
+    package = Path(stylegan_jax.__file__).parent
+    assert b"alice" not in content and bytes(package) not in content
+    assert b"programs.py" not in content
+    # Elsewhere, locations help to find what failed.
+    assert jax.config.jax_traceback_in_locations_limit != 0
 
 
 # As in docs/share.md.

@@ -82,7 +82,7 @@ def no_generator(devices: Parallel, network=None, **fields) -> GeneratedImages:
 def context(devices: Parallel, **changes) -> EvalContext:
     settings = {
         "devices": devices,
-        "networks": Networks(Projection(), SquaredError()),
+        "networks": Networks(Projection(), SquaredError(), Projection(seed=2)),
         "attributes": brightness,
         "cache": None,
         "batch_size": 16,

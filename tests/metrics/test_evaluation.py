@@ -57,7 +57,7 @@ def test_every_metric_returns_its_numbers(everything):
 
 def test_numbers_are_those_of_the_formulas(everything):
     spec, found, _ = everything
-    detector = stand_ins.Projection()
+    detector, efficientnet = stand_ins.Projection(), stand_ins.Projection(seed=2)
     real, _ = all_images(spec.reals, spec.reals.count)
     fake, _ = all_images(spec.generated, 40)
     reals, fakes = (detector(x).pool for x in (real, fake))
@@ -71,6 +71,13 @@ def test_numbers_are_those_of_the_formulas(everything):
     rng = np.random.RandomState(2020)
     kid = kernel_distance.kernel_distance(fakes, reals[:40], rng, subset_size=40)
     np.testing.assert_allclose(value["kid"], kid.value, rtol=1e-9)
+    others, other_fakes = (efficientnet(x).pool for x in (real, fake))
+    np.testing.assert_allclose(
+        value["fd_efficientnet"], fid(others, other_fakes), rtol=1e-9
+    )
+    kid = kernel_distance.all_pairs_distance(other_fakes, others[:40])
+    result = found["kid_efficientnet"]
+    np.testing.assert_allclose((result.value, result.standard_error), kid, rtol=1e-9)
     pr = precision_recall(reals[:40], fakes)
     assert (value["precision"], value["recall"]) == (pr.precision, pr.recall)
     similar = ms_ssim.ms_ssim(fake[::2], fake[1::2])
@@ -154,10 +161,13 @@ def test_facts_tell_evaluations_apart(devices, emoji):
         )
     ]
     weights = Networks(stand_ins.Projection(seed=1), None)
+    third = dataclasses.replace(
+        context.networks, efficientnet=stand_ins.Projection(seed=3)
+    )
     every = [agreement_facts(other, context) for other in others]
     every += [
         agreement_facts(spec, stand_ins.context(devices, **changes))
-        for changes in ({"networks": weights}, {"batch_size": 8})
+        for changes in ({"networks": weights}, {"networks": third}, {"batch_size": 8})
     ]
     assert len({json.dumps(x) for x in [facts, *every]}) == len(every) + 1
 

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from stylegan_jax.metrics.kernel_distance import kernel_distance, squared_discrepancy
+from stylegan_jax.metrics.kernel_distance import (
+    all_pairs_distance,
+    kernel_distance,
+    squared_discrepancy,
+)
 from tests import goldens
 from tests.metrics import golden_sets
 
@@ -79,6 +83,42 @@ def test_the_standard_error_is_about_the_spread_over_new_sets():
         values.append(found.value)
         errors.append(found.standard_error)
     assert 0.7 < np.mean(errors) / np.std(values) < 1.5
+
+
+def test_all_pairs_of_equal_sets():
+    rng = np.random.RandomState(0)
+    a, b = rng.randn(600, 3), rng.randn(600, 3) + 0.3  # more than a block of rows
+    value, _ = all_pairs_distance(a, b)
+    np.testing.assert_allclose(value, squared_discrepancy(a, b), rtol=1e-9)
+
+
+def test_all_pairs_of_few_reals_and_many_generated_images():
+    """Without bias, and with the standard error of a jackknife."""
+    rng = np.random.RandomState(0)
+
+    def sets(few, many):
+        return rng.randn(few, 4), rng.randn(many, 4) + 0.3
+
+    # From the moments of products of independent normal variables.
+    expected = 1.75 + 2.293429 - 2 * 1.8175
+    found = np.array([all_pairs_distance(*sets(40, 200)) for _ in range(400)])
+    spread = np.std(found[:, 0])
+    assert abs(np.mean(found[:, 0]) - expected) < 3 * spread / 20
+    assert 0.85 < np.mean(found[:, 1]) / spread < 1.2
+
+    a, b = sets(5, 7)
+    value, error = all_pairs_distance(a, b)
+    variance = 0.0
+    for n, left in (
+        (5, [all_pairs_distance(np.delete(a, i, 0), b)[0] for i in range(5)]),
+        (7, [all_pairs_distance(a, np.delete(b, i, 0))[0] for i in range(7)]),
+    ):
+        variance += (n - 1) / n * np.sum(np.square(left - np.mean(left)))
+    np.testing.assert_allclose(error, np.sqrt(variance), rtol=1e-9)
+    within = [x @ x.T / 4 + 1 for x in (a, b)]
+    off = [(k**3).sum() - (np.diag(k) ** 3).sum() for k in within]
+    cross = np.mean((a @ b.T / 4 + 1) ** 3)
+    np.testing.assert_allclose(value, off[0] / 20 + off[1] / 42 - 2 * cross)
 
 
 @pytest.mark.parametrize("size", [1, 11])

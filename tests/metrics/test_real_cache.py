@@ -7,10 +7,10 @@ import numpy as np
 
 from stylegan_jax.data import decoding
 from stylegan_jax.metrics import real_cache
-from stylegan_jax.metrics.frechet import MOMENTS
+from stylegan_jax.metrics.frechet import EFFICIENTNET_MOMENTS, MOMENTS
 from stylegan_jax.metrics.ms_ssim import SIMILARITY
 from stylegan_jax.metrics.real_cache import RealCache
-from stylegan_jax.metrics.statistics import POOL, Networks
+from stylegan_jax.metrics.statistics import EFFICIENTNET_POOL, POOL, Networks
 from tests.metrics import stand_ins
 from tests.metrics.stand_ins import two_sets
 
@@ -109,17 +109,22 @@ def test_the_key_has_everything_that_statistics_depend_on(devices, emoji):
 
     def keys(statistic, count):
         return [
-            json.dumps(real_cache.describe(statistic, count, reals, Networks(detector)))
-            for reals, detector in variants
+            json.dumps(
+                real_cache.describe(
+                    statistic, count, reals, Networks(network, None, network)
+                )
+            )
+            for reals, network in variants
         ]
 
-    for statistic in (MOMENTS, POOL):
+    for statistic in (MOMENTS, POOL, EFFICIENTNET_MOMENTS, EFFICIENTNET_POOL):
         assert len(set(keys(statistic, 48))) == len(variants)
     # A statistic that does not look through the detector does not depend on it.
     assert len(set(keys(SIMILARITY, 48))) == len(variants) - 3
     # The order of all images does not matter to their moments.
-    every = keys(MOMENTS, emoji.num_images)
-    assert every[0] == every[1] != every[2]
+    for statistic in (MOMENTS, EFFICIENTNET_MOMENTS):
+        every = keys(statistic, emoji.num_images)
+        assert every[0] == every[1] != every[2]
     # The keys on users' disks.
     assert json.loads(keys(POOL, 48)[0]) == {
         "quantity": "pool",

@@ -31,6 +31,9 @@ def test_networks():
     assert {n for n in networks if networks[n] == "detector"} == {
         *("fid50k", "fid50k_full", "kid", "is", "pr", "fid_per_class")
     }
+    assert {n for n in networks if networks[n] == "efficientnet"} == {
+        *("kid_efficientnet", "fd_efficientnet")
+    }
     assert {n for n in networks if networks[n] is None} == {"swd", "msssim", "ls"}
 
 

@@ -112,6 +112,7 @@ def problems(spec, features=None):
         ({"reals": None}, ["fid50k"], "fid50k needs real images; give --data"),
         ({}, ["ppl_w_end"], "ppl_w_end needs a generator, not only its images"),
         ({"images": 1}, ["kid"], "kid needs at least 2 images of each kind"),
+        ({"images": 2}, ["kid_efficientnet"], "needs at least 3 images of each kind"),
     ],
 )
 def test_evaluations_check_at_once(devices, emoji, changes, names, message):

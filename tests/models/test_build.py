@@ -61,6 +61,7 @@ def build(changes):
 @pytest.mark.parametrize("changes", [{}, STYLEGAN2], ids=["stylegan1", "stylegan2"])
 def test_settings_of_both_families(changes):
     g, d, model = build(changes)
+    assert models.family_of(g) == model.family
     assert attributes(g, *G_NAMES) == (32, 1, 7, 11, 12)
     assert attributes(g, *MAPPING) == (3, 13, 0.02)
     assert attributes(d, *D_NAMES) == (32, 1, 7)
@@ -112,6 +113,11 @@ def test_settings_of_stylegan2():
             "arithmetic": ARITHMETIC,
         }
     assert (d.mapping_layers, d.freeze_layers) == (5, 3)
+
+
+def test_every_family_has_a_name():
+    fields = {field.name: field for field in dataclasses.fields(config.Model)}
+    assert tuple(models.FAMILIES) == fields["family"].metadata["choices"]
 
 
 def test_networks_without_settings_are_those_of_the_default_settings():

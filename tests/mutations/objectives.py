@@ -1,4 +1,4 @@
-"""Wrong objectives: penalties, path length, mixing, fading, labels, augmentation."""
+"""Wrong objectives: penalties, path length, mixing, fading, labels."""
 
 from tests.mutations.mutation import (
     D1,
@@ -13,7 +13,6 @@ from tests.mutations.mutation import (
     OBJECTIVES,
     PHASES,
     STEP,
-    TRANSFORMS,
     UPDATES,
     Mutation,
     mutations,
@@ -477,52 +476,6 @@ MUTATIONS: tuple[Mutation, ...] = (
             "jnp.sum(logits * labels.astype(jnp.float32), axis=1)",
             "jnp.mean(logits * labels.astype(jnp.float32), axis=1)",
             "models/test_stylegan1",
-        ),
-    ),
-    *mutations(
-        "augmentation",
-        (
-            "augmentation-policy-of-other-transforms",
-            "augment/policies.py",
-            '"bg": Policy.of(*PIXEL, *AFFINE),',
-            '"bg": Policy.of(*PIXEL, *COLOR),',
-            "augment/test_policies",
-        ),
-        (
-            "augmentation-probability-of-the-settings",
-            PHASES,
-            "inputs.state.augment_probability,",
-            "self._training.augment_probability,",
-            OBJECTIVES,
-        ),
-        (
-            "augmentation-probability-ignored",
-            TRANSFORMS,
-            "rate = jnp.clip(policy.multiplier(name) * probability, 0, 1)",
-            "rate = jnp.clip(policy.multiplier(name) + 0 * probability, 0, 1)",
-            "augment/test_transforms",
-        ),
-        (
-            "augmentation-rotates-too-often",
-            TRANSFORMS,
-            "rate = 1 - jnp.sqrt(1 - rate)",
-            "rate = rate",
-            "augment/test_transforms",
-        ),
-        (
-            "augmentation-gates-of-the-values",
-            TRANSFORMS,
-            "gates[name] = jax.random.uniform(of_gate, shape[:1] + bands)",
-            "gates[name] = jax.random.uniform(of_value, shape[:1] + bands)",
-            "augment/test_transforms",
-        ),
-        (
-            "augmentation-one-gate-for-the-batch",
-            TRANSFORMS,
-            "gates[name] = jax.random.uniform(of_gate, shape[:1] + bands)",
-            "gates[name] = jnp.broadcast_to("
-            "jax.random.uniform(of_gate, (1, *bands)), shape[:1] + bands)",
-            "augment/test_transforms",
         ),
     ),
 )

@@ -1,5 +1,6 @@
 """Networks on a hub: a local stand-in that speaks its protocol, and its errors."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 import stylegan_jax
+from stylegan_jax import workdir
 from stylegan_jax.networks import file, hub, model_card
 from tests import hub_server, tiny
 from tests.networks import small
@@ -101,6 +103,8 @@ def test_push_and_load(server, worker, saved):
     assert images == again == g(seeds=3, label="a", truncation_psi=0.7).tolist()
     repository = server.repositories["alice/smileys"]
     assert not repository.private and len(repository.commits) == 1
+    # The name of the file, and no directory.
+    assert repository.commits[0]["summary"] == "Upload small with stylegan_jax"
     names = ["README.md", "config.json", "model.safetensors", "samples.png"]
     assert sorted(repository.files) == names
     with open(saved, "rb") as content:  # bit for bit
@@ -117,7 +121,8 @@ def test_push_and_load(server, worker, saved):
 
     # A second upload keeps the card, which may have been edited.
     repository.files["README.md"] = b"---\nlicense: mit\n---\n# Mine\n"
-    worker(("push", (saved, "alice/smileys"), {"dtype": "float16"}, OWNER))
+    options = {"dtype": "float16", "license": "mit"}  # what the card says
+    worker(("push", (saved, "alice/smileys"), options, OWNER))
     assert repository.files["README.md"].endswith(b"# Mine\n")
     assert len(repository.commits) == 2
     assert len(repository.files["model.safetensors"]) < os.path.getsize(saved)
@@ -184,7 +189,31 @@ def test_a_private_repository(server, worker, saved):
     ]
     _, images = worker(*calls)
     assert server.repositories["bob/mine"].private
+    assert "bob/mine" in worker(calls[0])[0]  # again
+    assert len(server.repositories["bob/mine"].commits) == 2
     assert np.shape(images) == (1, 16, 16, 3)
+
+
+def test_what_contradicts_a_repository_is_not_uploaded(server, worker, saved):
+    cards = {"mit": b"---\nlicense: mit\n---\n", "none": b"# Mine\n"}
+    for name, card in cards.items():
+        server.repositories[f"carol/{name}"] = hub_server.Repository(
+            files={hub.CARD: card}
+        )
+    server.repositories["carol/empty"] = hub_server.Repository()
+    names = ["carol/empty", "carol/mit", "carol/none"]
+    options = [{"private": True}, {"license": "cc-by-4.0"}, {"license": "mit"}]
+    calls = [
+        ("push", (saved, name), o, OWNER)
+        for name, o in zip(names, options, strict=True)
+    ]
+    public, other, none = worker(*calls)
+    assert "hub:carol/empty exists already and is public" in public
+    assert f"{server.address}/carol/empty/settings" in public
+    assert "`license` (='cc-by-4.0') would have no effect: hub:carol/mit" in other
+    assert "which is kept and states mit; nothing was uploaded" in other
+    assert "states no license" in none and "Write `license: mit`" in none
+    assert not any(server.repositories[name].commits for name in names)
 
 
 def test_without_the_package(monkeypatch):
@@ -209,10 +238,32 @@ def test_paths_of_this_machine_are_left_out():
         "data.path": "/home/alice/secret/photos",
         "data.tfds_data_dir": "/home/alice/tfds",
     }
-    g = type(g)(**vars(g) | {"experiment": tiny.experiment(places)})
-    text = json.dumps(file.describe(hub._without_places(g)))
+    reference = "/home/alice/runs/mine/"
+    e = tiny.experiment(places)
+    g = dataclasses.replace(g, experiment=e, reference=reference)
+    published = hub._without_places(g)
+    text = json.dumps(file.describe(published))
     assert '"photos"' in text and "alice" not in text
+    assert published.reference == "mine"
     assert "alice" not in model_card.text(g, "bob/x", None)
+
+
+def test_the_card_says_where_a_network_was_trained(tmp_path):
+    trained = "generator of images of 16x16 pixels, trained with stylegan_jax."
+    converted = "trained with the official code and converted to stylegan_jax."
+    g = small.network()
+    assert trained in model_card.text(g, "bob/x", None)
+    averaged = dataclasses.replace(g, step=None)  # as `ema` makes them
+    assert trained in model_card.text(averaged, "bob/x", None)
+    official = dataclasses.replace(
+        g, step=None, checkpoint=0, data=workdir.DataInfo("g.pkl", 0, (), "")
+    )
+    card = model_card.text(official, "bob/x", None)
+    assert converted in card and "trained with stylegan_jax" not in card
+    assert "seen in training" not in card and "in the training data" not in card
+    file.save(official, tmp_path / "g.safetensors")
+    opened = stylegan_jax.load(tmp_path / "g.safetensors")
+    assert converted in model_card.text(opened, "bob/x", None)
 
 
 def test_a_card_without_a_license():

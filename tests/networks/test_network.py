@@ -1,5 +1,7 @@
 """Networks as objects: seeds, labels, styles, images."""
 
+import dataclasses
+
 import chex
 import jax
 import numpy as np
@@ -27,6 +29,22 @@ def test_images_of_seeds_are_those_of_the_module(family):
     floats = g(z, truncation_psi=0.7, dtype="float32")
     np.testing.assert_allclose(floats, direct, 0, 1e-5)
     np.testing.assert_array_equal(to_uint8(floats), images)
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("smileys32", "smileys32"),
+        ("runs/mine/", "mine"),
+        ("/home/alice/runs/mine/checkpoints/5000", "mine"),
+        ("gs://bucket/mine/checkpoints/", "mine"),
+        ("a/b.safetensors", "b"),
+        (r"C:\Users\alice\b.pkl", "b"),
+        ("hub:alice/faces", "faces"),
+    ],
+)
+def test_the_name_holds_no_directory(reference, name):
+    assert dataclasses.replace(small.network(), reference=reference).name == name
 
 
 def test_one_seed():

@@ -41,9 +41,21 @@ def test_asymmetric_images_are_not_mirrored():
     assert found.value is False and "differ by 30% of their spread" in found.reason
 
 
-def test_gray_images_have_no_colors_to_change():
-    found = chosen(Survey(400, 64, channels=1))
-    assert found["data.channels"] == 1 and found["training.augment"] == "bg"
+def test_some_images_are_held_out_if_there_are_enough():
+    held_out = [chosen(Survey(n, 64))["data.held_out"] for n in (299, 300)]
+    assert held_out == [0.0, 0.1]
+
+
+def test_gray_images_stay_gray():
+    assert chosen(Survey(400, 64, channels=1))["data.channels"] == 1
+
+
+def test_all_settings_are_those_of_the_resolution():
+    c = presets.small(400, 256, on_cpu=True)
+    assert (c.model.channel_base, c.training.r1_gamma) == (32 * 256, 64.0)
+    usual = presets.auto(1024).training
+    given = presets.small(400, 1024).training
+    assert (given.batch_size, given.r1_gamma) == (usual.batch_size, 5 * usual.r1_gamma)
 
 
 def test_the_gradient_penalty_grows_as_the_images_get_fewer():

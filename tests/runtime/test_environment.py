@@ -34,17 +34,3 @@ def test_environment_without_package_or_git(monkeypatch):
     found = environment.environment()
     assert found["git_commit"] is None
     assert found["versions"] == {"no-such-package": None}
-
-
-def test_an_accelerator_is_expected_where_its_device_is(monkeypatch):
-    present = set()
-    monkeypatch.setattr(environment.os.path, "exists", present.__contains__)
-    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
-    assert not environment.accelerator_expected()
-    present.add("/dev/nvidia0")
-    assert environment.accelerator_expected()
-    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    assert not environment.accelerator_expected()
-    present.clear()
-    monkeypatch.setenv("JAX_PLATFORMS", "cuda,cpu")
-    assert environment.accelerator_expected()

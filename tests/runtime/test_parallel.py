@@ -54,7 +54,7 @@ def stylegan2(**training) -> config.Experiment:
 UNEVEN = "uneven"
 EXPERIMENTS = {
     "stylegan1": experiment(batch_size=BATCH_SIZE, steps_per_round=STEPS_PER_ROUND),
-    "stylegan2": stylegan2(),
+    "stylegan2": stylegan2(augment="pseudo", augment_speed_kimg=0.5),
     UNEVEN: stylegan2(batch_size=8, accumulation_rounds=1),
 }
 PHASES = {
@@ -79,7 +79,9 @@ def worker(devices: int, out: Path, names: list[str]) -> None:
         folder.mkdir(parents=True)
         training = setup.build(e, here, LABEL_SIZE)
         if e.model not in states:  # the program that creates one takes long to compile
-            states[e.model] = perturb_parameters(training.create_state())
+            state = perturb_parameters(training.create_state())
+            # Half of the reals are generated images.
+            states[e.model] = state.replace(augment_probability=np.float32(0.5))
         stage = schedule.build_stages(e)[STAGE[family]]
         results = train_a_little(
             training, states[e.model], stage, PHASES[family], folder
@@ -246,6 +248,11 @@ def test_augmentation_does_not_depend_on_the_number_of_devices(one_and_eight):
 def test_training_does_not_depend_on_the_number_of_devices(of_family, family):
     one, eight = of_family(family)
     check_same(one, eight)
+    if family == "stylegan2":
+        # From these, the augmentation probability adapts.
+        name = "state/.real_signs"
+        np.testing.assert_array_equal(one[name], eight[name])
+        assert one[name][1] == 6 * 2 * BATCH_SIZE  # four times d_main, twice d_r1
 
 
 def check_same(

@@ -150,6 +150,14 @@ def test_schedule_score_and_failures(open_evaluator, tmp_path, monkeypatch):
         ({"best": "fid50k"}, "must be one of the numbers of .*: swd, msssim"),
         ({"batch_size": 15}, "`evaluation.batch_size` .=15. must be divisible"),
         ({"metrics": "ppl_w_end", "vgg16": "/nowhere", "best": None}, "/nowhere"),
+        (
+            {
+                "metrics": "kid_efficientnet",
+                "efficientnet": "/nowhere",
+                "best": None,
+            },
+            "no file /nowhere with the weights of efficientnet",
+        ),
         ({"metrics": "ls", "best": None}, "ls needs a classifier"),
     ],
 )

@@ -1,7 +1,21 @@
 """Warnings of an overfitting discriminator."""
 
-from stylegan_jax.config import Training
-from stylegan_jax.training.overfitting import OverfittingWatch
+import dataclasses
+import types
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylegan_jax import config
+from stylegan_jax.config import Training, image_size
+from stylegan_jax.data import sources
+from stylegan_jax.runtime import parallel
+from stylegan_jax.training import setup
+from stylegan_jax.training.overfitting import OverfittingLog, OverfittingWatch
+from stylegan_jax.training.progress import Progress
+from tests import tiny
 
 
 def warnings(probabilities, **settings):
@@ -26,3 +40,73 @@ def test_without_a_maximum_certainty_is_the_limit():
 
 def test_a_constant_probability_is_what_the_user_wants():
     assert warnings([1.0] * 4, augment_probability=1.0) == [None] * 4
+
+
+class Brightness:
+    """A discriminator that scores images by their mean."""
+
+    def apply(self, variables, images, labels, lod):
+        return jnp.mean(images, axis=(1, 2, 3)) * variables["params"]["gain"]
+
+
+class Gray:
+    """A generator of images of one gray level."""
+
+    z_dim = 2
+
+    def apply(self, variables, z, labels, lod, noise, rngs):
+        assert noise == "random"
+        level = variables["params"]["level"]
+        return jnp.full((len(z), *image_size((4, 4), lod.resolution), 3), level)
+
+
+@pytest.fixture
+def flat_images(tmp_path):
+    """Returns a function that opens images of one gray level as a data set."""
+
+    def open_images(level, count):
+        folder = tmp_path / str(level)
+        folder.mkdir()
+        for i in range(count):
+            pixels = np.full((16, 16, 3), level, np.uint8)
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+        return sources.open_source(
+            config.Data(source="folder", path=str(folder), resolution=16)
+        )
+
+    return open_images
+
+
+class Logger:
+    def __init__(self):
+        self.lines, self.rows = [], []
+
+    def line(self, text):
+        self.lines.append(text)
+
+    def scalars(self, images_seen, values):
+        self.rows.append(values)
+
+
+def test_scores_of_held_out_images(flat_images):
+    """Training images score 2, held-out ones -2, generated ones 1: r_v is 4."""
+    built = setup.build(tiny.experiment(), parallel.local())
+    built = dataclasses.replace(built, discriminator=Brightness(), generator=Gray())
+    logger = Logger()
+    log = OverfittingLog(built, flat_images(255, 5), flat_images(0, 40), logger)
+    state = types.SimpleNamespace(
+        params={
+            "discriminator": {"gain": jnp.float32(2)},
+            "generator": {"level": jnp.float32(0.5)},
+        },
+        generator_variables=lambda params: {"params": params},
+    )
+    for resolution in (16, 16, 8):  # the images follow the resolution of the stage
+        log.measure(state, Progress(resolution))
+    for values in logger.rows:
+        found = {name.partition("/")[2]: value for name, value in values.items()}
+        assert found == pytest.approx(
+            {"score_training": 2, "score_held_out": -2, "score_generated": 1, "r_v": 4}
+        )
+    assert len(logger.rows) == 3
+    assert len(logger.lines) == 1 and "r_v is 4.00" in logger.lines[0]

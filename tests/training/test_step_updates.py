@@ -283,6 +283,24 @@ def test_the_clock_moves_with_an_update_that_is_skipped():
     assert (int(after.step), int(after.images_seen)) == (STEP + 1, SEEN + BATCH)
 
 
+def test_power_function_averages_follow_the_trained_generator():
+    """Their weights are powers of time, after the discriminator's update."""
+    order = (phase("d_main", ema=True), phase("g_main"))
+    run = Training(order)
+    averages = {std: {"x": jnp.float32(7)} for std in ("0.05", "0.1")}
+    state = run.state.replace(power_ema=averages)
+    expected = dict.fromkeys(averages, 7.0)
+    for i in range(3):
+        seen = SEEN + (i + 1) * BATCH
+        state, _ = run("d_main", state)
+        x = float(state.params[GENERATOR]["x"])
+        for std, gamma in (("0.05", 16.972), ("0.1", 6.9372)):
+            kept = (1 - BATCH / seen) ** (gamma + 1)
+            expected[std] = x + (expected[std] - x) * kept
+            np.testing.assert_allclose(state.power_ema[std]["x"], expected[std], 1e-4)
+        state, _ = run("g_main", state)
+
+
 def test_the_augmentation_probability_adapts_before_every_fourth_step(monkeypatch):
     """It rises with the reals' signs, and both start from their state."""
     adaptive = controller.Adaptive(speed_kimg=0.1)

@@ -10,6 +10,7 @@ docs/code.md lists the optional steps, such as checks and documentation.
 import dataclasses
 
 from stylegan_jax import config
+from stylegan_jax.data import held_out
 from stylegan_jax.data.interface import Source
 from stylegan_jax.data.sources import path_kinds
 from stylegan_jax.data.sources.builtin import SETS, open_builtin
@@ -35,7 +36,15 @@ AUTO = "auto"  # the source is found from the path; see `resolve`
 
 
 def open_source(data: config.Data) -> Source:
+    """Open the images that a config trains on; see `open_split`."""
+    return open_split(data)[0]
+
+
+def open_split(data: config.Data) -> tuple[Source, Source | None]:
     """Open the data set of a config, and check everything that is quick to check.
+
+    Returns:
+      The images for training, and those that `data.held_out` holds out, if any.
 
     Raises:
       ValueError: the data cannot be used as configured; the message says why,
@@ -57,7 +66,7 @@ def open_source(data: config.Data) -> Source:
             f"`data.conditional` is set, but {source.name} has no class labels; unset "
             f"it, or {_how_to_label(data.source)}"
         )
-    return source
+    return held_out.split(source, data.held_out)
 
 
 def resolve(data: config.Data) -> tuple[config.Data, str | None]:

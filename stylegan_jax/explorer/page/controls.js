@@ -1,8 +1,9 @@
-// The controls of seed, truncation, label, mixing and noise.
+// The controls of seed, truncation, label, mixing, directions and noise.
 
 import { clampSeed, randomSeed, MAX_SEED } from './state.js';
 
 const MAX_SLIDERS = 64; // of a label vector
+const MAX_STRENGTH = 1000; // of a direction, in absolute value
 
 export const byId = (id) => document.getElementById(id);
 
@@ -71,6 +72,44 @@ export function truncationControls(state) {
   });
 }
 
+function slider(place, id, name, [min, max], most, use) {
+  // Add a slider and a field, which takes numbers up to `most`; return a function that
+  // shows a value in both.
+  const range = element('input', { type: 'range', id, min, max, step: 0.01 });
+  const number = element('input', { type: 'number', min: -most, max: most, step: 0.01 });
+  number.setAttribute('aria-label', `${name} as a number`);
+  for (const input of [range, number]) {
+    input.addEventListener('input', () => {
+      if (input.value === '' || !Number.isFinite(input.valueAsNumber)) return;
+      use(Math.min(Math.max(input.valueAsNumber, -most), most));
+    });
+  }
+  const label = element('label', { htmlFor: id, textContent: name, title: name });
+  place.append(element('div', { className: 'slider' }, label, range, number));
+  return (value) => {
+    range.value = value;
+    show(number, value);
+  };
+}
+
+export function directionControls(state) {
+  const { directions } = state.facts;
+  byId('directions').hidden = !directions.length;
+  const use = (strengths) => {
+    state.picture.directions = strengths;
+    state.changed();
+  };
+  const sliders = directions.map(({ name, strengths }, i) => slider(
+    byId('direction-sliders'), `direction-${i}`, name, strengths, MAX_STRENGTH,
+    (value) => use({ ...state.picture.directions, [name]: value })));
+  byId('direction-reset').addEventListener('click', () => use({}));
+  state.listeners.push(() => {
+    sliders.forEach((showValue, i) => {
+      showValue(state.picture.directions[directions[i].name] ?? 0);
+    });
+  });
+}
+
 export function labelControls(state) {
   const { classes } = state.facts;
   if (!classes.length) return;
@@ -84,24 +123,11 @@ export function labelControls(state) {
     state.style.label = classes.map((_, i) => (i === Number(select.value) ? 1 : 0));
     state.changed();
   });
-  const sliders = classes.slice(0, MAX_SLIDERS).map((name, i) => {
-    const id = `label-${i}`;
-    const range = element('input', { type: 'range', id, min: 0, max: 1, step: 0.01 });
-    const number = element('input', { type: 'number', min: -100, max: 100, step: 0.01 });
-    number.setAttribute('aria-label', `${name} as a number`);
-    for (const input of [range, number]) {
-      input.addEventListener('input', () => {
-        if (input.value === '' || !Number.isFinite(input.valueAsNumber)) return;
-        const value = Math.min(Math.max(input.valueAsNumber, -100), 100);
-        state.style.label = state.style.label.map((v, k) => (k === i ? value : v));
-        state.changed();
-      });
-    }
-    const label = element('label', { htmlFor: id, textContent: name, title: name });
-    const row = element('div', { className: 'slider' }, label, range, number);
-    byId('label-sliders').append(row);
-    return { range, number };
-  });
+  const sliders = classes.slice(0, MAX_SLIDERS).map((name, i) => slider(
+    byId('label-sliders'), `label-${i}`, name, [0, 1], 100, (value) => {
+      state.style.label = state.style.label.map((v, k) => (k === i ? value : v));
+      state.changed();
+    }));
   if (classes.length > MAX_SLIDERS) {
     const text = `The first ${MAX_SLIDERS} of ${classes.length} components.`;
     byId('label-sliders').append(element('p', { className: 'hint', textContent: text }));
@@ -111,10 +137,7 @@ export function labelControls(state) {
     const one = label.indexOf(1);
     const pure = one >= 0 && label.every((v, i) => v === (i === one ? 1 : 0));
     select.value = pure ? one : '';
-    sliders.forEach(({ range, number }, i) => {
-      range.value = label[i];
-      show(number, label[i]);
-    });
+    sliders.forEach((showValue, i) => showValue(label[i]));
   });
 }
 

@@ -1,7 +1,8 @@
 // The page: builds the controls of a network, and draws whenever its state changes.
 
 import {
-  byId, labelControls, mixControls, noiseControls, seedControls, truncationControls,
+  byId, directionControls, labelControls, mixControls, noiseControls, seedControls,
+  truncationControls,
 } from './controls.js';
 import { Newest, Thumbnails } from './drawing.js';
 import { fileControls } from './files.js';
@@ -70,6 +71,7 @@ async function start() {
   labelControls(state);
   mixControls(state);
   thumbnails.add(byId('mix-picture'), () => state.ofSeed(state.style.mix.seed));
+  directionControls(state);
   padControls(state, thumbnails);
   const noise = noiseControls(state);
   const files = fileControls(state, () => liked.shown, report, onError);

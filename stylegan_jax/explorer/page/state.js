@@ -26,6 +26,7 @@ export class State {
       truncation_cutoff: null,
       noise: 'const',
       noise_seed: 0,
+      directions: {},
     };
     this.listeners = [];
   }
@@ -57,6 +58,7 @@ export class State {
     // Show a liked or loaded picture; the controls take over its values.
     this.picture = structuredClone(picture);
     this.style.mix ??= { seed: 1, layers: [] };
+    this.picture.directions ??= {};
     const { source } = this;
     if (source.kind === 'seed') this.seed = source.seed;
     if (source.kind === 'pad') {
@@ -69,7 +71,7 @@ export class State {
     // Return the picture of a seed by itself, with the settings of the shown one.
     const { label } = this.style;
     const style = { source: { kind: 'seed', seed }, label, mix: null };
-    return { ...this.picture, style, noise: 'const', noise_seed: 0 };
+    return { ...this.picture, style, noise: 'const', noise_seed: 0, directions: {} };
   }
 
   describeSource() {
@@ -92,6 +94,9 @@ export class State {
       const one = label.indexOf(1);
       const pure = label.every((v, i) => v === (i === one ? 1 : 0));
       parts.push(pure ? this.facts.classes[one] : 'mixed label');
+    }
+    for (const [name, strength] of Object.entries(this.picture.directions)) {
+      if (strength) parts.push(`${name} ${strength}`);
     }
     if (this.picture.noise === 'none') parts.push('no noise');
     if (this.picture.noise === 'random') parts.push(`noise ${this.picture.noise_seed}`);

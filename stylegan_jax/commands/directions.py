@@ -1,0 +1,151 @@
+"""Flags and help of `python -m stylegan_jax.directions`."""
+
+import dataclasses
+from typing import NamedTuple
+
+from stylegan_jax.commands import network
+from stylegan_jax.runtime import flag
+from stylegan_jax.runtime.command import Command
+
+
+class Method(NamedTuple):
+    """A way to find directions.
+
+    Attributes:
+      doc: its explanation, in a sentence.
+      flags: the flags that belong to it and not to all methods.
+    """
+
+    doc: str
+    flags: tuple[str, ...]
+
+
+GROUPS = ("positive", "negative", "latents", "name")
+METHODS = {
+    "sefa": Method(
+        "The directions of w that change the styles most, in closed form from the "
+        "weights (SeFa).",
+        ("count",),
+    ),
+    "ganspace": Method("The principal components of w (GANSpace).", ("count",)),
+    "stylespace": Method(
+        "Single style channels (StyleSpace), those that change images most or those of "
+        "--channels.",
+        ("count", "channels"),
+    ),
+    "boundary": Method(
+        "The normal of a linear boundary between latents that have a property and "
+        "latents that do not.",
+        GROUPS,
+    ),
+    "difference": Method(
+        "The difference of two latents, or of the means of two groups.", GROUPS
+    ),
+}
+
+COMMAND = Command(
+    "directions",
+    "Find directions of edits in a network. Each becomes a file that `generate` and "
+    "`interpolate` apply (--direction) and a figure of images with a column for each "
+    "strength.",
+    (
+        "--network=smileys32 --method=sefa --out=sefa",
+        "--network=smileys32 --method=boundary --name=tongue --positive=5,8,13 "
+        "--negative=0-4,6 --out=tongue",
+    ),
+    {
+        "Network": network.REFERENCE,
+        "Directions": (
+            flag.choice(
+                "method", "The way to find them, see below.", None, tuple(METHODS)
+            ),
+            flag.integer(
+                "count",
+                "N",
+                "The number of directions of sefa, ganspace and stylespace.",
+                5,
+                minimum=1,
+                maximum=1000,
+            ),
+            flag.text(
+                "layers",
+                "LIST",
+                "The style layers in which directions are sought, and which they "
+                "change: numbers and ranges from 0, the lowest resolution, on, such as "
+                "0-3.",
+                absent="all",
+            ),
+            flag.text(
+                "channels",
+                "LIST",
+                "The channels of stylespace as LAYER:CHANNEL, such as 2:17,3:5.",
+                absent="those that change images most",
+            ),
+            flag.integer(
+                "samples",
+                "N",
+                "The number of latents of which the mean and covariance of w, and so "
+                "the unit of strengths, are computed.",
+                100_000,
+                minimum=2,
+                maximum=100_000_000,
+                unit="latents",
+            ),
+            dataclasses.replace(
+                network.CLASS,
+                doc="The class of all latents and figures, by its name or index; for "
+                "networks with classes.",
+                absent="all in turn",
+            ),
+            network.LABEL,
+        ),
+        "Groups, for boundary and difference": (
+            flag.text(
+                "positive",
+                "LIST",
+                "The seeds, or the rows of --latents from 0 on, to which the direction "
+                "leads: numbers and ranges, such as 0-3,7.",
+            ),
+            flag.text("negative", "LIST", "Those that the direction leads away from."),
+            flag.text(
+                "latents",
+                "FILES",
+                "Latents in place of seeds, in .npz or .npy files as for `generate`, "
+                "separated by commas. The array labels of a .npz, 1 for positive and 0 "
+                "for negative, takes the place of --positive and --negative.",
+            ),
+            flag.text(
+                "name",
+                "NAME",
+                "The name of the direction and of its files.",
+                absent="the method",
+            ),
+        ),
+        "Figures": (
+            flag.text("seeds", "LIST", "The seeds of the images.", "0-3"),
+            flag.text(
+                "strengths",
+                "LIST",
+                "The strengths of the columns, increasing, in standard deviations.",
+                "-3,-2,-1,0,1,2,3",
+            ),
+            dataclasses.replace(
+                network.TRUNCATION_PSI,
+                doc="The truncation of the images, and of seeds and z in groups, which "
+                "are taken as `generate` draws them: 1 keeps their variety, 0 gives "
+                "the average image.",
+            ),
+        ),
+        "Output": (
+            flag.text(
+                "out",
+                "DIRECTORY",
+                "The directory for NAME.safetensors and NAME.png of each direction, "
+                "and directions.png of all; it is created if necessary.",
+                required=True,
+            ),
+        ),
+    },
+    tables={"Methods": {name: method.doc for name, method in METHODS.items()}},
+    one_of=network.ONE_OF,
+)

@@ -1,0 +1,86 @@
+"""Directions from eigenvectors: SeFa, of the weights, and GANSpace, of w.
+
+Both need no labels, and order the directions by their eigenvalues.
+"""
+
+import numpy as np
+
+from stylegan_jax.sampling.directions.affines import affines
+from stylegan_jax.sampling.directions.direction import Direction
+from stylegan_jax.sampling.directions.subject import Subject, with_fixed_sign
+
+
+def sefa(subject: Subject, count: int) -> list[Direction]:
+    """Return the directions of w that change the styles most.
+
+        A = [a_1 ... a_C], a_c the weights of a style channel, scaled to |a_c| = 1
+        A A^T v_i = lambda_i v_i
+
+    All style channels of the chosen layers take part; as in the official code, each
+    layer has one affine map: that of its convolution, or at the last layer of
+    StyleGAN2 that of its ToRGB.
+
+    Args:
+      subject: the network.
+      count: number of directions, those of the largest eigenvalues first.
+
+    Returns:
+      Directions with the facts `eigenvalue` and `share`, the eigenvalue over the sum of
+      all.
+
+    Raises:
+      ValueError: the network has no styles, or fewer directions.
+
+    Reference: Shen and Zhou 2021, "Closed-Form Factorization of Latent Semantics in
+    GANs", section 3.2.
+    """
+    kernels = {}
+    for affine in affines(subject.generator, subject.variables):
+        if affine.layer in subject.layers:
+            kernels.setdefault(affine.layer, affine.kernel)
+    columns = np.concatenate([kernels[layer] for layer in sorted(kernels)], axis=1)
+    lengths = np.linalg.norm(columns, axis=0)
+    columns = columns[:, lengths > 0] / lengths[lengths > 0]
+    return _principal(subject, "sefa", columns @ columns.T, count)
+
+
+def ganspace(subject: Subject, count: int) -> list[Direction]:
+    """Return the principal components of w.
+
+    Args:
+      subject: the network, whose statistics have streamed over many w.
+      count: number of components, those of the largest variance first.
+
+    Returns:
+      Directions with the facts `eigenvalue`, the variance of w, and `share`, its share
+      of the total variance.
+
+    Raises:
+      ValueError: there are fewer components.
+
+    Reference: Härkönen et al. 2020, "GANSpace: Discovering Interpretable GAN
+    Controls", section 3.1.
+    """
+    return _principal(subject, "ganspace", subject.statistics.covariance, count)
+
+
+def _principal(
+    subject: Subject, method: str, matrix: np.ndarray, count: int
+) -> list[Direction]:
+    """Return the directions of the largest eigenvalues of a symmetric matrix [W,W]."""
+    if not 1 <= count <= len(matrix):
+        raise ValueError(
+            f"the number of directions (={count}) must be from 1 to {len(matrix)}, the "
+            "length of w"
+        )
+    values, vectors = np.linalg.eigh(matrix)
+    return [
+        subject.in_w(
+            f"{method}_{i + 1}",
+            method,
+            with_fixed_sign(vectors[:, -1 - i]),
+            eigenvalue=float(values[-1 - i]),
+            share=float(values[-1 - i] / values.sum()),
+        )
+        for i in range(count)
+    ]

@@ -1,0 +1,96 @@
+"""Mean and covariance of w, from many latents that pass in batches."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from stylegan_jax.models import Generator, Variables
+from stylegan_jax.sampling.truncation import MAP_BATCH
+
+
+class WStatistics(NamedTuple):
+    """Statistics of w.
+
+    Attributes:
+      mean: [W] float64.
+      covariance: [W,W] float64, of the sample (divided by count - 1).
+      count: number of latents.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    count: int
+
+    def deviation(self, vector: np.ndarray) -> float:
+        """Return the standard deviation of w along a vector.
+
+        Args:
+          vector: [W], of unit length; or [L,W], the mean of whose squared lengths is 1,
+            which gives the root mean square over the layers.
+        """
+        rows = np.atleast_2d(np.asarray(vector, np.float64))
+        variances = np.einsum("lw,wv,lv->l", rows, self.covariance, rows)
+        return float(np.sqrt(max(variances.mean(), 0.0)))
+
+
+def w_statistics(
+    generator: Generator,
+    variables: Variables,
+    samples: int,
+    labels: Callable[[int, int], np.ndarray | None] = lambda start, count: None,
+    *,
+    seed: int = 0,
+    show: Callable[[int], None] = lambda done: None,
+) -> WStatistics:
+    """Return the statistics of w, not truncated, of random latents.
+
+    Only one batch of w is in memory at a time. Sums are float64, of differences from
+    the mean of the first batch.
+
+    Args:
+      generator: the network.
+      variables: its variables.
+      samples: number of latents, `RandomState(seed).randn(samples, Z)`.
+      labels: function from the number of the first latent and the size of a batch to
+        labels [count,label_size]; None for unconditional networks.
+      seed: of the latents.
+      show: called with the number of latents done.
+
+    Raises:
+      ValueError: there are fewer than two samples, or w is not finite.
+    """
+    if samples < 2:
+        raise ValueError(f"samples (={samples}) must be at least 2, for a deviation")
+    random = np.random.RandomState(seed)
+    size = min(MAP_BATCH, samples)
+    origin = first = second = None
+    for start in range(0, samples, size):
+        count = min(size, samples - start)
+        z = np.zeros((size, generator.z_dim), np.float32)
+        z[:count] = random.randn(count, generator.z_dim)
+        # The last batch is filled up, so that all have one program.
+        w = _map(generator, variables, z, labels(start, size))
+        w = np.asarray(w, np.float64)[:count]
+        if not np.isfinite(w).all():
+            raise ValueError(
+                "the mapping network gives numbers that are not finite; use another "
+                "checkpoint"
+            )
+        if origin is None:
+            origin = w.mean(0)
+            first, second = np.zeros_like(origin), np.zeros((len(origin),) * 2)
+        difference = w - origin
+        first += difference.sum(0)
+        second += difference.T @ difference
+        show(start + count)
+    mean = first / samples
+    covariance = (second - samples * np.outer(mean, mean)) / (samples - 1)
+    return WStatistics(origin + mean, covariance, samples)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _map(generator, variables, z, labels):
+    return generator.apply(variables, z, labels, method="map")[:, 0]
