@@ -37,6 +37,7 @@ def test_stream_numbers_never_change():
         *("LATENT", "MIXING_LATENT", "MIXING_CUTOFF", "NOISE", "MIRROR"),
         *("INTERPOLATION", "INIT_GENERATOR", "INIT_DISCRIMINATOR", "GRID"),
         *("PATH_NOISE", "AUGMENT_REALS", "AUGMENT_FAKES", "AUGMENT_BETWEEN"),
+        "PSEUDO_REALS",
     ]
 
 

@@ -110,13 +110,13 @@ class Scheduled:
         probability: jax.Array,
         signs: jax.Array,
     ) -> tuple[jax.Array, jax.Array]:
-        """Return the probability of a step, and no signs; see `Adaptive.at_step`."""
+        """Return the probability of a step, and the signs; see `Adaptive.at_step`."""
         del step, batch_size
         if not self.rampup_kimg:
-            return probability, jnp.zeros_like(signs)
+            return probability, signs
         share = jnp.minimum(images_seen / (self.rampup_kimg * 1000), 1.0)
         risen = self.probability * (1 - jnp.cos(jnp.pi * share)) / 2
-        return jnp.float32(risen), jnp.zeros_like(signs)
+        return jnp.float32(risen), signs
 
 
 def from_config(training: Training) -> Adaptive | Scheduled:

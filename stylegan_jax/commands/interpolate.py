@@ -9,7 +9,7 @@ from stylegan_jax.runtime.command import Command
 COMMAND = Command(
     "interpolate",
     "Write a video in which images of a network turn into one another. Each seed or "
-    "latent is a keyframe of its path.",
+    "latent is a keyframe of its path. Sizes are WIDTHxHEIGHT, in pixels.",
     (
         "--network=smileys32 --seeds=0-7 --out=walk.mp4",
         "--network=smileys32 --seeds=0-31 --grid=4x2 --scale=2 --out=walk.webp",
@@ -88,14 +88,10 @@ COMMAND = Command(
             network.NOISE_LAYERS,
             dataclasses.replace(
                 network.TRANSLATE,
-                doc="The translation to the right and downwards that the images reach "
-                "at the end of the path, or in the middle of a closed one, in image "
-                "widths and heights; for StyleGAN3 networks.",
+                doc="The translation at the end (StyleGAN3).",
             ),
             dataclasses.replace(
-                network.ROTATE,
-                doc="The counterclockwise rotation that they reach there; for "
-                "StyleGAN3 networks.",
+                network.ROTATE, doc="The rotation at the end (StyleGAN3)."
             ),
             network.RESOLUTION,
         ),
@@ -139,6 +135,5 @@ COMMAND = Command(
             network.BATCH_SIZE,
         ),
     },
-    ("Sizes are printed as WIDTHxHEIGHT, in pixels.",),
     one_of=network.ONE_OF,
 )

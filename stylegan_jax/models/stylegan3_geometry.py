@@ -16,8 +16,6 @@ import functools
 import math
 
 import numpy as np
-import scipy.signal
-import scipy.special
 
 from stylegan_jax.layers.upfirdn2d import IDENTITY, Pair
 from stylegan_jax.models.interface import Channels
@@ -254,13 +252,15 @@ def lowpass_filter(
     """
     if taps == 1:
         return IDENTITY
-    attenuation = scipy.signal.kaiser_atten(taps, width / (rate / 2))
-    window = np.kaiser(taps, scipy.signal.kaiser_beta(attenuation))
+    from scipy import signal, special  # slow to import, and needed only here
+
+    attenuation = signal.kaiser_atten(taps, width / (rate / 2))
+    window = np.kaiser(taps, signal.kaiser_beta(attenuation))
     x = (np.arange(taps) - (taps - 1) / 2) / rate
     if radial:
         r = np.hypot(*np.meshgrid(x, x))
         r = np.where(r == 0, 1e-12, r)  # an odd number of taps has one at the origin
-        f = scipy.special.j1(2 * math.pi * cutoff * r) / (math.pi * r)
+        f = special.j1(2 * math.pi * cutoff * r) / (math.pi * r)
         f = f * np.outer(window, window)
     else:
         f = np.sinc(2 * cutoff * x) * window

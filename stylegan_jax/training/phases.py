@@ -255,9 +255,10 @@ class GANObjectives:
         loss = t.d_reg_interval * t.r1_gamma / 2 * penalty
         return loss, LossAux({"r1_penalty": penalty}, self._count_signs(inputs, scores))
 
-    @staticmethod
-    def _count_signs(inputs: Inputs, scores: jax.Array) -> dict[str, jax.Array]:
+    def _count_signs(self, inputs: Inputs, scores: jax.Array) -> dict[str, jax.Array]:
         """Return the counts from which the augmentation probability is adapted."""
+        if not self._training.augment_adapts:
+            return {}
         counts = controller.score_signs(jax.lax.stop_gradient(scores))
         return {"real_signs": inputs.state.real_signs + counts}
 

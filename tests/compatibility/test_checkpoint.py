@@ -22,7 +22,11 @@ from tests import tiny
 HERE = Path(__file__).resolve().parent
 MIDDLE = {"stylegan1": 48, "stylegan2": 32}  # images
 # Fields that the state has gained since.
-ADDED = {"training/augment_probability": np.float32(0)}
+ADDED = {
+    "training/augment_probability": np.float32(0),
+    "training/real_signs": np.zeros(2, np.float32),
+    "training/score_means": np.zeros(3, np.float32),
+}
 
 
 def renamed(name: str) -> str:

@@ -208,8 +208,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "noise-of-the-latents-key",
             PHASES,
-            'rngs={"noise": inputs.key(Stream.NOISE)},',
-            'rngs={"noise": inputs.key(Stream.LATENT)},',
+            'synthesize",\n            rngs={"noise": inputs.key(Stream.NOISE)},',
+            'synthesize",\n            rngs={"noise": inputs.key(Stream.LATENT)},',
             OBJECTIVES,
         ),
         (

@@ -58,8 +58,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "noise-constant-while-training",
             PHASES,
-            'noise="random",',
-            'noise="const",',
+            'noise="random",\n            method',
+            'noise="const",\n            method',
             OBJECTIVES,
         ),
         (
@@ -347,8 +347,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "equalized-weights-stored-small",
             LINEAR,
-            "nn.initializers.normal(1.0 / self.lr_multiplier)",
-            "nn.initializers.normal(1.0)",
+            "nn.initializers.normal(self.initial / self.lr_multiplier)",
+            "nn.initializers.normal(self.initial)",
             "layers/test_linear",
         ),
         (

@@ -62,9 +62,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "ema-w-avg-averaged-twice",
             STEP,
-            '"stats": {"w_avg": state.w_avg}}',
-            '"stats": {"w_avg": state.ema["stats"]["w_avg"] * beta + state.w_avg '
-            "* (1 - beta)}}",
+            '"params": params, "stats": state.stats}',
+            '"params": params, "stats": jax.tree.map('
+            "lambda a, b: a * beta + b * (1 - beta), "
+            'state.ema["stats"], state.stats)}',
             UPDATES,
         ),
     ),
@@ -87,8 +88,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "adam-epsilon-of-the-other-family",
             "training/official.py",
-            'True, epsilon_placement="pytorch"',
-            'True, epsilon_placement="tensorflow"',
+            'True, epsilon_placement="pytorch"),',
+            'True, epsilon_placement="tensorflow"),',
             ADAM,
         ),
         (

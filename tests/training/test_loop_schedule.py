@@ -197,6 +197,7 @@ class Ticking(Notes):
         self.state = SimpleNamespace(
             skipped={k: jnp.int32(v) for k, v in streaks.items()},
             skipped_total={k: jnp.int32(10 * v) for k, v in streaks.items()},
+            augment_probability=jnp.float32(0),
         )
 
     def _tick(self, state, stage, progress):
