@@ -104,7 +104,7 @@ def check_loaded(plan, before, after, source_state) -> None:
             assert new[key].tobytes() == expected[key].tobytes(), key
         else:
             assert key not in new
-    changed = ("params", "w_avg", "ema")
+    changed = ("params", "w_avg", "magnitudes", "ema")
     for field in dataclasses.fields(before):
         if field.name not in changed:
             assert getattr(after, field.name) is getattr(before, field.name)
