@@ -1,4 +1,4 @@
-"""StyleGAN and StyleGAN2 in JAX and Flax.
+"""StyleGAN, StyleGAN2 and StyleGAN3 in JAX and Flax.
 
 `load` returns a trained generator, and `push_to_hub` uploads one; README.md shows the
 programs.

@@ -17,10 +17,12 @@ TIERS = (
     ("workdir",),
     ("training", "metrics", "sampling", "interop"),
     ("networks",),
+    ("inversion",),
     ("explorer", "exporters", "report"),
     (
         *("convert", "directions", "ema", "evaluate", "explore", "export", "figures"),
-        *("generate", "inspect", "interpolate", "mix", "prepare", "train"),
+        *("generate", "inspect", "interpolate", "mix", "prepare", "project", "train"),
+        "tune",
     ),
 )
 TIER = {

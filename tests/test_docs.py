@@ -35,6 +35,8 @@ RUN_BY = {
     "stylegan_jax.convert": "tests/test_front_doors.py",
     "stylegan_jax.evaluate": "tests/test_evaluate.py",
     "stylegan_jax.prepare": "tests/data/preparation/test_prepare.py",
+    "stylegan_jax.project": "tests/test_project.py",
+    "stylegan_jax.tune": "tests/test_project.py",
     "stylegan_jax.report": "tests/test_docs.py",
 }
 OTHERS = (None, "pip", "http.server")  # modules of others' commands

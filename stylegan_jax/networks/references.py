@@ -8,7 +8,7 @@ from stylegan_jax import interop, workdir
 from stylegan_jax.interop.experiment import experiment_of
 from stylegan_jax.interop.network_files import OfficialNetwork, read_networks
 from stylegan_jax.models import LevelOfDetail
-from stylegan_jax.networks import file, hub
+from stylegan_jax.networks import delta, file, hub
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import storage
 from stylegan_jax.runtime.messages import listed
@@ -30,8 +30,8 @@ def open_network(reference: str | os.PathLike, step: int | None = None) -> Netwo
       reference: the name of a network of the package (`smileys32`), which precedes a
         directory of the same name; the directory of a run, a conversion, or one of its
         `checkpoints/NUMBER`, on disk or in a bucket; a `.safetensors` file that
-        `export` wrote; an official `.pkl` of StyleGAN, StyleGAN2 or StyleGAN2-ADA; or
-        `hub:OWNER/NAME`, a repository of the Hugging Face Hub.
+        `export` or `tune` wrote; an official `.pkl` of StyleGAN, StyleGAN2 or
+        StyleGAN2-ADA; or `hub:OWNER/NAME`, a repository of the Hugging Face Hub.
       step: number of the checkpoint of a run; None for the newest that is intact.
 
     Raises:
@@ -92,6 +92,8 @@ def _open_file(path: Path, reference: str) -> Network:
             f"cannot be read back; use a {ENDING} file, which `export` writes, too"
         )
     if head[8:9] == b"{":
+        if delta.is_delta(path):
+            return delta.load(path, reference, open_network)
         return file.load(path, reference)
     networks = read_networks(path)
     role = "generator_ema" if "generator_ema" in networks else "network"

@@ -89,6 +89,17 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]
     return arrays, metadata
 
 
+def read_metadata(path: str | os.PathLike) -> dict[str, str]:
+    """Return the metadata alone; see `read`."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise FormatError(
+            f"the file is damaged or not in the safetensors format: {error}."
+        ) from error
+
+
 def _check(name: str, dtype: str, shape: list[int]) -> None:
     """Raise FormatError for arrays that NumPy does not support."""
     if dtype not in DTYPES:

@@ -1,15 +1,17 @@
 """The help of every program: short, complete, and in whole sentences."""
 
+import dataclasses
 import importlib
 import re
 
 import pytest
 
 from stylegan_jax import config
-from stylegan_jax.commands import evaluate, prepare, train
+from stylegan_jax.commands import evaluate, prepare, project, train, tune
 from stylegan_jax.config import listing
 from stylegan_jax.data import decoding, images
 from stylegan_jax.data.preparation import options
+from stylegan_jax.inversion import distances, schedule, targets, tuning
 from stylegan_jax.metrics import context, registry
 from stylegan_jax.metrics.networks.detectors import KINDS
 from stylegan_jax.models.interface import NOISE_MODES
@@ -17,7 +19,8 @@ from tests.config.reading import ROOT
 
 PROGRAMS = (
     *("train", "generate", "interpolate", "mix", "figures", "evaluate", "prepare"),
-    *("convert", "directions", "ema", "explore", "export", "inspect", "report"),
+    *("convert", "directions", "ema", "explore", "export", "inspect", "project"),
+    *("report", "tune"),
 )
 COMMANDS = {
     name: importlib.import_module(f"stylegan_jax.commands.{name}").COMMAND
@@ -68,6 +71,22 @@ def test_defaults_and_choices_are_those_of_the_code():
     assert flags["metrics"].default == list(registry.find(flags["metrics"].default))
     assert f"{config.Evaluation().batch_size} images" in flags["batch_size"].absent
     assert context.IMAGES_OF_A_PAIR == 2 and "twice" in flags["batch_size"].doc
+
+
+def test_defaults_of_project_and_tune_are_those_of_the_code():
+    flags = project.COMMAND.all_flags
+    assert (distances.AUTO, *distances.DISTANCES) == project.DISTANCES
+    assert targets.CROPS == ("center", "none")
+    settings = schedule.Settings()
+    for name in set(flags) & {field.name for field in dataclasses.fields(settings)}:
+        default = flags[name].default
+        assert default == (getattr(settings, name) or None), name
+    settings = tuning.TuningSettings()
+    for field in dataclasses.fields(settings):
+        default = tune.COMMAND.all_flags[field.name].default
+        assert default == getattr(settings, field.name), field.name
+    stops = [f"{d} for {name}" for name, d in tuning.STOP_DISTANCES.items()]
+    assert tune.COMMAND.all_flags["stop_distance"].absent == ", ".join(stops)
 
 
 def test_the_metrics_are_listed():

@@ -5,7 +5,7 @@ Reference: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import chex
@@ -47,18 +47,41 @@ def distance(variables: Variables, a: jax.Array, b: jax.Array) -> jax.Array:
 def per_layer(variables: Variables, a: jax.Array, b: jax.Array) -> list[jax.Array]:
     """Return the contribution [B] of each of the five maps; see `distance`."""
     chex.assert_equal_shape([a, b])
-    chex.assert_shape(a, (None, None, None, 3))
-    chex.assert_type([a, b], jnp.float32)
-    if min(a.shape[1:3]) < MIN_SIZE:
+    pairs = [jnp.split(x, 2) for x in unit_maps(variables, jnp.concatenate([a, b]))]
+    return compare(variables, *zip(*pairs, strict=True))
+
+
+def unit_maps(variables: Variables, images: jax.Array) -> list[jax.Array]:
+    """Return the five feature maps of images, with every pixel scaled to unit length.
+
+    Args:
+      variables: See `distance`.
+      images: [B,H,W,3] float32 in -1..1, H and W at least 16.
+
+    Returns:
+      [B,H,W,64] to [B,H/16,W/16,512].
+
+    Raises:
+      ValueError: The images are too small.
+    """
+    chex.assert_shape(images, (None, None, None, 3))
+    chex.assert_type(images, jnp.float32)
+    if min(images.shape[1:3]) < MIN_SIZE:
         raise ValueError(
-            f"The images are {a.shape[1]}x{a.shape[2]}; LPIPS needs at least "
+            f"The images are {images.shape[1]}x{images.shape[2]}; LPIPS needs at least "
             f"{MIN_SIZE}x{MIN_SIZE} pixels, so enlarge them first."
         )
-    images = (jnp.concatenate([a, b]) - SHIFT) / SCALE
+    images = (images - SHIFT) / SCALE
     maps, _ = vgg.Convolutions().apply({"params": variables["params"]}, images)
+    return [normalize(x) for x in maps]
+
+
+def compare(
+    variables: Variables, a: Sequence[jax.Array], b: Sequence[jax.Array]
+) -> list[jax.Array]:
+    """Return the contribution [B] of each of the five maps; see `unit_maps`."""
     terms = []
-    for x, head in zip(maps, variables["heads"], strict=True):
-        unit_a, unit_b = jnp.split(normalize(x), 2)
+    for unit_a, unit_b, head in zip(a, b, variables["heads"], strict=True):
         squares = jnp.square(unit_a - unit_b)
         weighted = jnp.dot(squares, head, precision=jax.lax.Precision.HIGHEST)
         terms.append(jnp.mean(weighted, (1, 2)))
@@ -102,12 +125,7 @@ class LPIPS:
             over the devices.
           WeightsNotFound: There is no such file, or the download failed.
         """
-        vgg16, heads = find("vgg16", vgg16, progress), Path(heads).expanduser()
-        self.variables = {
-            **files.convert_tensors(vgg16, vgg_weights.load_convolutions),
-            "heads": files.convert_tensors(heads, load_heads),
-        }
-        self.digest = f"{sha256(vgg16)}+{sha256(heads)}"
+        self.variables, self.digest = load(vgg16, heads, progress)
         self._run = BatchRunner(distance, self.variables, batch_size)
 
     def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -126,6 +144,23 @@ class LPIPS:
                 f"{np.shape(b)}."
             )
         return self._run(a, b)
+
+
+def load(
+    vgg16: str | os.PathLike | None = None,
+    heads: str | os.PathLike = HEADS,
+    progress: downloads.Progress | None = None,
+) -> tuple[Variables, str]:
+    """Return the argument `variables` of `distance`, and `LPIPS.digest`.
+
+    Arguments and errors are those of `LPIPS`.
+    """
+    vgg16, heads = find("vgg16", vgg16, progress), Path(heads).expanduser()
+    variables = {
+        **files.convert_tensors(vgg16, vgg_weights.load_convolutions),
+        "heads": files.convert_tensors(heads, load_heads),
+    }
+    return variables, f"{sha256(vgg16)}+{sha256(heads)}"
 
 
 def head_entries() -> list[Entry]:

@@ -153,10 +153,9 @@ def find(
                 f"to use those in {cache_folder()}, or else {published.otherwise}."
             )
         return path
+    if (known := cached(name)) is not None:
+        return known
     folder = cache_folder()
-    for file in (published.file, *published.others):
-        if (folder / file).is_file():
-            return folder / file
     if isinstance(published, Packaged):
         return _find_installed(name, published)
     target = folder / published.file
@@ -174,6 +173,15 @@ def find(
             f"folder, or name it: {published.option}."
         ) from error
     return target
+
+
+def cached(name: str) -> Path | None:
+    """Return the weights of a network in the cache folder; None without any."""
+    published, folder = WEIGHTS[name], cache_folder()
+    for file in (published.file, *published.others):
+        if (folder / file).is_file():
+            return folder / file
+    return None
 
 
 def _find_installed(name: str, packaged: Packaged) -> Path:

@@ -1,0 +1,153 @@
+"""Flags and help of `python -m stylegan_jax.project`."""
+
+from stylegan_jax.commands import network
+from stylegan_jax.runtime import flag
+from stylegan_jax.runtime.command import Command
+
+DISTANCES = ("auto", "lpips", "multiscale")
+DISTANCE = flag.choice(
+    "distance",
+    "The distance between images: lpips is perceptual, by VGG16; multiscale is the "
+    "mean absolute difference over a pyramid of scales, and needs no weights; auto is "
+    "lpips where the weights are in the cache folder, else multiscale.",
+    "auto",
+    DISTANCES,
+)
+VGG16 = flag.text(
+    "vgg16",
+    "FILE",
+    "The weights of VGG16 for lpips.",
+    absent="those in the cache folder; lpips downloads them if there are none",
+)
+
+COMMAND = Command(
+    "project",
+    "Find the latents whose images are nearest to given images. Many images are "
+    "projected at a time, and an interrupted command continues where it stopped.",
+    (
+        "--network=smileys32 --targets=photos --out=projected",
+        "--network=smileys32 --targets=a.png,b.jpg --space=w+ --out=projected",
+    ),
+    {
+        "Network": (*network.REFERENCE, network.RESOLUTION),
+        "Targets": (
+            flag.text(
+                "targets",
+                "FOLDER|FILES",
+                "The images: a folder, or files separated by commas.",
+                required=True,
+            ),
+            flag.choice(
+                "crop",
+                "The part of each image: center is its largest center with the ratio "
+                "of the network's images; none is all of it, and refuses other ratios.",
+                "center",
+                ("center", "none"),
+            ),
+            flag.text(
+                "boxes",
+                "FILE",
+                "A JSON file with a box for some images, to which they are cut first: "
+                'the name of the file -> [left, top, width, height], such as {"a.png": '
+                "[80, 20, 256, 256]}.",
+            ),
+            network.CLASS,
+            network.LABEL,
+        ),
+        "Search": (
+            flag.choice(
+                "space",
+                "The latent: w is one for all style layers, and stays close to what "
+                "the network generates; w+ is one for each layer, and fits better.",
+                "w",
+                ("w", "w+"),
+            ),
+            flag.choice(
+                "noise",
+                "The noise inputs: optimize fits the noise maps, too, as the official "
+                "projector does; const keeps those of the network, so that the latents "
+                "alone give the image; none leaves noise out.",
+                "optimize",
+                ("optimize", "const", "none"),
+            ),
+            DISTANCE,
+            VGG16,
+            flag.choice(
+                "start",
+                "The first latent: average is the mean w, samples the nearest of some "
+                "random ones, random any random one.",
+                "average",
+                ("average", "samples", "random"),
+            ),
+            flag.integer(
+                "samples",
+                "N",
+                "The number of random latents for --start=samples.",
+                256,
+                minimum=1,
+                maximum=1_000_000,
+            ),
+            flag.integer(
+                "restarts",
+                "N",
+                "The number of runs for each image, from different starts; the best "
+                "one is kept.",
+                1,
+                minimum=1,
+                maximum=1000,
+            ),
+            flag.integer(
+                "steps", "N", "The number of steps.", 1000, minimum=1, maximum=1_000_000
+            ),
+            flag.number(
+                "learning_rate", "RATE", "The largest learning rate.", 0.1, minimum=0.0
+            ),
+            flag.number(
+                "stop_distance",
+                "DISTANCE",
+                "The distance at which an image is finished before its last step.",
+                minimum=0.0,
+                absent="none, all steps are made",
+            ),
+            flag.integer(
+                "seed",
+                "N",
+                "The seed of the noise and of random starts.",
+                303,
+                minimum=0,
+                maximum=2**32 - 1,
+            ),
+        ),
+        "Output": (
+            flag.text(
+                "out",
+                "DIRECTORY",
+                "The directory for the results, on a disk; it is created if necessary.",
+                required=True,
+            ),
+            flag.choice(
+                "video",
+                "The format of a video of each search: none writes no video, mp4 and "
+                "webm need PyAV.",
+                "none",
+                ("none", "mp4", "webm", "webp", "gif"),
+            ),
+            flag.integer(
+                "batch_size",
+                "N",
+                "The number of searches that run at a time, a multiple of the number "
+                "of devices; fewer need less memory.",
+                minimum=1,
+                absent="up to 8 for each device, as memory allows",
+            ),
+        ),
+    },
+    (
+        "For each image there is a folder with target.png, projection.png, "
+        "difference.png (4 times the absolute difference), projected_w.npz, which "
+        "--latents of other programs reads, and projection.json with the settings and "
+        "distances. grid.png shows all of them: targets, projections, differences.",
+        "Sizes are printed as WIDTHxHEIGHT, in pixels.",
+    ),
+    one_of=network.ONE_OF,
+)

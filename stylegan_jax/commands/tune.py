@@ -1,0 +1,113 @@
+"""Flags and help of `python -m stylegan_jax.tune`."""
+
+from stylegan_jax.commands import network
+from stylegan_jax.commands.project import DISTANCE, VGG16
+from stylegan_jax.runtime import flag
+from stylegan_jax.runtime.command import Command
+
+COMMAND = Command(
+    "tune",
+    "Fine-tune a generator around projected images, so that their latents give them "
+    "exactly and can be edited (pivotal tuning).",
+    (
+        "--network=smileys32 --projections=projected --out=tuned",
+        "--network=smileys32 --projections=projected --locality --out=tuned",
+    ),
+    {
+        "Network": (*network.REFERENCE, network.RESOLUTION),
+        "Images": (
+            flag.text(
+                "projections",
+                "DIRECTORY",
+                "The images and their latents: the --out of `project`.",
+                required=True,
+            ),
+            network.CLASS,
+            network.LABEL,
+        ),
+        "Tuning": (
+            flag.integer(
+                "steps",
+                "N",
+                "The most steps for each image; those of a batch have them in common.",
+                350,
+                minimum=1,
+                maximum=1_000_000,
+            ),
+            flag.number(
+                "learning_rate", "RATE", "The learning rate of Adam.", 3e-4, minimum=0.0
+            ),
+            DISTANCE,
+            VGG16,
+            flag.number(
+                "stop_distance",
+                "DISTANCE",
+                "Tuning stops once no image is farther from its target; 0 makes all "
+                "steps.",
+                minimum=0.0,
+                absent="0.06 for lpips, 0.01 for multiscale",
+            ),
+            flag.number(
+                "stop_rms",
+                "RMS",
+                "Tuning stops, too, once the root mean square over the pixels of no "
+                "difference is larger, where colors are from -1 to 1.",
+                minimum=0.0,
+                absent="pixels do not stop it",
+            ),
+            flag.switch(
+                "locality",
+                "Keep the images of other latents as they are (locality "
+                "regularization), for about twice the time. Networks with classes "
+                "need --class or --label.",
+            ),
+            flag.number(
+                "locality_radius",
+                "DISTANCE",
+                "The distance of these latents from an image's, over all style layers.",
+                30.0,
+                minimum=0.0,
+            ),
+            flag.choice(
+                "noise",
+                "The noise inputs: const uses the maps of the network, none leaves "
+                "them out.",
+                "const",
+                ("const", "none"),
+            ),
+            flag.integer(
+                "seed",
+                "N",
+                "The seed of the latents of --locality.",
+                0,
+                minimum=0,
+                maximum=2**32 - 1,
+            ),
+        ),
+        "Output": (
+            flag.text(
+                "out",
+                "DIRECTORY",
+                "The directory for the results, on a disk; it is created if necessary.",
+                required=True,
+            ),
+            flag.integer(
+                "batch_size",
+                "N",
+                "The number of images in a step, a multiple of the number of devices; "
+                "of more, the steps take these many in turn.",
+                minimum=1,
+                absent="up to 8 for each device, as memory allows",
+            ),
+        ),
+    },
+    (
+        "The directory gets tuned.safetensors, the whole network, and "
+        "delta.safetensors, its difference to --network; both can be given wherever a "
+        "network is. There are also the images, tuned.json with the settings and "
+        "distances, the latents in projected_w.npz, and grid.png, which shows targets, "
+        "projections and tuned images.",
+        "Sizes are printed as WIDTHxHEIGHT, in pixels.",
+    ),
+    one_of=network.ONE_OF,
+)

@@ -1,0 +1,1 @@
+"""Inversion: from images to latents, and generators tuned around them."""

@@ -1,0 +1,158 @@
+"""Distances between a target and generated images.
+
+A distance describes images by a tree of arrays and compares two descriptions, so that
+the features of a target are computed once for all steps. To add one, such as the
+features of another network, write the two functions and an entry in `DISTANCES`.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from stylegan_jax.layers.resample import downscale2d
+from stylegan_jax.metrics.networks import lpips
+from stylegan_jax.metrics.networks.published import cached
+from stylegan_jax.runtime.messages import listed
+
+AUTO = "auto"
+MAX_SIDE = 256  # pixels, the shorter side of the images that LPIPS sees
+SMOOTHING = 1e-3  # differences below it count quadratically
+
+Description = Any  # tree of arrays [B,...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Distance:
+    """A distance between images [B,H,W,C] in about [-1,1], C 1, 3 or 4.
+
+    Attributes:
+      name: one of DISTANCES.
+      digest: SHA-256 of its weights; "" without any.
+      variables: its weights, the first argument of both functions.
+      describe: traced function (variables, images) -> description.
+      compare: traced function (variables, description of the targets, description of
+        the images) -> [B] float32, 0 for equal images.
+    """
+
+    name: str
+    digest: str
+    variables: Any
+    describe: Callable[[Any, jax.Array], Description]
+    compare: Callable[[Any, Description, Description], jax.Array]
+
+
+def load(name: str = AUTO, vgg16: str | os.PathLike | None = None) -> Distance:
+    """Return a distance.
+
+    Args:
+      name: one of DISTANCES; or "auto", which is "lpips" if `vgg16` is given or the
+        weights are in the cache folder, and "multiscale" otherwise.
+      vgg16: path of VGG16's weights; None looks for them in the cache folder, and
+        "lpips" then downloads them.
+
+    Raises:
+      ValueError: there is no such distance, or the file holds other weights.
+      WeightsNotFound: there is no such file, or the download failed.
+    """
+    if name == AUTO:
+        name = "lpips" if vgg16 or cached("vgg16") else "multiscale"
+    if name not in DISTANCES:
+        raise ValueError(
+            f"distance (={name!r}) must be one of {listed((AUTO, *DISTANCES))}"
+        )
+    return DISTANCES[name](vgg16)
+
+
+def on_backgrounds(images: jax.Array) -> list[jax.Array]:
+    """Return what is visible of images: themselves, or RGBA on white and on black.
+
+    Two backgrounds tell the alpha, and hide the colors of transparent pixels.
+
+    Args:
+      images: [B,H,W,C] in [-1,1].
+
+    Returns:
+      Images [B,H,W,1 or 3].
+    """
+    if images.shape[-1] != 4:
+        return [images]
+    color, alpha = images[..., :3], (images[..., 3:] + 1) / 2
+    return [color * alpha + (1 - alpha), color * alpha - (1 - alpha)]
+
+
+# Without weights
+
+
+def describe_pixels(variables: None, images: jax.Array) -> jax.Array:
+    """Return the visible pixels of images."""
+    del variables
+    return jnp.concatenate(on_backgrounds(images), axis=-1)
+
+
+def multiscale(variables: None, target: jax.Array, images: jax.Array) -> jax.Array:
+    """Return the mean absolute difference over all scales of a box pyramid, [B].
+
+        mean over scales s of mean over pixels of sqrt(r_s^2 + e^2) - e
+
+    where r_0 = image - target, r_s averages 2x2 pixels of r_(s-1), and e = SMOOTHING.
+    The coarse scales move shapes that do not overlap yet; absolute differences, unlike
+    squares, keep the gradient of small differences large. A pixel of the target at 1 or
+    -1 is matched by anything beyond, since the target's file has been clipped.
+    """
+    del variables
+    residual = images - target
+    over = (target >= 1) & (residual > 0)
+    under = (target <= -1) & (residual < 0)
+    residual = jnp.where(over | under, 0.0, residual)
+    scales = []
+    while True:
+        smooth = jnp.sqrt(jnp.square(residual) + SMOOTHING**2) - SMOOTHING
+        scales.append(jnp.mean(smooth, (1, 2, 3)))
+        if any(side % 2 for side in residual.shape[1:3]):
+            return sum(scales) / len(scales)
+        residual = downscale2d(residual)
+
+
+# By VGG16
+
+
+def describe_by_vgg16(variables: Any, images: jax.Array) -> Description:
+    """Return the maps of LPIPS for each background; see `lpips.unit_maps`.
+
+    Images whose sides exceed MAX_SIDE are halved until one does not, by averaging, as
+    the official projector resizes them.
+    """
+    while min(images.shape[1:3]) > MAX_SIDE:
+        images = downscale2d(images)
+    rgb = (*images.shape[:3], 3)
+    return [
+        lpips.unit_maps(variables, jnp.broadcast_to(seen, rgb))
+        for seen in on_backgrounds(images)
+    ]
+
+
+def compare_by_vgg16(
+    variables: Any, target: Description, images: Description
+) -> jax.Array:
+    """Return the LPIPS [B], its mean over the backgrounds."""
+    found = [
+        sum(lpips.compare(variables, a, b)) for a, b in zip(target, images, strict=True)
+    ]
+    return sum(found) / len(found)
+
+
+def _lpips(vgg16: str | os.PathLike | None) -> Distance:
+    variables, digest = lpips.load(vgg16)
+    return Distance("lpips", digest, variables, describe_by_vgg16, compare_by_vgg16)
+
+
+DISTANCES: dict[str, Callable[[str | os.PathLike | None], Distance]] = {
+    "lpips": _lpips,
+    "multiscale": lambda vgg16: Distance(
+        "multiscale", "", None, describe_pixels, multiscale
+    ),
+}

@@ -1,0 +1,350 @@
+"""Projection: search for the latents whose images are nearest to given images.
+
+    from stylegan_jax.inversion.projection import Projector, Settings, project
+
+    projector = Projector(stylegan_jax.load("smileys32"), Settings(noise="const"))
+    for found in project(projector, images):  # images [N,H,W,C] uint8
+        found.ws, found.image, found.distance
+
+A batch has a fixed number of rows. A row whose run has finished takes the next run of
+the queue, so that early stops save time without compiling again.
+
+Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
+section 5 and appendix D; Abdal et al. 2019, "Image2StyleGAN" for W+.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from stylegan_jax.inversion import steps
+from stylegan_jax.inversion.projector import Projector, as_floats
+from stylegan_jax.inversion.schedule import Settings
+from stylegan_jax.runtime.image_io import to_uint8
+from stylegan_jax.runtime.messages import sides
+
+__all__ = ["Projection", "Projector", "Session", "Settings", "project"]
+
+Progress = Callable[[str, int, int], None]  # (activity, steps done, their total)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Projection:
+    """The result for one target.
+
+    Attributes:
+      ws: [L,W] float32.
+      maps: noise maps [H,W,1] by their paths in the collection "noise"; empty unless
+        they were optimized.
+      image: [H,W,C] uint8.
+      distance: of the image to the target.
+      rms: root mean square over the pixels of the difference to the target, both
+        clipped to [-1,1].
+      start_distance: distance of the image that the run started from.
+      steps: steps of the run.
+      runs: distance at the end of each run of the target, in their order.
+      path: [n,1 or L,W], w after every `steps.CHUNK` steps; None unless recorded.
+    """
+
+    ws: np.ndarray
+    maps: dict[str, np.ndarray]
+    image: np.ndarray
+    distance: float
+    rms: float
+    start_distance: float
+    steps: int
+    runs: tuple[float, ...]
+    path: np.ndarray | None
+
+
+@dataclasses.dataclass(eq=False)
+class Run:
+    """A run of a target.
+
+    Attributes:
+      target: index of the target.
+      number: of the run among those of its target.
+      row: its row of `steps.Runs` as a tree of NumPy arrays; None before it began.
+      start_distance: see `Projection`.
+      path: w [1 or L,W] after every `steps.CHUNK` steps.
+    """
+
+    target: int
+    number: int
+    row: Any = None
+    start_distance: float = float("nan")
+    path: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+
+def project(
+    projector: Projector, targets: np.ndarray, progress: Progress | None = None
+) -> list[Projection]:
+    """Project images.
+
+    Args:
+      projector: the network, the distance and the settings.
+      targets: [N,H,W,C] uint8, of the network's size and channels.
+      progress: called after some steps, such as a `ProgressBar`.
+
+    Returns:
+      A projection for each target.
+
+    Raises:
+      ValueError: the targets do not fit the network.
+    """
+    session = Session(projector, targets)
+    found: dict[int, Projection] = {}
+    while not session.finished:
+        found |= session.advance()
+        if progress is not None:
+            progress(session.activity, session.steps_done, session.steps)
+    return [found[i] for i in range(len(targets))]
+
+
+class Session:
+    """A projection under way.
+
+        while not session.finished:
+            for index, projection in session.advance().items(): ...
+
+    Attributes:
+      steps: steps of all runs.
+      done: indices of the targets whose results `advance` has returned.
+      waiting: runs that have not begun, and those of a restored session.
+      best: target -> its best run so far, as a projection, and the distances of its
+        runs by their numbers.
+    """
+
+    def __init__(
+        self, projector: Projector, targets: np.ndarray, record_path: bool = False
+    ):
+        """Queue all runs.
+
+        Args:
+          projector: the projector.
+          targets: [N,H,W,C] uint8, of the network's size and channels.
+          record_path: keep w after every `steps.CHUNK` steps, for `Projection.path`.
+
+        Raises:
+          ValueError: the targets do not fit the network.
+        """
+        targets = np.asarray(targets)
+        wanted = (*projector.size, projector.channels)
+        fits = targets.dtype == np.uint8 and targets.shape[1:] == wanted
+        if not fits or not len(targets):
+            raise ValueError(
+                f"targets are {list(targets.shape)} {targets.dtype}; this network "
+                f"takes [N, {', '.join(map(str, wanted))}] uint8, images of "
+                f"{sides(projector.size)} (width x height) with {projector.channels} "
+                "channels"
+            )
+        self.projector, self.targets, self._record = projector, targets, record_path
+        self._rows = rows = projector.rows(len(targets) * projector.settings.restarts)
+        restarts = projector.settings.restarts
+        self.steps = len(targets) * restarts * projector.settings.steps
+        self.done: set[int] = set()
+        self.best: dict[int, tuple[Projection, dict[int, float]]] = {}
+        self.waiting = collections.deque(
+            Run(target, number)
+            for target in range(len(targets))
+            for number in range(restarts)
+        )
+        self.running: list[Run | None] = [None] * rows
+        self._starts: dict[int, np.ndarray] | None = None
+        self._runs: steps.Runs | None = None
+        self._description: Any = None
+        # Of the rows, on the host.
+        self._steps, self._distances = np.zeros(rows, int), np.zeros(rows)
+
+    @property
+    def finished(self) -> bool:
+        """True once all targets are done."""
+        return len(self.done) == len(self.targets)
+
+    @property
+    def steps_done(self) -> int:
+        """Steps done; a run that stopped early counts as complete."""
+        restarts, most = self.projector.settings.restarts, self.projector.settings.steps
+        complete = len(self.done) * restarts
+        complete += sum(len(ends) for _, ends in self.best.values())
+        under_way = [int(self._steps[i]) for i in self._occupied()]
+        under_way += [int(run.row.step) for run in self.waiting if run.row is not None]
+        return complete * most + sum(under_way)
+
+    @property
+    def activity(self) -> str:
+        """Text for a progress bar, with the mean distance of the runs under way."""
+        found = [self._distances[i] for i in self._occupied()]
+        mean = f", mean distance {np.mean(found):.4f}" if found else ""
+        return f"steps of projection{mean}"
+
+    def advance(self) -> dict[int, Projection]:
+        """Make `steps.CHUNK` steps of a batch.
+
+        Returns:
+          The projections of the targets that are done with them, by index.
+        """
+        self._fill()
+        self._runs = self.projector.advance(self._description, self._runs)
+        active = np.asarray(self._runs.active)
+        self._steps = np.asarray(self._runs.step)
+        self._distances = np.asarray(self._runs.distance)
+        if self._record:
+            w = np.asarray(self._runs.point["w"])
+            for i in self._occupied():
+                self.running[i].path.append(w[i])
+        ended = [i for i in self._occupied() if not active[i]]
+        return self._collect(ended) if ended else {}
+
+    def frames(self, target: np.ndarray, found: Projection) -> Iterator[np.ndarray]:
+        """Yield the images [H,W,C] uint8 of a recorded path, with the final noise.
+
+        Args:
+          target: [H,W,C] uint8.
+          found: its projection.
+        """
+        description = self.projector.describe(np.stack([target] * self._rows))
+        maps = {
+            name: np.broadcast_to(x, (self._rows, *x.shape))
+            for name, x in found.maps.items()
+        }
+        for begin in range(0, len(found.path), self._rows):
+            w = found.path[begin : begin + self._rows]
+            missing = self._rows - len(w)
+            w = np.concatenate([w, np.repeat(w[-1:], missing, axis=0)])
+            point = self.projector.put({"w": w, "noise": maps})
+            images, _ = self.projector.draw(description, point)
+            yield from to_uint8(images[: self._rows - missing])
+
+    def rows(self) -> list[Run]:
+        """Return the runs under way with their rows, for a file; see `restore`."""
+        under_way = [run for run in self.waiting if run.row is not None]
+        if self._runs is not None:
+            rows = self._fetched()
+            for i in self._occupied():
+                under_way.append(dataclasses.replace(self.running[i], row=rows[i]))
+        return under_way
+
+    def restore(
+        self,
+        done: set[int],
+        best: dict[int, tuple[Projection, dict[int, float]]],
+        under_way: list[Run],
+    ) -> None:
+        """Continue as after the steps that these runs have made; before `advance`."""
+        self.done, self.best = done, best
+        begun = {(run.target, run.number) for run in under_way}
+        begun |= {(target, n) for target, (_, ends) in best.items() for n in ends}
+        new = [
+            run
+            for run in self.waiting
+            if run.target not in done and (run.target, run.number) not in begun
+        ]
+        self.waiting = collections.deque([*under_way, *new])
+
+    def _occupied(self) -> list[int]:
+        return [i for i, run in enumerate(self.running) if run is not None]
+
+    def _fetched(self) -> list[steps.Runs]:
+        """Return the rows as NumPy arrays."""
+        fetched = jax.tree.map(np.asarray, self._runs)
+        return [
+            jax.tree.map(lambda x, i=i: np.array(x[i]), fetched)
+            for i in range(self._rows)
+        ]
+
+    def _fill(self) -> None:
+        """Give free rows to waiting runs."""
+        free = [i for i, run in enumerate(self.running) if run is None]
+        if not free or not self.waiting:
+            return
+        rows: list[steps.Runs | None] = [None] * self._rows
+        if len(free) < self._rows:
+            for i, row in enumerate(self._fetched()):
+                rows[i] = None if i in free else row
+        new = []
+        for i in free:
+            if self.waiting:
+                self.running[i] = run = self.waiting.popleft()
+                rows[i], run.row = self._begun(run), None
+                if np.isnan(run.start_distance):
+                    new.append(i)
+        idle = next(row for row in rows if row is not None)
+        idle = idle._replace(active=np.zeros((), bool))
+        rows = [idle if row is None else row for row in rows]
+        stacked = jax.tree.map(lambda *parts: np.stack(parts), *rows)
+        self._runs = self.projector.put(stacked)
+        shown = [self.targets[run.target if run else 0] for run in self.running]
+        self._description = self.projector.describe(np.stack(shown))
+        if new:
+            _, found = self.projector.draw(self._description, self._runs.point)
+            for i in new:
+                self.running[i].start_distance = float(found[i])
+
+    def _begun(self, run: Run) -> steps.Runs:
+        """Return the row of a run, at its start if it has none."""
+        if run.row is not None:
+            return run.row
+        projector = self.projector
+        if self._starts is None:
+            found = projector.starts(self.targets, self._rows)
+            self._starts = dict(enumerate(found))
+        w = self._starts[run.target][run.number]
+        w = np.repeat(w[None].astype(np.float32), projector.layers, axis=0)
+        point = {"w": w, "noise": projector.maps(run.number)}
+        zeros = jax.tree.map(np.zeros_like, point)
+        return steps.Runs(
+            point,
+            zeros,
+            zeros,
+            np.zeros((), np.int32),
+            np.ones((), bool),
+            np.full((), np.inf, np.float32),
+            np.int32(run.number),
+        )
+
+    def _collect(self, ended: list[int]) -> dict[int, Projection]:
+        """Return the targets whose last run has ended; free the rows."""
+        images, distances = self.projector.draw(self._description, self._runs.point)
+        rows, results = self._fetched(), {}
+        for i in ended:
+            run, self.running[i] = self.running[i], None
+            found = self._projection(run, rows[i], images[i], distances[i])
+            before, ends = self.best.get(run.target, (found, {}))
+            ends = {**ends, run.number: found.distance}
+            # Of equal runs, the first: the order in which they end does not matter.
+            if (found.distance, run.number) < min(
+                ((d, n) for n, d in ends.items() if n != run.number),
+                default=(np.inf, 0),
+            ):
+                before = found
+            self.best[run.target] = before, ends
+            if len(ends) == self.projector.settings.restarts:
+                best, ends = self.best.pop(run.target)
+                results[run.target] = dataclasses.replace(
+                    best, runs=tuple(ends[n] for n in sorted(ends))
+                )
+                self.done.add(run.target)
+        return results
+
+    def _projection(
+        self, run: Run, row: steps.Runs, image: np.ndarray, distance: np.ndarray
+    ) -> Projection:
+        difference = np.clip(image, -1, 1) - as_floats(self.targets[run.target])
+        layers = self.projector.network.generator.num_ws
+        w = row.point["w"]
+        return Projection(
+            ws=np.array(np.broadcast_to(w, (layers, w.shape[-1]))),
+            maps=row.point["noise"],
+            image=to_uint8(image),
+            distance=float(distance),
+            rms=float(np.sqrt(np.mean(np.square(difference)))),
+            start_distance=run.start_distance,
+            steps=int(row.step),
+            runs=(),
+            path=np.stack(run.path) if self._record else None,
+        )

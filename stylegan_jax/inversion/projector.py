@@ -1,0 +1,175 @@
+"""The programs of a projection for a network, a distance and settings."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from stylegan_jax.config import image_size
+from stylegan_jax.inversion import distances, noise_maps, steps
+from stylegan_jax.inversion.distances import Distance
+from stylegan_jax.inversion.schedule import Settings
+from stylegan_jax.inversion.w_statistics import random_w, w_statistics
+from stylegan_jax.models import LevelOfDetail
+from stylegan_jax.networks.network import Label, Network
+from stylegan_jax.runtime import parallel
+from stylegan_jax.sampling.synthesis import automatic_batch_size
+
+MAX_AUTOMATIC_BATCH = 8
+
+
+class Projector:
+    """A network, a distance and settings, ready to project images.
+
+    Programs are compiled at the first use, once for a size of batches; other targets,
+    and other projectors of the same kind, use them again.
+
+    Attributes:
+      network: the network.
+      settings: see `Settings`.
+      distance: see `Distance`.
+      size: height and width of the targets.
+      channels: C of the targets.
+      lod: level of detail of the images.
+      label: of all targets; see `Network.label`.
+      batch_size: runs that are computed at a time.
+      statistics: of w.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        settings: Settings | None = None,
+        distance: Distance | str = distances.AUTO,
+        *,
+        label: Label = None,
+        resolution: int | None = None,
+        batch_size: int | None = None,
+    ):
+        """Put the variables on the devices, and compute the statistics of w.
+
+        Args:
+          network: the network.
+          settings: see `Settings`; None for its defaults.
+          distance: a distance, or its name; see `distances.load`.
+          label: of all targets, for conditional networks; see `Network.label`.
+          resolution: of the images, if the network grew; None for the highest.
+          batch_size: runs that are computed at a time, a multiple of the number of
+            devices; None is up to 8, as memory allows, for each device.
+
+        Raises:
+          ValueError: the network has no such resolution or label, or the batch does not
+            divide evenly over the devices.
+        """
+        settings = settings or Settings()
+        self.network, self.settings = network, settings
+        self.distance = (
+            distances.load(distance) if isinstance(distance, str) else distance
+        )
+        self.lod: LevelOfDetail = network.level(resolution)
+        self.size = image_size(network.generator.base_size, self.lod.resolution)
+        self.channels = network.generator.image_channels
+        self.label = label
+        self._devices = parallel.local()
+        if batch_size is None:
+            one = automatic_batch_size(network.generator, self.lod.resolution) // 2
+            batch_size = max(min(one, MAX_AUTOMATIC_BATCH), 1)
+            batch_size *= self._devices.batch_shards
+        self._devices.check_batch("batch_size", batch_size)
+        self.batch_size = batch_size
+        self._static = steps.static(
+            network.generator, settings, self.distance, self._devices
+        )
+        self.statistics = w_statistics(network, label)
+        self._fixed = steps.Fixed(
+            *self._devices.replicate((network.variables, self.distance.variables)),
+            np.float32(self.statistics.std),
+            np.int32(settings.steps),
+            np.float32(settings.learning_rate),
+            np.float32(settings.noise_weight),
+            np.float32(settings.stop_distance),
+            np.uint32(settings.seed % 2**32),
+        )
+
+    def rows(self, runs: int) -> int:
+        """Return the rows of a batch for so many runs."""
+        return self._devices.padded_rows(min(self.batch_size, runs))
+
+    def describe(self, targets: np.ndarray) -> distances.Description:
+        """Return the description of targets [B,H,W,C] uint8 on the devices."""
+        images = self._devices.put_batch(as_floats(targets))
+        return steps.describe(self._static, self._fixed.weights, images)
+
+    def advance(
+        self, description: distances.Description, runs: steps.Runs
+    ) -> steps.Runs:
+        """Make `steps.CHUNK` steps; see `steps.advance`."""
+        return steps.advance(self._static, self._fixed, self.lod, description, runs)
+
+    def draw(
+        self, description: distances.Description, point: steps.Point
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the images [B,H,W,C] float32 of points, and their distances [B]."""
+        drawn = steps.draw(self._static, self._fixed, self.lod, description, point)
+        return np.asarray(drawn[0]), np.asarray(drawn[1])
+
+    def put(self, rows: Any) -> Any:
+        """Return a tree of NumPy arrays [B,...] on the devices."""
+        return self._devices.put_batch(rows)
+
+    def starts(self, targets: np.ndarray, rows: int) -> Iterator[np.ndarray]:
+        """Yield the w [restarts,W] that the runs of each target start from."""
+        s = self.settings
+        if s.start == "samples":
+            yield from self._nearest_samples(targets, rows)
+            return
+        fixed = [self.statistics.mean] if s.start == "average" else []
+        random = s.restarts - len(fixed)
+        if random:
+            fixed += list(random_w(self.network, self.label, random, s.seed))
+        for _ in targets:
+            yield np.stack(fixed)
+
+    def _nearest_samples(self, targets: np.ndarray, rows: int) -> Iterator[np.ndarray]:
+        s = self.settings
+        w = random_w(self.network, self.label, s.samples, s.seed)
+        for begin in range(0, len(targets), rows):
+            chosen = padded(targets[begin : begin + rows], rows)
+            description = self.describe(chosen)
+            found = []
+            for i in range(0, len(w), rows):
+                point = self._devices.put_batch(
+                    {"w": padded(w[i : i + rows], rows)[:, None], "noise": {}}
+                )
+                found.append(
+                    np.asarray(
+                        steps.distances_of_samples(
+                            self._static, self._fixed, self.lod, description, point
+                        )
+                    )
+                )
+            order = np.argsort(np.concatenate(found, 1)[:, : len(w)], 1, kind="stable")
+            for row in order[: len(targets) - begin]:
+                yield w[row[: s.restarts]]
+
+    def maps(self, number: int) -> noise_maps.Maps:
+        """Return the noise maps [H,W,1] that a run starts from; {} if fixed."""
+        if self.settings.noise != "optimize":
+            return {}
+        sizes = noise_maps.shapes(self.network.variables, self.size[0])
+        return noise_maps.draw(sizes, self.settings.seed, number)
+
+    @property
+    def layers(self) -> int:
+        """Number of w that a run has: 1 in W, L in W+."""
+        return 1 if self.settings.space == "w" else self.network.generator.num_ws
+
+
+def as_floats(images_uint8: np.ndarray) -> np.ndarray:
+    """Return images in [-1,1] float32."""
+    return images_uint8.astype(np.float32) / np.float32(127.5) - 1
+
+
+def padded(rows: np.ndarray, count: int) -> np.ndarray:
+    """Return rows [n,...] followed by copies of the last one: [count,...]."""
+    return np.concatenate([rows, np.repeat(rows[-1:], count - len(rows), axis=0)])

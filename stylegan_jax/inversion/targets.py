@@ -1,0 +1,148 @@
+"""Target images from files, brought to the size and the channels of a network."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from stylegan_jax.data import decoding, images
+from stylegan_jax.data.formats.folder import list_images
+from stylegan_jax.data.interface import InvalidImage
+from stylegan_jax.runtime import json_files, messages, storage
+
+CROPS = ("center", "none")  # of `load`
+Box = tuple[int, int, int, int]  # left, top, width, height in pixels
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Targets:
+    """Images of one size.
+
+    Attributes:
+      names: a name for each, unique, made of its file's.
+      images: [N,H,W,C] uint8.
+      fits: for each, its file and what was done to it, as JSON data.
+    """
+
+    names: tuple[str, ...]
+    images: np.ndarray
+    fits: tuple[dict, ...]
+
+
+def load(
+    where: str,
+    size: images.Size,
+    channels: int,
+    *,
+    crop: str = "center",
+    boxes: Mapping[str, Box] | None = None,
+    setting: str = "targets",
+) -> Targets:
+    """Read all images of a folder, or some files.
+
+    An image is turned upright, cut to its box if it has one, then to its largest center
+    with the ratio of `size`, and resized by Lanczos filtering. Transparency is shown on
+    white where the network has no alpha, and colors become gray where it has none.
+
+    Args:
+      where: a folder, or files separated by commas.
+      size: height and width of the images.
+      channels: 1, 3 or 4.
+      crop: "center" as above; "none" resizes the whole image or box, and refuses those
+        of another ratio.
+      boxes: name of a file -> its box.
+      setting: name of the flag, for messages.
+
+    Raises:
+      ValueError: there are no images, or some cannot be used; names all of them.
+      OSError: a file cannot be read.
+    """
+    files = _files(where, setting)
+    boxes = dict(boxes or {})
+    unknown = sorted(boxes.keys() - {path.name for path in files})
+    if unknown:
+        raise ValueError(
+            f"the boxes of {messages.listed(unknown)} belong to no target; a box is "
+            "named as its file, such as photo.png"
+        )
+    loaded, fits, problems = [], [], []
+    for path in files:
+        try:
+            pixels, fit = _fitted(path, size, channels, crop, boxes.get(path.name))
+        except InvalidImage as problem:
+            problems.append(f"{path} {problem}")
+            continue
+        loaded.append(pixels)
+        fits.append(fit)
+    if problems:
+        raise ValueError(
+            f"{len(problems)} of {len(files)} targets cannot be used; remove or "
+            f"repair them:{messages.lines(problems)}"
+        )
+    return Targets(_names(files), np.stack(loaded), tuple(fits))
+
+
+def read_boxes(path: Path) -> dict[str, Box]:
+    """Read a JSON object from names of files to [left, top, width, height].
+
+    Raises:
+      ValueError: the file does not hold such an object.
+      OSError: the file cannot be read.
+    """
+    remedy = 'It must be like {"photo.png": [left, top, width, height]}, in pixels.'
+    found = json_files.read_object(path, remedy)
+    for name, box in found.items():
+        whole = isinstance(box, list) and all(type(side) is int for side in box)
+        if not whole or len(box) != 4 or min(box) < 0 or 0 in box[2:]:
+            raise ValueError(f"{path}: the box of {name} is {box!r}. {remedy}")
+    return {name: tuple(box) for name, box in found.items()}
+
+
+def _files(where: str, setting: str) -> list[Path]:
+    folder = storage.local_path(where, setting)
+    if folder.is_dir():
+        return [folder / name for name in list_images(folder, setting).names]
+    files = [storage.local_path(part, setting) for part in where.split(",")]
+    missing = [path for path in files if not path.is_file()]
+    if missing:
+        raise ValueError(
+            f"`{setting}` (={where}) must be a folder with images, or image files "
+            f"separated by commas; no file or folder is {messages.listed(missing)}"
+        )
+    return files
+
+
+def _fitted(
+    path: Path, size: images.Size, channels: int, crop: str, box: Box | None
+) -> tuple[np.ndarray, dict]:
+    image = decoding.decode_pil(path.read_bytes())
+    fit = {"file": str(path), "size": messages.sides((image.height, image.width))}
+    if box is not None:
+        left, top, width, height = box
+        if left + width > image.width or top + height > image.height:
+            raise InvalidImage(f"is {fit['size']}; its box {list(box)} is not inside")
+        image = image.crop((left, top, left + width, top + height))
+        fit["box"] = list(box)
+    if crop == "none" and image.height * size[1] != image.width * size[0]:
+        raise InvalidImage(
+            f"is {messages.sides((image.height, image.width))}, and would be distorted "
+            f"to {messages.sides(size)}; --crop=center crops instead"
+        )
+    image = images.to_channels_pil(image, channels)
+    image = images.fit_pil(image, size, crop, "lanczos")
+    fit |= {"crop": crop, "resized_to": messages.sides(size)}
+    return np.asarray(image).reshape(*size, channels), fit
+
+
+def _names(files: list[Path]) -> tuple[str, ...]:
+    """Return unique names: those of the files without their endings where they are."""
+    names, used = [], set()
+    for path in files:
+        name, number = path.stem, 1
+        while name in used:
+            number += 1
+            name = f"{path.stem}-{number}"
+        used.add(name)
+        names.append(name)
+    return tuple(names)

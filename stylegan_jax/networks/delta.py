@@ -1,0 +1,118 @@
+"""The difference of a tuned network to its base, as a small file.
+
+The arrays are tuned minus base, float16, of the parameters that differ. The metadata
+name the base and its digest, so that the network can be opened like any other.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from stylegan_jax.networks.digest import digest
+from stylegan_jax.networks.network import Network
+from stylegan_jax.weights import safetensors
+from stylegan_jax.weights.safetensors import FormatError
+
+KEY = "stylegan_jax.delta"  # of the description in the metadata
+VERSION = 1
+
+
+def save(base: Network, tuned: Network, path: str | os.PathLike) -> None:
+    """Write the difference of two networks of one architecture; replace a file.
+
+    Args:
+      base: the network that `load` will open by its reference.
+      tuned: the other network.
+      path: the file, which ends in `.safetensors`.
+
+    Raises:
+      ValueError: the networks have different arrays, or a difference exceeds float16.
+    """
+    before, after = _flat(base), _flat(tuned)
+    shapes = [{name: x.shape for name, x in flat.items()} for flat in (before, after)]
+    if shapes[0] != shapes[1]:
+        raise ValueError("the two networks have different arrays, and no difference")
+    arrays = {}
+    for name, value in after.items():
+        if np.array_equal(value, before[name]):
+            continue
+        with np.errstate(over="ignore"):
+            arrays[name] = (value - before[name]).astype(np.float16)
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(
+                f"the difference of {name} exceeds float16; save the whole network"
+            )
+    local = Path(base.reference).expanduser()
+    about = {
+        "version": VERSION,
+        "base": str(local.absolute()) if local.exists() else base.reference,
+        "step": base.checkpoint if local.is_dir() else None,
+        "digest": digest(base.variables),
+    }
+    safetensors.write(path, arrays, {KEY: json.dumps(about)})
+
+
+def is_delta(path: str | os.PathLike) -> bool:
+    """Return True for a file that `save` wrote."""
+    try:
+        return KEY in safetensors.read_metadata(path)
+    except FormatError:
+        return False  # `file.load` says what is wrong
+
+
+def load(
+    path: str | os.PathLike, reference: str, open_base: Callable[..., Network]
+) -> Network:
+    """Return the tuned network of a file that `save` wrote.
+
+    Args:
+      path: the file.
+      reference: what the user called it, for `Network.reference` and messages.
+      open_base: function (reference, step) -> the base.
+
+    Raises:
+      ValueError: the file is damaged, or its base is missing or another network.
+      OSError: a file cannot be read.
+    """
+    try:
+        arrays, metadata = safetensors.read(path)
+        about = json.loads(metadata[KEY])
+        version, base_name, step = about["version"], about["base"], about["step"]
+        wanted = about["digest"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{reference} cannot be used: {error}") from error
+    if version != VERSION:
+        raise ValueError(
+            f"{reference} cannot be used: its description has version {version!r}; "
+            f"this program reads version {VERSION}, and a newer one may read it"
+        )
+    try:
+        base = open_base(base_name, step)
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"{reference} is a difference to {base_name}, which cannot be opened: "
+            f"{error}"
+        ) from error
+    if digest(base.variables) != wanted:
+        raise ValueError(
+            f"{reference} is a difference to another network than {base_name}, which "
+            "has changed; use the whole network that `tune` wrote, or tune again"
+        )
+    flat = _flat(base)
+    for name, difference in arrays.items():
+        if name not in flat or flat[name].shape != difference.shape:
+            raise ValueError(f"{reference} is damaged: {name} does not fit {base_name}")
+        flat[name] = flat[name] + difference.astype(np.float32)
+    variables = jax.device_put(traverse_util.unflatten_dict(flat, sep="/"))
+    return dataclasses.replace(base, variables=variables, reference=reference)
+
+
+def _flat(network: Network) -> dict[str, np.ndarray]:
+    flat = traverse_util.flatten_dict(jax.device_get(network.variables), sep="/")
+    return {name: np.asarray(value) for name, value in flat.items()}

@@ -1,0 +1,169 @@
+"""Find the latents of images.
+
+python -m stylegan_jax.project --network=smileys32 --targets=photos --out=projected
+"""
+
+from stylegan_jax.commands.project import COMMAND
+from stylegan_jax.runtime.command import parse_or_exit
+
+if __name__ == "__main__":  # before the imports that take seconds
+    arguments = parse_or_exit(COMMAND)
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+
+from stylegan_jax.checkpoint import CheckpointError
+from stylegan_jax.commands import network as network_flags
+from stylegan_jax.config import Run
+from stylegan_jax.inversion import distances, results, state_file, targets
+from stylegan_jax.inversion.projection import Projector, Session, Settings
+from stylegan_jax.networks.digest import digest
+from stylegan_jax.networks.references import open_network
+from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
+from stylegan_jax.runtime.cli import reporting_errors
+from stylegan_jax.runtime.messages import listed, sides
+from stylegan_jax.runtime.progress_bar import ProgressBar
+from stylegan_jax.runtime.stop_request import StopRequest
+from stylegan_jax.sampling import seeds, video
+
+FLAGS = flags.FLAGS
+STATE = "unfinished.safetensors"  # in --out, until all targets are done
+SAVE_SECONDS = 30  # between two writings of it
+
+
+def main(argv: list[str]) -> None:
+    """Project the targets, or continue to."""
+    del argv
+    out = storage.local_path(FLAGS.out, "--out")
+    outputs.new_directory(FLAGS.out, "--out")
+    if FLAGS.video != "none":
+        video.check_installed(out / f"path.{FLAGS.video}")
+    settings = settings_of_flags()
+    boxes = None
+    if FLAGS.boxes is not None:
+        file = storage.local_path(FLAGS.boxes, "--boxes")
+        outputs.check_input_file(file, "--boxes")
+        boxes = targets.read_boxes(file)
+    malloc.keep_freed_memory_on_cpu()
+    compilation_cache.use_unless_set(Run().compilation_cache)
+    network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)
+    projector = Projector(
+        network,
+        settings,
+        distances.load(FLAGS.distance, FLAGS.vgg16),
+        label=None if label is None else label[0],
+        resolution=FLAGS.resolution,
+        batch_size=FLAGS.batch_size,
+    )
+    found = targets.load(
+        FLAGS.targets,
+        projector.size,
+        projector.channels,
+        crop=FLAGS.crop,
+        boxes=boxes,
+        setting="--targets",
+    )
+    record = FLAGS.video != "none"
+    if record:
+        height, width = projector.size
+        video.check_format(out / f"path.{FLAGS.video}", (height, 2 * width), 30)
+    session = Session(projector, found.images, record_path=record)
+    about = state_file.fingerprint(projector, found.images, found.names, record)
+    state = out / STATE
+    if state.exists():
+        state_file.load(state, session, about)
+        print(f"continuing after {session.steps_done} of {session.steps} steps")
+    out.mkdir(parents=True, exist_ok=True)
+    run(session, found, out, about)
+    finish(found.names, out)
+    state.unlink(missing_ok=True)
+    print(
+        f"wrote {len(found.names)} projections of {sides(projector.size)} (width x "
+        f"height) and grid.png to {out}"
+    )
+
+
+def settings_of_flags() -> Settings:
+    """Return the settings that the flags describe."""
+    given = {
+        field.name: FLAGS[field.name].value
+        for field in dataclasses.fields(Settings)
+        if field.name in FLAGS and FLAGS[field.name].value is not None
+    }
+    return Settings(**given)
+
+
+def run(session: Session, found: targets.Targets, out: Path, about: dict) -> None:
+    """Project, writing each result as soon as it is there, and the state in between.
+
+    Raises:
+      KeyboardInterrupt: after a signal, once the state is written.
+    """
+    projector, state = session.projector, out / STATE
+    described = {
+        "network": projector.network.reference,
+        "network_digest": digest(projector.network.variables),
+        "distance_name": projector.distance.name,
+        "settings": dataclasses.asdict(projector.settings),
+        "label": about["label"],
+    }
+    stop, saved = StopRequest(), time.monotonic()
+    with ProgressBar("steps") as progress, stop.handling_signals():
+        progress("steps, compiling", session.steps_done, session.steps)
+        while not session.finished:
+            for i, projection in session.advance().items():
+                target, folder = found.images[i], out / found.names[i]
+                if FLAGS.video != "none":
+                    frames = session.frames(target, projection)
+                    folder.mkdir(parents=True, exist_ok=True)
+                    results.write_video(folder / f"path.{FLAGS.video}", target, frames)
+                fit = {"fit": found.fits[i]}
+                results.write(folder, target, projection, {**described, **fit})
+                progress.clear()
+                print(
+                    f"{found.names[i]}: {projector.distance.name} "
+                    f"{projection.distance:.4f} (at the start "
+                    f"{projection.start_distance:.4f}), rms {projection.rms:.4f}, "
+                    f"{projection.steps} steps"
+                )
+            progress(session.activity, session.steps_done, session.steps)
+            if stop.requested and not session.finished:
+                state_file.save(state, session, about)
+                progress.clear()
+                print(
+                    f"stopped by {stop.reason} after {session.steps_done} of "
+                    f"{session.steps} steps; the same command continues"
+                )
+                raise KeyboardInterrupt
+            if time.monotonic() - saved > SAVE_SECONDS:
+                state_file.save(state, session, about)
+                saved = time.monotonic()
+
+
+def finish(names: tuple[str, ...], out: Path) -> None:
+    """Write the grid of all targets, and their latents in one file."""
+    stored = {each.name: each for each in results.read(out, names)}
+    missing = sorted(set(names) - stored.keys())
+    if missing:
+        raise ValueError(
+            f"the results of {listed(missing)} have been removed from {out}; delete "
+            f"{out / STATE}, too, to begin again"
+        )
+    ordered = [stored[name] for name in names]
+    columns = (
+        (each.target, each.projection, results.difference(each.target, each.projection))
+        for each in ordered
+    )
+    results.write_grid(out / "grid.png", columns)
+    ws = np.stack([each.ws for each in ordered])
+    results.write_latents(out / results.LATENTS, ws, {})
+
+
+if __name__ == "__main__":
+    with reporting_errors(ValueError, CheckpointError, OSError):
+        app.run(main, flags_parser=lambda argv: arguments)

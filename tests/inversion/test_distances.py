@@ -1,0 +1,98 @@
+"""Distances against plain NumPy, and their choice."""
+
+import dataclasses
+import re
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax.inversion import distances
+from stylegan_jax.metrics.networks import lpips, vgg
+
+
+def images(channels: int, side: int = 12, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-1, 1, (2, side, 2 * side, channels)).astype(np.float32)
+
+
+def found(distance, target, image):
+    describe = lambda x: distance.describe(distance.variables, jnp.asarray(x))  # noqa: E731
+    return distance.compare(distance.variables, describe(target), describe(image))
+
+
+def multiscale(target: np.ndarray, image: np.ndarray) -> float:
+    residual = (image - target).astype(np.float64)
+    residual[(target >= 1) & (residual > 0)] = 0
+    residual[(target <= -1) & (residual < 0)] = 0
+    means = []
+    while True:
+        means.append(np.mean(np.sqrt(residual**2 + 1e-6) - 1e-3))
+        h, w, c = residual.shape
+        if h % 2 or w % 2:
+            return np.mean(means)
+        residual = residual.reshape(h // 2, 2, w // 2, 2, c).mean((1, 3))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_multiscale(channels):
+    target, image = images(channels), 1.5 * images(channels, seed=1)
+    target[:, :3] = 1
+    target[:, 3:5] = -1
+    expected = [multiscale(target[i], image[i]) for i in (0, 1)]
+    distance = distances.load("multiscale")
+    np.testing.assert_allclose(found(distance, target, image), expected, rtol=1e-5)
+    np.testing.assert_allclose(found(distance, target, target), 0, atol=1e-8)
+
+
+def test_the_color_of_transparent_pixels_does_not_matter():
+    distance = distances.load("multiscale")
+    target, image = images(4), images(4)
+    target[:, :6, :, 3] = image[:, :6, :, 3] = -1
+    image[:, :6, :, :3] *= -1
+    np.testing.assert_allclose(found(distance, target, image), 0, atol=1e-7)
+    image[:, :6, :, 3] = 1
+    assert np.all(np.asarray(found(distance, target, image)) > 0.05)
+
+
+def test_sums_of_lpips():
+    """Features come from `lpips.unit_maps`, which test_lpips.py holds to goldens."""
+    rng = np.random.default_rng(0)
+    sides = [16 >> i for i in range(5)]
+    shapes = [(2, s, s, c) for s, c in zip(sides, vgg.CHANNELS, strict=True)]
+    maps = [[rng.normal(size=shape) for shape in shapes] for _ in range(2)]
+    for each in maps:
+        each[:] = [x / np.linalg.norm(x, axis=-1, keepdims=True) for x in each]
+    heads = [rng.uniform(size=c).astype(np.float32) for c in vgg.CHANNELS]
+    expected = sum(
+        np.mean(np.sum(head * (a - b) ** 2, -1), (1, 2))
+        for a, b, head in zip(*maps, heads, strict=True)
+    )
+    result = distances.compare_by_vgg16({"heads": heads}, maps[:1], maps[1:])
+    np.testing.assert_allclose(result, expected, rtol=1e-4)
+
+
+def test_what_lpips_sees(monkeypatch):
+    """Large images are halved, gray ones get three channels, RGBA two backgrounds."""
+    seen = []
+    monkeypatch.setattr(lpips, "unit_maps", lambda variables, x: seen.append(x))
+    for side, channels in ((512, 1), (200, 4), (300, 3)):
+        distances.describe_by_vgg16({}, jnp.zeros((1, side, 2 * side, channels)))
+    shapes = [x.shape[1:] for x in seen]
+    assert shapes == [(256, 512, 3), (200, 400, 3), (200, 400, 3), (150, 300, 3)]
+    white, black = seen[1:3]
+    assert np.all(white == 0.5) and np.all(black == -0.5)
+
+
+def test_automatic_choice(monkeypatch, tmp_path):
+    monkeypatch.setenv("STYLEGAN_JAX_CACHE", str(tmp_path))
+    assert distances.load().name == "multiscale"
+    chosen = dataclasses.replace(distances.load("multiscale"), name="lpips")
+    monkeypatch.setitem(distances.DISTANCES, "lpips", lambda vgg16: chosen)
+    (tmp_path / "detectors").mkdir()
+    (tmp_path / "detectors" / "vgg16.safetensors").touch()
+    assert distances.load() is chosen
+    with pytest.raises(
+        ValueError, match=re.escape("(='l2') must be one of auto, lpips")
+    ):
+        distances.load("l2")

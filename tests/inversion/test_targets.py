@@ -1,0 +1,91 @@
+"""Targets from files: fitted, converted, named; and those that cannot be used."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylegan_jax.data import images
+from stylegan_jax.inversion import targets
+
+
+def picture(path, size=(40, 24), mode="RGB", seed=0):
+    """Write a random image of (width, height) and return it."""
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    pixels = np.random.RandomState(seed).randint(
+        0, 256, (*size[::-1], channels), np.uint8
+    )
+    image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels, mode)
+    image.save(path)
+    return image
+
+
+@pytest.mark.filterwarnings("ignore:'mode' parameter")
+def test_a_folder_is_fitted(tmp_path):
+    first = picture(tmp_path / "a.png")
+    (tmp_path / "sub").mkdir()
+    picture(tmp_path / "sub" / "a.png", mode="RGBA")
+    (tmp_path / "notes.txt").write_text("no image")
+    found = targets.load(str(tmp_path), (16, 32), 3, boxes=None)
+    assert found.names == ("a", "a-2") and found.images.shape == (2, 16, 32, 3)
+    expected = images.fit_pil(first, (16, 32), "center", "lanczos")
+    np.testing.assert_array_equal(found.images[0], np.asarray(expected))
+    assert found.fits[0] == {
+        "file": str(tmp_path / "a.png"),
+        "size": "40x24",
+        "crop": "center",
+        "resized_to": "32x16",
+    }
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_channels(tmp_path, mode, channels):
+    picture(tmp_path / "a.png", (8, 8), mode)
+    found = targets.load(str(tmp_path / "a.png"), (8, 8), channels)
+    assert found.images.shape == (1, 8, 8, channels)
+
+
+def test_boxes(tmp_path):
+    image = picture(tmp_path / "a.png")
+    picture(tmp_path / "b.png", seed=1)
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps({"a.png": [4, 2, 16, 8]}))
+    where = f"{tmp_path / 'a.png'},{tmp_path / 'b.png'}"
+    found = targets.load(where, (8, 16), 3, boxes=targets.read_boxes(file))
+    cut = np.asarray(image)[2:10, 4:20]
+    np.testing.assert_array_equal(found.images[0], cut)
+    assert found.fits[0]["box"] == [4, 2, 16, 8] and "box" not in found.fits[1]
+    outside = {"a.png": (30, 0, 16, 8)}
+    with pytest.raises(ValueError, match=re.escape("is 40x24; its box [30, 0, 16, 8]")):
+        targets.load(where, (8, 16), 3, boxes=outside)
+    with pytest.raises(ValueError, match="the boxes of c.png belong to no target"):
+        targets.load(where, (8, 16), 3, boxes={"c.png": (0, 0, 1, 1)})
+
+
+@pytest.mark.parametrize(
+    "content", ['{"a.png": [0, 0, 0, 5]}', '{"a.png": 3}', "[]", "{"]
+)
+def test_wrong_boxes(tmp_path, content):
+    (tmp_path / "boxes.json").write_text(content)
+    with pytest.raises(ValueError, match=re.escape("It must be like {")):
+        targets.read_boxes(tmp_path / "boxes.json")
+
+
+def test_all_unusable_targets_are_named(tmp_path):
+    picture(tmp_path / "good.png", (16, 16))
+    picture(tmp_path / "wide.png")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(ValueError) as raised:
+        targets.load(str(tmp_path), (16, 16), 3, crop="none")
+    message = str(raised.value)
+    assert message.startswith("2 of 3 targets cannot be used")
+    assert "broken.png is not an image" in message
+    assert "wide.png is 40x24, and would be distorted to 16x16" in message
+    with pytest.raises(ValueError, match="no file or folder is /no/file"):
+        targets.load("/no/file", (16, 16), 3, setting="--targets")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds no images"):
+        targets.load(str(tmp_path / "empty"), (16, 16), 3, setting="--targets")
