@@ -37,8 +37,8 @@ COMMAND = Command(
             ),
             flag.choice(
                 "loop",
-                "The end of the path: closed returns to the first keyframe, so that "
-                "the video can repeat without a jump; open ends at the last one.",
+                "The end of the path: closed returns to the first keyframe, open ends "
+                "at the last one.",
                 "closed",
                 ("closed", "open"),
             ),
@@ -78,9 +78,9 @@ COMMAND = Command(
             network.TRUNCATION_CENTERS,
             flag.choice(
                 "noise",
-                "The noise inputs: const uses the fixed maps of the network, none "
-                "leaves them out, random draws new ones for each frame, animated moves "
-                "from one random set to another with the keyframes.",
+                "The noise inputs: const uses the maps of the network, none no maps, "
+                "random new ones for each frame, animated ones that move with the "
+                "keyframes.",
                 "const",
                 ("const", "none", "random", "animated"),
             ),
