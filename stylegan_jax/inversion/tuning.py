@@ -27,8 +27,8 @@ from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.sampling.synthesis import automatic_batch_size
 
-# Distance -> the distance at which tuning stops. That of LPIPS was chosen for AlexNet's
-# features, and is as strict for VGG16's, whose distances are larger.
+# Distance -> the distance at which tuning stops. The published one of LPIPS is for
+# AlexNet's features; VGG16's distances are larger, so that it is stricter here.
 STOP_DISTANCES = {"lpips": 0.06, "multiscale": 0.01}
 LOCALITY_WEIGHT = 0.1  # of both terms of the locality regularization
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
@@ -201,9 +201,9 @@ class Tuner:
         latest = [x.copy() for x in before[1:]]
         step, rows = 0, len(batches[0].ws)
         total = s.steps * len(batches)
-        while step < total and not self._close_enough(*latest):
+        while step < total:
             i = step % len(batches)
-            params, optimizer, found = _update(
+            updated, moments, found = _update(
                 self._static,
                 self._weights,
                 self.lod,
@@ -214,10 +214,12 @@ class Tuner:
                 self._locality(step),
                 np.float32(s.learning_rate),
             )
-            step += 1
             shown = slice(i * rows, min((i + 1) * rows, count))
             for values, new in zip(latest, found[1:], strict=True):
                 values[shown] = np.asarray(new)[: shown.stop - shown.start]
+            if self._close_enough(*latest):
+                break  # without the update, which might make it worse
+            params, optimizer, step = updated, moments, step + 1
             if progress is not None:
                 mean = f"mean distance {np.mean(latest[0]):.4f}"
                 progress(f"steps of tuning, {mean}", step, total)
