@@ -286,8 +286,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "w-avg-of-every-round-from-the-start",
             STEP,
-            "state=state.replace(**averages)",
-            "state=state",
+            "state=state.replace(**averages, images_seen=images_seen)",
+            "state=state.replace(images_seen=images_seen)",
             UPDATES,
         ),
         (
