@@ -7,8 +7,8 @@ Command:
 Cost: not measured; meant for a few hours on two CPU cores. The networks are much
   narrower than the paper's, with 6 layers instead of 14.
 Expected: smileys that move smoothly when they are translated
-  (`python -m stylegan_jax.interpolate --network=runs/stylegan3-smileys
-  --translate=0.2,0`).
+  (`python -m stylegan_jax.interpolate --network=runs/stylegan3-smileys --seeds=3
+  --loop=open --translate=0.2,0 --out=move.webp`).
 Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks"; the preset
   "t" (stylegan_jax/presets/stylegan3.py) with narrower networks and smaller batches.
 """
