@@ -61,7 +61,7 @@ help:
 	@echo '           explore, gpu, gpu12, hub, onnx, tpu, video)'
 
 quickstart: $(READY)
-	$(RUN) -m stylegan_jax.generate --network=smileys32 --seeds=0-31 --out=runs/samples
+	$(RUN) -m stylegan_jax.generate --network=smileys64 --seeds=0-31 --out=runs/samples
 	@echo 'Smileys of the network in the package: runs/samples/grid.png'
 	@echo 'Now one is trained from scratch.'
 	$(RUN) -m stylegan_jax.train --config=configs/smileys.py --workdir=runs/smileys $(ARGS)
