@@ -297,7 +297,7 @@ def video(run_main, saved, tmp_path):
 
 
 def test_the_strength_moves_along_a_video(found, video):
-    """Of one seed, too, which then stays; there and back in a closed path."""
+    """One seed gives still frames with an edit that goes there and, if closed, back."""
     g, first, second, style = found
     frames = video("--seeds=5", f"--direction={first},{second}", "--strength=-3:3,1")
     ws = np.repeat(g.map(g.z(5), "b", truncation_psi=0.7), 8, axis=0)

@@ -70,7 +70,7 @@ class Fixed(NamedTuple):
 
 
 class Static(NamedTuple):
-    """What programs are compiled for, besides shapes; hashable.
+    """The static arguments of the compiled programs, besides shapes; hashable.
 
     Attributes:
       generator: the network.
