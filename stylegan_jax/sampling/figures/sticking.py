@@ -58,7 +58,7 @@ def sticking(samplers: Mapping[str, Sampler], seeds: Sequence[int]) -> Figure:
                     f"{' '.join(names[-1].split())}: {stays:.0%} of the details stay "
                     "at their pixels"
                 )
-    columns = ["first", "middle", "last", "column over time"]
+    columns = ["first", "middle", "last", "column\nover time"]
     return Figure(labeled_grid(rows, names, columns), tuple(lines))
 
 
