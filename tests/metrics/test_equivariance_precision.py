@@ -1,4 +1,4 @@
-"""Equivariance in float32 is that in float64, on the weights of golden networks."""
+"""Equivariance in float32: as in float64, and that of a network of 256x256."""
 
 import functools
 
@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from stylegan_jax.metrics import equivariance
+from stylegan_jax.models import stylegan3
+from stylegan_jax.models.interface import Channels
 from stylegan_jax.sampling import transform
 from tests import goldens, tiny
 from tests.models import stylegan3_numpy
@@ -67,3 +69,29 @@ def test_float32_and_float64(name):
     print(name, np.round(found, 2), np.round(wanted, 2))
     assert len(found) == 2 + model.design.use_radial_filters
     np.testing.assert_allclose(found, wanted, 0, DECIBELS)
+
+
+@pytest.mark.slow
+def test_random_weights_at_256():
+    """Config T, with few channels, at the steady magnitudes of its activations."""
+    g = stylegan3.Generator(resolution=256, z_dim=64, w_dim=64, channels=Channels(1024, 16))
+    z = np.random.RandomState(0).randn(2, 64).astype(np.float32)
+    with tiny.quick_compilation():
+        variables = jax.jit(g.init)(jax.random.key(0), z)
+        ws = jax.jit(lambda v: g.apply(v, z, method="map"))(variables)
+
+        # A decay of 0 measures the magnitudes, and one of 1 keeps them.
+        @jax.jit
+        def synthesize(variables, beta):
+            options = {"magnitude_beta": beta, "mutable": ["stats"]}
+            return g.apply(variables, ws, method="synthesize", **options)
+
+        _, measured = synthesize(variables, 0.0)
+        variables |= {"stats": variables["stats"] | measured["stats"]}
+
+        def draw(matrix):
+            return synthesize(transform.moved(g, variables, matrix), 1.0)[0]
+
+        found = ratios(draw, 256, rotates=False)
+    print(np.round(found, 2))
+    assert found.min() > 60
