@@ -74,7 +74,9 @@ def test_float32_and_float64(name):
 @pytest.mark.slow
 def test_random_weights_at_256():
     """Config T, with few channels, at the steady magnitudes of its activations."""
-    g = stylegan3.Generator(resolution=256, z_dim=64, w_dim=64, channels=Channels(1024, 16))
+    g = stylegan3.Generator(
+        resolution=256, z_dim=64, w_dim=64, channels=Channels(1024, 16)
+    )
     z = np.random.RandomState(0).randn(2, 64).astype(np.float32)
     with tiny.quick_compilation():
         variables = jax.jit(g.init)(jax.random.key(0), z)

@@ -39,13 +39,9 @@ def synthesize(arrays, kwargs, ws, transform=None):
         k["first_cutoff"] * (size / 2 / k["first_cutoff"]) ** e for e in exponents
     ]
     last = size / 2 * k["last_stopband_rel"]
-    stops = [
-        k["first_stopband"] * (last / k["first_stopband"]) ** e for e in exponents
-    ]
+    stops = [k["first_stopband"] * (last / k["first_stopband"]) ** e for e in exponents]
     rates = [2 ** int(np.ceil(np.log2(min(2 * s, size)))) for s in stops]
-    widths = [
-        max(s, r / 2) - c for s, r, c in zip(stops, rates, cutoffs, strict=True)
-    ]
+    widths = [max(s, r / 2) - c for s, r, c in zip(stops, rates, cutoffs, strict=True)]
     sides = [r + 2 * k["margin_size"] for r in rates[:-2]] + [size, size]
     names = sorted(
         {name.split(".")[1] for name in p if name.startswith("synthesis.L")},
@@ -60,9 +56,7 @@ def synthesize(arrays, kwargs, ws, transform=None):
         x = _modulated(x, layer, style, is_rgb)
         fine = max(rates[i], rates[j]) * (1 if is_rgb else k["lrelu_upsampling"])
         up, down = fine // rates[j], fine // rates[i]
-        taps = [
-            k["filter_size"] * f if f > 1 and not is_rgb else 1 for f in (up, down)
-        ]
+        taps = [k["filter_size"] * f if f > 1 and not is_rgb else 1 for f in (up, down)]
         radial = k["use_radial_filters"] and i < n - k["num_critical"]
         up_filter = _filter(taps[0], cutoffs[j], 2 * widths[j], fine)
         down_filter = _filter(taps[1], cutoffs[i], 2 * widths[i], fine, radial)

@@ -60,9 +60,7 @@ def test_images(name):
     for key in arrays:
         if key.endswith("magnitude_ema"):
             arrays[key] = np.exp(arrays[key])
-    model, variables = interop.from_official(
-        arrays, "stylegan3", "generator", **kwargs
-    )
+    model, variables = interop.from_official(arrays, "stylegan3", "generator", **kwargs)
     ws = rng.normal(size=(2, model.num_ws, 8)).astype(np.float32)
     with tiny.quick_compilation():
         images = jax.jit(lambda ws: model.apply(variables, ws, method="synthesize"))(ws)
