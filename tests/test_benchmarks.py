@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import (
+    batch_sizes,
     explore,
     flops,
     generate,
@@ -137,7 +138,7 @@ def test_generation_speed():
     for row in figures["batch_sizes"].values():
         wanted = row["images_per_second"] * figures["gflop_per_image"]
         assert row["utilisation"] == pytest.approx(wanted / figures["matmul_gflops"])
-    lines = generate.table(figures).splitlines()
+    lines = batch_sizes.table(figures, generate.COLUMNS).splitlines()
     assert [line.split()[0] for line in lines] == ["batch", "1", "2", "32"]
 
 

@@ -32,7 +32,7 @@ RUN_BY = {
     "stylegan_jax.directions": "tests/test_directions.py",
     "stylegan_jax.export": "tests/test_generate.py",
     "stylegan_jax.inspect": "tests/test_inspect.py",
-    "stylegan_jax.convert": "tests/test_front_doors.py",
+    "stylegan_jax.convert": "tests/test_convert.py",
     "stylegan_jax.evaluate": "tests/test_evaluate.py",
     "stylegan_jax.prepare": "tests/data/preparation/test_prepare.py",
     "stylegan_jax.project": "tests/test_project.py",

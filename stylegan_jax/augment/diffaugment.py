@@ -29,15 +29,8 @@ def augment(
 ) -> jax.Array:
     """Transform each image at random; differentiable to any order.
 
-    Args:
-      key: random key of this batch.
-      images: [B,H,W,C] float32 in [-1,1], C of 1, 3 or 4. Color transforms leave the
-        alpha channel, the last of 4, unchanged.
-      probability: [], probability of each transform, in [0,1]; may be traced.
-      policy: the transforms.
-
-    Returns:
-      [B,H,W,C].
+    The arguments and the result are those of `transforms.augment`, but for the type of
+    the policy.
     """
     chex.assert_rank(images, 4)
     chex.assert_type(images, jnp.float32)

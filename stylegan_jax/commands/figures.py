@@ -125,14 +125,7 @@ COMMAND = Command(
                 maximum=100,
             ),
         ),
-        "Output": (
-            flag.text(
-                "out",
-                "FILE.png",
-                "The PNG file to write; its directory is created if necessary.",
-                required=True,
-            ),
-        ),
+        "Output": (network.PNG_OUT,),
     },
     tables={
         "Figures": {
