@@ -1,7 +1,7 @@
 """The state of a picture: one value, which the page edits and the server draws.
 
-A `Picture` is all that a picture depends on, so that it can be sent, liked, saved and
-drawn again by any server with the same network. Its JSON form:
+A `Picture` holds everything that an image depends on, so that it can be sent, liked,
+saved and redrawn by any server with the same network. Its JSON form:
 
     {"style": {"source": {"kind": "seed", "seed": 5},
                "label": [1, 0, 0, 0], "mix": {"seed": 7, "layers": [2, 3]}},
@@ -32,11 +32,11 @@ MAX_PSI = 10.0  # in absolute value
 MAX_LABEL = 100.0  # likewise
 MAX_KEYFRAMES = 64
 MAX_DIRECTIONS = 100
-MAX_DEPTH = 3  # of walks whose keyframes are points of walks
+MAX_DEPTH = 3  # limit of nested walks, whose keyframes are points of walks
 
 
 class PictureError(ValueError):
-    """A value that is no picture of this network."""
+    """Error for a value that is not a picture of this network."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Style:
 
     Attributes:
       source: the latent that they come from.
-      label: the label vector, for all latents that are mapped; () without classes.
+      label: the label vector of all mapped latents; () without classes.
       mix: layers of another seed; None for none.
     """
 
@@ -190,7 +190,7 @@ def style_to_json(style: Style) -> dict[str, Any]:
 
 
 def from_json(value: Any, generator: Generator) -> Picture:
-    """Return the picture that a value of JSON describes, after checking all of it.
+    """Return the picture that a JSON value describes, after checking all of it.
 
     Args:
       value: the parsed JSON.
@@ -248,7 +248,7 @@ def _style(value: Any, generator: Generator, depth: int = MAX_DEPTH) -> Style:
 
 
 def _source(value: Any, generator: Generator, depth: int) -> Seed | Pad | Latent | Walk:
-    """Return a source, in which there are at most `depth` walks in one another."""
+    """Return a source with at most `depth` nested walks."""
     kind = value.get("kind") if isinstance(value, dict) else None
     kinds = [k for k in SOURCES if depth or k != "walk"]
     source = SOURCES[_choice(kind, "kind", kinds)]
