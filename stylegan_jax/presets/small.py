@@ -4,8 +4,8 @@
         print(choice)
     c = presets.small(images=400, resolution=64)
 
-`configs/small.py` applies them to a folder. They start from the preset `auto`. What
-differs is against the two failures of small data sets: the discriminator memorizes the
+`configs/small.py` applies them to a folder. They start from the preset `auto`. The
+differences counter the two failures of small data sets: the discriminator memorizes the
 images, and the generator collapses to a few of them.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
@@ -28,7 +28,7 @@ MANY = 50_000  # images, from which the discriminator hardly memorizes them
 # The average image differs from its mirror image by this share of the spread of the
 # images (see `Survey`) for sets of text, or of objects that face one way.
 ASYMMETRIC = 0.15
-P_MAX = 0.85  # of augmentations: at 1, the generator would learn them
+P_MAX = 0.85  # at 1, the generator would learn the augmentations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Survey:
 
     Attributes:
       images: number of images.
-      side: smaller side in pixels that nine of ten images reach.
+      side: pixels that the smaller side of nine in ten images has at least.
       channels: 1 grayscale, 3 RGB.
       asymmetry: rms difference of the average image from its mirror image, relative to
         the rms spread of the images around their average; 0 where sampling explains it.
@@ -82,7 +82,7 @@ def small(
       on_cpu: True for networks that a CPU trains in hours.
 
     Raises:
-      ValueError: a number is not positive, or not as said.
+      ValueError: a number is out of its range.
     """
     survey = Survey(images, resolution)
     choices = small_choices(survey, devices, on_cpu, resolution)
