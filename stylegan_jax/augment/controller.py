@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from stylegan_jax.config import Training
 
 INTERVAL = 4  # steps from one adjustment to the next
-TARGET = 0.6  # default of the target of r_t
+TARGET = 0.6  # default target of r_t
 SPEED_KIMG = 500.0  # thousands of images in which the probability can rise by 1 ...
 TRANSFER_SPEED_KIMG = 100.0  # ... and in a run that starts from trained networks
 

@@ -23,9 +23,9 @@ class Latest(Generic[Request, Answer]):
     """A queue in which a newer request of a client replaces its older one.
 
     A client gives its requests increasing numbers. While one is drawn, the newest of
-    each client waits; the others are answered None at once. So the last request of a client
-    is always drawn, no client waits for more than one drawing of each other client, and
-    a request that arrives after a newer one is not drawn at all.
+    each client waits; the others are answered None at once. So the last request of a
+    client is always drawn, no client waits for more than one drawing of each other
+    client, and a request that arrives after a newer one is not drawn at all.
 
     All methods must be called from one event loop.
     """

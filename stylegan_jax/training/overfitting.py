@@ -81,8 +81,8 @@ class OverfittingLog:
 class HeldOutScores:
     """The discriminator's scores of held-out, training and generated images.
 
-    r_v is 0 if held-out images are scored like training images, and 1 if they are scored
-    like generated ones.
+    r_v is 0 if held-out images are scored like training images, and 1 if they are
+    scored like generated ones.
 
     Reference: Karras et al. 2020, "Training Generative Adversarial Networks with
     Limited Data", section 3.
