@@ -146,7 +146,7 @@ def rotation_filter(angle: float, up: int) -> np.ndarray:
 
 
 def _lanczos_matrix(size: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the matrix of a translation along an axis, and the mask it leaves valid."""
+    """Return a translation along an axis as a matrix, and the mask it leaves valid."""
     whole = math.floor(shift)
     taps = np.arange(2 * LANCZOS) - (LANCZOS - 1)
     distance = taps - (shift - whole)
