@@ -1,6 +1,15 @@
 """All mutations, in files by what they get wrong."""
 
-from tests.mutations import augmentation, clock, layers, objectives, styles, updates
+from tests.mutations import (
+    augmentation,
+    clock,
+    inversion,
+    layers,
+    objectives,
+    styles,
+    stylegan3,
+    updates,
+)
 
 MUTATIONS = (
     *updates.MUTATIONS,
@@ -9,4 +18,6 @@ MUTATIONS = (
     *augmentation.MUTATIONS,
     *clock.MUTATIONS,
     *layers.MUTATIONS,
+    *stylegan3.MUTATIONS,
+    *inversion.MUTATIONS,
 )
