@@ -6,8 +6,8 @@ from tests.mutations import (
     inversion,
     layers,
     objectives,
-    styles,
     stylegan3,
+    styles,
     updates,
 )
 
