@@ -124,11 +124,10 @@ def test_psi_zero_gives_one_image(generate, finished, tmp_path):
     assert len({v for k, v in images.items() if k != "grid.png"}) == 1
 
 
-def test_mix(finished, tmp_path):
+def test_mix(run_main, finished, tmp_path):
     out = tmp_path / "figures" / "mixing.png"
     arguments = (f"--workdir={finished}", f"--out={out}", "--source_seeds=0-3")
-    printed, _ = tiny.finish(tiny.start("stylegan_jax.mix", *arguments))
-    assert f"wrote {out}" in printed
+    assert f"wrote {out}" in run_main(mix, *arguments)
     # The row of sources and six more; the column of destinations and four more.
     chex.assert_shape(pixels(out), (7 * 66, 52 + 5 * 66, 3))
 
