@@ -226,17 +226,11 @@ def test_the_program(kind, tmp_path):
     assert text.startswith("HloModule jit_update")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--device=v6x"], "must be one of v5e, h100"),
-        (["--device=h100", "--resolution=64"], "must be a stage of the config"),
-    ],
-)
-def test_bad_input(arguments, message):
-    done = run(*arguments)
+def test_bad_input():
+    done = run("--device=h100", "--resolution=64")
     assert done.returncode != 0
-    assert message in " ".join((done.stdout + done.stderr).split())
+    output = " ".join((done.stdout + done.stderr).split())
+    assert "must be a stage of the config" in output
     assert "Traceback" not in done.stderr
 
 
