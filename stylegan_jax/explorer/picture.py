@@ -32,7 +32,7 @@ MAX_PSI = 10.0  # in absolute value
 MAX_LABEL = 100.0  # likewise
 MAX_KEYFRAMES = 64
 MAX_DIRECTIONS = 100
-MAX_DEPTH = 3  # limit of nested walks, whose keyframes are points of walks
+MAX_DEPTH = 3  # of walks whose keyframes are points of walks
 
 
 class PictureError(ValueError):

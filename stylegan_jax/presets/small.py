@@ -28,7 +28,7 @@ MANY = 50_000  # images, from which the discriminator hardly memorizes them
 # The average image differs from its mirror image by this share of the spread of the
 # images (see `Survey`) for sets of text, or of objects that face one way.
 ASYMMETRIC = 0.15
-P_MAX = 0.85  # at 1, the generator would learn the augmentations
+P_MAX = 0.85  # of augmentations: at 1, the generator would learn them
 
 
 @dataclasses.dataclass(frozen=True)

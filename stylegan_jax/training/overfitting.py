@@ -16,23 +16,23 @@ from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 from stylegan_jax.training.step import process_reals
 
-IMAGES = 256  # limit of images of each set
+IMAGES = 256  # of each set, at most
 BATCH = 32  # images that are scored at a time
-OVERFITS = 0.5  # r_v from which a warning says that the discriminator overfits
+OVERFITS = 0.5  # r_v from which the discriminator is said to overfit
 PATIENCE_TICKS = 2
-ROUNDING = 1e-6  # largest rounding error of float32
+ROUNDING = 1e-6  # of float32, at most
 
 
 class OverfittingWatch:
-    """Watch of the adaptive augmentation probability over the ticks."""
+    """Watches the adaptive probability of the augmentations from tick to tick."""
 
     def __init__(self, training: Training):
-        """Create a watch that has seen no tick."""
+        """Start without a tick."""
         self._control = controller.from_config(training)
         self._ticks_at_maximum = 0
 
     def warning(self, probability: float) -> str | None:
-        """Return a warning with a remedy if one is due, once for each occasion.
+        """Return a warning with a remedy when it is due, once for each occasion.
 
         Args:
           probability: probability of the augmentations at the end of a tick.
@@ -54,7 +54,7 @@ class OverfittingWatch:
 
 
 class OverfittingLog:
-    """Log of `HeldOutScores` at every tick, with a warning about overfitting."""
+    """Logs `HeldOutScores` at every tick, and warns when the discriminator overfits."""
 
     def __init__(
         self, setup: Setup, training: Source, held_out: Source, logger: RunLogger
@@ -79,17 +79,17 @@ class OverfittingLog:
 
 
 class HeldOutScores:
-    """The discriminator's scores of held-out, training and generated images.
+    """Compares the discriminator's scores of held-out, training and generated images.
 
-    r_v is 0 if held-out images are scored like training images, and 1 if they are
-    scored like generated ones.
+    r_v is 0 if it takes held-out images for training images, and 1 if it takes them for
+    generated ones.
 
     Reference: Karras et al. 2020, "Training Generative Adversarial Networks with
     Limited Data", section 3.
     """
 
     def __init__(self, setup: Setup, training: Source, held_out: Source):
-        """Prepare; nothing is read yet.
+        """Read nothing yet.
 
         Args:
           setup: the training.
@@ -185,6 +185,6 @@ class HeldOutScores:
 
 
 def _batches(count: int) -> list[np.ndarray]:
-    """Return the rows of batches; the last one is padded with the first rows."""
+    """Return the rows of batches; the last one is filled with the first rows."""
     starts = range(0, count, BATCH)
     return [np.arange(start, start + BATCH) % count for start in starts]
