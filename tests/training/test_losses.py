@@ -25,6 +25,7 @@ LOSSES = {
     "D_wgan": losses.d_wgan,
     "D_hinge": losses.d_hinge,
     "G_logistic_nonsaturating": losses.g_logistic_nonsaturating,
+    "G_logistic_saturating": losses.g_logistic_saturating,
     "G_wgan": losses.g_wgan,
 }
 
