@@ -31,7 +31,7 @@ ROUNDS, STEPS_PER_ROUND = 2, 2
 
 
 def stylegan2(**training) -> config.Experiment:
-    """Regularizers at every other step, in two rounds of accumulation."""
+    """Path lengths at every other step, in two rounds of accumulation."""
     scope: dict = {}
     exec(CONFIG, scope)
     c = scope["get_config"]()
@@ -42,7 +42,7 @@ def stylegan2(**training) -> config.Experiment:
         batch_size=2 * BATCH_SIZE,
         accumulation_rounds=2,
         g_reg_interval=2,
-        d_reg_interval=2,
+        d_reg_interval=0,  # R1 is a part of d_main, without a program of its own
         path_length_weight=2.0,
         ema_rampup=0.05,
     )
@@ -66,8 +66,7 @@ def stylegan3() -> config.Experiment:
 UNEVEN = "uneven"
 EXPERIMENTS = {
     "stylegan1": experiment(batch_size=BATCH_SIZE, steps_per_round=STEPS_PER_ROUND),
-    # R1 is a part of d_main, so that it needs no program of its own.
-    "stylegan2": stylegan2(augment="pseudo", augment_speed_kimg=0.5, d_reg_interval=0),
+    "stylegan2": stylegan2(augment="pseudo", augment_speed_kimg=0.5),
     "stylegan3": stylegan3(),
     UNEVEN: stylegan2(batch_size=8, accumulation_rounds=1),
 }
