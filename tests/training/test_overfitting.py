@@ -79,7 +79,10 @@ def flat_images(tmp_path):
 
 class Logger:
     def __init__(self):
-        self.lines, self.rows = [], []
+        self.lines, self.rows, self.events = [], [], []
+
+    def event(self, kind, **fields):
+        self.events.append((kind, fields))
 
     def line(self, text):
         self.lines.append(text)
@@ -106,7 +109,20 @@ def test_scores_of_held_out_images(flat_images):
     for values in logger.rows:
         found = {name.partition("/")[2]: value for name, value in values.items()}
         assert found == pytest.approx(
-            {"score_training": 2, "score_held_out": -2, "score_generated": 1, "r_v": 4}
+            {
+                "score_training": 2,
+                "score_held_out": -2,
+                "score_generated": 1,
+                "r_v": 4,
+                "r_v_error": 0,
+                "nearest": 0.25,  # 0.5 from white, as black images are 2 from it
+                "variety": 1,  # training images are alike, too
+            },
+            abs=1e-3,
         )
     assert len(logger.rows) == 3
-    assert len(logger.lines) == 1 and "r_v is 4.00" in logger.lines[0]
+    assert len(logger.lines) == 2
+    assert "r_v is 4.00" in logger.lines[0] and "nearest one is 0.25" in logger.lines[1]
+    assert [fields["message"] for _, fields in logger.events] == [
+        line.removeprefix("WARNING: ") for line in logger.lines
+    ]
