@@ -241,6 +241,11 @@ class Model:
         "labels (not for growing networks).",
         rule=NON_NEGATIVE,
     )
+    spectral_norm: bool = setting(
+        False,
+        "Divide each weight of the discriminator by its largest singular value (not "
+        "for growing networks); stabilizes it, as with the hinge loss.",
+    )
     freeze_layers: int = setting(
         0,
         "Number of layers of the discriminator that are not trained, counted from its "
@@ -577,6 +582,15 @@ class Training:
         "Number of successive updates skipped for non-finite values that stops the "
         "run.",
         rule=POSITIVE,
+    )
+    on_collapse: str = setting(
+        "continue",
+        "What follows when the generated images have lost their variety, twice in a "
+        "row by `msssim` or `pr` of `evaluation.metrics` or by the images held out "
+        "with `data.held_out`: `continue` warns; `stop` ends the run with an error; "
+        "`rollback` goes back to the best checkpoint, once, with half the learning "
+        "rate, and stops at the next collapse.",
+        choices=("continue", "stop", "rollback"),
     )
     transfer: str | None = setting(
         None,

@@ -28,6 +28,7 @@ MANY = 50_000  # images, from which the discriminator hardly memorizes them
 # The average image differs from its mirror image by this share of the spread of the
 # images (see `Survey`) for sets of text, or of objects that face one way.
 ASYMMETRIC = 0.15
+PASSES = 100  # over the images, in which the probability of augmentations can rise by 1
 P_MAX = 0.85  # of augmentations: at 1, the generator would learn them
 
 
@@ -221,6 +222,12 @@ def _objective(
     return [
         *choices,
         Choice("training.augment", "bgc", f"{why}; its probability adapts"),
+        Choice(
+            "training.augment_speed_kimg",
+            min(PASSES * survey.images / 1000, 500.0),
+            f"its probability can then rise by 1 in {PASSES} passes over the images, "
+            "and not more slowly than officially",
+        ),
         Choice(
             "training.augment_p_max",
             P_MAX,

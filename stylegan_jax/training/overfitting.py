@@ -18,6 +18,7 @@ from stylegan_jax.data.interface import Source
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime.logger import RunLogger
 from stylegan_jax.sampling.figures.nearest import small
+from stylegan_jax.training.guard import EvalResult
 from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
@@ -57,7 +58,7 @@ class OverfittingWatch:
         if self._ticks_at_maximum != PATIENCE_TICKS:
             return None
         return (
-            f"WARNING: the augmentation probability stays at {probability:.2f}, and "
+            f"the augmentation probability stays at {probability:.2f}, and "
             "the discriminator still overfits. Add images, raise "
             "`training.r1_gamma`, take a narrower discriminator, or start from a "
             "trained network (`training.transfer`)."
@@ -75,25 +76,30 @@ class OverfittingLog:
         self._logger = logger
         self._told: set[str] = set()
 
-    def measure(self, state: TrainState, progress: Progress) -> dict[str, float]:
-        """Measure the images, and return the scalars; all processes must call it.
+    def measure(self, state: TrainState, progress: Progress) -> EvalResult:
+        """Measure the images and log the scalars; all processes must call it.
 
         A warning is printed when a sign appears, and again after it has vanished.
+
+        Returns:
+          The alarms, and whether the images are alike.
         """
         found = self._scores(state, progress)
         self._logger.scalars(progress.images_seen, found)
-        signs = warnings(found)
-        for name, text in signs.items():
-            if name not in self._told:
-                kimg = progress.images_seen / 1000
-                self._logger.line(f"WARNING: {text}")
-                self._logger.event("warning", kimg=kimg, message=text)
+        signs = find_signs(found)
+        for name, (_, warning) in signs.items():
+            if name not in self._told and warning is not None:
+                self._logger.warning(progress.images_seen, warning)
         self._told = set(signs)
-        return found
+        alarms = ", ".join(alarm for alarm, _ in signs.values())
+        return EvalResult(None, alarms or None, "alike" in signs)
 
 
-def warnings(found: dict[str, float]) -> dict[str, str]:
-    """Return the warnings that the scalars of `HeldOutScores` call for, by sign."""
+def find_signs(found: dict[str, float]) -> dict[str, tuple[str, str | None]]:
+    """Return the alarms and the warnings of the scalars of `HeldOutScores`, by sign.
+
+    Images that are alike have no warning: `guard.CollapseGuard` gives it in due time.
+    """
     r_v, error, nearest, variety = (
         found[f"overfitting/{name}"]
         for name in ("r_v", "r_v_error", "nearest", "variety")
@@ -101,22 +107,20 @@ def warnings(found: dict[str, float]) -> dict[str, str]:
     signs = {}
     if r_v >= OVERFITS and r_v > SIGNIFICANT * error:
         signs["overfits"] = (
+            f"OVERFITS? r_v {r_v:.2f}",
             f"the discriminator overfits: r_v is {r_v:.2f} (0: held-out images score "
             "like training images, 1: like generated ones). Add images, or "
-            "`training.augment`, or raise `training.r1_gamma`."
+            "`training.augment`, or raise `training.r1_gamma`.",
         )
     if nearest < COPIES:
         signs["copies"] = (
+            f"COPIES? nearest {nearest:.2f}",
             "generated images copy training images: the distance to the nearest one "
             f"is {nearest:.2f} of that of held-out images. Stop earlier, add images, "
-            "or `training.augment`."
+            "or `training.augment`.",
         )
     if variety < ALIKE:
-        signs["alike"] = (
-            "generated images are alike: their mean distance from each other is "
-            f"{variety:.2f} of that of training images. If this lasts beyond the start "
-            "of the training, raise `training.r1_gamma`, or add `training.augment`."
-        )
+        signs["alike"] = f"COLLAPSE? variety {variety:.2f}", None
     return signs
 
 
@@ -182,14 +186,14 @@ class HeldOutScores:
         if self._setup.experiment.model.growing:
             lod = lod.with_traced_fade()
         replicate = self._setup.parallel.replicate_global
-        params = replicate(state.params[DISCRIMINATOR])
-        training = self._scores_of(params, *reference.training, lod)
-        held_out = self._scores_of(params, *reference.held_out, lod)
+        judge = replicate(state.discriminator_variables(state.params[DISCRIMINATOR]))
+        training = self._scores_of(judge, *reference.training, lod)
+        held_out = self._scores_of(judge, *reference.held_out, lod)
         variables = replicate(state.generator_variables(state.params[GENERATOR]))
         labels, generated, pixels = reference.training[1], [], []
         for rows in _batches(len(labels)):
             fakes = self._generate(variables, rows[0], labels[rows], lod)
-            generated.append(self._score(params, fakes, labels[rows], lod))
+            generated.append(self._score(judge, fakes, labels[rows], lod))
             pixels.append(_pixels(np.clip(np.asarray(fakes), -1, 1)))
         generated = np.concatenate([np.asarray(x) for x in generated])
         pixels = np.concatenate(pixels)
@@ -211,15 +215,18 @@ class HeldOutScores:
     def _read(self, resolution: int) -> Reference:
         """Read and compare the real images at a resolution."""
         e = self._setup.experiment
-        training, held_out = (
-            pipeline.first_images(
+
+        def first(source: Source) -> tuple[np.ndarray, np.ndarray]:
+            images, labels = pipeline.first_images(
                 source,
                 resolution=resolution,
                 count=min(IMAGES, source.num_images),
                 seed=e.run.seed,
             )
-            for source in self._sources.values()
-        )
+            # Networks without labels ignore those that the images have.
+            return images, labels[:, : self._setup.label_size]
+
+        training, held_out = map(first, self._sources.values())
         source, neighbors = self._sources["training"], []
         count = min(NEIGHBORS, source.num_images)
         batches = pipeline.batches(
@@ -251,22 +258,26 @@ class HeldOutScores:
         )
 
     def _scores_of(
-        self, params: dict, images: np.ndarray, labels: np.ndarray, lod: LevelOfDetail
+        self,
+        variables: dict,
+        images: np.ndarray,
+        labels: np.ndarray,
+        lod: LevelOfDetail,
     ) -> np.ndarray:
         """Return the scores [N] of images [N,H,W,C], uint8."""
         scores = [
-            np.asarray(self._score(params, images[rows], labels[rows], lod))
+            np.asarray(self._score(variables, images[rows], labels[rows], lod))
             for rows in _batches(len(images))
         ]
         return np.concatenate(scores)[: len(images)]
 
     def _scores(
-        self, params: dict, images: jax.Array, labels: jax.Array, lod: LevelOfDetail
+        self, variables: dict, images: jax.Array, labels: jax.Array, lod: LevelOfDetail
     ) -> jax.Array:
         if images.dtype == jnp.uint8:
             images = process_reals(images, fade=lod.fade)
         return self._setup.discriminator.apply(
-            {"params": params}, images, labels if labels.shape[1] else None, lod=lod
+            variables, images, labels if labels.shape[1] else None, lod=lod
         )
 
     def _generated(
