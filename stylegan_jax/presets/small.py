@@ -109,6 +109,7 @@ def small_choices(
     devices: int = 1,
     on_cpu: bool = False,
     resolution: int | None = None,
+    has_metric: bool = False,
 ) -> tuple[Choice, ...]:
     """Choose the settings for a data set that differ from the preset `auto`.
 
@@ -117,6 +118,7 @@ def small_choices(
       devices: number of devices of the run, a power of two.
       on_cpu: True for networks that a CPU trains in hours.
       resolution: resolution in pixels; None chooses it.
+      has_metric: True if the weights of `kid_efficientnet` are installed.
 
     Raises:
       ValueError: there are no images, or they are smaller than 32 pixels.
@@ -133,6 +135,7 @@ def small_choices(
         *(_cpu_networks(resolution) if on_cpu else ()),
         *_objective(survey, resolution, devices, on_cpu),
         *_schedule(survey, on_cpu),
+        *_evaluation(survey, on_cpu, has_metric),
     )
 
 
@@ -249,5 +252,25 @@ def _schedule(survey: Survey, on_cpu: bool) -> list[Choice]:
         choices += [
             Choice("training.ema_half_life_kimg", 4.0, "for this batch"),
             Choice("training.ema_rampup", 0.05, "early pictures follow the training"),
+        ]
+    return choices
+
+
+def _evaluation(survey: Survey, on_cpu: bool, has_metric: bool) -> list[Choice]:
+    if survey.images < ENOUGH_TO_HOLD_OUT:
+        return []
+    why = "a run that loses its variety goes back once to the best checkpoint"
+    choices = [Choice("training.on_collapse", "rollback", why)]
+    if has_metric:
+        name = "kid_efficientnet"
+        choices += [
+            Choice("evaluation.metrics", f"{name},msssim", "they need no download"),
+            Choice(
+                "evaluation.every_kimg",
+                20.0 if on_cpu else 100.0,
+                "often enough to find the best checkpoint",
+            ),
+            Choice("evaluation.images", 1024, "a few minutes on a CPU"),
+            Choice("evaluation.best", name, "the best checkpoint is kept"),
         ]
     return choices

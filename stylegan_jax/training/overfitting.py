@@ -30,7 +30,7 @@ OVERFITS = 0.5  # r_v from which the discriminator is said to overfit ...
 SIGNIFICANT = 2.0  # ... if it is as many standard errors above 0
 NEIGHBORS = 2048  # training images among which the nearest one is sought, at most
 COPIES = 0.5  # `nearest` below which generated images are said to be copies
-ALIKE = 0.5  # `variety` below which they are said to be alike
+ALIKE = 0.4  # `variety` below which they are said to be alike
 PATIENCE_TICKS = 2
 ROUNDING = 1e-6  # of float32, at most
 

@@ -108,6 +108,7 @@ def test_scores_of_held_out_images(flat_images):
             "generator": {"level": jnp.float32(0.5)},
         },
         generator_variables=lambda params: {"params": params},
+        discriminator_variables=lambda params: {"params": params},
     )
     for resolution in (16, 16, 8):  # the images follow the resolution of the stage
         result = log.measure(state, Progress(resolution))
@@ -134,9 +135,9 @@ def test_scores_of_held_out_images(flat_images):
 
 
 def test_few_images_do_not_tell_that_the_discriminator_overfits():
-    found = {"r_v": 0.9, "r_v_error": 0.5, "nearest": 1.0, "variety": 0.4}
+    found = {"r_v": 0.9, "r_v_error": 0.5, "nearest": 1.0, "variety": 0.39}
     found = {f"overfitting/{name}": value for name, value in found.items()}
-    assert find_signs(found) == {"alike": ("COLLAPSE? variety 0.40", None)}
+    assert find_signs(found) == {"alike": ("COLLAPSE? variety 0.39", None)}
     assert "overfits" in find_signs(found | {"overfitting/r_v_error": 0.4})
 
 
