@@ -29,7 +29,7 @@ from typing import Any
 from absl import app, flags
 from etils import epath
 
-from stylegan_jax.presets import small
+from stylegan_jax.presets.small import PASSES
 from stylegan_jax.report import charts, page
 from stylegan_jax.report.charts import Mark, Series
 
@@ -90,7 +90,7 @@ def training_command(name: str, out: Path, images: int, more: list[str]) -> list
         f"evaluation.images={FLAGS.evaluated}",
     ]
     if name == "ada":
-        speed = FLAGS.ada_speed_kimg or small.PASSES * images / 1000
+        speed = FLAGS.ada_speed_kimg or PASSES * images / 1000
         settings.append(f"training.augment_speed_kimg={speed:g}")
     if name != AUTOPILOT and FLAGS.r1_gamma is not None:
         settings.append(f"training.r1_gamma={FLAGS.r1_gamma}")

@@ -7,8 +7,8 @@ Every setting can be overridden on the command line:
 
 Exit status: 0 if the run has finished; the value of `--stopped_status` (default 0) if a
 signal or its time limit stopped it and it was saved; 2 if the same command would fail
-again (a wrong setting, different data, divergence); any other status is a failure that
-may be temporary.
+again (a wrong setting, different data, divergence, a collapse that is to stop it); any
+other status is a failure that may be temporary.
 """
 
 from stylegan_jax.commands.train import COMMAND
