@@ -236,7 +236,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         averages.write_if_due(state, progress)
         grid.log_contributions(state, progress)
         grid.draw_if_due(state, progress)
-        return overfitting and overfitting.measure(state, progress)
+        return None if overfitting is None else overfitting.measure(state, progress)
 
     hooks = loop.Hooks(
         batches=lambda stage, start: batches(training, source, stage, start, images),
