@@ -1,6 +1,6 @@
 """Speed of projecting images: a batch against single images, and utilization.
 
-    python -m benchmarks.project --network=smileys32
+    python -m benchmarks.project --network=smileys64
     python -m benchmarks.project --network=runs/photos --batch_sizes=1,4
 
 Prints a table with a row per batch size; `--json` saves the figures. The last column is
@@ -111,7 +111,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("network", "smileys32", "Network, as for `project`.")
+    flags.DEFINE_string("network", "smileys64", "Network, as for `project`.")
     flags.DEFINE_list("batch_sizes", ["1", "8"], "Batch sizes to measure.")
     flags.DEFINE_enum("distance", "multiscale", ["multiscale", "lpips"], "Distance.")
     flags.DEFINE_integer("rounds", 7, "Measurements; the median is reported.")

@@ -156,7 +156,7 @@ def test_times_of_clicks():
 def test_clicks_are_measured():
     for package in ("playwright", "uvicorn"):
         pytest.importorskip(package, reason="pip install -e '.[dev,browser]'")
-    figures = explore.measure("smileys32", 8)
+    figures = explore.measure("smileys64", 8)
     assert list(figures["milliseconds"]) == list(explore.CONTROLS)
     for times in figures["milliseconds"].values():
         assert len(times) == 2 and min(times) > 0

@@ -65,7 +65,7 @@ COMMAND = Command(
     "figures",
     "Draw a figure as in the StyleGAN papers with a network.",
     (
-        "--figure=truncation --network=smileys32 --out=truncation.png",
+        "--figure=truncation --network=smileys64 --out=truncation.png",
         "--figure=nearest --network=runs/emoji --data=photos.zip --out=nearest.png",
     ),
     {

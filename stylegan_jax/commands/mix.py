@@ -10,8 +10,8 @@ COMMAND = Command(
     "coarse, middle or fine styles of those on the left. With --layers, they replace "
     "the styles of chosen layers.",
     (
-        "--network=smileys32 --out=mixing.png",
-        "--network=smileys32 --layers=0-3 --row_seeds=10-13 "
+        "--network=smileys64 --out=mixing.png",
+        "--network=smileys64 --layers=0-3 --row_seeds=10-13 "
         "--column_seeds=0-5 --out=mixing.png",
     ),
     {

@@ -7,7 +7,7 @@ from stylegan_jax.runtime import flag
 NETWORK = flag.text(
     "network",
     "NETWORK",
-    "The network: smileys64 or smileys32 of the package; the directory of a "
+    "The network: smileys64, which comes with the package; the directory of a "
     "training run (its --workdir) or of a conversion (the --out of `convert`), on disk "
     "or at gs://... or s3://..., or its checkpoints/NUMBER; a .safetensors file that "
     "`export` wrote; an official .pkl; or hub:OWNER/NAME, on the Hugging Face Hub.",

@@ -2,14 +2,9 @@
 
 from collections.abc import Iterator
 
-from stylegan_jax.config.schema import (
-    DIFFAUGMENT,
-    Experiment,
-    Model,
-    Training,
-    by_resolution,
-    image_size,
-)
+from stylegan_jax.config.schema import Experiment, by_resolution, image_size
+from stylegan_jax.config.sections.model import Model
+from stylegan_jax.config.sections.training import DIFFAUGMENT, Training
 
 
 def cross_field_errors(e: Experiment) -> Iterator[str]:
