@@ -4,7 +4,7 @@ import contextlib
 import os
 import uuid
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -196,6 +196,54 @@ class Checkpoints:
         self._manager.reload()
         return max(self._manager.all_steps(), default=None)
 
+    def best_step(self, until: int) -> int | None:
+        """Return the step with the highest score; all processes have to call it.
+
+        Args:
+          until: later steps do not count. Without an earlier one, it is the oldest.
+
+        Returns:
+          The step; of those without a score, the newest. None if there is none.
+        """
+        steps = self._reloaded_steps()
+        self._read_scores(steps)
+        earlier = [step for step in steps if step <= until]
+        if not earlier:
+            return min(steps, default=None)
+        scores = self._best.scores
+        scored = [step for step in earlier if step in scores]
+        return max(scored, key=lambda s: (scores[s], s)) if scored else max(earlier)
+
+    def steps_after(self, step: int) -> list[int]:
+        """Return the newer steps, in order; all processes have to call it."""
+        return [s for s in self._reloaded_steps() if s > step]
+
+    def set_aside(self, steps: Iterable[int], reason: str) -> None:
+        """Rename checkpoints to `<step>.<reason>`; all processes have to call it.
+
+        Steps that do not exist are passed over.
+
+        Raises:
+          CheckpointError: one cannot be renamed.
+        """
+        self.wait()
+        failure = None
+        try:
+            if parallel.is_main_process():
+                for step in steps:
+                    failures.set_aside(self.directory / str(step), reason)
+        except OSError as error:
+            failure = error
+        if not parallel.all_processes(failure is None):
+            failure = failure or OSError("the main process cannot")
+            raise CheckpointError(
+                f"cannot rename checkpoints in {self.directory}: "
+                f"{failures.reason_of(failure)}"
+            ) from failure
+        self._manager.reload()
+        for step in steps:
+            self._best.scores.pop(step, None)
+
     def items(self, step: int | None = None) -> tuple[str, ...]:
         """Return the names of a checkpoint's items.
 
@@ -317,13 +365,17 @@ class Checkpoints:
             )
         return steps
 
+    def _reloaded_steps(self) -> list[int]:
+        """Return the steps on disk after the last save; see `_agreed_steps`."""
+        self.wait()
+        self._manager.reload()
+        return self._agreed_steps()
+
     def _first_intact(
         self, step: int | None, read: Callable[[StoredCheckpoint], Any]
     ) -> tuple[int, Any, set[int]]:
         """Return the step that could be read, its content, and the damaged steps."""
-        self.wait()
-        self._manager.reload()
-        steps = self._agreed_steps()[::-1]
+        steps = self._reloaded_steps()[::-1]
         candidates = steps if step is None else [s for s in steps if s == step]
         if not candidates:
             wanted = "" if step is None else f" of step {step}"

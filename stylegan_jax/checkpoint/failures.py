@@ -158,15 +158,15 @@ def remove_unfinished(directory: epath.Path) -> None:
         time.sleep(0.02)
 
 
-def set_aside(checkpoint: epath.Path) -> None:
-    """Rename a damaged checkpoint to `<step>.damaged`, or a number after it.
+def set_aside(checkpoint: epath.Path, reason: str = "damaged") -> None:
+    """Rename a checkpoint to `<step>.<reason>`, or a number after it.
 
     Do nothing if it is not there, because an earlier attempt has renamed it.
     """
     if not checkpoint.exists():
         return
     for number in range(1000):
-        target = checkpoint.parent / f"{checkpoint.name}.damaged{number or ''}"
+        target = checkpoint.parent / f"{checkpoint.name}.{reason}{number or ''}"
         if not target.exists():
             checkpoint.rename(target)
             return

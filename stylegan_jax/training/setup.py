@@ -82,6 +82,7 @@ class Setup:
             e.run.seed,
             controller.from_config(e.training).initial,
             e.training.power_ema,
+            e.model.spectral_norm,
         )
 
 

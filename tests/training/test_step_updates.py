@@ -11,7 +11,7 @@ from stylegan_jax import rngs
 from stylegan_jax.augment import controller
 from stylegan_jax.rngs import Stream
 from stylegan_jax.runtime import parallel
-from stylegan_jax.training import setup, step
+from stylegan_jax.training import losses, setup, step
 from stylegan_jax.training.phases import LossAux, Phase
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 from tests import tiny
@@ -225,6 +225,27 @@ def test_every_round_draws_its_own_numbers_and_keeps_the_average():
     ]
     np.testing.assert_allclose(scalars["d_main/draw"], np.mean(draws), 1e-6)
     np.testing.assert_allclose(after.w_avg, G_STYLE + 4)
+
+
+def test_averages_of_scores_move_once_per_step():
+    """By the scores of all rounds, as if the batch had not been split."""
+
+    def scoring(params, inputs):
+        real, fake = inputs.reals.mean((1, 2, 3)), inputs.reals[:, 0, 0, 0]
+        before = inputs.state.score_means
+        means = losses.update_score_means(before, real, fake)
+        aux = LossAux({"of_reals": means[0]}, {"score_means": means})
+        return 2 * params["x"], aux
+
+    found = []
+    for rounds in (1, 4):
+        training = Training((phase("d_main", scoring), phase("g_main")), 0, rounds)
+        state = training.state.replace(score_means=jnp.array([0.3, -0.1, 0.4]))
+        after, scalars = training("d_main", state)
+        np.testing.assert_allclose(after.score_means[2], 0.99 * 0.4 + 0.01, 1e-6)
+        np.testing.assert_allclose(scalars["d_main/of_reals"], after.score_means[0])
+        found.append(after.score_means)
+    np.testing.assert_allclose(*found, rtol=1e-5)
 
 
 def test_phases_and_steps_draw_other_numbers(training):

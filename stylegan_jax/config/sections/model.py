@@ -138,6 +138,11 @@ class Model:
         "labels (not for growing networks).",
         rule=NON_NEGATIVE,
     )
+    spectral_norm: bool = setting(
+        False,
+        "Divide each weight of the discriminator by its largest singular value (not "
+        "for growing networks); stabilizes it, as with the hinge loss.",
+    )
     freeze_layers: int = setting(
         0,
         "Number of layers of the discriminator that are not trained, counted from its "

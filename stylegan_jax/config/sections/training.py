@@ -280,6 +280,15 @@ class Training:
         "run.",
         rule=POSITIVE,
     )
+    on_collapse: str = setting(
+        "continue",
+        "What follows when the generated images have lost their variety, twice in a "
+        "row by `msssim` or `pr` of `evaluation.metrics` or by the images held out "
+        "with `data.held_out`: `continue` warns; `stop` ends the run with an error; "
+        "`rollback` goes back to the best checkpoint, once, with half the learning "
+        "rate, and stops at the next collapse.",
+        choices=("continue", "stop", "rollback"),
+    )
     transfer: str | None = setting(
         None,
         "The `--workdir` of a run or the `--out` of a conversion whose networks a new "
