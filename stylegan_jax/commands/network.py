@@ -98,6 +98,10 @@ ROTATE = flag.number(
     "The counterclockwise rotation of the images; for StyleGAN3 networks.",
     absent="none",
 )
+ANCHOR = flag.switch(
+    "anchor",
+    "Keep the view: all w move and rotate the image like the average w (StyleGAN3).",
+)
 RESOLUTION = flag.integer(
     "resolution",
     "R",
