@@ -274,6 +274,11 @@ class Generator(interface.Generator):
         """Return an empty dict: there are no noise inputs."""
         return {}
 
+    def feature_modules(self) -> dict[int, str]:
+        """See `interface.Generator`; they are the last layers of each sampling rate."""
+        layers = enumerate(self.table.layers)
+        return {g.after.rate: f"layers_{i}" for i, g in layers if not g.is_to_rgb}
+
     def setup(self):
         """Create the layers."""
         self.mapping = mapping.StyleGAN2Mapping(
