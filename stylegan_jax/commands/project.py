@@ -75,9 +75,15 @@ COMMAND = Command(
             flag.choice(
                 "start",
                 "The first latent: average is the mean w, samples the nearest of some "
-                "random ones, random any random one.",
+                "random ones, random any random one, encoder that of --encoder.",
                 "average",
-                ("average", "samples", "random"),
+                ("average", "samples", "random", "encoder"),
+            ),
+            flag.text(
+                "encoder",
+                "FILE",
+                "The encoder for --start=encoder, a file that the program `encoder` "
+                "wrote for this network.",
             ),
             flag.integer(
                 "samples",

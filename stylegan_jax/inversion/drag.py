@@ -435,7 +435,7 @@ def _offsets(radius: int) -> np.ndarray:
 def track(
     static: _Static, lod: LevelOfDetail, features: jax.Array, task: _Task, points
 ) -> jax.Array:
-    """Return the points [N,2] near the old ones whose features are those of the handles.
+    """Return the points [N,2] whose features are nearest to those of the handles.
 
         p <- argmin over q in the square of the tracking radius around p of |F(q) - f|_1
 

@@ -22,9 +22,9 @@ import jax
 import numpy as np
 
 from stylegan_jax.inversion import steps
-from stylegan_jax.inversion.projector import Projector, as_floats
+from stylegan_jax.inversion.projector import Projector
 from stylegan_jax.inversion.schedule import Settings
-from stylegan_jax.runtime.image_io import to_uint8
+from stylegan_jax.runtime.image_io import as_floats, to_uint8
 from stylegan_jax.runtime.messages import sides
 
 __all__ = ["Projection", "Projector", "Session", "Settings", "project"]
@@ -294,7 +294,9 @@ class Session:
             found = projector.starts(self.targets, self._rows)
             self._starts = dict(enumerate(found))
         w = self._starts[run.target][run.number]
-        w = np.repeat(w[None].astype(np.float32), projector.layers, axis=0)
+        w = w if w.ndim == 2 else w[None]
+        w = np.repeat(w[:1], projector.layers, axis=0) if len(w) == 1 else w
+        w = w[: projector.layers].astype(np.float32)
         point = {"w": w, "noise": projector.maps(run.number)}
         zeros = jax.tree.map(np.zeros_like, point)
         return steps.Runs(
