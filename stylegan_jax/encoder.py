@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
-    distance = distances.load(FLAGS.distance, FLAGS.vgg16)
+    distance = distances.load(FLAGS.distance, FLAGS.vgg16, FLAGS.efficientnet)
     started = time.monotonic()
     with ProgressBar("steps") as progress:
         progress("steps, compiling", 0, settings.steps)

@@ -1,7 +1,7 @@
 """Flags and help of `python -m stylegan_jax.encoder`."""
 
 from stylegan_jax.commands import network
-from stylegan_jax.commands.project import DISTANCE, VGG16
+from stylegan_jax.commands.project import DISTANCE, EFFICIENTNET, VGG16
 from stylegan_jax.runtime import flag
 from stylegan_jax.runtime.command import Command
 
@@ -51,6 +51,7 @@ COMMAND = Command(
             ),
             DISTANCE,
             VGG16,
+            EFFICIENTNET,
             flag.integer(
                 "seed",
                 "N",

@@ -4,12 +4,13 @@ from stylegan_jax.commands import network
 from stylegan_jax.runtime import flag
 from stylegan_jax.runtime.command import Command
 
-DISTANCES = ("auto", "lpips", "multiscale")
+DISTANCES = ("auto", "lpips", "efficientnet", "multiscale")
 DISTANCE = flag.choice(
     "distance",
-    "The distance between images: lpips is perceptual, by VGG16; multiscale is the "
-    "mean absolute difference over a pyramid of scales, and needs no weights; auto is "
-    "lpips where the weights are in the cache folder, else multiscale.",
+    "The distance between images: lpips is perceptual, by VGG16; efficientnet compares "
+    "maps of EfficientNet-Lite0, whose weights are small; multiscale is the mean "
+    "absolute difference over a pyramid of scales, and needs no weights; auto is lpips "
+    "where its weights are in the cache folder, else multiscale.",
     "auto",
     DISTANCES,
 )
@@ -18,6 +19,12 @@ VGG16 = flag.text(
     "FILE",
     "The weights of VGG16 for lpips.",
     absent="those in the cache folder; lpips downloads them if there are none",
+)
+EFFICIENTNET = flag.text(
+    "efficientnet",
+    "FILE",
+    "The weights of EfficientNet-Lite0.",
+    absent="those in the cache folder or of the extra `metrics`",
 )
 
 COMMAND = Command(
@@ -72,6 +79,7 @@ COMMAND = Command(
             ),
             DISTANCE,
             VGG16,
+            EFFICIENTNET,
             flag.choice(
                 "start",
                 "The first latent: average is the mean w, samples the nearest of some "
