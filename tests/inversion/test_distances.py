@@ -98,7 +98,7 @@ def test_automatic_choice(monkeypatch, tmp_path):
     monkeypatch.setenv("STYLEGAN_JAX_CACHE", str(tmp_path))
     assert distances.load().name == "multiscale"
     chosen = dataclasses.replace(distances.load("multiscale"), name="lpips")
-    monkeypatch.setitem(distances.DISTANCES, "lpips", lambda vgg16: chosen)
+    monkeypatch.setitem(distances.DISTANCES, "lpips", lambda *_: chosen)
     (tmp_path / "detectors").mkdir()
     (tmp_path / "detectors" / "vgg16.safetensors").touch()
     assert distances.load() is chosen
@@ -146,4 +146,4 @@ def test_efficientnet_measures_images(tmp_path):
     near, far = (target + scale * images(3, seed=1) for scale in (0.01, 0.3))
     zero, small, large = (found(distance, target, x) for x in (target, near, far))
     np.testing.assert_allclose(zero, 0, atol=1e-6)
-    assert np.all(0 < small) and np.all(small < large)
+    assert np.all(small > 0) and np.all(small < large)
