@@ -182,6 +182,13 @@ class Session:
         mean = f", mean distance {np.mean(found):.4f}" if found else ""
         return f"steps of projection{mean}"
 
+    def current(self, row: int) -> tuple[np.ndarray, float]:
+        """Return the ws [L,W] of a row of the batch, and its distance."""
+        w = np.asarray(self._runs.point["w"])[row]
+        layers = self.projector.network.generator.num_ws
+        ws = np.array(np.broadcast_to(w, (layers, w.shape[-1])))
+        return ws, float(self._distances[row])
+
     def advance(self) -> dict[int, Projection]:
         """Make `steps.CHUNK` steps of a batch.
 

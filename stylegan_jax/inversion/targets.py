@@ -69,12 +69,14 @@ def load(
     loaded, fits, problems = [], [], []
     for path in files:
         try:
-            pixels, fit = _fitted(path, size, channels, crop, boxes.get(path.name))
+            pixels, fit = fitted(
+                path.read_bytes(), size, channels, crop=crop, box=boxes.get(path.name)
+            )
         except InvalidImage as problem:
             problems.append(f"{path} {problem}")
             continue
         loaded.append(pixels)
-        fits.append(fit)
+        fits.append({"file": str(path), **fit})
     if problems:
         raise ValueError(
             f"{len(problems)} of {len(files)} targets cannot be used; remove or "
@@ -113,11 +115,23 @@ def _files(where: str, setting: str) -> list[Path]:
     return files
 
 
-def _fitted(
-    path: Path, size: images.Size, channels: int, crop: str, box: Box | None
+def fitted(
+    content: bytes,
+    size: images.Size,
+    channels: int,
+    *,
+    crop: str = "center",
+    box: Box | None = None,
 ) -> tuple[np.ndarray, dict]:
-    image = decoding.decode_pil(path.read_bytes())
-    fit = {"file": str(path), "size": messages.sides((image.height, image.width))}
+    """Return an image [H,W,C] uint8 of a file's content, and what was done to it.
+
+    Arguments are those of `load`, which says how it is brought to the size.
+
+    Raises:
+      InvalidImage: it is no image, damaged, too large, or the box is not inside.
+    """
+    image = decoding.decode_pil(content)
+    fit = {"size": messages.sides((image.height, image.width))}
     if box is not None:
         left, top, width, height = box
         if left + width > image.width or top + height > image.height:
