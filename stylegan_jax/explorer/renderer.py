@@ -2,6 +2,7 @@
 
 import collections
 import hashlib
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -88,7 +89,6 @@ class Renderer:
             self.noise_modes, self.no_noise = ("const", "random", "none"), ""
         except ValueError as error:
             self.noise_modes, self.no_noise = ("const",), str(error)
-        self._count = 0  # of tuned networks so far
         self._programs: dict[str, jax.stages.Compiled] = {}
         generator = network.generator
         size = 4 * generator.num_ws * generator.w_dim
@@ -154,8 +154,8 @@ class Renderer:
 
         Beyond MAX_TUNED, the oldest is dropped.
         """
-        self._count += 1
-        name = f"tuned {self._count}"
+        # No name of another server, whose pictures the browser may have kept.
+        name = f"tuned-{secrets.token_hex(3)}"
         self.tuned[name] = variables
         while len(self.tuned) > MAX_TUNED:
             self.tuned.popitem(last=False)

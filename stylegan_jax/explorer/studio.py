@@ -30,7 +30,6 @@ from stylegan_jax.inversion.encoder import Encoder
 from stylegan_jax.inversion.projection import Projector, Session, Settings
 from stylegan_jax.inversion.tuning import Tuner, TuningSettings
 from stylegan_jax.networks import delta, file
-from stylegan_jax.networks.network import Network
 
 MAX_PHOTO_BYTES = 2**25
 MAX_TARGETS = 8
