@@ -19,7 +19,7 @@ from absl import app, flags
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
 from stylegan_jax.config import Run
-from stylegan_jax.inversion import distances, results, state_file, targets
+from stylegan_jax.inversion import alignment, distances, results, state_file, targets
 from stylegan_jax.inversion import encoder as encoders
 from stylegan_jax.inversion.projection import Projector, Session, Settings
 from stylegan_jax.networks.digest import digest
@@ -49,6 +49,11 @@ def main(argv: list[str]) -> None:
         file = storage.local_path(FLAGS.boxes, "--boxes")
         outputs.check_input_file(file, "--boxes")
         boxes = targets.read_boxes(file)
+    landmarks = None
+    if FLAGS.landmarks is not None:
+        file = storage.local_path(FLAGS.landmarks, "--landmarks")
+        outputs.check_input_file(file, "--landmarks")
+        landmarks = alignment.read_landmarks(file)
     encoder = encoder_of_flags()
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
@@ -69,6 +74,7 @@ def main(argv: list[str]) -> None:
         projector.channels,
         crop=FLAGS.crop,
         boxes=boxes,
+        landmarks=landmarks,
         setting="--targets",
     )
     record = FLAGS.video != "none"

@@ -7,10 +7,10 @@ from stylegan_jax.runtime.command import Command
 DISTANCES = ("auto", "lpips", "efficientnet", "multiscale")
 DISTANCE = flag.choice(
     "distance",
-    "The distance between images: lpips is perceptual, by VGG16; efficientnet compares "
-    "maps of EfficientNet-Lite0, whose weights are small; multiscale is the mean "
-    "absolute difference over a pyramid of scales, and needs no weights; auto is lpips "
-    "where its weights are in the cache folder, else multiscale.",
+    "The distance between images: lpips is perceptual, by VGG16; efficientnet by the "
+    "smaller EfficientNet-Lite0; multiscale is the mean absolute difference over a "
+    "pyramid of scales, and needs no weights; auto is lpips where its weights are in "
+    "the cache folder, else multiscale.",
     "auto",
     DISTANCES,
 )
@@ -24,7 +24,7 @@ EFFICIENTNET = flag.text(
     "efficientnet",
     "FILE",
     "The weights of EfficientNet-Lite0.",
-    absent="those in the cache folder or of the extra `metrics`",
+    absent="in the cache folder or the extra `metrics`",
 )
 
 COMMAND = Command(
@@ -54,9 +54,14 @@ COMMAND = Command(
             flag.text(
                 "boxes",
                 "FILE",
-                "A JSON file with a box for some images, to which they are cut first: "
-                'the name of the file -> [left, top, width, height], such as {"a.png": '
-                "[80, 20, 256, 256]}.",
+                "A JSON file with boxes, to which some images are cut first: "
+                '{"a.png": [left, top, width, height], ...}.',
+            ),
+            flag.text(
+                "landmarks",
+                "FILE",
+                "A JSON file with the eyes and corners of the mouth, or 68 points, of "
+                'some faces, which are aligned as in FFHQ: {"a.png": [[x, y], ...]}.',
             ),
             network.CLASS,
             network.LABEL,
@@ -71,9 +76,9 @@ COMMAND = Command(
             ),
             flag.choice(
                 "noise",
-                "The noise inputs: optimize fits the noise maps, too, as the official "
-                "projector does; const keeps those of the network, so that the latents "
-                "alone give the image; none leaves noise out.",
+                "The noise inputs: optimize fits the maps, too, as the official "
+                "projector does; const keeps them, so that the latents alone give the "
+                "image; none leaves noise out.",
                 "optimize",
                 ("optimize", "const", "none"),
             ),
@@ -90,8 +95,7 @@ COMMAND = Command(
             flag.text(
                 "encoder",
                 "FILE",
-                "The encoder for --start=encoder, a file that the program `encoder` "
-                "wrote for this network.",
+                "A file of the program `encoder`, for --start=encoder.",
             ),
             flag.integer(
                 "samples",
@@ -119,9 +123,9 @@ COMMAND = Command(
             flag.number(
                 "stop_distance",
                 "DISTANCE",
-                "The distance at which an image is finished before its last step.",
+                "The distance at which an image is finished early.",
                 minimum=0.0,
-                absent="none, all steps are made",
+                absent="none",
             ),
             flag.integer(
                 "seed",

@@ -30,6 +30,13 @@ def finished(page, pattern):
     return text
 
 
+def until(condition):
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def point(page, x, y):
     """Return where pixel (x, y) of the picture of 16x16 is on the screen."""
     box = page.locator("#overlay").bounding_box()
@@ -84,18 +91,16 @@ def test_from_a_photo_to_an_edit(page, renderer, photo, tmp_path):
 
     # Before is the photo.
     page.keyboard.press("b")
-    deadline = time.monotonic() + 20
-    while not np.array_equal(pixels(page), goal):
-        assert time.monotonic() < deadline
+    until(lambda: np.array_equal(pixels(page), goal))
     page.keyboard.press("b")
-    while not np.array_equal(pixels(page), projected):
-        assert time.monotonic() < deadline
+    until(lambda: not np.array_equal(pixels(page), goal))
+    projected = pixels(page)
 
     page.fill("#tune-steps", "20")
     page.click("#tune")
     finished(page, "Tuned: difference of 0.")
+    until(lambda: np.any(pixels(page) != projected))
     tuned = pixels(page)
-    assert np.any(tuned != projected)
     assert rms(tuned, goal) <= rms(projected, goal) + 0.01
     with page.expect_download() as download:
         page.click("#save-tuned")
@@ -103,11 +108,9 @@ def test_from_a_photo_to_an_edit(page, renderer, photo, tmp_path):
 
     time.sleep(0.7)  # changes in quick succession are one step to undo
     slide(page, "#direction-0", 2)
-    while not np.any(pixels(page) != tuned):
-        assert time.monotonic() < deadline
+    until(lambda: np.any(pixels(page) != tuned))
     page.click("#undo")
-    while np.any(pixels(page) != tuned):
-        assert time.monotonic() < deadline
+    until(lambda: np.array_equal(pixels(page), tuned))
     with page.expect_download() as download:
         page.click("#save-latent")
     download.value.save_as(tmp_path / "saved.npz")
@@ -130,7 +133,7 @@ def test_a_dragged_point(page, renderer):
     page.click("#drag")
     text = finished(page, "")
     assert text.startswith(("Arrived after", "Not arrived after 15 steps")), text
-    assert np.any(pixels(page) != before)
+    until(lambda: np.any(pixels(page) != before))
     assert "dragged picture" in page.inner_text("#caption")
     x = float(page.get_attribute("#overlay .handle", "cx"))
     assert 4 <= x <= 10
@@ -151,10 +154,7 @@ def test_points_by_keys_and_a_stopped_drag(page, renderer):
     press(page, (2, 6), (14, 6))
     page.fill("#drag-steps", "10000")
     page.click("#drag")
-    page.wait_for_function(
-        "document.getElementById('status').textContent.includes('step 2')",
-        timeout=1000 * SECONDS,
-    )
+    until(lambda: "step 2" in page.inner_text("#status"))
     page.click("#stop")
     finished(page, "Drag: stopped.")
     assert page.locator("#stop").is_hidden()

@@ -42,7 +42,7 @@ def test_it_learns(trained):
         np.mean(np.abs(g.synthesize(each).astype(int) - targets))
         for each in (ws, np.broadcast_to(trained.mean, ws.shape))
     ]
-    assert errors[0] < 0.8 * errors[1]
+    assert errors[0] < 0.95 * errors[1]
 
 
 def test_a_file_holds_all_of_it(trained, tmp_path):
@@ -108,7 +108,7 @@ def test_what_does_not_fit_is_refused(trained):
     with pytest.raises(ValueError, match="images are .* this encoder takes"):
         trained(np.zeros((1, 8, 16, 3), np.uint8))
     with pytest.raises(ValueError, match="was trained for another network: for small"):
-        trained.check(small.network("stylegan1"))
+        trained.check(small.network("stylegan2", ("a", "b")))
     trained.check(g)
     for settings, encoder in ((Settings(), trained), (Settings(start="encoder"), None)):
         with pytest.raises(ValueError, match="belong together, and an encoder"):
