@@ -37,6 +37,7 @@ RUN_BY = {
     "stylegan_jax.prepare": "tests/data/preparation/test_prepare.py",
     "stylegan_jax.project": "tests/test_project.py",
     "stylegan_jax.tune": "tests/test_project.py",
+    "stylegan_jax.encoder": "tests/test_project.py",
     "stylegan_jax.report": "tests/test_docs.py",
 }
 OTHERS = (None, "pip", "http.server")  # modules of others' commands

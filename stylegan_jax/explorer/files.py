@@ -95,6 +95,8 @@ def _saved_picture(
             picture = pictures.from_json(saved, renderer.network.generator)
         except (*latents.DAMAGE, KeyError, PictureError):
             return None
+    if picture.tuned and picture.tuned not in renderer.tuned:
+        return None
     found = renderer.styles(picture)
     same = values.shape == found.shape and np.allclose(values, found, atol=TOLERANCE)
     return picture if same else None

@@ -2,6 +2,7 @@
 
 import collections
 import hashlib
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,16 +21,18 @@ from stylegan_jax.explorer.picture import (
     Style,
     Walk,
 )
+from stylegan_jax.models import Variables, stylegan3
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import host_memory
 from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.runtime.messages import listed, sides
-from stylegan_jax.sampling import interpolation, mixing
+from stylegan_jax.sampling import interpolation, mixing, transform
 from stylegan_jax.sampling import noise as noises
 from stylegan_jax.sampling.directions.direction import Direction
 from stylegan_jax.sampling.synthesis import compile_synthesis, noise_key
 from stylegan_jax.training import memory
 
+MAX_TUNED = 4
 CACHED_STYLES, CACHED_BYTES = 512, 2**25  # whichever is reached first
 
 
@@ -50,6 +53,7 @@ class Renderer:
         noise has no effect.
       no_noise: reason for which there is only one noise mode; "" otherwise.
       directions: by name, for edits.
+      tuned: variables of tuned versions of the network, by name; see `add_tuned`.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Renderer:
                 "its own with `directions --name`"
             )
         self.directions = dict(zip(names, directions, strict=True))
+        self.tuned: collections.OrderedDict[str, Variables] = collections.OrderedDict()
         self.network = network
         self.lod = network.level(resolution)
         self.size = image_size(network.generator.base_size, self.lod.resolution)
@@ -121,13 +126,40 @@ class Renderer:
         """Return the image of a picture, [H,W,C] uint8."""
         mode = picture.noise if picture.noise in self.noise_modes else "const"
         key = noise_key(picture.noise_seed)
-        ws, variables = self.styles(picture), self.network.variables
-        for direction, strength in self._edits(picture, "style"):
-            variables = direction.shift_styles(
-                self.network.generator, variables, strength
-            )
+        ws, variables = self.styles(picture), self.variables(picture)
         images = self._programs[mode](variables, ws, self.lod, key)
         return to_uint8(images)[0]
+
+    def variables(self, picture: Picture) -> Variables:
+        """Return the variables that draw a picture: tuned, edited and moved ones."""
+        generator, variables = self.network.generator, self.network.variables
+        if picture.tuned:
+            if picture.tuned not in self.tuned:
+                raise PictureError(
+                    f"the tuned network {picture.tuned!r} is no longer there; tune "
+                    "again, or undo"
+                )
+            variables = self.tuned[picture.tuned]
+        for direction, strength in self._edits(picture, "style"):
+            variables = direction.shift_styles(generator, variables, strength)
+        if picture.moved:
+            matrix = transform.inverse_matrix(
+                (picture.translate_x, picture.translate_y), picture.rotate
+            )
+            variables = transform.moved(generator, variables, matrix)
+        return variables
+
+    def add_tuned(self, variables: Variables) -> str:
+        """Keep the variables of a tuned network; return its name.
+
+        Beyond MAX_TUNED, the oldest is dropped.
+        """
+        # No name of another server, whose pictures the browser may have kept.
+        name = f"tuned-{secrets.token_hex(3)}"
+        self.tuned[name] = variables
+        while len(self.tuned) > MAX_TUNED:
+            self.tuned.popitem(last=False)
+        return name
 
     def styles(self, picture: Picture) -> np.ndarray:
         """Return the truncated and edited styles of a picture, ws [1,L,W] float32.
@@ -183,6 +215,7 @@ class Renderer:
             "noise_modes": list(self.noise_modes),
             "no_noise": self.no_noise,
             "max_keyframes": MAX_KEYFRAMES,
+            "moves": isinstance(generator, stylegan3.Generator),
             "directions": [
                 {"name": name, "strengths": list(direction.strengths)}
                 for name, direction in self.directions.items()

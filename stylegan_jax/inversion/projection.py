@@ -22,9 +22,9 @@ import jax
 import numpy as np
 
 from stylegan_jax.inversion import steps
-from stylegan_jax.inversion.projector import Projector, as_floats
+from stylegan_jax.inversion.projector import Projector
 from stylegan_jax.inversion.schedule import Settings
-from stylegan_jax.runtime.image_io import to_uint8
+from stylegan_jax.runtime.image_io import as_floats, to_uint8
 from stylegan_jax.runtime.messages import sides
 
 __all__ = ["Projection", "Projector", "Session", "Settings", "project"]
@@ -182,6 +182,13 @@ class Session:
         mean = f", mean distance {np.mean(found):.4f}" if found else ""
         return f"steps of projection{mean}"
 
+    def current(self, row: int) -> tuple[np.ndarray, float]:
+        """Return the ws [L,W] of a row of the batch, and its distance."""
+        w = np.asarray(self._runs.point["w"])[row]
+        layers = self.projector.network.generator.num_ws
+        ws = np.array(np.broadcast_to(w, (layers, w.shape[-1])))
+        return ws, float(self._distances[row])
+
     def advance(self) -> dict[int, Projection]:
         """Advance a batch by `steps.CHUNK` steps.
 
@@ -294,7 +301,9 @@ class Session:
             found = projector.starts(self.targets, self._rows)
             self._starts = dict(enumerate(found))
         w = self._starts[run.target][run.number]
-        w = np.repeat(w[None].astype(np.float32), projector.layers, axis=0)
+        w = w if w.ndim == 2 else w[None]
+        w = np.repeat(w[:1], projector.layers, axis=0) if len(w) == 1 else w
+        w = w[: projector.layers].astype(np.float32)
         point = {"w": w, "noise": projector.maps(run.number)}
         zeros = jax.tree.map(np.zeros_like, point)
         return steps.Runs(

@@ -29,11 +29,13 @@ def fingerprint(
     The batch size is not part of it, because runs do not depend on each other.
     """
     label = projector.network.label(projector.label, 1)
+    encoder = projector.encoder
     return {
         **dataclasses.asdict(projector.settings),
         "network": digest(projector.network.variables),
         "distance": f"{projector.distance.name} {projector.distance.digest}".strip(),
         "label": None if label is None else label[0].tolist(),
+        "encoder": encoder and digest({"params": encoder.params}),
         "resolution": projector.lod.resolution,
         "targets": hashlib.sha256(np.ascontiguousarray(targets).tobytes()).hexdigest(),
         "names": list(names),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from stylegan_jax.inversion import noise_maps, schedule
 from stylegan_jax.inversion.distances import Description, Distance
@@ -197,6 +198,11 @@ def adam(gradient: Point, runs: Runs, rate: jax.Array) -> tuple[Point, Point, Po
         return x - rows(rate) * first / (jnp.sqrt(second) + schedule.EPSILON)
 
     return jax.tree.map(update, runs.point, mu, nu), mu, nu
+
+
+def padded(rows: np.ndarray, count: int) -> np.ndarray:
+    """Return rows [n,...] followed by copies of the last one: [count,...]."""
+    return np.concatenate([rows, np.repeat(rows[-1:], count - len(rows), axis=0)])
 
 
 def select(chosen: jax.Array, new: Any, old: Any) -> Any:

@@ -19,17 +19,17 @@ import optax
 
 from stylegan_jax.inversion import distances, steps
 from stylegan_jax.inversion.distances import Distance
-from stylegan_jax.inversion.projector import as_floats, padded
 from stylegan_jax.inversion.schedule import Settings
+from stylegan_jax.inversion.steps import padded
 from stylegan_jax.models import LevelOfDetail, Variables
 from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime import parallel
-from stylegan_jax.runtime.image_io import to_uint8
+from stylegan_jax.runtime.image_io import as_floats, to_uint8
 from stylegan_jax.sampling.synthesis import automatic_batch_size
 
 # Distance -> the distance at which tuning stops. The published one of LPIPS is for
 # AlexNet's features; VGG16's distances are larger, so that it is stricter here.
-STOP_DISTANCES = {"lpips": 0.06, "multiscale": 0.01}
+STOP_DISTANCES = {"lpips": 0.06, "efficientnet": 0.02, "multiscale": 0.01}
 LOCALITY_WEIGHT = 0.1  # of both terms of the locality regularization
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 MAPPING = "mapping"  # the parameters that are not tuned

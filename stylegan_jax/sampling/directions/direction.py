@@ -19,7 +19,7 @@ from flax import traverse_util
 from stylegan_jax.models import Generator, Variables
 from stylegan_jax.sampling.directions import affines
 
-METHODS = ("sefa", "ganspace", "stylespace", "boundary", "difference")
+METHODS = ("sefa", "ganspace", "stylespace", "boundary", "difference", "text")
 MAX_STRENGTH = 1000.0  # in absolute value; images break down far below it
 
 
