@@ -108,6 +108,7 @@ def main(argv: list[str]) -> None:
             FLAGS.devices,
             FLAGS.phases,
             FLAGS.hlo,
+            FLAGS.pixel_blocks,
         )
     except (ValueError, ImportError) as error:
         raise app.UsageError(str(error)) from error
@@ -164,6 +165,7 @@ def measure(
     count: int,
     phases: list[str],
     folder: str | None,
+    pixel_blocks: bool | None = None,
 ) -> dict[str, Any]:
     """Compile phases of a stage, and take stock of each.
 
@@ -174,6 +176,7 @@ def measure(
       count: number of devices.
       phases: names of phases; empty: all.
       folder: directory to write the texts of the programs to; None: nowhere.
+      pixel_blocks: use the forms for TPUs; None: as training on these devices does.
 
     Raises:
       ValueError: a phase is unknown, or the batch does not divide by the devices.
@@ -181,7 +184,8 @@ def measure(
     devices = parallel.grid(topology(kind, count), e.run.height_devices)
     rounds = e.training.accumulation_rounds or 1
     devices.check_batch("training.batch_size", stage.batch_size, rounds)
-    training = setup.build(e, devices)
+    forms = {} if pixel_blocks is None else {"pixel_blocks": pixel_blocks}
+    training = setup.build(e, devices, **forms)
     names = training.phase_names
     if unknown := set(phases) - set(names):
         raise ValueError(f"the phases (={sorted(unknown)}) must be of {names}")
@@ -194,6 +198,7 @@ def measure(
         "resolution": stage.resolution,
         "batch_size": stage.batch_size,
         "dtype": e.model.dtype,
+        "pixel_blocks": training.generator.pixel_blocks,
         "jax": jax.__version__,
         "optimization": os.environ.get("JAX_OPTIMIZATION_LEVEL", "default"),
         "phases": {},
@@ -371,6 +376,9 @@ if __name__ == "__main__":
     flags.DEFINE_list("phases", [], "Phases to compile [default: all].")
     flags.DEFINE_integer(
         "resolution", None, "Resolution of the stage [default: the last]."
+    )
+    flags.DEFINE_bool(
+        "pixel_blocks", None, "Use the forms for TPUs [default: as training does]."
     )
     flags.DEFINE_string("hlo", None, "Directory to write the programs to, as text.")
     flags.DEFINE_string("json", None, "File to write the figures to.")
