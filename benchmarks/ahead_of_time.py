@@ -80,6 +80,7 @@ DEVICES = {
         bandwidth=3.35e12,
     ),
 }
+INDEXED = {"gather", "scatter"}  # far slower than their bytes on a TPU
 TPU_SLICES = (4, 8, 16, 32, 64, 128, 256)  # chips
 GPUS_PER_HOST = 8
 
@@ -239,7 +240,8 @@ def take_stock(text: str, device: Device, worst: int = 12) -> dict[str, Any]:
     Returns:
       Totals of one execution: "seconds", "operations", "bytes"; "kinds": the same and
       "count" by kind of operation; "worst": the slowest operations; and "unestimated":
-      the number of operations for which XLA estimates no cycles, by opcode or target.
+      the number of operations for which XLA estimates no cycles, by opcode or target,
+      and of loops of unknown length, which count as one round.
     """
     program = hlo.Program(text)
     kinds: dict[str, dict[str, float]] = {}
@@ -247,8 +249,9 @@ def take_stock(text: str, device: Device, worst: int = 12) -> dict[str, Any]:
     for x, times in program.executed():
         name = kind_of(program, x)
         seconds = estimate(program, x, device) * times
-        if device.clock and seconds and not x.attribute("estimated_cycles"):
-            unestimated[x.target or x.opcode] += times
+        counts = seconds or name in INDEXED
+        if device.clock and counts and not x.attribute("estimated_cycles"):
+            unestimated[_unestimated(program, x)] += times
         sums = kinds.setdefault(
             name, {"count": 0, "seconds": 0.0, "operations": 0, "bytes": 0}
         )
@@ -264,6 +267,8 @@ def take_stock(text: str, device: Device, worst: int = 12) -> dict[str, Any]:
             "op_name": x.op_name,
         }
         rows.append(row)
+    if loops := program.loops_of_unknown_length():
+        unestimated["loop of unknown length"] = len(loops)
     totals = {
         key: sum(sums[key] for sums in kinds.values())
         for key in ("seconds", "operations", "bytes")
@@ -311,6 +316,8 @@ def kind_of(program: hlo.Program, x: hlo.Instruction) -> str:
         return " + ".join(convolutions)
     if any(program.operations(part) for part in parts):
         return "matrix product"
+    if indexed := opcodes & INDEXED:
+        return min(indexed)
     if x.target:
         return x.target
     if opcodes <= hlo.MOVES:
@@ -319,6 +326,12 @@ def kind_of(program: hlo.Program, x: hlo.Instruction) -> str:
     if "transpose" in x.name:  # XLA names a fusion for the operation that shapes it
         return "transpose with arithmetic"
     return "reduction" if opcodes & {"reduce", "reduce-window"} else "elementwise"
+
+
+def _unestimated(program: hlo.Program, x: hlo.Instruction) -> str:
+    """Return what to call an operation for which XLA estimates no cycles."""
+    kind = kind_of(program, x)
+    return kind if kind in INDEXED else x.target or x.opcode
 
 
 def _form(x: hlo.Instruction) -> str:
