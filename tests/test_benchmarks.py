@@ -50,6 +50,16 @@ def test_flops_per_image():
     assert d == 2 * (blocks + skip + from_rgb + epilogue)
 
 
+def test_flops_do_not_depend_on_the_form():
+    """The useful operations of narrow images in blocks are those of plain ones."""
+    e = experiment(channel_max=16)
+    plain, in_blocks = (
+        flops.per_image(*models.build(e.model, e.data, 0, pixel_blocks=form), 32)
+        for form in (False, True)
+    )
+    assert plain == in_blocks
+
+
 def test_flops_per_iteration():
     """Averaged over lazy regularization: 4.75 G + 8.375 D."""
     e = experiment()
