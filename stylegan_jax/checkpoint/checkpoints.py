@@ -229,12 +229,12 @@ class Checkpoints:
         self.wait()
         failure = None
         try:
-            if parallel.is_main_process():
+            if collectives.is_main_process():
                 for step in steps:
                     failures.set_aside(self.directory / str(step), reason)
         except OSError as error:
             failure = error
-        if not parallel.all_processes(failure is None):
+        if not collectives.all_processes(failure is None):
             failure = failure or OSError("the main process cannot")
             raise CheckpointError(
                 f"cannot rename checkpoints in {self.directory}: "
