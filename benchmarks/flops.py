@@ -99,7 +99,13 @@ def filters_per_image(generator: stylegan3.Generator) -> int:
 def per_image(
     generator: Generator, discriminator: Discriminator, resolution: int
 ) -> tuple[float, float]:
-    """Count the operations of one forward pass of G and of D for one image."""
+    """Count the operations of one forward pass of G and of D for one image.
+
+    They are those of the plain forms, whatever forms the networks use.
+    """
+    generator, discriminator = (
+        network.clone(pixel_blocks=False) for network in (generator, discriminator)
+    )
     z = jnp.zeros((1, generator.z_dim))
     labels = jnp.zeros((1, generator.label_size)) if generator.label_size else None
     key = jax.random.key(0)

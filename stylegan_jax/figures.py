@@ -1,6 +1,6 @@
 """Draw figures as in the StyleGAN papers with a network.
 
-python -m stylegan_jax.figures --figure=truncation --network=smileys32 \
+python -m stylegan_jax.figures --figure=truncation --network=smileys64 \
     --out=truncation.png
 """
 

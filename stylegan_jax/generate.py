@@ -1,6 +1,6 @@
 """Generate images with a network.
 
-python -m stylegan_jax.generate --network=smileys32 --out=out/
+python -m stylegan_jax.generate --network=smileys64 --out=out/
 """
 
 from stylegan_jax.commands.generate import COMMAND

@@ -1,6 +1,6 @@
 """Write a video in which images of a network turn into one another.
 
-python -m stylegan_jax.interpolate --network=smileys32 --seeds=0-7 --out=walk.mp4
+python -m stylegan_jax.interpolate --network=smileys64 --seeds=0-7 --out=walk.mp4
 """
 
 from stylegan_jax.commands.interpolate import COMMAND

@@ -170,9 +170,9 @@ def test_translations_that_are_none(run, run_main, tmp_path, value, message):
 def test_other_networks_do_not_move(run_main, tmp_path):
     out = f"--out={tmp_path / 'out'}"
     with pytest.raises(ValueError, match="only StyleGAN3 networks can translate"):
-        run_main(generate, "--network=smileys32", out, "--rotate=10")
+        run_main(generate, "--network=smileys64", out, "--rotate=10")
     with pytest.raises(ValueError, match="only StyleGAN3 networks can translate"):
-        run_main(generate, "--network=smileys32", out, "--anchor")
+        run_main(generate, "--network=smileys64", out, "--anchor")
 
 
 def test_mix_chosen_layers(run, run_main, tmp_path):

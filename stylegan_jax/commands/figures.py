@@ -76,7 +76,7 @@ COMMAND = Command(
     "figures",
     "Draw a figure as in the StyleGAN papers with a network.",
     (
-        "--figure=truncation --network=smileys32 --out=truncation.png",
+        "--figure=truncation --network=smileys64 --out=truncation.png",
         "--figure=nearest --network=runs/emoji --data=photos.zip --out=nearest.png",
     ),
     {
@@ -143,14 +143,7 @@ COMMAND = Command(
                 maximum=100,
             ),
         ),
-        "Output": (
-            flag.text(
-                "out",
-                "FILE.png",
-                "The PNG file to write; its directory is created if necessary.",
-                required=True,
-            ),
-        ),
+        "Output": (network.PNG_OUT,),
     },
     tables={
         "Figures": {

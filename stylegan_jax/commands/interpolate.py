@@ -11,8 +11,8 @@ COMMAND = Command(
     "Write a video in which images of a network turn into one another. Each seed or "
     "latent is a keyframe of its path. Sizes are WIDTHxHEIGHT, in pixels.",
     (
-        "--network=smileys32 --seeds=0-7 --out=walk.mp4",
-        "--network=smileys32 --seeds=0-31 --grid=4x2 --scale=2 --out=walk.webp",
+        "--network=smileys64 --seeds=0-7 --out=walk.mp4",
+        "--network=smileys64 --seeds=0-31 --grid=4x2 --scale=2 --out=walk.webp",
     ),
     {
         "Network": network.REFERENCE,

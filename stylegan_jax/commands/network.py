@@ -7,7 +7,7 @@ from stylegan_jax.runtime import flag
 NETWORK = flag.text(
     "network",
     "NETWORK",
-    "The network: smileys64 or smileys32 of the package; the directory of a "
+    "The network: smileys64, which comes with the package; the directory of a "
     "training run (its --workdir) or of a conversion (the --out of `convert`), on disk "
     "or at gs://... or s3://..., or its checkpoints/NUMBER; a .safetensors file that "
     "`export` wrote; an official .pkl; or hub:OWNER/NAME, on the Hugging Face Hub.",
@@ -56,6 +56,12 @@ LABEL = flag.text(
     "label",
     "NUMBERS",
     "The label vector, in place of a class: numbers such as 0,1,1.",
+)
+PNG_OUT = flag.text(
+    "out",
+    "FILE.png",
+    "The PNG file to write; its directory is created if necessary.",
+    required=True,
 )
 NOISE = flag.choice(
     "noise",

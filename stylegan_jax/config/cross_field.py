@@ -2,14 +2,9 @@
 
 from collections.abc import Iterator
 
-from stylegan_jax.config.schema import (
-    DIFFAUGMENT,
-    Experiment,
-    Model,
-    Training,
-    by_resolution,
-    image_size,
-)
+from stylegan_jax.config.schema import Experiment, by_resolution, image_size
+from stylegan_jax.config.sections.model import Model
+from stylegan_jax.config.sections.training import DIFFAUGMENT, Training
 
 
 def cross_field_errors(e: Experiment) -> Iterator[str]:
@@ -258,6 +253,17 @@ def _run(e: Experiment) -> Iterator[str]:
             f"`run.grid_rows` x `run.grid_columns` (={r.grid_rows * r.grid_columns}) "
             "must be at most 4096 images"
         )
+    measures = {name.strip() for name in e.evaluation.metrics.split(",")}
+    if (
+        e.training.on_collapse != "continue"
+        and not d.held_out
+        and measures.isdisjoint({"msssim", "pr"})
+    ):
+        yield (
+            f"`training.on_collapse` (={e.training.on_collapse!r}) needs a measure of "
+            "variety: `msssim` or `pr` in `evaluation.metrics`, or `data.held_out`, "
+            "such as 0.1"
+        )
     if e.evaluation.best is not None and not e.evaluation.metrics:
         yield (
             f"`evaluation.best` (={e.evaluation.best!r}) needs a metric in "
@@ -271,7 +277,7 @@ def _unused(m: Model) -> Iterator[str]:
         ("styles const_input instance_norm pixel_norm", m.family == "stylegan1"),
         ("resample_filter conv_clamp", m.family != "stylegan1"),
         ("blur_filter", m.growing),
-        ("d_mapping_layers freeze_layers", not m.growing),
+        ("d_mapping_layers freeze_layers spectral_norm", not m.growing),
         ("d_channel_base d_channel_max", not m.growing),
         ("noise nonlinearity g_architecture", m.family != "stylegan3"),
         (

@@ -282,6 +282,11 @@ class Generator(interface.Generator):
         layers = ["input", *(f"layers_{i}" for i in range(self.design.num_layers + 1))]
         return {i: ((name, "affine"),) for i, name in enumerate(layers)}
 
+    def feature_modules(self) -> dict[int, str]:
+        """See `interface.Generator`; they are the last layers of each sampling rate."""
+        layers = enumerate(self.table.layers)
+        return {g.after.rate: f"layers_{i}" for i, g in layers if not g.is_to_rgb}
+
     def setup(self):
         """Create the layers."""
         self.mapping = mapping.StyleGAN2Mapping(
