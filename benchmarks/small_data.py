@@ -44,12 +44,10 @@ RUNS = {
 }
 # Title of a chart -> name of a scalar in the logs.
 CURVES = {
-    "KID of EfficientNet-Lite0's features, to the training images": f"metrics/{METRIC}",
-    "r_v: 1 if held-out images score like generated ones": "overfitting/r_v",
-    "Distance to training images (1: as held-out images, 0: copies)": (
-        "overfitting/nearest"
-    ),
-    "Variety (1: as training images, 0: all alike)": "overfitting/variety",
+    "KID (EfficientNet-Lite0) to training images": f"metrics/{METRIC}",
+    "r_v (1: held-out images score like fakes)": "overfitting/r_v",
+    "Nearest training image (0: copies)": "overfitting/nearest",
+    "Variety (0: all alike)": "overfitting/variety",
     "p, probability of the augmentations": "progress/augment_probability",
     "r_t, mean sign of the scores of reals": "d_main/sign_real",
 }
@@ -69,9 +67,11 @@ def main(argv: list[str]) -> None:
             print(shlex.join(command), flush=True)
             subprocess.run(command, check=True)
     rows = {name: page.read_rows(epath.Path(out / name / "log.jsonl")) for name in RUNS}
-    rows = {name: found for name, found in rows.items() if found}
+    rows = {k: found for k, found in rows.items() if any("tick" in x for x in found)}
     if not rows:
-        raise app.UsageError(f"--out (={out}) has no run of {list(RUNS)}; give --kimg")
+        raise app.UsageError(
+            f"--out (={out}) has no run of {list(RUNS)} with a tick; give --kimg"
+        )
     (out / "curves.html").write_text(curves(rows))
     print(table(rows))
     print(f"wrote {out / 'curves.html'}")
