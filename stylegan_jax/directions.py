@@ -10,6 +10,7 @@ if __name__ == "__main__":  # before the imports that take seconds
     arguments = parse_or_exit(COMMAND)
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 from absl import app, flags
@@ -19,6 +20,8 @@ from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
 from stylegan_jax.commands.directions import METHODS
 from stylegan_jax.config import Run
+from stylegan_jax.inversion import encoder as encoders
+from stylegan_jax.inversion import image_groups
 from stylegan_jax.networks.network import Network
 from stylegan_jax.networks.references import open_network
 from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
@@ -33,6 +36,7 @@ from stylegan_jax.sampling.directions import (
     labeled,
     principal,
     stylespace,
+    text,
 )
 from stylegan_jax.sampling.directions.direction import MAX_STRENGTH, Direction
 from stylegan_jax.sampling.directions.statistics import w_statistics
@@ -40,6 +44,7 @@ from stylegan_jax.sampling.directions.subject import Subject
 from stylegan_jax.sampling.figures.sampler import Sampler, seed_names
 
 FLAGS = flags.FLAGS
+TEXT_SAMPLES, TEXT_BATCH = 2048, 32  # images that a text is compared with
 MEASURED_SEEDS = range(16)  # images on which the effect of style channels is measured
 
 
@@ -53,7 +58,10 @@ def main(argv: list[str]) -> None:
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
-    groups = read_groups(network) if "positive" in METHODS[FLAGS.method].flags else None
+    groups = None
+    if "positive" in METHODS[FLAGS.method].flags:
+        groups = read_images(network) if FLAGS.images else read_groups(network)
+    model = text_model() if FLAGS.method == "text" else None
     with ProgressBar("latents") as progress:
         statistics = w_statistics(
             network.generator,
@@ -70,7 +78,7 @@ def main(argv: list[str]) -> None:
         tuple(range(network.generator.num_ws) if layers is None else sorted({*layers})),
         (strengths[0], strengths[-1]),
     )
-    found = find(network, subject, groups)
+    found = find(network, subject, groups, model)
     write(network, found, chosen, strengths, out)
     first = out / f"{found[0].name}{file.ENDING}"
     example = command(
@@ -194,6 +202,53 @@ def read_groups(network: Network) -> tuple[np.ndarray, np.ndarray]:
     return tuple(ws[group] for group in groups)
 
 
+def read_images(network: Network) -> tuple[np.ndarray, np.ndarray]:
+    """Return the latents of the images in --images: negative, and positive ones."""
+    given = [n for n in ("positive", "negative", "latents") if FLAGS[n].present]
+    if given:
+        raise ValueError(
+            f"--images takes the place of seeds and latents; leave {listed(given)} out"
+        )
+    folder = storage.local_path(FLAGS.images, "--images")
+    encoder = None
+    if FLAGS.encoder is not None:
+        path = storage.local_path(FLAGS.encoder, "--encoder")
+        outputs.check_input_file(path, "--encoder")
+        encoder = encoders.load(path)
+    label = None
+    if network.classes:
+        label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)[0]
+    with ProgressBar("steps") as progress:
+        return image_groups.latents(
+            network, folder, encoder, label=label, progress=progress
+        )
+
+
+def text_model() -> text.TextModel:
+    """Return the model of --clip_model and --clip_weights.
+
+    Raises:
+      ValueError: a flag or the package is missing.
+    """
+    needed = ("positive_text", "negative_text", "clip_weights")
+    missing = [name for name in needed if FLAGS[name].value is None]
+    if missing:
+        raise ValueError(f"--method=text needs --{' and --'.join(missing)}")
+    path = storage.local_path(FLAGS.clip_weights, "--clip_weights")
+    outputs.check_input_file(path, "--clip_weights")
+    return text.OpenClip(FLAGS.clip_model, path)
+
+
+def text_samples(network: Network) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield w [B,W] of the first seeds, and their images [B,H,W,C]."""
+    with ProgressBar("images") as progress:
+        for start in range(0, TEXT_SAMPLES, TEXT_BATCH):
+            numbers = list(range(start, start + TEXT_BATCH))
+            ws = network.map(network.z(numbers), labels(network, numbers))
+            yield np.asarray(ws)[:, 0], network.synthesize(ws)
+            progress("images", start + TEXT_BATCH, TEXT_SAMPLES)
+
+
 def read_latents(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the ws [N,L,W] of --latents, and their labels [N] bool, if any."""
     all_ws, all_labels = [], []
@@ -218,6 +273,7 @@ def find(
     network: Network,
     subject: Subject,
     groups: tuple[np.ndarray, np.ndarray] | None,
+    model: text.TextModel | None,
 ) -> list[Direction]:
     """Return the directions of --method."""
     name = FLAGS.name or FLAGS.method
@@ -236,6 +292,10 @@ def find(
             return [labeled.boundary(subject, name, *groups)]
         case "difference":
             return [labeled.difference(subject, name, *groups)]
+        case "text":
+            texts = FLAGS.positive_text, FLAGS.negative_text
+            samples = text_samples(network)
+            return [text.text(subject, name, model, *texts, samples)]
 
 
 def write(

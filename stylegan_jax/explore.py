@@ -21,9 +21,10 @@ from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
 from stylegan_jax.config import Run
 from stylegan_jax.explorer.renderer import DoesNotFit, Renderer
+from stylegan_jax.inversion import encoder as encoders
 from stylegan_jax.networks import edits
 from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import compilation_cache, malloc
+from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 
 FLAGS = flags.FLAGS
@@ -40,7 +41,10 @@ def main(argv: list[str]) -> None:
     with server.listening(FLAGS.host, FLAGS.port) as opened:
         malloc.keep_freed_memory_on_cpu()
         compilation_cache.use_unless_set(Run().compilation_cache)
+        encoder = load_encoder()
         renderer = prepare(say)
+        if encoder is not None:
+            encoder.check(renderer.network, FLAGS.resolution)
         if not guard.is_loopback(FLAGS.host):
             say(
                 f"WARNING: with --host={FLAGS.host}, everybody who can reach this "
@@ -48,7 +52,7 @@ def main(argv: list[str]) -> None:
             )
         say(f"{renderer.network.reference} is at {server.address(opened)}")
         with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises again
-            page = server.application(renderer, FLAGS.host)
+            page = server.application(renderer, FLAGS.host, encoder)
             server.server(page).run(sockets=[opened])
         say("ended")
 
@@ -61,6 +65,15 @@ def check_installed() -> None:
             f"packages that explore needs are not installed: {', '.join(missing)}; run "
             "`python -m pip install -e '.[explore]'`"
         )
+
+
+def load_encoder() -> encoders.Encoder | None:
+    """Return the encoder of --encoder; raise ValueError if it cannot be used."""
+    if FLAGS.encoder is None:
+        return None
+    path = storage.local_path(FLAGS.encoder, "--encoder")
+    outputs.check_input_file(path, "--encoder")
+    return encoders.load(path)
 
 
 def prepare(report: Callable[[str], None]) -> Renderer:

@@ -9,6 +9,8 @@ from stylegan_jax.runtime.command import parse_or_exit
 if __name__ == "__main__":  # before the imports that take seconds
     arguments = parse_or_exit(COMMAND)
 
+import dataclasses
+
 from absl import app, flags
 
 from stylegan_jax.checkpoint import CheckpointError
@@ -55,6 +57,9 @@ def main(argv: list[str]) -> None:
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    if FLAGS.anchor:
+        anchored = transform.anchored(network.generator, network.variables)
+        network = dataclasses.replace(network, variables=anchored)
     opened = request.open(network)
     generator, lod = network.generator, network.level(FLAGS.resolution)
     translate = transform.parse_translation(FLAGS.translate or "0,0", "--translate")

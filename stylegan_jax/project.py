@@ -19,7 +19,8 @@ from absl import app, flags
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
 from stylegan_jax.config import Run
-from stylegan_jax.inversion import distances, results, state_file, targets
+from stylegan_jax.inversion import alignment, distances, results, state_file, targets
+from stylegan_jax.inversion import encoder as encoders
 from stylegan_jax.inversion.projection import Projector, Session, Settings
 from stylegan_jax.networks.digest import digest
 from stylegan_jax.networks.references import open_network
@@ -48,6 +49,12 @@ def main(argv: list[str]) -> None:
         file = storage.local_path(FLAGS.boxes, "--boxes")
         outputs.check_input_file(file, "--boxes")
         boxes = targets.read_boxes(file)
+    landmarks = None
+    if FLAGS.landmarks is not None:
+        file = storage.local_path(FLAGS.landmarks, "--landmarks")
+        outputs.check_input_file(file, "--landmarks")
+        landmarks = alignment.read_landmarks(file)
+    encoder = encoder_of_flags()
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
@@ -55,10 +62,11 @@ def main(argv: list[str]) -> None:
     projector = Projector(
         network,
         settings,
-        distances.load(FLAGS.distance, FLAGS.vgg16),
+        distances.load(FLAGS.distance, FLAGS.vgg16, FLAGS.efficientnet),
         label=None if label is None else label[0],
         resolution=FLAGS.resolution,
         batch_size=FLAGS.batch_size,
+        encoder=encoder,
     )
     found = targets.load(
         FLAGS.targets,
@@ -66,6 +74,7 @@ def main(argv: list[str]) -> None:
         projector.channels,
         crop=FLAGS.crop,
         boxes=boxes,
+        landmarks=landmarks,
         setting="--targets",
     )
     record = FLAGS.video != "none"
@@ -86,6 +95,24 @@ def main(argv: list[str]) -> None:
         f"wrote {len(found.names)} projections of {sides(projector.size)} (width x "
         f"height) and grid.png to {out}"
     )
+
+
+def encoder_of_flags() -> encoders.Encoder | None:
+    """Return the encoder of --encoder.
+
+    Raises:
+      ValueError: it and --start do not fit, or the file cannot be used.
+    """
+    if (FLAGS.start == "encoder") != (FLAGS.encoder is not None):
+        raise ValueError(
+            "--start=encoder and --encoder=FILE belong together, and only one is "
+            "given; `python -m stylegan_jax.encoder` trains an encoder"
+        )
+    if FLAGS.encoder is None:
+        return None
+    file = storage.local_path(FLAGS.encoder, "--encoder")
+    outputs.check_input_file(file, "--encoder")
+    return encoders.load(file)
 
 
 def settings_of_flags() -> Settings:

@@ -56,7 +56,7 @@ def main(argv: list[str]) -> None:
     tuner = Tuner(
         network,
         settings,
-        distances.load(FLAGS.distance, FLAGS.vgg16),
+        distances.load(FLAGS.distance, FLAGS.vgg16, FLAGS.efficientnet),
         label=None if label is None else label[0],
         resolution=FLAGS.resolution,
         batch_size=FLAGS.batch_size,

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax import workdir
-from stylegan_jax.checkpoint import CheckpointError, checkpoints
+from stylegan_jax.checkpoint import CheckpointError, checkpoints, stored
 from stylegan_jax.metrics import evaluation, real_cache
 from stylegan_jax.metrics.statistics import POOL
 from stylegan_jax.runtime import parallel, processes
@@ -63,7 +63,7 @@ class Decisions:
 
     def damaged_checkpoint(self) -> int:
         """One process reads, as the array it holds itself, other bytes than saved."""
-        real, calls = checkpoints.signature, []
+        real, calls = stored.signature, []
 
         def signature(arrays):
             calls.append(arrays)
@@ -72,7 +72,7 @@ class Decisions:
             found = real(arrays)
             return found | {k: [*found[k][:2], 0] for k in change}
 
-        with mock.patch.object(checkpoints, "signature", signature):
+        with mock.patch.object(stored, "signature", signature):
             return self._restore()
 
     def directory_that_cannot_be_written(self) -> str:

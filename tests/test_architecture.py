@@ -20,9 +20,9 @@ TIERS = (
     ("inversion",),
     ("explorer", "exporters", "report"),
     (
-        *("convert", "directions", "ema", "evaluate", "explore", "export", "figures"),
-        *("generate", "inspect", "interpolate", "mix", "prepare", "project", "train"),
-        "tune",
+        *("convert", "directions", "ema", "encoder", "evaluate", "explore", "export"),
+        *("figures", "generate", "inspect", "interpolate", "mix", "prepare", "project"),
+        *("train", "tune"),
     ),
 )
 TIER = {

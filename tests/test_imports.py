@@ -53,7 +53,7 @@ def test_every_program_answers_before_its_slow_imports():
     """The answer comes first in the source of each; the test above runs two."""
     programs = [p for p in PACKAGE.glob("*.py") if "app.run(" in p.read_text()]
     programs.append(PACKAGE / "report" / "__main__.py")
-    assert len(programs) == 16
+    assert len(programs) == 17
     for path in programs:
         name = path.parent.name if path.stem == "__main__" else path.stem
         nodes = ast.parse(path.read_text()).body
@@ -70,8 +70,9 @@ def test_package_imports_nothing():
     assert not [name for name in names if name.startswith("stylegan_jax.")]
 
 
-def test_only_two_modules_name_meshes_and_processes():
-    allowed = [PACKAGE / "runtime" / f"{name}.py" for name in ("parallel", "processes")]
+def test_only_the_runtime_names_meshes_and_processes():
+    names = ("parallel", "collectives", "processes")
+    allowed = [PACKAGE / "runtime" / f"{name}.py" for name in names]
     names = (
         *("Mesh", "PartitionSpec", "NamedSharding", "SingleDeviceSharding"),
         *("multihost_utils", "jax.distributed", "jax.process_index"),

@@ -1,4 +1,4 @@
-"""`project` and `tune` as programs: files, interruptions, wrong input."""
+"""`project`, `encoder` and `tune` as programs: files, interruptions, wrong input."""
 
 import json
 import re
@@ -9,12 +9,11 @@ import pytest
 from PIL import Image
 
 import stylegan_jax
-from stylegan_jax import project, tune
+from stylegan_jax import encoder, project, tune
 from stylegan_jax.inversion import projection
 from stylegan_jax.metrics.networks import lpips
 from stylegan_jax.networks import file
 from stylegan_jax.weights import safetensors
-from tests import tiny
 from tests.metrics.networks import recipe
 from tests.networks import small
 
@@ -107,6 +106,22 @@ def test_project_and_tune(run, run_main, saved, tmp_path):
         run_main(tune, *other)
 
 
+def test_an_encoder_is_trained_and_used(run, run_main, saved, tmp_path):
+    network, path = saved / "small.safetensors", tmp_path / "encoder.safetensors"
+    more = ("--steps=2", "--batch_size=2", "--distance=multiscale")
+    printed = run_main(encoder, f"--network={network}", f"--out={path}", *more)
+    assert "trained on 4 samples of 16x16 (width x height)" in printed
+    run("--class=b", "--start=encoder", f"--encoder={path}")
+    found = about(tmp_path / "out" / "0")
+    assert found["settings"]["start"] == "encoder"
+    assert found["distance"] < found["start_distance"]
+    for flags in (("--start=encoder",), (f"--encoder={path}",)):
+        with pytest.raises(ValueError, match="belong together, and only one is given"):
+            run("--class=b", *flags, out="other")
+    with pytest.raises(ValueError, match="cannot be used: it is a safetensors file, b"):
+        run("--class=b", "--start=encoder", f"--encoder={network}", out="other")
+
+
 def test_interrupted_and_resumed(run, tmp_path, monkeypatch):
     """With two runs for each target, an interruption in the middle changes no bit."""
     arguments = ("--class=b", "--restarts=2", "--video=gif")
@@ -194,16 +209,12 @@ def test_a_target_that_is_no_image(run, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_errors_have_no_traceback(tmp_path):
+def test_inputs_that_are_not_there(run_main, tmp_path):
     arguments = ("--network=smileys32", f"--out={tmp_path / 'x'}")
-    started = {
-        "no file or folder is /no/file": tiny.start(
-            "stylegan_jax.project", *arguments, "--targets=/no/file"
-        ),
-        "holds no projections": tiny.start(
-            "stylegan_jax.tune", *arguments, f"--projections={tmp_path}"
-        ),
-    }
-    for message, process in started.items():
-        assert message in tiny.failure(process)
+    with pytest.raises(ValueError, match="no file or folder is /no/file"):
+        run_main(project, *arguments, "--targets=/no/file")
+    with pytest.raises(ValueError, match="holds no projections"):
+        run_main(tune, *arguments, f"--projections={tmp_path}")
+    with pytest.raises(ValueError, match="must end in .safetensors"):
+        run_main(encoder, "--network=smileys64", f"--out={tmp_path / 'x'}")
     assert not (tmp_path / "x").exists()

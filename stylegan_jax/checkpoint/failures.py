@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import jax
 from etils import epath
 
-from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime import collectives
 
 
 class CheckpointError(RuntimeError):
@@ -70,7 +70,7 @@ def reading(checkpoint: str) -> Iterator[None]:
             raise  # out of memory, for example, is not damage
         result = _UNREADABLE if is_transient(error) else _DAMAGED
         reason, failure = reason_of(error), error
-    worst = parallel.max_over_processes(result)
+    worst = collectives.max_over_processes(result)
     if worst == _DAMAGED:
         raise DamagedError(reason or "another process could not read it")
     if worst == _UNREADABLE:

@@ -20,7 +20,8 @@ class Method(NamedTuple):
     flags: tuple[str, ...]
 
 
-GROUPS = ("positive", "negative", "latents", "name")
+GROUPS = ("positive", "negative", "latents", "images", "encoder", "name")
+TEXTS = ("positive_text", "negative_text", "clip_model", "clip_weights", "name")
 METHODS = {
     "sefa": Method(
         "The directions of w that change the styles most, in closed form from the "
@@ -40,6 +41,10 @@ METHODS = {
     ),
     "difference": Method(
         "The difference of two latents, or of the means of two groups.", GROUPS
+    ),
+    "text": Method(
+        "The change of w along which images come nearer to a text, by a CLIP network.",
+        TEXTS,
     ),
 }
 
@@ -115,10 +120,41 @@ COMMAND = Command(
                 "for negative, takes the place of --positive and --negative.",
             ),
             flag.text(
+                "images",
+                "FOLDER",
+                "A folder with images in its subfolders positive and negative, in "
+                "place of seeds. Their latents are those of --encoder, or projected, "
+                "which takes longer.",
+            ),
+            flag.text(
+                "encoder",
+                "FILE",
+                "An encoder of the program `encoder`, for --images.",
+            ),
+            flag.text(
                 "name",
                 "NAME",
                 "The name of the direction and of its files.",
                 absent="the method",
+            ),
+        ),
+        "Texts, for text": (
+            flag.text(
+                "positive_text", "TEXT", "The text to which the direction leads."
+            ),
+            flag.text(
+                "negative_text",
+                "TEXT",
+                "The text that it leads away from, such as a neutral one.",
+            ),
+            flag.text(
+                "clip_model",
+                "NAME",
+                "The model of the package open_clip_torch, which you install.",
+                "ViT-B-32",
+            ),
+            flag.text(
+                "clip_weights", "FILE", "The file with its weights, which you download."
             ),
         ),
         "Figures": (

@@ -9,7 +9,8 @@ from stylegan_jax.runtime.command import Command
 COMMAND = Command(
     "explore",
     "Open a network in a page of the web browser: seeds, truncation, style mixing, "
-    "noise and interpolation, drawn while you drag. Ctrl-C ends it.",
+    "noise and interpolation, drawn while you drag; your own photos, projected, tuned "
+    "and dragged. Ctrl-C ends it.",
     (
         "--network=smileys32",
         "--network=runs/smileys --port=8000",
@@ -23,6 +24,12 @@ COMMAND = Command(
                 network.DIRECTION,
                 doc="Directions with a slider each, files of `directions` separated by "
                 "commas.",
+            ),
+            flag.text(
+                "encoder",
+                "FILE",
+                "An encoder of the program `encoder`, from which projections start.",
+                absent="the nearest of some samples",
             ),
         ),
         "Page": (

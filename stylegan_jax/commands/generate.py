@@ -41,6 +41,7 @@ COMMAND = Command(
             network.NOISE_LAYERS,
             network.TRANSLATE,
             network.ROTATE,
+            network.ANCHOR,
             network.RESOLUTION,
         ),
         "Edits": (network.DIRECTION, network.STRENGTH, network.DIRECTION_LAYERS),

@@ -93,6 +93,10 @@ COMMAND = Command(
             dataclasses.replace(
                 network.ROTATE, doc="The rotation at the end (StyleGAN3)."
             ),
+            dataclasses.replace(
+                network.ANCHOR,
+                doc="Let no w move or rotate the image by itself (StyleGAN3).",
+            ),
             network.RESOLUTION,
         ),
         "Edits": (

@@ -68,14 +68,7 @@ COMMAND = Command(
             network.CLASS,
             network.LABEL,
         ),
-        "Output": (
-            flag.text(
-                "out",
-                "FILE.png",
-                "The PNG file to write; its directory is created if necessary.",
-                required=True,
-            ),
-        ),
+        "Output": (network.PNG_OUT,),
     },
     (
         "Coarse styles are those of 4x4 and 8x8, middle ones of 16x16 and 32x32, fine "

@@ -4,12 +4,13 @@ from stylegan_jax.commands import network
 from stylegan_jax.runtime import flag
 from stylegan_jax.runtime.command import Command
 
-DISTANCES = ("auto", "lpips", "multiscale")
+DISTANCES = ("auto", "lpips", "efficientnet", "multiscale")
 DISTANCE = flag.choice(
     "distance",
-    "The distance between images: lpips is perceptual, by VGG16; multiscale is the "
-    "mean absolute difference over a pyramid of scales, and needs no weights; auto is "
-    "lpips where the weights are in the cache folder, else multiscale.",
+    "The distance between images: lpips is perceptual, by VGG16; efficientnet by the "
+    "smaller EfficientNet-Lite0; multiscale is the mean absolute difference over a "
+    "pyramid of scales, and needs no weights; auto is lpips where its weights are in "
+    "the cache folder, else multiscale.",
     "auto",
     DISTANCES,
 )
@@ -18,6 +19,12 @@ VGG16 = flag.text(
     "FILE",
     "The weights of VGG16 for lpips.",
     absent="those in the cache folder; lpips downloads them if there are none",
+)
+EFFICIENTNET = flag.text(
+    "efficientnet",
+    "FILE",
+    "The weights of EfficientNet-Lite0.",
+    absent="in the cache folder or the extra `metrics`",
 )
 
 COMMAND = Command(
@@ -47,9 +54,14 @@ COMMAND = Command(
             flag.text(
                 "boxes",
                 "FILE",
-                "A JSON file with a box for some images, to which they are cut first: "
-                'the name of the file -> [left, top, width, height], such as {"a.png": '
-                "[80, 20, 256, 256]}.",
+                "A JSON file with boxes, to which some images are cut first: "
+                '{"a.png": [left, top, width, height], ...}.',
+            ),
+            flag.text(
+                "landmarks",
+                "FILE",
+                "A JSON file with the eyes and corners of the mouth, or 68 points, of "
+                'some faces, which are aligned as in FFHQ: {"a.png": [[x, y], ...]}.',
             ),
             network.CLASS,
             network.LABEL,
@@ -64,20 +76,26 @@ COMMAND = Command(
             ),
             flag.choice(
                 "noise",
-                "The noise inputs: optimize fits the noise maps, too, as the official "
-                "projector does; const keeps those of the network, so that the latents "
-                "alone give the image; none leaves noise out.",
+                "The noise inputs: optimize fits the maps, too, as the official "
+                "projector does; const keeps them, so that the latents alone give the "
+                "image; none leaves noise out.",
                 "optimize",
                 ("optimize", "const", "none"),
             ),
             DISTANCE,
             VGG16,
+            EFFICIENTNET,
             flag.choice(
                 "start",
                 "The first latent: average is the mean w, samples the nearest of some "
-                "random ones, random any random one.",
+                "random ones, random any random one, encoder that of --encoder.",
                 "average",
-                ("average", "samples", "random"),
+                ("average", "samples", "random", "encoder"),
+            ),
+            flag.text(
+                "encoder",
+                "FILE",
+                "A file of the program `encoder`, for --start=encoder.",
             ),
             flag.integer(
                 "samples",
@@ -105,9 +123,9 @@ COMMAND = Command(
             flag.number(
                 "stop_distance",
                 "DISTANCE",
-                "The distance at which an image is finished before its last step.",
+                "The distance at which an image is finished early.",
                 minimum=0.0,
-                absent="none, all steps are made",
+                absent="none",
             ),
             flag.integer(
                 "seed",

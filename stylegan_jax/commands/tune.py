@@ -1,7 +1,7 @@
 """Flags and help of `python -m stylegan_jax.tune`."""
 
 from stylegan_jax.commands import network
-from stylegan_jax.commands.project import DISTANCE, VGG16
+from stylegan_jax.commands.project import DISTANCE, EFFICIENTNET, VGG16
 from stylegan_jax.runtime import flag
 from stylegan_jax.runtime.command import Command
 
@@ -39,13 +39,14 @@ COMMAND = Command(
             ),
             DISTANCE,
             VGG16,
+            EFFICIENTNET,
             flag.number(
                 "stop_distance",
                 "DISTANCE",
                 "Tuning stops once no image is farther from its target; 0 makes all "
                 "steps.",
                 minimum=0.0,
-                absent="0.06 for lpips, 0.01 for multiscale",
+                absent="0.06 for lpips, 0.02 for efficientnet, 0.01 for multiscale",
             ),
             flag.number(
                 "stop_rms",

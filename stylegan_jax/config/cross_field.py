@@ -105,7 +105,7 @@ def _networks(e: Experiment) -> Iterator[str]:
 
 
 def _stylegan3(e: Experiment) -> Iterator[str]:
-    """Check the settings of StyleGAN3, whose operations have one gradient only."""
+    """Check the settings of StyleGAN3."""
     d, m, t = e.data, e.model, e.training
     if m.d_architecture == "growing":
         yield (
@@ -125,7 +125,7 @@ def _stylegan3(e: Experiment) -> Iterator[str]:
     if t.path_length_weight:
         yield (
             f"`training.path_length_weight` (={t.path_length_weight}) must be 0 for "
-            "the family stylegan3, whose operations have no second gradient"
+            "the family stylegan3, which is trained without this regularization"
         )
     if t.style_mixing_probability:
         yield (

@@ -1,16 +1,16 @@
 """The state of a picture: one value, which the page edits and the server draws.
 
-A `Picture` is all that a picture depends on, so that it can be sent, liked, saved and
-drawn again by any server with the same network. Its JSON form:
+A `Picture` holds everything that an image depends on, so that it can be sent, liked,
+saved and redrawn by any server with the same network. Its JSON form:
 
     {"style": {"source": {"kind": "seed", "seed": 5},
                "label": [1, 0, 0, 0], "mix": {"seed": 7, "layers": [2, 3]}},
      "truncation_psi": 0.7, "truncation_cutoff": null,
-     "noise": "const", "noise_seed": 0, "directions": {"smile": 1.5}}
+     "noise": "const", "noise_seed": 0, "directions": {"smile": 1.5},
+     "tuned": "", "translate_x": 0.0, "translate_y": 0.0, "rotate": 0.0}
 
-A source of styles that a later page needs (a projected image, dragged points) is a new
-class in `SOURCES` and a case in `Renderer`; a change of the image (translation,
-rotation) is a field of `Picture`.
+A projected or dragged image is a `Latent`. Another source of styles is a new class in
+`SOURCES` and a case in `Renderer`; a change of the image is a field of `Picture`.
 """
 
 import base64
@@ -32,11 +32,14 @@ MAX_PSI = 10.0  # in absolute value
 MAX_LABEL = 100.0  # likewise
 MAX_KEYFRAMES = 64
 MAX_DIRECTIONS = 100
+MAX_TRANSLATION = 10.0  # image sides, in absolute value
+MAX_ROTATION = 36000.0  # degrees, likewise
+MAX_NAME = 64  # characters, of a tuned network
 MAX_DEPTH = 3  # of walks whose keyframes are points of walks
 
 
 class PictureError(ValueError):
-    """A value that is no picture of this network."""
+    """Error for a value that is not a picture of this network."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +140,7 @@ class Style:
 
     Attributes:
       source: the latent that they come from.
-      label: the label vector, for all latents that are mapped; () without classes.
+      label: the label vector of all mapped latents; () without classes.
       mix: layers of another seed; None for none.
     """
 
@@ -158,6 +161,10 @@ class Picture:
       noise_seed: seed of random noise.
       directions: (name, strength) of edits after truncation, along directions that the
         server has loaded.
+      tuned: name of a network that the server has tuned; "" for its own.
+      translate_x: shift to the right in image widths, for StyleGAN3.
+      translate_y: shift downwards in image heights, likewise.
+      rotate: counterclockwise rotation in degrees, likewise.
     """
 
     style: Style
@@ -166,6 +173,25 @@ class Picture:
     noise: str = "const"
     noise_seed: int = 0
     directions: tuple[tuple[str, float], ...] = ()
+    tuned: str = ""
+    translate_x: float = 0.0
+    translate_y: float = 0.0
+    rotate: float = 0.0
+
+    @property
+    def moved(self) -> bool:
+        """True if the image is translated or rotated."""
+        return bool(self.translate_x or self.translate_y or self.rotate)
+
+
+# Fields that older pictures lack.
+ADDED = {
+    "directions": {},
+    "tuned": "",
+    "translate_x": 0.0,
+    "translate_y": 0.0,
+    "rotate": 0.0,
+}
 
 
 def to_json(picture: Picture) -> dict[str, Any]:
@@ -190,7 +216,7 @@ def style_to_json(style: Style) -> dict[str, Any]:
 
 
 def from_json(value: Any, generator: Generator) -> Picture:
-    """Return the picture that a value of JSON describes, after checking all of it.
+    """Return the picture that a JSON value describes, after checking all of it.
 
     Args:
       value: the parsed JSON.
@@ -199,8 +225,8 @@ def from_json(value: Any, generator: Generator) -> Picture:
     Raises:
       PictureError: a part is missing, unknown, or not allowed.
     """
-    if isinstance(value, dict):  # older pictures have no directions
-        value = {"directions": {}} | value
+    if isinstance(value, dict):
+        value = ADDED | value
     fields = _object(value, "picture", [f.name for f in dataclasses.fields(Picture)])
     psi, cutoff = fields["truncation_psi"], fields["truncation_cutoff"]
     if cutoff is not None:
@@ -212,7 +238,19 @@ def from_json(value: Any, generator: Generator) -> Picture:
         noise=_choice(fields["noise"], "noise", NOISE_MODES),
         noise_seed=_integer(fields["noise_seed"], "noise_seed", MAX_SEED),
         directions=_directions(fields["directions"]),
+        tuned=_name(fields["tuned"]),
+        **{
+            name: _number(fields[name], name, -MAX_TRANSLATION, MAX_TRANSLATION)
+            for name in ("translate_x", "translate_y")
+        },
+        rotate=_number(fields["rotate"], "rotate", -MAX_ROTATION, MAX_ROTATION),
     )
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_NAME:
+        raise PictureError(f"`tuned` must be a text of up to {MAX_NAME} characters")
+    return value
 
 
 def _directions(value: Any) -> tuple[tuple[str, float], ...]:
@@ -248,7 +286,7 @@ def _style(value: Any, generator: Generator, depth: int = MAX_DEPTH) -> Style:
 
 
 def _source(value: Any, generator: Generator, depth: int) -> Seed | Pad | Latent | Walk:
-    """Return a source, in which there are at most `depth` walks in one another."""
+    """Return a source with at most `depth` nested walks."""
     kind = value.get("kind") if isinstance(value, dict) else None
     kinds = [k for k in SOURCES if depth or k != "walk"]
     source = SOURCES[_choice(kind, "kind", kinds)]

@@ -2,6 +2,7 @@
 
 import collections
 import hashlib
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,36 +21,39 @@ from stylegan_jax.explorer.picture import (
     Style,
     Walk,
 )
+from stylegan_jax.models import Variables, stylegan3
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import host_memory
 from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.runtime.messages import listed, sides
-from stylegan_jax.sampling import interpolation, mixing
+from stylegan_jax.sampling import interpolation, mixing, transform
 from stylegan_jax.sampling import noise as noises
 from stylegan_jax.sampling.directions.direction import Direction
 from stylegan_jax.sampling.synthesis import compile_synthesis, noise_key
 from stylegan_jax.training import memory
 
+MAX_TUNED = 4
 CACHED_STYLES, CACHED_BYTES = 512, 2**25  # whichever is reached first
 
 
 class DoesNotFit(ValueError):
-    """The memory does not suffice for an image of the network."""
+    """Error for a network whose images do not fit into memory."""
 
 
 class Renderer:
-    """A network that draws pictures, one at a time.
+    """A network that draws pictures.
 
-    It is not safe for threads: all calls must come from one at a time.
+    It is not thread-safe: only one call may run at a time.
 
     Attributes:
       network: the network.
       lod: the level of detail of the images.
       size: height and width of the images.
-      noise_modes: those that give different pictures; only "const" for networks whose
+      noise_modes: modes that give different pictures; only "const" for networks whose
         noise has no effect.
-      no_noise: why there is only one noise mode; "" otherwise.
+      no_noise: reason for which there is only one noise mode; "" otherwise.
       directions: by name, for edits.
+      tuned: variables of tuned versions of the network, by name; see `add_tuned`.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Renderer:
                 "its own with `directions --name`"
             )
         self.directions = dict(zip(names, directions, strict=True))
+        self.tuned: collections.OrderedDict[str, Variables] = collections.OrderedDict()
         self.network = network
         self.lod = network.level(resolution)
         self.size = image_size(network.generator.base_size, self.lod.resolution)
@@ -99,7 +104,7 @@ class Renderer:
           report: called with lines about the progress.
 
         Raises:
-          DoesNotFit: an image takes more memory than there is.
+          DoesNotFit: an image needs more memory than there is.
         """
         generator, variables = self.network.generator, self.network.variables
         started = time.monotonic()
@@ -121,20 +126,47 @@ class Renderer:
         """Return the image of a picture, [H,W,C] uint8."""
         mode = picture.noise if picture.noise in self.noise_modes else "const"
         key = noise_key(picture.noise_seed)
-        ws, variables = self.styles(picture), self.network.variables
-        for direction, strength in self._edits(picture, "style"):
-            variables = direction.shift_styles(
-                self.network.generator, variables, strength
-            )
+        ws, variables = self.styles(picture), self.variables(picture)
         images = self._programs[mode](variables, ws, self.lod, key)
         return to_uint8(images)[0]
+
+    def variables(self, picture: Picture) -> Variables:
+        """Return the variables that draw a picture: tuned, edited and moved ones."""
+        generator, variables = self.network.generator, self.network.variables
+        if picture.tuned:
+            if picture.tuned not in self.tuned:
+                raise PictureError(
+                    f"the tuned network {picture.tuned!r} is no longer there; tune "
+                    "again, or undo"
+                )
+            variables = self.tuned[picture.tuned]
+        for direction, strength in self._edits(picture, "style"):
+            variables = direction.shift_styles(generator, variables, strength)
+        if picture.moved:
+            matrix = transform.inverse_matrix(
+                (picture.translate_x, picture.translate_y), picture.rotate
+            )
+            variables = transform.moved(generator, variables, matrix)
+        return variables
+
+    def add_tuned(self, variables: Variables) -> str:
+        """Keep the variables of a tuned network; return its name.
+
+        Beyond MAX_TUNED, the oldest is dropped.
+        """
+        # No name of another server, whose pictures the browser may have kept.
+        name = f"tuned-{secrets.token_hex(3)}"
+        self.tuned[name] = variables
+        while len(self.tuned) > MAX_TUNED:
+            self.tuned.popitem(last=False)
+        return name
 
     def styles(self, picture: Picture) -> np.ndarray:
         """Return the truncated and edited styles of a picture, ws [1,L,W] float32.
 
         They lack edits of style channels, which w cannot express.
         """
-        # A walk that is drawn has another position each time; its keyframes are kept.
+        # The position of a walk changes with every picture: cache its keyframes.
         is_walk = isinstance(picture.style.source, Walk)
         styles_of = self._compute if is_walk else self._styles
         ws = self.network.truncate(
@@ -159,7 +191,7 @@ class Renderer:
         return [edit for edit in found if edit[0].space == space]
 
     def facts(self) -> dict[str, Any]:
-        """Return what the page must know about the network, as JSON."""
+        """Return the facts about the network that the page needs, as JSON."""
         network, generator = self.network, self.network.generator
         layers = [
             {"layer": layer, "resolution": resolution}
@@ -183,6 +215,7 @@ class Renderer:
             "noise_modes": list(self.noise_modes),
             "no_noise": self.no_noise,
             "max_keyframes": MAX_KEYFRAMES,
+            "moves": isinstance(generator, stylegan3.Generator),
             "directions": [
                 {"name": name, "strengths": list(direction.strengths)}
                 for name, direction in self.directions.items()
@@ -249,5 +282,5 @@ class Renderer:
 
 
 def _digest(style: Style) -> bytes:
-    """Return a key for a style, which is short even if it holds a latent of a file."""
+    """Return a short key for a style, even if it holds a latent from a file."""
     return hashlib.sha256(repr(style).encode()).digest()

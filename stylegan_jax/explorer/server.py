@@ -1,10 +1,9 @@
 """The server of the explorer: its page, and the pictures that it asks for.
 
-Starlette and uvicorn serve a page written by hand. Gradio was tried as well: a button
-and an image of it are about as fast (docs/explore.md has the times). But it has no pad
-in two dimensions, no keys, and no state that all controls edit and that is drawn newest
-first, so that its page would need the same scripts; and it brings 52 packages of
-340 MB, where these are 7 of 5 MB.
+Starlette and uvicorn serve a page written by hand. Gradio is about as fast
+(docs/explore.md), but has no pad in two dimensions, no keys, and no state that all
+controls edit and that is drawn newest first, so its page would need the same scripts;
+and it depends on 52 packages of 340 MB, where these are 7 of 5 MB.
 """
 
 import contextlib
@@ -12,7 +11,7 @@ import errno
 import json
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
 from urllib.parse import quote
@@ -21,33 +20,45 @@ import jax
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from stylegan_jax.explorer import files, guard
+from stylegan_jax.explorer import files, guard, studio
 from stylegan_jax.explorer import picture as pictures
+from stylegan_jax.explorer.jobs import Jobs, Work
 from stylegan_jax.explorer.latest import Latest
 from stylegan_jax.explorer.picture import Picture
 from stylegan_jax.explorer.renderer import Renderer
+from stylegan_jax.inversion.encoder import Encoder
 from stylegan_jax.runtime.cli import describe
 
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 PAGE = "index.html"
 MAX_NUMBER = 2**53  # integers of JavaScript
 MAX_MESSAGE = 1000  # characters
+LATENTS_REMEDY = (
+    f"which is enough for {files.MAX_LATENTS} latents; use a file of fewer latents, or "
+    "`generate --latents`, which has no such limit"
+)
+PHOTO_REMEDY = "the most of a photo; save it as a smaller one"
 
 
 class TooLarge(ValueError):
-    """A request with more than `files.MAX_BYTES`."""
+    """Error for a request of more than `files.MAX_BYTES`."""
 
 
-def application(renderer: Renderer, listen: str) -> guard.Guard:
+def application(
+    renderer: Renderer, listen: str, encoder: Encoder | None = None
+) -> guard.Guard:
     """Return the ASGI application of a network.
 
     Args:
       renderer: the network, whose programs are compiled.
       listen: the address of --host.
+      encoder: of the network, from which projections start; None for the nearest of
+        some samples.
     """
+    workshop, jobs = studio.Studio(renderer, encoder), Jobs()
     latest: Latest[Picture, bytes] = Latest(lambda p: renderer.draw(p).tobytes())
     generator = renderer.network.generator
 
@@ -90,7 +101,40 @@ def application(renderer: Renderer, listen: str) -> guard.Guard:
             await latest.run(lambda: files.load(renderer, content, name))
         )
 
+    async def add_target(request: Request) -> Response:
+        """Keep a photo, cut to a box, as the target of projections."""
+        box = studio.parse_box(request.query_params.get("box"))
+        content = await _body(request, studio.MAX_PHOTO_BYTES, PHOTO_REMEDY)
+        return JSONResponse(await latest.run(lambda: workshop.add(content, box)))
+
+    async def target(request: Request) -> Response:
+        """Return the pixels [H,W,C] of a target."""
+        pixels = workshop.target(request.query_params.get("target"))
+        return Response(pixels.tobytes(), media_type="application/octet-stream")
+
+    async def save_tuned(request: Request) -> Response:
+        """Return a tuned network as a .safetensors file."""
+        name = (await _json(request)).get("tuned")
+        content = await latest.run(lambda: workshop.save(name))
+        return Response(content, media_type="application/octet-stream")
+
+    def job(prepare: Callable[[dict[str, Any]], Work]) -> Callable[..., Any]:
+        """Return an endpoint that streams what a long task reports, a line each."""
+
+        async def run(request: Request) -> Response:
+            value = await _json(request)
+            work = await latest.run(lambda: prepare(value))
+            return StreamingResponse(jobs.stream(work), media_type="text/plain")
+
+        return run
+
     routes = [
+        Route("/target", add_target, methods=["POST"]),
+        Route("/target", target),
+        Route("/tuned", save_tuned, methods=["POST"]),
+        Route("/project", job(workshop.project), methods=["POST"]),
+        Route("/tune", job(workshop.tune), methods=["POST"]),
+        Route("/drag", job(workshop.drag), methods=["POST"]),
         Route("/network", facts),
         Route("/draw", draw, methods=["POST"]),
         Route("/image", save_image, methods=["POST"]),
@@ -146,7 +190,7 @@ def address(opened: socket.socket) -> str:
 
 
 def server(app: guard.Guard) -> uvicorn.Server:
-    """Return a server of an application, to be run with a socket."""
+    """Return a server for an application, to be run with a socket."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -176,17 +220,15 @@ def _page_routes() -> list[Route]:
     return routes
 
 
-async def _body(request: Request) -> bytes:
+async def _body(
+    request: Request, most: int = files.MAX_BYTES, remedy: str = LATENTS_REMEDY
+) -> bytes:
     """Return the content of a request; raise TooLarge before it is read whole."""
     content = bytearray()
     async for part in request.stream():
         content += part
-        if len(content) > files.MAX_BYTES:
-            raise TooLarge(
-                f"the file is larger than {files.MAX_BYTES:,} bytes, which is enough "
-                f"for {files.MAX_LATENTS} latents; use a file of fewer latents, or "
-                "`generate --latents`, which has no such limit"
-            )
+        if len(content) > most:
+            raise TooLarge(f"the file is larger than {most:,} bytes, {remedy}")
     return bytes(content)
 
 
@@ -209,7 +251,7 @@ async def _fail(request: Request, error: Exception) -> Response:
     # uvicorn prints the traceback
     exhausted = isinstance(error, jax.errors.JaxRuntimeError | MemoryError)
     text = (
-        "the memory does not suffice for this picture; end other programs"
+        "there is not enough memory for this picture; end other programs"
         if exhausted
         else "the program failed; its terminal shows why"
     )

@@ -14,15 +14,21 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.layers.resample import downscale2d
-from stylegan_jax.metrics.networks import lpips
-from stylegan_jax.metrics.networks.published import cached
+from stylegan_jax.metrics.networks import efficientnet as efficientnet_lite0
+from stylegan_jax.metrics.networks import efficientnet_weights, lpips
+from stylegan_jax.metrics.networks.published import cached, find, sha256
 from stylegan_jax.runtime.messages import listed
+from stylegan_jax.weights import files
 
 AUTO = "auto"
-MAX_SIDE = 256  # pixels, the shorter side of the images that LPIPS sees
+MAX_SIDE = 256  # pixels: longest shorter side of the images that LPIPS sees
 SMOOTHING = 1e-3  # differences below it count quadratically
 
+# The last blocks of EfficientNet-Lite0 at 112, 56, 28, 14 and 7 rows.
+BLOCKS = ("block0", "block2", "block4", "block10", "block15")
+
 Description = Any  # tree of arrays [B,...]
+WeightFile = str | os.PathLike | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,7 +51,11 @@ class Distance:
     compare: Callable[[Any, Description, Description], jax.Array]
 
 
-def load(name: str = AUTO, vgg16: str | os.PathLike | None = None) -> Distance:
+def load(
+    name: str = AUTO,
+    vgg16: str | os.PathLike | None = None,
+    efficientnet: str | os.PathLike | None = None,
+) -> Distance:
     """Return a distance.
 
     Args:
@@ -53,6 +63,8 @@ def load(name: str = AUTO, vgg16: str | os.PathLike | None = None) -> Distance:
         weights are in the cache folder, and "multiscale" otherwise.
       vgg16: path of VGG16's weights; None looks for them in the cache folder, and
         "lpips" then downloads them.
+      efficientnet: path of EfficientNet-Lite0's weights; None takes those in the cache
+        folder, or in the package that the extra `metrics` installs.
 
     Raises:
       ValueError: there is no such distance, or the file holds other weights.
@@ -64,13 +76,13 @@ def load(name: str = AUTO, vgg16: str | os.PathLike | None = None) -> Distance:
         raise ValueError(
             f"distance (={name!r}) must be one of {listed((AUTO, *DISTANCES))}"
         )
-    return DISTANCES[name](vgg16)
+    return DISTANCES[name](vgg16, efficientnet)
 
 
 def on_backgrounds(images: jax.Array) -> list[jax.Array]:
-    """Return what is visible of images: themselves, or RGBA on white and on black.
+    """Return the visible pixels: images as they are, RGBA on white and on black.
 
-    Two backgrounds tell the alpha, and hide the colors of transparent pixels.
+    Two backgrounds reveal alpha and hide the colors of transparent pixels.
 
     Args:
       images: [B,H,W,C] in [-1,1].
@@ -145,14 +157,72 @@ def compare_by_vgg16(
     return sum(found) / len(found)
 
 
-def _lpips(vgg16: str | os.PathLike | None) -> Distance:
+def _lpips(vgg16: WeightFile, efficientnet: WeightFile) -> Distance:
+    del efficientnet
     variables, digest = lpips.load(vgg16)
     return Distance("lpips", digest, variables, describe_by_vgg16, compare_by_vgg16)
 
 
-DISTANCES: dict[str, Callable[[str | os.PathLike | None], Distance]] = {
+# By EfficientNet-Lite0
+
+
+def describe_by_efficientnet(variables: Any, images: jax.Array) -> Description:
+    """Return maps of EfficientNet-Lite0 for each background.
+
+    Images are resized to 224x224 pixels. The maps are the results of the last blocks
+    at each of five resolutions, and every pixel of them has unit length.
+    """
+    maps = []
+    for seen in on_backgrounds(images):
+        rgb = jnp.broadcast_to(seen, (*images.shape[:3], 3))
+        side = efficientnet_lite0.SIZE
+        rgb = jax.image.resize(rgb, (len(rgb), side, side, 3), "linear")
+        _, captured = efficientnet_lite0.EfficientNetLite0().apply(
+            variables,
+            (rgb + 1) * 127.5,
+            capture_intermediates=lambda module, _: module.name in BLOCKS,
+            mutable=["intermediates"],
+        )
+        blocks = captured["intermediates"]
+        maps.append([lpips.normalize(blocks[b]["__call__"][0]) for b in BLOCKS])
+    return maps
+
+
+def compare_by_efficientnet(
+    variables: Any, target: Description, images: Description
+) -> jax.Array:
+    """Return the squared differences of the unit maps [B].
+
+    They are averaged over the pixels of each map, and then over maps and backgrounds.
+    """
+    del variables
+    found = [
+        jnp.mean(jnp.sum(jnp.square(a - b), -1), (1, 2))
+        for a, b in zip(jax.tree.leaves(target), jax.tree.leaves(images), strict=True)
+    ]
+    return sum(found) / len(found)
+
+
+def _efficientnet(vgg16: WeightFile, efficientnet: WeightFile) -> Distance:
+    del vgg16
+    path = find("efficientnet", efficientnet)
+    variables = files.convert_tensors(path, efficientnet_weights.load)
+    return Distance(
+        "efficientnet",
+        sha256(path),
+        variables,
+        describe_by_efficientnet,
+        compare_by_efficientnet,
+    )
+
+
+def _multiscale(vgg16: WeightFile, efficientnet: WeightFile) -> Distance:
+    del vgg16, efficientnet
+    return Distance("multiscale", "", None, describe_pixels, multiscale)
+
+
+DISTANCES: dict[str, Callable[[WeightFile, WeightFile], Distance]] = {
     "lpips": _lpips,
-    "multiscale": lambda vgg16: Distance(
-        "multiscale", "", None, describe_pixels, multiscale
-    ),
+    "efficientnet": _efficientnet,
+    "multiscale": _multiscale,
 }

@@ -8,11 +8,14 @@ import numpy as np
 from stylegan_jax.config import image_size
 from stylegan_jax.inversion import distances, noise_maps, steps
 from stylegan_jax.inversion.distances import Distance
+from stylegan_jax.inversion.encoder import Encoder
 from stylegan_jax.inversion.schedule import Settings
+from stylegan_jax.inversion.steps import padded
 from stylegan_jax.inversion.w_statistics import random_w, w_statistics
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime.image_io import as_floats
 from stylegan_jax.sampling.synthesis import automatic_batch_size
 
 MAX_AUTOMATIC_BATCH = 8
@@ -33,6 +36,7 @@ class Projector:
       lod: level of detail of the images.
       label: of all targets; see `Network.label`.
       batch_size: runs that are computed at a time.
+      encoder: for the start "encoder", else None.
       statistics: of w.
     """
 
@@ -45,6 +49,7 @@ class Projector:
         label: Label = None,
         resolution: int | None = None,
         batch_size: int | None = None,
+        encoder: Encoder | None = None,
     ):
         """Put the variables on the devices, and compute the statistics of w.
 
@@ -56,12 +61,22 @@ class Projector:
           resolution: of the images, if the network grew; None for the highest.
           batch_size: runs that are computed at a time, a multiple of the number of
             devices; None is up to 8, as memory allows, for each device.
+          encoder: of this network, for the start "encoder".
 
         Raises:
-          ValueError: the network has no such resolution or label, or the batch does not
-            divide evenly over the devices.
+          ValueError: the network has no such resolution or label, the batch does not
+            divide evenly over the devices, or the start and the encoder do not fit.
         """
         settings = settings or Settings()
+        if (settings.start == "encoder") != (encoder is not None):
+            given = "was given" if encoder else "is missing"
+            raise ValueError(
+                f"start (={settings.start!r}) and an encoder belong together, and an "
+                f"encoder {given}"
+            )
+        if encoder is not None:
+            encoder.check(network, resolution)
+        self.encoder = encoder
         self.network, self.settings = network, settings
         self.distance = (
             distances.load(distance) if isinstance(distance, str) else distance
@@ -92,7 +107,7 @@ class Projector:
         )
 
     def rows(self, runs: int) -> int:
-        """Return the rows of a batch for so many runs."""
+        """Return the number of rows of a batch for a number of runs."""
         return self._devices.padded_rows(min(self.batch_size, runs))
 
     def describe(self, targets: np.ndarray) -> distances.Description:
@@ -118,17 +133,24 @@ class Projector:
         return self._devices.put_batch(rows)
 
     def starts(self, targets: np.ndarray, rows: int) -> Iterator[np.ndarray]:
-        """Yield the w [restarts,W] that the runs of each target start from."""
+        """Yield the w that the runs of each target start from.
+
+        They are [restarts,W], or [restarts,L,W] from an encoder in W+.
+        """
         s = self.settings
         if s.start == "samples":
             yield from self._nearest_samples(targets, rows)
             return
         fixed = [self.statistics.mean] if s.start == "average" else []
-        random = s.restarts - len(fixed)
+        random = s.restarts - len(fixed) - (s.start == "encoder")
         if random:
             fixed += list(random_w(self.network, self.label, random, s.seed))
-        for _ in targets:
-            yield np.stack(fixed)
+        if self.encoder is None:
+            for _ in targets:
+                yield np.stack(fixed)
+            return
+        for ws in self.encoder(targets, offsets=s.space == "w+"):
+            yield np.stack([ws, *(np.broadcast_to(w, ws.shape) for w in fixed)])
 
     def _nearest_samples(self, targets: np.ndarray, rows: int) -> Iterator[np.ndarray]:
         s = self.settings
@@ -163,13 +185,3 @@ class Projector:
     def layers(self) -> int:
         """Number of w that a run has: 1 in W, L in W+."""
         return 1 if self.settings.space == "w" else self.network.generator.num_ws
-
-
-def as_floats(images_uint8: np.ndarray) -> np.ndarray:
-    """Return images in [-1,1] float32."""
-    return images_uint8.astype(np.float32) / np.float32(127.5) - 1
-
-
-def padded(rows: np.ndarray, count: int) -> np.ndarray:
-    """Return rows [n,...] followed by copies of the last one: [count,...]."""
-    return np.concatenate([rows, np.repeat(rows[-1:], count - len(rows), axis=0)])

@@ -14,13 +14,13 @@ from stylegan_jax.runtime.messages import listed
 RAMP_DOWN = 0.25  # share of the steps in which the learning rate falls to 0
 RAMP_UP = 0.05  # share of the steps in which it rises from 0
 NOISE_RAMP = 0.75  # share of the steps in which w has noise
-NOISE_SCALE = 0.05  # standard deviation of the noise at first, in that of w
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam, in PyTorch's form
+NOISE_SCALE = 0.05  # initial standard deviation of the noise, relative to w's
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam in PyTorch's form
 
 CHOICES = {
     "space": ("w", "w+"),
     "noise": ("optimize", "const", "none"),
-    "start": ("average", "samples", "random"),
+    "start": ("average", "samples", "random", "encoder"),
 }
 
 
@@ -36,10 +36,11 @@ class Settings:
         "none" leaves noise out.
       noise_weight: weight of `noise_maps.regularization`.
       start: "average" starts from the mean w, "samples" from those of `samples` random
-        w whose images are nearest to the target, "random" from random w.
+        w whose images are nearest to the target, "random" from random w, and "encoder"
+        from the w of an encoder.
       samples: number of random w that "samples" tries.
       restarts: number of runs for each target, the best of which is kept. From the
-        average, the second and further runs start from random w.
+        average and from an encoder, the second and further runs start from random w.
       stop_distance: a target is finished after the first step whose distance is at most
         this; 0 for none.
       seed: seed of the noise and of random starts.

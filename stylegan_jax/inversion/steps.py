@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from stylegan_jax.inversion import noise_maps, schedule
 from stylegan_jax.inversion.distances import Description, Distance
@@ -18,7 +19,7 @@ from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.parallel import Parallel
 
-CHUNK = 10  # steps of one call of `advance`
+CHUNK = 10  # steps per call of `advance`
 
 Point = dict[str, Any]  # "w" [B,l,W], l is 1 or L, and "noise", maps by their paths
 
@@ -93,7 +94,7 @@ def static(
     distance: Distance,
     devices: Parallel,
 ) -> Static:
-    """Return what the programs of a projection are compiled for."""
+    """Return the static arguments of a projection's programs."""
     return Static(
         generator.clone(**fastest_forms(jax.default_backend())),
         "none" if settings.noise == "none" else "const",
@@ -122,7 +123,7 @@ def synthesize(
 def advance(
     static: Static, fixed: Fixed, lod: LevelOfDetail, target: Description, runs: Runs
 ) -> Runs:
-    """Make CHUNK steps of every active run.
+    """Advance every active run by CHUNK steps.
 
     Args:
       static: see `Static`.
@@ -197,6 +198,11 @@ def adam(gradient: Point, runs: Runs, rate: jax.Array) -> tuple[Point, Point, Po
         return x - rows(rate) * first / (jnp.sqrt(second) + schedule.EPSILON)
 
     return jax.tree.map(update, runs.point, mu, nu), mu, nu
+
+
+def padded(rows: np.ndarray, count: int) -> np.ndarray:
+    """Return rows [n,...] followed by copies of the last one: [count,...]."""
+    return np.concatenate([rows, np.repeat(rows[-1:], count - len(rows), axis=0)])
 
 
 def select(chosen: jax.Array, new: Any, old: Any) -> Any:

@@ -9,9 +9,10 @@ import numpy as np
 from stylegan_jax.data import decoding, images
 from stylegan_jax.data.formats.folder import list_images
 from stylegan_jax.data.interface import InvalidImage
+from stylegan_jax.inversion.alignment import Points, aligned, square
 from stylegan_jax.runtime import json_files, messages, storage
 
-CROPS = ("center", "none")  # of `load`
+CROPS = ("center", "none")  # values of `crop`, see `load`
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 
@@ -20,7 +21,7 @@ class Targets:
     """Images of one size.
 
     Attributes:
-      names: a name for each, unique, made of its file's.
+      names: a unique name for each, from that of its file.
       images: [N,H,W,C] uint8.
       fits: for each, its file and what was done to it, as JSON data.
     """
@@ -37,6 +38,7 @@ def load(
     *,
     crop: str = "center",
     boxes: Mapping[str, Box] | None = None,
+    landmarks: Mapping[str, Points] | None = None,
     setting: str = "targets",
 ) -> Targets:
     """Read all images of a folder, or some files.
@@ -52,6 +54,8 @@ def load(
       crop: "center" as above; "none" resizes the whole image or box, and refuses those
         of another ratio.
       boxes: name of a file -> its box.
+      landmarks: name of a file -> points of a face, by which it is turned and cut in
+        place of a box; see `alignment.square`.
       setting: name of the flag, for messages.
 
     Raises:
@@ -59,22 +63,35 @@ def load(
       OSError: a file cannot be read.
     """
     files = _files(where, setting)
-    boxes = dict(boxes or {})
-    unknown = sorted(boxes.keys() - {path.name for path in files})
-    if unknown:
+    boxes, landmarks = dict(boxes or {}), dict(landmarks or {})
+    for name, given in (("boxes", boxes), ("landmarks", landmarks)):
+        unknown = sorted(given.keys() - {path.name for path in files})
+        if unknown:
+            raise ValueError(
+                f"the {name} of {messages.listed(unknown)} belong to no target; they "
+                "are named as the file, such as photo.png"
+            )
+    both = sorted(boxes.keys() & landmarks.keys())
+    if both:
         raise ValueError(
-            f"the boxes of {messages.listed(unknown)} belong to no target; a box is "
-            "named as its file, such as photo.png"
+            f"{messages.listed(both)} have a box and landmarks; give one of them"
         )
     loaded, fits, problems = [], [], []
     for path in files:
         try:
-            pixels, fit = _fitted(path, size, channels, crop, boxes.get(path.name))
+            pixels, fit = fitted(
+                path.read_bytes(),
+                size,
+                channels,
+                crop=crop,
+                box=boxes.get(path.name),
+                landmarks=landmarks.get(path.name),
+            )
         except InvalidImage as problem:
             problems.append(f"{path} {problem}")
             continue
         loaded.append(pixels)
-        fits.append(fit)
+        fits.append({"file": str(path), **fit})
     if problems:
         raise ValueError(
             f"{len(problems)} of {len(files)} targets cannot be used; remove or "
@@ -113,17 +130,34 @@ def _files(where: str, setting: str) -> list[Path]:
     return files
 
 
-def _fitted(
-    path: Path, size: images.Size, channels: int, crop: str, box: Box | None
+def fitted(
+    content: bytes,
+    size: images.Size,
+    channels: int,
+    *,
+    crop: str = "center",
+    box: Box | None = None,
+    landmarks: Points | None = None,
 ) -> tuple[np.ndarray, dict]:
-    image = decoding.decode_pil(path.read_bytes())
-    fit = {"file": str(path), "size": messages.sides((image.height, image.width))}
+    """Return an image [H,W,C] uint8 of a file's content, and what was done to it.
+
+    Arguments are those of `load`, which says how it is brought to the size.
+
+    Raises:
+      InvalidImage: it is no image, damaged, too large, or the box is not inside.
+    """
+    image = decoding.decode_pil(content)
+    fit = {"size": messages.sides((image.height, image.width))}
     if box is not None:
         left, top, width, height = box
         if left + width > image.width or top + height > image.height:
             raise InvalidImage(f"is {fit['size']}; its box {list(box)} is not inside")
         image = image.crop((left, top, left + width, top + height))
         fit["box"] = list(box)
+    if landmarks is not None:
+        fit["landmarks"] = len(landmarks)
+        fit["square"] = square(landmarks).round(2).tolist()
+        image = aligned(image, landmarks, size)
     if crop == "none" and image.height * size[1] != image.width * size[0]:
         raise InvalidImage(
             f"is {messages.sides((image.height, image.width))}, and would be distorted "

@@ -19,17 +19,17 @@ import optax
 
 from stylegan_jax.inversion import distances, steps
 from stylegan_jax.inversion.distances import Distance
-from stylegan_jax.inversion.projector import as_floats, padded
 from stylegan_jax.inversion.schedule import Settings
+from stylegan_jax.inversion.steps import padded
 from stylegan_jax.models import LevelOfDetail, Variables
 from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime import parallel
-from stylegan_jax.runtime.image_io import to_uint8
+from stylegan_jax.runtime.image_io import as_floats, to_uint8
 from stylegan_jax.sampling.synthesis import automatic_batch_size
 
 # Distance -> the distance at which tuning stops. The published one of LPIPS is for
 # AlexNet's features; VGG16's distances are larger, so that it is stricter here.
-STOP_DISTANCES = {"lpips": 0.06, "multiscale": 0.01}
+STOP_DISTANCES = {"lpips": 0.06, "efficientnet": 0.02, "multiscale": 0.01}
 LOCALITY_WEIGHT = 0.1  # of both terms of the locality regularization
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 MAPPING = "mapping"  # the parameters that are not tuned
@@ -40,12 +40,12 @@ class TuningSettings:
     """The settings of pivotal tuning.
 
     Attributes:
-      steps: most steps for each pivot; those of one batch have them in common.
+      steps: limit of steps for each pivot; the pivots of a batch share theirs.
       learning_rate: of Adam.
-      stop_distance: stop once no target is farther from its image; None takes that of
-        STOP_DISTANCES, 0 stops never.
-      stop_rms: stop once the root mean square over the pixels of no target is larger;
-        None does not look at pixels. If both are given, either stops.
+      stop_distance: stop once every target is at most this far from its image; None
+        takes the distance from STOP_DISTANCES, 0 never stops early.
+      stop_rms: stop once the root mean square difference of the pixels is at most this
+        for every target; None ignores it. If both are given, either one stops.
       locality: regularize the images of other latents.
       locality_radius: distance of these latents from a pivot, over all style layers.
       noise: "const" or "none".
@@ -147,8 +147,8 @@ class Tuner:
           label: of the latents of the locality regularization.
           resolution: of the images, if the network grew; None for the highest.
           batch_size: pivots in a step, a multiple of the number of devices; of more
-            pivots, the steps take these many in turn. None is up to 8 for each device,
-            as memory allows.
+            pivots, successive steps take this many in turn. None is up to 8 for each
+            device, as memory allows.
 
         Raises:
           ValueError: the network has no such resolution or label, or the batch does not

@@ -193,7 +193,7 @@ class Generator(Network):
     - `style_layers`, unless every resolution has two style inputs. The ranges of
       successive resolutions must be contiguous; `num_ws` and style mixing follow from
       them;
-    - `noise_strengths` and `style_affines`;
+    - `noise_strengths`, `style_affines` and `feature_modules`;
     - a field `base_size`, if images need not be square.
 
     Attributes:
@@ -241,6 +241,14 @@ class Generator(Network):
           Style layer -> paths of `Dense` layers with a gain of 1: that of the
           convolution, followed by that of a ToRGB which shares its w. Empty for a
           generator without styles.
+        """
+        raise NotImplementedError
+
+    def feature_modules(self) -> dict[int, str]:
+        """Return the names of the modules whose results are features, by resolution.
+
+        Features are [B,H,W,C]. Those of resolution R show the image in R/4 times
+        `base_size` positions around their center, and the rest is margin.
         """
         raise NotImplementedError
 

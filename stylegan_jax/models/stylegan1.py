@@ -192,6 +192,10 @@ class Generator(interface.Generator):
             return {}
         return {i: ((f"layers_{i}", "style", "affine"),) for i in range(self.num_ws)}
 
+    def feature_modules(self) -> dict[int, str]:
+        """See `interface.Generator`; they are the second layers of each resolution."""
+        return {r: f"layers_{2 * i + 1}" for i, r in enumerate(self.resolutions)}
+
     def flips_kernel(self, resolution: int) -> bool:
         """Return True if the up-convolution to `resolution` is stored mirrored."""
         if self.fused_scale == "auto":

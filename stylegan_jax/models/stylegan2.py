@@ -155,6 +155,10 @@ class Generator(interface.Generator):
                 paths[layer] = (*paths.get(layer, ()), (f"to_rgb_{r}",))
         return {i: tuple((*p, "affine") for p in found) for i, found in paths.items()}
 
+    def feature_modules(self) -> dict[int, str]:
+        """See `interface.Generator`."""
+        return {r: f"blocks_{i}" for i, r in enumerate(self.resolutions)}
+
     def setup(self):
         """Create the layers of all resolutions."""
         self.mapping = mapping.StyleGAN2Mapping(

@@ -4,8 +4,8 @@
         print(choice)
     c = presets.small(images=400, resolution=64)
 
-`configs/small.py` applies them to a folder. They start from the preset `auto`. What
-differs is against the two failures of small data sets: the discriminator memorizes the
+`configs/small.py` applies them to a folder. They start from the preset `auto`. The
+differences counter the two failures of small data sets: the discriminator memorizes the
 images, and the generator collapses to a few of them.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
@@ -38,7 +38,7 @@ class Survey:
 
     Attributes:
       images: number of images.
-      side: smaller side in pixels that nine of ten images reach.
+      side: pixels that the smaller side of nine in ten images has at least.
       channels: 1 grayscale, 3 RGB.
       asymmetry: rms difference of the average image from its mirror image, relative to
         the rms spread of the images around their average; 0 where sampling explains it.
@@ -83,7 +83,7 @@ def small(
       on_cpu: True for networks that a CPU trains in hours.
 
     Raises:
-      ValueError: a number is not positive, or not as said.
+      ValueError: a number is out of its range.
     """
     survey = Survey(images, resolution)
     choices = small_choices(survey, devices, on_cpu, resolution)

@@ -118,6 +118,11 @@ def is_grid(head: bytes) -> bool:
     return head.startswith(b"\x89PNG") and _GRID_CHUNK in head[:512]
 
 
+def as_floats(images_uint8: np.ndarray) -> np.ndarray:
+    """Return images in [-1,1] float32."""
+    return images_uint8.astype(np.float32) / np.float32(127.5) - 1
+
+
 def to_uint8(images: np.ndarray) -> np.ndarray:
     """Map floats in [-1,1] to uint8: trunc(127.5 x + 128), clamped; NaN is black.
 

@@ -18,8 +18,9 @@ from etils import epath
 
 from stylegan_jax.checkpoint import Checkpoints
 from stylegan_jax.runtime import json_files, storage
+from stylegan_jax.runtime.collectives import all_processes, gather_texts
 from stylegan_jax.runtime.logger import RunLogger
-from stylegan_jax.runtime.parallel import Parallel, all_processes, gather_texts
+from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.state import TrainState
 

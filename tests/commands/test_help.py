@@ -19,8 +19,8 @@ from tests.config.reading import ROOT
 
 PROGRAMS = (
     *("train", "generate", "interpolate", "mix", "figures", "evaluate", "prepare"),
-    *("convert", "directions", "ema", "explore", "export", "inspect", "project"),
-    *("report", "tune"),
+    *("convert", "directions", "ema", "encoder", "explore", "export", "inspect"),
+    *("project", "report", "tune"),
 )
 COMMANDS = {
     name: importlib.import_module(f"stylegan_jax.commands.{name}").COMMAND

@@ -3,12 +3,22 @@
 import dataclasses
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from stylegan_jax.inversion import distances
-from stylegan_jax.metrics.networks import lpips, vgg
+from stylegan_jax.metrics.networks import lpips, published, vgg
+from stylegan_jax.metrics.networks.efficientnet import EfficientNetLite0
+from stylegan_jax.weights import safetensors
+from tests.metrics.networks import recipe
+
+# Rows, columns and channels of EfficientNet-Lite0's maps.
+SHAPES_OF_EFFICIENTNET = (
+    *((112, 112, 16), (56, 56, 24), (28, 28, 40)),
+    *((14, 14, 112), (7, 7, 320)),
+)
 
 
 def images(channels: int, side: int = 12, seed: int = 0) -> np.ndarray:
@@ -88,7 +98,7 @@ def test_automatic_choice(monkeypatch, tmp_path):
     monkeypatch.setenv("STYLEGAN_JAX_CACHE", str(tmp_path))
     assert distances.load().name == "multiscale"
     chosen = dataclasses.replace(distances.load("multiscale"), name="lpips")
-    monkeypatch.setitem(distances.DISTANCES, "lpips", lambda vgg16: chosen)
+    monkeypatch.setitem(distances.DISTANCES, "lpips", lambda *_: chosen)
     (tmp_path / "detectors").mkdir()
     (tmp_path / "detectors" / "vgg16.safetensors").touch()
     assert distances.load() is chosen
@@ -96,3 +106,44 @@ def test_automatic_choice(monkeypatch, tmp_path):
         ValueError, match=re.escape("(='l2') must be one of auto, lpips")
     ):
         distances.load("l2")
+
+
+def test_sums_of_efficientnets_maps():
+    rng = np.random.default_rng(0)
+    maps = [
+        [[rng.normal(size=(2, s, s, 3)) for s in (8, 4)] for _ in range(2)]
+        for _ in range(2)
+    ]
+    expected = np.mean(
+        [
+            np.sum((a - b) ** 2, -1).mean((1, 2))
+            for a, b in zip(*(sum(each, []) for each in maps), strict=True)
+        ],
+        axis=0,
+    )
+    result = distances.compare_by_efficientnet({}, *maps)
+    np.testing.assert_allclose(result, expected, rtol=1e-4)
+
+
+def test_what_efficientnet_describes():
+    """RGBA has two backgrounds, each with five maps of the resized image."""
+    image = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
+    variables = jax.eval_shape(EfficientNetLite0().init, jax.random.key(0), image)
+    for channels, backgrounds in ((1, 1), (4, 2)):
+        x = jax.ShapeDtypeStruct((2, 12, 24, channels), jnp.float32)
+        found = jax.eval_shape(distances.describe_by_efficientnet, variables, x)
+        shapes = [[unit.shape for unit in each] for each in found]
+        assert shapes == backgrounds * [[(2, *s) for s in SHAPES_OF_EFFICIENTNET]]
+
+
+@pytest.mark.slow
+def test_efficientnet_measures_images(tmp_path):
+    path = tmp_path / "efficientnet.safetensors"
+    safetensors.write(path, recipe.tensors("efficientnet"), {})
+    distance = distances.load("efficientnet", efficientnet=path)
+    assert distance.digest == published.sha256(path)
+    target = images(3)
+    near, far = (target + scale * images(3, seed=1) for scale in (0.01, 0.3))
+    zero, small, large = (found(distance, target, x) for x in (target, near, far))
+    np.testing.assert_allclose(zero, 0, atol=1e-6)
+    assert np.all(small > 0) and np.all(small < large)

@@ -13,9 +13,9 @@ import pytest
 from stylegan_jax import models
 from stylegan_jax.inversion import noise_maps, steps
 from stylegan_jax.inversion.projection import Projector, Session, Settings, project
-from stylegan_jax.inversion.projector import as_floats
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.networks.network import Network
+from stylegan_jax.runtime.image_io import as_floats
 from tests import tiny
 from tests.networks import small
 from tests.parallel_runs import finish, start

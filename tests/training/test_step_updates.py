@@ -333,18 +333,21 @@ def test_the_augmentation_probability_adapts_before_every_fourth_step(monkeypatc
         scalars = {"probability": inputs.state.augment_probability}
         return loss, LossAux(scalars, aux.averages | {"real_signs": signs})
 
-    order = (phase("g_main"), phase("d_main", counting))
-    run = Training(order, 0)
+    lazy = phase("d_r1", counting, interval=4)
+    run = Training((phase("g_main"), phase("d_main", counting), lazy), 0)
     state = run.state.replace(augment_probability=jnp.float32(0.1), step=jnp.int32(0))
     seen = []
-    for _ in range(9):
+    for i in range(9):
         state, _ = run("g_main", state)
         state, scalars = run("d_main", state)
         seen.append(float(scalars["d_main/probability"]))
+        if i % lazy.interval == 0:
+            state, scalars = run("d_r1", state)
+            assert float(scalars["d_r1/probability"]) == seen[-1]
     rise = BATCH * 4 / 100
     wanted = [0.1] * 4 + [0.1 + rise] * 4 + [0.1 + 2 * rise]
     np.testing.assert_allclose(seen, wanted, 1e-5)
-    np.testing.assert_array_equal(state.real_signs, [BATCH, BATCH])
+    np.testing.assert_array_equal(state.real_signs, [2 * BATCH, 2 * BATCH])
 
 
 def test_labels_arrive_with_their_images():

@@ -2,12 +2,13 @@
 
 const page = Math.random().toString(36).slice(2); // a name for this page's requests
 
-export async function send(path, body) {
+export async function send(path, body, signal) {
   // Return the response, or throw an Error with the server's message.
   let response;
   try {
-    response = await fetch(path, { method: 'POST', body });
-  } catch {
+    response = await fetch(path, { method: 'POST', body, signal });
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
     throw new Error('The program does not answer; is it still running?');
   }
   if (response.ok) return response;
@@ -24,7 +25,7 @@ async function pixels(client, number, picture) {
   return response.status === 204 ? null : new Uint8Array(await response.arrayBuffer());
 }
 
-function put(canvas, bytes, facts) {
+export function put(canvas, bytes, facts) {
   const { width, height, channels } = facts;
   if (canvas.width !== width || canvas.height !== height) {
     canvas.width = width;

@@ -28,7 +28,9 @@ export function fileControls(state, shown, report, onError) {
   const actions = {
     saveImage: () => save('image', '.png'),
     saveLatent: () => save('latent', '.npz'),
+    saveTuned: () => save('tuned', '.safetensors'),
   };
+  byId('save-tuned').addEventListener('click', actions.saveTuned);
   byId('save-image').addEventListener('click', actions.saveImage);
   byId('save-latent').addEventListener('click', actions.saveLatent);
 

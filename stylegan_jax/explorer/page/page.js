@@ -4,10 +4,13 @@ import {
   byId, directionControls, labelControls, mixControls, noiseControls, seedControls,
   truncationControls,
 } from './controls.js';
+import { dragControls } from './drag.js';
 import { Newest, Thumbnails } from './drawing.js';
 import { fileControls } from './files.js';
+import { Jobs } from './jobs.js';
 import { Liked } from './liked.js';
 import { padControls } from './pad.js';
+import { photoControls } from './photo.js';
 import { State } from './state.js';
 import { Player } from './walk.js';
 
@@ -24,8 +27,12 @@ function onError(error) {
 function keys(actions) {
   const typed = 'input:not([type="range"]):not([type="checkbox"]), select, textarea';
   document.addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.matches(typed)) return;
+    if ((event.ctrlKey || event.metaKey) && event.key === 'z') {
+      event.preventDefault();
+      actions.u();
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const arrows = event.key?.startsWith('Arrow');
     if (arrows && event.target.matches('input')) return; // they move the slider
     const key = event.key ?? ''; // none where the browser fills in a form
@@ -44,7 +51,7 @@ async function start() {
   document.title = `${name} · stylegan_jax`;
   byId('title').textContent = `${facts.network} · ${facts.width}×${facts.height}`;
   const canvas = byId('picture');
-  canvas.style.aspectRatio = `${facts.width} / ${facts.height}`;
+  byId('frame').style.aspectRatio = `${facts.width} / ${facts.height}`;
 
   const state = new State(facts);
   let player;
@@ -75,7 +82,15 @@ async function start() {
   padControls(state, thumbnails);
   const noise = noiseControls(state);
   const files = fileControls(state, () => liked.shown, report, onError);
+  state.redraw = (picture) => newest.draw(() => structuredClone(picture));
+  const jobs = new Jobs(report, onError);
+  const photos = photoControls(state, jobs, canvas, report, onError);
+  dragControls(state, jobs, report);
+  byId('undo').addEventListener('click', () => state.undo());
+  state.listeners.push(() => { byId('undo').disabled = !state.past.length; });
   keys({
+    u: () => state.undo(),
+    b: photos.compare,
     ArrowLeft: seeds.previous,
     ArrowRight: seeds.next,
     r: seeds.random,

@@ -2,6 +2,8 @@
 
 export const MAX_SEED = 4294967295;
 
+const MOST_UNDONE = 100;
+const PAUSE = 600; // milliseconds after which a change is a step of its own to undo
 const RANDOM_SEEDS = 1e6; // few enough to read and to type
 
 export function randomSeed() { return Math.floor(Math.random() * RANDOM_SEEDS); }
@@ -27,18 +29,62 @@ export class State {
       noise: 'const',
       noise_seed: 0,
       directions: {},
+      tuned: '',
+      translate_x: 0,
+      translate_y: 0,
+      rotate: 0,
     };
+    this.before = null; // { pixels } of a photo, or { picture }, to compare with
+    this.result = ''; // what a latent is that no file has
+    this.past = []; // pictures to return to
+    this.changedAt = 0;
     this.listeners = [];
   }
 
   get style() { return this.picture.style; }
   get source() { return this.picture.style.source; }
 
-  changed() { for (const listener of this.listeners) listener(); }
+  changed() {
+    this.remember();
+    for (const listener of this.listeners) listener();
+  }
+
+  remember() {
+    // Keep the last picture before this change, unless one change goes on.
+    const now = performance.now();
+    const going = now - this.changedAt < PAUSE || this.source.kind === 'walk';
+    if (this.last && !going) this.past = [...this.past, this.last].slice(-MOST_UNDONE);
+    this.changedAt = now;
+    this.last = {
+      picture: structuredClone(this.picture), before: this.before, result: this.result,
+    };
+  }
+
+  undo() {
+    const last = this.past.pop();
+    if (!last) return;
+    this.before = last.before;
+    this.result = last.result;
+    this.last = null;
+    this.usePicture(last.picture);
+  }
+
+  useResult(picture, result) {
+    // Show what a task of the server has found so far.
+    this.result = result;
+    this.usePicture(picture);
+  }
+
+  move(changes) {
+    Object.assign(this.picture, changes);
+    this.picture.rotate = (this.picture.rotate + 540) % 360 - 180;
+    this.changed();
+  }
 
   useSeed(seed) {
     this.seed = seed;
     this.style.source = { kind: 'seed', seed };
+    this.before = null;
     this.changed();
   }
 
@@ -50,6 +96,8 @@ export class State {
 
   useLatent(index) {
     this.latents.index = index;
+    this.result = '';
+    this.before = null;
     this.style.source = this.latents.sources[index];
     this.changed();
   }
@@ -58,7 +106,8 @@ export class State {
     // Show a liked or loaded picture; the controls take over its values.
     this.picture = structuredClone(picture);
     this.style.mix ??= { seed: 1, layers: [] };
-    this.picture.directions ??= {};
+    const added = { directions: {}, tuned: '', translate_x: 0, translate_y: 0, rotate: 0 };
+    this.picture = { ...added, ...this.picture };
     const { source } = this;
     if (source.kind === 'seed') this.seed = source.seed;
     if (source.kind === 'pad') {
@@ -71,7 +120,10 @@ export class State {
     // Return the picture of a seed by itself, with the settings of the shown one.
     const { label } = this.style;
     const style = { source: { kind: 'seed', seed }, label, mix: null };
-    return { ...this.picture, style, noise: 'const', noise_seed: 0, directions: {} };
+    return {
+      ...this.picture, style, noise: 'const', noise_seed: 0, directions: {}, tuned: '',
+      translate_x: 0, translate_y: 0, rotate: 0,
+    };
   }
 
   describeSource() {
@@ -81,7 +133,7 @@ export class State {
       case 'pad': return `pad at ${source.x.toFixed(2)}, ${source.y.toFixed(2)}`;
       case 'walk': return `interpolation at ${source.position.toFixed(2)} of ` +
         `${source.keyframes.length}`;
-      default: return `latent ${this.latents.index} of ${this.latents.name || 'a file'}`;
+      default: return this.result || `latent ${this.latents.index} of ${this.latents.name || 'a file'}`;
     }
   }
 
@@ -98,6 +150,10 @@ export class State {
     for (const [name, strength] of Object.entries(this.picture.directions)) {
       if (strength) parts.push(`${name} ${strength}`);
     }
+    const { translate_x: x, translate_y: y, rotate, tuned } = this.picture;
+    if (x || y) parts.push(`moved ${x.toFixed(2)}, ${y.toFixed(2)}`);
+    if (rotate) parts.push(`rotated ${rotate.toFixed(0)}°`);
+    if (tuned) parts.push(tuned);
     if (this.picture.noise === 'none') parts.push('no noise');
     if (this.picture.noise === 'random') parts.push(`noise ${this.picture.noise_seed}`);
     return parts.join(' · ');

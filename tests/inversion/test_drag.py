@@ -1,0 +1,196 @@
+"""Dragging of points: the equations, whole drags of tiny networks, and wrong input."""
+
+import dataclasses
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from stylegan_jax.inversion import drag
+from stylegan_jax.inversion.drag import Dragger, DragSettings
+from stylegan_jax.models import LevelOfDetail
+from tests.networks import small
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+SETTINGS = DragSettings(steps=6, feature_resolution=8, learning_rate=0.1)
+
+
+def dragger(family="stylegan2", settings=SETTINGS):
+    if family == "stylegan3":  # whose layers all have the image's resolution
+        settings = dataclasses.replace(settings, feature_resolution=16)
+    return Dragger(small.network(family), settings)
+
+
+def styles(g, seed=5):
+    return np.asarray(g.map(g.z(seed)))[0]
+
+
+def static(features=16, motion=1, tracking=3):
+    generator = small.network("stylegan2").generator
+    return drag._Static(generator, "const", features, motion, tracking)
+
+
+def test_bilinear_sampling():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(5, 7, 2)).astype(np.float32)
+    x, y = rng.uniform(-2, 9, (2, 50))
+    found = drag.bilinear(jnp.asarray(features), x, y)
+    for c in range(2):
+        expected = ndimage.map_coordinates(
+            features[..., c], [y, x], order=1, mode="nearest"
+        )
+        np.testing.assert_allclose(found[:, c], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_tracking_follows_a_shifted_image():
+    rng = np.random.default_rng(1)
+    before = rng.normal(size=(16, 16, 4)).astype(np.float32)
+    after = jnp.asarray(np.roll(before, (2, -3), axis=(0, 1)))  # down, left
+    points = np.array([[8, 4], [5, 9], [1, 14]], np.float32)
+    s, lod = static(), LevelOfDetail(16)
+    pattern = drag._at(s, lod, jnp.asarray(before), points)
+    task = drag._Task(*[None] * 9)._replace(pattern=pattern)
+    found = np.array(drag.track(s, lod, after, task, jnp.asarray(points)))
+    np.testing.assert_array_equal(found[:2], points[:2] + [-3, 2])
+    assert np.all((found[2] >= 0) & (found[2] <= 15))  # its place is outside
+
+
+def test_the_motion_loss_is_that_of_the_paper():
+    rng = np.random.default_rng(2)
+    before, now = rng.normal(size=(2, 16, 16, 3)).astype(np.float32)
+    points = np.array([[6, 7], [9, 3], [0, 0]], np.float32)
+    targets = np.array([[9, 11], [9.5, 3], [5, 5]], np.float32)
+    fixed = (rng.uniform(size=(16, 16)) < 0.5).astype(np.float32)
+    task = drag._Task(
+        *(None, None, targets, np.array([True, True, False])),
+        *(None, before, fixed, None, 20.0),
+    )
+    s, lod = static(), LevelOfDetail(16)
+    found = drag.motion_loss(s, lod, jnp.asarray(now), task, points)
+
+    def at(x, y):
+        return [
+            ndimage.map_coordinates(now[..., c], [[y], [x]], order=1)[0]
+            for c in range(3)
+        ]
+
+    expected = 0.0
+    for (x, y), (dx, dy) in (((6, 7), (0.6, 0.8)), ((9, 3), (0.5, 0.0))):
+        differences = [
+            np.abs(np.subtract(at(x + i + dx, y + j + dy), at(x + i, y + j)))
+            for i in (-1, 0, 1)
+            for j in (-1, 0, 1)
+        ]
+        expected += np.mean(differences)
+    expected += 20 * np.mean(np.abs(now - before) * fixed[..., None])
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["stylegan1", "stylegan2", "stylegan3"])
+def test_frames_of_every_family(family):
+    moving = dragger(family)
+    g = moving.network
+    ws = styles(g)
+    frames = list(moving.drag(ws, [(5, 6)], [(11, 6)]))
+    first, last = frames[0], frames[-1]
+    assert [f.step for f in frames] == list(range(7))
+    np.testing.assert_array_equal(first.ws, ws)
+    np.testing.assert_array_equal(first.points, [[5, 6]])
+    np.testing.assert_array_equal(first.distances, [6])
+    np.testing.assert_array_equal(last.ws[moving.layers :], ws[moving.layers :])
+    assert np.any(last.ws != ws)
+    for frame in (first, last):
+        image = g.synthesize(frame.ws[None])[0].astype(int)
+        assert abs(image - frame.image).max() <= 1
+
+
+@pytest.mark.parametrize("family", ["stylegan1", "stylegan2", "stylegan3"])
+def test_features_have_the_image_in_their_middle(family):
+    """Without the margin, the halves of the features are those of the image."""
+    moving = dragger(family)
+    g = moving.network
+    features, pattern = drag._begin(
+        moving._static, g.lod, g.variables, styles(g), np.array([[7.5, 7.5]], "f")
+    )
+    h, w, c = features.shape
+    middle = np.asarray(features)[h // 2 - 1 : h // 2 + 1, w // 2 - 1 : w // 2 + 1]
+    np.testing.assert_allclose(pattern[0], middle.mean((0, 1)), rtol=1e-3, atol=1e-4)
+    mask = np.ones((16, 16), bool)
+    mask[:, :8] = False
+    resolution = moving._static.feature_resolution
+    fixed = np.asarray(drag.fixed_features(mask, resolution, moving, features))
+    assert fixed.shape == (h, w)
+    np.testing.assert_allclose(fixed[:, : w // 2 - 1], 1, atol=1e-5)
+    np.testing.assert_allclose(fixed[:, w // 2 + 1 :], 0, atol=1e-5)
+
+
+def test_a_mask_keeps_the_rest():
+    mask = np.zeros((16, 16), bool)
+    mask[:, :8] = True
+    settings = DragSettings(
+        steps=15, feature_resolution=8, learning_rate=0.1, mask_weight=1000
+    )
+    moving = dragger(settings=settings)
+    ws = styles(moving.network)
+    changes = []
+    for chosen in (None, mask):
+        *_, last = moving.drag(ws, [(3, 6)], [(6, 6)], chosen)
+        first = moving.network.synthesize(ws[None])[0]
+        changes.append(np.abs(last.image - first.astype(int))[:, 8:].mean())
+    assert changes[1] < changes[0] / 2
+
+
+def test_programs_are_shared():
+    """Another number of handles, targets, a mask and tuned weights need no new one."""
+    moving = dragger()
+    g = moving.network
+    [*_] = moving.drag(styles(g), [(5, 6)], [(6, 6)])
+    compiled = drag._step._cache_size()
+    tuned = jax.tree.map(lambda x: x * 1.01, g.variables)
+    mask = np.ones((16, 16), bool)
+    frames = moving.drag(
+        styles(g, 6), [(5, 6), (9, 3)], [(5, 9), (2, 2)], mask, variables=tuned
+    )
+    assert next(frames).distances == pytest.approx([3, np.hypot(7, 1)])
+    next(frames)
+    assert drag._step._cache_size() == compiled
+
+
+def test_it_stops_on_arrival():
+    [frame] = dragger().drag(styles(small.network("stylegan2")), [(5, 6)], [(5, 7)])
+    assert frame.arrived and frame.step == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([], []), "handles must be 1 to 64 points (x, y) in pixels"),
+        (([(16, 3)], [(1, 1)]), "handles must be inside the image of 16x16 (width x"),
+        (([(1, 3)], [(1, -1)]), "from (0, 0) to (15, 15), and (1.0, -1.0) is not"),
+        (([(1, 3)], [(1, float("nan"))]), "targets must be inside the image"),
+        (([(1, 3)], [(1, 1), (2, 2)]), "there are 1 handles and 2 targets"),
+        (([(1, 3)], ["a"]), "targets must be 1 to 64 points"),
+        (([(1, 3)], [(1, 1)], np.ones((8, 16), bool)), "the mask is [8, 16] bool"),
+        (([(1, 3)], [(1, 1)], np.ones((16, 16))), "the mask is [16, 16] float64"),
+        (([(1, 3)], [(1, 1)], np.zeros((16, 16), bool)), "lets nothing change"),
+    ],
+)
+def test_wrong_points_and_masks(arguments, message):
+    moving = dragger()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        moving.drag(styles(moving.network), *arguments)
+
+
+def test_wrong_settings():
+    with pytest.raises(ValueError, match=re.escape("ws have shape [3, 8]")):
+        dragger().drag(np.zeros((3, 8)), [(1, 1)], [(2, 2)])
+    with pytest.raises(ValueError, match=re.escape("must be one of [4, 8, 16]")):
+        dragger(settings=DragSettings(feature_resolution=32))
+    with pytest.raises(ValueError, match=re.escape("layers (=7) must be at most 6")):
+        dragger(settings=DragSettings(layers=7))
+    for wrong in ({"steps": 0}, {"mask_weight": -1.0}, {"noise": "random"}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} "):
+            DragSettings(**wrong)
