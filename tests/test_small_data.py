@@ -81,7 +81,7 @@ def test_tiny_runs_are_compared(values, tmp_path, monkeypatch, capsys):
     values.out = str(tmp_path / "runs")
     monkeypatch.setenv("PYTHONPATH", str(tiny.ROOT))
     monkeypatch.setattr(small_data, "METRIC", "swd")
-    small_data.main(["small_data", "--config.evaluation.cache=None"])
+    small_data.main(["small_data", f"--config.evaluation.cache={tmp_path / 'cache'}"])
     assert "| ada | 0.064 |" in capsys.readouterr().out
     for name in values.runs:
         rows = page.read_rows(tmp_path / "runs" / name / "log.jsonl")
