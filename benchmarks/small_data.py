@@ -2,7 +2,7 @@ r"""Remedies for few images, compared at equal numbers of images seen.
 
     python -m benchmarks.small_data --out=runs/small --kimg=40
     python -m benchmarks.small_data --out=runs/small --runs=none,ada --kimg=6 \
-        --held_out=0.85 -- --config.run.tick_kimg=1
+        --held_out=0.85 --images=64 --more=--config.run.tick_kimg=1
     python -m benchmarks.small_data --out=runs/small --kimg=0
 
 Trains one run after another, each in a directory of its name under --out:
@@ -13,8 +13,8 @@ Trains one run after another, each in a directory of its name under --out:
     diffaugment  with all transforms of DiffAugment
     autopilot    the settings of `presets.small` for as many images
 
-They share the images, the networks' resolution, the seed and the evaluations; what
-follows `--` is added to the command of each. Interrupted runs are resumed by the same
+They share the images, the networks' resolution, the seed and the evaluations; the flags
+of --more are added to the command of each. Interrupted runs are resumed by the same
 command, and --kimg=0 trains nothing. Writes `curves.html`, with a line for each run
 that --out has, and prints a table of the last values.
 """
@@ -55,6 +55,8 @@ CURVES = {
 
 def main(argv: list[str]) -> None:
     """Train, and compare what there is."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments {argv[1:]}")
     out = Path(FLAGS.out)
     unknown = set(FLAGS.runs) - set(RUNS)
     if unknown:
@@ -63,7 +65,7 @@ def main(argv: list[str]) -> None:
         )
     if FLAGS.kimg:
         for name in FLAGS.runs:
-            command = training_command(name, out, FLAGS.images, argv[1:])
+            command = training_command(name, out, FLAGS.images, shlex.split(FLAGS.more))
             print(shlex.join(command), flush=True)
             subprocess.run(command, check=True)
     rows = {name: page.read_rows(epath.Path(out / name / "log.jsonl")) for name in RUNS}
@@ -184,6 +186,7 @@ if __name__ == "__main__":
         None,
         "The `training.augment_speed_kimg` of ada; as the autopilot's by default.",
     )
+    flags.DEFINE_string("more", "", "Flags that are added to every training.")
     flags.DEFINE_integer("resolution", 32, "Resolution of the config, for autopilot.")
     flags.DEFINE_float("every_kimg", 10.0, "Interval of the evaluations.")
     flags.DEFINE_integer("evaluated", 512, "Images that an evaluation generates.")
