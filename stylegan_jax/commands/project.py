@@ -65,6 +65,10 @@ COMMAND = Command(
             ),
             network.CLASS,
             network.LABEL,
+            flag.switch(
+                "fit_class",
+                "Take the class whose average image is nearest to each target.",
+            ),
         ),
         "Search": (
             flag.choice(
