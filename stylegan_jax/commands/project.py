@@ -112,8 +112,7 @@ COMMAND = Command(
             flag.integer(
                 "restarts",
                 "N",
-                "The number of runs for each image, from different starts; the best "
-                "one is kept.",
+                "The number of runs for each image, the best of which is kept.",
                 1,
                 minimum=1,
                 maximum=1000,
@@ -157,8 +156,7 @@ COMMAND = Command(
             flag.integer(
                 "batch_size",
                 "N",
-                "The number of searches that run at a time, a multiple of the number "
-                "of devices; fewer need less memory.",
+                "The number of searches at a time, a multiple of the number of devices.",
                 minimum=1,
                 absent="up to 8 for each device, as memory allows",
             ),
