@@ -33,7 +33,7 @@ AOT_READY := $(AOT_VENV)/.ready
 
 CONFIG ?= configs/smileys.py
 WORKDIR ?= runs/$(subst :,-,$(subst .py,,$(notdir $(CONFIG))))
-NETWORK ?= smileys32
+NETWORK ?= smileys64
 ARGS ?=
 # One test process per core, up to eight; all tests of a file run in one process, in the
 # order of tests/conftest.py.

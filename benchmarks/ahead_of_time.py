@@ -80,6 +80,7 @@ DEVICES = {
         bandwidth=3.35e12,
     ),
 }
+INDEXED = {"gather", "scatter"}  # far slower than their bytes on a TPU
 TPU_SLICES = (4, 8, 16, 32, 64, 128, 256)  # chips
 GPUS_PER_HOST = 8
 
@@ -108,6 +109,7 @@ def main(argv: list[str]) -> None:
             FLAGS.devices,
             FLAGS.phases,
             FLAGS.hlo,
+            FLAGS.pixel_blocks,
         )
     except (ValueError, ImportError) as error:
         raise app.UsageError(str(error)) from error
@@ -164,6 +166,7 @@ def measure(
     count: int,
     phases: list[str],
     folder: str | None,
+    pixel_blocks: bool | None = None,
 ) -> dict[str, Any]:
     """Compile phases of a stage, and take stock of each.
 
@@ -174,6 +177,7 @@ def measure(
       count: number of devices.
       phases: names of phases; empty: all.
       folder: directory to write the texts of the programs to; None: nowhere.
+      pixel_blocks: use the forms for TPUs; None: as training on these devices does.
 
     Raises:
       ValueError: a phase is unknown, or the batch does not divide by the devices.
@@ -181,7 +185,8 @@ def measure(
     devices = parallel.grid(topology(kind, count), e.run.height_devices)
     rounds = e.training.accumulation_rounds or 1
     devices.check_batch("training.batch_size", stage.batch_size, rounds)
-    training = setup.build(e, devices)
+    forms = {} if pixel_blocks is None else {"pixel_blocks": pixel_blocks}
+    training = setup.build(e, devices, **forms)
     names = training.phase_names
     if unknown := set(phases) - set(names):
         raise ValueError(f"the phases (={sorted(unknown)}) must be of {names}")
@@ -194,6 +199,7 @@ def measure(
         "resolution": stage.resolution,
         "batch_size": stage.batch_size,
         "dtype": e.model.dtype,
+        "pixel_blocks": training.generator.pixel_blocks,
         "jax": jax.__version__,
         "optimization": os.environ.get("JAX_OPTIMIZATION_LEVEL", "default"),
         "phases": {},
@@ -234,7 +240,8 @@ def take_stock(text: str, device: Device, worst: int = 12) -> dict[str, Any]:
     Returns:
       Totals of one execution: "seconds", "operations", "bytes"; "kinds": the same and
       "count" by kind of operation; "worst": the slowest operations; and "unestimated":
-      the number of operations for which XLA estimates no cycles, by opcode or target.
+      the number of operations for which XLA estimates no cycles, by opcode or target,
+      and of loops of unknown length, which count as one round.
     """
     program = hlo.Program(text)
     kinds: dict[str, dict[str, float]] = {}
@@ -242,8 +249,9 @@ def take_stock(text: str, device: Device, worst: int = 12) -> dict[str, Any]:
     for x, times in program.executed():
         name = kind_of(program, x)
         seconds = estimate(program, x, device) * times
-        if device.clock and seconds and not x.attribute("estimated_cycles"):
-            unestimated[x.target or x.opcode] += times
+        counts = seconds or name in INDEXED
+        if device.clock and counts and not x.attribute("estimated_cycles"):
+            unestimated[_unestimated(program, x)] += times
         sums = kinds.setdefault(
             name, {"count": 0, "seconds": 0.0, "operations": 0, "bytes": 0}
         )
@@ -259,6 +267,8 @@ def take_stock(text: str, device: Device, worst: int = 12) -> dict[str, Any]:
             "op_name": x.op_name,
         }
         rows.append(row)
+    if loops := program.loops_of_unknown_length():
+        unestimated["loop of unknown length"] = len(loops)
     totals = {
         key: sum(sums[key] for sums in kinds.values())
         for key in ("seconds", "operations", "bytes")
@@ -306,6 +316,8 @@ def kind_of(program: hlo.Program, x: hlo.Instruction) -> str:
         return " + ".join(convolutions)
     if any(program.operations(part) for part in parts):
         return "matrix product"
+    if indexed := opcodes & INDEXED:
+        return min(indexed)
     if x.target:
         return x.target
     if opcodes <= hlo.MOVES:
@@ -314,6 +326,12 @@ def kind_of(program: hlo.Program, x: hlo.Instruction) -> str:
     if "transpose" in x.name:  # XLA names a fusion for the operation that shapes it
         return "transpose with arithmetic"
     return "reduction" if opcodes & {"reduce", "reduce-window"} else "elementwise"
+
+
+def _unestimated(program: hlo.Program, x: hlo.Instruction) -> str:
+    """Return what to call an operation for which XLA estimates no cycles."""
+    kind = kind_of(program, x)
+    return kind if kind in INDEXED else x.target or x.opcode
 
 
 def _form(x: hlo.Instruction) -> str:
@@ -371,6 +389,9 @@ if __name__ == "__main__":
     flags.DEFINE_list("phases", [], "Phases to compile [default: all].")
     flags.DEFINE_integer(
         "resolution", None, "Resolution of the stage [default: the last]."
+    )
+    flags.DEFINE_bool(
+        "pixel_blocks", None, "Use the forms for TPUs [default: as training does]."
     )
     flags.DEFINE_string("hlo", None, "Directory to write the programs to, as text.")
     flags.DEFINE_string("json", None, "File to write the figures to.")

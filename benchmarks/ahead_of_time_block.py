@@ -1,13 +1,15 @@
-"""Compile one block of StyleGAN2 with its gradients for a device that is not there.
+"""Compile a part of a StyleGAN2 step with its gradients for an absent device.
 
     make aot  # once: an environment with the compilers, .venv-aot
     .venv-aot/bin/python -m benchmarks.ahead_of_time_block --network=generator \
       --resolution=256 --device=v5e --dtype=bfloat16
 
 A block of the generator includes its ToRGB and the up-sampling of the image below, a
-block of the discriminator, at the highest resolution, its FromRGB. The program computes
-the gradients of a loss by parameters and inputs. The estimates are those of
-`ahead_of_time`; a block takes a fraction of the minutes that a whole phase takes.
+block of the discriminator, at the highest resolution, its FromRGB. `augmentation` is
+that of the images before the discriminator. The program computes the gradients of a
+loss by parameters and inputs, that of the augmentation by the images. The estimates are
+those of `ahead_of_time`; a part takes a fraction of the minutes that a whole phase
+takes.
 """
 
 import functools
@@ -22,6 +24,9 @@ from absl import app, flags
 from jax.sharding import SingleDeviceSharding
 
 from benchmarks import ahead_of_time
+from stylegan_jax.augment import transforms
+from stylegan_jax.augment.policies import POLICIES as AUGMENTATIONS
+from stylegan_jax.augment.policies import Policy
 from stylegan_jax.layers import upfirdn2d
 from stylegan_jax.layers.matmul import FLOAT32_PRECISIONS, Arithmetic
 from stylegan_jax.layers.remat import POLICIES, remat
@@ -33,6 +38,7 @@ from stylegan_jax.models.stylegan2 import (
 )
 
 W_DIM = 512
+NETWORKS = ("generator", "discriminator", "augmentation")
 FLAGS = flags.FLAGS
 
 
@@ -52,6 +58,7 @@ def main(argv: list[str]) -> None:
             FLAGS.channel_base,
             FLAGS.from_rgb,
             FLAGS.remat,
+            FLAGS.augment,
             FLAGS.hlo,
         )
     except (ValueError, ImportError) as error:
@@ -80,12 +87,13 @@ def measure(
     channel_base: int = 16384,
     from_rgb: bool = True,
     policy: str = "none",
+    augment: str = "bgc",
     file: str | None = None,
 ) -> dict[str, Any]:
     """Compile a block with its gradients and take stock of it.
 
     Args:
-      network: "generator" or "discriminator".
+      network: one of NETWORKS.
       kind: kind of device, a key of `ahead_of_time.DEVICES`.
       resolution: the higher of the block's two.
       batch: number of images.
@@ -94,17 +102,21 @@ def measure(
       channel_base: there are channel_base / R channels at R, at most 512.
       from_rgb: let the discriminator's block begin with the image.
       policy: of rematerialization.
+      augment: policy of the augmentation.
       file: file to write the text of the program to; None: nowhere.
     """
     (device,) = ahead_of_time.topology(kind, 1)
-    build = {"generator": _generator, "discriminator": _discriminator}[network]
     channels = [min(channel_base // r, 512) for r in (resolution, resolution // 2)]
     options = LayerOptions(
         conv_clamp=256.0 if dtype == jnp.bfloat16 else None, arithmetic=arithmetic
     )
-    loss, arguments = build(
-        resolution, batch, dtype, options, channels, from_rgb, policy
-    )
+    if network == "augmentation":
+        loss, arguments = _augmentation(resolution, batch, augment)
+    else:
+        build = {"generator": _generator, "discriminator": _discriminator}[network]
+        loss, arguments = build(
+            resolution, batch, dtype, options, channels, from_rgb, policy
+        )
     arguments = jax.tree.map(
         lambda s: jax.ShapeDtypeStruct(
             s.shape, s.dtype, sharding=SingleDeviceSharding(device)
@@ -112,7 +124,8 @@ def measure(
         arguments,
     )
     start = time.monotonic()
-    gradients = jax.value_and_grad(loss, argnums=tuple(range(len(arguments))))
+    differentiated = 1 if network == "augmentation" else len(arguments)
+    gradients = jax.value_and_grad(loss, argnums=tuple(range(differentiated)))
     compiled = jax.jit(gradients).lower(*arguments).compile()
     text = compiled.as_text()
     if file:
@@ -182,6 +195,24 @@ def _discriminator(resolution, batch, dtype, options, channels, from_rgb, policy
     return loss, (variables, x, image)
 
 
+def _augmentation(resolution, batch, name):
+    policy = AUGMENTATIONS[name]
+    if not isinstance(policy, Policy):
+        raise ValueError(f"augment (={name!r}) must be a policy of StyleGAN2-ADA")
+
+    def loss(images, target, key, probability):
+        key = jax.random.wrap_key_data(key)
+        augmented = transforms.augment(key, images, probability, policy)
+        return jnp.sum(augmented * target)
+
+    shape = (batch, resolution, resolution, 3)
+    images, probability = (
+        jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (shape, ())
+    )
+    key = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
+    return loss, (images, images, key, probability)
+
+
 def _activations(batch, resolution, channels, dtype, options):
     """Return what a block passes to the next one; narrow images are in blocks."""
     x = jax.ShapeDtypeStruct((batch, resolution, resolution, channels), dtype)
@@ -190,7 +221,7 @@ def _activations(batch, resolution, channels, dtype, options):
 
 if __name__ == "__main__":
     flags.DEFINE_enum(
-        "network", None, ["generator", "discriminator"], "Network of the block."
+        "network", None, NETWORKS, "Network of the block, or the augmentation."
     )
     flags.DEFINE_string(
         "device", None, f"Kind of device: {', '.join(ahead_of_time.DEVICES)}."
@@ -205,6 +236,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("channel_base", 16384, "channel_base / R channels at R.")
     flags.DEFINE_bool("from_rgb", True, "Begin with the image; discriminator only.")
     flags.DEFINE_enum("remat", "none", POLICIES, "Rematerialization.")
+    flags.DEFINE_string("augment", "bgc", "Policy of the augmentation.")
     flags.DEFINE_string("hlo", None, "File to write the program to, as text.")
     flags.DEFINE_string("json", None, "File to write the figures to.")
     flags.mark_flags_as_required(["network", "device"])

@@ -1,6 +1,6 @@
 """Time from a click in the page of `stylegan_jax.explore` to the new pixels.
 
-    python -m benchmarks.explore --network=smileys32
+    python -m benchmarks.explore --network=smileys64
 
 Starts the explorer and a headless Chromium on this machine, and clicks on a seed
 button, a layer of style mixing, the latent pad and the slider of psi in turn. The time
@@ -155,7 +155,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("network", "smileys32", "As for `stylegan_jax.explore`.")
+    flags.DEFINE_string("network", "smileys64", "As for `stylegan_jax.explore`.")
     flags.DEFINE_integer("clicks", 100, "Number of clicks.", lower_bound=4)
     flags.DEFINE_string("json", None, "File to write the figures to.")
     app.run(main)

@@ -3,7 +3,8 @@
 Each multiply-add of a convolution or dense layer counts as two operations, in the form
 that needs the fewest: a StyleGAN2 convolution that changes the resolution has 9 taps
 per pixel of the lower resolution, and one of StyleGAN (box filter and 3x3 kernel
-combined) 16. Activations, noise, blur and statistics do not count.
+combined) 16. Activations, noise, filters and statistics do not count, and thus only
+the convolutions of StyleGAN3's layers; `filters_per_image` counts their filters.
 """
 
 import math
@@ -21,6 +22,7 @@ from stylegan_jax.models import (
     LevelOfDetail,
     stylegan1,
     stylegan2,
+    stylegan3,
 )
 from stylegan_jax.training import losses
 from stylegan_jax.training.schedule import Stage
@@ -43,6 +45,10 @@ def _multiply_adds(module: nn.Module, x: jax.Array, y: jax.Array) -> int:
             return products * {"input": 0, "conv": 9, "up": 16}[module.kind]
         case stylegan1.DiscriminatorBlock():  # its first convolution is a separate Conv
             return products * 16
+        case stylegan3.FourierInput():
+            return math.prod(y.shape) * y.shape[-1]
+        case stylegan3.SynthesisLayer():  # every pixel meets every tap once
+            return math.prod(x.shape) * y.shape[-1] * module.geometry.kernel**2
         case stylegan1.DenseInput():
             return math.prod(x.shape) * math.prod(y.shape[1:])
     return 0
@@ -69,10 +75,37 @@ def count(module: nn.Module, variables: Any, *args: Any, **kwargs: Any) -> int:
     return total
 
 
+def filters_per_image(generator: stylegan3.Generator) -> int:
+    """Count the operations of the filters of all layers for one image.
+
+    Each filter runs along one axis after the other, unless it is radial; no product
+    with an inserted zero counts.
+    """
+    total = 0
+    for layer in generator.table.layers:
+        coarse, after = layer.before.size + layer.kernel - 1, layer.after.size
+        fine = (after - 1) * layer.down + layer.down_taps
+        products = 0
+        if layer.up_taps > 1:
+            products += layer.up_taps // layer.up * fine * (coarse + fine)
+        if layer.radial:
+            products += layer.down_taps**2 * after**2
+        elif layer.down_taps > 1:
+            products += layer.down_taps * after * (fine + after)
+        total += products * layer.after.channels
+    return 2 * total
+
+
 def per_image(
     generator: Generator, discriminator: Discriminator, resolution: int
 ) -> tuple[float, float]:
-    """Count the operations of one forward pass of G and of D for one image."""
+    """Count the operations of one forward pass of G and of D for one image.
+
+    They are those of the plain forms, whatever forms the networks use.
+    """
+    generator, discriminator = (
+        network.clone(pixel_blocks=False) for network in (generator, discriminator)
+    )
     z = jnp.zeros((1, generator.z_dim))
     labels = jnp.zeros((1, generator.label_size)) if generator.label_size else None
     key = jax.random.key(0)

@@ -9,7 +9,6 @@ matrix product timed in between. The weights are random, which does not affect t
 """
 
 import json
-import statistics
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ import jax.numpy as jnp
 from absl import app, flags
 from ml_collections import config_flags
 
-from benchmarks import flops, matmul
+from benchmarks import batch_sizes as comparison
+from benchmarks import flops
 from stylegan_jax import config, models
 from stylegan_jax.config import Experiment
 from stylegan_jax.runtime import malloc
@@ -28,6 +28,11 @@ from stylegan_jax.sampling.synthesis import synthesize
 from stylegan_jax.sampling.truncation import truncated_styles
 
 FLAGS = flags.FLAGS
+COLUMNS = {
+    " images/s": ("images_per_second", 1),
+    "utilization": ("utilisation", 3),
+    "first call s": ("first_call_seconds", 1),
+}
 
 
 def main(argv: list[str]) -> None:
@@ -42,7 +47,7 @@ def main(argv: list[str]) -> None:
         )
     e = config.parse(FLAGS.config)
     figures = measure(e, sizes, FLAGS.count, FLAGS.rounds, FLAGS.noise)
-    print(table(figures))
+    print(comparison.table(figures, COLUMNS))
     if FLAGS.json:
         Path(FLAGS.json).write_text(json.dumps(figures, indent=2) + "\n")
 
@@ -67,22 +72,12 @@ def measure(
         start = time.perf_counter()
         seconds(size)
         compile_seconds[size] = time.perf_counter() - start
-    samples = {size: [] for size in batch_sizes}
-    rates = [matmul.rate()]
-    for _ in range(rounds):
-        for size in batch_sizes:
-            samples[size].append(seconds(size))
-        rates.append(matmul.rate())
-    matmul_rate = statistics.median(rates)
+    medians, matmul_rate = comparison.interleaved(seconds, batch_sizes, rounds)
     g, _ = flops.per_image(generator, discriminator, generator.resolution)
-    medians = {size: statistics.median(samples[size]) for size in batch_sizes}
     return {
-        "device": jax.devices()[0].device_kind,
-        "jax": jax.__version__,
+        **comparison.machine(matmul_rate, g),
         "resolution": generator.resolution,
         "noise": noise,
-        "matmul_gflops": matmul_rate / 1e9,
-        "gflop_per_image": g / 1e9,
         "batch_sizes": {
             size: {
                 "images_per_second": 1 / median,
@@ -92,21 +87,6 @@ def measure(
             for size, median in medians.items()
         },
     }
-
-
-def table(figures: dict[str, Any]) -> str:
-    """Format the figures as a table."""
-    rows = ["batch size  images/s  utilization  first call s"]
-    for size, row in figures["batch_sizes"].items():
-        rows.append(
-            f"{size:10d} {row['images_per_second']:9.1f} {row['utilisation']:12.3f}"
-            f" {row['first_call_seconds']:13.1f}"
-        )
-    rows.append(
-        f"{figures['resolution']} rows, {figures['gflop_per_image']:.3f} GFLOP per "
-        f"image; matrix product {figures['matmul_gflops']:.0f} GFLOP/s"
-    )
-    return "\n".join(rows)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ class Instruction:
       result: type of the result; several for a tuple.
       operands: names of the operands.
       attributes: the text after the operands.
+      literal: value of a constant, as text; empty for other operations.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Instruction:
     result: tuple[Array, ...]
     operands: tuple[str, ...]
     attributes: str
+    literal: str = ""
 
     @functools.cached_property
     def called(self) -> tuple[str, ...]:
@@ -162,13 +164,36 @@ class Program:
             if x.opcode in FREE or x.opcode.endswith("-done"):
                 continue
             if x.opcode in ("call", "conditional", "while", "async-start"):
-                # XLA writes {"known_trip_count":{"n":"5"}}.
-                found = re.search(r'trip_count"?:\{"n":"(\d+)"', x.attributes)
-                trips = int(found[1]) if found else 1
+                trips = self.trips(x) if x.opcode == "while" else 1
                 for called in x.called:
-                    yield from self._executed(called, times * trips)
+                    yield from self._executed(called, times * (trips or 1))
             else:
                 yield x, times
+
+    def loops_of_unknown_length(self) -> list[Instruction]:
+        """Return the loops whose bodies `executed` yields once."""
+        return [
+            x
+            for x in self._named.values()
+            if x.opcode == "while" and self.trips(x) is None
+        ]
+
+    def trips(self, loop: Instruction) -> int | None:
+        """Return the number of rounds of a loop, or None if it is unknown."""
+        # For GPUs, XLA writes {"known_trip_count":{"n":"5"}}.
+        if found := re.search(r'trip_count"?:\{"n":"(\d+)"', loop.attributes):
+            return int(found[1])
+        # For TPUs, the counter is the first element of what the loop carries. It counts
+        # from 0 as long as it is less than a constant.
+        body = self.computations[loop.attribute("condition").removeprefix("%")]
+        named = {x.name: x for x in body}
+        root = body[-1]
+        if root.opcode != "compare" or root.attribute("direction") != "LT":
+            return None
+        counter, bound = (named[name] for name in root.operands)
+        if counter.attribute("index") != "0" or not bound.literal.isdigit():
+            return None
+        return int(bound.literal)
 
     def inside(self, instruction: Instruction) -> list[Instruction]:
         """Return an operation, or what a fusion consists of, fusions within included.
@@ -245,6 +270,7 @@ def _instruction(name: str, result: str, opcode: str, rest: str) -> Instruction:
         ),
         tuple(re.findall(r"%([\w.-]+)", operands)),
         attributes,
+        operands if opcode == "constant" else "",
     )
 
 

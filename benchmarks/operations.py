@@ -15,6 +15,7 @@ import jax
 from benchmarks import hlo
 
 # The opcodes of each kind; the first matching kind counts.
+CALLS = 3  # that are measured
 KINDS = {
     "convolution": {"convolution"},
     "matrix product": {"dot"},
@@ -43,18 +44,17 @@ def _kind(opcodes: set[str]) -> str:
     return COPY if opcodes <= hlo.MOVES else ELEMENTWISE
 
 
-def seconds(run: Callable[[], None], text: str, calls: int = 3) -> dict[str, float]:
+def seconds(run: Callable[[], None], text: str) -> dict[str, float]:
     """Measure the seconds per call of a program by kind of operation.
 
     Args:
       run: executes the program and waits for it.
       text: of the program's optimized HLO.
-      calls: number of measured calls.
     """
     run()
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
-            for _ in range(calls):
+            for _ in range(CALLS):
                 run()
         (trace,) = Path(folder).rglob("*.xplane.pb")
         data = jax.profiler.ProfileData.from_file(str(trace))
@@ -63,7 +63,7 @@ def seconds(run: Callable[[], None], text: str, calls: int = 3) -> dict[str, flo
             for line in plane.lines:
                 for event in line.events:
                     if event.name in kind_of:
-                        total[kind_of[event.name]] += event.duration_ns / calls / 1e9
+                        total[kind_of[event.name]] += event.duration_ns / CALLS / 1e9
     return dict(total.most_common())
 
 

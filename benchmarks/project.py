@@ -1,6 +1,6 @@
 """Speed of projecting images: a batch against single images, and utilization.
 
-    python -m benchmarks.project --network=smileys32
+    python -m benchmarks.project --network=smileys64
     python -m benchmarks.project --network=runs/photos --batch_sizes=1,4
 
 Prints a table with a row per batch size; `--json` saves the figures. The last column is
@@ -11,16 +11,15 @@ the distance), relative to that of a matrix product timed in between.
 """
 
 import json
-import statistics
 import time
 from pathlib import Path
 from typing import Any
 
-import jax
 from absl import app, flags
 
 import stylegan_jax
-from benchmarks import flops, matmul
+from benchmarks import batch_sizes as comparison
+from benchmarks import flops
 from stylegan_jax import models
 from stylegan_jax.inversion.projection import Projector, Session, Settings
 from stylegan_jax.inversion.steps import CHUNK
@@ -28,6 +27,11 @@ from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import malloc
 
 FLAGS = flags.FLAGS
+COLUMNS = {
+    "image steps/s": ("steps_per_second", 1),
+    "utilization": ("utilisation", 3),
+    "of single": ("relative_to_single", 2),
+}
 
 
 def main(argv: list[str]) -> None:
@@ -37,7 +41,7 @@ def main(argv: list[str]) -> None:
     sizes = sorted({1, *map(int, FLAGS.batch_sizes)})
     network = stylegan_jax.load(FLAGS.network)
     figures = measure(network, sizes, FLAGS.distance, FLAGS.rounds, FLAGS.chunks)
-    print(table(figures))
+    print(comparison.table(figures, COLUMNS))
     if FLAGS.json:
         Path(FLAGS.json).write_text(json.dumps(figures, indent=2) + "\n")
 
@@ -66,24 +70,14 @@ def measure(
 
     for size in batch_sizes:
         seconds(size)  # compiles
-    samples: dict[int, list[float]] = {size: [] for size in batch_sizes}
-    rates = [matmul.rate()]
-    for _ in range(rounds):
-        for size in batch_sizes:
-            samples[size].append(seconds(size))
-        rates.append(matmul.rate())
-    matmul_rate = statistics.median(rates)
+    medians, matmul_rate = comparison.interleaved(seconds, batch_sizes, rounds)
     e = network.experiment
     _, discriminator = models.build(e.model, e.data, len(network.classes))
     g, _ = flops.per_image(network.generator, discriminator, network.resolution)
-    medians = {size: statistics.median(samples[size]) for size in batch_sizes}
     return {
-        "device": jax.devices()[0].device_kind,
-        "jax": jax.__version__,
+        **comparison.machine(matmul_rate, g),
         "resolution": network.resolution,
         "distance": distance,
-        "matmul_gflops": matmul_rate / 1e9,
-        "gflop_per_image": g / 1e9,
         "batch_sizes": {
             size: {
                 "steps_per_second": size / median,
@@ -95,23 +89,8 @@ def measure(
     }
 
 
-def table(figures: dict[str, Any]) -> str:
-    """Format the figures as a table."""
-    rows = ["batch size  image steps/s  utilization  of single"]
-    for size, row in figures["batch_sizes"].items():
-        rows.append(
-            f"{size:10d} {row['steps_per_second']:14.1f} {row['utilisation']:12.3f}"
-            f" {row['relative_to_single']:10.2f}"
-        )
-    rows.append(
-        f"{figures['resolution']} rows, {figures['gflop_per_image']:.3f} GFLOP per "
-        f"image; matrix product {figures['matmul_gflops']:.0f} GFLOP/s"
-    )
-    return "\n".join(rows)
-
-
 if __name__ == "__main__":
-    flags.DEFINE_string("network", "smileys32", "Network, as for `project`.")
+    flags.DEFINE_string("network", "smileys64", "Network, as for `project`.")
     flags.DEFINE_list("batch_sizes", ["1", "8"], "Batch sizes to measure.")
     flags.DEFINE_enum("distance", "multiscale", ["multiscale", "lpips"], "Distance.")
     flags.DEFINE_integer("rounds", 7, "Measurements; the median is reported.")

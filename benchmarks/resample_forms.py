@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers import resample, upfirdn2d
+from stylegan_jax.layers import conv2d_resample, resample, upfirdn2d
 from stylegan_jax.layers.conv2d import DIMENSIONS, conv2d
 
 Form = Callable[[jax.Array, jax.Array], jax.Array]
@@ -96,7 +96,7 @@ def up_dilated_folded(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def up_zeros(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Zero insertion, the filter, then a plain convolution at high resolution."""
-    return upfirdn2d.conv2d_resample(
+    return conv2d_resample.conv2d_resample(
         x, kernel[::-1, ::-1], TAPS, up=2, padding=((1, 1), (1, 1))
     )
 
@@ -244,7 +244,7 @@ def _ours(layer: Callable) -> Form:
 
 FORMS: dict[str, dict[str, Form]] = {
     "up": {
-        "ours": _ours(upfirdn2d.up_conv2d),
+        "ours": _ours(conv2d_resample.up_conv2d),
         "transposed, shifts": up_dilated,
         "transposed, depthwise": up_dilated_depthwise,
         "transposed, folded": up_dilated_folded,
@@ -253,7 +253,7 @@ FORMS: dict[str, dict[str, Form]] = {
         "polyphase, own gradients": up_polyphase_own_gradients,
     },
     "down": {
-        "ours": _ours(upfirdn2d.down_conv2d),
+        "ours": _ours(conv2d_resample.down_conv2d),
         "shifts, strided": down_strided,
         "depthwise, strided": down_strided_depthwise,
         "strided, folded": down_strided_folded,

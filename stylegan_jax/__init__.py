@@ -16,11 +16,11 @@ def load(
 ) -> "stylegan_jax.networks.network.Network":
     """Open a trained generator; see `networks.references.open_network`.
 
-        g = stylegan_jax.load("smileys32")
+        g = stylegan_jax.load("smileys64")
         images = g(seeds=range(16), truncation_psi=0.7)  # [16,32,32,3] uint8
 
     Args:
-      reference: `smileys32`, the network that comes with the package; the directory of
+      reference: `smileys64`, the network that comes with the package; the directory of
         a run (`--workdir`) or of a conversion (`--out`), on disk or in a bucket; a
         `.safetensors` file that `export` wrote; an official `.pkl`; or
         `hub:OWNER/NAME`, a repository of the Hugging Face Hub.

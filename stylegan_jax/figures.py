@@ -1,6 +1,6 @@
 """Draw figures as in the StyleGAN papers with a network.
 
-python -m stylegan_jax.figures --figure=truncation --network=smileys32 \
+python -m stylegan_jax.figures --figure=truncation --network=smileys64 \
     --out=truncation.png
 """
 
@@ -32,6 +32,7 @@ from stylegan_jax.sampling.figures import (
     nearest,
     noise,
     norms,
+    sticking,
 )
 from stylegan_jax.sampling.figures.sampler import Figure, Sampler
 
@@ -48,14 +49,22 @@ def main(argv: list[str]) -> None:
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
-    label = seeding.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)
-    sampler = Sampler(
-        network.generator,
-        network.variables,
-        network.lod,
-        None if label is None else label[0],
-        FLAGS.truncation_psi,
-    )
+    sampler = sampler_of(network)
+    samplers = {network.name: sampler}
+    if FLAGS.beside is not None:
+        other = open_network(FLAGS.beside)
+        if other.reference == network.reference:
+            raise ValueError(
+                f"--beside (={FLAGS.beside}) must be another network than --network"
+            )
+        samplers = {
+            one.name if network.name != other.name else one.reference: sampler
+            for one, sampler in (
+                (network, sampler),
+                # --class may be that of the first network only.
+                (other, sampler_of(other, with_label=bool(other.classes))),
+            )
+        }
     draw = {
         "truncation": lambda: latents.truncation(sampler, chosen, psis),
         "stochastic": lambda: noise.stochastic(sampler, chosen, FLAGS.realizations),
@@ -66,11 +75,27 @@ def main(argv: list[str]) -> None:
         "norms": lambda: norms.norms(sampler, chosen),
         "contributions": lambda: contributions.contributions(sampler, chosen),
         "interpolations": lambda: latents.interpolations(sampler, chosen),
+        "sticking": lambda: sticking.sticking(samplers, chosen),
+        "average": lambda: sticking.average(samplers, chosen, FLAGS.realizations),
     }
     figure = draw[FLAGS.figure]()
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(out, figure.pixels, grid=True)
     print("\n".join([*figure.lines, f"wrote {out}"]))
+
+
+def sampler_of(network: Network, *, with_label: bool = True) -> Sampler:
+    """Return a network with the label and the truncation of the flags."""
+    label = None
+    if with_label:
+        label = seeding.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)
+    return Sampler(
+        network.generator,
+        network.variables,
+        network.lod,
+        None if label is None else label[0],
+        FLAGS.truncation_psi,
+    )
 
 
 def check_flags() -> None:

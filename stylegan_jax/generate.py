@@ -1,6 +1,6 @@
 """Generate images with a network.
 
-python -m stylegan_jax.generate --network=smileys32 --out=out/
+python -m stylegan_jax.generate --network=smileys64 --out=out/
 """
 
 from stylegan_jax.commands.generate import COMMAND
@@ -80,7 +80,10 @@ def main(argv: list[str]) -> None:
 
 
 def moved(network: Network) -> Network:
-    """Return the network with the transform of --translate and --rotate."""
+    """Return the network with the transform of --translate, --rotate and --anchor."""
+    if FLAGS.anchor:
+        variables = transform.anchored(network.generator, network.variables)
+        network = dataclasses.replace(network, variables=variables)
     if FLAGS.translate is None and FLAGS.rotate is None:
         return network
     translate = transform.parse_translation(FLAGS.translate or "0,0", "--translate")

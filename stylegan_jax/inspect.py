@@ -1,6 +1,6 @@
 """Print the layers of a network, and the state of a run.
 
-python -m stylegan_jax.inspect --network=smileys32
+python -m stylegan_jax.inspect --network=smileys64
 """
 
 from stylegan_jax.commands.inspect import COMMAND

@@ -1,6 +1,6 @@
 """Write a video in which images of a network turn into one another.
 
-python -m stylegan_jax.interpolate --network=smileys32 --seeds=0-7 --out=walk.mp4
+python -m stylegan_jax.interpolate --network=smileys64 --seeds=0-7 --out=walk.mp4
 """
 
 from stylegan_jax.commands.interpolate import COMMAND
@@ -8,6 +8,8 @@ from stylegan_jax.runtime.command import parse_or_exit
 
 if __name__ == "__main__":  # before the imports that take seconds
     arguments = parse_or_exit(COMMAND)
+
+import dataclasses
 
 from absl import app, flags
 
@@ -55,6 +57,9 @@ def main(argv: list[str]) -> None:
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    if FLAGS.anchor:
+        anchored = transform.anchored(network.generator, network.variables)
+        network = dataclasses.replace(network, variables=anchored)
     opened = request.open(network)
     generator, lod = network.generator, network.level(FLAGS.resolution)
     translate = transform.parse_translation(FLAGS.translate or "0,0", "--translate")

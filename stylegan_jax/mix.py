@@ -1,6 +1,6 @@
 """Draw a style-mixing figure with a network: the paper's, or one of chosen layers.
 
-python -m stylegan_jax.mix --network=smileys32 --out=mixing.png
+python -m stylegan_jax.mix --network=smileys64 --out=mixing.png
 """
 
 from stylegan_jax.commands.mix import COMMAND

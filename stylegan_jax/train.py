@@ -7,8 +7,8 @@ Every setting can be overridden on the command line:
 
 Exit status: 0 if the run has finished; the value of `--stopped_status` (default 0) if a
 signal or its time limit stopped it and it was saved; 2 if the same command would fail
-again (a wrong setting, different data, divergence); any other status is a failure that
-may be temporary.
+again (a wrong setting, different data, divergence, a collapse that is to stop it); any
+other status is a failure that may be temporary.
 """
 
 from stylegan_jax.commands.train import COMMAND
@@ -56,6 +56,7 @@ from stylegan_jax.training import (
 from stylegan_jax.training.average_snapshots import SnapshotWriter
 from stylegan_jax.training.compilation import ProgramCache
 from stylegan_jax.training.evaluator import Evaluator
+from stylegan_jax.training.guard import Collapsed, CollapseGuard, EvalResult
 from stylegan_jax.training.overfitting import OverfittingLog
 from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.sample_grid import SampleGrid
@@ -124,6 +125,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     Raises:
       ValueError: if the experiment does not fit the data, the devices or the directory.
       training.loop.Diverged: if too many consecutive updates were not finite.
+      Collapsed: if `training.on_collapse` ends the run.
       CheckpointError: if no checkpoint can be read, or the last cannot be written.
     """
     stop = StopRequest(e.run.time_limit_minutes)
@@ -162,6 +164,12 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         e.run.keep_checkpoints,
         lambda text: logger.line(text),
         e.evaluation.keep_best if e.evaluation.best is not None else 0,
+    )
+    guard = CollapseGuard(
+        e.training.on_collapse,
+        directory,
+        checkpoints,
+        devices,
     )
     newest = checkpoints.latest_step()
     workdir.check_shared(directory, newest, devices)
@@ -204,6 +212,8 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     else:
         state, progress = loop.restore(checkpoints, training)
         logger.line(f"resuming at {progress.images_seen / 1000:g} kimg")
+        if guard.summary is not None:
+            logger.line(guard.summary)
     logger.event("start", images_seen=progress.images_seen)
 
     # Start to compile the current stage while the first grids are drawn.
@@ -222,12 +232,11 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
     if held_out is not None:
         overfitting = OverfittingLog(training, source, held_out, logger)
 
-    def on_tick(state: TrainState, progress: Progress) -> None:
+    def on_tick(state: TrainState, progress: Progress) -> EvalResult | None:
         averages.write_if_due(state, progress)
-        if overfitting is not None:
-            overfitting.measure(state, progress)
         grid.log_contributions(state, progress)
         grid.draw_if_due(state, progress)
+        return None if overfitting is None else overfitting.measure(state, progress)
 
     hooks = loop.Hooks(
         batches=lambda stage, start: batches(training, source, stage, start, images),
@@ -242,6 +251,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         programs=programs,
         hooks=hooks,
         checkpoints=checkpoints,
+        guard=guard,
         logger=logger,
         stop=stop,
     )
@@ -371,7 +381,7 @@ if __name__ == "__main__":
         CheckpointError,
         OSError,
         processes.ProcessLost,
-        permanent=(ValueError, loop.Diverged),
+        permanent=(ValueError, loop.Diverged, Collapsed),
     )
     with compilation.exit_without_waiting(), processes.ending_together(), errors:
         app.run(main, flags_parser=lambda argv: arguments)

@@ -20,11 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax import workdir
-from stylegan_jax.checkpoint import CheckpointError, checkpoints
+from stylegan_jax.checkpoint import CheckpointError, checkpoints, stored
 from stylegan_jax.metrics import evaluation, real_cache
 from stylegan_jax.metrics.statistics import POOL
 from stylegan_jax.runtime import parallel, processes
-from stylegan_jax.training import memory
+from stylegan_jax.training import guard, memory
+from stylegan_jax.training.progress import Progress
 from tests.training.test_memory import FakeProgram
 
 HEARTBEAT_SECONDS = 30
@@ -62,7 +63,7 @@ class Decisions:
 
     def damaged_checkpoint(self) -> int:
         """One process reads, as the array it holds itself, other bytes than saved."""
-        real, calls = checkpoints.signature, []
+        real, calls = stored.signature, []
 
         def signature(arrays):
             calls.append(arrays)
@@ -71,7 +72,7 @@ class Decisions:
             found = real(arrays)
             return found | {k: [*found[k][:2], 0] for k in change}
 
-        with mock.patch.object(checkpoints, "signature", signature):
+        with mock.patch.object(stored, "signature", signature):
             return self._restore()
 
     def directory_that_cannot_be_written(self) -> str:
@@ -148,6 +149,42 @@ class Decisions:
             return path.read_text()
 
         return processes.in_turns("test", write)
+
+    def collapse(self) -> list:
+        """Process 1 alone sees it; both go back from checkpoint 2 to 1."""
+        directory = self._directory / "collapse"
+        opened = checkpoints.Checkpoints(directory / "x", 3, lambda text: None)
+        for step in (1, 2):
+            opened.save(step, {"item": self._item}, {})
+        found = guard.CollapseGuard("rollback", directory, opened, self._here)
+        progress = Progress(8, images_seen=1)
+        logger = SimpleNamespace(warning=lambda *_: None)
+        for collapsed in (False, *[self._process == 1] * guard.PATIENCE):
+            result = guard.EvalResult(None, None, collapsed)
+            rolls_back = found.has_collapsed(progress, {"metrics": result}, logger)
+            progress.images_seen += 1
+        state = {"x": self._here.replicate(np.zeros(3, np.float32))}
+        step = found.roll_back(state, progress, logger)
+        names = sorted(path.name for path in (directory / "x").iterdir())
+        left = [opened.latest_step(), *names[1:]]
+        opened.close()
+        again = guard.CollapseGuard("continue", directory, opened, self._here)
+        return [rolls_back, step, left, again.learning_rate_factor]
+
+    def record_of_a_rollback(self) -> str:
+        """Each process would read another record."""
+        directory = self._directory / "record"
+        directory.mkdir(exist_ok=True)
+        (directory / guard.FILE).write_text("{}")
+
+        def read(path, remedy):
+            raise ValueError(f"of process {self._process}")
+
+        with mock.patch.object(guard.json_files, "read_object", read):
+            return error_of(
+                ValueError,
+                lambda: guard.CollapseGuard("stop", directory, None, self._here),
+            )
 
     def _restore(self) -> int:
         return self._opened.restore({"item": self._item})[0]

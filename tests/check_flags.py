@@ -27,6 +27,8 @@ PRELOADED = (
     "export",
     "inspect",
     "directions",
+    "project",
+    "tune",
 )
 
 

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import pytest
 from absl import flags
 
-from benchmarks import accelerator
-from benchmarks.accelerator import JOBS, Job, Skipped, run_jobs
+from benchmarks import accelerator_official, accelerator_speed
+from benchmarks.accelerator import JOBS, Job, run_jobs
+from benchmarks.accelerator_official import Skipped
 from stylegan_jax import config, models, presets
 from tests import tiny
 
@@ -81,7 +82,7 @@ def test_all_jobs_fit_the_time():
 )
 def test_a_format_replaces_that_of_the_preset(name, dtype, precision):
     c = presets.auto(256)
-    c.model.update(accelerator.FORMATS[name])
+    c.model.update(accelerator_speed.FORMATS[name])
     e = config.parse(c)
     for network in models.build(e.model, e.data, 0):
         assert jnp.dtype(network.dtype_at(256)).name == dtype
@@ -94,7 +95,7 @@ def official_folder(tmp_path, monkeypatch):
     values = flags.FlagValues()
     flags.DEFINE_string("official", str(tmp_path), "", flag_values=values)
     values(["program"])
-    monkeypatch.setattr(accelerator, "FLAGS", values)
+    monkeypatch.setattr(flags, "FLAGS", values)
     return tmp_path
 
 
@@ -113,7 +114,7 @@ def stand_in(folder, ending):
 
 def test_the_official_code_is_timed_after_its_first_tick(official_folder):
     stand_in(official_folder, "")
-    assert accelerator.official(tiny=True) == {
+    assert accelerator_official.official(tiny=True) == {
         "seconds_per_kimg": 12.5,
         "images_per_second": 80.0,
         "plugins_failed": False,
@@ -122,10 +123,10 @@ def test_the_official_code_is_timed_after_its_first_tick(official_folder):
 
 def test_a_failure_of_the_official_code_is_reported(official_folder):
     with pytest.raises(FileNotFoundError, match=r"has no train\.py"):
-        accelerator.official(tiny=True)
+        accelerator_official.official(tiny=True)
     stand_in(official_folder, "raise SystemExit('no GPU here')")
     with pytest.raises(RuntimeError, match="ended with 1: no GPU here"):
-        accelerator.official(tiny=True)
+        accelerator_official.official(tiny=True)
 
 
 @pytest.mark.slow

@@ -30,6 +30,8 @@ EXPECTED = {
     "memory_of_the_devices": 50.0,
     "cached_statistics": ["pool"],
     "data_set_to_prepare": "by 0",
+    "collapse": [True, 1, [1, "2.collapsed"], 0.5],
+    "record_of_a_rollback": "ValueError: of process 0",
 }
 # Functions that agree, and the decisions that show it. Values that are gathered and
 # not decided on, such as the rows of a batch, have none.
@@ -38,6 +40,7 @@ AGREEMENTS = {
     "checkpoint.checkpoints._prepare_to_write": "directory_that_cannot_be_written",
     "checkpoint.checkpoints._raise_in_all_processes": "see checkpoint/test_processes",
     "checkpoint.checkpoints.save": "directory_that_cannot_be_written",
+    "checkpoint.checkpoints.set_aside": "collapse",
     "checkpoint.failures.reading": "damaged_checkpoint",
     "data.formats.tfds.open_split": "data_set_to_prepare",
     "evaluate._check_writable": "see test_evaluate",
@@ -49,6 +52,9 @@ AGREEMENTS = {
     "runtime.processes.in_turns": "data_set_to_prepare",
     "train.image_cache": "memory_of_the_devices",
     "train.train": "differing_facts",
+    "training.guard._read": "record_of_a_rollback",
+    "training.guard._write": "collapse",
+    "training.guard.has_collapsed": "collapse",
     "training.loop._agree_to_stop": "stop",
     "training.memory.budget": "memory_of_the_devices",
     "training.memory.greatest_need": "rounds_for_the_memory",

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import (
+    batch_sizes,
     explore,
     flops,
     generate,
@@ -47,6 +48,16 @@ def test_flops_per_image():
     epilogue = 4**2 * 9 * 129 * 128 + 4**2 * 128 * 128 + 128
     blocks = sum(same[r] for r in half) + sum(half.values())
     assert d == 2 * (blocks + skip + from_rgb + epilogue)
+
+
+def test_flops_do_not_depend_on_the_form():
+    """The useful operations of narrow images in blocks are those of plain ones."""
+    e = experiment(channel_max=16)
+    plain, in_blocks = (
+        flops.per_image(*models.build(e.model, e.data, 0, pixel_blocks=form), 32)
+        for form in (False, True)
+    )
+    assert plain == in_blocks
 
 
 def test_flops_per_iteration():
@@ -137,7 +148,7 @@ def test_generation_speed():
     for row in figures["batch_sizes"].values():
         wanted = row["images_per_second"] * figures["gflop_per_image"]
         assert row["utilisation"] == pytest.approx(wanted / figures["matmul_gflops"])
-    lines = generate.table(figures).splitlines()
+    lines = batch_sizes.table(figures, generate.COLUMNS).splitlines()
     assert [line.split()[0] for line in lines] == ["batch", "1", "2", "32"]
 
 
@@ -156,7 +167,7 @@ def test_times_of_clicks():
 def test_clicks_are_measured():
     for package in ("playwright", "uvicorn"):
         pytest.importorskip(package, reason="pip install -e '.[dev,browser]'")
-    figures = explore.measure("smileys32", 8)
+    figures = explore.measure("smileys64", 8)
     assert list(figures["milliseconds"]) == list(explore.CONTROLS)
     for times in figures["milliseconds"].values():
         assert len(times) == 2 and min(times) > 0

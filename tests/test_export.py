@@ -11,7 +11,7 @@ from stylegan_jax import export
 from stylegan_jax.commands import export as declared
 from stylegan_jax.exporters import onnx_file, programs, stablehlo
 from stylegan_jax.networks import file
-from tests import goldens, tiny
+from tests import goldens
 from tests.networks import small
 
 
@@ -114,8 +114,8 @@ def test_a_full_disk_keeps_what_is_there(run, tmp_path, kind):
         assert os.listdir(out.parent) == [out.name]
 
 
-def test_messages_of_the_program(saved, tmp_path):
+def test_a_file_in_place_of_the_folder(run_main, saved, tmp_path):
     (tmp_path / "no").write_text("a file")
     out = f"--out={tmp_path / 'no' / 'g.safetensors'}"
-    message = tiny.failure(tiny.start("stylegan_jax.export", f"--network={saved}", out))
-    assert message.startswith("error: `--out` (=") and "is not a folder" in message
+    with pytest.raises(ValueError, match=r"^`--out` \(=.* is not a folder"):
+        run_main(export, f"--network={saved}", out)

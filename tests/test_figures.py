@@ -78,6 +78,7 @@ def close(actual, desired):
 def test_every_figure_is_drawn(draw, growing, skip):
     """With its own seeds, unless many images would be drawn."""
     few = {"stochastic": "0", "uncurated": "0-9", "contributions": "0-9"}
+    few["average"] = "0"
     for name in FIGURES:
         network = skip if name == "contributions" else growing
         more = [f"--class={network.classes[0]}"] if network.classes else []
@@ -112,6 +113,23 @@ def test_the_flags_have_their_effects(draw, growing, skip):
     ]
 
 
+def test_another_network_beside(draw, growing, skip):
+    """The class is that of the first network, if the other has none."""
+    arguments = ("--figure=average", "--seeds=3", "--class=cat", "--realizations=4")
+    figure, printed = draw(
+        figures, growing, *arguments, f"--beside={skip.reference}", "--truncation_psi=1"
+    )
+    assert [line.split()[0] for line in printed.splitlines()] == [
+        *("growing", "skip", "wrote")
+    ]
+    shown = images(figure, 2, 3)
+    close(shown[0, 0], growing(seeds=3, label="cat")[0])
+    close(shown[1, 0], skip(seeds=3)[0])
+    for path in (growing.reference, f"{growing.reference}x"):
+        with pytest.raises((ValueError, OSError), match="beside|growing.safetensorsx"):
+            draw(figures, growing, *arguments, f"--beside={path}")
+
+
 def test_nearest_reads_the_training_data_or_others(draw, skip, tmp_path):
     (tmp_path / "others").mkdir()
     Image.fromarray(skip(seeds=2, truncation_psi=0.7)[0]).save(
@@ -135,6 +153,8 @@ def test_nearest_reads_the_training_data_or_others(draw, skip, tmp_path):
         (["--figure=truncation", "--truncation_psi=1"], "uses it: stochastic, noise, "),
         (["--figure=truncation", "--psis=1,,0"], "psis (='1,,0') must be numbers sep"),
         (["--figure=truncation", "--psis=nan"], "(=nan) must be a finite float32"),
+        (["--figure=noise", "--beside=x"], "--beside has no effect on the figure no"),
+        (["--figure=sticking", "--seeds=4"], "needs at least two seeds, not 1"),
         (["--figure=droplets"], "value should be one of <truncation|stochastic|"),
         ([], "--figure=FIGURE must be given; `python -m stylegan_jax.figures --help`"),
         (
@@ -158,14 +178,9 @@ def test_unknown_training_data_are_told(monkeypatch, draw, skip):
         draw(figures, skip, "--figure=nearest")
 
 
-def test_the_program_starts(skip, tmp_path):
-    out = tmp_path / "a.png"
-    arguments = (f"--network={skip.reference}", f"--out={out}", "--seeds=0-1")
-    started = tiny.start("stylegan_jax.figures", "--figure=uncurated", *arguments)
-    printed, _ = tiny.finish(started)
-    assert printed == f"wrote {out}\n"
-    with Image.open(out) as image:
-        chex.assert_shape(np.asarray(image), (PITCH, 2 * PITCH, 3))
+def test_images_have_their_places(draw, skip):
+    figure, _ = draw(figures, skip, "--figure=uncurated", "--seeds=0-1")
+    chex.assert_shape(figure, (PITCH, 2 * PITCH, 3))
 
 
 # mix --layers

@@ -1,4 +1,4 @@
-"""generate, mix and convert as users start them."""
+"""generate and mix as users start them, and what all commands refuse alike."""
 
 import functools
 import re
@@ -12,13 +12,9 @@ from PIL import Image
 from stylegan_jax import convert, evaluate, mix, prepare, train, workdir
 from stylegan_jax import generate as front_generate
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.report import __main__ as report
 from stylegan_jax.sampling.seeds import latents
-from stylegan_jax.sampling.synthesis import synthesize
-from stylegan_jax.sampling.truncation import truncated_styles
-from tests import buckets, goldens, tiny
-from tests.weights import official_pickle
+from tests import tiny
 
 # Orbax leaves coroutines of a failed read or write behind.
 pytestmark = [
@@ -128,11 +124,10 @@ def test_psi_zero_gives_one_image(generate, finished, tmp_path):
     assert len({v for k, v in images.items() if k != "grid.png"}) == 1
 
 
-def test_mix(finished, tmp_path):
+def test_mix(run_main, finished, tmp_path):
     out = tmp_path / "figures" / "mixing.png"
     arguments = (f"--workdir={finished}", f"--out={out}", "--source_seeds=0-3")
-    printed, _ = tiny.finish(tiny.start("stylegan_jax.mix", *arguments))
-    assert f"wrote {out}" in printed
+    assert f"wrote {out}" in run_main(mix, *arguments)
     # The row of sources and six more; the column of destinations and four more.
     chex.assert_shape(pixels(out), (7 * 66, 52 + 5 * 66, 3))
 
@@ -290,119 +285,3 @@ def test_generate_classes_of_a_conditional_run(tmp_path):
         np.testing.assert_array_equal(a, b)
     message = tiny.failure(none)
     assert "class (=None) must be one of" in message and classes[0] in message
-
-
-# Official files
-
-
-@pytest.fixture(scope="module")
-def official(tmp_path_factory):
-    """Return a file like those that NVIDIA published, with the same arguments."""
-    g = goldens.arrays("stylegan1/g_32_linear.npz")
-    d = goldens.arrays("stylegan1/d_32.npz")
-    training = {
-        "func_name": "training.networks_stylegan.G_style",
-        "truncation_psi": 0.7,
-        "truncation_cutoff": 8,
-        "dlatent_avg_beta": 0.995,
-        "style_mixing_prob": 0.9,
-        "label_size": 0,
-    }
-    g_vars = goldens.below(g, "vars/G/")
-    return official_pickle.write_official_pickle(
-        tmp_path_factory.mktemp("official") / "network.pkl",
-        {name: value * 2 for name, value in g_vars.items()},
-        goldens.settings("stylegan1/g_32_linear.npz")["G_kwargs"] | training,
-        goldens.below(d, "vars/D_label0/"),
-        goldens.settings("stylegan1/d_32.npz")["D_kwargs"]
-        | {"func_name": "training.networks_stylegan.D_basic", "label_size": 0},
-        gs_vars=g_vars,
-    )
-
-
-def start_convert(source, out):
-    arguments = (f"--source={source}", f"--out={out}")
-    return tiny.start("stylegan_jax.convert", *arguments)
-
-
-def test_convert_and_generate(run_main, generate, official, tmp_path, monkeypatch):
-    """The averaged generator, not the trained one, gives the official images."""
-    out = tmp_path / "converted"
-    monkeypatch.setenv("HOME", str(tmp_path))
-    printed = run_main(convert, f"--source={official}", "--out=~/converted")
-    assert f"--workdir={out}" in printed
-    trained = workdir.load_generator(out)
-    assert (trained.lod, trained.classes) == (LevelOfDetail(32), ())
-    golden = goldens.arrays("stylegan1/g_32_linear.npz")
-    ws = truncated_styles(
-        trained.generator,
-        trained.variables,
-        golden["in/z"],
-        truncation_psi=0.7,
-        truncation_cutoff=4,
-    )
-    drawn = synthesize(trained.generator, trained.variables, ws)
-    expected = goldens.nhwc(golden["out/trunc_psi0.7_cutoff4"])
-    # Ten times the float32 rounding of the official code, as the README suggests.
-    goldens.assert_close(drawn, expected, 3e-4)
-    applied = apply(trained, golden["in/z"], truncation_psi=0.7, truncation_cutoff=4)
-    goldens.assert_close(applied, expected, 3e-4)
-    generate(out, tmp_path / "images", "--seeds=0-1")
-    chex.assert_shape(pixels(tmp_path / "images" / "grid.png"), (32, 256, 3))
-
-
-def test_convert_rejects_a_directory_with_a_run(official, finished):
-    before = (finished / "config.json").read_bytes()
-    with pytest.raises(ValueError, match="already holds a run: it contains config"):
-        convert.convert(official, finished)
-    assert (finished / "config.json").read_bytes() == before
-
-
-@pytest.mark.parametrize("existing", ["config.json", "checkpoints"])
-def test_convert_checks_the_directory_before_reading_the_file(tmp_path, existing):
-    (tmp_path / "served" / "b" / "run" / existing).mkdir(parents=True)
-    with buckets.served(tmp_path / "served"):
-        for out in ("gs://b/run", tmp_path / "served" / "b" / "run"):
-            with pytest.raises(ValueError, match=f"a run: it contains {existing}"):
-                convert.convert(tmp_path / "missing.pkl", out)
-
-
-def test_convert_to_an_unsupported_scheme_creates_no_directory(
-    run_main, official, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="The scheme of hdfs://b/run is not supported"):
-        run_main(convert, f"--source={official}", "--out=hdfs://b/run")
-    assert not (tmp_path / "hdfs:").exists()
-
-
-class MaliciousPickle:
-    """Create a file when unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
-
-
-def test_convert_rejects_a_malicious_pickle(run_main, tmp_path):
-    source, sentinel = tmp_path / "network.pkl", tmp_path / "sentinel"
-    source.write_bytes(official_pickle.dumps((MaliciousPickle(sentinel), 0, 0)))
-    with pytest.raises(ValueError) as raised:
-        run_main(convert, f"--source={source}", f"--out={tmp_path / 'out'}")
-    message = str(raised.value)
-    assert str(source) in message and "open" in message and "\n" not in message
-    assert not sentinel.exists() and not (tmp_path / "out").exists()
-
-
-def test_convert_names_a_missing_file(tmp_path):
-    message = tiny.failure(start_convert(tmp_path / "x.pkl", tmp_path / "out"))
-    assert str(tmp_path / "x.pkl") in message
-
-
-def test_convert_rejects_other_networks(official, tmp_path):
-    d = official_pickle.network("D", {"lod": np.float32(0)}, {"resolution": 8}, "D")
-    (tmp_path / "x.pkl").write_bytes(official_pickle.dumps(d))
-    with pytest.raises(ValueError, match="a StyleGAN file must hold"):
-        convert.convert(tmp_path / "x.pkl", tmp_path / "out")

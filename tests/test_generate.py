@@ -10,7 +10,6 @@ import stylegan_jax
 from stylegan_jax import export, generate
 from stylegan_jax.networks import file
 from stylegan_jax.runtime import storage
-from tests import tiny
 from tests.networks import small
 
 
@@ -128,7 +127,7 @@ def test_a_full_disk_leaves_no_partial_file(run, tmp_path, monkeypatch):
 def test_export_and_load(run_main, saved, tmp_path):
     out = tmp_path / "new" / "g.safetensors"
     arguments = (f"--network={saved}", f"--out={out}", "--dtype=float16")
-    printed, _ = tiny.finish(tiny.start("stylegan_jax.export", *arguments))
+    printed = run_main(export, *arguments)
     assert f"wrote {out} (0.0 MB); try: python -m stylegan_jax.generate" in printed
     before, after = (stylegan_jax.load(p)(seeds=0, label="a") for p in (saved, out))
     assert abs(before.astype(int) - after).max() <= 2

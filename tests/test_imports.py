@@ -70,8 +70,9 @@ def test_package_imports_nothing():
     assert not [name for name in names if name.startswith("stylegan_jax.")]
 
 
-def test_only_two_modules_name_meshes_and_processes():
-    allowed = [PACKAGE / "runtime" / f"{name}.py" for name in ("parallel", "processes")]
+def test_only_the_runtime_names_meshes_and_processes():
+    names = ("parallel", "collectives", "processes")
+    allowed = [PACKAGE / "runtime" / f"{name}.py" for name in names]
     names = (
         *("Mesh", "PartitionSpec", "NamedSharding", "SingleDeviceSharding"),
         *("multihost_utils", "jax.distributed", "jax.process_index"),

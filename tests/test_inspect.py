@@ -31,10 +31,10 @@ def facts(text):
     return dict(line.split("  ", 1) for line in lines)
 
 
-def test_a_file_of_a_network(tmp_path):
+def test_a_file_of_a_network(printed, tmp_path):
     path = tmp_path / "g.safetensors"
     file.save(small.network("stylegan2", ("a", "b")), path)
-    out, _ = tiny.finish(tiny.start("stylegan_jax.inspect", f"--network={path}"))
+    out = printed(path)
     found = {name: value.strip() for name, value in facts(out).items()}
     assert found["family"] == "stylegan2" and found["classes"] == "a, b"
     assert found["images"] == "16x16, 3 channels"

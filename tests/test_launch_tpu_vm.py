@@ -1,6 +1,7 @@
 """launch/tpu_vm.sh: supervision of a run on stand-ins for TPUs."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -38,14 +39,31 @@ esac
 """
 
 
-def keep(folder: Path, python: str, gcloud: str = GCLOUD, **settings: str):
+def small_repository(folder: Path) -> Path:
+    """Return the `launch/` of a repository that is packed in no time."""
+    for name in ("configs", "stylegan_jax", "launch"):
+        (folder / name).mkdir(parents=True)
+    for name in ("setup.py", "LICENSE", "NOTICE"):
+        (folder / name).touch()
+    shutil.copy(LAUNCH / "tpu_vm.sh", folder / "launch")
+    return folder / "launch"
+
+
+def keep(
+    folder: Path,
+    python: str,
+    gcloud: str = GCLOUD,
+    launch: Path | None = None,
+    **settings: str,
+):
     """Run `tpu_vm.sh keep` to its end with stand-ins for gcloud and Python."""
+    launch = launch or small_repository(folder / "repository")
     for name, body in {"gcloud": gcloud, "python": python}.items():
         (folder / name).write_text(body)
         (folder / name).chmod(0o755)
     settings = {"NAME": "pod", "ZONE": "here", "POLL_SECONDS": "0.3"} | settings
     return subprocess.run(
-        [LAUNCH / "tpu_vm.sh", "keep", "--workdir=a b"],
+        [launch / "tpu_vm.sh", "keep", "--workdir=a b"],
         env=os.environ
         | settings
         | {"here": str(folder), "PATH": f"{folder}:{os.environ['PATH']}"},
@@ -63,7 +81,7 @@ def tpu_is_there(folder: Path) -> None:
 
 
 def test_tpu_vm_supervises_a_run_until_it_has_finished(tmp_path):
-    done = keep(tmp_path, RUN_ON_TPU)
+    done = keep(tmp_path, RUN_ON_TPU, launch=LAUNCH)
     assert done.returncode == 0, done.stderr
     assert "pod is READY, the run 1: restart 1 of 100" in done.stdout
     assert "pod is PREEMPTED" in done.stdout and "restart 2 of 100" in done.stdout

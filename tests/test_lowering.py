@@ -42,17 +42,19 @@ PARAMETERS_AT_1024 = {
 EIGHT_DEVICES = Parallel(AbstractMesh((8,), ("data",), (AxisType.Auto,)))
 
 
-def small(family: str, dtype: str = "float32") -> config.Experiment:
-    """Return an experiment with all depths up to 32x32 and few channels."""
+def small(
+    family: str, dtype: str = "float32", resolution: int = 32
+) -> config.Experiment:
+    """Return an experiment with all depths up to a resolution and few channels."""
     c = family_defaults(family)
-    c.data.resolution = 32
+    c.data.resolution = resolution
     c.data.mirror = True
     c.model.z_dim = c.model.w_dim = c.model.mapping_features = 16
     c.model.mapping_layers = 2
     c.model.channel_base = 256
     c.model.channel_max = 16
     c.model.dtype = dtype
-    c.training.initial_resolution = 16
+    c.training.initial_resolution = resolution // 2
     c.training.batch_size = 16
     return config.parse(c)
 
@@ -129,8 +131,8 @@ def check_module(
     "platform", ["tpu", pytest.param("cuda", marks=pytest.mark.aot)]
 )
 def test_small_networks_lower(platform, family, fading):
-    e = small(family)
-    cache, stage = programs(e, EIGHT_DEVICES), stage_at(e, 32, fading)
+    e = small(family, resolution=16)
+    cache, stage = programs(e, EIGHT_DEVICES), stage_at(e, 16, fading)
     state = cache.arguments(stage)[0]
     for i, phase in enumerate(PHASES[family]):
         text = cache.lower(stage, i, platform).as_text()

@@ -1,5 +1,7 @@
 """A training run of StyleGAN3: interrupted and resumed, and what its network can do."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from PIL import Image
 
 import stylegan_jax
 from stylegan_jax import generate, interpolate, mix, train
+from stylegan_jax.networks import file
 from stylegan_jax.training import transfer
 from tests import tiny
 
@@ -118,6 +121,42 @@ def test_interpolate_moves_frames(run, run_main, tmp_path):
     assert np.abs(frames[1] - frames[0]).max() > 3
 
 
+def test_anchored_images_keep_their_view(run, run_main, tmp_path):
+    """Each image has the transform of the average w, whatever its own is."""
+    g = stylegan_jax.load(run[0])
+    rng = np.random.default_rng(0)
+    affine = {
+        "kernel": {"weight": rng.normal(size=(8, 4)).astype(np.float32)},
+        "bias": {"bias": np.array([1, 0.2, 0.1, -0.3], np.float32)},
+    }
+    features = g.variables["params"]["input"] | {"affine": affine}
+    params = g.variables["params"] | {"input": features}
+    drifting = dataclasses.replace(g, variables={**g.variables, "params": params})
+    path = tmp_path / "drifting.safetensors"
+    file.save(drifting, path)
+    arguments = (f"--network={path}", "--seeds=1,2", "--truncation_psi=1")
+    run_main(generate, *arguments, "--anchor", f"--out={tmp_path / 'anchored'}")
+    # What the network draws if only style 0 is the average.
+    ws = np.array(drifting.map(drifting.z([1, 2])))
+    free = drifting.synthesize(ws)
+    ws[:, 0] = np.asarray(g.variables["stats"]["w_avg"])
+    wanted = drifting.synthesize(ws)
+    for i, seed in enumerate((1, 2)):
+        shown = pixels(tmp_path / "anchored" / f"seed{seed:04d}.png").astype(int)
+        assert np.abs(shown - wanted[i]).max() <= 1
+        assert np.abs(shown - free[i]).max() > 3
+    out = tmp_path / "walk.webp"
+    run_main(
+        *(interpolate, *arguments, "--anchor", "--loop=open", "--frames=1"),
+        f"--out={out}",
+    )
+    with Image.open(out) as video:
+        for i in range(2):
+            video.seek(i)
+            frame = np.asarray(video.convert("RGB")).astype(int)
+            assert np.abs(frame - wanted[i]).max() <= 1
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [("1", "must be X,Y"), ("a,b", "must be X,Y"), ("nan,0", "must be X,Y")],
@@ -131,7 +170,9 @@ def test_translations_that_are_none(run, run_main, tmp_path, value, message):
 def test_other_networks_do_not_move(run_main, tmp_path):
     out = f"--out={tmp_path / 'out'}"
     with pytest.raises(ValueError, match="only StyleGAN3 networks can translate"):
-        run_main(generate, "--network=smileys32", out, "--rotate=10")
+        run_main(generate, "--network=smileys64", out, "--rotate=10")
+    with pytest.raises(ValueError, match="only StyleGAN3 networks can translate"):
+        run_main(generate, "--network=smileys64", out, "--anchor")
 
 
 def test_mix_chosen_layers(run, run_main, tmp_path):

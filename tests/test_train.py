@@ -174,15 +174,27 @@ def test_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, capsys, at)
 
 
 @pytest.mark.slow
-def test_resumed_stylegan2_run_equals_an_uninterrupted_one(tmp_path):
+@pytest.mark.parametrize("control", ["ADAPTIVE", "REMEDIES"])
+def test_resumed_stylegan2_run_equals_an_uninterrupted_one(tmp_path, control):
     """Resume between two runs of each lazy phase, and between two adjustments."""
-    e, whole = tiny.experiment(tiny.STYLEGAN2 | tiny.ADAPTIVE), tmp_path / "whole"
+    changes = tiny.STYLEGAN2 | getattr(tiny, control)
+    e, whole = tiny.experiment(changes), tmp_path / "whole"
     with tiny.recorded_batches() as uninterrupted:
         train.train(e, whole)
     assert [row["stage"] for row in tiny.ticks(whole)] == ["8x8"] * 4
     end = tiny.restored(whole)
     assert end["training/path_length_mean"] > 0
     assert end["training/augment_probability"] > 0 and end["training/real_signs"][1] > 0
+    if control == "REMEDIES":
+        # Eight steps, each of two rounds.
+        weight = end["training/score_means"][2]
+        np.testing.assert_allclose(weight, 1 - 0.99**8, rtol=1e-5)
+        vectors = [v for name, v in end.items() if "/spectral/" in name]
+        assert len(vectors) > 5 and all(np.ptp(v) > 0 for v in vectors[:-1])
+        averages = [name for name in end if "/power_ema/" in name]
+        assert len({name.split("/")[2] for name in averages}) == 2
+        snapshots = [int(path.stem) for path in (whole / "power_ema").iterdir()]
+        assert sorted(snapshots) == [32, 64]
     resumed = tiny.copy_up_to(whole, 32, tmp_path / "resumed")
     with tiny.recorded_batches() as consumed:
         train.train(e, resumed)

@@ -19,6 +19,7 @@ from stylegan_jax import config, workdir
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.cli import EXIT_PERMANENT
 from stylegan_jax.training import schedule, setup
+from tests import tiny
 from tests.collective_worker import HEARTBEAT_SECONDS
 from tests.faulty_train import PROBLEM
 from tests.parallel_runs import (
@@ -39,10 +40,10 @@ class Runs:
     with one device each, and the results must be equal bit for bit.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, config: str = CONFIG):
         self.folder = folder
         self.config = folder / "tiny.py"
-        self.config.write_text(CONFIG)
+        self.config.write_text(config)
 
     def one(self, name: str) -> list[subprocess.Popen]:
         log = self.folder / f"{name}-one.log"
@@ -136,6 +137,30 @@ def test_one_process_resumes_a_run_of_two_stopped_by_a_signal(runs):
     finish(runs.one("stopped"))
     assert runs.checkpoints("stopped")[-1] == 112
     assert_equal_runs(runs, "one", "stopped")
+
+
+@pytest.mark.slow
+def test_the_control_of_augmentations_is_the_same_in_two_processes(tmp_path):
+    """And so is what follows from it, after one adjustment."""
+    changes = tiny.STYLEGAN2 | tiny.ADAPTIVE | {"data.held_out": 0.1}
+    adaptive = CONFIG.replace(
+        "    return c\n",
+        "".join(f"    c.{name} = {value!r}\n" for name, value in changes.items())
+        + "    c.training.on_collapse = 'rollback'\n    return c\n",
+    )
+    runs = Runs(tmp_path, adaptive)
+    finish(runs.one("one"))
+    finish(runs.two("two"))
+    assert runs.checkpoints("one")[-1] == 64
+    assert_equal_runs(runs, "one", "two")
+    state, _ = load_last_state(tmp_path / "two")
+    assert state["['training'].augment_probability"] > 0
+    measured = [
+        [row["overfitting/r_v"] for row in runs.rows(name) if "overfitting/r_v" in row]
+        for name in ("one", "two")
+    ]
+    assert len(measured[0]) == 2
+    np.testing.assert_allclose(*measured, rtol=1e-4)
 
 
 @pytest.mark.slow

@@ -67,6 +67,20 @@ ADAPTIVE = {
     "training.discriminator_learning_rate": 0.02,
 }
 
+# The same control, of pseudo augmentation, with all other remedies for few images.
+REMEDIES = {
+    "data.held_out": 0.1,
+    "model.spectral_norm": True,
+    "training.augment": "pseudo",
+    "training.augment_speed_kimg": 0.1,
+    "training.augment_target": 0.0,
+    "training.discriminator_learning_rate": 0.02,
+    "training.lecam_weight": 0.01,
+    "training.power_ema": (0.05, 0.1),
+    "training.power_ema_snapshot_kimg": 0.032,
+    "training.accumulation_rounds": 2,
+}
+
 _BASE = {
     "data.resolution": 16,
     "data.mirror": True,

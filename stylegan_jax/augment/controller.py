@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from stylegan_jax.config import Training
 
 INTERVAL = 4  # steps from one adjustment to the next
-TARGET = 0.6  # of r_t
+TARGET = 0.6  # default target of r_t
 SPEED_KIMG = 500.0  # thousands of images in which the probability can rise by 1 ...
 TRANSFER_SPEED_KIMG = 100.0  # ... and in a run that starts from trained networks
 
@@ -30,8 +30,8 @@ class Adaptive:
     Attributes:
       target: r_t that the control aims at.
       speed_kimg: thousands of images in which the probability can change by 1.
-      maximum: upper bound of the probability; None for none, as in the official code,
-        where it can exceed 1. Every transform then happens always.
+      maximum: upper bound of the probability. None sets no bound, as in the official
+        code, where it can exceed 1; every transform is then always applied.
     """
 
     target: float = TARGET

@@ -1,7 +1,7 @@
-"""DiffAugment: color, translation and cutout, each of a few operations.
+"""DiffAugment: simple transforms of color and position, and cutout.
 
-These are simpler than the transforms of StyleGAN2-ADA, and were tuned for about a
-hundred images. In the paper, every image is transformed: a probability of 1.
+They are simpler than the transforms of StyleGAN2-ADA, and were tuned for about a
+hundred images. In the paper, every image is transformed, with probability 1.
 
 Reference: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN
 Training", section 3.2 and appendix; the ranges are those of its code.
@@ -29,15 +29,8 @@ def augment(
 ) -> jax.Array:
     """Transform each image at random; differentiable to any order.
 
-    Args:
-      key: random key of this batch.
-      images: [B,H,W,C] float32 in [-1,1], C of 1, 3 or 4. Color transforms leave the
-        alpha channel, the last of 4, unchanged.
-      probability: [], probability of each transform, in [0,1]; may be traced.
-      policy: the transforms.
-
-    Returns:
-      [B,H,W,C].
+    The arguments and the result are those of `transforms.augment`, but for the type of
+    the policy.
     """
     chex.assert_rank(images, 4)
     chex.assert_type(images, jnp.float32)
@@ -45,7 +38,7 @@ def augment(
     numbers = {}
     for index, name in enumerate(DRAWS):
         of_value, of_gate = jax.random.split(jax.random.fold_in(key, index))
-        # Two numbers, of which the colors use the first.
+        # Two numbers; color transforms use only the first.
         value = jax.random.uniform(of_value, (batch, 2))
         happens = jax.random.uniform(of_gate, (batch,)) < probability
         numbers[name] = value, happens
@@ -77,7 +70,7 @@ def _color(
 
 
 def _translate(images: jax.Array, value: jax.Array, happens: jax.Array) -> jax.Array:
-    """Shift by whole pixels, up to SHIFT of the sides; what comes in is 0."""
+    """Shift by whole pixels, up to SHIFT of the sides; pixels that enter are 0."""
     for axis, spec in ((1, "bij,bjwc->biwc"), (2, "bij,bhjc->bhic")):
         side = images.shape[axis]
         most = int(side * SHIFT + 0.5)

@@ -4,7 +4,7 @@ import contextlib
 import os
 import uuid
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -22,15 +22,12 @@ from stylegan_jax.checkpoint.integrity import (
 from stylegan_jax.checkpoint.items import (
     abstract,
     check_items,
-    fill_template,
     json_round_trip,
-    match_names,
 )
-from stylegan_jax.runtime import parallel, storage
+from stylegan_jax.checkpoint.stored import INTEGRITY, META, StoredCheckpoint
+from stylegan_jax.runtime import collectives, storage
 from stylegan_jax.runtime.messages import listed
 
-META = "meta"
-INTEGRITY = "integrity"
 TRIAL_BYTES = 2**16
 
 
@@ -103,7 +100,7 @@ class Checkpoints:
             self._prepare_to_write()
         except OSError as error:
             failure = error
-        if not parallel.all_processes(failure is None):
+        if not collectives.all_processes(failure is None):
             failure = failure or OSError("another process of the run cannot")
             raise CheckpointError(
                 f"cannot write checkpoints to {self.directory}: "
@@ -188,7 +185,7 @@ class Checkpoints:
         """
         templates = {k: abstract(k, tree) for k, tree in templates.items()}
         found, (restored, meta), damaged = self._first_intact(
-            step, lambda candidate: self._read(candidate, templates, initial or {})
+            step, lambda stored: stored.read(templates, initial or {})
         )
         self._damaged = damaged
         return found, restored, meta
@@ -199,6 +196,54 @@ class Checkpoints:
         self._manager.reload()
         return max(self._manager.all_steps(), default=None)
 
+    def best_step(self, until: int) -> int | None:
+        """Return the step with the highest score; all processes have to call it.
+
+        Args:
+          until: later steps do not count. Without an earlier one, it is the oldest.
+
+        Returns:
+          The step; of those without a score, the newest. None if there is none.
+        """
+        steps = self._reloaded_steps()
+        self._read_scores(steps)
+        earlier = [step for step in steps if step <= until]
+        if not earlier:
+            return min(steps, default=None)
+        scores = self._best.scores
+        scored = [step for step in earlier if step in scores]
+        return max(scored, key=lambda s: (scores[s], s)) if scored else max(earlier)
+
+    def steps_after(self, step: int) -> list[int]:
+        """Return the newer steps, in order; all processes have to call it."""
+        return [s for s in self._reloaded_steps() if s > step]
+
+    def set_aside(self, steps: Iterable[int], reason: str) -> None:
+        """Rename checkpoints to `<step>.<reason>`; all processes have to call it.
+
+        Steps that do not exist are passed over.
+
+        Raises:
+          CheckpointError: one cannot be renamed.
+        """
+        self.wait()
+        failure = None
+        try:
+            if collectives.is_main_process():
+                for step in steps:
+                    failures.set_aside(self.directory / str(step), reason)
+        except OSError as error:
+            failure = error
+        if not collectives.all_processes(failure is None):
+            failure = failure or OSError("the main process cannot")
+            raise CheckpointError(
+                f"cannot rename checkpoints in {self.directory}: "
+                f"{failures.reason_of(failure)}"
+            ) from failure
+        self._manager.reload()
+        for step in steps:
+            self._best.scores.pop(step, None)
+
     def items(self, step: int | None = None) -> tuple[str, ...]:
         """Return the names of a checkpoint's items.
 
@@ -208,7 +253,7 @@ class Checkpoints:
         Raises:
           CheckpointError: if there is none.
         """
-        _, (_, saved), _ = self._first_intact(step, self._read_json)
+        _, (_, saved), _ = self._first_intact(step, StoredCheckpoint.read_json)
         return tuple(saved)
 
     def close(self) -> None:
@@ -239,7 +284,7 @@ class Checkpoints:
         if self._damaged or not self._is_clean:
             failure = None
             try:
-                if parallel.is_main_process():
+                if collectives.is_main_process():
                     # They would count as the newest and displace the intact ones.
                     for step in self._damaged:
                         failures.set_aside(self.directory / str(step))
@@ -247,7 +292,7 @@ class Checkpoints:
                     failures.remove_unfinished(self.directory)
             except OSError as error:
                 failure = error
-            if not parallel.all_processes(failure is None):
+            if not collectives.all_processes(failure is None):
                 raise failure or OSError("the main process cannot clean it up")
             self._damaged, self._is_clean = set(), True
         self._manager.reload()
@@ -270,7 +315,7 @@ class Checkpoints:
 
     def _raise_in_all_processes(self, failure: Exception | None) -> None:
         """Raise if the save failed in any process; all of them have to call it."""
-        if not parallel.all_processes(failure is None):
+        if not collectives.all_processes(failure is None):
             failure = failure or OSError("another process of the run could not write")
             raise self._clean_up(failure) from failure
 
@@ -282,7 +327,7 @@ class Checkpoints:
         manager.close_after_failure(self._manager)
         self._arrays.drain_writes()
         self._end_save()
-        if parallel.is_main_process():
+        if collectives.is_main_process():
             failures.remove_unfinished(self.directory)
         self._manager = self._open()
         last = max(self._manager.all_steps(), default=None)
@@ -311,7 +356,7 @@ class Checkpoints:
           CheckpointError: if the processes see different ones.
         """
         steps = sorted(self._manager.all_steps())
-        everywhere = parallel.gather_texts(str(steps))
+        everywhere = collectives.gather_texts(str(steps))
         if len(set(everywhere)) > 1:
             raise CheckpointError(
                 f"the processes see different checkpoints in {self.directory}, in the "
@@ -320,13 +365,17 @@ class Checkpoints:
             )
         return steps
 
-    def _first_intact(
-        self, step: int | None, read: Callable[[int], Any]
-    ) -> tuple[int, Any, set[int]]:
-        """Return the step that could be read, its content, and the damaged steps."""
+    def _reloaded_steps(self) -> list[int]:
+        """Return the steps on disk after the last save; see `_agreed_steps`."""
         self.wait()
         self._manager.reload()
-        steps = self._agreed_steps()[::-1]
+        return self._agreed_steps()
+
+    def _first_intact(
+        self, step: int | None, read: Callable[[StoredCheckpoint], Any]
+    ) -> tuple[int, Any, set[int]]:
+        """Return the step that could be read, its content, and the damaged steps."""
+        steps = self._reloaded_steps()[::-1]
         candidates = steps if step is None else [s for s in steps if s == step]
         if not candidates:
             wanted = "" if step is None else f" of step {step}"
@@ -338,7 +387,7 @@ class Checkpoints:
         reasons: dict[int, str] = {}
         for candidate, older in zip(candidates, [*candidates[1:], None], strict=True):
             try:
-                return candidate, read(candidate), set(reasons)
+                return candidate, read(self._stored(candidate)), set(reasons)
             except DamagedError as damage:
                 reasons[candidate] = str(damage)
             if older is not None:
@@ -358,78 +407,10 @@ class Checkpoints:
             return
         for step in steps:
             with contextlib.suppress(DamagedError):  # which `restore` reports
-                score = self._read_integrity(step)[1].get("score")
+                score = self._stored(step).read_integrity()[1].get("score")
                 if score is not None:
                     self._best.scores[step] = score
         self._has_scores = True
 
-    def _read_json(self, step: int) -> tuple[dict, dict]:
-        meta, integrity = self._read_integrity(step)
-        return meta, integrity["items"]
-
-    def _read_integrity(self, step: int) -> tuple[dict, dict]:
-        """Return the metadata, and the description of all that was saved."""
-        with failures.reading(self._describe(step)):
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    **{META: ocp.args.JsonRestore(), INTEGRITY: ocp.args.JsonRestore()}
-                ),
-            )
-            meta, integrity = restored[META], restored[INTEGRITY]
-            if json_checksum(meta) != integrity["meta"]:
-                raise ValueError("the checksum of the metadata differs")
-            if not isinstance(integrity["items"], dict):
-                raise ValueError("the list of its items is unreadable")
-        return meta, integrity
-
-    def _read(
-        self,
-        step: int,
-        templates: dict[str, PyTree],
-        initial: Mapping[str, float],
-    ) -> tuple[dict[str, PyTree], dict]:
-        """Return the items of a checkpoint in their templates, and the metadata."""
-        meta, saved = self._read_json(step)
-        names = {
-            item: match_names(self._describe(step), item, template, saved)
-            for item, template in templates.items()
-        }
-        if not templates:
-            return {}, meta
-        with failures.reading(self._describe(step)):
-            arguments = {}
-            for item, template in templates.items():
-                leaves = named_arrays(template)
-                arguments[item] = self._arrays.restore_args(
-                    self.directory / str(step) / item,
-                    {stored: leaves[name] for stored, name in names[item].items()},
-                )
-            restored = self._manager.restore(step, args=ocp.args.Composite(**arguments))
-        arrays = {item: manager.stored_arrays(restored[item]) for item in templates}
-        # Before they are compared, because a process that finds a difference stops.
-        signatures = {item: signature(leaves) for item, leaves in arrays.items()}
-        with failures.reading(self._describe(step)):
-            for item, actual in signatures.items():
-                _check_signature(item, actual, saved[item])
-        filled = {}
-        for item, template in templates.items():
-            renamed = {
-                name: arrays[item][stored] for stored, name in names[item].items()
-            }
-            filled[item] = fill_template(item, template, renamed, initial)
-        return filled, meta
-
-    def _describe(self, step: int) -> str:
-        return f"checkpoint {step} in {self.directory}"
-
-
-def _check_signature(item: str, actual: dict[str, list], saved: dict) -> None:
-    """Raise DamagedError unless the arrays are those that were saved."""
-    changed = [name for name, described in saved.items() if actual[name] != described]
-    if changed:
-        raise DamagedError(
-            f"the checksum of `{item}/{changed[0]}` differs ({len(changed)} of the "
-            f"{len(actual)} arrays of `{item}`): the bytes on disk are not those that "
-            "were written"
-        )
+    def _stored(self, step: int) -> StoredCheckpoint:
+        return StoredCheckpoint(self._manager, self._arrays, self.directory, step)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import jax
 from etils import epath
 
-from stylegan_jax.runtime import parallel
+from stylegan_jax.runtime import collectives
 
 
 class CheckpointError(RuntimeError):
@@ -70,7 +70,7 @@ def reading(checkpoint: str) -> Iterator[None]:
             raise  # out of memory, for example, is not damage
         result = _UNREADABLE if is_transient(error) else _DAMAGED
         reason, failure = reason_of(error), error
-    worst = parallel.max_over_processes(result)
+    worst = collectives.max_over_processes(result)
     if worst == _DAMAGED:
         raise DamagedError(reason or "another process could not read it")
     if worst == _UNREADABLE:
@@ -158,15 +158,15 @@ def remove_unfinished(directory: epath.Path) -> None:
         time.sleep(0.02)
 
 
-def set_aside(checkpoint: epath.Path) -> None:
-    """Rename a damaged checkpoint to `<step>.damaged`, or a number after it.
+def set_aside(checkpoint: epath.Path, reason: str = "damaged") -> None:
+    """Rename a checkpoint to `<step>.<reason>`, or a number after it.
 
     Do nothing if it is not there, because an earlier attempt has renamed it.
     """
     if not checkpoint.exists():
         return
     for number in range(1000):
-        target = checkpoint.parent / f"{checkpoint.name}.damaged{number or ''}"
+        target = checkpoint.parent / f"{checkpoint.name}.{reason}{number or ''}"
         if not target.exists():
             checkpoint.rename(target)
             return

@@ -22,7 +22,7 @@ COMMAND = Command(
                 "network",
                 "NETWORK",
                 "The network whose images are compared with its training data: "
-                "smileys32, the directory of a training run or of a conversion, a "
+                "smileys64, the directory of a training run or of a conversion, a "
                 ".safetensors file, an official .pkl, or hub:OWNER/NAME.",
             ),
             network.WORKDIR,

@@ -59,13 +59,24 @@ FIGURES = {
     "interpolations": Kind(
         "0-2", "The path between successive seeds along z, and along w."
     ),
+    "sticking": Kind(
+        "0-1",
+        "A column of pixels over time, while the latent moves, or a StyleGAN3 network "
+        "moves the image (StyleGAN3, figure 1).",
+        ("truncation_psi", "beside"),
+    ),
+    "average": Kind(
+        "0-1",
+        "Averages of images around a latent, and around a place (StyleGAN3, figure 1).",
+        ("truncation_psi", "beside", "realizations"),
+    ),
 }
 
 COMMAND = Command(
     "figures",
     "Draw a figure as in the StyleGAN papers with a network.",
     (
-        "--figure=truncation --network=smileys32 --out=truncation.png",
+        "--figure=truncation --network=smileys64 --out=truncation.png",
         "--figure=nearest --network=runs/emoji --data=photos.zip --out=nearest.png",
     ),
     {
@@ -95,10 +106,17 @@ COMMAND = Command(
             flag.integer(
                 "realizations",
                 "N",
-                "The number of realizations of the noise, for the figure stochastic.",
+                "The number of realizations of the noise, for the figure stochastic, "
+                "and of images of an average.",
                 100,
                 minimum=4,
                 maximum=100_000,
+            ),
+            flag.text(
+                "beside",
+                "NETWORK",
+                "Another network to compare, for the figures sticking and average.",
+                absent="none",
             ),
         ),
         "Training images, for the figure nearest": (
@@ -125,14 +143,7 @@ COMMAND = Command(
                 maximum=100,
             ),
         ),
-        "Output": (
-            flag.text(
-                "out",
-                "FILE.png",
-                "The PNG file to write; its directory is created if necessary.",
-                required=True,
-            ),
-        ),
+        "Output": (network.PNG_OUT,),
     },
     tables={
         "Figures": {

@@ -11,7 +11,7 @@ COMMAND = Command(
     "Generate images with a network: a file for each seed or latent, and a grid of the "
     "first ones.",
     (
-        "--network=smileys32 --seeds=0-63 --out=out",
+        "--network=smileys64 --seeds=0-63 --out=out",
         "--network=runs/smileys --latents=projected_w.npz --out=out",
     ),
     {
@@ -41,6 +41,7 @@ COMMAND = Command(
             network.NOISE_LAYERS,
             network.TRANSLATE,
             network.ROTATE,
+            network.ANCHOR,
             network.RESOLUTION,
         ),
         "Edits": (network.DIRECTION, network.STRENGTH, network.DIRECTION_LAYERS),

@@ -8,7 +8,7 @@ COMMAND = Command(
     "Print what a network consists of: its layers with their parameters, buffers, "
     "output shapes and types; and of a run its progress, checkpoints, data and changed "
     "settings. Nothing is computed or compiled. Sizes are WIDTHxHEIGHT, in pixels.",
-    ("--network=smileys32", "--network=runs/smileys", "--network=smileys.onnx"),
+    ("--network=smileys64", "--network=runs/smileys", "--network=smileys.onnx"),
     {"Network": network.REFERENCE},
     (
         "Files that `export` wrote for other runtimes, .stablehlo and .onnx, are "

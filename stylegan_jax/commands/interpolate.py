@@ -11,8 +11,8 @@ COMMAND = Command(
     "Write a video in which images of a network turn into one another. Each seed or "
     "latent is a keyframe of its path. Sizes are WIDTHxHEIGHT, in pixels.",
     (
-        "--network=smileys32 --seeds=0-7 --out=walk.mp4",
-        "--network=smileys32 --seeds=0-31 --grid=4x2 --scale=2 --out=walk.webp",
+        "--network=smileys64 --seeds=0-7 --out=walk.mp4",
+        "--network=smileys64 --seeds=0-31 --grid=4x2 --scale=2 --out=walk.webp",
     ),
     {
         "Network": network.REFERENCE,
@@ -92,6 +92,10 @@ COMMAND = Command(
             ),
             dataclasses.replace(
                 network.ROTATE, doc="The rotation at the end (StyleGAN3)."
+            ),
+            dataclasses.replace(
+                network.ANCHOR,
+                doc="Let no w move or rotate the image by itself (StyleGAN3).",
             ),
             network.RESOLUTION,
         ),

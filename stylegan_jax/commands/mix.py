@@ -10,8 +10,8 @@ COMMAND = Command(
     "coarse, middle or fine styles of those on the left. With --layers, they replace "
     "the styles of chosen layers.",
     (
-        "--network=smileys32 --out=mixing.png",
-        "--network=smileys32 --layers=0-3 --row_seeds=10-13 "
+        "--network=smileys64 --out=mixing.png",
+        "--network=smileys64 --layers=0-3 --row_seeds=10-13 "
         "--column_seeds=0-5 --out=mixing.png",
     ),
     {
@@ -68,14 +68,7 @@ COMMAND = Command(
             network.CLASS,
             network.LABEL,
         ),
-        "Output": (
-            flag.text(
-                "out",
-                "FILE.png",
-                "The PNG file to write; its directory is created if necessary.",
-                required=True,
-            ),
-        ),
+        "Output": (network.PNG_OUT,),
     },
     (
         "Coarse styles are those of 4x4 and 8x8, middle ones of 16x16 and 32x32, fine "

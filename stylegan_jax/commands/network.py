@@ -7,7 +7,7 @@ from stylegan_jax.runtime import flag
 NETWORK = flag.text(
     "network",
     "NETWORK",
-    "The network: smileys64 or smileys32 of the package; the directory of a "
+    "The network: smileys64, which comes with the package; the directory of a "
     "training run (its --workdir) or of a conversion (the --out of `convert`), on disk "
     "or at gs://... or s3://..., or its checkpoints/NUMBER; a .safetensors file that "
     "`export` wrote; an official .pkl; or hub:OWNER/NAME, on the Hugging Face Hub.",
@@ -57,6 +57,12 @@ LABEL = flag.text(
     "NUMBERS",
     "The label vector, in place of a class: numbers such as 0,1,1.",
 )
+PNG_OUT = flag.text(
+    "out",
+    "FILE.png",
+    "The PNG file to write; its directory is created if necessary.",
+    required=True,
+)
 NOISE = flag.choice(
     "noise",
     "The noise inputs: const uses the fixed maps of the network, random draws new "
@@ -91,6 +97,10 @@ ROTATE = flag.number(
     "DEGREES",
     "The counterclockwise rotation of the images; for StyleGAN3 networks.",
     absent="none",
+)
+ANCHOR = flag.switch(
+    "anchor",
+    "Keep the view: all w move and rotate the image like the average w (StyleGAN3).",
 )
 RESOLUTION = flag.integer(
     "resolution",

@@ -3,7 +3,7 @@
 A file in `configs/` returns `config.base()` with some settings changed; the command
 line can change more (`--config.training.total_kimg=100`). `config.parse` turns the
 result into a frozen, validated `Experiment`, the only form that the rest of the code
-sees. `schema.py` declares the settings; a new one is one field there.
+sees. The files of `sections/` declare the settings; a new one is one field there.
 """
 
 from stylegan_jax.config.command_line import parse_flags, unknown_overrides
@@ -19,15 +19,15 @@ from stylegan_jax.config.parsing import (
 )
 from stylegan_jax.config.schema import (
     ALL_RESOLUTIONS,
-    Data,
-    Evaluation,
     Experiment,
-    Model,
-    Run,
-    Training,
     by_resolution,
     image_size,
 )
+from stylegan_jax.config.sections.data import Data
+from stylegan_jax.config.sections.evaluation import Evaluation
+from stylegan_jax.config.sections.model import Model
+from stylegan_jax.config.sections.run import Run
+from stylegan_jax.config.sections.training import Training
 from stylegan_jax.config.setting import ByResolution, fields, is_resolution
 
 __all__ = [

@@ -2,14 +2,9 @@
 
 from collections.abc import Iterator
 
-from stylegan_jax.config.schema import (
-    DIFFAUGMENT,
-    Experiment,
-    Model,
-    Training,
-    by_resolution,
-    image_size,
-)
+from stylegan_jax.config.schema import Experiment, by_resolution, image_size
+from stylegan_jax.config.sections.model import Model
+from stylegan_jax.config.sections.training import DIFFAUGMENT, Training
 
 
 def cross_field_errors(e: Experiment) -> Iterator[str]:
@@ -110,7 +105,7 @@ def _networks(e: Experiment) -> Iterator[str]:
 
 
 def _stylegan3(e: Experiment) -> Iterator[str]:
-    """Check the settings of StyleGAN3, whose operations have one gradient only."""
+    """Check the settings of StyleGAN3."""
     d, m, t = e.data, e.model, e.training
     if m.d_architecture == "growing":
         yield (
@@ -130,7 +125,7 @@ def _stylegan3(e: Experiment) -> Iterator[str]:
     if t.path_length_weight:
         yield (
             f"`training.path_length_weight` (={t.path_length_weight}) must be 0 for "
-            "the family stylegan3, whose operations have no second gradient"
+            "the family stylegan3, which is trained without this regularization"
         )
     if t.style_mixing_probability:
         yield (
@@ -258,6 +253,17 @@ def _run(e: Experiment) -> Iterator[str]:
             f"`run.grid_rows` x `run.grid_columns` (={r.grid_rows * r.grid_columns}) "
             "must be at most 4096 images"
         )
+    measures = {name.strip() for name in e.evaluation.metrics.split(",")}
+    if (
+        e.training.on_collapse != "continue"
+        and not d.held_out
+        and measures.isdisjoint({"msssim", "pr"})
+    ):
+        yield (
+            f"`training.on_collapse` (={e.training.on_collapse!r}) needs a measure of "
+            "variety: `msssim` or `pr` in `evaluation.metrics`, or `data.held_out`, "
+            "such as 0.1"
+        )
     if e.evaluation.best is not None and not e.evaluation.metrics:
         yield (
             f"`evaluation.best` (={e.evaluation.best!r}) needs a metric in "
@@ -271,7 +277,7 @@ def _unused(m: Model) -> Iterator[str]:
         ("styles const_input instance_norm pixel_norm", m.family == "stylegan1"),
         ("resample_filter conv_clamp", m.family != "stylegan1"),
         ("blur_filter", m.growing),
-        ("d_mapping_layers freeze_layers", not m.growing),
+        ("d_mapping_layers freeze_layers spectral_norm", not m.growing),
         ("d_channel_base d_channel_max", not m.growing),
         ("noise nonlinearity g_architecture", m.family != "stylegan3"),
         (

@@ -1,7 +1,7 @@
 """Declaration of one setting: its default, documentation, unit and allowed values.
 
-`schema.py` declares every setting with `setting`; `field_errors` checks the values of
-an experiment against the declarations.
+The files of `sections/` declare every setting with `setting`; `field_errors` checks the
+values of an experiment against the declarations.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Images that are held out from training, to see whether the discriminator overfits."""
+"""Images that are held out from training, to detect that the discriminator overfits."""
 
 import dataclasses
 import hashlib
@@ -10,7 +10,7 @@ import numpy as np
 from stylegan_jax.data.interface import Loader, Source
 from stylegan_jax.runtime.tensorflow import tensorflow
 
-SEED = 0  # of the choice, which is the same for all runs
+SEED = 0  # seed of the split, the same for all runs
 
 
 def split(source: Source, fraction: float) -> tuple[Source, Source | None]:
@@ -47,7 +47,7 @@ def split(source: Source, fraction: float) -> tuple[Source, Source | None]:
 def subset(source: Source, indices: np.ndarray, name: str) -> Source:
     """Return the images of a data set at some indices, in this order.
 
-    The numbers of images of its classes remain those of the whole, as a sample.
+    The numbers of images per class remain those of the whole data set, as estimates.
     """
 
     def chosen(function: Callable[[int], Any]) -> Callable[[int], Any]:

@@ -201,11 +201,6 @@ def first_images(source: Source, *, resolution: int, count: int, seed: int) -> B
     return next(iterator)
 
 
-def image_index(position: int, num_images: int, seed: int) -> int:
-    """Return the index in the source of the image at a position of a run."""
-    return int(order.shuffled(np.array([position]), num_images, seed)[0])
-
-
 def _shuffled(positions: Any, num_images: int, seed: int) -> Any:
     """Compute `order.shuffled` of a tensor, int64 [n], with TensorFlow."""
     tf = tensorflow()

@@ -1,4 +1,4 @@
-"""Survey of a data set: the properties that the settings for few images depend on."""
+"""Survey of a data set: the properties on which the settings for few images depend."""
 
 import numpy as np
 from PIL import Image
@@ -7,14 +7,14 @@ from stylegan_jax.data import decoding, formats
 from stylegan_jax.data.interface import InvalidImage, RawDataset
 from stylegan_jax.presets import Survey
 
-SAMPLE = 500  # images that are looked at
-SIDE = 16  # pixels to which these are reduced for the comparison with mirror images
+SAMPLE = 500  # images in the sample
+SIDE = 16  # pixels to which images are reduced to compare mirror images
 ENOUGH = 20  # images, to compare their average with its mirror image
-SIGNIFICANT = 3.0  # standard errors of the average image that sampling may explain
+SIGNIFICANT = 3.0  # standard errors of the average image that may be chance
 
 
 def survey(path: str) -> Survey:
-    """Look at a sample of the images of a folder or an archive.
+    """Survey a sample of the images of a folder or an archive.
 
     Args:
       path: as for `prepare --source`; not one that `prepare` has made.
@@ -25,7 +25,7 @@ def survey(path: str) -> Survey:
     try:
         raw = formats.open_raw_dataset(path)
     except ValueError as error:
-        # It names the flag of `prepare`.
+        # The message names the flag of `prepare`.
         message = str(error).replace("`--source`", "the path of the images")
         raise ValueError(message) from error
     count = len(raw.names)

@@ -1,1 +1,1 @@
-"""A web page in which one explores a network: `python -m stylegan_jax.explore`."""
+"""A web page for exploring a network: `python -m stylegan_jax.explore`."""

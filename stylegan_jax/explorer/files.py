@@ -18,7 +18,7 @@ from stylegan_jax.sampling import latents
 MAX_BYTES = 2**23  # of a file, and of an array in it
 MAX_LATENTS = 64  # of a file that the page offers
 SETTINGS = "settings.json"
-TOLERANCE = 1e-3  # of styles that other versions or devices have rounded
+TOLERANCE = 1e-3  # tolerance for the rounding of other versions or devices
 
 
 def image(renderer: Renderer, picture: Picture) -> bytes:
@@ -44,17 +44,17 @@ def save(renderer: Renderer, picture: Picture) -> bytes:
 
 
 def load(renderer: Renderer, content: bytes, name: str) -> dict[str, Any]:
-    """Return what the page shows of a file with latents, as JSON.
+    """Return the content of a file with latents for the page, as JSON.
 
     Args:
-      renderer: the network that they are for.
+      renderer: the network that the latents are for.
       content: the file, of any kind that `latents.read` takes.
       name: its name, for messages.
 
     Returns:
       `sources`, of up to MAX_LATENTS latents; `total`, their number in the file;
       `truncated`, True for styles, which are drawn with psi 1; and `picture`, the
-      saved one if this network draws it as it was, else None.
+      saved one if this network draws the same image, else None.
 
     Raises:
       ValueError: the file is damaged, or does not fit the network.

@@ -1,8 +1,8 @@
 """Protection of a page on this machine from other web pages in the same browser.
 
 A page of another site can send requests to 127.0.0.1. It cannot read the answers,
-unless its own name is made to mean 127.0.0.1 (DNS rebinding), which the header Host
-shows; and its requests that change or compute something have its own Origin.
+unless its own name resolves to 127.0.0.1 (DNS rebinding), which the header Host
+reveals; and those of its requests that change or compute something carry its Origin.
 """
 
 import ipaddress
@@ -46,7 +46,7 @@ def is_expected(host_header: str, listen: str) -> bool:
     """Return True if a header Host may name a server that listens on an address.
 
     The port is not compared, since a tunnel may change it. A name that is not this
-    machine's may be another site's, but the number of an address never is.
+    machine's may be another site's, but a numeric address never is.
 
     Args:
       host_header: the header.
@@ -69,7 +69,7 @@ def is_expected(host_header: str, listen: str) -> bool:
 
 
 class Guard:
-    """An ASGI application that lets only its own page use another one."""
+    """An ASGI application that passes on only the requests of its own page."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], listen: str):
         """Create it.

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
-MAX_CLIENTS = 1000  # whose newest number is remembered
+MAX_CLIENTS = 1000  # limit of clients whose newest number is remembered
 
 
 @dataclasses.dataclass
@@ -22,10 +22,10 @@ class _Waiting(Generic[Request, Answer]):
 class Latest(Generic[Request, Answer]):
     """A queue in which a newer request of a client replaces its older one.
 
-    A client numbers its requests upwards. While one is drawn, the newest of each client
-    waits; the others are answered None, at once. So the last request of a client is
-    always drawn, no client waits for more than one drawing of each other client, and a
-    request that arrives after a newer one is not drawn at all.
+    A client gives its requests increasing numbers. While one is drawn, the newest of
+    each client waits; the others are answered None at once. So the last request of a
+    client is always drawn, no client waits for more than one drawing of each other
+    client, and a request that arrives after a newer one is not drawn at all.
 
     All methods must be called from one event loop.
     """

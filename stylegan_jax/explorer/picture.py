@@ -1,7 +1,7 @@
 """The state of a picture: one value, which the page edits and the server draws.
 
-A `Picture` is all that a picture depends on, so that it can be sent, liked, saved and
-drawn again by any server with the same network. Its JSON form:
+A `Picture` holds everything that an image depends on, so that it can be sent, liked,
+saved and redrawn by any server with the same network. Its JSON form:
 
     {"style": {"source": {"kind": "seed", "seed": 5},
                "label": [1, 0, 0, 0], "mix": {"seed": 7, "layers": [2, 3]}},
@@ -39,7 +39,7 @@ MAX_DEPTH = 3  # of walks whose keyframes are points of walks
 
 
 class PictureError(ValueError):
-    """A value that is no picture of this network."""
+    """Error for a value that is not a picture of this network."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Style:
 
     Attributes:
       source: the latent that they come from.
-      label: the label vector, for all latents that are mapped; () without classes.
+      label: the label vector of all mapped latents; () without classes.
       mix: layers of another seed; None for none.
     """
 
@@ -216,7 +216,7 @@ def style_to_json(style: Style) -> dict[str, Any]:
 
 
 def from_json(value: Any, generator: Generator) -> Picture:
-    """Return the picture that a value of JSON describes, after checking all of it.
+    """Return the picture that a JSON value describes, after checking all of it.
 
     Args:
       value: the parsed JSON.
@@ -286,7 +286,7 @@ def _style(value: Any, generator: Generator, depth: int = MAX_DEPTH) -> Style:
 
 
 def _source(value: Any, generator: Generator, depth: int) -> Seed | Pad | Latent | Walk:
-    """Return a source, in which there are at most `depth` walks in one another."""
+    """Return a source with at most `depth` nested walks."""
     kind = value.get("kind") if isinstance(value, dict) else None
     kinds = [k for k in SOURCES if depth or k != "walk"]
     source = SOURCES[_choice(kind, "kind", kinds)]

@@ -37,21 +37,21 @@ CACHED_STYLES, CACHED_BYTES = 512, 2**25  # whichever is reached first
 
 
 class DoesNotFit(ValueError):
-    """The memory does not suffice for an image of the network."""
+    """Error for a network whose images do not fit into memory."""
 
 
 class Renderer:
-    """A network that draws pictures, one at a time.
+    """A network that draws pictures.
 
-    It is not safe for threads: all calls must come from one at a time.
+    It is not thread-safe: only one call may run at a time.
 
     Attributes:
       network: the network.
       lod: the level of detail of the images.
       size: height and width of the images.
-      noise_modes: those that give different pictures; only "const" for networks whose
+      noise_modes: modes that give different pictures; only "const" for networks whose
         noise has no effect.
-      no_noise: why there is only one noise mode; "" otherwise.
+      no_noise: reason for which there is only one noise mode; "" otherwise.
       directions: by name, for edits.
       tuned: variables of tuned versions of the network, by name; see `add_tuned`.
     """
@@ -104,7 +104,7 @@ class Renderer:
           report: called with lines about the progress.
 
         Raises:
-          DoesNotFit: an image takes more memory than there is.
+          DoesNotFit: an image needs more memory than there is.
         """
         generator, variables = self.network.generator, self.network.variables
         started = time.monotonic()
@@ -166,7 +166,7 @@ class Renderer:
 
         They lack edits of style channels, which w cannot express.
         """
-        # A walk that is drawn has another position each time; its keyframes are kept.
+        # The position of a walk changes with every picture: cache its keyframes.
         is_walk = isinstance(picture.style.source, Walk)
         styles_of = self._compute if is_walk else self._styles
         ws = self.network.truncate(
@@ -191,7 +191,7 @@ class Renderer:
         return [edit for edit in found if edit[0].space == space]
 
     def facts(self) -> dict[str, Any]:
-        """Return what the page must know about the network, as JSON."""
+        """Return the facts about the network that the page needs, as JSON."""
         network, generator = self.network, self.network.generator
         layers = [
             {"layer": layer, "resolution": resolution}
@@ -282,5 +282,5 @@ class Renderer:
 
 
 def _digest(style: Style) -> bytes:
-    """Return a key for a style, which is short even if it holds a latent of a file."""
+    """Return a short key for a style, even if it holds a latent from a file."""
     return hashlib.sha256(repr(style).encode()).digest()

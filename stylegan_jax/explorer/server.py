@@ -1,10 +1,9 @@
 """The server of the explorer: its page, and the pictures that it asks for.
 
-Starlette and uvicorn serve a page written by hand. Gradio was tried as well: a button
-and an image of it are about as fast (docs/explore.md has the times). But it has no pad
-in two dimensions, no keys, and no state that all controls edit and that is drawn newest
-first, so that its page would need the same scripts; and it brings 52 packages of
-340 MB, where these are 7 of 5 MB.
+Starlette and uvicorn serve a page written by hand. Gradio is about as fast
+(docs/explore.md), but has no pad in two dimensions, no keys, and no state that all
+controls edit and that is drawn newest first, so its page would need the same scripts;
+and it depends on 52 packages of 340 MB, where these are 7 of 5 MB.
 """
 
 import contextlib
@@ -45,7 +44,7 @@ PHOTO_REMEDY = "the most of a photo; save it as a smaller one"
 
 
 class TooLarge(ValueError):
-    """A request with more than `files.MAX_BYTES`."""
+    """Error for a request of more than `files.MAX_BYTES`."""
 
 
 def application(
@@ -191,7 +190,7 @@ def address(opened: socket.socket) -> str:
 
 
 def server(app: guard.Guard) -> uvicorn.Server:
-    """Return a server of an application, to be run with a socket."""
+    """Return a server for an application, to be run with a socket."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -252,7 +251,7 @@ async def _fail(request: Request, error: Exception) -> Response:
     # uvicorn prints the traceback
     exhausted = isinstance(error, jax.errors.JaxRuntimeError | MemoryError)
     text = (
-        "the memory does not suffice for this picture; end other programs"
+        "there is not enough memory for this picture; end other programs"
         if exhausted
         else "the program failed; its terminal shows why"
     )

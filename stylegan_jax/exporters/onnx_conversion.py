@@ -1,8 +1,8 @@
 """Conversion of a program in JAX to an ONNX model.
 
-The equations of the traced function are walked once. Whatever depends on constants only
-is computed then and there, so that the weights of convolutions are constants;
-everything else becomes nodes, by the table in `onnx_operations`.
+The equations of the traced function are visited once. Those that depend on constants
+alone are evaluated immediately, so that the weights of convolutions are constants; all
+others become nodes, by the table in `onnx_operations`.
 
 Reference: https://onnx.ai/onnx/operators, version OPSET of the operators.
 """
@@ -30,9 +30,9 @@ from stylegan_jax.exporters.onnx_graph import (
 from stylegan_jax.exporters.onnx_operations import LAZY, OPERATIONS
 from stylegan_jax.exporters.programs import Program
 
-OPSET = 17  # of December 2022; every runtime of today reads it
+OPSET = 17  # released in December 2022; all current runtimes read it
 IR_VERSION = 8  # the version of the file format that belongs to it
-# A constant is computed ahead unless that makes it this many times larger, and large.
+# Constants are folded unless the result is this many times larger, and large.
 FOLDED_GROWTH, FOLDED_SIZE = 4, 2**16
 _CALLS = {
     "jit": "jaxpr",
@@ -45,7 +45,7 @@ _CALLS = {
 
 
 def convert(program: Program, metadata: Mapping[str, str]) -> onnx.ModelProto:
-    """Return a program as an ONNX model, checked by the checker of onnx.
+    """Return a program as an ONNX model, checked by onnx's own checker.
 
     Args:
       program: the program.

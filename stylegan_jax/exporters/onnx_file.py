@@ -15,8 +15,8 @@ from stylegan_jax.exporters.programs import Program, description, program
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import storage
 
-KEY = "stylegan_jax"  # of the description in the metadata
-MAX_BYTES = 2**31 - 1  # of a message of protobuf
+KEY = "stylegan_jax"  # key of the description in the metadata
+MAX_BYTES = 2**31 - 1  # limit of protobuf for a message
 
 
 def check_installed() -> None:
@@ -71,7 +71,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
     """Return the description of a file that `write` wrote, and facts about its graph.
 
     Raises:
-      ValueError: onnx is not installed, or the file is damaged or another's.
+      ValueError: onnx is not installed, or the file is damaged or not one of ours.
       OSError: the file cannot be read.
     """
     check_installed()

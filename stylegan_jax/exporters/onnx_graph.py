@@ -1,9 +1,8 @@
 """An ONNX graph under construction.
 
-Arrays are broadcast lazily: an array that JAX has broadcast keeps axes of length 1
-where it was, since the operations of ONNX broadcast like NumPy's. `Graph.full` repeats
-it where an operation needs that. The batch axis is the only one of unknown length, and
-the first.
+Arrays are broadcast lazily: an array that JAX has broadcast keeps its axes of length 1,
+since the operations of ONNX broadcast like NumPy's. `Graph.full` repeats it where an
+operation needs that. Only the batch axis, the first, has an unknown length.
 """
 
 import dataclasses
@@ -91,7 +90,7 @@ class Graph:
         return self._names[key]
 
     def full(self, value: Value, batch: bool = False) -> Value:
-        """Return a value broadcast along all axes, or all but the batch."""
+        """Return a value broadcast along all axes, or along all but the batch axis."""
         if batch and value.wanted[:1] == (None,) and value.shape[0] is not None:
             return self._repeated(value)
         shape = tuple(

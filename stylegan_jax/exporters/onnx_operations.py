@@ -1,7 +1,7 @@
 """The operations of JAX that networks consist of, as nodes of ONNX.
 
-Each is a function (graph, equation, inputs, wanted shape) -> output, or outputs; those
-of products are in `onnx_products`.
+Each operation is a function (graph, equation, inputs, wanted shape) -> output or
+outputs; matrix products and convolutions are in `onnx_products`.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def _broadcast_node(graph, op, inputs, wanted, dtype):
 
 
 def _chain(*ops: str) -> Operation:
-    """Return the operation that applies several of one input in turn."""
+    """Return the operation that applies several unary operations in turn."""
 
     def convert(graph, eqn, inputs, wanted):
         (x,) = inputs
@@ -99,7 +99,7 @@ def _identity(graph, eqn, inputs, wanted):
 
 
 def _broadcast(graph, eqn, inputs, wanted):
-    """Give the axes their places, of length 1 where they are new."""
+    """Move the axes to their places; new axes have length 1."""
     axes = eqn.params["broadcast_dimensions"]
     shape = [1] * len(wanted)
     for axis, size in zip(axes, inputs[0].shape, strict=True):
@@ -136,7 +136,7 @@ def _slice(graph, eqn, inputs, wanted):
 def _sliced(
     graph: Graph, x: Value, ranges: dict[int, tuple[int, int, int]], wanted: Shape
 ) -> Value:
-    """Return the parts [start, limit, stride] of some axes."""
+    """Return a slice [start, limit, stride] along some axes."""
     if not ranges:
         return x
     columns = np.array([[*r, axis] for axis, r in ranges.items()], np.int64).T
@@ -228,7 +228,7 @@ def _reduce_sum(graph, eqn, inputs, wanted):
     )
 
 
-# Those that broadcast or relabel constants, too, without computing with them.
+# Those that only broadcast or relabel; they are applied to constants, too.
 LAZY = frozenset({"broadcast_in_dim", "copy", "name", "stop_gradient"})
 OPERATIONS: dict[str, Operation] = {
     "abs": _chain("Abs"),

@@ -1,7 +1,7 @@
 """Matrix products and convolutions of JAX as nodes of ONNX.
 
-The weights of convolutions are constants, as the fast forms of ONNX Runtime on the web
-need them.
+The weights of convolutions are constants, which ONNX Runtime's fast kernels on the web
+require.
 """
 
 import string
@@ -72,7 +72,7 @@ def convolution(
             "group": p["feature_group_count"],
         }
     else:
-        # Zeros between the pixels: a transposed convolution by the turned kernel.
+        # Zeros between the pixels: a transposed convolution with the reversed kernel.
         if p["feature_group_count"] != 1 or any(
             n != 1 for n in (*p["window_strides"], *p["rhs_dilation"])
         ):

@@ -27,7 +27,7 @@ from stylegan_jax.runtime import storage
 from stylegan_jax.runtime.messages import sides
 from stylegan_jax.sampling.mixing import style_ranges
 
-RUNTIME = "onnxruntime-web@1.30.0"  # of npm
+RUNTIME = "onnxruntime-web@1.30.0"  # package and version in npm
 # File in `dist/` of the package -> SHA-256.
 RUNTIME_FILES = {
     "ort.wasm.min.mjs": (
@@ -49,8 +49,8 @@ def write(network: Network, directory: epath.Path, say: Callable[[str], None]) -
 
     Args:
       network: the network.
-      directory: it may exist; the runtime in it is used again.
-      say: told about what is written.
+      directory: it may exist; a runtime in it is reused.
+      say: called with each message about what is written.
 
     Raises:
       ValueError: a package or npm is missing, or the network cannot be converted.
@@ -81,7 +81,7 @@ def template() -> bytes:
 
 
 def facts(network: Network) -> dict[str, Any]:
-    """Return what the page has to know about a network, as JSON data."""
+    """Return the facts about a network that the page needs, as JSON data."""
     generator = network.generator
     size = config.image_size(generator.base_size, network.resolution)
     return {
@@ -97,7 +97,7 @@ def facts(network: Network) -> dict[str, Any]:
 
 
 def _style_groups(network: Network) -> dict[str, list[int]]:
-    """Return the style layers by name; small networks have a group a resolution."""
+    """Return the style layers by name; small networks have one group per resolution."""
     generator, resolution = network.generator, network.resolution
     try:
         groups = style_ranges(generator, resolution)

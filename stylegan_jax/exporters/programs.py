@@ -1,4 +1,4 @@
-"""The functions of a network that are exported, with the names of what they take.
+"""The functions of a network that are exported, with the names of their inputs.
 
     mapping    z, label, psi -> ws
     synthesis  ws -> images
@@ -58,7 +58,7 @@ def program(network: Network, part: str, dtype: Any = None) -> Program:
     Args:
       network: the network.
       part: one of PARTS.
-      dtype: of the activations; None for that of the network.
+      dtype: type of the activations; None for that of the network.
 
     Raises:
       ValueError: there is no such part.
@@ -97,7 +97,7 @@ def program(network: Network, part: str, dtype: Any = None) -> Program:
 
 
 def description(network: Network, program: Program) -> dict[str, Any]:
-    """Return what a user of the program has to know, as JSON data."""
+    """Return the facts that a user of the program needs, as JSON data."""
     generator = network.generator
     shapes = {
         name: [] if shape is None else ["N", *shape]

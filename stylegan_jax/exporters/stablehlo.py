@@ -24,7 +24,7 @@ from stylegan_jax.runtime import storage
 PLATFORMS = ("cpu", "cuda", "tpu")
 PROGRAM, METADATA = "program.bin", "metadata.json"
 MAX_METADATA_BYTES = 2**20
-EPOCH = (1980, 1, 1, 0, 0, 0)  # time of the entries, so that equal programs are equal
+EPOCH = (1980, 1, 1, 0, 0, 0)  # of the entries: equal programs give equal files
 # https://docs.jax.dev/en/latest/export/export.html#compatibility-guarantees
 NEWER_MONTHS, OLDER_WEEKS = 6, 3
 
@@ -57,7 +57,7 @@ def write(network: Network, program: Program, path: str | os.PathLike) -> None:
 
 @contextlib.contextmanager
 def _without_locations() -> Iterator[None]:
-    """Leave the paths of Python files, which are this machine's, out of programs."""
+    """Leave the paths of this machine's Python files out of programs."""
     name = "jax_traceback_in_locations_limit"
     before = getattr(jax.config, name)
     jax.config.update(name, 0)
@@ -87,7 +87,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
     """Return the description of a file that `write` wrote.
 
     Raises:
-      ValueError: the file is damaged, or not one of a program.
+      ValueError: the file is damaged, or does not hold a program.
       OSError: the file cannot be read.
     """
     problem = "is damaged, or not a file that `export --format=stablehlo` wrote"

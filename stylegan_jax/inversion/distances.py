@@ -21,7 +21,7 @@ from stylegan_jax.runtime.messages import listed
 from stylegan_jax.weights import files
 
 AUTO = "auto"
-MAX_SIDE = 256  # pixels, the shorter side of the images that LPIPS sees
+MAX_SIDE = 256  # pixels: longest shorter side of the images that LPIPS sees
 SMOOTHING = 1e-3  # differences below it count quadratically
 
 # The last blocks of EfficientNet-Lite0 at 112, 56, 28, 14 and 7 rows.
@@ -80,9 +80,9 @@ def load(
 
 
 def on_backgrounds(images: jax.Array) -> list[jax.Array]:
-    """Return what is visible of images: themselves, or RGBA on white and on black.
+    """Return the visible pixels: images as they are, RGBA on white and on black.
 
-    Two backgrounds tell the alpha, and hide the colors of transparent pixels.
+    Two backgrounds reveal alpha and hide the colors of transparent pixels.
 
     Args:
       images: [B,H,W,C] in [-1,1].

@@ -46,7 +46,7 @@ class Projection:
         clipped to [-1,1].
       start_distance: distance of the image that the run started from.
       steps: steps of the run.
-      runs: distance at the end of each run of the target, in their order.
+      runs: final distance of each run of the target, in order.
       path: [n,1 or L,W], w after every `steps.CHUNK` steps; None unless recorded.
     """
 
@@ -63,7 +63,7 @@ class Projection:
 
 @dataclasses.dataclass(eq=False)
 class Run:
-    """A run of a target.
+    """One optimization for a target.
 
     Attributes:
       target: index of the target.
@@ -157,7 +157,7 @@ class Session:
         self._starts: dict[int, np.ndarray] | None = None
         self._runs: steps.Runs | None = None
         self._description: Any = None
-        # Of the rows, on the host.
+        # Numbers of the rows, on the host.
         self._steps, self._distances = np.zeros(rows, int), np.zeros(rows)
 
     @property
@@ -190,7 +190,7 @@ class Session:
         return ws, float(self._distances[row])
 
     def advance(self) -> dict[int, Projection]:
-        """Make `steps.CHUNK` steps of a batch.
+        """Advance a batch by `steps.CHUNK` steps.
 
         Returns:
           The projections of the targets that are done with them, by index.
@@ -242,7 +242,7 @@ class Session:
         best: dict[int, tuple[Projection, dict[int, float]]],
         under_way: list[Run],
     ) -> None:
-        """Continue as after the steps that these runs have made; before `advance`."""
+        """Restore runs from a file; call this before the first `advance`."""
         self.done, self.best = done, best
         begun = {(run.target, run.number) for run in under_way}
         begun |= {(target, n) for target, (_, ends) in best.items() for n in ends}
@@ -325,7 +325,7 @@ class Session:
             found = self._projection(run, rows[i], images[i], distances[i])
             before, ends = self.best.get(run.target, (found, {}))
             ends = {**ends, run.number: found.distance}
-            # Of equal runs, the first: the order in which they end does not matter.
+            # The first of equal runs, whatever the order in which they end.
             if (found.distance, run.number) < min(
                 ((d, n) for n, d in ends.items() if n != run.number),
                 default=(np.inf, 0),

@@ -125,7 +125,7 @@ class Projector:
         )
 
     def rows(self, runs: int) -> int:
-        """Return the rows of a batch for so many runs."""
+        """Return the number of rows of a batch for a number of runs."""
         return self._devices.padded_rows(min(self.batch_size, runs))
 
     def describe(self, targets: np.ndarray) -> distances.Description:

@@ -15,9 +15,9 @@ from stylegan_jax.sampling import latents, video
 
 LATENTS = "projected_w.npz"
 ABOUT = "projection.json"
-CONTRAST = 4  # of the difference's image
-GRID_PIXELS = 2**26  # most pixels of the grid
-GRID_COLUMNS = 16  # most targets side by side
+CONTRAST = 4  # by which differences are magnified
+GRID_PIXELS = 2**26  # limit of the grid
+GRID_COLUMNS = 16  # limit of targets side by side
 
 
 class Stored(NamedTuple):

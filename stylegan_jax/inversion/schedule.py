@@ -14,8 +14,8 @@ from stylegan_jax.runtime.messages import listed
 RAMP_DOWN = 0.25  # share of the steps in which the learning rate falls to 0
 RAMP_UP = 0.05  # share of the steps in which it rises from 0
 NOISE_RAMP = 0.75  # share of the steps in which w has noise
-NOISE_SCALE = 0.05  # standard deviation of the noise at first, in that of w
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam, in PyTorch's form
+NOISE_SCALE = 0.05  # initial standard deviation of the noise, relative to w's
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam in PyTorch's form
 
 CHOICES = {
     "space": ("w", "w+"),

@@ -17,8 +17,8 @@ from stylegan_jax.networks.digest import digest
 from stylegan_jax.runtime.messages import listed
 from stylegan_jax.weights import safetensors
 
-KEY = "stylegan_jax.projection"  # of the description in the metadata
-_RESULT_ARRAYS = ("ws", "image", "path")  # of a `Projection`
+KEY = "stylegan_jax.projection"  # key of the description in the metadata
+_RESULT_ARRAYS = ("ws", "image", "path")  # fields of `Projection`
 
 
 def fingerprint(
@@ -26,7 +26,7 @@ def fingerprint(
 ) -> dict[str, Any]:
     """Return what the results depend on, as JSON data.
 
-    The batch size is not among it: runs do not depend on each other.
+    The batch size is not part of it, because runs do not depend on each other.
     """
     label = projector.label
     if not isinstance(label, str) or label != FIT:

@@ -19,7 +19,7 @@ from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.parallel import Parallel
 
-CHUNK = 10  # steps of one call of `advance`
+CHUNK = 10  # steps per call of `advance`
 
 Point = dict[str, Any]  # "w" [B,l,W], l is 1 or L, and "noise", maps by their paths
 
@@ -94,7 +94,7 @@ def static(
     distance: Distance,
     devices: Parallel,
 ) -> Static:
-    """Return what the programs of a projection are compiled for."""
+    """Return the static arguments of a projection's programs."""
     return Static(
         generator.clone(**fastest_forms(jax.default_backend())),
         "none" if settings.noise == "none" else "const",
@@ -123,7 +123,7 @@ def synthesize(
 def advance(
     static: Static, fixed: Fixed, lod: LevelOfDetail, target: Description, runs: Runs
 ) -> Runs:
-    """Make CHUNK steps of every active run.
+    """Advance every active run by CHUNK steps.
 
     Args:
       static: see `Static`.

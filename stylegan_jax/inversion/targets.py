@@ -12,7 +12,7 @@ from stylegan_jax.data.interface import InvalidImage
 from stylegan_jax.inversion.alignment import Points, aligned, square
 from stylegan_jax.runtime import json_files, messages, storage
 
-CROPS = ("center", "none")  # of `load`
+CROPS = ("center", "none")  # values of `crop`, see `load`
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 
@@ -21,7 +21,7 @@ class Targets:
     """Images of one size.
 
     Attributes:
-      names: a name for each, unique, made of its file's.
+      names: a unique name for each, from that of its file.
       images: [N,H,W,C] uint8.
       fits: for each, its file and what was done to it, as JSON data.
     """

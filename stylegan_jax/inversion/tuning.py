@@ -40,12 +40,12 @@ class TuningSettings:
     """The settings of pivotal tuning.
 
     Attributes:
-      steps: most steps for each pivot; those of one batch have them in common.
+      steps: limit of steps for each pivot; the pivots of a batch share theirs.
       learning_rate: of Adam.
-      stop_distance: stop once no target is farther from its image; None takes that of
-        STOP_DISTANCES, 0 stops never.
-      stop_rms: stop once the root mean square over the pixels of no target is larger;
-        None does not look at pixels. If both are given, either stops.
+      stop_distance: stop once every target is at most this far from its image; None
+        takes the distance from STOP_DISTANCES, 0 never stops early.
+      stop_rms: stop once the root mean square difference of the pixels is at most this
+        for every target; None ignores it. If both are given, either one stops.
       locality: regularize the images of other latents.
       locality_radius: distance of these latents from a pivot, over all style layers.
       noise: "const" or "none".
@@ -147,8 +147,8 @@ class Tuner:
           label: of the latents of the locality regularization.
           resolution: of the images, if the network grew; None for the highest.
           batch_size: pivots in a step, a multiple of the number of devices; of more
-            pivots, the steps take these many in turn. None is up to 8 for each device,
-            as memory allows.
+            pivots, successive steps take this many in turn. None is up to 8 for each
+            device, as memory allows.
 
         Raises:
           ValueError: the network has no such resolution or label, or the batch does not

@@ -194,7 +194,7 @@ def up_conv2d(
     taps: np.ndarray,
     arithmetic: Arithmetic = EXACT,
 ) -> Blocks:
-    """Double the resolution, convolve and filter, as `upfirdn2d.up_conv2d` does.
+    """Double the resolution, convolve and filter, as `conv2d_resample.up_conv2d` does.
 
     Args:
       x: [B,H,W,I], possibly in shifted blocks.
@@ -225,7 +225,7 @@ def down_conv2d(
     arithmetic: Arithmetic = EXACT,
     in_blocks: bool = False,
 ) -> jax.Array | Blocks:
-    """Filter, convolve and halve the resolution, as `upfirdn2d.down_conv2d` does.
+    """Filter, convolve and halve the resolution, as `conv2d_resample.down_conv2d` does.
 
     Args:
       x: an image [B,2H,2W,I]; in aligned blocks for k 3, in shifted ones for k 1.

@@ -8,8 +8,9 @@ grid of the result cannot hold.
 
 The whole is one operation with its own gradient, which needs two bits for each pixel of
 the finer grid: its sign, and whether it was clamped. Nothing else of that grid is kept
-for it. The gradient is of first order only. Neither the operation nor its gradient
-inserts zeros into an array (see `upfirdn2d`).
+for it. Since they are constant almost everywhere, further gradients follow from the
+first one. Neither the operation nor its gradient inserts zeros into an array (see
+`upfirdn2d`).
 
 Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section
 3.2, figure 4b and appendix D.
@@ -97,7 +98,7 @@ class _Plan:
 
     def activate(self, x: jax.Array) -> jax.Array:
         """Apply the leaky ReLU, its gain and the clamp."""
-        x = x * self.slopes(jnp.where(x < 0, _NEGATIVE, _POSITIVE), x.dtype)
+        x = self._without_clamp(x)
         if self.clamp is None:
             return x
         return jnp.clip(x, -self.clamp, self.clamp)
@@ -106,9 +107,12 @@ class _Plan:
         """Return what the gradient needs to know of x, for every value."""
         codes = jnp.where(x < 0, _NEGATIVE, _POSITIVE)
         if self.clamp is not None:
-            outside = jnp.abs(self.activate(x)) >= self.clamp
+            outside = jnp.abs(self._without_clamp(x)) > self.clamp
             codes = jnp.where(outside, _CLAMPED, codes)
         return codes.astype(jnp.uint8)
+
+    def _without_clamp(self, x: jax.Array) -> jax.Array:
+        return x * self.slopes(jnp.where(x < 0, _NEGATIVE, _POSITIVE), x.dtype)
 
     def slopes(self, codes: jax.Array, dtype: jnp.dtype) -> jax.Array:
         """Return the derivatives of `activate` where it had these codes."""

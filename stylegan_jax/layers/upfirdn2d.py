@@ -1,4 +1,4 @@
-"""Resampling with FIR filters: upfirdn, and convolutions that change the resolution.
+"""Resampling with FIR filters: insert zeros, filter, and drop pixels.
 
 Filters are shifts and additions, which XLA fuses on every backend, and so are their
 gradients, because the adjoint of `upfirdn2d` is another `upfirdn2d`. Gradients of every
@@ -19,9 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers import conv2d_strided
 from stylegan_jax.layers.blocks import FEW
-from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul, precision
+from stylegan_jax.layers.matmul import EXACT, Arithmetic, precision
 
 Pair = tuple[int, int]
 NO_PADDING = ((0, 0), (0, 0))
@@ -97,8 +96,8 @@ def upsample2d(
 
     `padding` refers to the enlarged image; see `upfirdn2d` for all arguments.
     """
-    ups = _pair(factor)
-    padding = _plus_upsampling(padding, taps, ups)
+    ups = both_axes(factor)
+    padding = upsampling_padding(padding, taps, ups)
     return upfirdn2d(x, taps, ups, 1, padding, flip, gain * ups[0] * ups[1], arithmetic)
 
 
@@ -112,117 +111,9 @@ def downsample2d(
     arithmetic: Arithmetic = EXACT,
 ) -> jax.Array:
     """Reduce x [B,H,W,C] by `factor`, centered; see `upfirdn2d` for all arguments."""
-    downs = _pair(factor)
-    padding = _plus_downsampling(padding, taps, downs)
+    downs = both_axes(factor)
+    padding = downsampling_padding(padding, taps, downs)
     return upfirdn2d(x, taps, 1, downs, padding, flip, gain, arithmetic)
-
-
-def filter2d(
-    x: jax.Array,
-    taps: np.ndarray,
-    padding: tuple[Pair, Pair] = NO_PADDING,
-    flip: bool = False,
-    gain: float = 1.0,
-) -> jax.Array:
-    """Filter x [B,H,W,C] with zero padding that keeps its size."""
-    return downsample2d(x, taps, 1, padding, flip, gain)
-
-
-def conv2d_resample(
-    x: jax.Array,
-    kernel: jax.Array,
-    taps: np.ndarray,
-    up: int = 1,
-    down: int = 1,
-    padding: tuple[Pair, Pair] = NO_PADDING,
-    flip_kernel: bool = False,
-    groups: int = 1,
-) -> jax.Array:
-    """Upsample, convolve and downsample: the plain form, for any arguments.
-
-    The networks use the fused forms below; this is what they are tested against.
-
-    Args:
-      x: [B,H,W,I].
-      kernel: [h,w,I/groups,O].
-      taps: the filter, applied for `up` and for `down` where they are not 1.
-      up: insert zeros and filter, keeping the amplitude.
-      down: filter and keep every down-th pixel.
-      padding: zeros ((top, bottom), (left, right)) around the upsampled image, in
-        addition to those that the filter needs.
-      flip_kernel: convolve instead of correlating.
-      groups: number of groups of channels that are convolved separately.
-
-    Returns:
-      [B,H',W',O].
-    """
-    if down > 1:
-        padding = _plus_downsampling(padding, taps, _pair(down))
-    if up > 1:
-        padding = _plus_upsampling(padding, taps, _pair(up))
-    x = upfirdn2d(x, taps if up > 1 else IDENTITY, up, 1, padding, gain=up**2)
-    x = jax.lax.conv_general_dilated(
-        x,
-        (kernel[::-1, ::-1] if flip_kernel else kernel).astype(x.dtype),
-        (1, 1),
-        "VALID",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=groups,
-        precision=precision(x),
-    )
-    return upfirdn2d(x, taps, down=down) if down > 1 else x
-
-
-def up_conv2d(
-    x: jax.Array,
-    kernel: jax.Array,
-    taps: np.ndarray,
-    arithmetic: Arithmetic = EXACT,
-) -> jax.Array:
-    """Double the resolution and convolve: insert zeros, convolve, filter.
-
-    Args:
-      x: [B,H,W,I].
-      kernel: [k,k,I,O], k 1 or 3; its tap (u,v) sends pixel (i,j) to (2i+u, 2j+v).
-      taps: the filter.
-      arithmetic: precision and forms of the products.
-
-    Returns:
-      [B,2H,2W,O].
-    """
-    if kernel.shape[0] == 1:
-        return upsample2d(matmul(x, kernel[0, 0], arithmetic), taps)
-    padding = tuple(
-        ((k + 1) // 2 - 1, (k - 2) // 2) for k in (taps.shape[0], taps.shape[-1])
-    )
-    x = conv2d_strided.grow(x, kernel, arithmetic)
-    return upfirdn2d(x, taps, padding=padding, gain=4.0)
-
-
-def down_conv2d(
-    x: jax.Array,
-    kernel: jax.Array,
-    taps: np.ndarray,
-    arithmetic: Arithmetic = EXACT,
-) -> jax.Array:
-    """Filter, convolve, and halve the resolution.
-
-    Args:
-      x: [B,2H,2W,I].
-      kernel: [k,k,I,O], k 1 or 3.
-      taps: the filter.
-      arithmetic: precision and forms of the products.
-
-    Returns:
-      [B,H,W,O].
-    """
-    if kernel.shape[0] == 1:
-        return matmul(downsample2d(x, taps), kernel[0, 0], arithmetic)
-    padding = tuple(
-        ((k - 1) // 2 + 1, (k - 2) // 2 + 1) for k in (taps.shape[0], taps.shape[-1])
-    )
-    x = upfirdn2d(x, taps, padding=padding)
-    return conv2d_strided.shrink(x, kernel, arithmetic)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -281,7 +172,7 @@ def geometry(
     lengths = tuple(
         (n * u + sum(p) - k) // d + 1
         for n, u, d, p, k in zip(
-            shape[1:3], _pair(up), _pair(down), padding, sizes, strict=True
+            shape[1:3], both_axes(up), both_axes(down), padding, sizes, strict=True
         )
     )
     if min(lengths) < 1:
@@ -291,7 +182,7 @@ def geometry(
         )
     begins = tuple(before for before, _ in padding)
     matrices = matrices if f.ndim == 1 else None
-    return Geometry(f, _pair(up), _pair(down), begins, lengths, matrices)
+    return Geometry(f, both_axes(up), both_axes(down), begins, lengths, matrices)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -324,11 +215,12 @@ def _apply_backward(g: Geometry, lengths: tuple, y: jax.Array) -> tuple[jax.Arra
 apply.defvjp(_apply_forward, _apply_backward)
 
 
-def _pair(value: int | Pair) -> list[int]:
+def both_axes(value: int | Pair) -> list[int]:
+    """Return (height, width) of a number for both axes, or of a pair."""
     return np.broadcast_to(value, 2).tolist()
 
 
-def _plus_upsampling(
+def upsampling_padding(
     padding: tuple[Pair, Pair], taps: np.ndarray, ups: list[int]
 ) -> tuple[Pair, ...]:
     """Add the padding that centers the result of inserting zeros and filtering."""
@@ -339,7 +231,7 @@ def _plus_upsampling(
     )
 
 
-def _plus_downsampling(
+def downsampling_padding(
     padding: tuple[Pair, Pair], taps: np.ndarray, downs: list[int]
 ) -> tuple[Pair, ...]:
     """Add the padding that centers the result of filtering and dropping pixels."""

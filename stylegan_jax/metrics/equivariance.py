@@ -1,4 +1,4 @@
-"""Equivariance: does an image move as a whole when the generator's input moves?
+"""Equivariance: how exactly an image follows translations and rotations of the input.
 
 A generator draws an image, and the same image with its input translated or rotated. The
 first one, moved like the input, is compared with the second one by the peak
@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-LANCZOS = 3  # lobes of the filters on each side
+LANCZOS = 3  # lobes of the filters on each side of the center
 REACH = 64  # pixels on each side for which the filters of rotations are computed
 UP = 4  # factor by which images are enlarged before they are rotated
 PEAK = 2.0  # from black to white
@@ -109,10 +109,10 @@ def psnr(mean_squared_error: float) -> float:
 
 @functools.lru_cache(maxsize=4)
 def rotation_filter(angle: float, up: int) -> np.ndarray:
-    """Return the filter for images that are enlarged and then rotated.
+    """Return the low-pass filter for images that are enlarged and then rotated.
 
     It keeps the frequencies that both the grid of the image and the rotated grid can
-    hold: a sinc filter of each, convolved, in a window that is made likewise.
+    represent: the convolution of a sinc filter for each, with a window built likewise.
 
     Args:
       angle: in radians.
@@ -146,7 +146,7 @@ def rotation_filter(angle: float, up: int) -> np.ndarray:
 
 
 def _lanczos_matrix(size: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the translation along an axis as a matrix, and which pixels it shows."""
+    """Return a translation along an axis as a matrix, and the mask it leaves valid."""
     whole = math.floor(shift)
     taps = np.arange(2 * LANCZOS) - (LANCZOS - 1)
     distance = taps - (shift - whole)

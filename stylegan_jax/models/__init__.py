@@ -1,5 +1,7 @@
 """The networks of each family; `build` makes those of an experiment."""
 
+from typing import Any
+
 import jax.numpy as jnp
 
 from stylegan_jax.config import Data, Model
@@ -90,14 +92,21 @@ def build(
             )
 
 
+def _mapping(model: Model) -> dict[str, Any]:
+    """Return the settings of the mapping network, which all generators have."""
+    return {
+        "z_dim": model.z_dim,
+        "w_dim": model.w_dim,
+        "mapping_layers": model.mapping_layers,
+        "mapping_features": model.mapping_features,
+        "mapping_lr_multiplier": model.mapping_lr_multiplier,
+    }
+
+
 def _stylegan1_generator(model: Model, common: dict) -> stylegan1.Generator:
     return stylegan1.Generator(
         **common,
-        z_dim=model.z_dim,
-        w_dim=model.w_dim,
-        mapping_layers=model.mapping_layers,
-        mapping_features=model.mapping_features,
-        mapping_lr_multiplier=model.mapping_lr_multiplier,
+        **_mapping(model),
         const_input=model.const_input,
         options=stylegan1.LayerOptions(
             styles=model.styles,
@@ -124,11 +133,7 @@ def _stylegan2_generator(model: Model, data: Data, common: dict) -> stylegan2.Ge
     return stylegan2.Generator(
         **common,
         base_size=data.base_size,
-        z_dim=model.z_dim,
-        w_dim=model.w_dim,
-        mapping_layers=model.mapping_layers,
-        mapping_features=model.mapping_features,
-        mapping_lr_multiplier=model.mapping_lr_multiplier,
+        **_mapping(model),
         architecture=model.g_architecture,
         options=_stylegan2_options(model),
     )
@@ -165,11 +170,7 @@ def _stylegan2_options(model: Model) -> stylegan2.LayerOptions:
 def _stylegan3_generator(model: Model, common: dict) -> stylegan3.Generator:
     return stylegan3.Generator(
         **common,
-        z_dim=model.z_dim,
-        w_dim=model.w_dim,
-        mapping_layers=model.mapping_layers,
-        mapping_features=model.mapping_features,
-        mapping_lr_multiplier=model.mapping_lr_multiplier,
+        **_mapping(model),
         conv_clamp=model.conv_clamp,
         output_scale=model.output_scale,
         design=stylegan3.Options(

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers import blocks, upfirdn2d
+from stylegan_jax.layers import blocks, conv2d_resample, upfirdn2d
 from stylegan_jax.layers.activations import activate
 from stylegan_jax.layers.blocks import Blocks
 from stylegan_jax.layers.conv2d import conv2d
@@ -75,13 +75,13 @@ class LayerOptions:
                 y = blocks.up_conv2d(x, kernel, self.taps, self.arithmetic)
                 y = y if self._narrow(outputs) else blocks.join(y)
             case "up":
-                y = upfirdn2d.up_conv2d(x, kernel, self.taps, self.arithmetic)
+                y = conv2d_resample.up_conv2d(x, kernel, self.taps, self.arithmetic)
             case "down" if self._fused and (size > 1 or isinstance(x, Blocks)):
                 x = x if isinstance(x, Blocks) else blocks.split(x)
                 in_blocks = self._narrow(outputs) and blocks.halves_divide(x)
                 y = blocks.down_conv2d(x, kernel, self.taps, self.arithmetic, in_blocks)
             case "down":
-                y = upfirdn2d.down_conv2d(x, kernel, self.taps, self.arithmetic)
+                y = conv2d_resample.down_conv2d(x, kernel, self.taps, self.arithmetic)
         return convolved(y)
 
     def affine(self, features: int) -> Dense:

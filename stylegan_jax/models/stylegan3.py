@@ -274,6 +274,14 @@ class Generator(interface.Generator):
         """Return an empty dict: there are no noise inputs."""
         return {}
 
+    def style_affines(self) -> dict[int, tuple[tuple[str, ...], ...]]:
+        """Return the paths in "params" of the affine maps from w to styles.
+
+        The styles of the Fourier features are the parameters of their transform.
+        """
+        layers = ["input", *(f"layers_{i}" for i in range(self.design.num_layers + 1))]
+        return {i: ((name, "affine"),) for i, name in enumerate(layers)}
+
     def feature_modules(self) -> dict[int, str]:
         """See `interface.Generator`; they are the last layers of each sampling rate."""
         layers = enumerate(self.table.layers)

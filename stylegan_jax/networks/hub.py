@@ -81,7 +81,7 @@ def _downloaded(repository: str, revision: str | None) -> str:
 
     known = package.try_to_load_from_cache(repository, MODEL, revision=revision)
     if not isinstance(known, str):
-        # A download tries again and again for half a minute; this asks once.
+        # A download retries for half a minute; this asks once.
         address = package.hf_hub_url(repository, MODEL, revision=revision)
         package.get_hf_file_metadata(address, timeout=TIMEOUT_SECONDS)
     return package.hf_hub_download(repository, MODEL, revision=revision)
@@ -97,16 +97,16 @@ def push(
 ) -> str:
     """Upload a network, in one commit; create the repository if there is none.
 
-    A README.md that is there already is kept, and nothing is uploaded if it contradicts
-    the arguments.
+    An existing README.md is kept, and nothing is uploaded if it contradicts the
+    arguments.
 
     Args:
       network: the network.
       repository: OWNER/NAME.
-      private: create the repository as one that only its owner can read. One that is
-        there already must be private, too.
+      private: create the repository as one that only its owner can read. An existing
+        repository must be private, too.
       license: identifier of the license for the model card, such as "cc-by-4.0"; None
-        leaves it open. A README.md that is there already must state the same.
+        leaves it open. An existing README.md must state the same license.
       dtype: see `file.save`.
 
     Returns:
@@ -177,7 +177,7 @@ def _check_license(reference: str, license: str, card: Any) -> None:
 
 
 def _without_places(network: Network) -> Network:
-    """Return a network that names no directory of this machine."""
+    """Return the network without paths of directories on this machine."""
     if network.experiment is None:
         return network  # which `file.describe` refuses
     data = network.experiment.data
@@ -188,7 +188,7 @@ def _without_places(network: Network) -> Network:
 
 
 def _samples(network: Network) -> bytes:
-    """Return a grid of images as PNG: the first seeds, of all classes in turn."""
+    """Return a PNG with a grid of the first seeds' images, of all classes in turn."""
     from PIL import Image  # slow to import
 
     count = len(SAMPLE_SEEDS)
@@ -203,7 +203,7 @@ def _samples(network: Network) -> bytes:
 
 @contextlib.contextmanager
 def _clear_errors(reference: str) -> Iterator[None]:
-    """Replace the errors of the package by ones that say what to do."""
+    """Convert the package's errors to ones that name a remedy."""
     from huggingface_hub import constants, errors
 
     server = constants.ENDPOINT
@@ -266,7 +266,7 @@ def _unreachable(reference: str, error: Exception) -> ConnectionError:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the first line of the message of the error at the bottom."""
+    """Return the first line of the root cause's message."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -32,7 +32,7 @@ Label = int | str | Sequence[Any] | np.ndarray | None
 class Network(TrainedGenerator):
     """A trained or converted generator; `stylegan_jax.load` opens one.
 
-        g = stylegan_jax.load("smileys32")
+        g = stylegan_jax.load("smileys64")
         images = g(seeds=range(16), truncation_psi=0.7)  # [16,32,32,3] uint8
 
     N is the number of images, Z the length of a latent z, W of a style w, L the number

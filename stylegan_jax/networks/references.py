@@ -27,11 +27,12 @@ def open_network(reference: str | os.PathLike, step: int | None = None) -> Netwo
     """Open a trained generator.
 
     Args:
-      reference: the name of a network of the package (`smileys32`), which precedes a
+      reference: the name of a network of the package (`smileys64`), which precedes a
         directory of the same name; the directory of a run, a conversion, or one of its
         `checkpoints/NUMBER`, on disk or in a bucket; a `.safetensors` file that
-        `export` or `tune` wrote; an official `.pkl` of StyleGAN, StyleGAN2 or
-        StyleGAN2-ADA; or `hub:OWNER/NAME`, a repository of the Hugging Face Hub.
+        `export` or `tune` wrote; an official `.pkl` of StyleGAN, StyleGAN2,
+        StyleGAN2-ADA or StyleGAN3; or `hub:OWNER/NAME`, a repository of the Hugging
+        Face Hub.
       step: number of the checkpoint of a run; None for the newest that is intact.
 
     Raises:

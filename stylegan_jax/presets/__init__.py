@@ -1,4 +1,4 @@
-"""Settings by data set and devices: those of the papers, and for few images."""
+"""Presets: the settings of the papers, and settings for few images."""
 
 from stylegan_jax.presets.official import (
     NAMES,

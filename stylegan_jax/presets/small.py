@@ -4,8 +4,8 @@
         print(choice)
     c = presets.small(images=400, resolution=64)
 
-`configs/small.py` applies them to a folder. They start from the preset `auto`. What
-differs is against the two failures of small data sets: the discriminator memorizes the
+`configs/small.py` applies them to a folder. They start from the preset `auto`. The
+differences counter the two failures of small data sets: the discriminator memorizes the
 images, and the generator collapses to a few of them.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
@@ -28,6 +28,7 @@ MANY = 50_000  # images, from which the discriminator hardly memorizes them
 # The average image differs from its mirror image by this share of the spread of the
 # images (see `Survey`) for sets of text, or of objects that face one way.
 ASYMMETRIC = 0.15
+PASSES = 100  # over the images, in which the probability of augmentations can rise by 1
 P_MAX = 0.85  # of augmentations: at 1, the generator would learn them
 
 
@@ -37,7 +38,7 @@ class Survey:
 
     Attributes:
       images: number of images.
-      side: smaller side in pixels that nine of ten images reach.
+      side: pixels that the smaller side of nine in ten images has at least.
       channels: 1 grayscale, 3 RGB.
       asymmetry: rms difference of the average image from its mirror image, relative to
         the rms spread of the images around their average; 0 where sampling explains it.
@@ -82,7 +83,7 @@ def small(
       on_cpu: True for networks that a CPU trains in hours.
 
     Raises:
-      ValueError: a number is not positive, or not as said.
+      ValueError: a number is out of its range.
     """
     survey = Survey(images, resolution)
     choices = small_choices(survey, devices, on_cpu, resolution)
@@ -108,6 +109,7 @@ def small_choices(
     devices: int = 1,
     on_cpu: bool = False,
     resolution: int | None = None,
+    has_metric: bool = False,
 ) -> tuple[Choice, ...]:
     """Choose the settings for a data set that differ from the preset `auto`.
 
@@ -116,6 +118,7 @@ def small_choices(
       devices: number of devices of the run, a power of two.
       on_cpu: True for networks that a CPU trains in hours.
       resolution: resolution in pixels; None chooses it.
+      has_metric: True if the weights of `kid_efficientnet` are installed.
 
     Raises:
       ValueError: there are no images, or they are smaller than 32 pixels.
@@ -132,6 +135,7 @@ def small_choices(
         *(_cpu_networks(resolution) if on_cpu else ()),
         *_objective(survey, resolution, devices, on_cpu),
         *_schedule(survey, on_cpu),
+        *_evaluation(survey, on_cpu, has_metric),
     )
 
 
@@ -222,6 +226,12 @@ def _objective(
         *choices,
         Choice("training.augment", "bgc", f"{why}; its probability adapts"),
         Choice(
+            "training.augment_speed_kimg",
+            min(PASSES * survey.images / 1000, 500.0),
+            f"its probability can then rise by 1 in {PASSES} passes over the images, "
+            "and not more slowly than officially",
+        ),
+        Choice(
             "training.augment_p_max",
             P_MAX,
             "beyond it, transforms would leak into generated images",
@@ -242,5 +252,25 @@ def _schedule(survey: Survey, on_cpu: bool) -> list[Choice]:
         choices += [
             Choice("training.ema_half_life_kimg", 4.0, "for this batch"),
             Choice("training.ema_rampup", 0.05, "early pictures follow the training"),
+        ]
+    return choices
+
+
+def _evaluation(survey: Survey, on_cpu: bool, has_metric: bool) -> list[Choice]:
+    if survey.images < ENOUGH_TO_HOLD_OUT:
+        return []
+    why = "a run that loses its variety goes back once to the best checkpoint"
+    choices = [Choice("training.on_collapse", "rollback", why)]
+    if has_metric:
+        name = "kid_efficientnet"
+        choices += [
+            Choice("evaluation.metrics", f"{name},msssim", "they need no download"),
+            Choice(
+                "evaluation.every_kimg",
+                20.0 if on_cpu else 100.0,
+                "often enough to find the best checkpoint",
+            ),
+            Choice("evaluation.images", 1024, "a few minutes on a CPU"),
+            Choice("evaluation.best", name, "the best checkpoint is kept"),
         ]
     return choices

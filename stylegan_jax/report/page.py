@@ -33,6 +33,9 @@ GROUPS = {
     "Penalties": r"/(\w*penalty|drift)$",
     "Augmentation": r"^progress/augment_probability$|/sign_real$",
     "Overfitting: scores of held-out images (r_v)": r"^overfitting/r_v$",
+    "Distance to training images and variety (1: as real images)": (
+        r"^overfitting/(nearest|variety)$"
+    ),
     "Scores without augmentation": r"^overfitting/score_\w+$",
     "Path length": r"/length(_mean)?$",
     "Gradient norms": r"/gradient_norm$",
@@ -110,7 +113,7 @@ def page(workdir: epath.Path) -> str:
     rows, results = read_rows(workdir / LOG), read_rows(workdir / METRICS)
     name = html.escape(str(workdir))
     sections = [
-        f"<h1>{name}</h1>{_summary(rows)}",
+        f"<h1>{name}</h1>{_summary(rows)}{_warnings(rows)}",
         _curves(rows, results),
         _grids(workdir / "images"),
         _results(results),
@@ -158,6 +161,16 @@ def _summary(rows: list[dict[str, Any]]) -> str:
         f"<p>{last['kimg']:g} kimg, stage {html.escape(str(last.get('stage')))}, "
         f"{hours:.2f} hours of training</p>"
     )
+
+
+def _warnings(rows: list[dict[str, Any]]) -> str:
+    """Return the warnings of the run, such as of a collapse, the last ones first."""
+    found = [row for row in rows if row.get("event") == "warning"]
+    lines = "".join(
+        f"<li>{_cell(row.get('kimg'))} kimg: {_cell(row.get('message'))}</li>"
+        for row in found[::-1]
+    )
+    return f"<h2>Warnings</h2><ul>{lines}</ul>" if found else ""
 
 
 def _curves(rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:

@@ -108,6 +108,11 @@ class RunLogger:
         if self._enabled:
             self._row({"event": kind} | fields)
 
+    def warning(self, images_seen: int, text: str) -> None:
+        """Print a warning, and record it for the report."""
+        self.line(f"WARNING: {text}")
+        self.event("warning", kimg=images_seen / 1000, message=text)
+
     def images(
         self,
         name: str,

@@ -7,20 +7,20 @@ from collections.abc import Iterable, Sequence
 MAX_NAMES = 20  # names or lines of the same kind in one message
 
 
-def listed(names: Iterable[object], most: int = MAX_NAMES) -> str:
+def listed(names: Iterable[object]) -> str:
     """Return names separated by commas; of many, the first ones and a count."""
     names = list(map(str, names))
-    if len(names) <= most:
+    if len(names) <= MAX_NAMES:
         return ", ".join(names)
-    return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return f"{', '.join(names[:MAX_NAMES])} and {len(names) - MAX_NAMES} more"
 
 
-def lines(texts: Iterable[str], most: int = MAX_NAMES) -> str:
+def lines(texts: Iterable[str]) -> str:
     """Return texts as indented lines, each after a line break, likewise limited."""
     texts = list(texts)
-    shown = texts[:most]
-    if len(texts) > most:
-        shown.append(f"... and {len(texts) - most} more")
+    shown = texts[:MAX_NAMES]
+    if len(texts) > MAX_NAMES:
+        shown.append(f"... and {len(texts) - MAX_NAMES} more")
     return "".join(f"\n  {text}" for text in shown)
 
 

@@ -25,7 +25,7 @@ from jax.sharding import (
     SingleDeviceSharding,
 )
 
-from stylegan_jax.runtime import cli, messages
+from stylegan_jax.runtime import cli, collectives, messages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,8 +119,8 @@ class Parallel:
           ValueError: if processes differ; names the facts, the processes and their
             values.
         """
-        everywhere = gather_texts(json.dumps(facts))
-        problems = differences([json.loads(text) for text in everywhere])
+        everywhere = collectives.gather_texts(json.dumps(facts))
+        problems = collectives.differences([json.loads(text) for text in everywhere])
         if problems:
             raise ValueError(
                 "The processes of this run differ; give all of them the same versions, "
@@ -357,21 +357,6 @@ def first_local_device() -> SingleDeviceSharding:
     return SingleDeviceSharding(jax.local_devices()[0])
 
 
-def is_main_process() -> bool:
-    """Return True in the process that changes shared files."""
-    return jax.process_index() == 0
-
-
-def all_processes(flag: bool) -> bool:
-    """Return True if the flag is set in all processes; all have to call it."""
-    return bool(np.all(multihost_utils.process_allgather(np.int32(flag))))
-
-
-def max_over_processes(value: int) -> int:
-    """Return the largest value of all processes; all have to call it."""
-    return int(np.max(multihost_utils.process_allgather(np.int32(value))))
-
-
 def describe_devices() -> dict[str, Any]:
     """Return the kind and numbers of the run's devices, for records."""
     devices = jax.devices()
@@ -382,44 +367,6 @@ def describe_devices() -> dict[str, Any]:
     }
 
 
-def differences(everywhere: list[dict[str, str]]) -> list[str]:
-    """Return a line for each fact that is not the same in all processes.
-
-    Args:
-      everywhere: the facts of each process, in order.
-
-    Returns:
-      Lines such as "jax: '0.10.2' in processes 0, 1; '0.9.0' in process 2".
-    """
-    problems = []
-    for name in dict.fromkeys(name for facts in everywhere for name in facts):
-        holders: dict[str, list[int]] = {}
-        for process, facts in enumerate(everywhere):
-            holders.setdefault(facts.get(name, "nothing"), []).append(process)
-        if len(holders) > 1:
-            problems.append(
-                f"{name}: "
-                + "; ".join(
-                    f"{value!r} in process{'es' * (len(who) > 1)} "
-                    + messages.listed(who)
-                    for value, who in holders.items()
-                )
-            )
-    return problems
-
-
 @functools.cache
 def _gather(replicated: NamedSharding) -> Callable[[Any], Any]:
     return jax.jit(lambda tree: tree, out_shardings=replicated)
-
-
-def gather_texts(text: str) -> list[str]:
-    """Return the text of each process, in order; all of them have to call it."""
-    if jax.process_count() == 1:
-        return [text]
-    content = np.frombuffer(text.encode(), np.uint8)
-    sizes = multihost_utils.process_allgather(np.int32(len(content)))
-    padded = np.zeros(int(np.max(sizes)), np.uint8)
-    padded[: len(content)] = content
-    rows = multihost_utils.process_allgather(padded)
-    return [bytes(row[:size]).decode() for row, size in zip(rows, sizes, strict=True)]

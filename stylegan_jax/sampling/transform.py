@@ -1,12 +1,16 @@
 """Translation and rotation of the images of a StyleGAN3 network.
 
 The network moves the signal that it draws from, so that the images move without
-resampling, and new content appears at their edges.
+resampling, and new content appears at their edges. Each w moves it, too: between two
+images, the view drifts, unless it is anchored.
 
 Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section 3.1
 and figure 5.
 """
 
+import math
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -61,6 +65,33 @@ def check(generator: Generator) -> None:
             "only StyleGAN3 networks can translate and rotate their images, and this "
             f"is a {type(generator).__module__.rpartition('.')[2]} network"
         )
+
+
+def anchored(generator: Generator, variables: Variables) -> Variables:
+    """Return the variables of a network that all w move like their average, `w_avg`.
+
+    The affine map from w to the transform of the input becomes constant, so that style
+    0 has no effect. `moved` still moves the images.
+
+    Args:
+      generator: the network.
+      variables: its variables.
+
+    Raises:
+      ValueError: the network is not a StyleGAN3.
+    """
+    check(generator)
+    features = variables["params"]["input"]
+    kernel = jnp.asarray(features["affine"]["kernel"]["weight"])
+    bias = features["affine"]["bias"]["bias"]
+    w_avg = jnp.asarray(variables["stats"]["w_avg"])
+    average = jnp.matmul(w_avg, kernel, precision=jax.lax.Precision.HIGHEST)
+    constant = {
+        "kernel": {"weight": jnp.zeros_like(kernel)},
+        "bias": {"bias": bias + average / math.sqrt(len(kernel))},
+    }
+    params = variables["params"] | {"input": features | {"affine": constant}}
+    return {**variables, "params": params}
 
 
 def moved(

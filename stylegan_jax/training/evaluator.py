@@ -13,10 +13,12 @@ from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.results import MetricFailure, MetricResult, MetricValue
 from stylegan_jax.models import LevelOfDetail, Variables
 from stylegan_jax.runtime.logger import RunLogger, format_duration
-from stylegan_jax.training.loop import EvalResult
+from stylegan_jax.training.guard import EvalResult
 from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import TrainState
+
+VARIETY = ("msssim", "recall")  # numbers that tell a collapse
 
 
 class Evaluator:
@@ -106,10 +108,16 @@ class Evaluator:
             value = found[best].value
             score = value if registry.higher_is_better(best) else -value
         settings = self._settings
-        alarms = [collapse_alarm(found, settings.alarm_msssim, settings.alarm_recall)]
+        alarm = collapse_alarm(found, settings.alarm_msssim, settings.alarm_recall)
+        tells = alarm is not None or not found.keys().isdisjoint(VARIETY)
+        alarms = [alarm]
         if failures:
             alarms.append(f"{', '.join(failures)} cannot be measured")
-        return EvalResult(score, ", ".join(filter(None, alarms)) or None)
+        return EvalResult(
+            score,
+            ", ".join(filter(None, alarms)) or None,
+            alarm is not None if tells else None,
+        )
 
     def _spec(
         self, ema: Variables, lod: LevelOfDetail, images_seen: int, step: int

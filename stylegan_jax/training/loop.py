@@ -20,6 +20,7 @@ from stylegan_jax.runtime.stop_request import StopRequest
 from stylegan_jax.runtime.watchdog import Watchdog
 from stylegan_jax.training import schedule
 from stylegan_jax.training.compilation import ProgramCache, Programs
+from stylegan_jax.training.guard import CollapseGuard, EvalResult
 from stylegan_jax.training.overfitting import OverfittingWatch
 from stylegan_jax.training.phases import Phase
 from stylegan_jax.training.progress import (
@@ -42,33 +43,20 @@ class Diverged(RuntimeError):
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalResult:
-    """Result of an evaluation of the averaged generator.
-
-    Attributes:
-      score: higher is better; the checkpoints with the best scores are kept. None if
-        the experiment does not ask for it.
-      alarm: warning for the progress line until the next evaluation; None for none.
-    """
-
-    score: float | None
-    alarm: str | None
-
-
-@dataclasses.dataclass(frozen=True)
 class Hooks:
     """Functions that the loop calls.
 
     Attributes:
       batches: (stage, images seen) -> endless batches of real images from there on.
-      on_tick: (state, progress), called after every tick, for example to draw images.
+      on_tick: (state, progress) -> result, called after every tick, for example to draw
+        images; None if nothing was measured.
       evaluate: (state, progress) -> result, called after `on_tick`; None if no
         evaluation is due.
       stage_cost: (resolution) -> relative cost of an image, to estimate the time left.
     """
 
     batches: Callable[[Stage, int], Batches]
-    on_tick: Callable[[TrainState, Progress], None]
+    on_tick: Callable[[TrainState, Progress], EvalResult | None]
     evaluate: Callable[[TrainState, Progress], EvalResult | None]
     stage_cost: Callable[[int], float]
 
@@ -83,10 +71,12 @@ class Loop:
         programs: ProgramCache,
         hooks: Hooks,
         checkpoints: Checkpoints,
+        guard: CollapseGuard,
         logger: RunLogger,
         stop: StopRequest,
     ):
         """Keep the parts; `run` starts the loop."""
+        self._setup, self._guard = setup, guard
         self._e, self._parallel = setup.experiment, setup.parallel
         self._phases, self._stages = setup.phases, setup.stages
         self._programs, self._hooks = programs, hooks
@@ -110,7 +100,8 @@ class Loop:
         # Checkpoints and evaluation.
         self._save_is_due = False
         self._evaluated: tuple[int, float] | None = None  # images seen, score
-        self._alarm: str | None = None
+        self._alarms: dict[str, str | None] = {}  # by measurement
+        self._collapsed = False  # and is to be rolled back, as of the last tick
         self._overfitting = OverfittingWatch(self._e.training)
 
     def run(self, state: TrainState, progress: Progress) -> TrainState:
@@ -121,6 +112,7 @@ class Loop:
 
         Raises:
           Diverged: if too many consecutive updates were skipped.
+          Collapsed: if the generator has collapsed, and the run is not to continue.
           CheckpointError: if the last checkpoint could not be written.
         """
         self._tick_start_seconds = time.monotonic()
@@ -130,17 +122,19 @@ class Loop:
         )
         self._watchdog = Watchdog(self._e.run.hang_report_seconds, name)
         try:
-            for stage in self._stages:
-                if progress.images_seen < stage.end_images:
-                    state = self._run_stage(state, stage, progress)
-                if self._stopping:
-                    break
+            while not self._stopping and (stage := self._stage_at(progress)):
+                state = self._run_stage(state, stage, progress)
             self._save(state, progress)
             self._checkpoints.wait()
         finally:
             self._watchdog.close()
             self._programs.close()
         return state
+
+    def _stage_at(self, progress: Progress) -> Stage | None:
+        """Return the stage that is to be run; None at the end of the schedule."""
+        seen = progress.images_seen
+        return next((s for s in self._stages if seen < s.end_images), None)
 
     def _run_stage(
         self, state: TrainState, stage: Stage, progress: Progress
@@ -159,16 +153,39 @@ class Loop:
             )
             if is_last or self._stopping or self._tick_is_due(stage, progress):
                 is_skipping = self._tick(state, stage, progress)
+                if self._collapsed:
+                    state = self._roll_back(state, progress)
+                    break
                 if progress.tick % self._e.run.checkpoint_every_ticks == 0:
                     self._save_is_due = True
-                # While updates are skipped, the existing checkpoints are the good ones
-                # and must not be deleted for newer ones. `run` saves the last one.
-                if self._save_is_due and not (is_skipping or is_last or self._stopping):
+                # While updates are skipped, or the generator may have collapsed, the
+                # existing checkpoints are the good ones and must not be deleted for
+                # newer ones. `run` saves the last one.
+                waits = is_skipping or self._guard.suspects(progress)
+                if self._save_is_due and not (waits or is_last or self._stopping):
                     self._save_or_warn(state, progress)
             if self._stopping:
                 break
         self._programs.forget(stage)
         return state
+
+    def _roll_back(self, state: TrainState, progress: Progress) -> TrainState:
+        """Return the state of an older checkpoint; `progress` is set to its own."""
+        self._watchdog.watch("the rollback to an older checkpoint")
+        step = self._guard.roll_back(state, progress, self._logger)
+        restored, then = restore(self._checkpoints, self._setup, step)
+        then.collapse_signs, then.training_seconds = {}, progress.training_seconds
+        for field in dataclasses.fields(Progress):
+            setattr(progress, field.name, getattr(then, field.name))
+        self._sums, self._queue, self._running = {}, [], None
+        self._save_is_due, self._evaluated, self._alarms = False, None, {}
+        self._tick_start_seconds = time.monotonic()
+        self._data_wait.reset()
+        return restored
+
+    def _learning_rate(self, stage: Stage, images_seen: int) -> float:
+        rate = schedule.learning_rate(self._e, stage, images_seen)
+        return rate * self._guard.learning_rate_factor
 
     def _agree_to_stop(self) -> bool:
         """Return True, on all processes alike, if any process is to stop.
@@ -253,7 +270,7 @@ class Loop:
             f"the steps from {progress.step} on ({progress.images_seen / 1000:g} "
             f"kimg, stage {stage.name})"
         )
-        rate = schedule.learning_rate(self._e, stage, progress.images_seen)
+        rate = self._learning_rate(stage, progress.images_seen)
         fade, rate = self._parallel.replicate(
             (np.float32(stage.fade(progress.images_seen)), np.float32(rate))
         )
@@ -306,8 +323,8 @@ class Loop:
             means
             | {
                 "progress/fade": progress.fade,
-                "progress/learning_rate": schedule.learning_rate(
-                    self._e, stage, progress.images_seen
+                "progress/learning_rate": self._learning_rate(
+                    stage, progress.images_seen
                 ),
                 "progress/images_per_second": rate,
                 "progress/training_seconds": progress.training_seconds,
@@ -337,10 +354,9 @@ class Loop:
         if augments:
             warning = self._overfitting.warning(probability)
             if warning is not None:
-                self._logger.line(warning)
+                self._logger.warning(progress.images_seen, warning)
         self._check_divergence(skipped, progress)
-        self._hooks.on_tick(state, progress)
-        self._evaluate(state, progress)
+        self._measure(state, progress)
         self._tick_start_seconds = time.monotonic()
         self._data_wait.reset()
         self._compile_seconds = 0.0
@@ -382,15 +398,24 @@ class Loop:
         progress.fade = stage.fade(progress.images_seen)
         return images / seconds
 
-    def _evaluate(self, state: TrainState, progress: Progress) -> None:
+    def _measure(self, state: TrainState, progress: Progress) -> None:
+        """Call the hooks of a tick, and look for a collapse."""
+        results = {"held_out": self._hooks.on_tick(state, progress)}
         self._watchdog.watch(f"the metrics after tick {progress.tick}")
-        result = self._hooks.evaluate(state, progress)
-        if result is None:
-            return
-        self._alarm = result.alarm
-        if result.score is not None:
-            self._evaluated = progress.images_seen, result.score
-            self._save_is_due = True
+        results["metrics"] = self._hooks.evaluate(state, progress)
+        for name, result in results.items():
+            if result is None:
+                continue
+            self._alarms[name] = result.alarm
+            if result.score is not None:
+                self._evaluated = progress.images_seen, result.score
+                self._save_is_due = True
+        self._collapsed = self._guard.has_collapsed(progress, results, self._logger)
+
+    @property
+    def _alarm(self) -> str | None:
+        """The alarms of all measurements, for the progress line."""
+        return ", ".join(filter(None, self._alarms.values())) or None
 
     def _check_divergence(self, skipped: dict[str, int], progress: Progress) -> None:
         for name, streak in skipped.items():
@@ -452,17 +477,21 @@ class Loop:
         self._logger.progress(line)
 
 
-def restore(checkpoints: Checkpoints, setup: Setup) -> tuple[TrainState, Progress]:
-    """Restore the newest intact state and its progress.
+def restore(
+    checkpoints: Checkpoints, setup: Setup, step: int | None = None
+) -> tuple[TrainState, Progress]:
+    """Restore a state and its progress.
 
     Args:
       checkpoints: the checkpoints of the run.
       setup: the training.
+      step: number of the checkpoint; None for the newest that is intact.
     """
     state = setup.abstract_state
     probability = controller.from_config(setup.experiment.training).initial
     _, items, meta = checkpoints.restore(
         {"ema": state.ema, "training": state.replace(ema={})},
+        step,
         initial={"training/augment_probability": probability},
     )
     return items["training"].replace(ema=items["ema"]), Progress(**meta)

@@ -1,4 +1,10 @@
-"""Signs that the discriminator memorizes the training images."""
+"""Signs that the discriminator memorizes the training images, or the generator copies.
+
+Images that are held out from training tell what is normal: how the discriminator scores
+images that it has not seen, and how far such images are from the training images.
+"""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +17,8 @@ from stylegan_jax.data import pipeline
 from stylegan_jax.data.interface import Source
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.runtime.logger import RunLogger
+from stylegan_jax.sampling.figures.nearest import small
+from stylegan_jax.training.guard import EvalResult
 from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
@@ -18,7 +26,11 @@ from stylegan_jax.training.step import process_reals
 
 IMAGES = 256  # of each set, at most
 BATCH = 32  # images that are scored at a time
-OVERFITS = 0.5  # r_v from which the discriminator is said to overfit
+OVERFITS = 0.5  # r_v from which the discriminator is said to overfit ...
+SIGNIFICANT = 2.0  # ... if it is as many standard errors above 0
+NEIGHBORS = 2048  # training images among which the nearest one is sought, at most
+COPIES = 0.5  # `nearest` below which generated images are said to be copies
+ALIKE = 0.4  # `variety` below which they are said to be alike
 PATIENCE_TICKS = 2
 ROUNDING = 1e-6  # of float32, at most
 
@@ -46,7 +58,7 @@ class OverfittingWatch:
         if self._ticks_at_maximum != PATIENCE_TICKS:
             return None
         return (
-            f"WARNING: the augmentation probability stays at {probability:.2f}, and "
+            f"the augmentation probability stays at {probability:.2f}, and "
             "the discriminator still overfits. Add images, raise "
             "`training.r1_gamma`, take a narrower discriminator, or start from a "
             "trained network (`training.transfer`)."
@@ -54,38 +66,96 @@ class OverfittingWatch:
 
 
 class OverfittingLog:
-    """Logs `HeldOutScores` at every tick, and warns when the discriminator overfits."""
+    """Logs `HeldOutScores` at every tick, and warns when they are bad."""
 
     def __init__(
         self, setup: Setup, training: Source, held_out: Source, logger: RunLogger
     ):
-        """See `HeldOutScores`; `logger` receives scalars and the warning."""
+        """See `HeldOutScores`; `logger` receives scalars and the warnings."""
         self._scores = HeldOutScores(setup, training, held_out)
         self._logger = logger
-        self._warned = False
+        self._told: set[str] = set()
 
-    def measure(self, state: TrainState, progress: Progress) -> None:
-        """Score the images; all processes must call it."""
+    def measure(self, state: TrainState, progress: Progress) -> EvalResult:
+        """Measure the images and log the scalars; all processes must call it.
+
+        A warning is printed when a sign appears, and again after it has vanished.
+
+        Returns:
+          The alarms, and whether the images are alike.
+        """
         found = self._scores(state, progress)
         self._logger.scalars(progress.images_seen, found)
-        r_v = found["overfitting/r_v"]
-        if r_v >= OVERFITS and not self._warned:
-            self._logger.line(
-                f"WARNING: the discriminator overfits: r_v is {r_v:.2f} (0: held-out "
-                "images score like training images, 1: like generated ones). Add "
-                "images, or `training.augment`, or raise `training.r1_gamma`."
-            )
-        self._warned = r_v >= OVERFITS
+        signs = find_signs(found)
+        for name, (_, warning) in signs.items():
+            if name not in self._told and warning is not None:
+                self._logger.warning(progress.images_seen, warning)
+        self._told = set(signs)
+        alarms = ", ".join(alarm for alarm, _ in signs.values())
+        return EvalResult(None, alarms or None, "alike" in signs)
+
+
+def find_signs(found: dict[str, float]) -> dict[str, tuple[str, str | None]]:
+    """Return the alarms and the warnings of the scalars of `HeldOutScores`, by sign.
+
+    Images that are alike have no warning: `guard.CollapseGuard` gives it in due time.
+    """
+    r_v, error, nearest, variety = (
+        found[f"overfitting/{name}"]
+        for name in ("r_v", "r_v_error", "nearest", "variety")
+    )
+    signs = {}
+    if r_v >= OVERFITS and r_v > SIGNIFICANT * error:
+        signs["overfits"] = (
+            f"OVERFITS? r_v {r_v:.2f}",
+            f"the discriminator overfits: r_v is {r_v:.2f} (0: held-out images score "
+            "like training images, 1: like generated ones). Add images, or "
+            "`training.augment`, or raise `training.r1_gamma`.",
+        )
+    if nearest < COPIES:
+        signs["copies"] = (
+            f"COPIES? nearest {nearest:.2f}",
+            "generated images copy training images: the distance to the nearest one "
+            f"is {nearest:.2f} of that of held-out images. Stop earlier, add images, "
+            "or `training.augment`.",
+        )
+    if variety < ALIKE:
+        signs["alike"] = f"COLLAPSE? variety {variety:.2f}", None
+    return signs
+
+
+class Reference(NamedTuple):
+    """Images that generated ones are compared with, at one resolution.
+
+    Attributes:
+      training: uint8 [N,H,W,C] and labels [N,L] of training images.
+      held_out: of images held out.
+      neighbors: [M,D], pixels of training images, mirrored too if training mirrors.
+      held_out_distance: median distance of held-out images to the nearest neighbor.
+      training_variety: mean distance of training images from each other.
+    """
+
+    training: tuple[np.ndarray, np.ndarray]
+    held_out: tuple[np.ndarray, np.ndarray]
+    neighbors: np.ndarray
+    held_out_distance: float
+    training_variety: float
 
 
 class HeldOutScores:
-    """Compares the discriminator's scores of held-out, training and generated images.
+    """Compares held-out, training and generated images.
 
-    r_v is 0 if it takes held-out images for training images, and 1 if it takes them for
-    generated ones.
+    - `r_v`, of the discriminator's scores: 0 if it takes held-out images for training
+      images, and 1 if it takes them for generated ones. `r_v_error` is the standard
+      error that follows from the number of images.
+    - `nearest`, of pixels: the median distance of generated images to the nearest
+      training image, relative to that of held-out images; 0 for copies. The distance is
+      the root mean square over images of at most 32 pixels a side.
+    - `variety`: the mean distance of generated images from each other, relative to that
+      of training images; 0 if all are the same.
 
-    Reference: Karras et al. 2020, "Training Generative Adversarial Networks with
-    Limited Data", section 3.
+    Reference: for r_v, Karras et al. 2020, "Training Generative Adversarial Networks
+    with Limited Data", section 3.
     """
 
     def __init__(self, setup: Setup, training: Source, held_out: Source):
@@ -99,72 +169,115 @@ class HeldOutScores:
         self._setup = setup
         self._sources = {"training": training, "held_out": held_out}
         self._resolution: int | None = None
-        self._images: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._reference: Reference | None = None
         parallel = setup.parallel
         self._score = parallel.jit_replicated(self._scores)
         self._generate = parallel.jit_replicated(self._generated)
 
     def __call__(self, state: TrainState, progress: Progress) -> dict[str, float]:
-        """Return r_v and the mean scores; all processes must call it.
+        """Return the scalars, by "overfitting/..."; all processes must call it.
 
         Images are not augmented. Every device scores all of them.
         """
         if progress.resolution != self._resolution:
+            self._reference = self._read(progress.resolution)
             self._resolution = progress.resolution
-            self._images = {
-                name: pipeline.first_images(
-                    source,
-                    resolution=progress.resolution,
-                    count=min(IMAGES, source.num_images),
-                    seed=self._setup.experiment.run.seed,
-                )
-                for name, source in self._sources.items()
-            }
-        lod = progress.lod.with_traced_fade() if self._grows else progress.lod
-        params = self._setup.parallel.replicate_global(state.params[DISCRIMINATOR])
-        means = {
-            name: self._mean(params, images, labels, lod)
-            for name, (images, labels) in self._images.items()
+        reference, lod = self._reference, progress.lod
+        if self._setup.experiment.model.growing:
+            lod = lod.with_traced_fade()
+        replicate = self._setup.parallel.replicate_global
+        judge = replicate(state.discriminator_variables(state.params[DISCRIMINATOR]))
+        training = self._scores_of(judge, *reference.training, lod)
+        held_out = self._scores_of(judge, *reference.held_out, lod)
+        variables = replicate(state.generator_variables(state.params[GENERATOR]))
+        labels, generated, pixels = reference.training[1], [], []
+        for rows in _batches(len(labels)):
+            fakes = self._generate(variables, rows[0], labels[rows], lod)
+            generated.append(self._score(judge, fakes, labels[rows], lod))
+            pixels.append(_pixels(np.clip(np.asarray(fakes), -1, 1)))
+        generated = np.concatenate([np.asarray(x) for x in generated])
+        pixels = np.concatenate(pixels)
+
+        gap, span = (np.mean(training) - np.mean(x) for x in (held_out, generated))
+        error = np.sqrt(sum(np.var(x) / len(x) for x in (training, held_out)))
+        nearest = np.median(np.min(distances(pixels, reference.neighbors), axis=1))
+        found = {
+            "score_training": np.mean(training),
+            "score_held_out": np.mean(held_out),
+            "score_generated": np.mean(generated),
+            "r_v": gap / span if span else 0.0,
+            "r_v_error": error / abs(span) if span else 0.0,
+            "nearest": _ratio(nearest, reference.held_out_distance),
+            "variety": _ratio(mean_distance(pixels), reference.training_variety),
         }
-        variables = state.generator_variables(state.params[GENERATOR])
-        variables = self._setup.parallel.replicate_global(variables)
-        labels = self._images["training"][1]
-        fakes = [
-            np.asarray(self._generate(variables, rows[0], labels[rows], lod))
-            for rows in _batches(len(labels))
-        ]
-        labels = labels[np.concatenate(_batches(len(labels)))]
-        means["generated"] = self._mean(params, np.concatenate(fakes), labels, lod)
-        span = means["training"] - means["generated"]
-        r_v = (means["training"] - means["held_out"]) / span if span else 0.0
-        scores = {f"overfitting/score_{name}": mean for name, mean in means.items()}
-        return scores | {"overfitting/r_v": r_v}
+        return {f"overfitting/{name}": float(value) for name, value in found.items()}
 
-    @property
-    def _grows(self) -> bool:
-        return self._setup.experiment.model.growing
+    def _read(self, resolution: int) -> Reference:
+        """Read and compare the real images at a resolution."""
+        e = self._setup.experiment
 
-    def _mean(
+        def first(source: Source) -> tuple[np.ndarray, np.ndarray]:
+            images, labels = pipeline.first_images(
+                source,
+                resolution=resolution,
+                count=min(IMAGES, source.num_images),
+                seed=e.run.seed,
+            )
+            # Networks without labels ignore those that the images have.
+            return images, labels[:, : self._setup.label_size]
+
+        training, held_out = map(first, self._sources.values())
+        source, neighbors = self._sources["training"], []
+        count = min(NEIGHBORS, source.num_images)
+        batches = pipeline.batches(
+            source,
+            resolution=resolution,
+            batch_size=BATCH,
+            start_images=0,
+            seed=e.run.seed,
+            process_index=0,
+            process_count=1,
+            prefetch_batches=1,
+        )
+        for start in range(0, count, BATCH):
+            images = next(batches)[0][: count - start] / np.float32(127.5) - 1
+            neighbors.append(_pixels(images))
+            if e.data.mirror:
+                neighbors.append(_pixels(images[:, :, ::-1]))
+        neighbors = np.concatenate(neighbors)
+        real, unseen = (
+            _pixels(images / np.float32(127.5) - 1)
+            for images, _ in (training, held_out)
+        )
+        return Reference(
+            training,
+            held_out,
+            neighbors,
+            float(np.median(np.min(distances(unseen, neighbors), axis=1))),
+            mean_distance(real),
+        )
+
+    def _scores_of(
         self,
-        params: dict,
+        variables: dict,
         images: np.ndarray,
         labels: np.ndarray,
         lod: LevelOfDetail,
-    ) -> float:
-        """Return the mean score of images [N,H,W,C], uint8 or in about [-1,1]."""
+    ) -> np.ndarray:
+        """Return the scores [N] of images [N,H,W,C], uint8."""
         scores = [
-            np.asarray(self._score(params, images[rows], labels[rows], lod))
+            np.asarray(self._score(variables, images[rows], labels[rows], lod))
             for rows in _batches(len(images))
         ]
-        return float(np.mean(np.concatenate(scores)))
+        return np.concatenate(scores)[: len(images)]
 
     def _scores(
-        self, params: dict, images: jax.Array, labels: jax.Array, lod: LevelOfDetail
+        self, variables: dict, images: jax.Array, labels: jax.Array, lod: LevelOfDetail
     ) -> jax.Array:
         if images.dtype == jnp.uint8:
             images = process_reals(images, fade=lod.fade)
         return self._setup.discriminator.apply(
-            {"params": params}, images, labels if labels.shape[1] else None, lod=lod
+            variables, images, labels if labels.shape[1] else None, lod=lod
         )
 
     def _generated(
@@ -188,3 +301,25 @@ def _batches(count: int) -> list[np.ndarray]:
     """Return the rows of batches; the last one is filled with the first rows."""
     starts = range(0, count, BATCH)
     return [np.arange(start, start + BATCH) % count for start in starts]
+
+
+def _pixels(images: np.ndarray) -> np.ndarray:
+    """Return the pixels [N,D] of images [N,H,W,C], made small."""
+    return small(images).reshape(len(images), -1)
+
+
+def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the root mean square difference [N,M] of the rows of a [N,D], b [M,D]."""
+    squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1) - 2 * a @ b.T
+    return np.sqrt(np.maximum(squares / a.shape[1], 0))
+
+
+def mean_distance(images: np.ndarray) -> float:
+    """Return the mean distance of different rows of [N,D] from each other."""
+    count = len(images)
+    return float(distances(images, images).sum() / max(count * (count - 1), 1))
+
+
+def _ratio(value: float, normal: float) -> float:
+    """Return a value relative to the normal one; 1 if that is 0, as for flat images."""
+    return value / normal if normal else 1.0

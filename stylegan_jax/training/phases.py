@@ -20,6 +20,7 @@ from stylegan_jax.augment.policies import (
     PseudoPolicy,
 )
 from stylegan_jax.config import Experiment, Training, by_resolution
+from stylegan_jax.layers import spectral_norm
 from stylegan_jax.models import Discriminator, Generator, LevelOfDetail
 from stylegan_jax.models.mapping import mix_styles, update_w_avg
 from stylegan_jax.rngs import Stream
@@ -38,8 +39,9 @@ class Inputs:
     """Inputs of an objective, besides the parameters that it is minimized over.
 
     Attributes:
-      state: the state before the phase, except that its moving averages are those
-        after the previous accumulation round, and its clock that of the step's start.
+      state: the state before the phase, except that the moving averages of
+        `step.AVERAGES` are those after the previous accumulation round, and its clock
+        that of the step's start.
       reals: [B,H,W,C] float32 in [-1,1], see `step.process_reals`.
       labels: [B,label_size], or None for unconditional networks.
       lod: the stage's resolution and its fade.
@@ -197,11 +199,15 @@ class GANObjectives:
     def discriminator(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
         """Compute the discriminator's loss, with the penalties that are not lazy."""
         t = self._training
+        spectral = spectral_norm.iterate(params, inputs.state.spectral)
+        inputs = dataclasses.replace(
+            inputs, state=inputs.state.replace(spectral=spectral)
+        )
         g_params = inputs.state.params[GENERATOR]
         ws, averages = self._styles(g_params, inputs, len(inputs.reals))
         fakes, magnitudes = self._synthesize_and_average(g_params, ws, inputs)
         fakes = jax.lax.stop_gradient(self._shown(fakes))
-        averages |= {"magnitudes": magnitudes}
+        averages |= {"magnitudes": magnitudes, "spectral": spectral}
 
         reals = self._reals(inputs)
 
@@ -357,6 +363,7 @@ class GANObjectives:
         Penalties use the gradients with respect to the images before augmentation.
         """
         t = self._training
+        variables = inputs.state.discriminator_variables(params)
 
         def score(images: jax.Array) -> jax.Array:
             if t.blur_init_sigma:
@@ -365,7 +372,7 @@ class GANObjectives:
                 images = blur.blur(images, sigma, t.blur_init_sigma)
             images = self._augment(inputs, stream, images)
             return self._discriminator.apply(
-                {"params": params}, images, inputs.labels, lod=inputs.lod
+                variables, images, inputs.labels, lod=inputs.lod
             )
 
         return score

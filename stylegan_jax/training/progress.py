@@ -26,6 +26,9 @@ class Progress:
       training_seconds: time spent training.
       accumulation_rounds: rounds that the stage's batches are split into; None in
         checkpoints that do not store it.
+      varied_images: `images_seen` when the generated images had variety for the last
+        time; None before that was measured.
+      collapse_signs: measurement -> number of times in a row that it found no variety.
     """
 
     resolution: int
@@ -36,6 +39,8 @@ class Progress:
     tick_start_images: int = 0
     training_seconds: float = 0.0
     accumulation_rounds: int | None = None
+    varied_images: int | None = None
+    collapse_signs: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def lod(self) -> LevelOfDetail:

@@ -82,20 +82,26 @@ class Setup:
             e.run.seed,
             controller.from_config(e.training).initial,
             e.training.power_ema,
+            e.model.spectral_norm,
         )
 
 
-def build(e: Experiment, parallel: Parallel, label_size: int = 0) -> Setup:
+def build(
+    e: Experiment, parallel: Parallel, label_size: int = 0, **forms: bool
+) -> Setup:
     """Assemble the parts of a training run.
 
     Args:
       e: the experiment.
       parallel: the devices.
       label_size: length of a label vector, 0 for unconditional networks.
+      **forms: forms of the convolutions, see `matmul.fastest_forms`, to use instead of
+        those that are fastest on the devices.
     """
-    forms = fastest_forms(parallel.platform)
+    fastest = fastest_forms(parallel.platform)
     if e.run.height_devices > 1:  # rows of shifted blocks do not divide by the devices
-        forms["pixel_blocks"] = False
+        fastest["pixel_blocks"] = False
+    forms = fastest | forms
     generator, discriminator = models.build(e.model, e.data, label_size, **forms)
     return Setup(
         experiment=e,

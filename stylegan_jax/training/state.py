@@ -10,6 +10,7 @@ import optax
 
 from stylegan_jax import rngs
 from stylegan_jax.config import image_size
+from stylegan_jax.layers import spectral_norm
 from stylegan_jax.models import Discriminator, Generator, Variables
 from stylegan_jax.runtime.parallel import Parallel
 
@@ -45,6 +46,8 @@ class TrainState:
         if the LeCam regularizer is in use.
       magnitudes: moving averages of the generator, other than `w_avg`, as in "stats";
         {} for most families.
+      spectral: name of a weight of the discriminator -> vector of the power iteration
+        of its spectral normalization, see `layers.spectral_norm`; {} without it.
     """
 
     step: jax.Array
@@ -61,6 +64,7 @@ class TrainState:
     power_ema: dict[str, Any] = dataclasses.field(default_factory=dict)
     score_means: jax.Array = dataclasses.field(default_factory=lambda: jnp.zeros(3))
     magnitudes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    spectral: dict[str, jax.Array] = dataclasses.field(default_factory=dict)
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -71,6 +75,10 @@ class TrainState:
         """Return the trained generator's variables with `params` as its parameters."""
         constants = {k: v for k, v in self.ema.items() if k not in ("params", "stats")}
         return {"noise": {}} | constants | {"params": params, "stats": self.stats}
+
+    def discriminator_variables(self, params: Any) -> Variables:
+        """Return the variables of the discriminator with `params`, normalized."""
+        return {"params": spectral_norm.normalize(params, self.spectral)}
 
 
 def without_w_avg(stats: dict[str, Any]) -> dict[str, Any]:
@@ -86,6 +94,7 @@ def create(
     seed: int,
     augment_probability: float = 0.0,
     power_ema: tuple[float, ...] = (),
+    normalizes: bool = False,
 ) -> TrainState:
     """Create the initial state.
 
@@ -99,6 +108,7 @@ def create(
       seed: random seed of the run.
       augment_probability: initial probability of each augmentation, in [0,1].
       power_ema: relative standard deviations of the power-function averages.
+      normalizes: True for a discriminator with spectral normalization.
     """
     z = jnp.zeros((1, generator.z_dim))
     labels = jnp.zeros((1, generator.label_size)) if generator.label_size else None
@@ -125,6 +135,7 @@ def create(
         skipped_total=dict.fromkeys(phase_names, zero),
         magnitudes=without_w_avg(variables["stats"]),
         power_ema={f"{std:g}": params[GENERATOR] for std in power_ema},
+        spectral=spectral_norm.initial(params[DISCRIMINATOR]) if normalizes else {},
     )
 
 

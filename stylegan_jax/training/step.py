@@ -23,7 +23,10 @@ from stylegan_jax.training.state import GENERATOR, TrainState
 
 Scalars = dict[str, jax.Array]
 Averages = dict[str, Any]  # moving averages and sums, by field of the state
-AVERAGES = ("w_avg", "magnitudes", "path_length_mean", "real_signs", "score_means")
+# Those that move in each accumulation round, and those that move once per step, by the
+# mean of what the rounds would each move them to.
+AVERAGES = ("w_avg", "magnitudes", "path_length_mean", "real_signs")
+STEP_AVERAGES = ("score_means", "spectral")
 Update = Callable[..., tuple[TrainState, Scalars]]
 
 
@@ -99,18 +102,21 @@ def build_update(
 
             def objective(params: Any):
                 loss, aux = phase.objective(params, inputs)
-                return loss, (averages | aux.averages, aux.scalars)
+                return loss, (averages | of_step | aux.averages, aux.scalars)
 
             with nn.intercept_methods(constrain_height):
-                (_, (averages_after, scalars)), gradients = jax.value_and_grad(
+                (_, (after, scalars)), gradients = jax.value_and_grad(
                     objective, has_aux=True
                 )(params)
-            return averages_after, (gradients, scalars)
+            once = {name: after.pop(name) for name in STEP_AVERAGES}
+            return after, (gradients, scalars, once)
 
         averages = {name: getattr(state, name) for name in AVERAGES}
-        averages, (gradients, scalars) = accumulate(
+        of_step = {name: getattr(state, name) for name in STEP_AVERAGES}
+        averages, (gradients, scalars, once) = accumulate(
             one_round, averages, reals, labels, rounds
         )
+        averages |= once
 
         # Parameters: only the optimizer's part of the work may be sharded. Nothing but
         # the shards of the summed gradients is used, so that the compiler may turn

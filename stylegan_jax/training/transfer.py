@@ -195,7 +195,10 @@ def _templates(e: config.Experiment, label_size: int) -> dict[str, Any]:
 def _networks(items: dict[str, Any]) -> tuple[dict[str, Arrays], tuple[str, ...]]:
     """Return the networks among a checkpoint's items, and notes on what it lacks."""
     if "training" in items:
-        return _parts(items["training"].replace(ema=items[EMA])), ()
+        state = items["training"].replace(ema=items[EMA])
+        # Spectrally normalized, these are the parameters of an ordinary network.
+        judge = state.discriminator_variables(state.params[DISCRIMINATOR])["params"]
+        return _parts(state.replace(params=state.params | {DISCRIMINATOR: judge})), ()
     networks = {network: _flatten(tree) for network, tree in items.items()}
     notes = []
     if EMA not in networks and GENERATOR in networks:

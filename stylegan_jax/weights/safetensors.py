@@ -7,9 +7,11 @@ errors explain what is wrong.
 Reference: https://github.com/huggingface/safetensors, which describes the format.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -74,26 +76,28 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]
       FormatError: The file is damaged, or not in the format.
     """
     arrays = {}
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118 (the file is not a dict)
-                entry = file.get_slice(name)
-                _check(name, entry.get_dtype(), entry.get_shape())
-                arrays[name] = file.get_tensor(name)
-            metadata = file.metadata() or {}
-    except safetensors.SafetensorError as error:
-        raise FormatError(
-            f"the file is damaged or not in the safetensors format: {error}."
-        ) from error
+    with _opened(path) as file:
+        for name in file.keys():  # noqa: SIM118 (the file is not a dict)
+            entry = file.get_slice(name)
+            _check(name, entry.get_dtype(), entry.get_shape())
+            arrays[name] = file.get_tensor(name)
+        metadata = file.metadata() or {}
     _refuse_duplicates(path)
     return arrays, metadata
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:
     """Return the metadata alone; see `read`."""
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[Any]:
+    """Open a file with the package, whose errors become FormatErrors."""
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            return file.metadata() or {}
+            yield file
     except safetensors.SafetensorError as error:
         raise FormatError(
             f"the file is damaged or not in the safetensors format: {error}."

@@ -38,6 +38,7 @@ CHANGEABLE_SETTINGS = HOST_SETTINGS | (
         "model.remat",
         "training.total_kimg",
         "training.nonfinite_limit",
+        "training.on_collapse",
         "training.transfer",  # see `keep_from_run`
     }
     | {f"run.{f.name}" for f in dataclasses.fields(config.Run) if f.name != "seed"}

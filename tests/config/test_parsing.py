@@ -105,6 +105,9 @@ PROBLEMS = {
         model={"conv_clamp": 256.0}
     ),
     "`model.freeze_layers` (=3) has no effect": changed(model={"freeze_layers": 3}),
+    "`model.spectral_norm` (=True) has no effect": changed(
+        model={"spectral_norm": True}
+    ),
     "`model.blur_filter` (=()) has no effect for stylegan2": changed(
         model=SKIP | {"blur_filter": ()}
     ),

@@ -7,6 +7,7 @@ import pytest
 
 from stylegan_jax.data import labels, pipeline
 from stylegan_jax.data.label_file import LabelFile, read_labels
+from stylegan_jax.data.order import shuffled
 from stylegan_jax.data.sources import open_source
 from tests import goldens
 from tests.data.opened import data, prepare, take
@@ -40,9 +41,7 @@ def all_labels(source) -> np.ndarray:
     _, found = pipeline.first_images(
         source, resolution=4, count=source.num_images, seed=0
     )
-    order = [
-        pipeline.image_index(i, source.num_images, 0) for i in range(source.num_images)
-    ]
+    order = shuffled(np.arange(source.num_images), source.num_images, 0)
     return found[np.argsort(order)]
 
 

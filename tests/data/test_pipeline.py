@@ -9,6 +9,7 @@ from stylegan_jax import config
 from stylegan_jax.data import images, pipeline
 from stylegan_jax.data.interface import Loader, Source
 from stylegan_jax.data.labels import Labels
+from stylegan_jax.data.order import shuffled
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.runtime.tensorflow import tensorflow
 from tests import goldens
@@ -74,7 +75,7 @@ def test_the_order_is_that_of_index_shuffle(seed):
             seed=tf.constant([hashed, epoch], tf.int64),
             max_index=tf.constant(10, tf.int64),
         )
-        assert pipeline.image_index(position, 11, seed) == int(expected)
+        assert shuffled(np.array([position]), 11, seed) == int(expected)
 
 
 def test_labels_follow_their_images():
@@ -94,7 +95,7 @@ def test_resumes_at_any_position_and_batch_size(consumed):
     whole = order(source, 30, batch_size=1, start_images=consumed)
     assert order(source, 10, batch_size=3, start_images=consumed) == whole
     assert order(source, 2, batch_size=5, start_images=consumed + 20) == whole[20:]
-    assert whole == [pipeline.image_index(consumed + i, 7, 0) for i in range(30)]
+    assert whole == shuffled(consumed + np.arange(30), 7, 0).tolist()
 
 
 @pytest.mark.parametrize("processes", [2, 4])
@@ -115,7 +116,7 @@ def test_processes_share_the_one_process_batch(processes):
 def test_levels_match_the_official_pyramid():
     golden = goldens.arrays("stylegan1/dataset_pyramid.npz")
     source = array_source(goldens.nhwc(golden["in/images_uint8"]))
-    where = [pipeline.image_index(i, source.num_images, 0) for i in range(2)]
+    where = shuffled(np.arange(2), source.num_images, 0)
     for resolution in (4, 8, 16, 32):
         expected = goldens.nhwc(golden[f"out/level_{resolution}x{resolution}"])[where]
         level, _ = take(source, 1, resolution=resolution, batch_size=2)
@@ -212,7 +213,7 @@ def test_a_temporary_failure_is_not_a_damaged_image(tmp_path):
 
 def test_batches_before_a_damaged_one_are_delivered():
     tf = tensorflow()
-    bad = pipeline.image_index(6, 8, 0)
+    bad = int(shuffled(np.array([6]), 8, 0)[0])
 
     def load(index):
         with tf.control_dependencies([tf.debugging.Assert(index != bad, [index])]):

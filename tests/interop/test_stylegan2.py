@@ -283,7 +283,7 @@ def test_the_commands(tmp_path):
     """convert, generate and mix as a user starts them, on a PyTorch snapshot.
 
     Always tested: `convert.convert` on this file above, and the commands on a file of
-    StyleGAN in tests/test_front_doors.py.
+    StyleGAN in tests/test_convert.py.
     """
     out, figure = tmp_path / "converted", tmp_path / "mixing.png"
     source = goldens.path(f"{FOLDER}/I5_torch_snapshot.pkl")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.layers import blocks, conv2d, upfirdn2d
+from stylegan_jax.layers import blocks, conv2d, conv2d_resample, upfirdn2d
 from stylegan_jax.layers.linear import spread
 from tests import goldens, tiny
 
@@ -81,7 +81,7 @@ def convolutions(taps):
                 lambda x, k, split=split, in_blocks=in_blocks: blocks.join(
                     blocks.down_conv2d(split(x), k, taps, in_blocks=in_blocks)
                 ),
-                functools.partial(upfirdn2d.down_conv2d, taps=taps),
+                functools.partial(conv2d_resample.down_conv2d, taps=taps),
                 size,
             )
     for name, split in {
@@ -90,7 +90,7 @@ def convolutions(taps):
     }.items():
         pairs[name] = (
             lambda x, k, split=split: blocks.join(blocks.up_conv2d(split(x), k, taps)),
-            functools.partial(upfirdn2d.up_conv2d, taps=taps),
+            functools.partial(conv2d_resample.up_conv2d, taps=taps),
             3,
         )
     return pairs

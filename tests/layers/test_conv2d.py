@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax.layers import conv2d, conv2d_cpu, conv2d_strided
-from stylegan_jax.layers.conv2d_cpu import WIDE, suits_winograd
+from stylegan_jax.layers import conv2d, conv2d_cpu, conv2d_strided, conv2d_winograd
+from stylegan_jax.layers.conv2d_cpu import WIDE
 from stylegan_jax.layers.matmul import EXACT, Arithmetic
 
 WINOGRAD = Arithmetic(winograd=True)
@@ -109,11 +109,12 @@ def test_kernel_gradients_by_winograd(width):
 
 
 def test_suits_winograd():
-    assert suits_winograd(8, 3, jnp.float32) and suits_winograd(12, 2, jnp.float32)
-    assert not suits_winograd(8, 3, jnp.bfloat16)
-    assert not suits_winograd(8, 5, jnp.float32)  # other kernels
-    assert not suits_winograd(4, 3, jnp.float32)  # too narrow
-    assert not suits_winograd(9, 2, jnp.float32)  # no whole tiles
+    suits = conv2d_winograd.suits
+    assert suits(8, 3, jnp.float32) and suits(12, 2, jnp.float32)
+    assert not suits(8, 3, jnp.bfloat16)
+    assert not suits(8, 5, jnp.float32)  # other kernels
+    assert not suits(4, 3, jnp.float32)  # too narrow
+    assert not suits(9, 2, jnp.float32)  # no whole tiles
 
 
 def test_winograd_only_where_it_is_allowed():

@@ -51,6 +51,25 @@ def _layer(x):
     return filtered_lrelu(x, None, taps, np.outer(taps, taps), 2, 2, padding, clamp=1.0)
 
 
+def test_the_gradient_passes_up_to_the_clamp():
+    x = jnp.asarray([-6.0, -5.0, -1.0, 0.5, 1.0, 1.5]).reshape(1, 1, 6, 1)
+    y, pull_back = jax.vjp(lambda x: filtered_lrelu(x, None, gain=1, clamp=1), x)
+    np.testing.assert_allclose(y.ravel(), [-1, -1, -0.2, 0.5, 1, 1])
+    slopes = pull_back(jnp.ones_like(y))[0].ravel()
+    np.testing.assert_allclose(slopes, [0, 0.2, 0.2, 1, 1, 0])
+
+
+def test_the_gradient_has_a_gradient():
+    """Compare it with differences of the first one, which are exact between kinks."""
+    x, u, v = jax.random.normal(jax.random.key(0), (3, 1, 6, 8, 2))
+    first = jax.grad(lambda x: jnp.vdot(jnp.sin(_layer(x)), _layer(u)))
+    along = lambda x: jnp.vdot(first(x), v)  # noqa: E731
+    step = 1e-3
+    difference = (along(x + step * u) - along(x - step * u)) / (2 * step)
+    found = jnp.vdot(jax.grad(along)(x), u)
+    np.testing.assert_allclose(found, difference, 0.02)
+
+
 def test_the_gradient_keeps_two_bits_per_pixel():
     """The finer grid is 23x27, and four rows share a byte."""
     x = jnp.ones((2, 6, 8, 3))

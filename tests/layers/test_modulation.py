@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax.layers import conv2d as plain
-from stylegan_jax.layers import upfirdn2d
+from stylegan_jax.layers import conv2d_resample
 from stylegan_jax.layers.modulation import demodulation, modulated_conv2d
 from tests import goldens
 from tests.layers import official
@@ -20,7 +20,7 @@ HALF = {"float32": 5e-3, "float16": 1e-2, "bfloat16": 4e-2}
 
 def convolution(case, taps):
     return functools.partial(
-        upfirdn2d.conv2d_resample,
+        conv2d_resample.conv2d_resample,
         taps=taps,
         up=case["up"],
         down=case["down"],
@@ -35,9 +35,9 @@ def in_networks(case, taps):
     if mirrored:
         return None
     if case["up"] == 2:
-        return functools.partial(upfirdn2d.up_conv2d, taps=taps)
+        return functools.partial(conv2d_resample.up_conv2d, taps=taps)
     if case["down"] == 2:
-        return functools.partial(upfirdn2d.down_conv2d, taps=taps)
+        return functools.partial(conv2d_resample.down_conv2d, taps=taps)
     return plain.conv2d
 
 

@@ -8,6 +8,8 @@ import pytest
 from stylegan_jax import models
 from stylegan_jax.models import LevelOfDetail
 from tests import tiny
+from tests.models import test_stylegan1, test_stylegan2
+from tests.models.random_variables import random_variables
 
 
 def test_jit_takes_the_resolution_as_static_and_traces_the_fade():
@@ -64,3 +66,31 @@ def test_networks_allow_winograds_form_where_they_are_told(family):
             for winograd in (True, False)
         }
         assert counts[True] < 0.9 * counts[False]
+
+
+@pytest.mark.parametrize("small", [test_stylegan1.small, test_stylegan2.small])
+def test_noise_modes(small):
+    g, _ = small(8)
+    z = np.tile(np.random.RandomState(0).normal(size=(1, 8)), (2, 1))
+    variables = random_variables(g, z)
+    # Without biases, too, because programs differ in how they round the sums.
+    silent = jax.tree_util.tree_map_with_path(
+        lambda path, x: x * (not {"strength", "bias"} & {p.key for p in path}),
+        variables,
+    )
+    apply = jax.jit(
+        lambda variables, noise, seed: g.apply(
+            variables, z, noise=noise, rngs={"noise": jax.random.key(seed)}
+        ),
+        static_argnums=1,
+    )
+    draw = lambda noise, seed=0: np.asarray(apply(variables, noise, seed))  # noqa: E731
+    const, random, none = draw("const"), draw("random"), draw("none")
+    np.testing.assert_array_equal(const[0], const[1])
+    np.testing.assert_array_equal(const, draw("const", 1))
+    assert np.abs(random[0] - random[1]).max() > 0.01  # one map per image
+    assert np.abs(random - draw("random", 1)).max() > 0.01
+    assert np.abs(const - none).max() > 0.01
+    np.testing.assert_array_equal(apply(silent, "none", 0), apply(silent, "const", 0))
+    with pytest.raises(ValueError, match="must be one of"):
+        draw("constant")

@@ -230,33 +230,6 @@ def test_image_channels(channels):
     chex.assert_tree_all_finite((images, logits))
 
 
-def test_noise_modes():
-    g, _ = small(8)
-    z = np.tile(np.random.RandomState(0).normal(size=(1, 8)), (2, 1))
-    variables = random_variables(g, z)
-    # Without biases, too, because programs differ in how they round the sums.
-    silent = jax.tree_util.tree_map_with_path(
-        lambda path, x: x * (not {"strength", "bias"} & {p.key for p in path}),
-        variables,
-    )
-    apply = jax.jit(
-        lambda variables, noise, seed: g.apply(
-            variables, z, noise=noise, rngs={"noise": jax.random.key(seed)}
-        ),
-        static_argnums=1,
-    )
-    draw = lambda noise, seed=0: np.asarray(apply(variables, noise, seed))  # noqa: E731
-    const, random, none = draw("const"), draw("random"), draw("none")
-    np.testing.assert_array_equal(const[0], const[1])
-    np.testing.assert_array_equal(const, draw("const", 1))
-    assert np.abs(random[0] - random[1]).max() > 0.01  # one map per image
-    assert np.abs(random - draw("random", 1)).max() > 0.01
-    assert np.abs(const - none).max() > 0.01
-    np.testing.assert_array_equal(apply(silent, "none", 0), apply(silent, "const", 0))
-    with pytest.raises(ValueError, match="must be one of"):
-        draw("constant")
-
-
 def test_bfloat16_differs_by_rounding_only():
     g, _ = small()
     g16, _ = small(dtype=jnp.bfloat16)

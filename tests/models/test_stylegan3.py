@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,8 @@ import pytest
 
 from stylegan_jax import interop
 from stylegan_jax.models import mapping
-from stylegan_jax.models.stylegan3 import demodulation
+from stylegan_jax.models.stylegan3 import FourierInput, demodulation
+from stylegan_jax.models.stylegan3_geometry import Signal
 from tests import goldens, tiny
 from tests.layers import official
 
@@ -186,3 +188,21 @@ def test_one_transform_for_each_image():
     assert_close(images[0], wanted, FORWARD, "identity")
     rotated = goldens.nhwc(arrays["out/img_rot-75_t"])
     assert np.abs(images[1]).max() > 0.01 and len(rotated) == 1
+
+
+def test_frequencies_fade_out_above_the_cutoff():
+    """Those that the user's transform moves to half the sampling rate vanish."""
+    signal = Signal(channels=4, size=8, rate=8, cutoff=2.0, half_width=1.0)
+    layer, w = FourierInput(signal), jnp.zeros((1, 3))
+    params = jax.jit(layer.init)(jax.random.key(0), w)["params"]
+    params |= {"weight": math.sqrt(signal.channels) * jnp.eye(signal.channels)}
+    frequencies = np.array([[1, 0], [2, 0], [0, 2], [3, 0]], np.float32)
+    phases = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    constants = {"frequencies": frequencies, "phases": phases}
+    constants |= {"transform": np.diag([1.5, 1.5, 1]).astype(np.float32)}
+    variables = {"params": params, "constants": constants}
+    found = jax.jit(layer.apply)(variables, w)
+    y, x = np.mgrid[:8, :8] / 8 + 0.5 / 8 - 0.5
+    angles = 1.5 * (x[..., None] * frequencies[:, 0] + y[..., None] * frequencies[:, 1])
+    wanted = np.sin(2 * np.pi * (angles + phases)) * [1, 0.5, 0.5, 0]
+    np.testing.assert_allclose(found[0], wanted, atol=1e-5)

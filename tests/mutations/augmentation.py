@@ -129,6 +129,13 @@ MUTATIONS: tuple[Mutation, ...] = (
             OBJECTIVES,
         ),
         (
+            "lecam-averages-biased-towards-zero",
+            LOSSES,
+            "mean_real, mean_fake = means[:2] / means[2]",
+            "mean_real, mean_fake = means[:2]",
+            OBJECTIVES,
+        ),
+        (
             "relativistic-loss-of-the-other-sign",
             LOSSES,
             "return jax.nn.softplus(fake - real)",
@@ -143,6 +150,13 @@ MUTATIONS: tuple[Mutation, ...] = (
             OBJECTIVES,
         ),
         (
+            "pseudo-reals-of-the-fakes-latents",
+            PHASES,
+            "inputs.key(stream), Stream.PSEUDO_REALS\n",
+            "inputs.key(stream), 0\n",
+            OBJECTIVES,
+        ),
+        (
             "diffaugment-saturation-of-half-the-range",
             DIFF,
             "color = (color - gray) * (2 * saturation) + gray",
@@ -154,6 +168,13 @@ MUTATIONS: tuple[Mutation, ...] = (
             "training/power_ema.py",
             "** (gamma + 1)",
             "** gamma",
+            "training/test_power_ema",
+        ),
+        (
+            "power-averages-of-swapped-exponents",
+            "training/power_ema.py",
+            "np.where(time_a < time_b, gamma_b, -gamma_a)",
+            "np.where(time_a < time_b, gamma_a, -gamma_b)",
             "training/test_power_ema",
         ),
     ),

@@ -3,6 +3,7 @@
 from tests.mutations.mutation import (
     ACTIVATIONS,
     BLOCKS,
+    CONV_RESAMPLE,
     D1,
     FIR,
     G1,
@@ -235,10 +236,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         ),
         (
             "up-convolution-gain-of-two",
-            FIR,
+            CONV_RESAMPLE,
             "padding=padding, gain=4.0",
             "padding=padding, gain=2.0",
-            "layers/test_upfirdn2d",
+            "layers/test_conv2d_resample",
         ),
         (
             "upsampling-a-pixel-off",

@@ -62,7 +62,7 @@ RESAMPLE, FIR, ACTIVATIONS = (
     "layers/upfirdn2d.py",
     "layers/activations.py",
 )
-BLOCKS = "layers/blocks.py"
+BLOCKS, CONV_RESAMPLE = "layers/blocks.py", "layers/conv2d_resample.py"
 MAPPING = "models/mapping.py"
 G1 = D1 = "models/stylegan1.py"
 G2 = D2 = "models/stylegan2.py"

@@ -25,7 +25,8 @@ def network(
     if family == "stylegan2":
         changes |= tiny.STYLEGAN2 | {"data.resolution": 16}
     if family == "stylegan3":
-        changes |= tiny.STYLEGAN3 | {"data.resolution": 16}
+        # Six styles, as the others have.
+        changes |= tiny.STYLEGAN3 | {"data.resolution": 16, "model.num_layers": 4}
     e = tiny.experiment(changes)
     generator, _ = models.build(e.model, e.data, len(classes))
     labels = np.zeros((1, len(classes)), np.float32) if classes else None
@@ -34,7 +35,8 @@ def network(
     flat = traverse_util.flatten_dict(jax.device_get(variables))
     rng = np.random.default_rng(0)
     for path, value in flat.items():
-        if path[-1] in ("strength", "w_avg", "label_embedding"):
+        starts_at_zero = path[1:3] == ("input", "affine") and path[-1] == "weight"
+        if starts_at_zero or path[-1] in ("strength", "w_avg", "label_embedding"):
             flat[path] = rng.normal(0, 0.3, value.shape).astype(np.float32)
     return Network(
         generator=generator,

@@ -34,7 +34,7 @@ def test_images_of_seeds_are_those_of_the_module(family):
 @pytest.mark.parametrize(
     ("reference", "name"),
     [
-        ("smileys32", "smileys32"),
+        ("smileys64", "smileys64"),
         ("runs/mine/", "mine"),
         ("/home/alice/runs/mine/checkpoints/5000", "mine"),
         ("gs://bucket/mine/checkpoints/", "mine"),

@@ -46,6 +46,24 @@ def test_some_images_are_held_out_if_there_are_enough():
     assert held_out == [0.0, 0.1]
 
 
+def test_a_run_that_can_be_judged_is_guarded():
+    few, enough = Survey(299, 64), Survey(300, 64)
+    assert "training.on_collapse" not in chosen(few, has_metric=True)
+    found = chosen(enough)
+    assert found["training.on_collapse"] == "rollback"
+    assert "evaluation.metrics" not in found
+    found = chosen(enough, has_metric=True)
+    assert found["evaluation.metrics"] == "kid_efficientnet,msssim"
+    assert found["evaluation.best"] == "kid_efficientnet"
+
+
+def test_augmentation_adapts_in_a_hundred_passes_over_the_images():
+    speeds = [
+        chosen(Survey(n, 64))["training.augment_speed_kimg"] for n in (21, 400, 20_000)
+    ]
+    assert speeds == pytest.approx([2.1, 40.0, 500.0])
+
+
 def test_gray_images_stay_gray():
     assert chosen(Survey(400, 64, channels=1))["data.channels"] == 1
 

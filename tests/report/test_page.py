@@ -71,6 +71,8 @@ def run(tmp_path):
     logger.scalars(4000, {"metrics/swd": 12.5})
     logger.scalars(8000, {"metrics/swd": 7.25})
     logger.scalars(8000, {"augment/probability": 0.5})
+    for kimg in (2, 5):
+        logger.warning(kimg * 1000, f"r_v <{kimg}>")
     logger.event("end", images_seen=8000)
     logger.close()
     (tmp_path / "config.json").write_text('{"data": {"path": "<script>x"}}')
@@ -117,6 +119,8 @@ def test_a_report(run):
     assert "8 kimg, stage 16x16 &lt;fading&gt;, 0.13 hours" in text
     assert "<script>x" not in text  # of the config, escaped
     assert "<td>7.25</td>" in text
+    told = "<li>5 kimg: r_v &lt;5&gt;</li><li>2 kimg: r_v &lt;2&gt;</li>"
+    assert f"<h2>Warnings</h2><ul>{told}</ul>" in text  # the last ones first
 
 
 def test_its_images(run):

@@ -16,7 +16,7 @@ import pytest
 
 from stylegan_jax import workdir
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.runtime import parallel, processes
+from stylegan_jax.runtime import collectives, parallel, processes
 from tests import tiny
 from tests.collective_worker import HEARTBEAT_SECONDS
 
@@ -182,11 +182,11 @@ def test_a_lost_process_ends_the_other_within_the_heartbeat_and_is_named(start):
 
 def test_differences_group_processes_by_value():
     a, b, c = ({"jax": v, "flax": "1"} for v in ("0.10", "0.9", "0.10"))
-    assert parallel.differences([a, a]) == []
-    assert parallel.differences([a, b, c]) == [
+    assert collectives.differences([a, a]) == []
+    assert collectives.differences([a, b, c]) == [
         "jax: '0.10' in processes 0, 2; '0.9' in process 1"
     ]
-    assert parallel.differences([a, a | {"new": "x"}]) == [
+    assert collectives.differences([a, a | {"new": "x"}]) == [
         "new: 'nothing' in process 0; 'x' in process 1"
     ]
 
@@ -200,7 +200,7 @@ def test_facts_cover_versions_settings_and_data_but_not_host_paths():
     elsewhere = tiny.experiment({"data.path": "/elsewhere", "data.prefetch_batches": 9})
     assert workdir.facts(elsewhere, data) == facts
     other = tiny.experiment({"training.r1_gamma": 1.0})
-    assert parallel.differences([facts, workdir.facts(other, data)]) == [
+    assert collectives.differences([facts, workdir.facts(other, data)]) == [
         "training.r1_gamma: '10.0' in process 0; '1.0' in process 1"
     ]
 

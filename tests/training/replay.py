@@ -28,6 +28,8 @@ PHASES = {"Gmain": "g_main", "Greg": "g_path", "Dmain": "d_main", "Dreg": "d_r1"
 class Recording:
     """A golden file with an official loss or training."""
 
+    source = SOURCE  # of its networks
+
     def __init__(self, name: str):
         self.arrays = goldens.arrays(f"stylegan2_and_3/{name}.npz")
         path = goldens.path(f"stylegan2_and_3/{name}.json")
@@ -86,9 +88,9 @@ class Recording:
         for model, letter, name in ((g, "G", "generator"), (d, "D", "discriminator")):
             kwargs = self.settings[f"{letter}_kwargs"]
             arrays = goldens.below(self.arrays, f"param{letter}/")
-            _, variables = interop.from_official(arrays, SOURCE, name, **kwargs)
+            _, variables = interop.from_official(arrays, self.source, name, **kwargs)
             # Raises if the experiment describes another network.
-            interop.to_official(model, variables, SOURCE, name, **kwargs)
+            interop.to_official(model, variables, self.source, name, **kwargs)
             loaded.append((model, variables))
         return tuple(loaded)
 
@@ -113,6 +115,21 @@ class Recording:
     def images(self, prefix: str = "in/") -> np.ndarray:
         """Return the real images, uint8 NHWC."""
         return goldens.nhwc(self.arrays[f"{prefix}real_img_u8"])
+
+
+def whole_batch(
+    state: state.TrainState, reals: jax.Array, labels: jax.Array, resolution: int
+) -> phases.Inputs:
+    """Return the inputs of an objective for a whole batch on one device."""
+    return phases.Inputs(
+        state=state,
+        reals=reals,
+        labels=labels,
+        lod=models.LevelOfDetail(resolution),
+        key=lambda stream: jax.random.key(0),
+        shard_batch=lambda x: x,
+        padded_rows=lambda rows: rows,
+    )
 
 
 class Tape:

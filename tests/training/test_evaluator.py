@@ -15,7 +15,7 @@ from stylegan_jax.runtime import parallel, storage
 from stylegan_jax.runtime.logger import RunLogger
 from stylegan_jax.training import setup
 from stylegan_jax.training.evaluator import Evaluator, collapse_alarm
-from stylegan_jax.training.loop import EvalResult
+from stylegan_jax.training.guard import EvalResult
 from stylegan_jax.training.progress import Progress
 from tests import tiny
 from tests.metrics import stand_ins
@@ -124,7 +124,8 @@ def test_schedule_score_and_failures(open_evaluator, tmp_path, monkeypatch):
         ("swd", 50, 6),
         ("msssim", 50, 6),
     ]
-    assert measured == EvalResult(-rows[0]["value"], None)  # lower distances are better
+    # Lower distances are better, and MS-SSIM tells no collapse.
+    assert measured == EvalResult(-rows[0]["value"], None, collapsed=False)
     assert re.search(r"metrics at 0.05 kimg: swd .*  msssim ", stream.getvalue())
     assert evaluate(state, Progress(16, images_seen=95)) is None
 

@@ -24,6 +24,13 @@ class Ignore:
         return lambda *args, **kwargs: None
 
 
+NO_GUARD = types.SimpleNamespace(
+    learning_rate_factor=1.0,
+    suspects=lambda progress: False,
+    has_collapsed=lambda *arguments: False,
+)
+
+
 class Recorder:
     def __init__(self):
         self.lines = []
@@ -134,6 +141,7 @@ def build_loop(kind: type[loop.Loop]):
             batches, lambda *_: None, lambda *_: None, lambda resolution: 1.0
         ),
         checkpoints=Ignore(),
+        guard=NO_GUARD,
         logger=Ignore(),
         stop=StopRequest(),
     )

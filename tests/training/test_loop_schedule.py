@@ -12,6 +12,7 @@ from stylegan_jax.runtime.stop_request import StopRequest
 from stylegan_jax.training import loop, schedule, setup
 from stylegan_jax.training.progress import Progress
 from tests import tiny
+from tests.training.test_loop import NO_GUARD
 
 LIMIT = 3  # consecutive updates that may be skipped, plus one
 CHANGES = {
@@ -42,7 +43,9 @@ class Notes(loop.Loop):
       saved: images seen at every checkpoint.
     """
 
-    def __init__(self, changes=None, skipping=lambda images_seen: False):
+    def __init__(
+        self, changes=None, skipping=lambda images_seen: False, guard=NO_GUARD
+    ):
         training = setup.build(
             tiny.experiment(CHANGES | (changes or {})), parallel.data_parallel()
         )
@@ -54,6 +57,7 @@ class Notes(loop.Loop):
             programs=self,
             hooks=hooks,
             checkpoints=Silent(),
+            guard=guard,
             logger=Silent(),
             stop=StopRequest(),
         )
@@ -234,6 +238,53 @@ def test_ticks_average_every_phase_over_its_own_updates():
             assert (f"{phase}/images" in scalars) == bool(seen)
             if seen:
                 assert scalars[f"{phase}/images"] == pytest.approx(np.mean(seen))
+
+
+class Guard:
+    """A guard that sees a collapse at 160 images, and goes back to 96."""
+
+    learning_rate_factor = 1.0
+
+    def suspects(self, progress):
+        return progress.images_seen == 144
+
+    def roll_back(self, state, progress, logger):
+        assert (state, progress.images_seen) == ("collapsed", 160)
+        self.learning_rate_factor = 0.5
+        return 96
+
+
+class RolledBack(Notes):
+    def _tick(self, state, stage, progress):
+        going_back = (
+            progress.images_seen == 160 and self._guard.learning_rate_factor == 1
+        )
+        self._collapsed = going_back
+        return super()._tick(state, stage, progress)
+
+
+def test_a_rollback_goes_back_to_an_earlier_stage_with_a_lower_rate(whole, monkeypatch):
+    asked = []
+
+    def restore(checkpoints, training, step):
+        asked.append(step)
+        then = Progress(8, step=12, images_seen=96, tick=3, collapse_signs={"x": 1})
+        return "restored", then
+
+    monkeypatch.setattr(loop, "restore", restore)
+    run = RolledBack(guard=Guard())
+    run.now = Progress(8, training_seconds=5.0)
+    run.run("collapsed", run.now)
+    assert asked == [96]
+    first = [update for update in whole.updates if update[0] < 160]
+    again = [update for update in whole.updates if update[0] >= 96]
+    halved = [(*update[:3], update[3] / 2) for update in again]
+    assert run.updates[: len(first)] == first
+    assert [u[:3] for u in run.updates[len(first) :]] == [u[:3] for u in halved]
+    rates = [[u[3] for u in of] for of in (run.updates[len(first) :], halved)]
+    np.testing.assert_allclose(*rates, rtol=1e-6)
+    assert 144 not in run.saved and run.saved[-1] == 192
+    assert run.now.collapse_signs == {} and run.now.training_seconds > 5
 
 
 def test_a_tick_counts_as_skipping_if_any_phase_skips():

@@ -13,7 +13,14 @@ from stylegan_jax.config import Training, image_size
 from stylegan_jax.data import sources
 from stylegan_jax.runtime import parallel
 from stylegan_jax.training import setup
-from stylegan_jax.training.overfitting import OverfittingLog, OverfittingWatch
+from stylegan_jax.training.guard import EvalResult
+from stylegan_jax.training.overfitting import (
+    OverfittingLog,
+    OverfittingWatch,
+    distances,
+    find_signs,
+    mean_distance,
+)
 from stylegan_jax.training.progress import Progress
 from tests import tiny
 
@@ -46,6 +53,7 @@ class Brightness:
     """A discriminator that scores images by their mean."""
 
     def apply(self, variables, images, labels, lod):
+        assert labels is None  # the images have some, and the network has none
         return jnp.mean(images, axis=(1, 2, 3)) * variables["params"]["gain"]
 
 
@@ -66,10 +74,10 @@ def flat_images(tmp_path):
 
     def open_images(level, count):
         folder = tmp_path / str(level)
-        folder.mkdir()
         for i in range(count):
+            (folder / str(i % 2)).mkdir(parents=True, exist_ok=True)
             pixels = np.full((16, 16, 3), level, np.uint8)
-            Image.fromarray(pixels).save(folder / f"{i}.png")
+            Image.fromarray(pixels).save(folder / str(i % 2) / f"{i}.png")
         return sources.open_source(
             config.Data(source="folder", path=str(folder), resolution=16)
         )
@@ -79,10 +87,10 @@ def flat_images(tmp_path):
 
 class Logger:
     def __init__(self):
-        self.lines, self.rows = [], []
+        self.rows, self.warnings = [], []
 
-    def line(self, text):
-        self.lines.append(text)
+    def warning(self, images_seen, text):
+        self.warnings.append(text)
 
     def scalars(self, images_seen, values):
         self.rows.append(values)
@@ -100,13 +108,42 @@ def test_scores_of_held_out_images(flat_images):
             "generator": {"level": jnp.float32(0.5)},
         },
         generator_variables=lambda params: {"params": params},
+        discriminator_variables=lambda params: {"params": params},
     )
     for resolution in (16, 16, 8):  # the images follow the resolution of the stage
-        log.measure(state, Progress(resolution))
+        result = log.measure(state, Progress(resolution))
     for values in logger.rows:
         found = {name.partition("/")[2]: value for name, value in values.items()}
         assert found == pytest.approx(
-            {"score_training": 2, "score_held_out": -2, "score_generated": 1, "r_v": 4}
+            {
+                "score_training": 2,
+                "score_held_out": -2,
+                "score_generated": 1,
+                "r_v": 4,
+                "r_v_error": 0,
+                "nearest": 0.25,  # 0.5 from white, as black images are 2 from it
+                "variety": 1,  # training images are alike, too
+            },
+            abs=1e-3,
         )
-    assert len(logger.rows) == 3
-    assert len(logger.lines) == 1 and "r_v is 4.00" in logger.lines[0]
+    assert len(logger.rows) == 3 and len(logger.warnings) == 2
+    assert "r_v is 4.00" in logger.warnings[0]
+    assert "nearest one is 0.25" in logger.warnings[1]
+    assert result == EvalResult(
+        None, "OVERFITS? r_v 4.00, COPIES? nearest 0.25", collapsed=False
+    )
+
+
+def test_few_images_do_not_tell_that_the_discriminator_overfits():
+    found = {"r_v": 0.9, "r_v_error": 0.5, "nearest": 1.0, "variety": 0.39}
+    found = {f"overfitting/{name}": value for name, value in found.items()}
+    assert find_signs(found) == {"alike": ("COLLAPSE? variety 0.39", None)}
+    assert "overfits" in find_signs(found | {"overfitting/r_v_error": 0.4})
+
+
+def test_distances():
+    a, b = np.random.RandomState(0).randn(2, 5, 7).astype(np.float32)
+    expected = np.sqrt(np.square(a[:, None] - b).mean(2))
+    np.testing.assert_allclose(distances(a, b), expected, rtol=1e-5)
+    alone = np.sqrt(np.square(a[:, None] - a).mean(2))
+    assert mean_distance(a) == pytest.approx(alone.sum() / 20, rel=1e-3)

@@ -16,6 +16,7 @@ import pytest
 
 from stylegan_jax import config
 from stylegan_jax.augment import policies, transforms
+from stylegan_jax.layers import spectral_norm
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.rngs import Stream
 from stylegan_jax.training import phases
@@ -404,3 +405,20 @@ def test_discriminator_phase_has_no_gradient_through_the_generator():
         return run.objective(run.params, inputs)[0]
 
     assert float(jax.grad(loss)(jnp.float32(GAIN))) == 0
+
+
+def test_scores_are_those_of_normalized_weights(monkeypatch):
+    """Their vectors take one iteration in the discriminator's loss."""
+
+    def normalize(params, vectors):
+        return params | {"slope": 2 * params["slope"]} if vectors else params
+
+    monkeypatch.setattr(spectral_norm, "iterate", lambda params, vectors: {"u": W})
+    monkeypatch.setattr(spectral_norm, "normalize", normalize)
+    run = ObjectiveCall("discriminator", d_reg_interval=16)
+    assert run.averages["spectral"] == {"u": W}
+    monkeypatch.setattr(sys.modules[__name__], "SLOPE", 2 * SLOPE)
+    wanted = softplus(scores(FAKES, LABELS)) + softplus(-scores(REALS, LABELS))
+    np.testing.assert_allclose(run.loss, wanted.mean(), 1e-4)
+    for name in ("generator", "r1"):
+        assert "spectral" not in ObjectiveCall(name, d_reg_interval=16).averages

@@ -67,6 +67,8 @@ def test_forms_of_convolutions(platform, height_devices, blocks, monkeypatch):
     for network in (training.generator, training.discriminator):
         assert network.winograd and network.pixel_blocks == blocks
         assert network.arithmetic.pixel_blocks == blocks
+    forced = setup.build(e, parallel.local(), pixel_blocks=not blocks).generator
+    assert forced.winograd and forced.pixel_blocks != blocks
 
 
 def test_relativistic_loss_needs_only_a_pair_of_functions(monkeypatch):

@@ -11,7 +11,7 @@ from stylegan_jax import rngs
 from stylegan_jax.augment import controller
 from stylegan_jax.rngs import Stream
 from stylegan_jax.runtime import parallel
-from stylegan_jax.training import setup, step
+from stylegan_jax.training import losses, setup, step
 from stylegan_jax.training.phases import LossAux, Phase
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 from tests import tiny
@@ -227,6 +227,27 @@ def test_every_round_draws_its_own_numbers_and_keeps_the_average():
     np.testing.assert_allclose(after.w_avg, G_STYLE + 4)
 
 
+def test_averages_of_scores_move_once_per_step():
+    """By the scores of all rounds, as if the batch had not been split."""
+
+    def scoring(params, inputs):
+        real, fake = inputs.reals.mean((1, 2, 3)), inputs.reals[:, 0, 0, 0]
+        before = inputs.state.score_means
+        means = losses.update_score_means(before, real, fake)
+        aux = LossAux({"of_reals": means[0]}, {"score_means": means})
+        return 2 * params["x"], aux
+
+    found = []
+    for rounds in (1, 4):
+        training = Training((phase("d_main", scoring), phase("g_main")), 0, rounds)
+        state = training.state.replace(score_means=jnp.array([0.3, -0.1, 0.4]))
+        after, scalars = training("d_main", state)
+        np.testing.assert_allclose(after.score_means[2], 0.99 * 0.4 + 0.01, 1e-6)
+        np.testing.assert_allclose(scalars["d_main/of_reals"], after.score_means[0])
+        found.append(after.score_means)
+    np.testing.assert_allclose(*found, rtol=1e-5)
+
+
 def test_phases_and_steps_draw_other_numbers(training):
     draws = set()
     for name in training.setup.phase_names:
@@ -312,18 +333,21 @@ def test_the_augmentation_probability_adapts_before_every_fourth_step(monkeypatc
         scalars = {"probability": inputs.state.augment_probability}
         return loss, LossAux(scalars, aux.averages | {"real_signs": signs})
 
-    order = (phase("g_main"), phase("d_main", counting))
-    run = Training(order, 0)
+    lazy = phase("d_r1", counting, interval=4)
+    run = Training((phase("g_main"), phase("d_main", counting), lazy), 0)
     state = run.state.replace(augment_probability=jnp.float32(0.1), step=jnp.int32(0))
     seen = []
-    for _ in range(9):
+    for i in range(9):
         state, _ = run("g_main", state)
         state, scalars = run("d_main", state)
         seen.append(float(scalars["d_main/probability"]))
+        if i % lazy.interval == 0:
+            state, scalars = run("d_r1", state)
+            assert float(scalars["d_r1/probability"]) == seen[-1]
     rise = BATCH * 4 / 100
     wanted = [0.1] * 4 + [0.1 + rise] * 4 + [0.1 + 2 * rise]
     np.testing.assert_allclose(seen, wanted, 1e-5)
-    np.testing.assert_array_equal(state.real_signs, [BATCH, BATCH])
+    np.testing.assert_array_equal(state.real_signs, [2 * BATCH, 2 * BATCH])
 
 
 def test_labels_arrive_with_their_images():

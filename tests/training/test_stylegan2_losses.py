@@ -7,9 +7,8 @@ import pytest
 
 from stylegan_jax import interop
 from stylegan_jax.augment import transforms
-from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.training.optimizer import build_optimizers
-from stylegan_jax.training.phases import Inputs, build_phases
+from stylegan_jax.training.phases import build_phases
 from tests import goldens, tiny
 from tests.training.replay import (
     PHASES,
@@ -17,6 +16,7 @@ from tests.training.replay import (
     Recording,
     percentile_numbers,
     tape_for,
+    whole_batch,
 )
 
 # Relative to the rms. The official float32 errs by up to 2e-6 and 5e-6 of the maximum.
@@ -65,15 +65,7 @@ def test_objectives(name, blocks, monkeypatch):
         results = {}
         for official, name in PHASES.items():
             phase = replayed[name]
-            inputs = Inputs(
-                state=state,
-                reals=reals,
-                labels=labels,
-                lod=LevelOfDetail(16),
-                key=lambda stream: jax.random.key(0),
-                shard_batch=lambda x: x,
-                padded_rows=lambda rows: rows,
-            )
+            inputs = whole_batch(state, reals, labels, 16)
 
             def objective(params, phase=phase, inputs=inputs):
                 loss, aux = phase.objective(params, inputs)

@@ -5,14 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stylegan_jax import config, interop, models
-from stylegan_jax.models import LevelOfDetail
+from stylegan_jax import config, interop
 from stylegan_jax.training import blur
 from stylegan_jax.training.optimizer import build_optimizers
-from stylegan_jax.training.phases import Inputs, build_phases
+from stylegan_jax.training.phases import build_phases
 from stylegan_jax.training.state import without_w_avg
 from tests import goldens, tiny
-from tests.training.replay import Recording, tape_for
+from tests.training.replay import Recording, tape_for, whole_batch
 
 FILE = "F10_loss_sg3t_blur"
 SOURCE = "stylegan3"
@@ -22,6 +21,8 @@ VALUES, GRADIENTS = 1e-5, 1e-4
 
 class StyleGAN3Recording(Recording):
     """A golden file with StyleGAN3's loss."""
+
+    source = SOURCE
 
     def experiment(self, **training):
         g, d = self.settings["G_kwargs"], self.settings["D_kwargs"]
@@ -60,20 +61,6 @@ class StyleGAN3Recording(Recording):
             }
         )
 
-    def networks(self, e):
-        built = models.build(e.model, e.data, self.label_size, winograd=True)
-        loaded = []
-        for model, letter, name in zip(
-            built, "GD", ("generator", "discriminator"), strict=True
-        ):
-            kwargs = self.settings[f"{letter}_kwargs"]
-            arrays = goldens.below(self.arrays, f"param{letter}/")
-            _, variables = interop.from_official(arrays, SOURCE, name, **kwargs)
-            # Raises if the experiment describes another network.
-            interop.to_official(model, variables, SOURCE, name, **kwargs)
-            loaded.append((model, variables))
-        return tuple(loaded)
-
     def state(self, networks, optimizers, names):
         self.settings |= {"pl_mean_init": 0.0}
         state = super().state(networks, optimizers, names)
@@ -110,15 +97,7 @@ def test_objectives(official, monkeypatch):
         results = {}
         for name in official:
             phase = phases[PHASES[name]]
-            inputs = Inputs(
-                state=state,
-                reals=reals,
-                labels=labels,
-                lod=LevelOfDetail(32),
-                key=lambda stream: jax.random.key(0),
-                shard_batch=lambda x: x,
-                padded_rows=lambda rows: rows,
-            )
+            inputs = whole_batch(state, reals, labels, 32)
 
             def objective(params, phase=phase, inputs=inputs):
                 loss, aux = phase.objective(params, inputs)

@@ -123,6 +123,18 @@ def test_same_networks_are_loaded_completely(source):
     assert len(pointers) == len(leaves)  # otherwise the step could not donate them
 
 
+def test_spectrally_normalized_networks_become_ordinary_ones(tmp_path):
+    e = experiment(spectral_norm=True)
+    source_state = random_state(e, seed=1)
+    judge = source_state.discriminator_variables(source_state.params[DISCRIMINATOR])
+    source_path = save(tmp_path, e, run_items(source_state))
+    for own in (experiment(), e):
+        state = random_state(own, seed=2)
+        after = transfer.plan(source_path, state).load(state)
+        chex.assert_trees_all_close(after.params[DISCRIMINATOR], judge["params"])
+        assert after.spectral is state.spectral
+
+
 def test_higher_resolution_adds_layers(source):
     path, source_state = source
     state = random_state(experiment(resolution=32), seed=2)

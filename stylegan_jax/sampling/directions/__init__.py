@@ -1,1 +1,1 @@
-"""Directions of edits: how they are found, kept in files, applied and drawn."""
+"""Directions of edits: finding, storing, applying and drawing them."""

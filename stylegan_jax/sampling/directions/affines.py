@@ -2,9 +2,9 @@
 
     style = w A + b
 
-StyleGAN's style of a layer holds the scales of its channels and then their shifts;
-StyleGAN2's the scales of the channels that a convolution, and then those that a ToRGB
-with the same w, reads.
+In StyleGAN, the style of a layer holds the scales of its channels, then their shifts.
+In StyleGAN2, it holds the scales of the channels that a convolution reads, then of
+those that a ToRGB with the same w reads.
 """
 
 import math
@@ -24,7 +24,7 @@ class Affine(NamedTuple):
 
     Attributes:
       layer: style layer whose w it reads.
-      path: of its parameters in "params".
+      path: path of its parameters in "params".
       kernel: A [W,C] float64, scaled as it is applied.
     """
 

@@ -20,7 +20,7 @@ from stylegan_jax.models import Generator, Variables
 from stylegan_jax.sampling.directions import affines
 
 METHODS = ("sefa", "ganspace", "stylespace", "boundary", "difference", "text")
-MAX_STRENGTH = 1000.0  # in absolute value; images end long before
+MAX_STRENGTH = 1000.0  # in absolute value; images break down far below it
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,9 +32,9 @@ class Direction:
       method: one of METHODS, which found it.
       space: "w", or "style" for the styles of one layer.
       vector: change at strength 1: [W] float32, the same at all layers; [L,W]; or, in
-        the space "style", [C] of all style channels of the layer.
+        the space "style", [C] for all style channels of the layer.
       layers: the style layers that it changes; in the space "style", the one.
-      strengths: least and largest of a usual range.
+      strengths: smallest and largest strength of the usual range.
       sigma: standard deviation of w (of the style) along the unit vector; see
         `subject.Subject`.
       reference: name of the network that it was found in.
@@ -147,9 +147,10 @@ class Direction:
 def fingerprint(variables: Variables) -> str:
     """Return the SHA-256 of a network's mapping network, as hexadecimal digits.
 
-    The parameters are hashed as float16, so that a file of this type has the same one.
-    Networks of one mapping network have the same w, so that fine-tuning the synthesis
-    keeps it. Without parameters in the mapping, those of the whole network are hashed.
+    The parameters are hashed as float16, so that a float16 copy has the same one.
+    Networks that share a mapping network have the same w, so fine-tuning the synthesis
+    keeps the fingerprint. If the mapping has no parameters, those of the whole network
+    are hashed.
     """
     params = variables["params"]
     flat = traverse_util.flatten_dict(params.get("mapping") or params, sep="/")

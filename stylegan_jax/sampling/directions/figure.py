@@ -23,8 +23,8 @@ def rows_of_images(
       sampler: the network, for which the direction is checked.
       direction: the direction.
       ws: [N,L,W], truncated styles.
-      names: of the images.
-      strengths: of the columns.
+      names: names of the images.
+      strengths: strengths of the columns.
 
     Returns:
       The figure [H,W,3] uint8.
@@ -39,7 +39,7 @@ def rows_of_directions(
     ws: np.ndarray,
     strengths: Sequence[float],
 ) -> np.ndarray:
-    """Draw a row for each direction, all of one image, ws [1,L,W]; likewise."""
+    """Draw a row for each direction, all of one image ws [1,L,W]; see above."""
     rows = [list(edited(sampler, d, ws, strengths)[0]) for d in directions]
     names = [d.name.replace("_", "\n", 1) for d in directions]
     return labeled_grid(rows, names, _columns(strengths))

@@ -22,10 +22,10 @@ from stylegan_jax.sampling.directions.direction import METHODS, Direction
 from stylegan_jax.weights import safetensors
 from stylegan_jax.weights.safetensors import FormatError
 
-KEY = "stylegan_jax_direction"  # of the description in the metadata
+KEY = "stylegan_jax_direction"  # key of the description in the metadata
 VERSION = 1
 ENDING = ".safetensors"
-MAX_VALUE = 1e6  # of the vector, in absolute value
+MAX_VALUE = 1e6  # limit of the vector's absolute values
 
 
 def save(direction: Direction, path: str | os.PathLike) -> None:
@@ -53,7 +53,7 @@ def load(path: str | os.PathLike) -> Direction:
     """Read a file that `save` wrote.
 
     Raises:
-      ValueError: the file is damaged, or not one of a direction.
+      ValueError: the file is damaged, or does not hold a direction.
       OSError: the file cannot be read.
     """
     try:

@@ -14,20 +14,20 @@ PENALTIES = 10.0 ** np.arange(-4, 2)  # weights of |v|^2 / 2, for w of unit vari
 def difference(
     subject: Subject, name: str, negative: np.ndarray, positive: np.ndarray
 ) -> Direction:
-    """Return the direction from a latent to another, or between the means of groups.
+    """Return the direction between two latents, or between the means of two groups.
 
     Args:
       subject: the network.
       name: of the direction.
-      negative: ws [N,L,W], from which it leads.
-      positive: ws [M,L,W], to which it leads.
+      negative: ws [N,L,W], where it starts.
+      positive: ws [M,L,W], where it ends.
 
     Returns:
       A direction of [W], or of [L,W] if the latents differ between layers, with the
       fact `distance`: the strength that leads from `negative` to `positive`.
 
     Raises:
-      ValueError: they are the same.
+      ValueError: the latents or means are equal.
     """
     vector = np.mean(positive, 0, np.float64) - np.mean(negative, 0, np.float64)
     if np.array_equal(vector, np.broadcast_to(vector[:1], vector.shape)):
@@ -78,7 +78,7 @@ def boundary(
     scale = np.sqrt(np.trace(statistics.covariance) / len(statistics.mean))
     x = (np.concatenate(groups) - statistics.mean) / scale
     y = np.repeat([-1.0, 1.0], [len(g) for g in groups])
-    # Each group is dealt out to the folds.
+    # Distribute each group over the folds.
     folds = np.concatenate([np.arange(len(g)) for g in groups]) % min(FOLDS, least)
     loss, accuracy = zip(*(_validate(x, y, folds, p) for p in PENALTIES), strict=True)
     best = int(np.argmin(loss))

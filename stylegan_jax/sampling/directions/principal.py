@@ -1,6 +1,6 @@
-"""Directions from eigenvectors: SeFa, of the weights, and GANSpace, of w.
+"""Directions from eigenvectors: SeFa uses the weights, GANSpace the distribution of w.
 
-Both need no labels, and order the directions by their eigenvalues.
+Neither needs labels. Directions are ordered by their eigenvalues.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ def sefa(subject: Subject, count: int) -> list[Direction]:
       all.
 
     Raises:
-      ValueError: the network has no styles, or fewer directions.
+      ValueError: the network has no styles, or too few directions.
 
     Reference: Shen and Zhou 2021, "Closed-Form Factorization of Latent Semantics in
     GANs", section 3.2.
@@ -48,7 +48,7 @@ def ganspace(subject: Subject, count: int) -> list[Direction]:
     """Return the principal components of w.
 
     Args:
-      subject: the network, whose statistics have streamed over many w.
+      subject: the network, with its statistics of w.
       count: number of components, those of the largest variance first.
 
     Returns:
@@ -56,7 +56,7 @@ def ganspace(subject: Subject, count: int) -> list[Direction]:
       of the total variance.
 
     Raises:
-      ValueError: there are fewer components.
+      ValueError: there are too few components.
 
     Reference: Härkönen et al. 2020, "GANSpace: Discovering Interpretable GAN
     Controls", section 3.1.

@@ -1,4 +1,4 @@
-"""Mean and covariance of w, from many latents that pass in batches."""
+"""Mean and covariance of w, accumulated over batches of latents."""
 
 import functools
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def w_statistics(
     seed: int = 0,
     show: Callable[[int], None] = lambda done: None,
 ) -> WStatistics:
-    """Return the statistics of w, not truncated, of random latents.
+    """Return the statistics of the untruncated w of random latents.
 
     Only one batch of w is in memory at a time. Sums are float64, of differences from
     the mean of the first batch.
@@ -56,7 +56,7 @@ def w_statistics(
       samples: number of latents, `RandomState(seed).randn(samples, Z)`.
       labels: function from the number of the first latent and the size of a batch to
         labels [count,label_size]; None for unconditional networks.
-      seed: of the latents.
+      seed: seed of the latents.
       show: called with the number of latents done.
 
     Raises:
@@ -71,7 +71,7 @@ def w_statistics(
         count = min(size, samples - start)
         z = np.zeros((size, generator.z_dim), np.float32)
         z[:count] = random.randn(count, generator.z_dim)
-        # The last batch is filled up, so that all have one program.
+        # The last batch is padded, so that all batches share one program.
         w = _map(generator, variables, z, labels(start, size))
         w = np.asarray(w, np.float64)[:count]
         if not np.isfinite(w).all():

@@ -1,4 +1,4 @@
-"""Single style channels (StyleSpace), and which of them change images most."""
+"""Single style channels (StyleSpace), ranked by how much they change images."""
 
 import functools
 import re
@@ -13,7 +13,7 @@ from stylegan_jax.sampling.directions.affines import BIAS, Affine, affines
 from stylegan_jax.sampling.directions.direction import Direction
 from stylegan_jax.sampling.directions.subject import Subject
 
-PROBES = 4  # random vectors for each image
+PROBES = 4  # random probe vectors for each image
 
 
 def parse_channels(text: str) -> list[tuple[int, int]]:
@@ -47,7 +47,7 @@ def stylespace(
       count: number of channels, those that change images most first.
       ws: [N,L,W], styles of the images on which the change is measured.
       channels: (style layer, channel) of chosen ones, in place of `count`. The channels
-        of a layer count through its affine maps, see `affines`.
+        of a layer are numbered across its affine maps, see `affines`.
 
     Returns:
       Directions with the fact `change`: the root mean square change of the pixels, in

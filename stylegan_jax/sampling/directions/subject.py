@@ -1,4 +1,4 @@
-"""A network in which directions are sought, and the scale of what is found in it."""
+"""A network in which directions are sought, and the units of these directions."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ class Subject:
       reference: its name.
       statistics: of its w.
       layers: style layers in which directions are sought, and which they change.
-      strengths: least and largest of the usual range of strengths.
+      strengths: smallest and largest strength of the usual range.
     """
 
     generator: Generator
@@ -40,7 +40,7 @@ class Subject:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """See `direction.fingerprint`."""
+        """The network's `direction.fingerprint`."""
         return fingerprint(self.variables)
 
     def in_w(

@@ -3,8 +3,6 @@
 import errno
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from stylegan_jax import prepare as front_door
 from stylegan_jax.data import decoding, preparation
 from stylegan_jax.data.formats import tfrecord
 from stylegan_jax.data.preparation import options
+from stylegan_jax.runtime import cli
 from tests.data.opened import prepare
 from tests.data.raw_data import noise, nvidia_folder, pack, png
 
@@ -108,19 +107,18 @@ def test_no_power_of_two(tmp_path, message, size):
     )
 
 
-def test_a_full_disk(tmp_path):
+def test_a_full_disk(tmp_path, run_main):
     source = pack("folder", tmp_path / "in", {"a.png": png()})
     shard = tmp_path / "out.partial" / "r0016-00000-of-00001.tfrecord"
     shard.parent.mkdir()
     shard.with_name(shard.name + ".tmp").symlink_to("/dev/full")
-    command = [sys.executable, "-m", "stylegan_jax.prepare", f"--source={source}"]
-    command += [f"--out={tmp_path / 'out'}", "--resume"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1
+    out = f"--out={tmp_path / 'out'}"
+    with pytest.raises(OSError) as raised:
+        run_main(front_door, f"--source={source}", out, "--resume")
     assert re.fullmatch(
-        f"error: {re.escape(str(shard))} cannot be written: .*No space left on device; "
+        f"{re.escape(str(shard))} cannot be written: .*No space left on device; "
         "fix the cause and continue with --resume",
-        done.stderr.splitlines()[-1],
+        cli.describe(raised.value),
     )
 
 

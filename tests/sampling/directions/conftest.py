@@ -1,4 +1,4 @@
-"""Small networks of both families, with and without classes, and their w."""
+"""Small networks of all families, with and without classes, and their w."""
 
 import numpy as np
 import pytest
@@ -20,8 +20,11 @@ def labels_in_turn(g):
 
 @pytest.fixture(
     scope="session",
-    params=[("stylegan1", ()), ("stylegan2", ()), ("stylegan2", ("a", "b"))],
-    ids=["stylegan1", "stylegan2", "conditional"],
+    params=[
+        *(("stylegan1", ()), ("stylegan2", ()), ("stylegan2", ("a", "b"))),
+        ("stylegan3", ()),
+    ],
+    ids=["stylegan1", "stylegan2", "conditional", "stylegan3"],
 )
 def g(request):
     """Return a network."""

@@ -11,15 +11,20 @@ STYLEGAN2 = (
     *("blocks_0/conv1", "blocks_1/conv0", "blocks_1/conv1", "blocks_2/conv0"),
     *("blocks_2/conv1", "to_rgb_16"),
 )
+STYLEGAN3 = ("input", *(f"layers_{i}" for i in range(5)))
 
 
 def stored_weights(g):
     """Return the stored weights [W,C] of the affine map of each style layer."""
     out = []
     for layer in range(6):
-        path = f"layers_{layer}/style" if hasattr(g.generator, "growing") else None
+        paths = {
+            "stylegan1": [f"layers_{i}/style" for i in range(6)],
+            "stylegan2": STYLEGAN2,
+            "stylegan3": STYLEGAN3,
+        }[g.experiment.model.family]
         node = g.variables["params"]
-        for key in (path or STYLEGAN2[layer]).split("/"):
+        for key in paths[layer].split("/"):
             node = node[key]
         out.append(np.asarray(node["affine"]["kernel"]["weight"], np.float64))
     return out

@@ -1,4 +1,6 @@
-"""Two small generators for the tests of all figures."""
+"""Small generators for the tests of all figures."""
+
+import dataclasses
 
 import jax
 import numpy as np
@@ -25,8 +27,10 @@ def build(changes, classes=0, label=None):
 
     def draw(path, leaf):
         name = jax.tree_util.keystr(path)
-        if "strength" in name:
+        if "strength" in name or "magnitude" in name:
             return np.ones(leaf.shape, np.float32)
+        if "transform" in name:
+            return np.eye(3, dtype=np.float32)
         scale = 1
         if "mapping" in name and "label" not in name:
             scale = 100  # undoes the learning rate multiplier
@@ -48,6 +52,15 @@ def growing():
 def skip():
     """An unconditional StyleGAN2 with a skip generator."""
     return build(SKIP | {"model.d_architecture": "resnet"})
+
+
+@pytest.fixture(scope="session")
+def alias_free():
+    """A StyleGAN3, whose images are hardly clipped."""
+    sampler = build(tiny.STYLEGAN3 | {"data.resolution": 16})
+    return dataclasses.replace(
+        sampler, generator=sampler.generator.clone(output_scale=0.1)
+    )
 
 
 @pytest.fixture

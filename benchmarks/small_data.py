@@ -1,0 +1,191 @@
+r"""Remedies for few images, compared at equal numbers of images seen.
+
+    python -m benchmarks.small_data --out=runs/small --kimg=40
+    python -m benchmarks.small_data --out=runs/small --runs=none,ada --kimg=6 \
+        --held_out=0.85 -- --config.run.tick_kimg=1
+    python -m benchmarks.small_data --out=runs/small --kimg=0
+
+Trains one run after another, each in a directory of its name under --out:
+
+    none         the config, without augmentation
+    ada          with the transforms `bgc` of an adaptive probability, which can rise by
+                 1 in a hundred passes over the images
+    diffaugment  with all transforms of DiffAugment
+    autopilot    the settings of `presets.small` for as many images
+
+They share the images, the networks' resolution, the seed and the evaluations; what
+follows `--` is added to the command of each. Interrupted runs are resumed by the same
+command, and --kimg=0 trains nothing. Writes `curves.html`, with a line for each run
+that --out has, and prints a table of the last values.
+"""
+
+import math
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags
+from etils import epath
+
+from stylegan_jax.presets.small import PASSES
+from stylegan_jax.report import charts, page
+from stylegan_jax.report.charts import Mark, Series
+
+FLAGS = flags.FLAGS
+METRIC = "kid_efficientnet"
+AUTOPILOT = "autopilot"
+RUNS = {
+    "none": (),
+    "ada": ("training.augment=bgc",),
+    "diffaugment": ("training.augment=color,translation,cutout",),
+    AUTOPILOT: (),
+}
+# Title of a chart -> name of a scalar in the logs.
+CURVES = {
+    "KID of EfficientNet-Lite0's features, to the training images": f"metrics/{METRIC}",
+    "r_v: 1 if held-out images score like generated ones": "overfitting/r_v",
+    "Distance to training images (1: as held-out images, 0: copies)": (
+        "overfitting/nearest"
+    ),
+    "Variety (1: as training images, 0: all alike)": "overfitting/variety",
+    "p, probability of the augmentations": "progress/augment_probability",
+    "r_t, mean sign of the scores of reals": "d_main/sign_real",
+}
+
+
+def main(argv: list[str]) -> None:
+    """Train, and compare what there is."""
+    out = Path(FLAGS.out)
+    unknown = set(FLAGS.runs) - set(RUNS)
+    if unknown:
+        raise app.UsageError(
+            f"--runs contains {sorted(unknown)}; the choices are {list(RUNS)}"
+        )
+    if FLAGS.kimg:
+        for name in FLAGS.runs:
+            command = training_command(name, out, FLAGS.images, argv[1:])
+            print(shlex.join(command), flush=True)
+            subprocess.run(command, check=True)
+    rows = {name: page.read_rows(epath.Path(out / name / "log.jsonl")) for name in RUNS}
+    rows = {name: found for name, found in rows.items() if found}
+    if not rows:
+        raise app.UsageError(f"--out (={out}) has no run of {list(RUNS)}; give --kimg")
+    (out / "curves.html").write_text(curves(rows))
+    print(table(rows))
+    print(f"wrote {out / 'curves.html'}")
+
+
+def training_command(name: str, out: Path, images: int, more: list[str]) -> list[str]:
+    """Return the command that trains a run, and write its config if it needs one."""
+    config = FLAGS.config
+    settings = [
+        *RUNS[name],
+        f"data.held_out={FLAGS.held_out}",
+        f"training.total_kimg={FLAGS.kimg}",
+        "run.time_limit_minutes=0",
+        f"evaluation.metrics={METRIC},msssim",
+        f"evaluation.every_kimg={FLAGS.every_kimg}",
+        f"evaluation.images={FLAGS.evaluated}",
+    ]
+    if name == "ada":
+        speed = FLAGS.ada_speed_kimg or PASSES * images / 1000
+        settings.append(f"training.augment_speed_kimg={speed:g}")
+    if name != AUTOPILOT and FLAGS.r1_gamma is not None:
+        settings.append(f"training.r1_gamma={FLAGS.r1_gamma}")
+    if name == AUTOPILOT:
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / "autopilot.py"
+        path.write_text(
+            "from stylegan_jax import presets\n\n\ndef get_config():\n"
+            f"    c = presets.small({images}, {FLAGS.resolution}, on_cpu=True)\n"
+            '    c.data.builtin = "smileys"\n    return c\n'
+        )
+        config = str(path)
+    return [
+        *(sys.executable, "-m", "stylegan_jax.train", f"--config={config}"),
+        f"--workdir={out / name}",
+        *(f"--config.{setting}" for setting in settings),
+        *more,
+    ]
+
+
+def series(rows: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
+    """Return (kimg, value) of a scalar; of repeated points, the last ones count."""
+    found = {row["kimg"]: float(row[name]) for row in rows if name in row}
+    return sorted(found.items())
+
+
+def warnings(rows: list[dict[str, Any]]) -> list[tuple[float, str]]:
+    """Return (kimg, message) of the warnings of a log."""
+    found = [row for row in rows if row.get("event") == "warning"]
+    return [(row["kimg"], row["message"]) for row in found]
+
+
+def curves(rows: dict[str, list[dict[str, Any]]]) -> str:
+    """Return a page with a chart for each of `CURVES`, and the warnings of the runs.
+
+    Args:
+      rows: rows of the log of each run.
+    """
+    parts, told = [], []
+    marks = [
+        Mark(kimg, f"{name}: warning")
+        for name in rows
+        for kimg, _ in warnings(rows[name])
+    ]
+    for title, scalar in CURVES.items():
+        lines = [Series(name, series(rows[name], scalar)) for name in rows]
+        if any(math.isfinite(y) for line in lines for _, y in line.points):
+            parts.append(charts.chart(title, lines, marks))
+    for name in rows:
+        told += [f"<li>{name}, {k:g} kimg: {m}</li>" for k, m in warnings(rows[name])]
+    return page.document(
+        "Few images",
+        f'<h1>Few images</h1><div class="charts">{"".join(parts)}</div>'
+        f"<h2>Warnings</h2><ul>{''.join(told) or '<li>none</li>'}</ul>",
+    )
+
+
+def table(rows: dict[str, list[dict[str, Any]]]) -> str:
+    """Return a Markdown table of the last values, and of the first warning."""
+    names = [scalar for scalar in CURVES.values()]
+    lines = [
+        "| run | kimg | "
+        + " | ".join(n.partition("/")[2] for n in names)
+        + " | first warning |",
+        "|---" * (len(names) + 3) + "|",
+    ]
+    for run, found in rows.items():
+        last = [series(found, name)[-1:] for name in names]
+        kimg = max((row["kimg"] for row in found if "tick" in row), default=0.0)
+        told = warnings(found)
+        first = (
+            f"{told[0][0]:g} kimg: {told[0][1].partition(':')[0]}" if told else "none"
+        )
+        values = [f"{value[0][1]:.3f}" if value else "" for value in last]
+        lines.append(f"| {run} | {kimg:g} | {' | '.join(values)} | {first} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("out", None, "Directory of the runs.")
+    flags.DEFINE_list("runs", list(RUNS), "Runs to train.")
+    flags.DEFINE_string("config", "configs/smileys.py", "Config of all but autopilot.")
+    flags.DEFINE_float(
+        "r1_gamma", None, "The `training.r1_gamma` of all but autopilot."
+    )
+    flags.DEFINE_float("kimg", 40.0, "Length of each run; 0 only compares.")
+    flags.DEFINE_float("held_out", 0.1, "Share of the images that is held out.")
+    flags.DEFINE_integer("images", 385, "Number of the others, on which runs train.")
+    flags.DEFINE_float(
+        "ada_speed_kimg",
+        None,
+        "The `training.augment_speed_kimg` of ada; as the autopilot's by default.",
+    )
+    flags.DEFINE_integer("resolution", 32, "Resolution of the config, for autopilot.")
+    flags.DEFINE_float("every_kimg", 10.0, "Interval of the evaluations.")
+    flags.DEFINE_integer("evaluated", 512, "Images that an evaluation generates.")
+    flags.mark_flag_as_required("out")
+    app.run(main)

@@ -1,0 +1,1 @@
+"""The sections of an experiment's settings; a setting is one field of its section."""

@@ -1,0 +1,74 @@
+"""Settings of the metrics that are computed during training."""
+
+import dataclasses
+
+from stylegan_jax.config.setting import (
+    FRACTION,
+    POSITIVE,
+    setting,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Metrics of the averaged generator that are computed during training."""
+
+    metrics: str = setting(
+        "",
+        "Comma-separated names of the metrics, as in `python -m "
+        "stylegan_jax.evaluate`; empty: none.",
+    )
+    every_kimg: float = setting(
+        200.0,
+        "Interval of the evaluations, which take place at the end of a tick.",
+        unit="thousands of real images",
+        rule=POSITIVE,
+    )
+    images: int | None = setting(
+        None,
+        "Number of images to generate for each metric; None: the metric's own number.",
+        unit="images",
+        rule=POSITIVE,
+    )
+    features: str = setting(
+        "inception", "Feature network, as in `evaluate --features`."
+    )
+    detector: str | None = setting(
+        None,
+        "File of the feature network's weights; None: found in the cache, else "
+        "downloaded.",
+    )
+    vgg16: str | None = setting(
+        None,
+        "File of VGG16's weights, for LPIPS; None: found in the cache, else "
+        "downloaded.",
+    )
+    efficientnet: str | None = setting(
+        None,
+        "File of EfficientNet-Lite0's weights, for `kid_efficientnet` and "
+        "`fd_efficientnet`; None: found in the cache, else in the package that the "
+        "extra `metrics` installs.",
+    )
+    batch_size: int = setting(
+        32,
+        "Global batch size of the evaluation, over all devices.",
+        unit="images",
+        rule=POSITIVE,
+    )
+    cache: str | None = setting(
+        "~/.cache/stylegan_jax/metrics",
+        "Directory of the cached statistics of real images; None: no cache.",
+    )
+    best: str | None = setting(
+        None,
+        "Number by which the best checkpoints are kept beside the newest, e.g. "
+        "`fid50k` or `recall`; None keeps the newest only.",
+    )
+    keep_best: int = setting(1, "Number of best checkpoints to keep.", rule=POSITIVE)
+    # Signs of mode collapse, reported in the progress line.
+    alarm_msssim: float = setting(
+        0.15, "Excess of `msssim` over that of real images that reports a collapse."
+    )
+    alarm_recall: float = setting(
+        0.02, "Value of `recall` below which a collapse is reported.", rule=FRACTION
+    )

@@ -1,0 +1,178 @@
+"""Figures of texture sticking: details that stay at their pixels while images move.
+
+Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", figure 1.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from stylegan_jax.models import stylegan3
+from stylegan_jax.runtime.image_io import rgb_on_white, to_uint8
+from stylegan_jax.sampling import seeds as seeding
+from stylegan_jax.sampling import transform
+from stylegan_jax.sampling.figures.sampler import Figure, Sampler
+from stylegan_jax.sampling.interpolation import lerp
+from stylegan_jax.sampling.labeled_grid import labeled_grid
+from stylegan_jax.sampling.synthesis import automatic_batch_size, synthesize
+
+MARK = (255, 0, 0)  # color of the column that a slice shows
+DISTANCE = 0.25  # of the translation, in image heights
+NEIGHBORHOOD = 0.25  # standard deviation around a latent, whose own is 1
+JITTER = 0.0625  # standard deviation of translations, in image widths and heights
+TINY = 1e-12  # mean square of details, instead of none
+Batches = Iterator[np.ndarray]  # of images [N,H,W,C], about [-1,1]
+
+
+def sticking(samplers: Mapping[str, Sampler], seeds: Sequence[int]) -> Figure:
+    """Draw a column of pixels over time, while the latent or the image moves.
+
+    Each network has a row for each pair of successive seeds, in which w moves along a
+    line from one to the other. A StyleGAN3 network has another one for each seed but
+    the last, in which the image is translated downwards. A row has the first, the
+    middle and the last image, and the slice: its column n is the middle column of
+    frame n. Details that move are slanted streaks in it, and those that stick to their
+    pixels are horizontal ones. The lines tell how much of the details stays: the mean
+    square of the average over time, as a share of the mean square.
+
+    Args:
+      samplers: the networks, by name.
+      seeds: at least two.
+
+    Raises:
+      ValueError: there are fewer than two seeds.
+    """
+    if len(seeds) < 2:
+        raise ValueError(
+            f"the figure sticking needs at least two seeds, not {len(seeds)}; try 0-1"
+        )
+    rows, names, lines = [], [], []
+    for name, sampler in samplers.items():
+        ws = np.asarray(sampler.styles(seeds))
+        for i in range(len(seeds) - 1):
+            for motion, images in _motions(sampler, ws[i : i + 2]).items():
+                row, stays = _row(images)
+                rows.append(row)
+                names.append(f"{name}\n{motion.format(*seeds[i : i + 2])}")
+                lines.append(
+                    f"{' '.join(names[-1].split())}: {stays:.0%} of the details stay "
+                    "at their pixels"
+                )
+    columns = ["first", "middle", "last", "column\nover time"]
+    return Figure(labeled_grid(rows, names, columns), tuple(lines))
+
+
+def average(
+    samplers: Mapping[str, Sampler], seeds: Sequence[int], count: int
+) -> Figure:
+    """Draw images, and averages of many images that are nearly the same.
+
+    The latents of an average are in the neighborhood of a seed's. For StyleGAN3, a
+    further average is that of one image at many places. Where all details move, an
+    average is equally blurred everywhere; details that stick to their pixels stay
+    sharp. The lines tell how much detail an average has, as a share of the image's.
+
+    Args:
+      samplers: the networks, by name.
+      seeds: a row for each, and each network.
+      count: number of images of an average.
+    """
+    rows, names, lines = [], [], []
+    for name, sampler in samplers.items():
+        for seed in seeds:
+            row, shares = _averages(sampler, seed, count)
+            rows.append(row)
+            names.append(f"{name}\nseed {seed}")
+            told = [f"{share:.0%} ({around})" for around, share in shares.items()]
+            lines.append(
+                f"{name} seed {seed}: detail of the averages: {', '.join(told)}"
+            )
+    columns = ["image", "average over\nlatents", "average over\nplaces"]
+    return Figure(labeled_grid(rows, names, columns), tuple(lines))
+
+
+def _motions(sampler: Sampler, ends: np.ndarray) -> dict[str, Batches]:
+    """Return the frames of the motions, as many as an image has pixels in a row."""
+    frames = sampler.lod.resolution * sampler.generator.base_size[1] // 4
+    t = np.linspace(0, 1, frames, dtype=np.float32)
+    path = lerp(*(np.broadcast_to(w, (frames, *w.shape)) for w in ends), t)
+    motions = {"seed {} to {}": sampler.batches(path)}
+    if isinstance(sampler.generator, stylegan3.Generator):
+        places = np.stack([np.zeros(frames), DISTANCE * t], axis=1)
+        motions["seed {} moves"] = _translated(sampler, ends[0], places)
+    return motions
+
+
+def _row(batches: Batches) -> tuple[list[np.ndarray], float]:
+    """Return the images of a row of `sticking`, and the share of detail that stays."""
+    first, columns = None, []
+    for batch in map(_rgb, batches):
+        first = batch[0] if first is None else first
+        for image in batch:
+            columns.append(image[:, image.shape[1] // 2].copy())
+            if len(columns) <= image.shape[1] // 2:
+                middle = image.copy()
+            last = image
+    over_time = np.stack(columns, axis=1)
+    shown = [image.copy() for image in (first, middle, last)]
+    for image in shown:
+        image[:, image.shape[1] // 2] = MARK
+    detail = _detail(over_time, axes=(0,))
+    stays = np.square(detail.mean(axis=1)).mean() / max(np.square(detail).mean(), TINY)
+    return [*shown, over_time], float(stays)
+
+
+def _averages(
+    sampler: Sampler, seed: int, count: int
+) -> tuple[list[np.ndarray | None], dict[str, float]]:
+    """Return a row of `average`, and the detail of its averages."""
+    random = np.random.RandomState(seed)
+    z = seeding.latents([seed], sampler.generator.z_dim)
+    noise = random.randn(count, z.shape[1]).astype(np.float32)
+    around = {"latents": sampler.batches(sampler.map(z + NEIGHBORHOOD * noise))}
+    ws = np.asarray(sampler.map(z))
+    image = _rgb(next(sampler.batches(ws)))[0]
+    if isinstance(sampler.generator, stylegan3.Generator):
+        places = JITTER * random.randn(count, 2)
+        around["places"] = _translated(sampler, ws[0], places)
+    row, shares = [image], {}
+    full = np.square(_detail(image)).mean()
+    for name, batches in around.items():
+        mean = sum(_rgb(batch).sum(axis=0, dtype=np.float64) for batch in batches)
+        mean /= count
+        row.append(np.rint(mean).astype(np.uint8))
+        shares[name] = float(np.sqrt(np.square(_detail(mean)).mean() / max(full, TINY)))
+    return row + [None] * (3 - len(row)), shares
+
+
+def _translated(sampler: Sampler, w: np.ndarray, places: np.ndarray) -> Batches:
+    """Generate the image of w [L,W] at places [N,2]."""
+    generator = sampler.generator
+    size = min(automatic_batch_size(generator, sampler.lod.resolution), len(places))
+    for start in range(0, len(places), size):
+        # The last ones are repeated, so that all batches share a program.
+        some = np.minimum(np.arange(start, start + size), len(places) - 1)
+        matrices = np.stack([transform.inverse_matrix(xy) for xy in places[some]])
+        variables = transform.moved(generator, sampler.variables, matrices)
+        ws = np.broadcast_to(w, (size, *w.shape))
+        images = synthesize(generator, variables, ws, lod=sampler.lod, batch_size=size)
+        yield images[: len(places) - start]
+
+
+def _rgb(images: np.ndarray) -> np.ndarray:
+    """Return images of the network as [N,H,W,3] uint8."""
+    return rgb_on_white(to_uint8(images))
+
+
+def _detail(image: np.ndarray, axes: Sequence[int] = (0, 1)) -> np.ndarray:
+    """Return what a blur with (1,4,6,4,1) along axes takes away from an image."""
+    blurred = image.astype(np.float64)
+    for axis in axes:
+        length = blurred.shape[axis]
+        widths = [(2 * (i == axis),) * 2 for i in range(blurred.ndim)]
+        padded = np.pad(blurred, widths, mode="edge")
+        blurred = sum(
+            weight * np.take(padded, np.arange(i, i + length), axis)
+            for i, weight in enumerate(np.array([1, 4, 6, 4, 1]) / 16)
+        )
+    return image - blurred

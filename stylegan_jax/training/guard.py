@@ -1,0 +1,266 @@
+"""Guard against mode collapse, as `training.on_collapse` asks for.
+
+A collapse is a generator that has lost its variety, by MS-SSIM or recall (see
+`evaluator.collapse_alarm`) or by the images held out (`overfitting.HeldOutScores`). The
+images of an untrained generator are alike, too, so it counts only after they have had
+variety, and only if it lasts: one measurement may be wrong.
+
+A run is rolled back once. The file `rollback.json` in its directory records that, so
+that neither the lower learning rate nor the fact is forgotten when the run is resumed.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+
+import jax
+from etils import epath
+
+from stylegan_jax.checkpoint import Checkpoints
+from stylegan_jax.runtime import json_files, storage
+from stylegan_jax.runtime.collectives import all_processes, gather_texts
+from stylegan_jax.runtime.logger import RunLogger
+from stylegan_jax.runtime.parallel import Parallel
+from stylegan_jax.training.progress import Progress
+from stylegan_jax.training.state import TrainState
+
+FILE = "rollback.json"  # in the directory of a run
+PATIENCE = 2  # successive measurements without variety that are a collapse
+LOWERED = 0.5  # factor of the learning rate of both networks after a rollback
+
+
+class Collapsed(RuntimeError):
+    """The generator has collapsed, and the run is not to continue."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalResult:
+    """Result of a measurement of the generator.
+
+    Attributes:
+      score: higher is better; the checkpoints with the best scores are kept. None if
+        the experiment does not ask for it.
+      alarm: warning for the progress line until the next measurement; None for none.
+      collapsed: True if the images lack variety; None if that was not measured.
+    """
+
+    score: float | None
+    alarm: str | None
+    collapsed: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Rollback:
+    """The rollback of a run.
+
+    Attributes:
+      collapse_images: images seen when the collapse was established.
+      checkpoint: number of the checkpoint from which the run went on.
+      learning_rate_factor: factor of the learning rates since then.
+      set_aside: numbers of the newer checkpoints, which are renamed.
+      complete: False until they are.
+    """
+
+    collapse_images: int
+    checkpoint: int
+    learning_rate_factor: float
+    set_aside: tuple[int, ...]
+    complete: bool
+
+
+class CollapseGuard:
+    """Watches the variety of the generated images, and rolls a run back."""
+
+    def __init__(
+        self,
+        action: str,
+        directory: epath.Path,
+        checkpoints: Checkpoints,
+        parallel: Parallel,
+    ):
+        """Read whether the run was rolled back; all processes must call it.
+
+        Call it before the newest checkpoint is restored, because it completes a
+        rollback that was interrupted.
+
+        Args:
+          action: `training.on_collapse`.
+          directory: directory of the run.
+          checkpoints: its checkpoints.
+          parallel: the devices.
+
+        Raises:
+          ValueError: the record of a rollback is damaged.
+          CheckpointError: an interrupted rollback cannot be completed.
+        """
+        self._action, self._path = action, directory / FILE
+        self._checkpoints, self._parallel = checkpoints, parallel
+        self._rollback = self._read()
+        if self._rollback is not None and not self._rollback.complete:
+            self._complete(self._rollback)
+
+    @property
+    def learning_rate_factor(self) -> float:
+        """Factor of the learning rates: 1, or lower after a rollback."""
+        return 1.0 if self._rollback is None else self._rollback.learning_rate_factor
+
+    @property
+    def summary(self) -> str | None:
+        """Sentence for the log of a resumed run that was rolled back; else None."""
+        if self._rollback is None:
+            return None
+        return (
+            f"this run was rolled back from {self._rollback.collapse_images / 1000:g} "
+            f"to {self._rollback.checkpoint / 1000:g} kimg; its learning rates are "
+            f"{self.learning_rate_factor:g} of those of the settings"
+        )
+
+    def suspects(self, progress: Progress) -> bool:
+        """Return True while newer checkpoints must not displace the older ones."""
+        signs = any(progress.collapse_signs.values())
+        return self._action != "continue" and bool(progress.varied_images) and signs
+
+    def has_collapsed(
+        self,
+        progress: Progress,
+        results: Mapping[str, EvalResult | None],
+        logger: RunLogger,
+    ) -> bool:
+        """Record what was measured at a tick; all processes must call it.
+
+        Args:
+          progress: the run's progress, whose record of variety is updated.
+          results: measurement -> its result; None if it was not due.
+          logger: receives the warning.
+
+        Returns:
+          True, in all processes alike, if the run is to be rolled back.
+
+        Raises:
+          Collapsed: the run is to stop because of it.
+        """
+        measured = {
+            name: result
+            for name, result in results.items()
+            if result is not None and result.collapsed is not None
+        }
+        established = False
+        for name, result in measured.items():
+            collapsed = self._parallel.any_process(result.collapsed)()
+            signs = progress.collapse_signs.get(name, 0) + 1 if collapsed else 0
+            progress.collapse_signs[name] = signs
+            # A run that continues reports it once.
+            repeats = signs > PATIENCE and self._action == "continue"
+            established |= signs >= PATIENCE and not repeats
+        if measured and not any(progress.collapse_signs.values()):
+            progress.varied_images = progress.images_seen
+        if not established or progress.varied_images is None:
+            return False
+        alarms = [result.alarm for result in measured.values() if result.alarm]
+        self._report(progress, alarms, logger)
+        return self._action == "rollback"
+
+    def _report(self, progress: Progress, alarms: list[str], logger: RunLogger) -> None:
+        """Warn of a collapse, or raise Collapsed."""
+        kimg = progress.images_seen / 1000
+        what = (
+            f"the generator collapsed by {kimg:g} kimg ({', '.join(alarms)}); its "
+            f"images had variety at {progress.varied_images / 1000:g} kimg"
+        )
+        remedy = (
+            "Raise `training.r1_gamma`, lower `training.learning_rate`, or add "
+            "`training.augment`, in another --workdir. "
+            "--config.training.on_collapse=continue trains on from the last checkpoint"
+        )
+        if self._action == "stop":
+            raise Collapsed(
+                f"{what}, and `training.on_collapse` is 'stop'. Nothing has been saved "
+                f"since the first sign. {remedy}"
+            )
+        if self._action == "rollback" and self._rollback is not None:
+            raise Collapsed(
+                f"{what}. The run was rolled back once already, from "
+                f"{self._rollback.collapse_images / 1000:g} kimg, and is not rolled "
+                f"back again. {remedy}"
+            )
+        after = (
+            "`training.on_collapse` is 'continue', so the training goes on"
+            if self._action == "continue"
+            else "the run is rolled back"
+        )
+        logger.warning(progress.images_seen, f"{what}; {after}")
+
+    def roll_back(
+        self, state: TrainState, progress: Progress, logger: RunLogger
+    ) -> int:
+        """Prepare the restoring of an older checkpoint; all processes must call it.
+
+        Args:
+          state: the collapsed state, whose memory is freed.
+          progress: the run's progress.
+          logger: receives the warning.
+
+        Returns:
+          The number of the checkpoint: the best by `evaluation.best` of those saved
+          while the images had variety, else the newest of them.
+
+        Raises:
+          Collapsed: there is no checkpoint to go back to.
+          CheckpointError: checkpoints cannot be read or renamed.
+          OSError: the record cannot be written.
+        """
+        step = self._checkpoints.best_step(progress.varied_images)
+        if step is None:
+            raise Collapsed(
+                "the generator collapsed before a checkpoint was saved, so there is "
+                "none to roll back to; raise `training.r1_gamma`, or lower "
+                "`run.checkpoint_every_ticks`"
+            )
+        jax.tree.map(lambda x: x.delete(), state)
+        newer = tuple(self._checkpoints.steps_after(step))
+        rollback = Rollback(progress.images_seen, step, LOWERED, newer, False)
+        self._write(rollback)
+        self._complete(rollback)
+        message = (
+            f"rolled back from {progress.images_seen / 1000:g} to {step / 1000:g} "
+            f"kimg; from here on, the learning rates of both networks are {LOWERED:g} "
+            "of those of the settings. If the generator collapses again, the run stops"
+        )
+        logger.warning(progress.images_seen, message)
+        return step
+
+    def _complete(self, rollback: Rollback) -> None:
+        self._checkpoints.set_aside(rollback.set_aside, "collapsed")
+        self._rollback = dataclasses.replace(rollback, complete=True)
+        self._write(self._rollback)
+
+    def _write(self, rollback: Rollback) -> None:
+        """Write the record, in the main process; the others learn if it failed."""
+        failure = None
+        try:
+            if self._parallel.is_main:
+                content = json.dumps(dataclasses.asdict(rollback), indent=2)
+                storage.write_atomically(self._path, f"{content}\n".encode())
+        except OSError as error:
+            failure = error
+        if not all_processes(failure is None):
+            raise failure or OSError(f"the main process cannot write {self._path}")
+
+    def _read(self) -> Rollback | None:
+        """Return the record as the main process reads it; None if there is none."""
+        text, remedy = "", "Remove it to forget that the run was rolled back."
+        if self._parallel.is_main and self._path.exists():
+            try:
+                text = json.dumps(json_files.read_object(self._path, remedy))
+            except ValueError as error:
+                text = f"!{error}"
+        text = gather_texts(text)[0]
+        if text.startswith("!"):
+            raise ValueError(text[1:])
+        if not text:
+            return None
+        fields = json.loads(text)
+        try:
+            return Rollback(**fields | {"set_aside": tuple(fields["set_aside"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{self._path} is damaged: {error}. {remedy}") from error

@@ -1,0 +1,54 @@
+"""Wrong layers of StyleGAN3."""
+
+from tests.mutations.mutation import Mutation, mutations
+
+G3, FILTERED = "models/stylegan3.py", "layers/filtered_lrelu.py"
+NETWORKS = "models/test_stylegan3"
+
+MUTATIONS: tuple[Mutation, ...] = (
+    *mutations(
+        "StyleGAN3's layers",
+        (
+            "stylegan3-frequencies-above-the-cutoff",
+            G3,
+            "amplitudes = jnp.clip(1 - above, 0, 1)",
+            "amplitudes = jnp.ones_like(above)",
+            NETWORKS,
+        ),
+        (
+            "stylegan3-translated-before-rotated",
+            G3,
+            "jnp.matmul(jnp.matmul(rotate, translate, **exact), user, **exact)",
+            "jnp.matmul(jnp.matmul(translate, rotate, **exact), user, **exact)",
+            NETWORKS,
+        ),
+        (
+            "stylegan3-magnitude-of-the-newest-batch",
+            G3,
+            "average.value = now + (average.value - now) * beta",
+            "average.value = now + (average.value - now) * (1 - beta)",
+            NETWORKS,
+        ),
+        (
+            "stylegan3-input-not-divided-by-its-magnitude",
+            G3,
+            "gain = jax.lax.rsqrt(magnitude)",
+            "gain = jnp.ones_like(magnitude)",
+            NETWORKS,
+        ),
+        (
+            "filtered-lrelu-gradient-beyond-the-clamp",
+            FILTERED,
+            "outside = jnp.abs(self.activate(x)) >= self.clamp",
+            "outside = jnp.abs(self.activate(x)) > 2 * self.clamp",
+            "layers/test_filtered_lrelu",
+        ),
+        (
+            "filtered-lrelu-clamped-before-its-gain",
+            FILTERED,
+            "return jnp.clip(x, -self.clamp, self.clamp)",
+            "return jnp.clip(x, -self.clamp * self.gain, self.clamp * self.gain)",
+            "layers/test_filtered_lrelu",
+        ),
+    ),
+)

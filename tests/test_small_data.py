@@ -1,0 +1,98 @@
+"""The comparison of the remedies for few images."""
+
+import pytest
+from absl import app
+
+from benchmarks import small_data
+from stylegan_jax.report import page
+from tests import tiny
+
+
+@pytest.fixture
+def values(monkeypatch):
+    """Sets flags that only the command line defines."""
+
+    class Values:
+        config, held_out, kimg, every_kimg = "configs/smileys.py", 0.5, 0.064, 0.032
+        evaluated, resolution, ada_speed_kimg, r1_gamma = 8, 32, None, None
+        images, runs, out = 21, ["none", "ada"], None
+
+    monkeypatch.setattr(small_data, "FLAGS", Values)
+    return Values
+
+
+def settings(command):
+    given = [text.removeprefix("--config.") for text in command]
+    return dict(text.split("=", 1) for text in given if "=" in text)
+
+
+def test_runs_differ_by_their_remedy_alone(values, tmp_path):
+    commands = {
+        name: small_data.training_command(name, tmp_path, 21, ["--config.run.seed=3"])
+        for name in small_data.RUNS
+    }
+    given = {name: settings(command) for name, command in commands.items()}
+    none = given["none"]
+    assert none["run.seed"] == "3" and none["training.total_kimg"] == "0.064"
+    for name, others in given.items():
+        assert others.pop("--workdir") == str(tmp_path / name)
+    different = {
+        name: {key for key in given[name] if given[name][key] != none.get(key)}
+        for name in given
+    }
+    assert different == {
+        "none": set(),
+        "ada": {"training.augment", "training.augment_speed_kimg"},
+        "diffaugment": {"training.augment"},
+        "autopilot": {"--config"},
+    }
+    assert given["ada"]["training.augment_speed_kimg"] == "2.1"
+    scope = {}
+    exec((tmp_path / "autopilot.py").read_text(), scope)
+    c = scope["get_config"]()
+    assert (c.data.resolution, c.data.builtin) == (32, "smileys")
+    assert (c.training.augment, c.training.augment_speed_kimg) == ("bgc", 2.1)
+
+
+def test_curves_and_table(tmp_path):
+    rows = {}
+    for name, slope in (("none", 0.4), ("ada", 0.1)):
+        rows[name] = [
+            {"tick": i, "kimg": i, "d_main/sign_real": 0.5}
+            | {"overfitting/r_v": slope * i}
+            for i in (1.0, 2.0)
+        ]
+    rows["none"] += [
+        {"kimg": 2.0, "overfitting/r_v": 0.9},  # repeated by a resumed run
+        {"event": "warning", "kimg": 2.0, "message": "overfits: r_v is 0.90"},
+    ]
+    html = small_data.curves(rows)
+    assert html.count("<figure>") == 2  # without p and the metric
+    assert "none 0.9 at 2" in html and "none, 2 kimg: overfits: r_v is 0.90" in html
+    lines = small_data.table(rows).splitlines()
+    assert lines[2].startswith("| none | 2 |") and "0.900" in lines[2]
+    assert lines[2].endswith("| 2 kimg: overfits |") and lines[3].endswith("| none |")
+
+
+@pytest.mark.slow
+def test_tiny_runs_are_compared(values, tmp_path, monkeypatch, capsys):
+    changes = tiny.STYLEGAN2 | {"data.builtin": "smileys", "data.resolution": 16}
+    values.config = str(tiny.config_file(tmp_path, changes))
+    values.out = str(tmp_path / "runs")
+    monkeypatch.setenv("PYTHONPATH", str(tiny.ROOT))
+    monkeypatch.setattr(small_data, "METRIC", "swd")
+    small_data.main(["small_data", "--config.evaluation.cache=None"])
+    assert "| ada | 0.064 |" in capsys.readouterr().out
+    for name in values.runs:
+        rows = page.read_rows(tmp_path / "runs" / name / "log.jsonl")
+        assert len(small_data.series(rows, "overfitting/nearest")) == 4
+        assert len(small_data.series(rows, "metrics/swd")) == 2
+    values.kimg = 0
+    small_data.main(["small_data"])
+    assert (tmp_path / "runs" / "curves.html").exists()
+    values.out = str(tmp_path)
+    with pytest.raises(app.UsageError, match="has no run of"):
+        small_data.main(["small_data"])
+    values.runs = ["other"]
+    with pytest.raises(app.UsageError, match="--runs contains"):
+        small_data.main(["small_data"])
