@@ -2,7 +2,7 @@ r"""Remedies for few images, compared at equal numbers of images seen.
 
     python -m benchmarks.small_data --out=runs/small --kimg=40
     python -m benchmarks.small_data --out=runs/small --runs=none,ada --kimg=6 \
-        --held_out=0.85 -- --config.run.tick_kimg=1
+        --held_out=0.85 --images=64 --more=--config.run.tick_kimg=1
     python -m benchmarks.small_data --out=runs/small --kimg=0
 
 Trains one run after another, each in a directory of its name under --out:
@@ -13,8 +13,8 @@ Trains one run after another, each in a directory of its name under --out:
     diffaugment  with all transforms of DiffAugment
     autopilot    the settings of `presets.small` for as many images
 
-They share the images, the networks' resolution, the seed and the evaluations; what
-follows `--` is added to the command of each. Interrupted runs are resumed by the same
+They share the images, the networks' resolution, the seed and the evaluations; the flags
+of --more are added to the command of each. Interrupted runs are resumed by the same
 command, and --kimg=0 trains nothing. Writes `curves.html`, with a line for each run
 that --out has, and prints a table of the last values.
 """
@@ -44,12 +44,10 @@ RUNS = {
 }
 # Title of a chart -> name of a scalar in the logs.
 CURVES = {
-    "KID of EfficientNet-Lite0's features, to the training images": f"metrics/{METRIC}",
-    "r_v: 1 if held-out images score like generated ones": "overfitting/r_v",
-    "Distance to training images (1: as held-out images, 0: copies)": (
-        "overfitting/nearest"
-    ),
-    "Variety (1: as training images, 0: all alike)": "overfitting/variety",
+    "KID (EfficientNet-Lite0) to training images": f"metrics/{METRIC}",
+    "r_v (1: held-out images score like fakes)": "overfitting/r_v",
+    "Nearest training image (0: copies)": "overfitting/nearest",
+    "Variety (0: all alike)": "overfitting/variety",
     "p, probability of the augmentations": "progress/augment_probability",
     "r_t, mean sign of the scores of reals": "d_main/sign_real",
 }
@@ -57,6 +55,8 @@ CURVES = {
 
 def main(argv: list[str]) -> None:
     """Train, and compare what there is."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments {argv[1:]}")
     out = Path(FLAGS.out)
     unknown = set(FLAGS.runs) - set(RUNS)
     if unknown:
@@ -65,13 +65,15 @@ def main(argv: list[str]) -> None:
         )
     if FLAGS.kimg:
         for name in FLAGS.runs:
-            command = training_command(name, out, FLAGS.images, argv[1:])
+            command = training_command(name, out, FLAGS.images, shlex.split(FLAGS.more))
             print(shlex.join(command), flush=True)
             subprocess.run(command, check=True)
     rows = {name: page.read_rows(epath.Path(out / name / "log.jsonl")) for name in RUNS}
-    rows = {name: found for name, found in rows.items() if found}
+    rows = {k: found for k, found in rows.items() if any("tick" in x for x in found)}
     if not rows:
-        raise app.UsageError(f"--out (={out}) has no run of {list(RUNS)}; give --kimg")
+        raise app.UsageError(
+            f"--out (={out}) has no run of {list(RUNS)} with a tick; give --kimg"
+        )
     (out / "curves.html").write_text(curves(rows))
     print(table(rows))
     print(f"wrote {out / 'curves.html'}")
@@ -184,6 +186,7 @@ if __name__ == "__main__":
         None,
         "The `training.augment_speed_kimg` of ada; as the autopilot's by default.",
     )
+    flags.DEFINE_string("more", "", "Flags that are added to every training.")
     flags.DEFINE_integer("resolution", 32, "Resolution of the config, for autopilot.")
     flags.DEFINE_float("every_kimg", 10.0, "Interval of the evaluations.")
     flags.DEFINE_integer("evaluated", 512, "Images that an evaluation generates.")

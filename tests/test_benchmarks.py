@@ -1,5 +1,7 @@
 """The figures that the benchmarks compute and print."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -18,6 +20,7 @@ from benchmarks import (
     resample,
     resample_forms,
     settings,
+    step_ratios,
     weak_scaling,
 )
 from stylegan_jax import config, models, presets
@@ -60,6 +63,56 @@ def test_flops_do_not_depend_on_the_form():
         for form in (False, True)
     )
     assert plain == in_blocks
+
+
+def test_flops_of_stylegan3():
+    """Counted by hand: 16 channels from 36x36 to 36x36, to 32x32, and ToRGB."""
+    e = step_ratios.experiment("t", 32, 512, 16, 4)
+    generator, discriminator = models.build(e.model, e.data, 0)
+    design = dataclasses.replace(generator.design, num_layers=2, num_critical=1)
+    generator = generator.clone(design=design, w_dim=8, z_dim=8, mapping_features=None)
+    g, _ = flops.per_image(generator, discriminator, 32)
+    convolutions = 2 * 36**2 * 9 * 16**2 + 32**2 * 16 * 3
+    mapping, styles = 2 * 8**2, 8 * (4 + 16 + 16 + 16)
+    assert g == 2 * (36**2 * 16**2 + convolutions + mapping + styles)
+    # The first layer enlarges 38x38 pixels by 2, the second by 4, to what is read.
+    first, second = 35 * 2 + 12, 31 * 2 + 12
+    filters = 6 * first * (38 + first) + 12 * 36 * (first + 36)
+    filters += 6 * second * (38 + second) + 12 * 32 * (second + 32)
+    assert flops.filters_per_image(generator) == 2 * 16 * filters
+    design = dataclasses.replace(design, use_radial_filters=True, conv_kernel=1)
+    filters = 6 * first * (36 + first) + 12**2 * 36**2  # radial
+    filters += 6 * second * (36 + second) + 12 * 32 * (second + 32)
+    generator = generator.clone(design=design)
+    assert flops.filters_per_image(generator) == 2 * 16 * filters
+
+
+def test_step_ratios():
+    first = step_ratios.Steps(None, [], 100.0, 0.0, 2**20, [1.0, 2.0, 4.0])
+    second = step_ratios.Steps(None, [], 250.0, 25.0, 2**21, [3.0, 5.0, 16.0])
+    lines = step_ratios.table({"stylegan2": first, "t": second}).splitlines()
+    assert lines[1].split() == [
+        "stylegan2",
+        "2.00",
+        "1.00",
+        "(1.00",
+        "to",
+        "1.00)",
+        "1.00",
+        "1.00",
+        "1",
+    ]
+    assert lines[2].split() == [
+        "t",
+        "5.00",
+        "3.00",
+        "(2.50",
+        "to",
+        "4.00)",
+        "2.50",
+        "2.75",
+        "2",
+    ]
 
 
 def test_flops_per_iteration():
@@ -129,11 +182,12 @@ def test_operation_kinds():
     assert "call" not in found
 
 
-def test_operation_seconds():
+def test_operation_seconds(monkeypatch):
+    monkeypatch.setattr(operations, "CALLS", 2)
     x = jnp.ones((64, 64))
     program = jax.jit(lambda x: jnp.sin(x) @ jnp.cos(x.T)).lower(x).compile()
     found = operations.seconds(
-        lambda: program(x).block_until_ready(), program.as_text(), calls=2
+        lambda: program(x).block_until_ready(), program.as_text()
     )
     assert {"matrix product", operations.ELEMENTWISE} <= found.keys()
     assert all(0 < seconds < 60 for seconds in found.values())

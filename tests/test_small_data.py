@@ -15,7 +15,7 @@ def values(monkeypatch):
     class Values:
         config, held_out, kimg, every_kimg = "configs/smileys.py", 0.5, 0.064, 0.032
         evaluated, resolution, ada_speed_kimg, r1_gamma = 8, 32, None, None
-        images, runs, out = 21, ["none", "ada"], None
+        images, runs, out, more = 21, ["none", "ada"], None, ""
 
     monkeypatch.setattr(small_data, "FLAGS", Values)
     return Values
@@ -81,7 +81,8 @@ def test_tiny_runs_are_compared(values, tmp_path, monkeypatch, capsys):
     values.out = str(tmp_path / "runs")
     monkeypatch.setenv("PYTHONPATH", str(tiny.ROOT))
     monkeypatch.setattr(small_data, "METRIC", "swd")
-    small_data.main(["small_data", "--config.evaluation.cache=None"])
+    values.more = f"--config.evaluation.cache={tmp_path / 'cache'}"
+    small_data.main(["small_data"])
     assert "| ada | 0.064 |" in capsys.readouterr().out
     for name in values.runs:
         rows = page.read_rows(tmp_path / "runs" / name / "log.jsonl")

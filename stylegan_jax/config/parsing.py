@@ -212,7 +212,8 @@ def _convert(value: Any, hint: Any) -> Any:
     """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, types.UnionType):
-        return None if value is None else _convert(value, args[0])
+        # On a command line, None is a text.
+        return None if value in (None, "None") else _convert(value, args[0])
     if origin is tuple and isinstance(value, list | tuple):
         if args[-1] is Ellipsis:
             args = args[:1] * len(value)

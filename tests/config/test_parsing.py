@@ -311,3 +311,10 @@ def test_load_reads_what_to_dict_returned(tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config.to_dict(e)))
     assert config.load(path) == e
+
+
+def test_none_of_a_command_line_is_none():
+    c = config.base()
+    c.evaluation.cache = c.run.compilation_cache = "None"
+    e = config.parse(c)
+    assert e.evaluation.cache is None and e.run.compilation_cache is None

@@ -69,8 +69,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "rate-of-the-stages-start",
             LOOP,
-            "rate = schedule.learning_rate(self._e, stage, progress.images_seen)\n",
-            "rate = schedule.learning_rate(self._e, stage, stage.start_images)\n",
+            "rate = self._learning_rate(stage, progress.images_seen)\n",
+            "rate = self._learning_rate(stage, stage.start_images)\n",
             LOOPS,
         ),
         (
@@ -237,10 +237,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     *mutations(
         "data position on resume",
         (
-            "finished-stage-entered-again",
+            "stages-from-the-last",
             LOOP,
-            "                if progress.images_seen < stage.end_images:\n",
-            "                if progress.images_seen <= stage.end_images:\n",
+            "next((s for s in self._stages if seen < s.end_images), None)",
+            "next((s for s in self._stages[::-1] if seen < s.end_images), None)",
             LOOPS,
         ),
         (

@@ -39,8 +39,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "filtered-lrelu-gradient-beyond-the-clamp",
             FILTERED,
-            "outside = jnp.abs(self.activate(x)) >= self.clamp",
-            "outside = jnp.abs(self.activate(x)) > 2 * self.clamp",
+            "outside = jnp.abs(self._without_clamp(x)) > self.clamp",
+            "outside = jnp.abs(self._without_clamp(x)) > 2 * self.clamp",
             "layers/test_filtered_lrelu",
         ),
         (

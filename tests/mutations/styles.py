@@ -163,8 +163,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "labels-of-other-images-for-d",
             PHASES,
-            '{"params": params}, images, inputs.labels, lod=inputs.lod',
-            '{"params": params}, images, '
+            "variables, images, inputs.labels, lod=inputs.lod",
+            "variables, images, "
             "None if inputs.labels is None else inputs.labels[::-1], lod=inputs.lod",
             OBJECTIVES,
         ),

@@ -305,8 +305,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "skipping-states-are-saved",
             LOOP,
-            "not (is_skipping or is_last or self._stopping)",
-            "not (is_last or self._stopping)",
+            "waits = is_skipping or self._guard.suspects(progress)",
+            "waits = self._guard.suspects(progress)",
             LOOPS,
         ),
         (

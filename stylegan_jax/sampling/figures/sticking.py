@@ -87,7 +87,7 @@ def average(
             lines.append(
                 f"{name} seed {seed}: detail of the averages: {', '.join(told)}"
             )
-    columns = ["image", "average over\nlatents", "average over\nplaces"]
+    columns = ["image", "average,\nlatents", "average,\nplaces"]
     return Figure(labeled_grid(rows, names, columns), tuple(lines))
 
 
