@@ -174,7 +174,7 @@ def held_out(network: Network) -> list[tuple[np.ndarray, ...]]:
         projector = Projector(network, settings, DISTANCE)
         found = project(projector, images)
         shown.append(_print(space, found))
-    settings = TuningSettings(steps=FLAGS.steps, learning_rate=1e-3, stop_distance=0.0)
+    settings = TuningSettings(steps=FLAGS.steps, learning_rate=3e-3, stop_distance=0.0)
     chosen = slice(0, 8)
     ws = np.stack([each.ws for each in found])
     tuned = Tuner(network, settings, DISTANCE).tune(images[chosen], ws[chosen])

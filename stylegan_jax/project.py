@@ -22,6 +22,7 @@ from stylegan_jax.config import Run
 from stylegan_jax.inversion import alignment, distances, results, state_file, targets
 from stylegan_jax.inversion import encoder as encoders
 from stylegan_jax.inversion.projection import Projector, Session, Settings
+from stylegan_jax.inversion.projector import FIT
 from stylegan_jax.networks.digest import digest
 from stylegan_jax.networks.references import open_network
 from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
@@ -58,7 +59,13 @@ def main(argv: list[str]) -> None:
     malloc.keep_freed_memory_on_cpu()
     compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
-    label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)
+    label = None
+    if FLAGS.fit_class:
+        if (FLAGS["class"].value, FLAGS.label) != (None, None):
+            raise ValueError("--fit_class takes the place of --class and --label")
+        label = [FIT]
+    else:
+        label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)
     projector = Projector(
         network,
         settings,
@@ -139,6 +146,10 @@ def run(session: Session, found: targets.Targets, out: Path, about: dict) -> Non
         "settings": dataclasses.asdict(projector.settings),
         "label": about["label"],
     }
+    classes = None
+    if FLAGS.fit_class:
+        rows = projector.rows(len(found.images))
+        classes = projector.fitted_classes(found.images, rows)
     stop, saved = StopRequest(), time.monotonic()
     with ProgressBar("steps") as progress, stop.handling_signals():
         progress("steps, compiling", session.steps_done, session.steps)
@@ -150,6 +161,8 @@ def run(session: Session, found: targets.Targets, out: Path, about: dict) -> Non
                     folder.mkdir(parents=True, exist_ok=True)
                     results.write_video(folder / f"path.{FLAGS.video}", target, frames)
                 fit = {"fit": found.fits[i]}
+                if classes is not None:
+                    fit["fitted_class"] = projector.network.classes[classes[i]]
                 results.write(folder, target, projection, {**described, **fit})
                 progress.clear()
                 print(

@@ -5,6 +5,7 @@ import dataclasses
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from benchmarks import (
@@ -12,6 +13,7 @@ from benchmarks import (
     explore,
     flops,
     generate,
+    inversion,
     matmul,
     metrics,
     operations,
@@ -303,4 +305,15 @@ def test_weak_scaling_compares_with_the_first_row_and_the_prediction():
     first = {"flops_per_device": 2e6}
     assert weak_scaling.row("d_main", 8, found, first) == (
         "| d_main | 8 | 2.0 | 1.0100 | all-reduce 110 | 100 | 1.100 | 1.5 |"
+    )
+
+
+def test_corners_and_their_matches():
+    image = np.full((64, 64, 3), 200, np.uint8)
+    image[24:40, 30:50] = 20  # whose corners in the middle are at its left
+    x, y = inversion.corner(image)
+    assert abs(x - 30) <= 2 and min(abs(y - 24), abs(y - 39)) <= 2
+    moved = np.roll(image, (3, -5), axis=(0, 1))
+    np.testing.assert_array_equal(
+        inversion.match(image, moved, np.array([x, y])), [x - 5, y + 3]
     )

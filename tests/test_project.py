@@ -11,6 +11,7 @@ from PIL import Image
 import stylegan_jax
 from stylegan_jax import encoder, project, tune
 from stylegan_jax.inversion import projection
+from stylegan_jax.inversion.w_statistics import w_statistics
 from stylegan_jax.metrics.networks import lpips
 from stylegan_jax.networks import file
 from stylegan_jax.weights import safetensors
@@ -104,6 +105,26 @@ def test_project_and_tune(run, run_main, saved, tmp_path):
     other = ("--network=smileys32", *arguments[1:], *more)
     with pytest.raises(ValueError, match="were projected with another network"):
         run_main(tune, *other)
+
+
+def test_a_class_is_fitted(run, run_main, saved, tmp_path):
+    """The targets are the averages of both classes, so that their w is the start."""
+    g = stylegan_jax.load(saved / "small.safetensors")
+    folder = tmp_path / "averages"
+    folder.mkdir()
+    for name in ("b", "a"):
+        mean = w_statistics(g, name).mean
+        image = g.synthesize(np.broadcast_to(mean, (1, 6, 8)))[0]
+        Image.fromarray(image).save(folder / f"{name}.png")
+    run("--fit_class", "--noise=const", targets=folder)
+    for name in ("a", "b"):
+        found = about(tmp_path / "out" / name)
+        assert found["fitted_class"] == name and found["label"] == "fit"
+        assert found["start_distance"] < 0.01
+    with pytest.raises(ValueError, match="takes the place of --class and --label"):
+        run("--fit_class", "--class=b", out="other")
+    with pytest.raises(ValueError, match="fitted label needs a network with classes"):
+        run("--fit_class", "--start=random", out="other")
 
 
 def test_an_encoder_is_trained_and_used(run, run_main, saved, tmp_path):

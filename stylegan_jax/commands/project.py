@@ -65,6 +65,10 @@ COMMAND = Command(
             ),
             network.CLASS,
             network.LABEL,
+            flag.switch(
+                "fit_class",
+                "Take the class whose average image is nearest to each target.",
+            ),
         ),
         "Search": (
             flag.choice(
@@ -108,8 +112,7 @@ COMMAND = Command(
             flag.integer(
                 "restarts",
                 "N",
-                "The number of runs for each image, from different starts; the best "
-                "one is kept.",
+                "The number of runs for each image, the best of which is kept.",
                 1,
                 minimum=1,
                 maximum=1000,
@@ -153,8 +156,7 @@ COMMAND = Command(
             flag.integer(
                 "batch_size",
                 "N",
-                "The number of searches that run at a time, a multiple of the number "
-                "of devices; fewer need less memory.",
+                "The number of searches at a time, a multiple of that of devices.",
                 minimum=1,
                 absent="up to 8 for each device, as memory allows",
             ),

@@ -11,7 +11,7 @@ from stylegan_jax.inversion.distances import Distance
 from stylegan_jax.inversion.encoder import Encoder
 from stylegan_jax.inversion.schedule import Settings
 from stylegan_jax.inversion.steps import padded
-from stylegan_jax.inversion.w_statistics import random_w, w_statistics
+from stylegan_jax.inversion.w_statistics import WStatistics, random_w, w_statistics
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime import parallel
@@ -19,6 +19,7 @@ from stylegan_jax.runtime.image_io import as_floats
 from stylegan_jax.sampling.synthesis import automatic_batch_size
 
 MAX_AUTOMATIC_BATCH = 8
+FIT = "fit"  # as a label: that of the class whose average image is nearest
 
 
 class Projector:
@@ -34,7 +35,7 @@ class Projector:
       size: height and width of the targets.
       channels: C of the targets.
       lod: level of detail of the images.
-      label: of all targets; see `Network.label`.
+      label: of all targets; see `Network.label`; or FIT.
       batch_size: runs that are computed at a time.
       encoder: for the start "encoder", else None.
       statistics: of w.
@@ -57,7 +58,9 @@ class Projector:
           network: the network.
           settings: see `Settings`; None for its defaults.
           distance: a distance, or its name; see `distances.load`.
-          label: of all targets, for conditional networks; see `Network.label`.
+          label: of all targets, for conditional networks; see `Network.label`. FIT
+            takes that of the class whose average w gives the image nearest to each
+            target, and starts there.
           resolution: of the images, if the network grew; None for the highest.
           batch_size: runs that are computed at a time, a multiple of the number of
             devices; None is up to 8, as memory allows, for each device.
@@ -95,7 +98,22 @@ class Projector:
         self._static = steps.static(
             network.generator, settings, self.distance, self._devices
         )
-        self.statistics = w_statistics(network, label)
+        fits = isinstance(label, str) and label == FIT
+        if fits and (not network.classes or settings.start != "average"):
+            raise ValueError(
+                "a fitted label needs a network with classes and start='average'; this "
+                f"network has {len(network.classes)} classes, and start is "
+                f"{settings.start!r}"
+            )
+        # The mean w of each class [K,W]; None unless the label is fitted.
+        self._class_means = None
+        if fits:
+            every = [w_statistics(network, i) for i in range(len(network.classes))]
+            self._class_means = np.stack([one.mean for one in every])
+            std = float(np.sqrt(np.mean([one.std**2 for one in every])))
+            self.statistics = WStatistics(self._class_means.mean(0), std)
+        else:
+            self.statistics = w_statistics(network, label)
         self._fixed = steps.Fixed(
             *self._devices.replicate((network.variables, self.distance.variables)),
             np.float32(self.statistics.std),
@@ -139,10 +157,17 @@ class Projector:
         """
         s = self.settings
         if s.start == "samples":
-            yield from self._nearest_samples(targets, rows)
+            w = random_w(self.network, self.label, s.samples, s.seed)
+            for nearest in self._nearest(targets, rows, w):
+                yield w[nearest[: s.restarts]]
             return
         fixed = [self.statistics.mean] if s.start == "average" else []
         random = s.restarts - len(fixed) - (s.start == "encoder")
+        if self._class_means is not None:
+            for fitted in self.fitted_classes(targets, rows):
+                more = random_w(self.network, fitted, random, s.seed) if random else []
+                yield np.stack([self._class_means[fitted], *more])
+            return
         if random:
             fixed += list(random_w(self.network, self.label, random, s.seed))
         if self.encoder is None:
@@ -152,9 +177,15 @@ class Projector:
         for ws in self.encoder(targets, offsets=s.space == "w+"):
             yield np.stack([ws, *(np.broadcast_to(w, ws.shape) for w in fixed)])
 
-    def _nearest_samples(self, targets: np.ndarray, rows: int) -> Iterator[np.ndarray]:
-        s = self.settings
-        w = random_w(self.network, self.label, s.samples, s.seed)
+    def fitted_classes(self, targets: np.ndarray, rows: int) -> list[int]:
+        """Return the class of each target, for the label FIT."""
+        found = self._nearest(targets, rows, self._class_means)
+        return [int(nearest[0]) for nearest in found]
+
+    def _nearest(
+        self, targets: np.ndarray, rows: int, w: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """Yield for each target the indices of w [N,W], the nearest image first."""
         for begin in range(0, len(targets), rows):
             chosen = padded(targets[begin : begin + rows], rows)
             description = self.describe(chosen)
@@ -171,8 +202,7 @@ class Projector:
                     )
                 )
             order = np.argsort(np.concatenate(found, 1)[:, : len(w)], 1, kind="stable")
-            for row in order[: len(targets) - begin]:
-                yield w[row[: s.restarts]]
+            yield from order[: len(targets) - begin]
 
     def maps(self, number: int) -> noise_maps.Maps:
         """Return the noise maps [H,W,1] that a run starts from; {} if fixed."""

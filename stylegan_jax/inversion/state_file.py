@@ -12,7 +12,7 @@ from flax import traverse_util
 
 from stylegan_jax.inversion import steps
 from stylegan_jax.inversion.projection import Projection, Run, Session
-from stylegan_jax.inversion.projector import Projector
+from stylegan_jax.inversion.projector import FIT, Projector
 from stylegan_jax.networks.digest import digest
 from stylegan_jax.runtime.messages import listed
 from stylegan_jax.weights import safetensors
@@ -28,13 +28,16 @@ def fingerprint(
 
     The batch size is not part of it, because runs do not depend on each other.
     """
-    label = projector.network.label(projector.label, 1)
+    label = projector.label
+    if not isinstance(label, str) or label != FIT:
+        label = projector.network.label(label, 1)
+        label = None if label is None else label[0].tolist()
     encoder = projector.encoder
     return {
         **dataclasses.asdict(projector.settings),
         "network": digest(projector.network.variables),
         "distance": f"{projector.distance.name} {projector.distance.digest}".strip(),
-        "label": None if label is None else label[0].tolist(),
+        "label": label,
         "encoder": encoder and digest({"params": encoder.params}),
         "resolution": projector.lod.resolution,
         "targets": hashlib.sha256(np.ascontiguousarray(targets).tobytes()).hexdigest(),

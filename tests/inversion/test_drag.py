@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+import stylegan_jax
+from benchmarks import inversion
 from stylegan_jax.inversion import drag
 from stylegan_jax.inversion.drag import Dragger, DragSettings
 from stylegan_jax.models import LevelOfDetail
@@ -194,3 +196,22 @@ def test_wrong_settings():
     for wrong in ({"steps": 0}, {"mask_weight": -1.0}, {"noise": "random"}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} "):
             DragSettings(**wrong)
+
+
+@pytest.mark.slow
+def test_handles_of_a_trained_network_arrive():
+    """A handle at the strongest corner moves 8 of 64 pixels, as it is tracked.
+
+    docs/project.md says how often its surroundings move along.
+    """
+    g = stylegan_jax.load("smileys64")
+    moving = Dragger(g, DragSettings())
+    ws = np.asarray(g.map(g.z(range(2000, 2020)), truncation_psi=0.7))
+    rng, distances = np.random.default_rng(0), []
+    for w in ws:
+        handle = inversion.corner(g.synthesize(w[None])[0])
+        angle = rng.integers(8) * np.pi / 4
+        goal = handle + np.round(8 * np.array([np.cos(angle), np.sin(angle)]))
+        *_, last = moving.drag(w, [handle], [np.clip(goal, 0, 63)])
+        distances.append(last.distances[0])
+    assert np.median(distances) <= 2
