@@ -1,6 +1,6 @@
 """Find directions of edits in a network: files to apply, and figures.
 
-python -m stylegan_jax.directions --network=smileys32 --method=sefa --out=sefa/
+python -m stylegan_jax.directions --network=smileys64 --method=sefa --out=sefa/
 """
 
 from stylegan_jax.commands.directions import COMMAND

@@ -1,6 +1,6 @@
 """Open a network in a page of the web browser.
 
-python -m stylegan_jax.explore --network=smileys32
+python -m stylegan_jax.explore --network=smileys64
 """
 
 from stylegan_jax.commands.explore import COMMAND

@@ -1,6 +1,6 @@
 """Find the latents of images.
 
-python -m stylegan_jax.project --network=smileys32 --targets=photos --out=projected
+python -m stylegan_jax.project --network=smileys64 --targets=photos --out=projected
 """
 
 from stylegan_jax.commands.project import COMMAND

@@ -1,6 +1,6 @@
 """Fine-tune a generator around projected images.
 
-python -m stylegan_jax.tune --network=smileys32 --projections=projected --out=tuned
+python -m stylegan_jax.tune --network=smileys64 --projections=projected --out=tuned
 """
 
 from stylegan_jax.commands.tune import COMMAND

@@ -50,7 +50,7 @@ def test_the_extra_is_named(run_main, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", without)
     monkeypatch.setattr(explore, "PACKAGES", ("json", "uvicorn"))
     with pytest.raises(ValueError, match=r"pip install -e '\.\[explore\]'") as raised:
-        run_main(explore, "--network=smileys32")
+        run_main(explore, "--network=smileys64")
     assert "explore needs are not installed: uvicorn; run" in str(raised.value)
 
 

@@ -102,7 +102,7 @@ def test_project_and_tune(run, run_main, saved, tmp_path):
         tuned = stylegan_jax.load(tmp_path / "tuned" / f"{name}.safetensors")
         image = tuned.synthesize(ws)[0].astype(int)
         assert abs(image - pixels(tmp_path / "tuned" / "1.png")).max() <= 1
-    other = ("--network=smileys32", *arguments[1:], *more)
+    other = ("--network=smileys64", *arguments[1:], *more)
     with pytest.raises(ValueError, match="were projected with another network"):
         run_main(tune, *other)
 
@@ -231,7 +231,7 @@ def test_a_target_that_is_no_image(run, tmp_path):
 
 
 def test_inputs_that_are_not_there(run_main, tmp_path):
-    arguments = ("--network=smileys32", f"--out={tmp_path / 'x'}")
+    arguments = ("--network=smileys64", f"--out={tmp_path / 'x'}")
     with pytest.raises(ValueError, match="no file or folder is /no/file"):
         run_main(project, *arguments, "--targets=/no/file")
     with pytest.raises(ValueError, match="holds no projections"):

@@ -54,8 +54,8 @@ COMMAND = Command(
     "`interpolate` apply (--direction) and a figure of images with a column for each "
     "strength.",
     (
-        "--network=smileys32 --method=sefa --out=sefa",
-        "--network=smileys32 --method=boundary --name=tongue --positive=5,8,13 "
+        "--network=smileys64 --method=sefa --out=sefa",
+        "--network=smileys64 --method=boundary --name=tongue --positive=5,8,13 "
         "--negative=0-4,6 --out=tongue",
     ),
     {

@@ -12,9 +12,9 @@ COMMAND = Command(
     "noise and interpolation, drawn while you drag; your own photos, projected, tuned "
     "and dragged. Ctrl-C ends it.",
     (
-        "--network=smileys32",
+        "--network=smileys64",
         "--network=runs/smileys --port=8000",
-        "--network=smileys32 --direction=sefa/sefa_1.safetensors",
+        "--network=smileys64 --direction=sefa/sefa_1.safetensors",
     ),
     {
         "Network": (

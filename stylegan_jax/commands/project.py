@@ -32,8 +32,8 @@ COMMAND = Command(
     "Find the latents whose images are nearest to given images. Many images are "
     "projected at a time, and an interrupted command continues where it stopped.",
     (
-        "--network=smileys32 --targets=photos --out=projected",
-        "--network=smileys32 --targets=a.png,b.jpg --space=w+ --out=projected",
+        "--network=smileys64 --targets=photos --out=projected",
+        "--network=smileys64 --targets=a.png,b.jpg --space=w+ --out=projected",
     ),
     {
         "Network": (*network.REFERENCE, network.RESOLUTION),

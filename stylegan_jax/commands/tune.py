@@ -10,8 +10,8 @@ COMMAND = Command(
     "Fine-tune a generator around projected images, so that their latents give them "
     "exactly and can be edited (pivotal tuning).",
     (
-        "--network=smileys32 --projections=projected --out=tuned",
-        "--network=smileys32 --projections=projected --locality --out=tuned",
+        "--network=smileys64 --projections=projected --out=tuned",
+        "--network=smileys64 --projections=projected --locality --out=tuned",
     ),
     {
         "Network": (*network.REFERENCE, network.RESOLUTION),

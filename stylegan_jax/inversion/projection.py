@@ -2,7 +2,7 @@
 
     from stylegan_jax.inversion.projection import Projector, Settings, project
 
-    projector = Projector(stylegan_jax.load("smileys32"), Settings(noise="const"))
+    projector = Projector(stylegan_jax.load("smileys64"), Settings(noise="const"))
     for found in project(projector, images):  # images [N,H,W,C] uint8
         found.ws, found.image, found.distance
 

@@ -4,7 +4,7 @@ The header's metadata holds JSON under the key `stylegan_jax_direction`:
 
     {"version": 1, "name": "sefa_1", "method": "sefa", "space": "w",
      "layers": [0, 1, 2, 3], "strengths": [-3.0, 3.0], "sigma": 0.52,
-     "network": {"reference": "smileys32", "fingerprint": "..."},
+     "network": {"reference": "smileys64", "fingerprint": "..."},
      "facts": {"eigenvalue": 41.3, "share": 0.09}}
 """
 
