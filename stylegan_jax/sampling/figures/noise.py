@@ -86,12 +86,13 @@ def noise_deviation(
 
     Returns:
       Images [CROPS,H,W,C] uint8, and the standard deviation of each pixel [H,W], the
-      root mean square over the channels; pixels are in [-1,1].
+      root mean square over the channels; pixels are clipped to [-1,1].
     """
     count, reference, total, squares = 0, None, 0.0, 0.0
     first: list[np.ndarray] = []
     repeated = np.broadcast_to(np.asarray(w), (realizations, *w.shape))
     for images in sampler.batches(repeated, noise=noise):
+        images = np.clip(images, -1, 1)  # as they are saved
         first.extend(images[: CROPS - len(first)])
         # Relative to an image, so that equal ones have a deviation of exactly zero.
         reference = images[0].astype(np.float64) if reference is None else reference
