@@ -75,7 +75,8 @@ def read_networks(path: str | os.PathLike) -> dict[str, TFNetwork | TorchModule]
     """Read the networks in a pickle that NVIDIA's code wrote.
 
     Args:
-      path: A `.pkl` of StyleGAN, StyleGAN2 or StyleGAN2-ADA, by TensorFlow or PyTorch.
+      path: A `.pkl` of StyleGAN, StyleGAN2, StyleGAN2-ADA or StyleGAN3, by TensorFlow
+        or PyTorch.
 
     Returns:
       `generator`, `discriminator` and `generator_ema`. A TensorFlow file with a single

@@ -15,7 +15,7 @@ import pickletools
 from collections.abc import Mapping
 from typing import Any
 
-NETWORK_FILE = "a network .pkl of StyleGAN, StyleGAN2 or StyleGAN2-ADA"
+NETWORK_FILE = "a network .pkl of StyleGAN, StyleGAN2, StyleGAN2-ADA or StyleGAN3"
 
 # Files that users often pass by mistake: their first bytes and their kind.
 _FOREIGN = (
