@@ -1,4 +1,4 @@
-"""How well latents of images are found, and points dragged, in a trained network.
+"""Accuracy of encoders, projections and drags in a trained network.
 
     python -m benchmarks.inversion drag --network=smileys64
     python -m benchmarks.inversion encoder --network=smileys64 --encoder=FILE

@@ -1,4 +1,4 @@
-"""What is built around a network works with StyleGAN3, too."""
+"""StyleGAN3 in projection, tuning, export and the explorer."""
 
 import json
 import zipfile

@@ -109,7 +109,7 @@ class Frame:
 
 
 class _Static(NamedTuple):
-    """What the programs are compiled for, besides shapes; hashable."""
+    """The static arguments of the compiled programs; hashable."""
 
     generator: Generator
     noise: str

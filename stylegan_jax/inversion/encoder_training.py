@@ -85,7 +85,7 @@ class EncoderSettings:
 
 
 class _Static(NamedTuple):
-    """What the programs are compiled for, besides shapes; hashable."""
+    """The static arguments of the compiled programs; hashable."""
 
     module: EncoderNetwork
     synthesis: steps.Static

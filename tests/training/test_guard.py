@@ -1,4 +1,4 @@
-"""What a run does when its generator collapses."""
+"""Warning, stop and rollback of a run whose generator collapses."""
 
 import dataclasses
 import json
