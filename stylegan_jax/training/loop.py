@@ -1,4 +1,4 @@
-"""The training loop: stages, cadence, checkpoints, reports, and stopping.
+"""The training loop: stages, cadence, checkpoints, rollback, and stopping.
 
 The networks, the data and the evaluation are passed in.
 """
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax.augment import controller
@@ -21,17 +20,11 @@ from stylegan_jax.runtime.watchdog import Watchdog
 from stylegan_jax.training import schedule
 from stylegan_jax.training.compilation import ProgramCache, Programs
 from stylegan_jax.training.guard import CollapseGuard, EvalResult
-from stylegan_jax.training.overfitting import OverfittingWatch
-from stylegan_jax.training.phases import Phase
-from stylegan_jax.training.progress import (
-    DataWaitMeter,
-    Progress,
-    live_line,
-    tick_line,
-)
+from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.schedule import Stage
 from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import TrainState, reset_optimizers
+from stylegan_jax.training.tick_report import TickReporter
 
 QUIET_SECONDS = 5  # of a wait for programs before each of them is reported
 # Images and labels: this process's share, or global batches on the devices.
@@ -86,11 +79,7 @@ class Loop:
             out_shardings=setup.state_shardings,
             donate_argnums=0,
         )
-        self._add = jax.jit(lambda a, b: jax.tree.map(jnp.add, a, b))
-        # Since the last tick: sums and counts of the scalars by phase; waiting time.
-        self._sums: dict[str, tuple[Any, int]] = {}
-        self._data_wait = DataWaitMeter()
-        self._compile_seconds = 0.0  # in the tick, of which they are not a part
+        self._reporter = TickReporter(setup, hooks.stage_cost, logger)
         # Work that the host has started and the device may not have finished.
         self._queue: list[Any] = []
         self._running: Any = None  # scalars of the phase that was started last
@@ -100,9 +89,7 @@ class Loop:
         # Checkpoints and evaluation.
         self._save_is_due = False
         self._evaluated: tuple[int, float] | None = None  # images seen, score
-        self._alarms: dict[str, str | None] = {}  # by measurement
         self._collapsed = False  # and is to be rolled back, as of the last tick
-        self._overfitting = OverfittingWatch(self._e.training)
 
     def run(self, state: TrainState, progress: Progress) -> TrainState:
         """Train; `state` is donated, `progress` is updated in place.
@@ -115,8 +102,7 @@ class Loop:
           Collapsed: if the generator has collapsed, and the run is not to continue.
           CheckpointError: if the last checkpoint could not be written.
         """
-        self._tick_start_seconds = time.monotonic()
-        self._data_wait.reset()
+        self._reporter.start_tick()
         name = (
             f"process {self._parallel.process_index} of {self._parallel.process_count}"
         )
@@ -143,7 +129,7 @@ class Loop:
         programs = self._start_stage(stage, progress)
         if progress.images_seen == stage.start_images:
             state = self._reset(state)
-        self._exclude_compilation(time.monotonic() - start)
+        self._reporter.exclude_compilation(time.monotonic() - start)
         batches = self._hooks.batches(stage, progress.images_seen)
         while progress.images_seen < stage.end_images:
             state = self._round(state, stage, programs, batches, progress)
@@ -177,10 +163,9 @@ class Loop:
         then.collapse_signs, then.training_seconds = {}, progress.training_seconds
         for field in dataclasses.fields(Progress):
             setattr(progress, field.name, getattr(then, field.name))
-        self._sums, self._queue, self._running = {}, [], None
-        self._save_is_due, self._evaluated, self._alarms = False, None, {}
-        self._tick_start_seconds = time.monotonic()
-        self._data_wait.reset()
+        self._queue, self._running = [], None
+        self._save_is_due, self._evaluated = False, None
+        self._reporter.start_again()
         return restored
 
     def _learning_rate(self, stage: Stage, images_seen: int) -> float:
@@ -237,12 +222,6 @@ class Loop:
                 break
         return programs
 
-    def _exclude_compilation(self, seconds: float) -> None:
-        """Leave time that was spent compiling out of the tick's speed and duration."""
-        self._compile_seconds += seconds
-        self._tick_start_seconds += seconds
-        self._data_wait.exclude(seconds)
-
     def _warn_of_other_rounds(self, stage: Stage, progress: Progress) -> None:
         """Warn if a stage resumes with another number of accumulation rounds."""
         before, now = progress.accumulation_rounds, self._programs.rounds(stage)
@@ -275,14 +254,14 @@ class Loop:
             (np.float32(stage.fade(progress.images_seen)), np.float32(rate))
         )
         for _ in range(stage.steps_per_round):
-            batch = self._data_wait.next(batches, self._running)
+            batch = self._reporter.next_batch(batches, self._running)
             images, labels = self._parallel.put_batch(batch)
             for phase in self._phases:
                 if progress.step % phase.interval == 0:
                     state, scalars = programs[phase.name](
                         state, images, labels, fade, rate
                     )
-                    self._accumulate(phase, scalars)
+                    self._reporter.add(phase.name, scalars)
                     self._running = scalars
             progress.step += 1
             progress.images_seen += stage.batch_size
@@ -290,15 +269,8 @@ class Loop:
         self._queue.append(scalars)
         if len(self._queue) > 2:
             jax.block_until_ready(self._queue.pop(0))
-        self._show_progress(stage, progress)
+        self._reporter.show_progress(stage, progress)
         return state
-
-    def _accumulate(self, phase: Phase, scalars: Any) -> None:
-        if phase.name in self._sums:
-            sums, count = self._sums[phase.name]
-            self._sums[phase.name] = self._add(sums, scalars), count + 1
-        else:
-            self._sums[phase.name] = scalars, 1
 
     def _tick_is_due(self, stage: Stage, progress: Progress) -> bool:
         run = self._e.run
@@ -314,89 +286,13 @@ class Loop:
           True if the latest update of some phase was skipped.
         """
         self._watchdog.watch(f"tick {progress.tick + 1} (step {progress.step})")
-        means, skipped, skipped_total, probability = self._fetch_scalars(state)
-        rate = self._advance_tick(stage, progress)
-        data_wait = self._data_wait.share
-        augments = self._e.training.augment != "none"
-        self._logger.scalars(
-            progress.images_seen,
-            means
-            | {
-                "progress/fade": progress.fade,
-                "progress/learning_rate": self._learning_rate(
-                    stage, progress.images_seen
-                ),
-                "progress/images_per_second": rate,
-                "progress/training_seconds": progress.training_seconds,
-                "progress/compile_seconds": self._compile_seconds,
-                "progress/data_wait": data_wait,
-                **({"progress/augment_probability": probability} if augments else {}),
-                **{f"{name}/skipped_total": n for name, n in skipped_total.items()},
-            },
-            stage=stage.name,
-            tick=progress.tick,
-            step=progress.step,
+        skipped = self._reporter.report(
+            state, stage, progress, self._learning_rate(stage, progress.images_seen)
         )
-        total = sum(skipped_total.values())
-        self._logger.line(
-            tick_line(
-                progress,
-                stage,
-                means,
-                rate,
-                data_wait,
-                total,
-                self._alarm,
-                self._compile_seconds,
-                probability if augments else None,
-            )
-        )
-        if augments:
-            warning = self._overfitting.warning(probability)
-            if warning is not None:
-                self._logger.warning(progress.images_seen, warning)
         self._check_divergence(skipped, progress)
         self._measure(state, progress)
-        self._tick_start_seconds = time.monotonic()
-        self._data_wait.reset()
-        self._compile_seconds = 0.0
+        self._reporter.start_tick()
         return any(streak > 0 for streak in skipped.values())
-
-    def _fetch_scalars(
-        self, state: TrainState
-    ) -> tuple[dict[str, float], dict[str, int], dict[str, int], float]:
-        """Return the tick's mean scalars, and what the state knows beside them.
-
-        These are the skipped updates in a row and in total, and the probability of the
-        augmentations.
-        """
-        sums, skipped, total, probability = jax.device_get(
-            (
-                self._sums,
-                state.skipped,
-                state.skipped_total,
-                state.augment_probability,
-            )
-        )
-        self._sums = {}
-        means = {
-            name: float(value / count)
-            for scalars, count in sums.values()
-            for name, value in scalars.items()
-        }
-        counts = ({k: int(v) for k, v in n.items()} for n in (skipped, total))
-        return means, *counts, float(probability)
-
-    def _advance_tick(self, stage: Stage, progress: Progress) -> float:
-        """Move the progress to the next tick and return the speed in images/s."""
-        seconds = time.monotonic() - self._tick_start_seconds
-        images = progress.images_seen - progress.tick_start_images
-        progress.tick += 1
-        progress.tick_start_images = progress.images_seen
-        progress.training_seconds += seconds
-        progress.resolution = stage.resolution
-        progress.fade = stage.fade(progress.images_seen)
-        return images / seconds
 
     def _measure(self, state: TrainState, progress: Progress) -> None:
         """Call the hooks of a tick, and look for a collapse."""
@@ -406,16 +302,11 @@ class Loop:
         for name, result in results.items():
             if result is None:
                 continue
-            self._alarms[name] = result.alarm
+            self._reporter.alarms[name] = result.alarm
             if result.score is not None:
                 self._evaluated = progress.images_seen, result.score
                 self._save_is_due = True
         self._collapsed = self._guard.has_collapsed(progress, results, self._logger)
-
-    @property
-    def _alarm(self) -> str | None:
-        """The alarms of all measurements, for the progress line."""
-        return ", ".join(filter(None, self._alarms.values())) or None
 
     def _check_divergence(self, skipped: dict[str, int], progress: Progress) -> None:
         for name, streak in skipped.items():
@@ -458,23 +349,6 @@ class Loop:
     def _warn(self, error: CheckpointError) -> None:
         self._logger.line(f"WARNING: {error}. The run continues and will try again.")
         self._logger.event("checkpoint_failed", message=str(error))
-
-    def _show_progress(self, stage: Stage, progress: Progress) -> None:
-        """Update the live line with the current tick's speed."""
-        seconds = time.monotonic() - self._tick_start_seconds
-        rate = (progress.images_seen - progress.tick_start_images) / max(seconds, 1e-6)
-        if rate <= 0:
-            return
-        line = live_line(
-            progress,
-            self._stages,
-            stage,
-            rate,
-            self._data_wait.share,
-            self._hooks.stage_cost,
-            self._alarm,
-        )
-        self._logger.progress(line)
 
 
 def restore(

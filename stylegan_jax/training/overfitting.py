@@ -146,8 +146,8 @@ class HeldOutScores:
     """Compares held-out, training and generated images.
 
     - `r_v`, of the discriminator's scores: 0 if it takes held-out images for training
-      images, and 1 if it takes them for generated ones. `r_v_error` is the standard
-      error that follows from the number of images.
+      images, and 1 if it takes them for generated ones, with its standard error
+      `r_v_error`; see `overfitting_ratio`.
     - `nearest`, of pixels: the median distance of generated images to the nearest
       training image, relative to that of held-out images; 0 for copies. The distance is
       the root mean square over images of at most 32 pixels a side.
@@ -198,15 +198,14 @@ class HeldOutScores:
         generated = np.concatenate([np.asarray(x) for x in generated])
         pixels = np.concatenate(pixels)
 
-        gap, span = (np.mean(training) - np.mean(x) for x in (held_out, generated))
-        error = np.sqrt(sum(np.var(x) / len(x) for x in (training, held_out)))
+        r_v, r_v_error = overfitting_ratio(training, held_out, generated)
         nearest = np.median(np.min(distances(pixels, reference.neighbors), axis=1))
         found = {
             "score_training": np.mean(training),
             "score_held_out": np.mean(held_out),
             "score_generated": np.mean(generated),
-            "r_v": gap / span if span else 0.0,
-            "r_v_error": error / abs(span) if span else 0.0,
+            "r_v": r_v,
+            "r_v_error": r_v_error,
             "nearest": _ratio(nearest, reference.held_out_distance),
             "variety": _ratio(mean_distance(pixels), reference.training_variety),
         }
@@ -295,6 +294,28 @@ class HeldOutScores:
             noise="random",
             rngs={"noise": of_noise},
         )
+
+
+def overfitting_ratio(
+    training: np.ndarray, held_out: np.ndarray, generated: np.ndarray
+) -> tuple[float, float]:
+    """Return r_v and its standard error, from scores [N] of three sets of images.
+
+    r_v = (T - H) / (T - G), of the means of the scores. It says little, and its error
+    is large, where the discriminator hardly tells generated from training images.
+    Both are 0 where T equals G. The error is of first order in those of the means.
+    """
+    sets = training, held_out, generated
+    t, h, g = (np.mean(scores) for scores in sets)
+    if t == g:
+        return 0.0, 0.0
+    ratio = (t - h) / (t - g)
+    # The variance of a mean, times the square of the derivative by it times T - G.
+    variance = sum(
+        factor**2 * np.var(scores) / len(scores)
+        for factor, scores in zip((1 - ratio, 1, ratio), sets, strict=True)
+    )
+    return float(ratio), float(np.sqrt(variance) / abs(t - g))
 
 
 def _batches(count: int) -> list[np.ndarray]:

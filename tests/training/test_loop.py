@@ -11,7 +11,7 @@ import pytest
 
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.stop_request import StopRequest
-from stylegan_jax.training import loop, setup
+from stylegan_jax.training import loop, setup, tick_report
 from stylegan_jax.training import state as train_state
 from stylegan_jax.training.progress import Progress
 from tests import tiny
@@ -87,7 +87,7 @@ class LoopWithoutTicks(loop.Loop):
         self.ticks.append(progress.step)
         progress.tick += 1
         progress.tick_start_images = progress.images_seen
-        self._sums = {}
+        self._reporter.start_again()
         return False
 
     def _save(self, state, progress):
@@ -111,7 +111,7 @@ class NoMeter:
 
 @pytest.fixture(autouse=True)
 def without_meter(monkeypatch):
-    monkeypatch.setattr(loop, "DataWaitMeter", NoMeter)
+    monkeypatch.setattr(tick_report, "DataWaitMeter", NoMeter)
 
 
 def batches(stage, start):
@@ -224,7 +224,8 @@ def test_compilation_counts_neither_as_time_nor_as_speed(monkeypatch):
     trainer._logger = Recorder()
     trainer._logger.progress, trainer._logger.event = (lambda *_, **__: None,) * 2
     excluded = []
-    trainer._data_wait.exclude = excluded.append
+    reporter = trainer._reporter
+    reporter._data_wait.exclude = excluded.append
 
     class StopAtRound(Exception):
         pass
@@ -235,13 +236,14 @@ def test_compilation_counts_neither_as_time_nor_as_speed(monkeypatch):
     monkeypatch.setattr(trainer, "_round", first_round)
     clock = types.SimpleNamespace(monotonic=lambda: SlowPrograms.clock)
     monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(tick_report, "time", clock)
     monkeypatch.setattr(trainer, "_reset", lambda state: state)
     progress, stage = Progress(resolution=8), trainer._stages[0]
-    trainer._tick_start_seconds = clock.monotonic() - 4.0  # 4 s before the stage
+    reporter._start_seconds = clock.monotonic() - 4.0  # 4 s before the stage
     trainer._watchdog = Ignore()
     with pytest.raises(StopAtRound):
         trainer._run_stage(abstract, stage, progress)
-    assert excluded == [90.0] and trainer._compile_seconds == 90.0
+    assert excluded == [90.0] and reporter._compile_seconds == 90.0
     assert trainer._logger.lines[:3] == [
         "compiling 8x8",
         "compiling g of stage 8x8",
@@ -251,5 +253,5 @@ def test_compilation_counts_neither_as_time_nor_as_speed(monkeypatch):
     # A tick of 64 images that trains for 4 s before the compilation and 12 s after it.
     SlowPrograms.clock += 12.0
     progress.images_seen = 64
-    assert trainer._advance_tick(stage, progress) == pytest.approx(64 / 16)
+    assert reporter._advance(stage, progress) == pytest.approx(64 / 16)
     assert progress.training_seconds == pytest.approx(16.0)

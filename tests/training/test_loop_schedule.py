@@ -99,8 +99,7 @@ class Notes(loop.Loop):
         pass
 
     def _tick(self, state, stage, progress):
-        self._advance_tick(stage, progress)
-        self._sums = {}
+        self._reporter._advance(stage, progress)
         return self._skipping(progress.images_seen)
 
     def _save(self, state, progress):
@@ -221,6 +220,7 @@ class Ticking(Notes):
             event=lambda *args, **kwargs: None,
             progress=lambda text: None,
         )
+        self._reporter._logger = self._logger
         return super().run(state, progress)
 
 

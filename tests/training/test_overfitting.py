@@ -20,6 +20,7 @@ from stylegan_jax.training.overfitting import (
     distances,
     find_signs,
     mean_distance,
+    overfitting_ratio,
 )
 from stylegan_jax.training.progress import Progress
 from tests import tiny
@@ -139,6 +140,27 @@ def test_few_images_do_not_tell_that_the_discriminator_overfits():
     found = {f"overfitting/{name}": value for name, value in found.items()}
     assert find_signs(found) == {"alike": ("COLLAPSE? variety 0.39", None)}
     assert "overfits" in find_signs(found | {"overfitting/r_v_error": 0.4})
+
+
+def test_error_of_r_v():
+    random = np.random.RandomState(0)
+    means, sizes = np.array([2.0, 1.4, 0.5]), (40, 20, 30)
+
+    def scores(means):
+        return [m + random.randn(n) for m, n in zip(means, sizes, strict=True)]
+
+    found = np.array([overfitting_ratio(*scores(means)) for _ in range(2000)])
+    assert found[:, 0].mean() == pytest.approx(0.4, abs=0.02)
+    assert found[:, 1].mean() == pytest.approx(found[:, 0].std(), rel=0.1)
+
+
+def test_the_error_is_large_where_generated_images_score_like_training_images():
+    one = np.array([-1.0, 1.0] * 8)  # whose mean has a standard error of 1/4
+    training, held_out, generated = 2.5 + one, 1.5 + one, 2.4 + one
+    ratio, error = overfitting_ratio(training, held_out, generated)
+    assert ratio == pytest.approx(10)
+    assert error == pytest.approx(2.5 * np.sqrt(9**2 + 1 + 10**2))
+    assert overfitting_ratio(training, held_out, training) == (0, 0)
 
 
 def test_distances():
