@@ -59,7 +59,8 @@ def test_a_file_holds_all_of_it(trained, tmp_path):
     arrays = {"mean": trained.mean}
     for metadata, message in (
         ({}, "has no description of an encoder"),
-        ({encoders.KEY: "{}"}, "its description is damaged"),
+        ({encoders.KEY: "{"}, "its description is damaged"),
+        ({encoders.KEY: "{}"}, "has version None; this program reads version 1"),
         ({encoders.KEY: '{"version": 9}'}, "has version 9; this program reads"),
         (safetensors_metadata(content, path), "the arrays params/block_16/"),
     ):
