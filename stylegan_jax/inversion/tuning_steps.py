@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from stylegan_jax.inversion import steps
+from stylegan_jax.inversion import distances, steps
 from stylegan_jax.models import LevelOfDetail, Variables
 
 LOCALITY_WEIGHT = 0.1  # of both terms of the locality regularization
@@ -39,7 +39,8 @@ class Measures(NamedTuple):
 
     Attributes:
       images: [B,H,W,C].
-      loss: [B], mean square over the pixels plus the distance.
+      loss: [B], mean square over the pixels plus the distance; see
+        `distances.residual` for pixels beyond [-1,1].
       distance: [B].
       rms: [B], root mean square over the pixels, with images clipped to [-1,1].
     """
@@ -85,7 +86,8 @@ def measure(
     images = steps.synthesize(static, variables, lod, point)
     described = static.describe(weights, images)
     distance = static.compare(weights, batch.description, described)
-    squares = jnp.mean(jnp.square(images - batch.target), (1, 2, 3))
+    residual = distances.residual(batch.target, images)
+    squares = jnp.mean(jnp.square(residual), (1, 2, 3))
     clipped = jnp.clip(images, -1, 1) - batch.target
     rms = jnp.sqrt(jnp.mean(jnp.square(clipped), (1, 2, 3)))
     return Measures(images, squares + distance, distance, rms)

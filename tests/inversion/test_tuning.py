@@ -9,7 +9,7 @@ import optax
 import pytest
 from flax import traverse_util
 
-from stylegan_jax.inversion import tuning_steps
+from stylegan_jax.inversion import distances, tuning_steps
 from stylegan_jax.inversion.tuning import Tuner, TuningSettings
 from stylegan_jax.inversion.tuning_steps import Locality
 from stylegan_jax.networks.network import Network
@@ -44,7 +44,9 @@ def test_only_the_synthesis_is_tuned(tuned):
     }
     assert tuned.steps == tuned.chosen_step == 6
     assert np.all(tuned.distances < tuned.distances_before)
-    np.testing.assert_array_equal(tuned.network.synthesize(ws), tuned.images)
+    # Two programs, which may round a level differently.
+    again = tuned.network.synthesize(ws).astype(int)
+    assert np.abs(again - tuned.images).max() <= 1
     shown = tuned.images / np.float32(127.5) - targets / np.float32(127.5)
     rms = np.sqrt(np.mean(np.square(shown), (1, 2, 3)))
     np.testing.assert_allclose(tuned.rms, rms, atol=0.01)
@@ -65,7 +67,8 @@ def test_steps_are_adams(tuned):
                 "params": {**g.variables["params"], **params},
             }
             image = g.generator.apply(variables, ws, method="synthesize")
-            squares = jax.numpy.mean((image - goal) ** 2, (1, 2, 3))
+            beyond = (abs(goal) == 1) & (image * goal > 1)
+            squares = jax.numpy.mean(~beyond * (image - goal) ** 2, (1, 2, 3))
             return jax.numpy.mean(squares + distance.compare(None, goal, image))
 
         return jax.grad(loss)(params)
@@ -81,6 +84,20 @@ def test_steps_are_adams(tuned):
         # Adam makes whole steps of gradients that are rounding alone.
         np.testing.assert_allclose(after[name], value, atol=4e-3, err_msg=name)
         assert np.mean(np.abs(after[name] - value)) < 1e-3, name
+
+
+def test_what_files_cannot_show_is_no_difference():
+    """Pixels of the target at 1 or -1 are matched by anything beyond."""
+    g, _, ws = example()
+    images = g.synthesize(ws, dtype="float32")
+    assert np.abs(images).max() > 1.1
+    targets = g.synthesize(ws)
+    found = Tuner(g, SETTINGS, "multiscale").tune(targets, ws)
+    assert np.all(found.rms_before < 0.005)
+    assert np.all(found.rms <= found.rms_before)
+    goal = targets / np.float32(127.5) - 1
+    residual = np.asarray(distances.residual(goal, images))
+    assert np.abs(residual).max() < 0.01
 
 
 def test_batches_in_turn_and_stops():
