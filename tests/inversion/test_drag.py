@@ -9,6 +9,7 @@ import pytest
 
 import stylegan_jax
 from benchmarks import inversion
+from stylegan_jax import models
 from stylegan_jax.inversion import drag, motion
 from stylegan_jax.inversion.drag import Dragger, DragSettings
 from tests.networks import small
@@ -97,6 +98,17 @@ def test_programs_are_shared():
     assert drag._step._cache_size() == compiled
 
 
+@pytest.mark.parametrize(
+    ("resolution", "features", "layers"),
+    [(1024, 128, 6), (256, 128, 6), (128, 128, 6), (64, 64, 4), (32, 32, 2), (8, 8, 2)],
+)
+def test_the_published_features_and_layers(resolution, features, layers):
+    """The sixth block and the first six styles, where images are large enough."""
+    generator = models.stylegan2.Generator(resolution=resolution)
+    assert drag.default_features(list(generator.feature_modules())) == features
+    assert drag.default_layers(generator, features) == layers
+
+
 def test_it_stops_on_arrival():
     [frame] = dragger().drag(styles(small.network("stylegan2")), [(5, 6)], [(5, 7)])
     assert frame.arrived and frame.step == 0
@@ -129,7 +141,10 @@ def test_wrong_settings():
         dragger(settings=DragSettings(feature_resolution=32))
     with pytest.raises(ValueError, match=re.escape("layers (=7) must be at most 6")):
         dragger(settings=DragSettings(layers=7))
-    for wrong in ({"steps": 0}, {"mask_weight": -1.0}, {"noise": "random"}):
+    for wrong in (
+        *({"steps": 0}, {"motion_radius": 0}, {"mask_weight": -1.0}),
+        {"noise": "random"},
+    ):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} "):
             DragSettings(**wrong)
 
