@@ -23,7 +23,8 @@ import numpy as np
 import optax
 
 from stylegan_jax.config import image_size
-from stylegan_jax.inversion import motion
+from stylegan_jax.inversion import drag_settings, motion
+from stylegan_jax.inversion.drag_settings import DragSettings
 from stylegan_jax.inversion.points import Points, check_mask, check_points
 from stylegan_jax.inversion.schedule import BETA1, BETA2, EPSILON
 from stylegan_jax.inversion.w_statistics import w_statistics
@@ -35,57 +36,8 @@ from stylegan_jax.runtime.image_io import to_uint8
 
 ROWS = 8  # the number of handles of a program is a multiple of it
 PUBLISHED_RESOLUTION = 512  # of the images for which the radii are published
-FEATURES = 128  # resolution of the sixth block of StyleGAN2, whose features are tracked
 
-
-@dataclasses.dataclass(frozen=True)
-class DragSettings:
-    """The settings of a drag.
-
-    Attributes:
-      steps: most steps.
-      feature_resolution: of the features that are supervised and tracked; None is 128,
-        as published, or the highest below.
-      layers: number of style layers that change, from the lowest resolution; None takes
-        those of images at an eighth of the features' resolution: the first 6 for
-        features of 128, as published. Styles that act on the features themselves can
-        imitate a motion by a change of channels.
-      learning_rate: of Adam, in standard deviations of a component of w.
-      motion_radius: of the disk around a handle that is moved with it, in pixels that
-        are nearer than this; None is 3 for 512 pixels, and 2 at least.
-      tracking_radius: of the square around a handle in which it is looked for after a
-        step, in pixels; None is 12 for 512 pixels, and 2 at least.
-      stop_distance: pixels; the drag ends once no handle is farther from its target.
-        None is 2 for 512 pixels, and 1 at least.
-      mask_weight: weight of the changes outside of the mask.
-      noise: "const" or "none".
-
-    Raises:
-      ValueError: a setting is out of its range.
-    """
-
-    steps: int = 300
-    feature_resolution: int | None = None
-    layers: int | None = None
-    learning_rate: float = 0.02
-    motion_radius: int | None = None
-    tracking_radius: int | None = None
-    stop_distance: float | None = None
-    mask_weight: float = 20.0
-    noise: str = "const"
-
-    def __post_init__(self):
-        """Raise ValueError for a setting that is out of its range."""
-        for name in ("steps", "layers", "motion_radius", "tracking_radius"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} (={value}) must be at least 1")
-        for name in ("learning_rate", "stop_distance", "mask_weight"):
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ValueError(f"{name} (={value}) must not be negative")
-        if self.noise not in ("const", "none"):
-            raise ValueError(f"noise (={self.noise!r}) must be const or none")
+__all__ = ["Dragger", "DragSettings", "Frame"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -190,14 +142,14 @@ class Dragger:
         self.size = image_size(generator.base_size, self.lod.resolution)
         pixel = self.lod.resolution / PUBLISHED_RESOLUTION
         known = [r for r in generator.feature_modules() if r <= self.lod.resolution]
-        features = s.feature_resolution or default_features(known)
+        features = s.feature_resolution or drag_settings.default_features(known)
         if features not in known:
             raise ValueError(
                 f"feature_resolution (={features}) must be one of {known}, the "
                 "resolutions of this network's features"
             )
         most = generator.num_ws_at(self.lod.resolution)
-        layers = s.layers or default_layers(generator, features)
+        layers = s.layers or drag_settings.default_layers(generator, features)
         if layers > most:
             raise ValueError(
                 f"layers (={layers}) must be at most {most}, the style layers of these "
@@ -291,16 +243,6 @@ class Dragger:
             if arrived:
                 return
             state = following
-
-
-def default_features(known: list[int]) -> int:
-    """Return the resolution of the features, of the known ones; see `DragSettings`."""
-    return max(r for r in known if r <= max(FEATURES, min(known)))
-
-
-def default_layers(generator: Generator, features: int) -> int:
-    """Return the number of style layers that change; see `DragSettings`."""
-    return max(generator.num_ws_at(max(features // 8, 4)), 1)
 
 
 def _synthesize(

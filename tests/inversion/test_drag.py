@@ -10,7 +10,7 @@ import pytest
 import stylegan_jax
 from benchmarks import inversion
 from stylegan_jax import models
-from stylegan_jax.inversion import drag, motion
+from stylegan_jax.inversion import drag, drag_settings, motion
 from stylegan_jax.inversion.drag import Dragger, DragSettings
 from tests.networks import small
 
@@ -105,8 +105,8 @@ def test_programs_are_shared():
 def test_the_published_features_and_layers(resolution, features, layers):
     """The sixth block and the first six styles, where images are large enough."""
     generator = models.stylegan2.Generator(resolution=resolution)
-    assert drag.default_features(list(generator.feature_modules())) == features
-    assert drag.default_layers(generator, features) == layers
+    assert drag_settings.default_features(list(generator.feature_modules())) == features
+    assert drag_settings.default_layers(generator, features) == layers
 
 
 def test_it_stops_on_arrival():
