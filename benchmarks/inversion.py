@@ -40,6 +40,7 @@ from stylegan_jax.runtime import malloc
 FLAGS = flags.FLAGS
 DISTANCE = "multiscale"
 PATCH = 3  # pixels around a point that are compared
+NEAR = 2.1  # of 64 pixels, from a target
 
 
 def main(argv: list[str]) -> None:
@@ -98,9 +99,9 @@ def drag(network: Network) -> list[tuple[np.ndarray, ...]]:
             f"{name:10s} median {np.median(values):6.1f}  90% "
             f"{np.quantile(values, 0.9):6.1f}  all {np.round(values, 1).tolist()}"
         )
-    moved = np.transpose(rows)[0]
-    scale = side / 64
-    print(f"tracked within {2 * scale:g} px: {np.sum(moved <= 2 * scale)} of {len(ws)}")
+    near = NEAR * side / 64
+    for name, values in zip(names[:2], np.transpose(rows), strict=False):
+        print(f"{name} at most {near:g}: {np.sum(values <= near)} of {len(ws)}")
     return columns
 
 

@@ -100,6 +100,11 @@ def check_flags() -> None:
                 f"--{name} has no effect on --method={FLAGS.method}; leave it out, or "
                 f"choose a method that uses it: {listed(users)}"
             )
+    if FLAGS.encoder is not None and FLAGS.images is None:
+        raise ValueError(
+            "--encoder has no effect without --images=FOLDER, whose latents it finds; "
+            "give both, or leave it out"
+        )
     if FLAGS.name is not None and not re.fullmatch(r"[\w-]{1,64}", FLAGS.name):
         raise ValueError(
             f"`--name` (={FLAGS.name}) must be up to 64 letters, digits, - and _, "
@@ -187,9 +192,9 @@ def read_groups(network: Network) -> tuple[np.ndarray, np.ndarray]:
     both = sorted(set(groups[0]) & set(groups[1]))
     if both or not all(map(len, groups)):
         raise ValueError(
-            f"latents must be on both sides, {len(groups[0])} are negative and "
-            f"{len(groups[1])} positive, and each on one only"
-            + (f"; on both are {listed(both)}" if both else "")
+            f"there are {len(groups[0])} negative and {len(groups[1])} positive "
+            "latents; each side needs at least one, and no latent may be on both"
+            + (f", as {listed(both)}" if both else "")
         )
     if ws is None:
         return tuple(styles_of_seeds(network, group) for group in groups)
@@ -216,7 +221,7 @@ def read_images(network: Network) -> tuple[np.ndarray, np.ndarray]:
         outputs.check_input_file(path, "--encoder")
         encoder = encoders.load(path)
     label = None
-    if network.classes:
+    if network.classes and encoder is None:
         label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)[0]
     with ProgressBar("steps") as progress:
         return image_groups.latents(

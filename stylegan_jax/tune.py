@@ -120,6 +120,7 @@ def write(
         "stop_distance": tuner.stop_distance,
         "settings": dataclasses.asdict(tuner.settings),
         "steps": found.steps,
+        "chosen_step": found.chosen_step,
         "images": images,
     }
     storage.write_json(out / "tuned.json", about)
@@ -130,8 +131,11 @@ def write(
         for each, image in zip(stored, found.images, strict=True)
     )
     results.write_grid(out / "grid.png", columns)
+    kept = ""
+    if found.chosen_step < found.steps:
+        kept = f", of which the network after step {found.chosen_step} is kept"
     print(
-        f"tuned around {len(stored)} images in {found.steps} steps: mean "
+        f"tuned around {len(stored)} images in {found.steps} steps{kept}: mean "
         f"{tuner.distance.name} {np.mean(found.distances_before):.4f} -> "
         f"{np.mean(found.distances):.4f}, mean rms {np.mean(found.rms_before):.4f} -> "
         f"{np.mean(found.rms):.4f}; wrote the network and grid.png to {out}"

@@ -136,6 +136,10 @@ def test_groups_of_files(run, saved, tmp_path):
         (["--method=sefa", "--layers=2,6"], "style layers [6] must be from 0 to 5"),
         (["--method=sefa", "--layers=x"], "layers (='x') must be numbers"),
         (["--method=sefa", "--count=9"], "directions (=9) must be from 1 to 8"),
+        (
+            ["--method=boundary", "--positive=1", "--negative=2", "--encoder=e"],
+            "--encoder has no effect without --images=FOLDER",
+        ),
         (["--method=sefa", "--positive=1"], "--positive has no effect on --method=se"),
         (["--method=sefa", "--strengths=1"], "`--strengths` (=1) must be at least two"),
         (["--method=sefa", "--strengths=0,nan"], "two numbers that increase"),
@@ -146,7 +150,10 @@ def test_groups_of_files(run, saved, tmp_path):
         (["--method=stylespace", "--channels=0:0", "--count=2"], "leave --count out"),
         (["--method=stylespace", "--channels=7:0"], "channel 7:0 must be one that"),
         (["--method=boundary"], "needs --positive=LIST and --negative=LIST"),
-        (["--method=boundary", "--positive=1,2", "--negative=2,3"], "on both are 2"),
+        (
+            ["--method=boundary", "--positive=1,2", "--negative=2,3"],
+            "may be on both, as 2",
+        ),
         (["--method=boundary", "--positive=1", "--negative=2"], "at least two latents"),
         (["--method=boundary", *GROUPS[:2], "--name=a/b"], "`--name` (=a/b) must be"),
         (["--method=boundary", *GROUPS, "--latents=/no/x.npy"], "does not exist"),

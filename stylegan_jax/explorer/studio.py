@@ -20,13 +20,9 @@ from stylegan_jax.explorer.jobs import Report, Work
 from stylegan_jax.explorer.picture import Latent, Picture, Style
 from stylegan_jax.explorer.renderer import Renderer
 from stylegan_jax.inversion import distances, targets
-from stylegan_jax.inversion.drag import (
-    Dragger,
-    DragSettings,
-    check_mask,
-    check_points,
-)
+from stylegan_jax.inversion.drag import Dragger, DragSettings
 from stylegan_jax.inversion.encoder import Encoder
+from stylegan_jax.inversion.points import check_mask, check_points
 from stylegan_jax.inversion.projection import Projector, Session, Settings
 from stylegan_jax.inversion.tuning import Tuner, TuningSettings
 from stylegan_jax.networks import delta, file

@@ -31,8 +31,9 @@ def square(points: Points) -> np.ndarray:
     the mouth.
 
     Args:
-      points: (x, y) in pixels of the eyes and the corners of the mouth, each left to
-        right as seen; of 5, the third is the nose; of 68, the usual points of iBUG.
+      points: (x, y), in pixels from the center of the one at the top left, of the eyes
+        and the corners of the mouth, each left to right as seen; of 5, the third is the
+        nose; of 68, the usual points of iBUG.
 
     Returns:
       Corners [4,2] in the order top left, bottom left, bottom right, top right.
@@ -87,7 +88,7 @@ def aligned(image: Image.Image, points: Points, size: Size) -> Image.Image:
     padding = [(before[1], after[1]), (before[0], after[0])]
     padding += [(0, 0)] * (pixels.ndim - 2)
     padded = Image.fromarray(np.pad(pixels, padding, mode="reflect"))
-    corners = corners - low
+    corners = corners - low + 0.5  # Pillow counts from the corner of the image
     target = max(size)
     shrink = int(side / target / OVERSAMPLING)
     if shrink > 1:

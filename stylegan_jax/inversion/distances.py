@@ -105,6 +105,17 @@ def describe_pixels(variables: None, images: jax.Array) -> jax.Array:
     return jnp.concatenate(on_backgrounds(images), axis=-1)
 
 
+def residual(target: jax.Array, images: jax.Array) -> jax.Array:
+    """Return images - target, 0 where the target is 1 or -1 and the image beyond.
+
+    The target's file has been clipped, and so will be that of the image.
+    """
+    difference = images - target
+    over = (target >= 1) & (difference > 0)
+    under = (target <= -1) & (difference < 0)
+    return jnp.where(over | under, 0.0, difference)
+
+
 def multiscale(variables: None, target: jax.Array, images: jax.Array) -> jax.Array:
     """Return the mean absolute difference over all scales of a box pyramid, [B].
 
@@ -112,21 +123,17 @@ def multiscale(variables: None, target: jax.Array, images: jax.Array) -> jax.Arr
 
     where r_0 = image - target, r_s averages 2x2 pixels of r_(s-1), and e = SMOOTHING.
     The coarse scales move shapes that do not overlap yet; absolute differences, unlike
-    squares, keep the gradient of small differences large. A pixel of the target at 1 or
-    -1 is matched by anything beyond, since the target's file has been clipped.
+    squares, keep the gradient of small differences large. The differences are those of
+    `residual`.
     """
     del variables
-    residual = images - target
-    over = (target >= 1) & (residual > 0)
-    under = (target <= -1) & (residual < 0)
-    residual = jnp.where(over | under, 0.0, residual)
-    scales = []
+    difference, scales = residual(target, images), []
     while True:
-        smooth = jnp.sqrt(jnp.square(residual) + SMOOTHING**2) - SMOOTHING
+        smooth = jnp.sqrt(jnp.square(difference) + SMOOTHING**2) - SMOOTHING
         scales.append(jnp.mean(smooth, (1, 2, 3)))
-        if any(side % 2 for side in residual.shape[1:3]):
+        if any(side % 2 for side in difference.shape[1:3]):
             return sum(scales) / len(scales)
-        residual = downscale2d(residual)
+        difference = downscale2d(difference)
 
 
 # By VGG16

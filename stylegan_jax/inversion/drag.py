@@ -14,14 +14,18 @@ Generative Image Manifold", sections 3.2 and 3.3.
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from stylegan_jax.config import image_size
+from stylegan_jax.inversion import drag_settings, motion
+from stylegan_jax.inversion.drag_settings import DragSettings
+from stylegan_jax.inversion.points import Points, check_mask, check_points
 from stylegan_jax.inversion.schedule import BETA1, BETA2, EPSILON
 from stylegan_jax.inversion.w_statistics import w_statistics
 from stylegan_jax.layers.blocks import join
@@ -29,62 +33,11 @@ from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime.image_io import to_uint8
-from stylegan_jax.runtime.messages import sides
 
-MAX_HANDLES = 64
 ROWS = 8  # the number of handles of a program is a multiple of it
 PUBLISHED_RESOLUTION = 512  # of the images for which the radii are published
 
-Points = Sequence[tuple[float, float]]
-
-
-@dataclasses.dataclass(frozen=True)
-class DragSettings:
-    """The settings of a drag.
-
-    Attributes:
-      steps: most steps.
-      feature_resolution: of the features that are supervised and tracked; None is a
-        quarter of the image's, as published for 512 pixels, and 32 at least.
-      layers: number of style layers that change, from the lowest resolution; None is
-        the first 6, or 2 for each 3 of the layers if that is less.
-      learning_rate: of Adam, in standard deviations of a component of w.
-      motion_radius: pixels around a handle that are moved with it; None is 3 for 512
-        pixels, and 2 at least.
-      tracking_radius: pixels around a handle in which it is looked for after a step;
-        None is 12 for 512 pixels, and 2 at least.
-      stop_distance: pixels; the drag ends once no handle is farther from its target.
-        None is 2 for 512 pixels, and 1 at least.
-      mask_weight: weight of the changes outside of the mask.
-      noise: "const" or "none".
-
-    Raises:
-      ValueError: a setting is out of its range.
-    """
-
-    steps: int = 300
-    feature_resolution: int | None = None
-    layers: int | None = None
-    learning_rate: float = 0.02
-    motion_radius: int | None = None
-    tracking_radius: int | None = None
-    stop_distance: float | None = None
-    mask_weight: float = 20.0
-    noise: str = "const"
-
-    def __post_init__(self):
-        """Raise ValueError for a setting that is out of its range."""
-        for name in ("steps", "layers", "tracking_radius"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} (={value}) must be at least 1")
-        names = ("learning_rate", "motion_radius", "stop_distance", "mask_weight")
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ValueError(f"{name} (={value}) must not be negative")
-        if self.noise not in ("const", "none"):
-            raise ValueError(f"noise (={self.noise!r}) must be const or none")
+__all__ = ["Dragger", "DragSettings", "Frame"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -113,7 +66,8 @@ class _Static(NamedTuple):
 
     generator: Generator
     noise: str
-    feature_resolution: int
+    features: str  # name of the module whose results they are
+    grid: motion.Grid
     motion_radius: int
     tracking_radius: int
 
@@ -137,13 +91,15 @@ class _Task(NamedTuple):
 
 
 class _State(NamedTuple):
-    """The first layers of w [l,W], Adam's moments of them, steps, points [N,2]."""
+    """The first layers of w [l,W], the state of Adam, the handles [N,2]."""
 
     w: jax.Array
-    mu: jax.Array
-    nu: jax.Array
-    step: jax.Array
+    optimizer: optax.OptState
     points: jax.Array
+
+
+def _adam() -> optax.GradientTransformation:
+    return optax.scale_by_adam(BETA1, BETA2, EPSILON)
 
 
 class Dragger:
@@ -186,17 +142,14 @@ class Dragger:
         self.size = image_size(generator.base_size, self.lod.resolution)
         pixel = self.lod.resolution / PUBLISHED_RESOLUTION
         known = [r for r in generator.feature_modules() if r <= self.lod.resolution]
-        features = s.feature_resolution
-        if features is None:
-            wanted = max(self.lod.resolution // 4, 32)
-            features = next((r for r in known if r >= wanted), known[-1])
+        features = s.feature_resolution or drag_settings.default_features(known)
         if features not in known:
             raise ValueError(
                 f"feature_resolution (={features}) must be one of {known}, the "
                 "resolutions of this network's features"
             )
         most = generator.num_ws_at(self.lod.resolution)
-        layers = min(6, max(2 * most // 3, 1)) if s.layers is None else s.layers
+        layers = s.layers or drag_settings.default_layers(generator, features)
         if layers > most:
             raise ValueError(
                 f"layers (={layers}) must be at most {most}, the style layers of these "
@@ -212,7 +165,8 @@ class Dragger:
         self._static = _Static(
             generator.clone(**fastest_forms(jax.default_backend())),
             s.noise,
-            features,
+            generator.feature_modules()[features],
+            motion.Grid(self.size, features / self.lod.resolution),
             radius(s.motion_radius, 3, 2),
             radius(s.tracking_radius, 12, 2),
         )
@@ -269,13 +223,12 @@ class Dragger:
             np.arange(rows) < count,
             pattern,
             features,
-            fixed_features(mask, self._static.feature_resolution, self, features),
+            motion.fixed_features(mask, self._static.grid, features.shape),
             self._rate,
             np.float32(self.settings.mask_weight),
         )
         w = jnp.asarray(ws[: self.layers])
-        zero = jnp.zeros_like(w)
-        state = _State(w, zero, zero, jnp.int32(0), jnp.asarray(points))
+        state = _State(w, _adam().init(w), jnp.asarray(points))
         for step in range(self.settings.steps + 1):
             following, image = _step(self._static, self.lod, task, state)
             # `following` has the points of the image, and w after another update.
@@ -292,87 +245,12 @@ class Dragger:
             state = following
 
 
-def check_points(
-    handles: Points, targets: Points, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return handles and targets [N,2] float32.
-
-    Args:
-      handles: points (x, y).
-      targets: likewise, one for each handle.
-      size: height and width of the image.
-
-    Raises:
-      ValueError: there are none, too many, not as many, or one is outside the image.
-    """
-    found = []
-    for name, points in (("handles", handles), ("targets", targets)):
-        try:
-            array = np.asarray(points, np.float32)
-        except (TypeError, ValueError):
-            array = np.zeros(0)
-        if array.ndim != 2 or array.shape[1] != 2 or len(array) > MAX_HANDLES:
-            raise ValueError(
-                f"{name} must be 1 to {MAX_HANDLES} points (x, y) in pixels, such as "
-                f"[(20, 30)], not {points!r:.80}"
-            )
-        last = np.array([size[1] - 1, size[0] - 1])
-        inside = np.all((array >= 0) & (array <= last), axis=1)  # NaN is not
-        if not inside.all():
-            wrong = tuple(float(x) for x in array[~inside][0])
-            raise ValueError(
-                f"{name} must be inside the image of {sides(size)} (width x height), "
-                f"from (0, 0) to ({last[0]}, {last[1]}), and {wrong} is not"
-            )
-        found.append(array)
-    if len(found[0]) != len(found[1]):
-        raise ValueError(
-            f"there are {len(found[0])} handles and {len(found[1])} targets; give one "
-            "target for each handle"
-        )
-    return found[0], found[1]
-
-
-def check_mask(mask: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:
-    """Return a mask [H,W] bool; raise ValueError if it is not of the image's size."""
-    if mask is None:
-        return np.ones(size, bool)
-    mask = np.asarray(mask)
-    if mask.shape != size or mask.dtype != bool:
-        shape = f"{list(mask.shape)} {mask.dtype}"
-        raise ValueError(
-            f"the mask is {shape}; this image takes [{size[0]}, {size[1]}] bool, True "
-            "where it may change"
-        )
-    if not mask.any():
-        raise ValueError(
-            "the mask lets nothing change; mark the part of the image that may move, "
-            "or leave the mask out"
-        )
-    return mask
-
-
-def fixed_features(
-    mask: np.ndarray, resolution: int, dragger: Dragger, features: jax.Array
-) -> jax.Array:
-    """Return 1 where features [h,w,C] must not change, else 0: [h,w]."""
-    base = dragger.network.generator.base_size
-    fixed = jnp.asarray(~mask, jnp.float32)
-    fixed = jax.image.resize(fixed, image_size(base, resolution), "linear")
-    margins = [
-        (n - inside) // 2
-        for n, inside in zip(features.shape[:2], fixed.shape, strict=True)
-    ]
-    return jnp.pad(fixed, [(m, m) for m in margins], mode="edge")
-
-
 def _synthesize(
     static: _Static, lod: LevelOfDetail, variables: Variables, ws: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Return the image [H,W,C] and the features [h,w,C] of ws [L,W]."""
-    generator = static.generator
-    name = generator.feature_modules()[static.feature_resolution]
-    image, captured = generator.apply(
+    name = static.features
+    image, captured = static.generator.apply(
         variables,
         ws[None],
         lod=lod,
@@ -389,90 +267,7 @@ def _synthesize(
 def _begin(static, lod, variables, ws, points):
     """Return the features [h,w,C] of ws [L,W], and those at points: [N,C]."""
     _, features = _synthesize(static, lod, variables, ws)
-    return features, _at(static, lod, features, points)
-
-
-def _at(
-    static: _Static, lod: LevelOfDetail, features: jax.Array, points: jax.Array
-) -> jax.Array:
-    """Return the features [...,C] at points [...,2] of the image."""
-    height, width, _ = features.shape
-    full = image_size(static.generator.base_size, lod.resolution)
-    scale = static.feature_resolution / lod.resolution
-    # Both grids have the image's center in common.
-    x = (points[..., 0] - (full[1] - 1) / 2) * scale + (width - 1) / 2
-    y = (points[..., 1] - (full[0] - 1) / 2) * scale + (height - 1) / 2
-    return bilinear(features, x, y)
-
-
-def bilinear(features: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-    """Interpolate features [H,W,C] at columns x and rows y [...]: [...,C].
-
-    Positions outside are moved to the edge.
-    """
-    height, width, _ = features.shape
-    x, y = jnp.clip(x, 0, width - 1), jnp.clip(y, 0, height - 1)
-    left = jnp.clip(jnp.floor(x), 0, max(width - 2, 0)).astype(jnp.int32)
-    top = jnp.clip(jnp.floor(y), 0, max(height - 2, 0)).astype(jnp.int32)
-    right, bottom = jnp.minimum(left + 1, width - 1), jnp.minimum(top + 1, height - 1)
-    u, v = (x - left)[..., None], (y - top)[..., None]
-    upper = features[top, left] * (1 - u) + features[top, right] * u
-    lower = features[bottom, left] * (1 - u) + features[bottom, right] * u
-    return upper * (1 - v) + lower * v
-
-
-def _offsets(radius: int) -> np.ndarray:
-    """Return all (x, y) of whole numbers from -radius to radius, [n,2] float32.
-
-    They are sorted by their length, so that the nearest of equals comes first.
-    """
-    side = np.arange(-radius, radius + 1)
-    pairs = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
-    order = np.argsort(np.square(pairs).sum(1), kind="stable")
-    return pairs[order].astype(np.float32)
-
-
-def track(
-    static: _Static, lod: LevelOfDetail, features: jax.Array, task: _Task, points
-) -> jax.Array:
-    """Return the points [N,2] whose features are nearest to those of the handles.
-
-        p <- argmin over q in the square of the tracking radius around p of |F(q) - f|_1
-
-    Reference: Pan et al. 2023, equation 2.
-    """
-    full = image_size(static.generator.base_size, lod.resolution)
-    last = jnp.array([full[1] - 1, full[0] - 1], jnp.float32)
-    near = points[:, None] + _offsets(static.tracking_radius)
-    inside = jnp.all((near >= 0) & (near <= last), axis=-1)
-    found = _at(static, lod, features, near)
-    distance = jnp.sum(jnp.abs(found - task.pattern[:, None]), axis=-1)
-    best = jnp.argmin(jnp.where(inside, distance, jnp.inf), axis=1)
-    return jnp.take_along_axis(near, best[:, None, None], axis=1)[:, 0]
-
-
-def motion_loss(
-    static: _Static, lod: LevelOfDetail, features: jax.Array, task: _Task, points
-) -> jax.Array:
-    """Return the difference of the patches at the handles and a pixel further.
-
-        sum over handles i of mean over q in the square around p_i of
-        |F(q + d_i) - sg(F(q))|_1 + mask_weight * mean |(F - F_0) fixed|
-
-    where d_i points from p_i to its target and is at most one pixel long, and sg stops
-    the gradient.
-
-    Reference: Pan et al. 2023, equation 1; the means are those of the official code.
-    """
-    way = task.targets - points
-    length = jnp.linalg.norm(way, axis=1, keepdims=True)
-    d = way / jnp.maximum(length, 1.0)
-    patch = points[:, None] + _offsets(static.motion_radius)
-    here = jax.lax.stop_gradient(_at(static, lod, features, patch))
-    there = _at(static, lod, features, patch + d[:, None])
-    moved = jnp.mean(jnp.abs(there - here), axis=(1, 2))
-    changed = jnp.abs(features - task.before) * task.fixed[..., None]
-    return jnp.sum(moved * task.valid) + task.mask_weight * jnp.mean(changed)
+    return features, static.grid.sample(features, points)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -489,15 +284,25 @@ def _step(
     def objective(w: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         ws = jnp.concatenate([w, task.ws[len(w) :]])
         image, features = _synthesize(static, lod, task.variables, ws)
-        seen = jax.lax.stop_gradient(features)
-        points = track(static, lod, seen, task, state.points)
-        loss = motion_loss(static, lod, features, task, points)
-        return loss, (points, image)
+        points = motion.track(
+            static.grid,
+            jax.lax.stop_gradient(features),
+            state.points,
+            task.pattern,
+            static.tracking_radius,
+        )
+        loss = motion.motion_loss(
+            static.grid,
+            features,
+            points,
+            task.targets,
+            task.valid,
+            static.motion_radius,
+        )
+        outside = motion.mask_loss(features, task.before, task.fixed)
+        return loss + task.mask_weight * outside, (points, image)
 
     gradient, (points, image) = jax.grad(objective, has_aux=True)(state.w)
-    count = (state.step + 1).astype(jnp.float32)
-    mu = BETA1 * state.mu + (1 - BETA1) * gradient
-    nu = BETA2 * state.nu + (1 - BETA2) * jnp.square(gradient)
-    first, second = mu / (1 - BETA1**count), nu / (1 - BETA2**count)
-    w = state.w - task.learning_rate * first / (jnp.sqrt(second) + EPSILON)
-    return _State(w, mu, nu, state.step + 1, points), image
+    updates, optimizer = _adam().update(gradient, state.optimizer)
+    w = state.w - task.learning_rate * updates
+    return _State(w, optimizer, points), image

@@ -14,12 +14,10 @@ an Encoder for StyleGAN Image Manipulation", for offsets from one w.
 
 import dataclasses
 import functools
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
-import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -36,12 +34,14 @@ from stylegan_jax.models.stylegan2 import ConvLayer, DiscriminatorBlock, LayerOp
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime.image_io import as_floats
 from stylegan_jax.runtime.messages import listed, sides
-from stylegan_jax.weights import safetensors
+from stylegan_jax.weights import described
+from stylegan_jax.weights.described import is_count, is_digest, is_number, is_text
 from stylegan_jax.weights.safetensors import FormatError
 
 KEY = "stylegan_jax_encoder"  # of the description in the metadata
-VERSION = 1
+KIND = described.Kind(KEY, version=1, name="encoder", program="encoder")
 ENDING = ".safetensors"
+RESOLUTIONS = [2**i for i in range(2, 15)]
 BATCH = 16  # images that are encoded at a time
 # The last layer begins small, so that the first guess is near the mean w.
 OUTPUT_SCALE = 0.1
@@ -171,10 +171,14 @@ class Encoder:
             )
         generator, lod = network.generator, network.level(resolution)
         here = image_size(generator.base_size, lod.resolution)
-        if here != self.size or generator.num_ws != self.num_ws:
+        mine = (*self.size, self.image_channels, self.num_ws)
+        if mine != (*here, generator.image_channels, generator.num_ws):
             raise ValueError(
-                f"the encoder takes images of {sides(self.size)} (width x height), and "
-                f"those of {network.reference} are {sides(here)}; train another"
+                f"the encoder takes images of {sides(self.size)} (width x height) with "
+                f"{self.image_channels} channels for {self.num_ws} style layers, and "
+                f"those of {network.reference} are {sides(here)} with "
+                f"{generator.image_channels} channels for {generator.num_ws}; train "
+                "another"
             )
 
 
@@ -200,7 +204,6 @@ def save(encoder: Encoder, path: str | os.PathLike) -> None:
     """Write an encoder; replace a file atomically."""
     module = encoder.module
     description = {
-        "version": VERSION,
         "resolution": module.resolution,
         "w_dim": module.w_dim,
         "offset_layers": module.offset_layers,
@@ -218,64 +221,51 @@ def save(encoder: Encoder, path: str | os.PathLike) -> None:
     params = traverse_util.flatten_dict(jax.device_get(encoder.params), sep="/")
     arrays = {f"params/{name}": value for name, value in params.items()}
     arrays["mean"] = encoder.mean
-    safetensors.write(path, arrays, {KEY: json.dumps(description)})
+    described.write(path, KIND, arrays, description)
 
 
 def load(path: str | os.PathLike) -> Encoder:
     """Read a file that `save` wrote.
 
     Raises:
-      ValueError: the file is damaged, or not one of an encoder.
+      ValueError: the file is damaged, or does not hold an encoder.
       OSError: the file cannot be read.
     """
-    try:
-        arrays, metadata = safetensors.read(path)
-        if KEY not in metadata:
-            raise FormatError(
-                "it is a safetensors file, but has no description of an encoder; use a "
-                "file that `python -m stylegan_jax.encoder` wrote"
-            )
-        return _encoder(arrays, metadata[KEY])
-    except ValueError as error:
-        raise ValueError(f"encoder {path} cannot be used: {error}") from error
+    return described.read(path, KIND, _encoder)
 
 
-def _encoder(arrays: dict[str, np.ndarray], text: str) -> Encoder:
-    try:
-        found = json.loads(text)
-        if found["version"] != VERSION:
-            raise FormatError(
-                f"its description has version {found['version']!r}; this program reads "
-                f"version {VERSION}, and a newer one may read it"
-            )
-        module = EncoderNetwork(
-            found["resolution"],
-            found["w_dim"],
-            found["offset_layers"],
-            Channels(**found["channels"]),
-        )
-        encoder = Encoder(
-            module=module,
-            params=None,
-            mean=arrays.pop("mean"),
-            scale=float(found["scale"]),
-            size=tuple(found["size"]),
-            image_channels=found["image_channels"],
-            num_ws=found["num_ws"],
-            reference=found["network"]["reference"],
-            fingerprint=found["network"]["fingerprint"],
-            facts=found["facts"],
-        )
-        images = jax.ShapeDtypeStruct(
-            (1, *encoder.size, encoder.image_channels), jnp.float32
-        )
-        shapes = jax.eval_shape(module.init, jax.random.key(0), images)["params"]
-        chex.assert_shape(encoder.mean, (module.w_dim,))
-    except FormatError:
-        raise
-    except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
-        raise FormatError(f"its description is damaged: {error}") from error
-    wanted = {
+def _encoder(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Encoder:
+    network, channels = (
+        value if isinstance(value, dict) else {}
+        for value in (found.get("network"), found.get("channels"))
+    )
+    resolution, layers = found.get("resolution"), found.get("num_ws")
+    described.require(
+        {
+            "resolution": is_count(resolution) and resolution in RESOLUTIONS,
+            "w_dim": is_count(found.get("w_dim")),
+            "num_ws": is_count(layers),
+            "offset_layers": found.get("offset_layers") in (0, layers),
+            "channels": channels.keys() == {"base", "maximum", "decay"}
+            and is_count(channels["base"])
+            and is_count(channels["maximum"])
+            and is_number(channels["decay"]),
+            "size": is_count(resolution) and _is_size(found.get("size"), resolution),
+            "image_channels": found.get("image_channels") in (1, 3, 4),
+            "scale": is_number(found.get("scale")) and found["scale"] > 0,
+            "network": is_text(network.get("reference"))
+            and is_digest(network.get("fingerprint")),
+            "facts": isinstance(found.get("facts"), dict)
+            and all(map(is_number, found["facts"].values())),
+        }
+    )
+    module = EncoderNetwork(
+        resolution, found["w_dim"], found["offset_layers"], Channels(**channels)
+    )
+    size = tuple(found["size"])
+    images = jax.ShapeDtypeStruct((1, *size, found["image_channels"]), jnp.float32)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), images)["params"]
+    wanted = {"mean": (module.w_dim,)} | {
         f"params/{name}": leaf.shape
         for name, leaf in traverse_util.flatten_dict(shapes, sep="/").items()
     }
@@ -289,6 +279,26 @@ def _encoder(arrays: dict[str, np.ndarray], text: str) -> Encoder:
             f"the arrays {listed(wrong[:5])} are missing, unknown, or of another shape "
             "than its description says"
         )
+    for name, array in arrays.items():
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise FormatError(f"{name} must hold finite float32 numbers")
+    mean = arrays.pop("mean")
     flat = {name.removeprefix("params/"): value for name, value in arrays.items()}
-    params = jax.device_put(traverse_util.unflatten_dict(flat, sep="/"))
-    return dataclasses.replace(encoder, params=params)
+    return Encoder(
+        module=module,
+        params=jax.device_put(traverse_util.unflatten_dict(flat, sep="/")),
+        mean=mean,
+        scale=found["scale"],
+        size=size,
+        image_channels=found["image_channels"],
+        num_ws=layers,
+        reference=network["reference"],
+        fingerprint=network["fingerprint"],
+        facts=found["facts"],
+    )
+
+
+def _is_size(value: Any, resolution: int) -> bool:
+    """Return True for a height and a width at a resolution; see `image_size`."""
+    pair = isinstance(value, list) and len(value) == 2 and all(map(is_count, value))
+    return pair and all(4 * side % resolution == 0 for side in value)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stylegan_jax.config import image_size
 from stylegan_jax.inversion import targets
 from stylegan_jax.inversion.encoder import Encoder
 from stylegan_jax.inversion.projection import Progress, Projector, Settings, project
@@ -23,14 +24,14 @@ def latents(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the latents of the images in the subfolders negative and positive.
 
-    They are those of an encoder, or else projected to W from the average, with constant
-    noise and the distance that needs no weights.
+    An encoder gives them; without one, the images are projected to W from the average
+    w, with constant noise and the distance that needs no weights.
 
     Args:
       network: the network.
       folder: with the two subfolders.
       encoder: of this network.
-      label: of the images of a conditional network.
+      label: of the images of a conditional network; an encoder needs none.
       progress: called after some steps of the projection.
 
     Returns:
@@ -45,18 +46,21 @@ def latents(
             f"`--images` (={folder}) must have the subfolders negative and positive "
             f"with images; there is no {' and no '.join(missing)}"
         )
-    settings = Settings(steps=STEPS, noise="const")
-    projector = Projector(network, settings, "multiscale", label=label)
+    generator = network.generator
+    size = image_size(generator.base_size, network.resolution)
+    if encoder is not None:
+        encoder.check(network)
     found = [
         targets.load(
-            str(folder / name), projector.size, projector.channels, setting="--images"
+            str(folder / name), size, generator.image_channels, setting="--images"
         ).images
         for name in GROUPS
     ]
     images = np.concatenate(found)
     if encoder is None:
+        settings = Settings(steps=STEPS, noise="const")
+        projector = Projector(network, settings, "multiscale", label=label)
         ws = np.stack([each.ws for each in project(projector, images, progress)])
     else:
-        encoder.check(network)
         ws = encoder(images)
     return ws[: len(found[0])], ws[len(found[0]) :]

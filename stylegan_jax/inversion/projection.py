@@ -24,8 +24,8 @@ import numpy as np
 from stylegan_jax.inversion import steps
 from stylegan_jax.inversion.projector import Projector
 from stylegan_jax.inversion.schedule import Settings
+from stylegan_jax.inversion.targets import check_targets
 from stylegan_jax.runtime.image_io import as_floats, to_uint8
-from stylegan_jax.runtime.messages import sides
 
 __all__ = ["Projection", "Projector", "Session", "Settings", "project"]
 
@@ -133,15 +133,7 @@ class Session:
           ValueError: the targets do not fit the network.
         """
         targets = np.asarray(targets)
-        wanted = (*projector.size, projector.channels)
-        fits = targets.dtype == np.uint8 and targets.shape[1:] == wanted
-        if not fits or not len(targets):
-            raise ValueError(
-                f"targets are {list(targets.shape)} {targets.dtype}; this network "
-                f"takes [N, {', '.join(map(str, wanted))}] uint8, images of "
-                f"{sides(projector.size)} (width x height) with {projector.channels} "
-                "channels"
-            )
+        check_targets(targets, projector.size, projector.channels)
         self.projector, self.targets, self._record = projector, targets, record_path
         self._rows = rows = projector.rows(len(targets) * projector.settings.restarts)
         restarts = projector.settings.restarts

@@ -169,6 +169,17 @@ def fitted(
     return np.asarray(image).reshape(*size, channels), fit
 
 
+def check_targets(targets: np.ndarray, size: images.Size, channels: int) -> None:
+    """Raise ValueError unless there are targets, [N,H,W,C] uint8 for a network."""
+    fits = targets.dtype == np.uint8 and targets.shape[1:] == (*size, channels)
+    if not fits or not len(targets):
+        raise ValueError(
+            f"targets are {list(targets.shape)} {targets.dtype}; this network takes "
+            f"[N, {size[0]}, {size[1]}, {channels}] uint8, images of "
+            f"{messages.sides(size)} (width x height) with {channels} channels"
+        )
+
+
 def _names(files: list[Path]) -> tuple[str, ...]:
     """Return unique names: those of the files without their endings where they are."""
     names, used = [], set()

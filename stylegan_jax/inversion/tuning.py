@@ -8,20 +8,20 @@ sections 3.2 and 3.3, and the official code's settings.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
-from stylegan_jax.inversion import distances, steps
+from stylegan_jax.config import image_size
+from stylegan_jax.inversion import distances, steps, tuning_steps
 from stylegan_jax.inversion.distances import Distance
 from stylegan_jax.inversion.schedule import Settings
 from stylegan_jax.inversion.steps import padded
-from stylegan_jax.models import LevelOfDetail, Variables
+from stylegan_jax.inversion.targets import check_targets
+from stylegan_jax.inversion.tuning_steps import Batch, Locality, Measures
+from stylegan_jax.models import Variables
 from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.image_io import as_floats, to_uint8
@@ -30,8 +30,6 @@ from stylegan_jax.sampling.synthesis import automatic_batch_size
 # Distance -> the distance at which tuning stops. The published one of LPIPS is for
 # AlexNet's features; VGG16's distances are larger, so that it is stricter here.
 STOP_DISTANCES = {"lpips": 0.06, "efficientnet": 0.02, "multiscale": 0.01}
-LOCALITY_WEIGHT = 0.1  # of both terms of the locality regularization
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 MAPPING = "mapping"  # the parameters that are not tuned
 
 
@@ -46,8 +44,8 @@ class TuningSettings:
         takes the distance from STOP_DISTANCES, 0 never stops early.
       stop_rms: stop once the root mean square difference of the pixels is at most this
         for every target; None ignores it. If both are given, either one stops.
-      locality: regularize the images of other latents.
-      locality_radius: distance of these latents from a pivot, over all style layers.
+      locality: regularize the images of other latents, one near a pivot in each step.
+      locality_radius: distance of these latents from the pivot, over all style layers.
       noise: "const" or "none".
       seed: seed of these latents.
 
@@ -88,6 +86,8 @@ class Tuned:
       distances_before: [N], of the network before.
       rms_before: [N].
       steps: number of steps, of all batches together.
+      chosen_step: steps after which the network was this one: those with the least mean
+        loss, or all of them if tuning stopped early.
     """
 
     network: Network
@@ -97,32 +97,7 @@ class Tuned:
     distances_before: np.ndarray
     rms_before: np.ndarray
     steps: int
-
-
-class _Batch(NamedTuple):
-    """Some pivots on the devices; `weight` [B] is 0 for padding."""
-
-    ws: jax.Array
-    target: jax.Array
-    description: Any
-    weight: jax.Array
-
-
-class _Measures(NamedTuple):
-    """Images [B,H,W,C], and their distances and rms [B]."""
-
-    images: jax.Array
-    distance: jax.Array
-    rms: jax.Array
-
-
-class _Locality(NamedTuple):
-    """The latent z [1,Z] of a step, its label, the radius, and the untuned network."""
-
-    z: jax.Array
-    label: Any
-    radius: np.float32
-    variables: Variables
+    chosen_step: int
 
 
 class Tuner:
@@ -191,19 +166,20 @@ class Tuner:
         Raises:
           ValueError: the targets and pivots do not fit the network.
         """
-        s, count = self.settings, len(targets)
         batches = self._batches(np.asarray(targets), np.asarray(ws, np.float32))
-        params = dict(self._variables["params"])
-        rest = {**self._variables, "params": {MAPPING: params.pop(MAPPING, {})}}
-        optimizer = optax.scale_by_adam(BETA1, BETA2, EPSILON).init(params)
-        first = [self._measure(rest, params, batch) for batch in batches]
-        before = _joined(first, count)
-        latest = [x.copy() for x in before[1:]]
-        step, rows = 0, len(batches[0].ws)
-        total = s.steps * len(batches)
-        while step < total:
+        s, count = self.settings, len(targets)
+        start = dict(self._variables["params"])
+        rest = {**self._variables, "params": {MAPPING: start.pop(MAPPING, {})}}
+        params, optimizer = start, tuning_steps.adam().init(start)
+        before = self._measure(rest, start, batches, count)
+        latest = Measures(None, *(x.copy() for x in before[1:]))
+        rows, total = len(batches[0].ws), s.steps * len(batches)
+        step, kept_step, kept, least = 0, 0, start, np.mean(before.loss)
+        close = False
+        while step < total and not close:
             i = step % len(batches)
-            updated, moments, found = _update(
+            shown = slice(i * rows, min((i + 1) * rows, count))
+            updated, moments, found = tuning_steps.update(
                 self._static,
                 self._weights,
                 self.lod,
@@ -211,42 +187,51 @@ class Tuner:
                 params,
                 optimizer,
                 batches[i],
-                self._locality(step),
+                self._locality(step, step // len(batches) % (shown.stop - shown.start)),
                 np.float32(s.learning_rate),
             )
-            shown = slice(i * rows, min((i + 1) * rows, count))
-            for values, new in zip(latest, found[1:], strict=True):
+            for values, new in zip(latest[1:], found[1:], strict=True):
                 values[shown] = np.asarray(new)[: shown.stop - shown.start]
-            if self._close_enough(*latest):
-                break  # without the update, which might make it worse
-            params, optimizer, step = updated, moments, step + 1
-            if progress is not None:
-                mean = f"mean distance {np.mean(latest[0]):.4f}"
-                progress(f"steps of tuning, {mean}", step, total)
-        last = [self._measure(rest, params, batch) for batch in batches]
-        after = _joined(last, count)
-        mapping = rest["params"][MAPPING]
-        tuned = {**params, **({MAPPING: mapping} if mapping else {})}
-        variables = jax.device_put(jax.device_get({**rest, "params": tuned}))
+            if np.mean(latest.loss) < least:
+                kept_step, kept, least = step, params, np.mean(latest.loss)
+            close = self._close_enough(latest)
+            if not close:  # else without the update, which might make it worse
+                params, optimizer, step = updated, moments, step + 1
+                if progress is not None:
+                    mean = f"mean distance {np.mean(latest.distance):.4f}"
+                    progress(f"steps of tuning, {mean}", step, total)
+        # Adam can lead away from pivots that are nearly reached. `latest` mixes steps
+        # if there are several batches.
+        ends = {step: params} if close else {0: start, kept_step: kept, step: params}
+        measured = {n: self._measure(rest, p, batches, count) for n, p in ends.items()}
+        chosen = min(measured, key=lambda n: np.mean(measured[n].loss))
+        after = measured[chosen]
+        variables = tuning_steps.with_params(rest, ends[chosen])
+        if not rest["params"][MAPPING]:
+            del variables["params"][MAPPING]
+        variables = jax.device_put(jax.device_get(variables))
         return Tuned(
             network=dataclasses.replace(self.network, variables=variables),
-            images=to_uint8(after[0]),
-            distances=after[1],
-            rms=after[2],
-            distances_before=before[1],
-            rms_before=before[2],
+            images=to_uint8(after.images),
+            distances=after.distance,
+            rms=after.rms,
+            distances_before=before.distance,
+            rms_before=before.rms,
             steps=step,
+            chosen_step=chosen,
         )
 
-    def _close_enough(self, distance: np.ndarray, rms: np.ndarray) -> bool:
-        if self.stop_distance > 0 and np.max(distance) <= self.stop_distance:
+    def _close_enough(self, found: Measures) -> bool:
+        if self.stop_distance > 0 and np.max(found.distance) <= self.stop_distance:
             return True
         stop = self.settings.stop_rms
-        return stop is not None and bool(np.max(rms) <= stop)
+        return stop is not None and bool(np.max(found.rms) <= stop)
 
-    def _batches(self, targets: np.ndarray, ws: np.ndarray) -> list[_Batch]:
+    def _batches(self, targets: np.ndarray, ws: np.ndarray) -> list[Batch]:
         generator, count = self.network.generator, len(targets)
-        if ws.shape != (count, generator.num_ws, generator.w_dim) or not count:
+        size = image_size(generator.base_size, self.lod.resolution)
+        check_targets(targets, size, generator.image_channels)
+        if ws.shape != (count, generator.num_ws, generator.w_dim):
             raise ValueError(
                 f"ws have shape {list(ws.shape)}; {count} targets and this network "
                 f"take [{count}, {generator.num_ws}, {generator.w_dim}]"
@@ -259,100 +244,25 @@ class Tuner:
             pivots = padded(ws[i : i + rows], rows)
             put = self._devices.put_batch((pivots, images, weight))
             described = steps.describe(self._static, self._weights, put[1])
-            batches.append(_Batch(put[0], put[1], described, put[2]))
+            batches.append(Batch(put[0], put[1], described, put[2]))
         return batches
 
-    def _measure(self, rest: Variables, params: Any, batch: _Batch) -> _Measures:
-        found = _measures(self._static, self._weights, self.lod, rest, params, batch)
-        return jax.tree.map(np.asarray, found)
+    def _measure(
+        self, rest: Variables, params: Any, batches: list[Batch], count: int
+    ) -> Measures:
+        """Return the measures of all pivots as NumPy arrays."""
+        found = [
+            tuning_steps.measures(
+                self._static, self._weights, self.lod, rest, params, batch
+            )
+            for batch in batches
+        ]
+        return jax.tree.map(lambda *x: np.concatenate(x)[:count], *found)
 
-    def _locality(self, step: int) -> _Locality | None:
+    def _locality(self, step: int, pivot: int) -> Locality | None:
         if not self.settings.locality:
             return None
         key = jax.random.fold_in(jax.random.key(self.settings.seed), step)
         z = jax.random.normal(key, (1, self.network.generator.z_dim))
         radius = np.float32(self.settings.locality_radius)
-        return _Locality(z, self._label, radius, self._variables)
-
-
-def _joined(parts: list[_Measures], count: int) -> list[np.ndarray]:
-    return [np.concatenate(arrays)[:count] for arrays in zip(*parts, strict=True)]
-
-
-def _objective(
-    static: steps.Static,
-    weights: Any,
-    lod: LevelOfDetail,
-    variables: Variables,
-    batch: _Batch,
-) -> tuple[jax.Array, _Measures]:
-    """Return the mean loss over the pivots, and the measures of each."""
-    point = {"w": batch.ws, "noise": {}}
-    images = steps.synthesize(static, variables, lod, point)
-    described = static.describe(weights, images)
-    distance = static.compare(weights, batch.description, described)
-    squares = jnp.mean(jnp.square(images - batch.target), (1, 2, 3))
-    loss = jnp.sum(batch.weight * (squares + distance)) / jnp.sum(batch.weight)
-    clipped = jnp.clip(images, -1, 1) - batch.target
-    rms = jnp.sqrt(jnp.mean(jnp.square(clipped), (1, 2, 3)))
-    return loss, _Measures(images, distance, rms)
-
-
-def _locality_loss(
-    static: steps.Static,
-    weights: Any,
-    lod: LevelOfDetail,
-    variables: Variables,
-    pivot: jax.Array,
-    locality: _Locality,
-) -> jax.Array:
-    """Return the change of the image of a latent near a pivot [1,L,W].
-
-    w_r = w_p + radius * (w_z - w_p) / |w_z - w_p|
-    """
-    generator = static.generator
-    w = generator.apply(locality.variables, locality.z, locality.label, method="map")
-    direction = w - pivot
-    length = jnp.sqrt(jnp.sum(jnp.square(direction)))
-    near = pivot + locality.radius * direction / length
-
-    def image(variables: Variables) -> jax.Array:
-        return generator.apply(
-            variables, near, lod=lod, noise=static.noise, method="synthesize"
-        )
-
-    before, after = image(locality.variables), image(variables)
-    distance = static.compare(
-        weights, static.describe(weights, before), static.describe(weights, after)
-    )
-    squares = jnp.mean(jnp.square(after - before))
-    return LOCALITY_WEIGHT * (squares + jnp.sum(distance))
-
-
-def _with_params(rest: Variables, params: Any) -> Variables:
-    return {**rest, "params": {**rest["params"], **params}}
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _measures(static, weights, lod, rest, params, batch):
-    return _objective(static, weights, lod, _with_params(rest, params), batch)[1]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _update(static, weights, lod, rest, params, optimizer, batch, locality, rate):
-    def loss(tuned):
-        variables = _with_params(rest, tuned)
-        value, found = _objective(static, weights, lod, variables, batch)
-        if locality is not None:
-            value = value + _locality_loss(
-                static, weights, lod, variables, batch.ws[:1], locality
-            )
-        return value, found
-
-    gradient, found = jax.grad(loss, has_aux=True)(params)
-    updates, optimizer = optax.scale_by_adam(BETA1, BETA2, EPSILON).update(
-        gradient, optimizer
-    )
-    params = jax.tree.map(lambda x, u: x - rate * u, params, updates)
-    keep = static.devices.constrain_replicated
-    return keep(params), keep(optimizer), found
+        return Locality(np.int32(pivot), z, self._label, radius, self._variables)

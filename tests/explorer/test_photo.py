@@ -102,6 +102,7 @@ def test_from_a_photo_to_an_edit(page, renderer, photo, tmp_path):
     until(lambda: np.any(pixels(page) != projected))
     tuned = pixels(page)
     assert "tuned-" in page.inner_text("#caption")
+    assert rms(tuned, goal) < 0.8 * rms(projected, goal)
     with page.expect_download() as download:
         page.click("#save-tuned")
     assert download.value.suggested_filename.endswith(".safetensors")

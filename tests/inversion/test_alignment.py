@@ -39,11 +39,14 @@ def test_a_turned_face_is_upright_again():
     image = Image.fromarray(pattern)
     # Pillow turns counterclockwise, and y points down.
     rotated = image.rotate(-20, Image.Resampling.BICUBIC)
-    points = turned(UPRIGHT, 20, (32, 32))
+    points = turned(UPRIGHT, 20, (31.5, 31.5))
     found = alignment.aligned(rotated, points, (16, 16)).resize((16, 16))
     plain = alignment.aligned(image, UPRIGHT, (16, 16)).resize((16, 16))
     difference = np.abs(np.asarray(found).astype(int) - np.asarray(plain))
     assert difference[4:12, 4:12].max() <= 6
+    # The square begins at column 0, and four columns become one.
+    columns = np.asarray(plain)[8, 4:12, 0]
+    np.testing.assert_allclose(columns, 16 * np.arange(4, 12) + 8, atol=1)
 
 
 def test_targets_say_what_was_done(tmp_path):

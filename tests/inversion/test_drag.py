@@ -1,19 +1,17 @@
-"""Dragging of points: the equations, whole drags of tiny networks, and wrong input."""
+"""Drags in tiny networks, and wrong input."""
 
 import dataclasses
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import ndimage
 
 import stylegan_jax
 from benchmarks import inversion
-from stylegan_jax.inversion import drag
+from stylegan_jax import models
+from stylegan_jax.inversion import drag, drag_settings, motion
 from stylegan_jax.inversion.drag import Dragger, DragSettings
-from stylegan_jax.models import LevelOfDetail
 from tests.networks import small
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -28,67 +26,6 @@ def dragger(family="stylegan2", settings=SETTINGS):
 
 def styles(g, seed=5):
     return np.asarray(g.map(g.z(seed)))[0]
-
-
-def static(features=16, motion=1, tracking=3):
-    generator = small.network("stylegan2").generator
-    return drag._Static(generator, "const", features, motion, tracking)
-
-
-def test_bilinear_sampling():
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(5, 7, 2)).astype(np.float32)
-    x, y = rng.uniform(-2, 9, (2, 50))
-    found = drag.bilinear(jnp.asarray(features), x, y)
-    for c in range(2):
-        expected = ndimage.map_coordinates(
-            features[..., c], [y, x], order=1, mode="nearest"
-        )
-        np.testing.assert_allclose(found[:, c], expected, rtol=1e-4, atol=1e-5)
-
-
-def test_tracking_follows_a_shifted_image():
-    rng = np.random.default_rng(1)
-    before = rng.normal(size=(16, 16, 4)).astype(np.float32)
-    after = jnp.asarray(np.roll(before, (2, -3), axis=(0, 1)))  # down, left
-    points = np.array([[8, 4], [5, 9], [1, 14]], np.float32)
-    s, lod = static(), LevelOfDetail(16)
-    pattern = drag._at(s, lod, jnp.asarray(before), points)
-    task = drag._Task(*[None] * 9)._replace(pattern=pattern)
-    found = np.array(drag.track(s, lod, after, task, jnp.asarray(points)))
-    np.testing.assert_array_equal(found[:2], points[:2] + [-3, 2])
-    assert np.all((found[2] >= 0) & (found[2] <= 15))  # its place is outside
-
-
-def test_the_motion_loss_is_that_of_the_paper():
-    rng = np.random.default_rng(2)
-    before, now = rng.normal(size=(2, 16, 16, 3)).astype(np.float32)
-    points = np.array([[6, 7], [9, 3], [0, 0]], np.float32)
-    targets = np.array([[9, 11], [9.5, 3], [5, 5]], np.float32)
-    fixed = (rng.uniform(size=(16, 16)) < 0.5).astype(np.float32)
-    task = drag._Task(
-        *(None, None, targets, np.array([True, True, False])),
-        *(None, before, fixed, None, 20.0),
-    )
-    s, lod = static(), LevelOfDetail(16)
-    found = drag.motion_loss(s, lod, jnp.asarray(now), task, points)
-
-    def at(x, y):
-        return [
-            ndimage.map_coordinates(now[..., c], [[y], [x]], order=1)[0]
-            for c in range(3)
-        ]
-
-    expected = 0.0
-    for (x, y), (dx, dy) in (((6, 7), (0.6, 0.8)), ((9, 3), (0.5, 0.0))):
-        differences = [
-            np.abs(np.subtract(at(x + i + dx, y + j + dy), at(x + i, y + j)))
-            for i in (-1, 0, 1)
-            for j in (-1, 0, 1)
-        ]
-        expected += np.mean(differences)
-    expected += 20 * np.mean(np.abs(now - before) * fixed[..., None])
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("family", ["stylegan1", "stylegan2", "stylegan3"])
@@ -122,8 +59,8 @@ def test_features_have_the_image_in_their_middle(family):
     np.testing.assert_allclose(pattern[0], middle.mean((0, 1)), rtol=1e-3, atol=1e-4)
     mask = np.ones((16, 16), bool)
     mask[:, :8] = False
-    resolution = moving._static.feature_resolution
-    fixed = np.asarray(drag.fixed_features(mask, resolution, moving, features))
+    fixed = motion.fixed_features(mask, moving._static.grid, features.shape)
+    fixed = np.asarray(fixed)
     assert fixed.shape == (h, w)
     np.testing.assert_allclose(fixed[:, : w // 2 - 1], 1, atol=1e-5)
     np.testing.assert_allclose(fixed[:, w // 2 + 1 :], 0, atol=1e-5)
@@ -161,6 +98,17 @@ def test_programs_are_shared():
     assert drag._step._cache_size() == compiled
 
 
+@pytest.mark.parametrize(
+    ("resolution", "features", "layers"),
+    [(1024, 128, 6), (256, 128, 6), (128, 128, 6), (64, 64, 4), (32, 32, 2), (8, 8, 2)],
+)
+def test_the_published_features_and_layers(resolution, features, layers):
+    """The sixth block and the first six styles, where images are large enough."""
+    generator = models.stylegan2.Generator(resolution=resolution)
+    assert drag_settings.default_features(list(generator.feature_modules())) == features
+    assert drag_settings.default_layers(generator, features) == layers
+
+
 def test_it_stops_on_arrival():
     [frame] = dragger().drag(styles(small.network("stylegan2")), [(5, 6)], [(5, 7)])
     assert frame.arrived and frame.step == 0
@@ -193,7 +141,10 @@ def test_wrong_settings():
         dragger(settings=DragSettings(feature_resolution=32))
     with pytest.raises(ValueError, match=re.escape("layers (=7) must be at most 6")):
         dragger(settings=DragSettings(layers=7))
-    for wrong in ({"steps": 0}, {"mask_weight": -1.0}, {"noise": "random"}):
+    for wrong in (
+        *({"steps": 0}, {"motion_radius": 0}, {"mask_weight": -1.0}),
+        {"noise": "random"},
+    ):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} "):
             DragSettings(**wrong)
 

@@ -1,6 +1,7 @@
 """Encoders of tiny networks: training, files, the start of a projection."""
 
 import dataclasses
+import json
 import re
 
 import jax
@@ -59,12 +60,48 @@ def test_a_file_holds_all_of_it(trained, tmp_path):
     arrays = {"mean": trained.mean}
     for metadata, message in (
         ({}, "has no description of an encoder"),
-        ({encoders.KEY: "{}"}, "its description is damaged"),
+        ({encoders.KEY: "{"}, "its description is damaged"),
+        ({encoders.KEY: "{}"}, "has version None; this program reads version 1"),
         ({encoders.KEY: '{"version": 9}'}, "has version 9; this program reads"),
         (safetensors_metadata(content, path), "the arrays params/block_16/"),
     ):
         safetensors.write(path, arrays, metadata)
         with pytest.raises(ValueError, match=re.escape(message)):
+            encoders.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"resolution": 12}, "resolution, size"),
+        ({"resolution": "16"}, "resolution, size"),
+        ({"w_dim": 0}, "w_dim"),
+        ({"offset_layers": 5}, "offset_layers"),
+        ({"channels": {"base": 64}}, "channels"),
+        ({"size": [16, 18]}, "size"),
+        ({"image_channels": 2}, "image_channels"),
+        ({"scale": float("nan")}, "scale"),
+        ({"network": None, "facts": []}, "network, facts"),
+    ],
+)
+def test_damaged_descriptions(trained, tmp_path, change, wrong):
+    path = tmp_path / "encoder.safetensors"
+    encoders.save(trained, path)
+    arrays, metadata = safetensors.read(path)
+    text = json.dumps(json.loads(metadata[encoders.KEY]) | change)
+    safetensors.write(path, arrays, {encoders.KEY: text})
+    message = f"its description is damaged: {wrong} must be there and have allowed"
+    with pytest.raises(ValueError, match=message):
+        encoders.load(path)
+
+
+def test_damaged_arrays(trained, tmp_path):
+    path = tmp_path / "encoder.safetensors"
+    encoders.save(trained, path)
+    arrays, metadata = safetensors.read(path)
+    for mean in (np.full(8, np.nan, np.float32), np.zeros(8)):
+        safetensors.write(path, {**arrays, "mean": mean}, metadata)
+        with pytest.raises(ValueError, match="mean must hold finite float32 numbers"):
             encoders.load(path)
 
 
@@ -110,6 +147,9 @@ def test_what_does_not_fit_is_refused(trained):
     with pytest.raises(ValueError, match="was trained for another network: for small"):
         trained.check(small.network("stylegan2", ("a", "b")))
     trained.check(g)
+    wide = dataclasses.replace(trained, image_channels=4)
+    with pytest.raises(ValueError, match="with 4 channels for 6 style layers, and"):
+        wide.check(g)
     for settings, encoder in ((Settings(), trained), (Settings(start="encoder"), None)):
         with pytest.raises(ValueError, match="belong together, and an encoder"):
             Projector(g, settings, "multiscale", encoder=encoder)
@@ -121,8 +161,11 @@ def test_what_does_not_fit_is_refused(trained):
 
 
 def test_a_tuned_network_keeps_its_encoder(trained):
+    """Tuning changes the synthesis alone, and further training the mapping, too."""
     g = small.network("stylegan2")
-    params = {**g.variables["params"]}
-    params = jax.tree.map(lambda x: x + 0.01, params)
-    params["mapping"] = g.variables["params"]["mapping"]
-    trained.check(dataclasses.replace(g, variables={**g.variables, "params": params}))
+    changed = jax.tree.map(lambda x: x + 0.01, g.variables["params"])
+    tuned = {**changed, "mapping": g.variables["params"]["mapping"]}
+    trained.check(dataclasses.replace(g, variables={**g.variables, "params": tuned}))
+    further = dataclasses.replace(g, variables={**g.variables, "params": changed})
+    with pytest.raises(ValueError, match="was trained for another network"):
+        trained.check(further)

@@ -148,9 +148,10 @@ def fingerprint(variables: Variables) -> str:
     """Return the SHA-256 of a network's mapping network, as hexadecimal digits.
 
     The parameters are hashed as float16, so that a float16 copy has the same one.
-    Networks that share a mapping network have the same w, so fine-tuning the synthesis
-    keeps the fingerprint. If the mapping has no parameters, those of the whole network
-    are hashed.
+    Networks that share a mapping network have the same w, so that tuning, which changes
+    the synthesis alone, keeps the fingerprint; further training, which changes the
+    mapping, too, does not. If the mapping has no parameters, those of the whole network
+    are hashed, and a tuned network is another one.
     """
     params = variables["params"]
     flat = traverse_util.flatten_dict(params.get("mapping") or params, sep="/")

@@ -8,22 +8,19 @@ The header's metadata holds JSON under the key `stylegan_jax_direction`:
      "facts": {"eigenvalue": 41.3, "share": 0.09}}
 """
 
-import json
-import math
 import os
-import re
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from stylegan_jax.runtime.messages import listed
 from stylegan_jax.sampling.directions.direction import METHODS, Direction
-from stylegan_jax.weights import safetensors
+from stylegan_jax.weights import described
+from stylegan_jax.weights.described import is_count, is_digest, is_number, is_text
 from stylegan_jax.weights.safetensors import FormatError
 
 KEY = "stylegan_jax_direction"  # key of the description in the metadata
-VERSION = 1
+KIND = described.Kind(KEY, version=1, name="direction", program="directions")
 ENDING = ".safetensors"
 MAX_VALUE = 1e6  # limit of the vector's absolute values
 
@@ -31,7 +28,6 @@ MAX_VALUE = 1e6  # limit of the vector's absolute values
 def save(direction: Direction, path: str | os.PathLike) -> None:
     """Write a direction; replace a file atomically."""
     description = {
-        "version": VERSION,
         "name": direction.name,
         "method": direction.method,
         "space": direction.space,
@@ -44,9 +40,7 @@ def save(direction: Direction, path: str | os.PathLike) -> None:
         },
         "facts": dict(direction.facts),
     }
-    safetensors.write(
-        path, {"vector": direction.vector}, {KEY: json.dumps(description)}
-    )
+    described.write(path, KIND, {"vector": direction.vector}, description)
 
 
 def load(path: str | os.PathLike) -> Direction:
@@ -56,50 +50,26 @@ def load(path: str | os.PathLike) -> Direction:
       ValueError: the file is damaged, or does not hold a direction.
       OSError: the file cannot be read.
     """
-    try:
-        arrays, metadata = safetensors.read(path)
-        if KEY not in metadata:
-            raise FormatError(
-                "it is a safetensors file, but has no description of a direction; use "
-                "a file that `python -m stylegan_jax.directions` wrote"
-            )
-        return _direction(arrays, metadata[KEY])
-    except ValueError as error:
-        raise ValueError(f"direction {path} cannot be used: {error}") from error
+    return described.read(path, KIND, _direction)
 
 
-def _direction(arrays: Mapping[str, np.ndarray], text: str) -> Direction:
-    try:
-        found = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise FormatError(f"its description is damaged: {error}") from error
-    version = found.get("version") if isinstance(found, dict) else None
-    if version != VERSION:
-        raise FormatError(
-            f"its description has version {version!r}; this program reads version "
-            f"{VERSION}, and a newer one may read it"
-        )
+def _direction(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Direction:
     network = found.get("network")
     network = network if isinstance(network, dict) else {}
-    right = {
-        "name": _is_text(found.get("name")),
-        "method": found.get("method") in METHODS,
-        "space": found.get("space") in ("w", "style"),
-        "layers": _are_layers(found.get("layers"), found.get("space")),
-        "strengths": _is_range(found.get("strengths")),
-        "sigma": _is_number(found.get("sigma")) and found["sigma"] > 0,
-        "network": _is_text(network.get("reference"))
-        and isinstance(network.get("fingerprint"), str)
-        and re.fullmatch("[0-9a-f]{64}", network["fingerprint"]),
-        "facts": isinstance(found.get("facts"), dict)
-        and all(map(_is_number, found["facts"].values())),
-    }
-    wrong = [name for name, fits in right.items() if not fits]
-    if wrong:
-        raise FormatError(
-            f"its description is damaged: {listed(wrong)} must be there and have "
-            "allowed values"
-        )
+    described.require(
+        {
+            "name": is_text(found.get("name")),
+            "method": found.get("method") in METHODS,
+            "space": found.get("space") in ("w", "style"),
+            "layers": _are_layers(found.get("layers"), found.get("space")),
+            "strengths": _is_range(found.get("strengths")),
+            "sigma": is_number(found.get("sigma")) and found["sigma"] > 0,
+            "network": is_text(network.get("reference"))
+            and is_digest(network.get("fingerprint")),
+            "facts": isinstance(found.get("facts"), dict)
+            and all(map(is_number, found["facts"].values())),
+        }
+    )
     vector = arrays.get("vector")
     if arrays.keys() != {"vector"} or vector.ndim not in (1, 2) or not vector.size:
         shapes = [f"{name} {list(array.shape)}" for name, array in arrays.items()]
@@ -126,17 +96,9 @@ def _direction(arrays: Mapping[str, np.ndarray], text: str) -> Direction:
     )
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
-
-
 def _is_range(value: Any) -> bool:
     """Return True for two increasing finite numbers."""
-    pair = isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
+    pair = isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
     return pair and value[0] < value[1]
 
 
@@ -144,6 +106,6 @@ def _are_layers(value: Any, space: Any) -> bool:
     """Return True for distinct layers, of which a direction of styles has one."""
     if not isinstance(value, list) or not value:
         return False
-    whole = all(type(layer) is int and layer >= 0 for layer in value)
+    whole = all(is_count(layer, 0) for layer in value)
     one = len(value) == 1 or space != "style"
     return whole and one and len(set(value)) == len(value)

@@ -90,8 +90,9 @@ def text(
         t = unit(E(positive)) - unit(E(negative)), of unit length
         vector ~ cov(w, unit(E(image)) . t)
 
-    over samples of w. Among all changes of w that are as usual, as the covariance of w
-    has it, this one raises the linear prediction of the score most.
+    over samples of w. Of all changes of w with the same length in its standard
+    deviations (the Mahalanobis length), this one raises the linear prediction of the
+    score most.
 
     Args:
       subject: the network.

@@ -1,0 +1,159 @@
+"""The equations of drags: motion supervision and point tracking.
+
+Points are (x, y) in pixels of the image, from the center of the pixel at the top left.
+
+Reference: Pan et al. 2023, "Drag Your GAN: Interactive Point-based Manipulation on the
+Generative Image Manifold", sections 3.2 and 3.3.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Grid(NamedTuple):
+    """How features [h,w,C] lie in an image; both have their center in common.
+
+    Attributes:
+      size: height and width of the image.
+      scale: positions of features per pixel.
+    """
+
+    size: tuple[int, int]
+    scale: float
+
+    def sample(self, features: jax.Array, points: jax.Array) -> jax.Array:
+        """Return the features [...,C] at points [...,2]."""
+        height, width, _ = features.shape
+        rows, columns = self.size
+        x = (points[..., 0] - (columns - 1) / 2) * self.scale + (width - 1) / 2
+        y = (points[..., 1] - (rows - 1) / 2) * self.scale + (height - 1) / 2
+        return bilinear(features, x, y)
+
+
+def bilinear(features: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
+    """Interpolate features [h,w,C] at columns x and rows y [...]: [...,C].
+
+    Positions outside are moved to the edge.
+    """
+    height, width, _ = features.shape
+    x, y = jnp.clip(x, 0, width - 1), jnp.clip(y, 0, height - 1)
+    left = jnp.clip(jnp.floor(x), 0, max(width - 2, 0)).astype(jnp.int32)
+    top = jnp.clip(jnp.floor(y), 0, max(height - 2, 0)).astype(jnp.int32)
+    right, bottom = jnp.minimum(left + 1, width - 1), jnp.minimum(top + 1, height - 1)
+    u, v = (x - left)[..., None], (y - top)[..., None]
+    upper = features[top, left] * (1 - u) + features[top, right] * u
+    lower = features[bottom, left] * (1 - u) + features[bottom, right] * u
+    return upper * (1 - v) + lower * v
+
+
+def square(radius: int) -> np.ndarray:
+    """Return all (x, y) of whole numbers from -radius to radius, [n,2] float32.
+
+    They are sorted by their length, so that the nearest of equals comes first.
+    """
+    side = np.arange(-radius, radius + 1)
+    pairs = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    order = np.argsort(np.square(pairs).sum(1), kind="stable")
+    return pairs[order].astype(np.float32)
+
+
+def disk(radius: int) -> np.ndarray:
+    """Return those of `square` that are shorter than the radius."""
+    pairs = square(radius)
+    return pairs[np.square(pairs).sum(1) < radius**2]
+
+
+def track(
+    grid: Grid,
+    features: jax.Array,
+    points: jax.Array,
+    pattern: jax.Array,
+    radius: int,
+) -> jax.Array:
+    """Return the points whose features are nearest to those of the handles.
+
+        p <- argmin over q of the image, in the square of the radius around p, of
+             |F(q) - f|_1
+
+    Args:
+      grid: see `Grid`.
+      features: F [h,w,C].
+      points: p [N,2], where the handles were before.
+      pattern: f [N,C], the features of the handles in the first image.
+      radius: in pixels.
+
+    Returns:
+      [N,2].
+
+    Reference: equation 2.
+    """
+    last = jnp.array([grid.size[1] - 1, grid.size[0] - 1], jnp.float32)
+    near = points[:, None] + square(radius)
+    inside = jnp.all((near >= 0) & (near <= last), axis=-1)
+    difference = grid.sample(features, near) - pattern[:, None]
+    distance = jnp.where(inside, jnp.sum(jnp.abs(difference), axis=-1), jnp.inf)
+    best = jnp.argmin(distance, axis=1)
+    return jnp.take_along_axis(near, best[:, None, None], axis=1)[:, 0]
+
+
+def motion_loss(
+    grid: Grid,
+    features: jax.Array,
+    points: jax.Array,
+    targets: jax.Array,
+    valid: jax.Array,
+    radius: int,
+) -> jax.Array:
+    """Return the difference of the features at the handles and a pixel further.
+
+        sum over handles i of mean over q in the disk around p_i of
+        |F(q + d_i) - sg(F(q))|_1 / C
+
+    where d_i points from p_i to its target and is at most one pixel long, and sg stops
+    the gradient.
+
+    Args:
+      grid: see `Grid`.
+      features: F [h,w,C].
+      points: p [N,2].
+      targets: [N,2].
+      valid: [N] bool, False for padding.
+      radius: of the disks, in pixels.
+
+    Reference: equation 1; the means are those of the official code.
+    """
+    way = targets - points
+    d = way / jnp.maximum(jnp.linalg.norm(way, axis=1, keepdims=True), 1.0)
+    disks = points[:, None] + disk(radius)
+    here = jax.lax.stop_gradient(grid.sample(features, disks))
+    there = grid.sample(features, disks + d[:, None])
+    return jnp.sum(jnp.mean(jnp.abs(there - here), axis=(1, 2)) * valid)
+
+
+def mask_loss(features: jax.Array, before: jax.Array, fixed: jax.Array) -> jax.Array:
+    """Return the mean change of features [h,w,C] where `fixed` [h,w] is 1.
+
+    Reference: the second term of equation 1, likewise.
+    """
+    return jnp.mean(jnp.abs(features - before) * fixed[..., None])
+
+
+def fixed_features(mask: np.ndarray, grid: Grid, shape: tuple[int, ...]) -> jax.Array:
+    """Return where features must not change.
+
+    Args:
+      mask: [H,W] bool, True where the image may change.
+      grid: see `Grid`.
+      shape: of the features [h,w,C].
+
+    Returns:
+      [h,w] in [0,1], 1 where they must not; the margin is as the edge of the image.
+    """
+    inside = tuple(round(side * grid.scale) for side in grid.size)
+    fixed = jnp.asarray(~mask, jnp.float32)
+    fixed = jax.image.resize(fixed, inside, "linear")
+    margins = [(n - m) // 2 for n, m in zip(shape[:2], inside, strict=True)]
+    return jnp.pad(fixed, [(m, m) for m in margins], mode="edge")

@@ -1,0 +1,71 @@
+"""Checks of the points and the mask of a drag, as users give them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from stylegan_jax.runtime.messages import sides
+
+MAX_HANDLES = 64
+
+Points = Sequence[tuple[float, float]]
+
+
+def check_points(
+    handles: Points, targets: Points, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return handles and targets [N,2] float32.
+
+    Args:
+      handles: points (x, y).
+      targets: likewise, one for each handle.
+      size: height and width of the image.
+
+    Raises:
+      ValueError: there are none, too many, not as many, or one is outside the image.
+    """
+    found = []
+    for name, points in (("handles", handles), ("targets", targets)):
+        try:
+            array = np.asarray(points, np.float32)
+        except (TypeError, ValueError):
+            array = np.zeros(0)
+        if array.ndim != 2 or array.shape[1] != 2 or len(array) > MAX_HANDLES:
+            raise ValueError(
+                f"{name} must be 1 to {MAX_HANDLES} points (x, y) in pixels, such as "
+                f"[(20, 30)], not {points!r:.80}"
+            )
+        last = np.array([size[1] - 1, size[0] - 1])
+        inside = np.all((array >= 0) & (array <= last), axis=1)  # NaN is not
+        if not inside.all():
+            wrong = tuple(float(x) for x in array[~inside][0])
+            raise ValueError(
+                f"{name} must be inside the image of {sides(size)} (width x height), "
+                f"from (0, 0) to ({last[0]}, {last[1]}), and {wrong} is not"
+            )
+        found.append(array)
+    if len(found[0]) != len(found[1]):
+        raise ValueError(
+            f"there are {len(found[0])} handles and {len(found[1])} targets; give one "
+            "target for each handle"
+        )
+    return found[0], found[1]
+
+
+def check_mask(mask: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:
+    """Return a mask [H,W] bool; raise ValueError if it is not of the image's size."""
+    if mask is None:
+        return np.ones(size, bool)
+    mask = np.asarray(mask)
+    if mask.shape != size or mask.dtype != bool:
+        shape = f"{list(mask.shape)} {mask.dtype}"
+        raise ValueError(
+            f"the mask is {shape}; this image takes [{size[0]}, {size[1]}] bool, True "
+            "where it may change"
+        )
+    if not mask.any():
+        raise ValueError(
+            "the mask lets nothing change; mark the part of the image that may move, "
+            "or leave the mask out"
+        )
+    return mask

@@ -1,0 +1,127 @@
+"""Safetensors files with a description: JSON in the metadata, under a key of its kind.
+
+The description is an object whose "version" says which program can read it.
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from stylegan_jax.runtime.messages import listed
+from stylegan_jax.weights import safetensors
+from stylegan_jax.weights.safetensors import FormatError
+
+T = TypeVar("T")
+
+
+class Kind(NamedTuple):
+    """A kind of files.
+
+    Attributes:
+      key: of the description in the metadata.
+      version: of the description.
+      name: what a file holds, such as "direction".
+      program: the program of this package that writes them, such as "directions".
+    """
+
+    key: str
+    version: int
+    name: str
+    program: str
+
+
+def write(
+    path: str | os.PathLike,
+    kind: Kind,
+    arrays: Mapping[str, np.ndarray],
+    description: Mapping[str, Any],
+) -> None:
+    """Write arrays and their description; replace a file atomically."""
+    text = json.dumps({"version": kind.version, **description})
+    safetensors.write(path, arrays, {kind.key: text})
+
+
+def read(
+    path: str | os.PathLike,
+    kind: Kind,
+    parse: Callable[[dict[str, np.ndarray], dict[str, Any]], T],
+) -> T:
+    """Read a file that `write` wrote.
+
+    Args:
+      path: the file.
+      kind: its kind.
+      parse: function (arrays, description) -> what the file holds. It raises a
+        `FormatError` if they are wrong; see `require`.
+
+    Raises:
+      ValueError: the file is damaged, or of another kind or version.
+      OSError: the file cannot be read.
+    """
+    try:
+        arrays, metadata = safetensors.read(path)
+        return parse(arrays, _description(metadata, kind))
+    except ValueError as error:
+        raise ValueError(f"{kind.name} {path} cannot be used: {error}") from error
+
+
+def require(right: Mapping[str, bool]) -> None:
+    """Raise FormatError unless all parts of a description are right.
+
+        require({"name": is_text(description.get("name"))})
+
+    Args:
+      right: name of a part -> True if it is there and has an allowed value.
+    """
+    wrong = [name for name, fits in right.items() if not fits]
+    if wrong:
+        raise FormatError(
+            f"its description is damaged: {listed(wrong)} must be there and have "
+            "allowed values"
+        )
+
+
+def is_text(value: Any) -> bool:
+    """Return True for a text that is not empty."""
+    return isinstance(value, str) and bool(value)
+
+
+def is_number(value: Any) -> bool:
+    """Return True for a finite number."""
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def is_count(value: Any, least: int = 1) -> bool:
+    """Return True for a whole number from `least` on."""
+    return type(value) is int and value >= least
+
+
+def is_digest(value: Any) -> bool:
+    """Return True for a SHA-256 in hexadecimal digits."""
+    return isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value))
+
+
+def _description(metadata: Mapping[str, str], kind: Kind) -> dict[str, Any]:
+    if kind.key not in metadata:
+        article = "an" if kind.name[0] in "aeiou" else "a"
+        raise FormatError(
+            f"it is a safetensors file, but has no description of {article} "
+            f"{kind.name}; use a file that `python -m stylegan_jax.{kind.program}` "
+            "wrote"
+        )
+    try:
+        found = json.loads(metadata[kind.key])
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise FormatError(f"its description is damaged: {error}") from error
+    version = found.get("version") if isinstance(found, dict) else None
+    if version != kind.version:
+        raise FormatError(
+            f"its description has version {version!r}; this program reads version "
+            f"{kind.version}, and a newer one may read it"
+        )
+    return found
