@@ -5,14 +5,16 @@
 
 Operations: StyleGAN2's convolutions `up` and `down`, with their 4-tap filter;
 StyleGAN's `box_up` and `box_down`, with their box filter; `blur`, with 3 taps; and
-`radial`, the activation of StyleGAN3-R. A
-size RxC means RxR pixels at the higher resolution and C channels. The forms are those
-of `benchmarks.resample_forms`; "ours" is the one of `layers` on this platform. All of
-them must give the same numbers, and are timed in turn:
+`radial`, the activation of StyleGAN3-R. A size RxC means RxR pixels at the higher
+resolution, or the input of `radial`, and C channels. The forms are those of
+`benchmarks.resample_forms`; "ours" is the one of `layers` on this platform. All of them
+must give the same numbers, and are timed in turn:
 
     forward   y = f(x, kernel)
     gradient  of sum(y^2) by x and kernel
-    second    of sum(g^2) by kernel (by x for the last two), g the gradient by x: as in R1
+    second    of sum(g^2) by kernel, g the gradient by x: as in R1
+
+`blur` and `radial` have no kernel, and their gradients are by x only.
 
 Prints Markdown tables in milliseconds, with the fastest form of each column in bold.
 `--json` saves the figures and the fewest operations of the forward convolution.

@@ -1,8 +1,9 @@
 """The forms that `benchmarks.resample` compares: functions (x, kernel) -> y.
 
-x is [B,H,W,I] and kernel [3,3,I,O], which `blur` and `radial` ignore. The first form of each
-operation is ours. XLA derives the gradients of convolutions, except for "own gradients"
-and the plain forms; "shifts" are `upfirdn2d.upfirdn2d`, which has its own gradients.
+x is [B,H,W,I] and kernel [3,3,I,O], which `blur` and `radial` ignore. The first form of
+each operation is ours. XLA derives the gradients of convolutions, except for "own
+gradients" and the plain forms; "shifts" are `upfirdn2d.upfirdn2d`, which has its own
+gradients.
 """
 
 from collections.abc import Callable
