@@ -20,6 +20,7 @@ import numpy as np
 from stylegan_jax.layers.upfirdn2d import Geometry, Pair
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def split(x: jax.Array, g: Geometry, n: int) -> list[jax.Array]:
     """Resample x [B,H,W,C] and return the phases of the result [B,H',W',C].
 
@@ -50,6 +51,7 @@ def split(x: jax.Array, g: Geometry, n: int) -> list[jax.Array]:
     ]
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def merge(phases: list[jax.Array], g: Geometry, n: int) -> jax.Array:
     """Resample an array [B,H,W,C] of which the phases are given.
 
@@ -76,6 +78,33 @@ def merge(phases: list[jax.Array], g: Geometry, n: int) -> jax.Array:
     same = _Axis(1, 1, 1, 0, x[0].shape[1])
     x, origin = _pad(x, [same], columns)
     return _filter(g.taps[None], x, [(same, column) for column in columns], origin)
+
+
+def _split_forward(x: jax.Array, g: Geometry, n: int) -> tuple[list[jax.Array], Pair]:
+    return split(x, g, n), x.shape[1:3]
+
+
+def _split_backward(
+    g: Geometry, n: int, lengths: Pair, phases: list[jax.Array]
+) -> tuple[jax.Array]:
+    return (merge(phases, g.adjoint(lengths), n),)
+
+
+def _merge_forward(
+    phases: list[jax.Array], g: Geometry, n: int
+) -> tuple[jax.Array, Pair]:
+    height, width = phases[0].shape[1:3]
+    return merge(phases, g, n), (n * height, n * width)
+
+
+def _merge_backward(
+    g: Geometry, n: int, lengths: Pair, y: jax.Array
+) -> tuple[list[jax.Array]]:
+    return (split(y, g.adjoint(lengths), n),)
+
+
+split.defvjp(_split_forward, _split_backward)
+merge.defvjp(_merge_forward, _merge_backward)
 
 
 @dataclasses.dataclass(frozen=True)
