@@ -10,8 +10,8 @@ The whole is one operation with its own gradient, which needs two bits for each 
 the finer grid: its sign, and whether it was clamped. Nothing else of that grid is kept
 for it. Since they are constant almost everywhere, further gradients follow from the
 first one. Neither the operation nor its gradient inserts zeros into an array (see
-`upfirdn2d`), and the finer grid is kept in phases (see `polyphase`), except in the form
-of matrix products.
+`upfirdn2d`), and the finer grid is kept in the phases that the downsampling reads (see
+`polyphase`), except in the form of matrix products.
 
 Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section
 3.2, figure 4b and appendix D.
@@ -82,7 +82,7 @@ def filtered_lrelu(
     downsampling = upfirdn2d.geometry(
         shape, down_taps, 1, down, flip=flip, matrices=matrices
     )
-    phases = 1 if matrices else math.lcm(up, down)
+    phases = 1 if matrices else down
     plan = _Plan(x.shape[1:3], upsampling, downsampling, phases, gain, slope, clamp)
     return _filtered_lrelu(x, plan)
 

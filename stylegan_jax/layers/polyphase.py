@@ -1,8 +1,8 @@
 """FIR filters between an image and the phases of a finer grid.
 
 Phase (i,j) of a grid has every n-th of its pixels along each axis, from pixel (i,j) on.
-If n is a multiple of the factor of a resampling, each phase is a sum of shifted copies:
-the finer grid is never interleaved, and what acts on its pixels acts on each phase.
+If n is the factor of a downsampling, its result is a sum of shifted copies of phases:
+nothing is read with a stride. What acts on the pixels of the grid acts on each phase.
 
 `split` and `merge` are the adjoints of each other for adjoint geometries.
 """
