@@ -4,14 +4,17 @@
     python -m benchmarks.resample --sizes=16x256,64x64 --operations=up --json=r.json
 
 Operations: StyleGAN2's convolutions `up` and `down`, with their 4-tap filter;
-StyleGAN's `box_up` and `box_down`, with their box filter; and `blur`, with 3 taps. A
-size RxC means RxR pixels at the higher resolution and C channels. The forms are those
-of `benchmarks.resample_forms`; "ours" is the one of `layers` on this platform. All of
-them must give the same numbers, and are timed in turn:
+StyleGAN's `box_up` and `box_down`, with their box filter; `blur`, with 3 taps; and
+`radial`, the activation of StyleGAN3-R. A size RxC means RxR pixels at the higher
+resolution, or the input of `radial`, and C channels. The forms are those of
+`benchmarks.resample_forms`; "ours" is the one of `layers` on this platform. All of them
+must give the same numbers, and are timed in turn:
 
     forward   y = f(x, kernel)
     gradient  of sum(y^2) by x and kernel
-    second    of sum(g^2) by kernel (by x for blur), g the gradient by x: as in R1
+    second    of sum(g^2) by kernel, g the gradient by x: as in R1
+
+`blur` and `radial` have no kernel, and their gradients are by x only.
 
 Prints Markdown tables in milliseconds, with the fastest form of each column in bold.
 `--json` saves the figures and the fewest operations of the forward convolution.
@@ -37,6 +40,7 @@ from stylegan_jax.runtime import malloc
 FLAGS = flags.FLAGS
 
 ORDERS = ("forward", "gradient", "second")
+WITHOUT_KERNEL = ("blur", "radial")
 TOLERANCE = 1e-3  # relative to the largest value
 
 
@@ -102,7 +106,7 @@ def orders(operation: str, form: Callable[..., jax.Array]) -> dict[str, Callable
     def penalty(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return jnp.sum(jnp.square(jax.grad(score)(x, kernel)))
 
-    by = (0,) if operation == "blur" else (0, 1)
+    by = (0,) if operation in WITHOUT_KERNEL else (0, 1)
     return {
         "forward": form,
         "gradient": jax.grad(score, argnums=by),
@@ -156,8 +160,8 @@ def _compare(name: str, result: list[jax.Array], wanted: list[jax.Array]) -> Non
 def useful_flop(operation: str, x: jax.Array, kernel: jax.Array) -> float:
     """Count the useful operations of the forward pass; see `benchmarks.flops`."""
     b, h, w, c = x.shape
-    taps = {"up": 9, "box_up": 16, "down": 9 / 4, "box_down": 16 / 4, "blur": 0}
-    return 2 * b * h * w * c * kernel.shape[-1] * taps[operation]
+    taps = {"up": 9, "box_up": 16, "down": 9 / 4, "box_down": 16 / 4}
+    return 2 * b * h * w * c * kernel.shape[-1] * taps.get(operation, 0)
 
 
 def table(

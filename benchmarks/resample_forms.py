@@ -1,8 +1,9 @@
 """The forms that `benchmarks.resample` compares: functions (x, kernel) -> y.
 
-x is [B,H,W,I] and kernel [3,3,I,O], which `blur` ignores. The first form of each
-operation is ours. XLA derives the gradients of convolutions, except for "own gradients"
-and the plain forms; "shifts" are `upfirdn2d.upfirdn2d`, which has its own gradients.
+x is [B,H,W,I] and kernel [3,3,I,O], which `blur` and `radial` ignore. The first form of
+each operation is ours. XLA derives the gradients of convolutions, except for "own
+gradients" and the plain forms; "shifts" are `upfirdn2d.upfirdn2d`, which has its own
+gradients.
 """
 
 from collections.abc import Callable
@@ -11,8 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers import conv2d_resample, resample, upfirdn2d
+from stylegan_jax.layers import conv2d_resample, filtered_lrelu, resample, upfirdn2d
 from stylegan_jax.layers.conv2d import DIMENSIONS, conv2d
+from stylegan_jax.layers.matmul import EXACT, Arithmetic
+from stylegan_jax.models.interface import Channels
+from stylegan_jax.models.stylegan3_geometry import Options, table
 
 Form = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -238,6 +242,68 @@ def blur_matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return jnp.einsum("ih,jw,bhwc->bijc", band, band, x, precision=PRECISION)
 
 
+# StyleGAN3-R's activation: up by 2, leaky ReLU, and down by 2 with a radial filter.
+
+LAYER = table(
+    Options(conv_kernel=1, use_radial_filters=True), 64, Channels(2048, 32)
+).layers[9]
+
+
+def radial_ours(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The phases of the finer grid, and all taps of the filter in one sum."""
+    del kernel
+    up, down = LAYER.up_filter, LAYER.down_filter
+    return filtered_lrelu.filtered_lrelu(x, None, up, down, 2, 2, LAYER.padding)
+
+
+def _radial(downsample: Callable[[jax.Array], jax.Array]) -> Form:
+    """Return the activation on the finer grid itself, with XLA's gradients of it."""
+
+    def form(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        del kernel
+        x = upfirdn2d.upfirdn2d(x, LAYER.up_filter, 2, padding=LAYER.padding, gain=4.0)
+        return downsample(jnp.sqrt(2.0) * jnp.where(x < 0, 0.2 * x, x))
+
+    return form
+
+
+def radial_shifts(x: jax.Array) -> jax.Array:
+    """Shifts and additions row by row of the filter."""
+    return upfirdn2d.upfirdn2d(x, LAYER.down_filter, down=2)
+
+
+def _radial_rank(matrices: Arithmetic | None) -> Callable[[jax.Array], jax.Array]:
+    """Return the radial filter as a sum of separable ones, by its eigenvectors."""
+    values, vectors = np.linalg.eigh(LAYER.down_filter.astype(np.float64))
+    kept = np.abs(values) > np.finfo(np.float32).eps / 2 * np.abs(values).max()
+
+    def downsample(x: jax.Array) -> jax.Array:
+        return sum(
+            np.float32(value)
+            * upfirdn2d.apply(
+                x, upfirdn2d.geometry(x.shape, taps, down=2, matrices=matrices)
+            )
+            for value, taps in zip(values[kept], vectors.T[kept], strict=True)
+        )
+
+    return downsample
+
+
+def radial_depthwise(x: jax.Array) -> jax.Array:
+    """A depthwise convolution with a stride."""
+    taps = jnp.asarray(LAYER.down_filter)[:, :, None, None]
+    taps = jnp.broadcast_to(taps, (*taps.shape[:3], x.shape[-1]))
+    return conv(x, taps, (0, 0), stride=2, groups=x.shape[-1])
+
+
+def radial_packed(x: jax.Array) -> jax.Array:
+    """Channels moved into the batch, then a strided convolution of one channel."""
+    b, h, w, c = x.shape
+    taps = jnp.asarray(LAYER.down_filter)[:, :, None, None]
+    y = conv(x.transpose(0, 3, 1, 2).reshape(b * c, h, w, 1), taps, (0, 0), stride=2)
+    return y.reshape(b, c, *y.shape[1:3]).transpose(0, 2, 3, 1)
+
+
 def _ours(layer: Callable) -> Form:
     return lambda x, kernel: layer(x, kernel, TAPS)
 
@@ -277,5 +343,13 @@ FORMS: dict[str, dict[str, Form]] = {
         "depthwise": blur_depthwise,
         "channels in batch": blur_packed,
         "banded matrices": blur_matmul,
+    },
+    "radial": {
+        "ours": radial_ours,
+        "shifts": _radial(radial_shifts),
+        "separable": _radial(_radial_rank(None)),
+        "separable, banded matrices": _radial(_radial_rank(EXACT)),
+        "depthwise": _radial(radial_depthwise),
+        "channels in batch": _radial(radial_packed),
     },
 }

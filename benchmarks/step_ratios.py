@@ -3,15 +3,17 @@
     python -m benchmarks.step_ratios --resolution=64 --channel_base=4096
 
 The three take their steps in turn, so that whatever else the machine does slows all of
-them. A step is that of the official recipe: each phase by its interval, with the path
-length of StyleGAN2. The ratio of useful operations (see `benchmarks.flops`) is printed
-without and with the operations of StyleGAN3's filters, of which a training step applies
-each three times: in the images of either network's loss, and in the gradient.
+them; `--processor_time` does not count it. A step is that of the official recipe: each
+phase by its interval, with the path length of StyleGAN2. The ratio of useful operations
+(see `benchmarks.flops`) is printed without and with the operations of StyleGAN3's
+filters, of which a training step applies each three times: in the images of either
+network's loss, and in the gradient.
 """
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import jax
 from absl import app, flags
@@ -64,14 +66,14 @@ class Steps:
     memory: int
     seconds: list[float] = dataclasses.field(default_factory=list)
 
-    def measure(self) -> None:
+    def measure(self, clock: Callable[[], float]) -> None:
         """Run every phase once, and record the time of a step."""
-        self.seconds.append(
-            sum(
-                self.training.seconds(program, 1) / interval
-                for program, interval in self.compiled
-            )
-        )
+        seconds = 0.0
+        for program, interval in self.compiled:
+            start = clock()
+            self.training.seconds(program, 1)
+            seconds += (clock() - start) / interval
+        self.seconds.append(seconds)
 
 
 def operations(e: Experiment, stage: Stage, training: Training) -> tuple[float, float]:
@@ -122,12 +124,13 @@ def main(argv: Sequence[str]) -> None:
     with compilation_cache(FLAGS.cache):
         sizes = FLAGS.resolution, FLAGS.channel_base, FLAGS.channel_max, FLAGS.batch
         found = {name: build(experiment(name, *sizes)) for name in NETWORKS}
+    clock = time.process_time if FLAGS.processor_time else time.perf_counter
     for steps in found.values():
-        steps.measure()  # the first runs are not counted
+        steps.measure(clock)  # the first runs are not counted
         steps.seconds.clear()
     for _ in range(FLAGS.rounds):
         for steps in found.values():
-            steps.measure()
+            steps.measure(clock)
     print(table(found))
 
 
@@ -137,6 +140,12 @@ if __name__ == "__main__":
     flags.DEFINE_integer("channel_max", 128, "Most channels of all networks.")
     flags.DEFINE_integer("batch", 4, "Images of a step.")
     flags.DEFINE_integer("rounds", 3, "Steps of each network, in turn.")
+    flags.DEFINE_bool(
+        "processor_time",
+        False,
+        "Measure the time of all processor cores instead of the elapsed time, which "
+        "other programs change.",
+    )
     flags.DEFINE_string(
         "cache", None, "Directory of compiled programs [default: a temporary one]."
     )

@@ -10,7 +10,8 @@ The whole is one operation with its own gradient, which needs two bits for each 
 the finer grid: its sign, and whether it was clamped. Nothing else of that grid is kept
 for it. Since they are constant almost everywhere, further gradients follow from the
 first one. Neither the operation nor its gradient inserts zeros into an array (see
-`upfirdn2d`).
+`upfirdn2d`), and the finer grid is kept in the phases that the downsampling reads (see
+`polyphase`), except in the form of matrix products.
 
 Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section
 3.2, figure 4b and appendix D.
@@ -25,13 +26,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers import upfirdn2d
+from stylegan_jax.layers import polyphase, upfirdn2d
 from stylegan_jax.layers.linear import spread
 from stylegan_jax.layers.matmul import EXACT, Arithmetic
 from stylegan_jax.layers.upfirdn2d import IDENTITY, NO_PADDING, Geometry, Pair
 
 _POSITIVE, _NEGATIVE, _CLAMPED = range(3)
-_ROWS = 4  # whose codes of two bits share a byte
+_CODES = 4  # of two bits, that share a byte
 
 
 def filtered_lrelu(
@@ -81,20 +82,37 @@ def filtered_lrelu(
     downsampling = upfirdn2d.geometry(
         shape, down_taps, 1, down, flip=flip, matrices=matrices
     )
-    plan = _Plan(x.shape[1:3], upsampling, downsampling, gain, slope, clamp)
+    phases = 1 if matrices else down
+    plan = _Plan(x.shape[1:3], upsampling, downsampling, phases, gain, slope, clamp)
     return _filtered_lrelu(x, plan)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Plan:
-    """All of the operation but its input, whose size is `size`."""
+    """All of the operation but its input, whose size is `size`.
+
+    The finer grid is a list of its phases, see `polyphase`, or of itself only.
+    """
 
     size: tuple[int, int]
     up: Geometry
     down: Geometry
+    phases: int
     gain: float
     slope: float
     clamp: float | None
+
+    def refine(self, x: jax.Array, g: Geometry) -> list[jax.Array]:
+        """Apply the upsampling, or the adjoint of the downsampling."""
+        if self.phases == 1:
+            return [upfirdn2d.apply(x, g)]
+        return polyphase.split(x, g, self.phases)
+
+    def coarsen(self, fine: list[jax.Array], g: Geometry) -> jax.Array:
+        """Apply the downsampling, or the adjoint of the upsampling."""
+        if self.phases == 1:
+            return upfirdn2d.apply(fine[0], g)
+        return polyphase.merge(fine, g, self.phases)
 
     def activate(self, x: jax.Array) -> jax.Array:
         """Apply the leaky ReLU, its gain and the clamp."""
@@ -125,35 +143,48 @@ class _Plan:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _filtered_lrelu(x: jax.Array, plan: _Plan) -> jax.Array:
-    return upfirdn2d.apply(plan.activate(upfirdn2d.apply(x, plan.up)), plan.down)
+    fine = [plan.activate(x) for x in plan.refine(x, plan.up)]
+    return plan.coarsen(fine, plan.down)
 
 
-def _forward(x: jax.Array, plan: _Plan) -> tuple[jax.Array, jax.Array]:
-    fine = upfirdn2d.apply(x, plan.up)
-    return upfirdn2d.apply(plan.activate(fine), plan.down), _pack(plan.codes(fine))
+def _forward(x: jax.Array, plan: _Plan) -> tuple[jax.Array, list[jax.Array]]:
+    fine = plan.refine(x, plan.up)
+    codes = [plan.codes(x) for x in fine]
+    return plan.coarsen([plan.activate(x) for x in fine], plan.down), _pack(codes)
 
 
-def _backward(plan: _Plan, packed: jax.Array, y: jax.Array) -> tuple[jax.Array]:
-    codes = _unpack(packed, plan.up.lengths[0])
-    fine = upfirdn2d.apply(y, plan.down.adjoint(plan.up.lengths))
-    fine = fine * plan.slopes(codes, fine.dtype)
-    return (upfirdn2d.apply(fine, plan.up.adjoint(plan.size)),)
+def _backward(plan: _Plan, packed: list[jax.Array], y: jax.Array) -> tuple[jax.Array]:
+    fine = plan.refine(y, plan.down.adjoint(plan.up.lengths))
+    codes = _unpack(packed, len(fine), fine[0].shape[1])
+    fine = [x * plan.slopes(c, x.dtype) for x, c in zip(fine, codes, strict=True)]
+    return (plan.coarsen(fine, plan.up.adjoint(plan.size)),)
 
 
 _filtered_lrelu.defvjp(_forward, _backward)
 
 
-def _pack(codes: jax.Array) -> jax.Array:
-    """Pack codes [B,H,W,C] of two bits, those of `_ROWS` rows in a byte."""
-    batch, height, *rest = codes.shape
-    codes = jnp.pad(codes, ((0, 0), (0, -height % _ROWS), (0, 0), (0, 0)))
-    codes = codes.reshape(batch, -1, _ROWS, *rest)
-    return functools.reduce(
-        jnp.bitwise_or, (codes[:, :, i] << 2 * i for i in range(_ROWS))
-    )
+def _pack(codes: list[jax.Array]) -> list[jax.Array]:
+    """Pack the codes [B,H,W,C] of phases, four codes of two bits in a byte.
+
+    They are those of four phases, or of four rows if there is only one phase.
+    """
+    if len(codes) == 1:
+        batch, height, *rest = codes[0].shape
+        padding = ((0, 0), (0, -height % _CODES), (0, 0), (0, 0))
+        rows = jnp.pad(codes[0], padding).reshape(batch, -1, _CODES, *rest)
+        codes = [rows[:, :, i] for i in range(_CODES)]
+    bytes_ = [codes[i : i + _CODES] for i in range(0, len(codes), _CODES)]
+    return [
+        functools.reduce(jnp.bitwise_or, (c << 2 * i for i, c in enumerate(byte)))
+        for byte in bytes_
+    ]
 
 
-def _unpack(packed: jax.Array, height: int) -> jax.Array:
-    """Invert `_pack`, for codes with so many rows."""
-    rows = jnp.stack([packed >> 2 * i & 3 for i in range(_ROWS)], axis=2)
-    return rows.reshape(packed.shape[0], -1, *packed.shape[2:])[:, :height]
+def _unpack(packed: list[jax.Array], phases: int, height: int) -> list[jax.Array]:
+    """Invert `_pack`, for so many phases with so many rows."""
+    codes = [byte >> 2 * i & 3 for byte in packed for i in range(_CODES)]
+    if phases == 1:
+        rows = jnp.stack(codes, axis=2)
+        batch, *_, width, channels = rows.shape
+        return [rows.reshape(batch, -1, width, channels)[:, :height]]
+    return codes[:phases]

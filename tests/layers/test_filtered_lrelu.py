@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax.layers.filtered_lrelu import filtered_lrelu
-from stylegan_jax.layers.matmul import Arithmetic
+from stylegan_jax.layers.matmul import EXACT, Arithmetic
 from stylegan_jax.layers.upfirdn2d import IDENTITY
 from tests.layers import official
 
@@ -44,11 +44,14 @@ def test_official_calls(matrices):
     calls.check(functions, TOLERANCE)
 
 
-def _layer(x):
-    """An activation with upsampling by 2 and a radial filter, as in config R."""
+def _layer(x, arithmetic=EXACT):
+    """An activation with upsampling by 2 and a filter [h,w], as in config R."""
     taps = np.hanning(14)[1:-1] / 6.5
+    down = np.outer(taps, taps)
     padding = ((11, 10), (11, 10))
-    return filtered_lrelu(x, None, taps, np.outer(taps, taps), 2, 2, padding, clamp=1.0)
+    return filtered_lrelu(
+        x, None, taps, down, 2, 2, padding, clamp=1.0, arithmetic=arithmetic
+    )
 
 
 def test_the_gradient_passes_up_to_the_clamp():
@@ -70,12 +73,15 @@ def test_the_gradient_has_a_gradient():
     np.testing.assert_allclose(found, difference, 0.02)
 
 
-def test_the_gradient_keeps_two_bits_per_pixel():
-    """The finer grid is 23x27, and four rows share a byte."""
+@pytest.mark.parametrize(
+    ("matrices", "shape"), [(False, (2, 11, 13, 3)), (True, (2, 6, 26, 3))]
+)
+def test_the_gradient_keeps_two_bits_per_pixel(matrices, shape):
+    """The finer grid is 22x26, and 2x2 pixels or four rows share a byte."""
     x = jnp.ones((2, 6, 8, 3))
-    _, pull_back = jax.vjp(_layer, x)
+    _, pull_back = jax.vjp(lambda x: _layer(x, Arithmetic(pixel_blocks=matrices)), x)
     kept = jax.tree.leaves(pull_back)
-    assert [(k.shape, k.dtype) for k in kept] == [((2, 6, 26, 3), jnp.uint8)]
+    assert [(k.shape, k.dtype) for k in kept] == [(shape, jnp.uint8)]
 
 
 def test_no_zeros_are_inserted():

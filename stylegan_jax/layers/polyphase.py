@@ -1,0 +1,235 @@
+"""FIR filters between an image and the phases of a finer grid.
+
+Phase (i,j) of a grid has every n-th of its pixels along each axis, from pixel (i,j) on.
+If n is the factor of a downsampling, its result is a sum of shifted copies of phases:
+nothing is read with a stride. What acts on the pixels of the grid acts on each phase.
+
+`split` and `merge` are the adjoints of each other for adjoint geometries.
+"""
+
+import dataclasses
+import functools
+import itertools
+import math
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylegan_jax.layers.upfirdn2d import Geometry, Pair
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def split(x: jax.Array, g: Geometry, n: int) -> list[jax.Array]:
+    """Resample x [B,H,W,C] and return the phases of the result [B,H',W',C].
+
+    Args:
+      x: [B,H,W,C].
+      g: the geometry, without `matrices`.
+      n: number of phases along each axis.
+
+    Returns:
+      n * n arrays [B,ceil(H' / n),ceil(W' / n),C], row by row. Pixels outside of the
+      result are finite numbers.
+    """
+    rows, columns = (
+        [_axis(g, axis, outputs=(i, n)) for i in range(n)] for axis in range(2)
+    )
+    if g.taps.ndim == 2:
+        (x,), origin = _pad([x], rows, columns)
+        pairs = itertools.product(rows, columns)
+        return [_filter(g.taps, [x], [pair], origin) for pair in pairs]
+    same = _Axis(1, 1, 1, 0, x.shape[2])
+    (x,), origin = _pad([x], rows, [same])
+    x = [_filter(g.taps[:, None], [x], [(row, same)], origin) for row in rows]
+    same = _Axis(1, 1, 1, 0, x[0].shape[1])
+    x, origin = _pad(x, [same], columns)
+    return [
+        _filter(g.taps[None], [half], [(same, column)], origin)
+        for half, column in itertools.product(x, columns)
+    ]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def merge(phases: list[jax.Array], g: Geometry, n: int) -> jax.Array:
+    """Resample an array [B,H,W,C] of which the phases are given.
+
+    Args:
+      phases: n * n arrays [B,ceil(H / n),ceil(W / n),C], row by row. Pixels outside of
+        the array must be zero, or out of reach of the filter.
+      g: the geometry, without `matrices`.
+      n: number of phases along each axis.
+
+    Returns:
+      [B,H',W',C].
+    """
+    rows, columns = (
+        [_axis(g, axis, inputs=(i, n)) for i in range(n)] for axis in range(2)
+    )
+    if g.taps.ndim == 2:
+        phases, origin = _pad(phases, rows, columns)
+        pairs = [*itertools.product(rows, columns)]
+        return _filter(g.taps, phases, pairs, origin)
+    same = _Axis(1, 1, 1, 0, phases[0].shape[2])
+    phases, origin = _pad(phases, rows, [same])
+    pairs = [(row, same) for row in rows]
+    x = [_filter(g.taps[:, None], phases[j::n], pairs, origin) for j in range(n)]
+    same = _Axis(1, 1, 1, 0, x[0].shape[1])
+    x, origin = _pad(x, [same], columns)
+    return _filter(g.taps[None], x, [(same, column) for column in columns], origin)
+
+
+def _split_forward(x: jax.Array, g: Geometry, n: int) -> tuple[list[jax.Array], Pair]:
+    return split(x, g, n), x.shape[1:3]
+
+
+def _split_backward(
+    g: Geometry, n: int, lengths: Pair, phases: list[jax.Array]
+) -> tuple[jax.Array]:
+    return (merge(phases, g.adjoint(lengths), n),)
+
+
+def _merge_forward(
+    phases: list[jax.Array], g: Geometry, n: int
+) -> tuple[jax.Array, Pair]:
+    height, width = phases[0].shape[1:3]
+    return merge(phases, g, n), (n * height, n * width)
+
+
+def _merge_backward(
+    g: Geometry, n: int, lengths: Pair, y: jax.Array
+) -> tuple[list[jax.Array]]:
+    return (split(y, g.adjoint(lengths), n),)
+
+
+split.defvjp(_split_forward, _split_backward)
+merge.defvjp(_merge_forward, _merge_backward)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Axis:
+    """The geometry of a filter along one axis.
+
+    Output m is the sum of taps[up * q + begin - down * m] times input q. So the outputs
+    m = period * p + r of a remainder r take the inputs of a stride.
+    """
+
+    taps: int
+    up: int
+    down: int
+    begin: int
+    length: int
+
+    @property
+    def period(self) -> int:
+        return self.up // math.gcd(self.up, self.down)
+
+    @property
+    def stride(self) -> int:
+        return self.down // math.gcd(self.up, self.down)
+
+    @property
+    def count(self) -> int:
+        """Number of outputs of each remainder."""
+        return -(-self.length // self.period)
+
+    def meets(self, r: int) -> list[Pair]:
+        """Return (tap, first input) of all terms of the outputs of a remainder."""
+        shifts = ((t, t - self.begin + self.down * r) for t in range(self.taps))
+        return [(t, s // self.up) for t, s in shifts if s % self.up == 0]
+
+    def margin(self, size: int) -> Pair:
+        """Return the number of zeros needed before and after so many inputs."""
+        starts = [q for r in range(self.period) for _, q in self.meets(r)] or [0]
+        end = max(starts) + (self.count - 1) * self.stride + 1
+        return max(0, -min(starts)), max(0, end - size)
+
+
+def _axis(
+    g: Geometry, axis: int, outputs: Pair = (0, 1), inputs: Pair = (0, 1)
+) -> _Axis:
+    """Return one axis of a geometry between phases.
+
+    Args:
+      g: the geometry.
+      axis: 0 or 1.
+      outputs: phase, of how many, of the outputs.
+      inputs: phase, of how many, of the inputs.
+    """
+    (i, n), (j, m) = outputs, inputs
+    begin = g.begins[axis] + g.ups[axis] * j - g.downs[axis] * i
+    length = -(-g.lengths[axis] // n)
+    taps = (g.taps.shape[0], g.taps.shape[-1])[axis]
+    return _Axis(taps, g.ups[axis] * m, g.downs[axis] * n, begin, length)
+
+
+def _pad(
+    arrays: list[jax.Array], rows: list[_Axis], columns: list[_Axis]
+) -> tuple[list[jax.Array], Pair]:
+    """Pad arrays of one shape for filters; return the position of the first pixel too.
+
+    A pad is the end of a loop of XLA's CPU backend: it writes the array, which the loop
+    of the filter would otherwise compute anew for each of its taps. So one zero is
+    added even where none is needed, and the barrier keeps XLA from using the array
+    before the pad for those taps that need no zeros.
+    """
+    sizes = arrays[0].shape[1:3]
+    widths = []
+    for axes, size in zip((rows, columns), sizes, strict=True):
+        before, after = zip(*(axis.margin(size) for axis in axes), strict=True)
+        widths.append((max(before), max(after)))
+    if not any(map(any, widths)):
+        widths[1] = (0, 1)
+    padded = [jnp.pad(x, ((0, 0), *widths, (0, 0))) for x in arrays]
+    return jax.lax.optimization_barrier(padded), (widths[0][0], widths[1][0])
+
+
+def _filter(
+    taps: np.ndarray,
+    arrays: list[jax.Array],
+    axes: list[tuple[_Axis, _Axis]],
+    origin: Pair,
+) -> jax.Array:
+    """Sum the results of filters [h,w], one for each padded array."""
+    row, column = axes[0]
+    b, c = arrays[0].shape[0], arrays[0].shape[-1]
+
+    def term(x, row: _Axis, column: _Axis, meet: Pair, other: Pair) -> jax.Array:
+        (t, i), (u, j) = meet, other
+        y = i + origin[0], i + origin[0] + (row.count - 1) * row.stride + 1
+        z = j + origin[1], j + origin[1] + (column.count - 1) * column.stride + 1
+        strides = (1, row.stride, column.stride, 1)
+        part = jax.lax.slice(x, (0, y[0], z[0], 0), (b, y[1], z[1], c), strides)
+        return part if taps[t, u] == 1 else part * np.asarray(taps[t, u], x.dtype)
+
+    def total(r: int, s: int) -> jax.Array:
+        # Row by row of the filter: a processor adds up several sums at a time.
+        sums = [
+            _sum(term(x, row, column, meet, other) for other in column.meets(s))
+            for x, (row, column) in zip(arrays, axes, strict=True)
+            for meet in row.meets(r)
+            if column.meets(s)
+        ]
+        zeros = jnp.zeros((b, row.count, column.count, c), arrays[0].dtype)
+        return _sum(sums or [zeros])
+
+    lines = []
+    for r in range(row.period):
+        parts = [total(r, s) for s in range(column.period)]
+        lines.append(_interleave(parts, 2, column.length))
+    return _interleave(lines, 1, row.length)
+
+
+def _sum(terms: Iterable[jax.Array]) -> jax.Array:
+    return functools.reduce(jnp.add, terms)
+
+
+def _interleave(parts: list[jax.Array], axis: int, length: int) -> jax.Array:
+    """Return an array whose pixels along an axis come from each part in turn."""
+    if len(parts) == 1:
+        return parts[0]
+    shape = list(parts[0].shape)
+    shape[axis] *= len(parts)
+    x = jnp.stack(parts, axis=axis + 1).reshape(shape)
+    return jax.lax.slice_in_dim(x, 0, length, axis=axis)

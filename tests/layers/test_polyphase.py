@@ -1,0 +1,61 @@
+"""Resampling to and from the phases of a grid, against the interleaved grid."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stylegan_jax.layers import polyphase, upfirdn2d
+from tests import goldens
+
+TOLERANCE = 1e-6  # sums in another order
+# Factors up and down, the number of phases along an axis, and the size of a filter.
+CASES = [
+    (2, 1, 2, (12,)),
+    (4, 1, 2, (24,)),
+    (4, 1, 4, (24,)),
+    (1, 2, 2, (12,)),
+    (1, 2, 4, (7,)),
+    (3, 2, 6, (5,)),
+    (1, 2, 2, (12, 12)),
+    (1, 2, 4, (12, 12)),
+    (2, 1, 2, (5, 8)),
+    (2, 3, 2, (4, 3)),
+    (2, 1, 2, (1,)),
+]
+PADDING = ((5, 4), (-1, 6))
+
+
+def _interleave(phases, n, height, width):
+    """Write the phases to their places with NumPy."""
+    b, h, w, c = phases[0].shape
+    grid = np.zeros((b, n * h, n * w, c), np.float32)
+    for k, phase in enumerate(phases):
+        grid[:, k // n :: n, k % n :: n] = phase
+    return grid[:, :height, :width]
+
+
+def _geometry(up, down, size, shape):
+    taps = np.random.default_rng(0).standard_normal(size).astype(np.float32)
+    return upfirdn2d.geometry(shape, taps, up, down, PADDING)
+
+
+@pytest.mark.parametrize(("up", "down", "n", "size"), CASES)
+def test_split(up, down, n, size):
+    x = jax.random.normal(jax.random.key(0), (2, 9, 10, 3))
+    g = _geometry(up, down, size, x.shape)
+    phases = jax.jit(lambda x: polyphase.split(x, g, n))(x)
+    assert len(phases) == n * n
+    wanted = upfirdn2d.apply(x, g)
+    goldens.assert_close(_interleave(phases, n, *wanted.shape[1:3]), wanted, TOLERANCE)
+
+
+@pytest.mark.parametrize(("up", "down", "n", "size"), CASES)
+def test_merge(up, down, n, size):
+    """The last row and column of some phases lie outside of the array, and are zero."""
+    x = jax.random.normal(jax.random.key(0), (2, 4 * n + 1, 5 * n - 1, 3))
+    whole = jnp.pad(x, ((0, 0), (0, n - 1), (0, 1), (0, 0)))
+    phases = [whole[:, i::n, j::n] for i in range(n) for j in range(n)]
+    g = _geometry(up, down, size, x.shape)
+    found = jax.jit(lambda phases: polyphase.merge(phases, g, n))(phases)
+    goldens.assert_close(found, upfirdn2d.apply(x, g), TOLERANCE)
