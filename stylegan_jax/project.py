@@ -21,7 +21,12 @@ from stylegan_jax.commands import network as network_flags
 from stylegan_jax.config import Run
 from stylegan_jax.inversion import alignment, distances, results, state_file, targets
 from stylegan_jax.inversion import encoder as encoders
-from stylegan_jax.inversion.projection import Projector, Session, Settings
+from stylegan_jax.inversion.projection import (
+    Projection,
+    Projector,
+    Session,
+    Settings,
+)
 from stylegan_jax.inversion.projector import FIT
 from stylegan_jax.networks.digest import digest
 from stylegan_jax.networks.references import open_network
@@ -169,7 +174,7 @@ def run(session: Session, found: targets.Targets, out: Path, about: dict) -> Non
                     f"{found.names[i]}: {projector.distance.name} "
                     f"{projection.distance:.4f} (at the start "
                     f"{projection.start_distance:.4f}), rms {projection.rms:.4f}, "
-                    f"{projection.steps} steps"
+                    f"{projection.steps} steps{moved(projection)}"
                 )
             progress(session.activity, session.steps_done, session.steps)
             if stop.requested and not session.finished:
@@ -183,6 +188,14 @@ def run(session: Session, found: targets.Targets, out: Path, about: dict) -> Non
             if time.monotonic() - saved > SAVE_SECONDS:
                 state_file.save(state, session, about)
                 saved = time.monotonic()
+
+
+def moved(projection: Projection) -> str:
+    """Return the end of the line of a result whose transform was fitted."""
+    if projection.view is None:
+        return ""
+    x, y, degrees = projection.view
+    return f", --translate={x:.4f},{y:.4f} --rotate={degrees:.2f}"
 
 
 def finish(names: tuple[str, ...], out: Path) -> None:

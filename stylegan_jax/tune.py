@@ -65,8 +65,16 @@ def main(argv: list[str]) -> None:
     ws = np.stack([each.ws for each in stored])
     with ProgressBar("steps") as progress:
         progress("steps, compiling", 0, settings.steps)
-        found = tuner.tune(targets, ws, progress)
+        found = tuner.tune(targets, ws, progress, views_of(stored))
     write(out, network, tuner, stored, found)
+
+
+def views_of(stored: list[results.Stored]) -> np.ndarray | None:
+    """Return the views [N,3] of projections; None if none was fitted."""
+    if all(each.view is None for each in stored):
+        return None
+    none = np.zeros(3, np.float32)
+    return np.stack([none if each.view is None else each.view for each in stored])
 
 
 def check_network(network: Network, stored: list[results.Stored]) -> None:

@@ -86,6 +86,13 @@ COMMAND = Command(
                 "optimize",
                 ("optimize", "const", "none"),
             ),
+            flag.choice(
+                "transform",
+                "The translation and the rotation of the images of StyleGAN3 networks: "
+                "fixed leaves them out; fit searches for them, too.",
+                "fixed",
+                ("fixed", "fit"),
+            ),
             DISTANCE,
             VGG16,
             EFFICIENTNET,

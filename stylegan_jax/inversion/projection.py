@@ -48,6 +48,8 @@ class Projection:
       steps: steps of the run.
       runs: final distance of each run of the target, in order.
       path: [n,1 or L,W], w after every `steps.CHUNK` steps; None unless recorded.
+      view: [3], x and y of the translation, in image widths and heights, and the
+        rotation in degrees counterclockwise; None unless they were fitted.
     """
 
     ws: np.ndarray
@@ -59,6 +61,7 @@ class Projection:
     steps: int
     runs: tuple[float, ...]
     path: np.ndarray | None
+    view: np.ndarray | None = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -200,7 +203,9 @@ class Session:
         return self._collect(ended) if ended else {}
 
     def frames(self, target: np.ndarray, found: Projection) -> Iterator[np.ndarray]:
-        """Yield the images [H,W,C] uint8 of a recorded path, with the final noise.
+        """Yield the images [H,W,C] uint8 of a recorded path.
+
+        The noise maps and the view are those of the end.
 
         Args:
           target: [H,W,C] uint8.
@@ -211,11 +216,15 @@ class Session:
             name: np.broadcast_to(x, (self._rows, *x.shape))
             for name, x in found.maps.items()
         }
+        rest: dict[str, Any] = {"noise": maps}
+        if found.view is not None:
+            view = found.view / steps.VIEW_UNITS
+            rest["view"] = np.broadcast_to(view, (self._rows, 3))
         for begin in range(0, len(found.path), self._rows):
             w = found.path[begin : begin + self._rows]
             missing = self._rows - len(w)
             w = np.concatenate([w, np.repeat(w[-1:], missing, axis=0)])
-            point = self.projector.put({"w": w, "noise": maps})
+            point = self.projector.put({"w": w, **rest})
             images, _ = self.projector.draw(description, point)
             yield from to_uint8(images[: self._rows - missing])
 
@@ -296,7 +305,7 @@ class Session:
         w = w if w.ndim == 2 else w[None]
         w = np.repeat(w[:1], projector.layers, axis=0) if len(w) == 1 else w
         w = w[: projector.layers].astype(np.float32)
-        point = {"w": w, "noise": projector.maps(run.number)}
+        point = {"w": w, "noise": projector.maps(run.number), **projector.view()}
         zeros = jax.tree.map(np.zeros_like, point)
         return steps.Runs(
             point,
@@ -337,7 +346,7 @@ class Session:
     ) -> Projection:
         difference = np.clip(image, -1, 1) - as_floats(self.targets[run.target])
         layers = self.projector.network.generator.num_ws
-        w = row.point["w"]
+        w, view = row.point["w"], row.point.get("view")
         return Projection(
             ws=np.array(np.broadcast_to(w, (layers, w.shape[-1]))),
             maps=row.point["noise"],
@@ -348,4 +357,5 @@ class Session:
             steps=int(row.step),
             runs=(),
             path=np.stack(run.path) if self._record else None,
+            view=None if view is None else view * steps.VIEW_UNITS,
         )

@@ -16,6 +16,7 @@ from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.image_io import as_floats
+from stylegan_jax.sampling import transform
 from stylegan_jax.sampling.synthesis import automatic_batch_size
 
 MAX_AUTOMATIC_BATCH = 8
@@ -67,10 +68,13 @@ class Projector:
           encoder: of this network, for the start "encoder".
 
         Raises:
-          ValueError: the network has no such resolution or label, the batch does not
-            divide evenly over the devices, or the start and the encoder do not fit.
+          ValueError: the network has no such resolution or label, or cannot move its
+            images if their transform is to be fitted; the batch does not divide evenly
+            over the devices; or the start and the encoder do not fit.
         """
         settings = settings or Settings()
+        if settings.transform == "fit":
+            transform.check(network.generator)
         if (settings.start == "encoder") != (encoder is not None):
             given = "was given" if encoder else "is missing"
             raise ValueError(
@@ -210,6 +214,11 @@ class Projector:
             return {}
         sizes = noise_maps.shapes(self.network.variables, self.size[0])
         return noise_maps.draw(sizes, self.settings.seed, number)
+
+    def view(self) -> dict[str, np.ndarray]:
+        """Return the entry "view" of the point that a run starts from; {} if fixed."""
+        fits = self.settings.transform == "fit"
+        return {"view": np.zeros(3, np.float32)} if fits else {}
 
     @property
     def layers(self) -> int:

@@ -37,6 +37,13 @@ class Stored(NamedTuple):
     ws: np.ndarray
     about: dict[str, Any]
 
+    @property
+    def view(self) -> np.ndarray | None:
+        """The fitted view [3]; see `Projection`."""
+        if "translate" not in self.about:
+            return None
+        return np.array([*self.about["translate"], self.about["rotate"]], np.float32)
+
 
 def write(
     folder: Path, target: np.ndarray, found: Projection, about: dict[str, Any]
@@ -62,6 +69,9 @@ def write(
         "noise_maps": len(found.maps),
         "distances_of_runs": found.runs,
     }
+    if found.view is not None:
+        x, y, degrees = map(float, found.view)
+        distances |= {"translate": [x, y], "rotate": degrees}
     storage.write_json(folder / ABOUT, {**distances, **about})
 
 

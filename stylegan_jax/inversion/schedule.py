@@ -20,6 +20,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam in PyTorch's form
 CHOICES = {
     "space": ("w", "w+"),
     "noise": ("optimize", "const", "none"),
+    "transform": ("fixed", "fit"),
     "start": ("average", "samples", "random", "encoder"),
 }
 
@@ -34,6 +35,8 @@ class Settings:
       learning_rate: largest learning rate.
       noise: "optimize" fits the noise maps, too, "const" keeps those of the network,
         "none" leaves noise out.
+      transform: "fit" also fits the translation and the rotation of a StyleGAN3
+        network's images; "fixed" keeps those of the network.
       noise_weight: weight of `noise_maps.regularization`.
       start: "average" starts from the mean w, "samples" from those of `samples` random
         w whose images are nearest to the target, "random" from random w, and "encoder"
@@ -53,6 +56,7 @@ class Settings:
     steps: int = 1000
     learning_rate: float = 0.1
     noise: str = "optimize"
+    transform: str = "fixed"
     noise_weight: float = 1e5
     start: str = "average"
     samples: int = 256

@@ -18,7 +18,7 @@ from stylegan_jax.runtime.messages import listed
 from stylegan_jax.weights import safetensors
 
 KEY = "stylegan_jax.projection"  # key of the description in the metadata
-_RESULT_ARRAYS = ("ws", "image", "path")  # fields of `Projection`
+_RESULT_ARRAYS = ("ws", "view", "image", "path")  # fields of `Projection`
 
 
 def fingerprint(
@@ -116,7 +116,8 @@ def load(file: Path, session: Session, about: dict[str, Any]) -> None:
         under_way.append(run)
     best = {}
     for entry in found["best"]:
-        held = {"path": None, "maps": {}, **_tree(arrays, f"best{entry['target']}")}
+        held = {"path": None, "view": None, "maps": {}}
+        held |= _tree(arrays, f"best{entry['target']}")
         held["maps"] = traverse_util.flatten_dict(held["maps"], sep="/")
         result = Projection(**{**entry["fields"], "runs": (), **held})
         best[entry["target"]] = result, {int(n): d for n, d in entry["ends"]}
@@ -146,5 +147,5 @@ def _row(tree: dict[str, Any]) -> steps.Runs:
     """Return a row, with the maps again by their whole paths."""
     for name in ("point", "mu", "nu"):
         maps = traverse_util.flatten_dict(tree[name].get("noise", {}), sep="/")
-        tree[name] = {"w": tree[name]["w"], "noise": maps}
+        tree[name] = {**tree[name], "noise": maps}
     return jax.tree.map(np.asarray, steps.Runs(**tree))

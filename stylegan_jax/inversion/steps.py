@@ -18,10 +18,16 @@ from stylegan_jax.inversion.schedule import Settings
 from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.parallel import Parallel
+from stylegan_jax.sampling import transform
 
 CHUNK = 10  # steps per call of `advance`
+# A unit of "view", so that the learning rate suits it as it suits w: shares of the
+# width and of the height, and degrees.
+VIEW_UNITS = np.array([0.05, 0.05, 5.0], np.float32)
 
-Point = dict[str, Any]  # "w" [B,l,W], l is 1 or L, and "noise", maps by their paths
+# "w" [B,l,W], l is 1 or L; "noise", maps by their paths; and, if the transform of
+# images is fitted, "view" [B,3], see `transform.inverse_matrices`, in VIEW_UNITS.
+Point = dict[str, Any]
 
 
 class Runs(NamedTuple):
@@ -110,6 +116,9 @@ def synthesize(
     """Return the images [B,H,W,C] of points, in traced code."""
     generator = static.generator
     w = static.devices.constrain_batch(point["w"])
+    if "view" in point:
+        matrices = transform.inverse_matrices(point["view"] * VIEW_UNITS)
+        variables = transform.moved(generator, variables, matrices)
     return generator.apply(
         noise_maps.replace(variables, point["noise"]),
         jnp.broadcast_to(w, (len(w), generator.num_ws, w.shape[-1])),

@@ -25,6 +25,7 @@ from stylegan_jax.models import Variables
 from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.image_io import as_floats, to_uint8
+from stylegan_jax.sampling import transform
 from stylegan_jax.sampling.synthesis import automatic_batch_size
 
 # Distance -> the distance at which tuning stops. The published one of LPIPS is for
@@ -155,6 +156,7 @@ class Tuner:
         targets: np.ndarray,
         ws: np.ndarray,
         progress: Callable[[str, int, int], None] | None = None,
+        views: np.ndarray | None = None,
     ) -> Tuned:
         """Tune around pivots.
 
@@ -162,11 +164,12 @@ class Tuner:
           targets: [N,H,W,C] uint8, of the network's size and channels.
           ws: [N,L,W], the pivots.
           progress: called with an activity, the steps done and their total.
+          views: [N,3], those of the projections, see `Projection.view`; None for none.
 
         Raises:
           ValueError: the targets and pivots do not fit the network.
         """
-        batches = self._batches(np.asarray(targets), np.asarray(ws, np.float32))
+        batches = self._batches(np.asarray(targets), np.asarray(ws, np.float32), views)
         s, count = self.settings, len(targets)
         start = dict(self._variables["params"])
         rest = {**self._variables, "params": {MAPPING: start.pop(MAPPING, {})}}
@@ -227,7 +230,9 @@ class Tuner:
         stop = self.settings.stop_rms
         return stop is not None and bool(np.max(found.rms) <= stop)
 
-    def _batches(self, targets: np.ndarray, ws: np.ndarray) -> list[Batch]:
+    def _batches(
+        self, targets: np.ndarray, ws: np.ndarray, views: np.ndarray | None
+    ) -> list[Batch]:
         generator, count = self.network.generator, len(targets)
         size = image_size(generator.base_size, self.lod.resolution)
         check_targets(targets, size, generator.image_channels)
@@ -236,15 +241,19 @@ class Tuner:
                 f"ws have shape {list(ws.shape)}; {count} targets and this network "
                 f"take [{count}, {generator.num_ws}, {generator.w_dim}]"
             )
+        if views is not None:
+            transform.check(generator)
+            views = np.asarray(views, np.float32) / steps.VIEW_UNITS
         rows = self._devices.padded_rows(min(self._batch_size, count))
         batches = []
         for i in range(0, count, rows):
             images = as_floats(padded(targets[i : i + rows], rows))
             weight = (np.arange(i, i + rows) < count).astype(np.float32)
             pivots = padded(ws[i : i + rows], rows)
-            put = self._devices.put_batch((pivots, images, weight))
-            described = steps.describe(self._static, self._weights, put[1])
-            batches.append(Batch(put[0], put[1], described, put[2]))
+            view = None if views is None else padded(views[i : i + rows], rows)
+            put = self._devices.put_batch((pivots, view, images, weight))
+            described = steps.describe(self._static, self._weights, put[2])
+            batches.append(Batch(*put[:3], described, put[3]))
         return batches
 
     def _measure(

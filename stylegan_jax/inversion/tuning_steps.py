@@ -23,12 +23,14 @@ class Batch(NamedTuple):
 
     Attributes:
       ws: [B,L,W], the pivots.
+      view: [B,3], those of their images, see `steps.Point`; None for no transform.
       target: images [B,H,W,C].
       description: of the targets, see `Distance`.
       weight: [B], 0 for padding, else 1.
     """
 
     ws: jax.Array
+    view: jax.Array | None
     target: jax.Array
     description: Any
     weight: jax.Array
@@ -83,6 +85,8 @@ def measure(
 ) -> Measures:
     """Return the measures of the pivots, in traced code."""
     point = {"w": batch.ws, "noise": {}}
+    if batch.view is not None:
+        point["view"] = batch.view
     images = steps.synthesize(static, variables, lod, point)
     described = static.describe(weights, images)
     distance = static.compare(weights, batch.description, described)

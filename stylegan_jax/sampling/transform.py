@@ -58,6 +58,23 @@ def inverse_matrix(translate: Pair = (0.0, 0.0), degrees: float = 0.0) -> np.nda
     return np.linalg.inv(matrix).astype(np.float32)
 
 
+def inverse_matrices(views: jax.Array) -> jax.Array:
+    """Return the `inverse_matrix` [B,3,3] of each view, in traced code.
+
+    Args:
+      views: [B,3]: x and y of the translation, and the rotation in degrees.
+    """
+    x, y, degrees = views.T
+    angle = jnp.deg2rad(degrees)
+    cos, sin, zero, one = jnp.cos(angle), jnp.sin(angle), 0 * angle, 0 * angle + 1
+    rows = (
+        (cos, -sin, sin * y - cos * x),
+        (sin, cos, -sin * x - cos * y),
+        (zero, zero, one),
+    )
+    return jnp.moveaxis(jnp.array(rows), 2, 0)
+
+
 def check(generator: Generator) -> None:
     """Raise ValueError unless a network can move its images."""
     if not isinstance(generator, stylegan3.Generator):
