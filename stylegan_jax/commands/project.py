@@ -61,7 +61,7 @@ COMMAND = Command(
                 "landmarks",
                 "FILE",
                 "A JSON file with the eyes and corners of the mouth, or 68 points, of "
-                'some faces, which are aligned as in FFHQ: {"a.png": [[x, y], ...]}.',
+                'faces to align as in FFHQ: {"a.png": [[x, y], ...]}.',
             ),
             network.CLASS,
             network.LABEL,
@@ -88,8 +88,8 @@ COMMAND = Command(
             ),
             flag.choice(
                 "transform",
-                "The translation and the rotation of the images of StyleGAN3 networks: "
-                "fixed leaves them out; fit searches for them, too.",
+                "The translation and rotation of StyleGAN3's images: fixed leaves "
+                "them out, fit searches for them, too.",
                 "fixed",
                 ("fixed", "fit"),
             ),
@@ -119,7 +119,7 @@ COMMAND = Command(
             flag.integer(
                 "restarts",
                 "N",
-                "The number of runs for each image, the best of which is kept.",
+                "The number of runs for each image; the best is kept.",
                 1,
                 minimum=1,
                 maximum=1000,
