@@ -35,6 +35,12 @@ def _interleave(phases, n, height, width):
     return grid[:, :height, :width]
 
 
+def _phases(x, n):
+    """Return the phases of a grid [B,H,W,C], which are zero outside of it."""
+    whole = jnp.pad(x, ((0, 0), (0, -x.shape[1] % n), (0, -x.shape[2] % n), (0, 0)))
+    return [whole[:, i::n, j::n] for i in range(n) for j in range(n)]
+
+
 def _geometry(up, down, size, shape):
     taps = np.random.default_rng(0).standard_normal(size).astype(np.float32)
     return upfirdn2d.geometry(shape, taps, up, down, PADDING)
@@ -44,18 +50,34 @@ def _geometry(up, down, size, shape):
 def test_split(up, down, n, size):
     x = jax.random.normal(jax.random.key(0), (2, 9, 10, 3))
     g = _geometry(up, down, size, x.shape)
-    phases = jax.jit(lambda x: polyphase.split(x, g, n))(x)
+    wanted, wanted_gradient = jax.vjp(lambda x: upfirdn2d.apply(x, g), x)
+    y = jax.random.normal(jax.random.key(1), wanted.shape)
+
+    @jax.jit
+    def split(x, phases):
+        found, gradient = jax.vjp(lambda x: polyphase.split(x, g, n), x)
+        return found, gradient(phases)[0]
+
+    phases, gradient = split(x, _phases(y, n))
     assert len(phases) == n * n
-    wanted = upfirdn2d.apply(x, g)
     goldens.assert_close(_interleave(phases, n, *wanted.shape[1:3]), wanted, TOLERANCE)
+    goldens.assert_close(gradient, wanted_gradient(y)[0], TOLERANCE)
 
 
 @pytest.mark.parametrize(("up", "down", "n", "size"), CASES)
 def test_merge(up, down, n, size):
     """The last row and column of some phases lie outside of the array, and are zero."""
     x = jax.random.normal(jax.random.key(0), (2, 4 * n + 1, 5 * n - 1, 3))
-    whole = jnp.pad(x, ((0, 0), (0, n - 1), (0, 1), (0, 0)))
-    phases = [whole[:, i::n, j::n] for i in range(n) for j in range(n)]
     g = _geometry(up, down, size, x.shape)
-    found = jax.jit(lambda phases: polyphase.merge(phases, g, n))(phases)
-    goldens.assert_close(found, upfirdn2d.apply(x, g), TOLERANCE)
+    wanted, wanted_gradient = jax.vjp(lambda x: upfirdn2d.apply(x, g), x)
+    y = jax.random.normal(jax.random.key(1), wanted.shape)
+
+    @jax.jit
+    def merge(phases, y):
+        found, gradient = jax.vjp(lambda phases: polyphase.merge(phases, g, n), phases)
+        return found, gradient(y)[0]
+
+    found, gradients = merge(_phases(x, n), y)
+    goldens.assert_close(found, wanted, TOLERANCE)
+    gradient = _interleave(gradients, n, *x.shape[1:3])
+    goldens.assert_close(gradient, wanted_gradient(y)[0], TOLERANCE)

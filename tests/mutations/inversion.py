@@ -29,5 +29,12 @@ MUTATIONS: tuple[Mutation, ...] = (
             "",
             TEST,
         ),
+        (
+            "projection-view-turned-the-other-way",
+            "sampling/transform.py",
+            "(cos, -sin, sin * y - cos * x),",
+            "(cos, sin, sin * y - cos * x),",
+            "inversion/test_view",
+        ),
     ),
 )

@@ -50,5 +50,19 @@ MUTATIONS: tuple[Mutation, ...] = (
             "return jnp.clip(x, -self.clamp * self.gain, self.clamp * self.gain)",
             "layers/test_filtered_lrelu",
         ),
+        (
+            "polyphase-phases-a-pixel-off",
+            "layers/polyphase.py",
+            "begin = g.begins[axis] + g.ups[axis] * j - g.downs[axis] * i",
+            "begin = g.begins[axis] + g.ups[axis] * j - g.downs[axis] * (i + 1)",
+            "layers/test_polyphase",
+        ),
+        (
+            "polyphase-gradient-of-the-transposed-image",
+            "layers/polyphase.py",
+            "return (merge(phases, g.adjoint(lengths), n),)",
+            "return (merge(phases, g.adjoint(lengths[::-1]), n),)",
+            "layers/test_polyphase",
+        ),
     ),
 )
