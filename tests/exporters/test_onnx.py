@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import itertools
 import json
 
 import jax
@@ -49,8 +50,14 @@ def test_official_networks_give_the_official_images(name):
     assert gray_levels(images, official) <= 1
 
 
-@pytest.mark.parametrize("classes", [(), ("a", "b")])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "classes"),
+    [
+        *itertools.product(FAMILIES[:2], [(), ("a", "b")]),
+        pytest.param(FAMILIES[2], (), marks=pytest.mark.slow),
+        (FAMILIES[2], ("a", "b")),
+    ],
+)
 def test_all_parts_of_all_families(family, classes):
     g = small.network(family, classes)
     z = g.z(range(3))

@@ -43,7 +43,9 @@ def test_official_networks_give_the_official_images(name, tmp_path):
     assert abs(to_uint8(images).astype(int) - official).max() <= 1
 
 
-@pytest.mark.parametrize("family", ["stylegan1", "stylegan2"])
+@pytest.mark.parametrize(
+    "family", [pytest.param("stylegan1", marks=pytest.mark.slow), "stylegan2"]
+)
 def test_any_batch_on_any_platform(family, tmp_path):
     g = small.network(family, ("a", "b"))
     exported, about = written(g, "generator", tmp_path / "g.stablehlo")

@@ -42,10 +42,15 @@ def lowered(e, platform):
 
 
 @pytest.mark.parametrize(
-    ("platform", "precision"), [("tpu", "high"), ("cpu", "default")]
+    ("family", "platform", "precision"),
+    [
+        ("stylegan1", "tpu", "high"),
+        ("stylegan2", "cpu", "default"),
+        pytest.param("stylegan1", "cpu", "default", marks=pytest.mark.slow),
+        pytest.param("stylegan2", "tpu", "high", marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_product_of_a_phase_has_the_precision(family, precision, platform):
+def test_every_product_of_a_phase_has_the_precision(family, platform, precision):
     """On CPUs, too: the forms that only they use, such as Winograd's."""
     for text in lowered(experiment(family, float32_precision=precision), platform):
         products = PRODUCT.findall(text)
