@@ -98,6 +98,11 @@ def _identity(graph, eqn, inputs, wanted):
     return inputs[0]
 
 
+def _barrier(graph, eqn, inputs, wanted):
+    """Return all inputs: what XLA must not merge does not concern ONNX."""
+    return list(inputs)
+
+
 def _broadcast(graph, eqn, inputs, wanted):
     """Move the axes to their places; new axes have length 1."""
     axes = eqn.params["broadcast_dimensions"]
@@ -229,7 +234,9 @@ def _reduce_sum(graph, eqn, inputs, wanted):
 
 
 # Those that only broadcast or relabel; they are applied to constants, too.
-LAZY = frozenset({"broadcast_in_dim", "copy", "name", "stop_gradient"})
+LAZY = frozenset(
+    {"broadcast_in_dim", "copy", "name", "optimization_barrier", "stop_gradient"}
+)
 OPERATIONS: dict[str, Operation] = {
     "abs": _chain("Abs"),
     "add": _elementwise("Add"),
@@ -260,6 +267,7 @@ OPERATIONS: dict[str, Operation] = {
     "ne": _not_equal,
     "neg": _chain("Neg"),
     "not": _chain("Not"),
+    "optimization_barrier": _barrier,
     "or": _elementwise("Or"),
     "pad": _pad,
     "pow": _elementwise("Pow"),
