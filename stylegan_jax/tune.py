@@ -120,6 +120,7 @@ def write(
             "rms": found.rms[i],
             "distance_before": found.distances_before[i],
             "rms_before": found.rms_before[i],
+            **results.described_view(each.view),
         }
     about = {
         "network": network.reference,

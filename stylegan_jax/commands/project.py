@@ -88,8 +88,8 @@ COMMAND = Command(
             ),
             flag.choice(
                 "transform",
-                "The translation and rotation of StyleGAN3's images: fixed leaves "
-                "them out, fit searches for them, too.",
+                "The translation and rotation of StyleGAN3's images: fixed keeps the "
+                "network's; fit searches for them, too.",
                 "fixed",
                 ("fixed", "fit"),
             ),

@@ -142,7 +142,9 @@ class Dragger:
         self.size = image_size(generator.base_size, self.lod.resolution)
         pixel = self.lod.resolution / PUBLISHED_RESOLUTION
         known = [r for r in generator.feature_modules() if r <= self.lod.resolution]
-        features = s.feature_resolution or drag_settings.default_features(known)
+        features = s.feature_resolution
+        if features is None:
+            features = drag_settings.default_features(known)
         if features not in known:
             raise ValueError(
                 f"feature_resolution (={features}) must be one of {known}, the "

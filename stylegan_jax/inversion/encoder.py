@@ -245,13 +245,15 @@ def _encoder(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Encoder:
             "resolution": is_count(resolution) and resolution in RESOLUTIONS,
             "w_dim": is_count(found.get("w_dim")),
             "num_ws": is_count(layers),
-            "offset_layers": found.get("offset_layers") in (0, layers),
+            "offset_layers": described.is_count(found.get("offset_layers"), 0)
+            and found["offset_layers"] in (0, layers),
             "channels": channels.keys() == {"base", "maximum", "decay"}
             and is_count(channels["base"])
             and is_count(channels["maximum"])
             and is_number(channels["decay"]),
             "size": is_count(resolution) and _is_size(found.get("size"), resolution),
-            "image_channels": found.get("image_channels") in (1, 3, 4),
+            "image_channels": described.is_count(found.get("image_channels"))
+            and found["image_channels"] in (1, 3, 4),
             "scale": is_number(found.get("scale")) and found["scale"] > 0,
             "network": is_text(network.get("reference"))
             and is_digest(network.get("fingerprint")),

@@ -61,7 +61,7 @@ def square(radius: int) -> np.ndarray:
 
 
 def disk(radius: int) -> np.ndarray:
-    """Return those of `square` that are shorter than the radius."""
+    """Return the offsets of `square` whose length is less than the radius."""
     pairs = square(radius)
     return pairs[np.square(pairs).sum(1) < radius**2]
 

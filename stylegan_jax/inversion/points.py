@@ -22,7 +22,8 @@ def check_points(
       size: height and width of the image.
 
     Raises:
-      ValueError: there are none, too many, not as many, or one is outside the image.
+      ValueError: there are none or too many, their numbers differ, or one is outside
+        the image.
     """
     found = []
     for name, points in (("handles", handles), ("targets", targets)):
@@ -30,7 +31,7 @@ def check_points(
             array = np.asarray(points, np.float32)
         except (TypeError, ValueError):
             array = np.zeros(0)
-        if array.ndim != 2 or array.shape[1] != 2 or len(array) > MAX_HANDLES:
+        if array.ndim != 2 or array.shape[1] != 2 or not 0 < len(array) <= MAX_HANDLES:
             raise ValueError(
                 f"{name} must be 1 to {MAX_HANDLES} points (x, y) in pixels, such as "
                 f"[(20, 30)], not {points!r:.80}"

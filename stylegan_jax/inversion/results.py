@@ -42,7 +42,8 @@ class Stored(NamedTuple):
         """The fitted view [3]; see `Projection`."""
         if "translate" not in self.about:
             return None
-        return np.array([*self.about["translate"], self.about["rotate"]], np.float32)
+        (x, y), degrees = self.about["translate"], self.about["rotate"]
+        return np.array([x, y, degrees], np.float32)
 
 
 def write(
@@ -69,10 +70,16 @@ def write(
         "noise_maps": len(found.maps),
         "distances_of_runs": found.runs,
     }
-    if found.view is not None:
-        x, y, degrees = map(float, found.view)
-        distances |= {"translate": [x, y], "rotate": degrees}
+    distances |= described_view(found.view)
     storage.write_json(folder / ABOUT, {**distances, **about})
+
+
+def described_view(view: np.ndarray | None) -> dict[str, Any]:
+    """Return a fitted view as JSON data, which `Stored.view` reads."""
+    if view is None:
+        return {}
+    x, y, degrees = map(float, view)
+    return {"translate": [x, y], "rotate": degrees}
 
 
 def write_latents(path: Path, ws: np.ndarray, maps: dict[str, np.ndarray]) -> None:
@@ -129,11 +136,14 @@ def read(folder: Path, names: Collection[str] | None = None) -> Iterator[Stored]
             projection = _pixels(path.parent / "projection.png")
             with np.load(path.parent / LATENTS) as arrays:
                 ws = np.asarray(arrays["w"], np.float32)[0]
-        except (*latents.DAMAGE, KeyError, SyntaxError) as error:
+            stored = Stored(path.parent.name, target, projection, ws, about)
+            if stored.view is not None and not np.isfinite(stored.view).all():
+                raise ValueError(f"{ABOUT} has no numbers for the view")
+        except (*latents.DAMAGE, KeyError, SyntaxError, TypeError) as error:
             raise ValueError(
                 f"{path.parent} has a damaged file: {error}. {remedy}"
             ) from error
-        yield Stored(path.parent.name, target, projection, ws, about)
+        yield stored
 
 
 def _pixels(path: Path) -> np.ndarray:

@@ -92,6 +92,8 @@ def load(file: Path, session: Session, about: dict[str, Any]) -> None:
     try:
         arrays, metadata = safetensors.read(file)
         found = json.loads(metadata[KEY])
+        # Older files lack it.
+        found["fingerprint"].setdefault("transform", "fixed")
         different = [
             name
             for name in sorted(about.keys() | found["fingerprint"].keys())

@@ -87,8 +87,9 @@ class Tuned:
       distances_before: [N], of the network before.
       rms_before: [N].
       steps: number of steps, of all batches together.
-      chosen_step: steps after which the network was this one: those with the least mean
-        loss, or all of them if tuning stopped early.
+      chosen_step: steps after which the network was this one: all of them if tuning
+        stopped early, else those of the least mean loss, among the first, the last and
+        the best by the latest measures of all batches.
     """
 
     network: Network
@@ -198,13 +199,15 @@ class Tuner:
             if np.mean(latest.loss) < least:
                 kept_step, kept, least = step, params, np.mean(latest.loss)
             close = self._close_enough(latest)
+            if close and len(batches) > 1:  # whose measures are of different steps
+                latest = self._measure(rest, params, batches, count)
+                close = self._close_enough(latest)
             if not close:  # else without the update, which might make it worse
                 params, optimizer, step = updated, moments, step + 1
                 if progress is not None:
                     mean = f"mean distance {np.mean(latest.distance):.4f}"
                     progress(f"steps of tuning, {mean}", step, total)
-        # Adam can lead away from pivots that are nearly reached. `latest` mixes steps
-        # if there are several batches.
+        # Adam can lead away from pivots that are nearly reached.
         ends = {step: params} if close else {0: start, kept_step: kept, step: params}
         measured = {n: self._measure(rest, p, batches, count) for n, p in ends.items()}
         chosen = min(measured, key=lambda n: np.mean(measured[n].loss))
@@ -243,7 +246,13 @@ class Tuner:
             )
         if views is not None:
             transform.check(generator)
-            views = np.asarray(views, np.float32) / steps.VIEW_UNITS
+            views = np.asarray(views, np.float32)
+            if views.shape != (count, 3):
+                raise ValueError(
+                    f"views have shape {list(views.shape)}; {count} targets take "
+                    f"[{count}, 3]"
+                )
+            views = views / steps.VIEW_UNITS
         rows = self._devices.padded_rows(min(self._batch_size, count))
         batches = []
         for i in range(0, count, rows):

@@ -24,7 +24,7 @@ class TickReporter:
     """Collects what happens during a tick, and reports it.
 
     Attributes:
-      alarms: measurement -> its warning for the progress line, until the next one.
+      alarms: measurement -> its latest warning, for the progress line, or None.
     """
 
     def __init__(
@@ -103,9 +103,7 @@ class TickReporter:
         means, skipped, skipped_total, probability = self._fetch_scalars(state)
         rate = self._advance(stage, progress)
         data_wait = self._data_wait.share
-        augments = (
-            {"progress/augment_probability": probability} if self._augments else {}
-        )
+        augments = {"augment_probability": probability} if self._augments else {}
         self._logger.scalars(
             progress.images_seen,
             means

@@ -4,9 +4,9 @@ The description is an object whose "version" says which program can read it.
 """
 
 import json
-import math
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -93,7 +93,7 @@ def is_text(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Return True for a finite number."""
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def is_count(value: Any, least: int = 1) -> bool:

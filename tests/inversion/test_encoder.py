@@ -80,6 +80,8 @@ def test_a_file_holds_all_of_it(trained, tmp_path):
         ({"channels": {"base": 64}}, "channels"),
         ({"size": [16, 18]}, "size"),
         ({"image_channels": 2}, "image_channels"),
+        ({"image_channels": 3.0}, "image_channels"),
+        ({"offset_layers": False}, "offset_layers"),
         ({"scale": float("nan")}, "scale"),
         ({"network": None, "facts": []}, "network, facts"),
     ],

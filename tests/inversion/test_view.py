@@ -81,6 +81,8 @@ def test_it_is_fitted_stored_and_used_for_tuning(tmp_path):
     np.testing.assert_allclose(views, [one.view for one in found])
     tuner = Tuner(g, TuningSettings(steps=1), "multiscale")
     ws = np.stack([one.ws for one in stored])
+    with pytest.raises(ValueError, match=r"views have shape \[1, 3\]; 2 targets take"):
+        tuner.tune(targets, ws, views=views[:1])
     tuned = tuner.tune(targets, ws, views=views)
     distances = [one.distance for one in found]
     np.testing.assert_allclose(tuned.distances_before, distances, atol=1e-4)

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from stylegan_jax.config import Training
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.stop_request import StopRequest
-from stylegan_jax.training import loop, schedule, setup
+from stylegan_jax.training import loop, schedule, setup, tick_report
 from stylegan_jax.training.progress import Progress
 from tests import tiny
 from tests.training.test_loop import NO_GUARD
@@ -238,6 +239,32 @@ def test_ticks_average_every_phase_over_its_own_updates():
             assert (f"{phase}/images" in scalars) == bool(seen)
             if seen:
                 assert scalars[f"{phase}/images"] == pytest.approx(np.mean(seen))
+
+
+@pytest.mark.parametrize(("augment", "is_logged"), [("none", False), ("bg", True)])
+def test_ticks_log_the_probability_of_augmentations(augment, is_logged):
+    experiment = SimpleNamespace(training=Training(augment=augment))
+    logged = {}
+    logger = SimpleNamespace(
+        scalars=lambda images_seen, scalars, **_: logged.update(scalars),
+        line=lambda text: None,
+    )
+    reporter = tick_report.TickReporter(
+        SimpleNamespace(stages=(), experiment=experiment), lambda _: 1.0, logger
+    )
+    state = SimpleNamespace(
+        skipped={"d_main": jnp.int32(0)},
+        skipped_total={"d_main": jnp.int32(2)},
+        augment_probability=jnp.float32(0.25),
+    )
+    stage = SimpleNamespace(name="8x8", resolution=8, fade=lambda images_seen: 1.0)
+    reporter.report(state, stage, Progress(8, images_seen=16), 0.002)
+    found = {"progress/augment_probability": 0.25} if is_logged else {}
+    assert logged | found == logged and logged["d_main/skipped_total"] == 2
+    names = ("fade", "learning_rate", "images_per_second", "training_seconds")
+    names += ("compile_seconds", "data_wait", *("augment_probability",) * is_logged)
+    wanted = {f"progress/{name}" for name in names} | {"d_main/skipped_total"}
+    assert set(logged) == wanted
 
 
 class Guard:
