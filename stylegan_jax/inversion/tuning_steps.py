@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import optax
 
 from stylegan_jax.inversion import distances, steps
+from stylegan_jax.inversion.schedule import BETA1, BETA2, EPSILON
 from stylegan_jax.models import LevelOfDetail, Variables
 
 LOCALITY_WEIGHT = 0.1  # of both terms of the locality regularization
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 
 
 class Batch(NamedTuple):

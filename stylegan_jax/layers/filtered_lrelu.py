@@ -32,7 +32,7 @@ from stylegan_jax.layers.matmul import EXACT, Arithmetic
 from stylegan_jax.layers.upfirdn2d import IDENTITY, NO_PADDING, Geometry, Pair
 
 _POSITIVE, _NEGATIVE, _CLAMPED = range(3)
-_CODES = 4  # of two bits, that share a byte
+_CODES_PER_BYTE = 4  # of two bits each
 
 
 def filtered_lrelu(
@@ -170,10 +170,12 @@ def _pack(codes: list[jax.Array]) -> list[jax.Array]:
     """
     if len(codes) == 1:
         batch, height, *rest = codes[0].shape
-        padding = ((0, 0), (0, -height % _CODES), (0, 0), (0, 0))
-        rows = jnp.pad(codes[0], padding).reshape(batch, -1, _CODES, *rest)
-        codes = [rows[:, :, i] for i in range(_CODES)]
-    bytes_ = [codes[i : i + _CODES] for i in range(0, len(codes), _CODES)]
+        padding = ((0, 0), (0, -height % _CODES_PER_BYTE), (0, 0), (0, 0))
+        rows = jnp.pad(codes[0], padding).reshape(batch, -1, _CODES_PER_BYTE, *rest)
+        codes = [rows[:, :, i] for i in range(_CODES_PER_BYTE)]
+    bytes_ = [
+        codes[i : i + _CODES_PER_BYTE] for i in range(0, len(codes), _CODES_PER_BYTE)
+    ]
     return [
         functools.reduce(jnp.bitwise_or, (c << 2 * i for i, c in enumerate(byte)))
         for byte in bytes_
@@ -182,7 +184,7 @@ def _pack(codes: list[jax.Array]) -> list[jax.Array]:
 
 def _unpack(packed: list[jax.Array], phases: int, height: int) -> list[jax.Array]:
     """Invert `_pack`, for so many phases with so many rows."""
-    codes = [byte >> 2 * i & 3 for byte in packed for i in range(_CODES)]
+    codes = [byte >> 2 * i & 3 for byte in packed for i in range(_CODES_PER_BYTE)]
     if phases == 1:
         rows = jnp.stack(codes, axis=2)
         batch, *_, width, channels = rows.shape

@@ -134,14 +134,14 @@ class _Axis:
         """Number of outputs of each remainder."""
         return -(-self.length // self.period)
 
-    def meets(self, r: int) -> list[Pair]:
+    def terms(self, r: int) -> list[Pair]:
         """Return (tap, first input) of all terms of the outputs of a remainder."""
         shifts = ((t, t - self.begin + self.down * r) for t in range(self.taps))
         return [(t, s // self.up) for t, s in shifts if s % self.up == 0]
 
     def margin(self, size: int) -> Pair:
         """Return the number of zeros needed before and after so many inputs."""
-        starts = [q for r in range(self.period) for _, q in self.meets(r)] or [0]
+        starts = [q for r in range(self.period) for _, q in self.terms(r)] or [0]
         end = max(starts) + (self.count - 1) * self.stride + 1
         return max(0, -min(starts)), max(0, end - size)
 
@@ -195,8 +195,8 @@ def _filter(
     row, column = axes[0]
     b, c = arrays[0].shape[0], arrays[0].shape[-1]
 
-    def term(x, row: _Axis, column: _Axis, meet: Pair, other: Pair) -> jax.Array:
-        (t, i), (u, j) = meet, other
+    def term(x, row: _Axis, column: _Axis, one: Pair, other: Pair) -> jax.Array:
+        (t, i), (u, j) = one, other
         y = i + origin[0], i + origin[0] + (row.count - 1) * row.stride + 1
         z = j + origin[1], j + origin[1] + (column.count - 1) * column.stride + 1
         strides = (1, row.stride, column.stride, 1)
@@ -206,10 +206,10 @@ def _filter(
     def total(r: int, s: int) -> jax.Array:
         # Row by row of the filter: a processor adds up several sums at a time.
         sums = [
-            _sum(term(x, row, column, meet, other) for other in column.meets(s))
+            _sum(term(x, row, column, one, other) for other in column.terms(s))
             for x, (row, column) in zip(arrays, axes, strict=True)
-            for meet in row.meets(r)
-            if column.meets(s)
+            for one in row.terms(r)
+            if column.terms(s)
         ]
         zeros = jnp.zeros((b, row.count, column.count, c), arrays[0].dtype)
         return _sum(sums or [zeros])
