@@ -65,9 +65,10 @@ def test_it_is_fitted_stored_and_used_for_tuning(tmp_path):
     first = Session(projector, targets)
     for _ in range(2):
         first.advance()
-    state_file.save(tmp_path / "state", first, {})
+    about = state_file.fingerprint(projector, targets, ("a", "b"), path=False)
+    state_file.save(tmp_path / "state", first, about)
     second = Session(projector, targets)
-    state_file.load(tmp_path / "state", second, {})
+    state_file.load(tmp_path / "state", second, about)
     again = {}
     while not second.finished:
         again |= second.advance()
