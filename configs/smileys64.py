@@ -7,7 +7,7 @@ Cost: 15 to 20 images/s on two CPU cores.
 Expected: docs/smileys64.md.
 Reference: the preset "auto" (stylegan_jax/presets/official.py) with narrower networks
   and a larger gamma, because there are 385 images, no path length regularization, and
-  adaptive augmentation without colors, which would leak.
+  adaptive augmentation without changes of color, which might leak into the images.
 """
 
 from stylegan_jax import presets

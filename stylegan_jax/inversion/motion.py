@@ -14,7 +14,7 @@ import numpy as np
 
 
 class Grid(NamedTuple):
-    """How features [h,w,C] lie in an image; both have their center in common.
+    """Placement of features [h,w,C] in an image, with which they share the center.
 
     Attributes:
       size: height and width of the image.

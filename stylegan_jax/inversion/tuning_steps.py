@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
 
 class Measures(NamedTuple):
-    """What the pivots of a batch give.
+    """Images, losses and distances of the pivots of a batch.
 
     Attributes:
       images: [B,H,W,C].

@@ -103,7 +103,9 @@ class TickReporter:
         means, skipped, skipped_total, probability = self._fetch_scalars(state)
         rate = self._advance(stage, progress)
         data_wait = self._data_wait.share
-        augments = {"augment_probability": probability} if self._augments else {}
+        augments = (
+            {"progress/augment_probability": probability} if self._augments else {}
+        )
         self._logger.scalars(
             progress.images_seen,
             means
@@ -114,7 +116,7 @@ class TickReporter:
                 "progress/training_seconds": progress.training_seconds,
                 "progress/compile_seconds": self._compile_seconds,
                 "progress/data_wait": data_wait,
-                **{f"progress/{name}": value for name, value in augments.items()},
+                **augments,
                 **{f"{name}/skipped_total": n for name, n in skipped_total.items()},
             },
             stage=stage.name,
