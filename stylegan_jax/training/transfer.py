@@ -79,16 +79,22 @@ class Transfer:
         )
 
     def table(self) -> list[str]:
-        """Return lines for the log: every array, a line per network, and the notes."""
+        """Return lines for the console.
+
+        They list the arrays that were not loaded, if there are any, the numbers of
+        arrays of each network, and the notes.
+        """
         head = ("network", "array", "outcome", "shape here", "shape there")
         cells = [
             (r.network, r.array, r.outcome, _text(r.shape), _text(r.source_shape))
             for r in self.rows
+            if r.outcome != LOADED
         ]
-        widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+        cells = [head, *cells] if cells else []
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
             "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()
-            for line in [head, *cells]
+            for line in cells
         ]
         lines.append(f"transfer from {self.name}")
         for network in (GENERATOR, DISCRIMINATOR, EMA):
