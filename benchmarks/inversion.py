@@ -1,9 +1,12 @@
 """Accuracy of encoders, projections and drags in a trained network.
 
+    python -m benchmarks.inversion recovery --network=smileys64
     python -m benchmarks.inversion drag --network=smileys64
     python -m benchmarks.inversion encoder --network=smileys64 --encoder=FILE
     python -m benchmarks.inversion held_out --network=smileys64
 
+- recovery: images of the network (seeds 1000 and following), projected from different
+  starts in W and W+, and how far the w that are found lie from those of the images.
 - drag: a handle at the strongest corner of each image is dragged 8 of 64 pixels in a
   random direction. `tracked` is how far the tracked point stays from its target;
   `matched`, independently of the features, how far the place in the new image is whose
@@ -41,13 +44,25 @@ FLAGS = flags.FLAGS
 DISTANCE = "multiscale"
 PATCH = 3  # pixels around a point that are compared
 NEAR = 2.1  # of 64 pixels, from a target
+RECOVERIES = {  # name of a row -> its settings
+    "w, average": {},
+    "w+, average": {"space": "w+"},
+    "w, samples": {"start": "samples"},
+    "w, random": {"start": "random"},
+    "w, 4 restarts": {"restarts": 4},
+}
 
 
 def main(argv: list[str]) -> None:
     """Run one of the parts."""
     malloc.keep_freed_memory_on_cpu()
     network = stylegan_jax.load(FLAGS.network)
-    parts = {"drag": drag, "encoder": encoder, "held_out": held_out}
+    parts = {
+        "recovery": recovery,
+        "drag": drag,
+        "encoder": encoder,
+        "held_out": held_out,
+    }
     if argv[1:2] == [] or argv[1] not in parts:
         raise app.UsageError(f"name one of {', '.join(parts)}")
     columns = parts[argv[1]](network)
@@ -63,6 +78,26 @@ def held_out_images(network: Network, count: int) -> np.ndarray:
         names = builtin.HELD_OUT.read_text().split()[:count]
         found = [targets.fitted(archive.read(n), size, channels)[0] for n in names]
     return np.stack(found)
+
+
+def recovery(network: Network) -> list[tuple[np.ndarray, ...]]:
+    """Project images of the network; print the distances."""
+    label = 0 if network.classes else None
+    z = network.z(range(1000, 1000 + FLAGS.count))
+    ws = np.asarray(network.map(z, label))
+    images = network.synthesize(ws)
+    columns = [images]
+    for name, chosen in RECOVERIES.items():
+        settings = Settings(steps=FLAGS.steps, noise="const", **chosen)
+        found = project(Projector(network, settings, DISTANCE, label=label), images)
+        columns.append(_print(name, found))
+        away = [np.linalg.norm(each.ws - w) for each, w in zip(found, ws, strict=True)]
+        layers = np.sqrt(ws.shape[1])  # the norm of one of as many equal w
+        print(f"{'':18s} w {np.median(away) / layers:.2f} away in the median")
+    spread = ws[:, 0] - np.asarray(network.variables["stats"]["w_avg"])
+    away = np.median(np.linalg.norm(spread, axis=1))
+    print(f"the average w is {away:.2f} away in the median")
+    return list(zip(*columns, strict=True))
 
 
 def drag(network: Network) -> list[tuple[np.ndarray, ...]]:
@@ -200,7 +235,8 @@ def _print(name: str, found: list[Any]) -> np.ndarray:
     print(
         f"{name:18s} distance {np.median(values['start_distance']):.4f} -> "
         f"{np.median(values['distance']):.4f}, rms {np.median(values['rms']):.4f} "
-        f"(90% {np.quantile(values['rms'], 0.9):.4f}), {found[0].steps} steps",
+        f"(90% {np.quantile(values['rms'], 0.9):.4f}, at most 0.1: "
+        f"{np.sum(values['rms'] <= 0.1)} of {len(found)}), {found[0].steps} steps",
         flush=True,
     )
     return np.stack([each.image for each in found])
