@@ -101,7 +101,7 @@ class Guard:
         host, origin = headers.get("host", ""), headers.get("origin", "")
         if not is_expected(host, self._listen):
             return (
-                f"The page was requested from {host[:100]!r}, which is not its address. "
+                f"The page was requested as {host[:100]!r}, which is not its address. "
                 "Open the address that the program printed, or start the program with "
                 "--host and the name or address of this machine."
             )

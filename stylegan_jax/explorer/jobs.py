@@ -40,9 +40,8 @@ class Jobs:
           work: the task, called with a function that takes its reports.
         """
         if self._busy:
-            yield _line(
-                {"error": "another projection, tuning or drag is running; stop it first"}
-            )
+            problem = "another projection, tuning or drag is running; stop it first"
+            yield _line({"error": problem})
             return
         loop, stop = asyncio.get_running_loop(), threading.Event()
         lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()

@@ -113,8 +113,8 @@ class Walk:
 
     Attributes:
       keyframes: the styles.
-      position: 0 at the first keyframe, 1 at the second, and so on; less than the number
-        of keyframes.
+      position: 0 at the first keyframe, 1 at the second, and so on; less than their
+        number.
     """
 
     keyframes: tuple["Style", ...]

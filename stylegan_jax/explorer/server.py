@@ -37,8 +37,8 @@ PAGE = "index.html"
 MAX_NUMBER = 2**53  # largest exact integer in JavaScript
 MAX_MESSAGE = 1000  # characters
 LATENTS_REMEDY = (
-    f"which is enough for {files.MAX_LATENTS} latents; use a file with fewer latents, or "
-    "`generate --latents`, which has no such limit"
+    f"which is enough for {files.MAX_LATENTS} latents; use a file with fewer latents, "
+    "or `generate --latents`, which has no such limit"
 )
 PHOTO_REMEDY = "the limit for a photo; save it with fewer pixels"
 

@@ -59,7 +59,7 @@ class Studio:
             center crop.
 
         Raises:
-          ValueError: the file is not an image or too large, or the box is not inside it.
+          ValueError: it is not an image, is too large, or does not contain the box.
         """
         renderer = self._renderer
         channels = renderer.network.generator.image_channels

@@ -126,7 +126,7 @@ class Direction:
     def shift_styles(
         self, generator: Generator, variables: Variables, strength: float = 1.0
     ) -> Variables:
-        """Return the variables of a network whose styles are moved along this direction.
+        """Return the variables of a network with styles moved along this direction.
 
         Args:
           generator: the network, for which `check` has passed.
