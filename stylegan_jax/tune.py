@@ -70,7 +70,7 @@ def main(argv: list[str]) -> None:
 
 
 def views_of(stored: list[results.Stored]) -> np.ndarray | None:
-    """Return the views [N,3] of projections; None if none was fitted."""
+    """Return the fitted views [N,3] of projections; None if there are none."""
     if all(each.view is None for each in stored):
         return None
     none = np.zeros(3, np.float32)
@@ -89,8 +89,8 @@ def check_network(network: Network, stored: list[results.Stored]) -> None:
         name, other = next(iter(others.items()))
         raise ValueError(
             f"{len(others)} of {len(stored)} images, such as {name}, were projected "
-            f"with another network ({other}) than {network.reference}; use it, or "
-            "project them again"
+            f"with another network ({other}) than {network.reference}; use that "
+            "network, or project the images again"
         )
 
 
@@ -110,7 +110,7 @@ def write(
     else:
         print(
             f"{network.reference} has options that the format of {whole.name} cannot "
-            "express, so that there is only delta.safetensors"
+            "express, so only delta.safetensors is written"
         )
     images = {}
     for i, each in enumerate(stored):

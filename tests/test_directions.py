@@ -275,7 +275,7 @@ def test_directions_of_another_network_are_refused(found, run_main, tmp_path):
     file.save(small.network("stylegan2"), other)
     arguments = (f"--network={other}", f"--direction={found[1]}")
     for module, out in ((generate, "x"), (interpolate, "x.webp")):
-        with pytest.raises(ValueError, match="made for another network: for small wi"):
+        with pytest.raises(ValueError, match="made for another network: small wi"):
             run_main(module, *arguments, f"--out={tmp_path / out}")
         assert not (tmp_path / out).exists()
 

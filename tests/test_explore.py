@@ -77,5 +77,7 @@ def test_a_network_that_is_too_large(run_main, saved, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(Renderer, "compile", compile)
-    with pytest.raises(DoesNotFit, match="does not fit the memory; end other programs"):
+    with pytest.raises(
+        DoesNotFit, match="does not fit into memory; close other programs"
+    ):
         run_main(explore, f"--network={saved}", "--port=0")

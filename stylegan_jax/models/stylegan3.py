@@ -180,7 +180,7 @@ class SynthesisLayer(nn.Module):
         )
 
     def _magnitude(self, x: jax.Array, beta: float | None) -> jax.Array:
-        """Return the average mean square of the inputs; update it if `beta` is given."""
+        """Update the average mean square of x if there is a decay, and return it."""
         average = self.variable("stats", "magnitude", jnp.ones, ())
         if beta is not None:
             now = jnp.mean(jnp.square(jax.lax.stop_gradient(x).astype(jnp.float32)))

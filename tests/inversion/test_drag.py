@@ -120,7 +120,7 @@ def test_it_stops_on_arrival():
         (([], []), "handles must be 1 to 64 points (x, y) in pixels"),
         ((np.zeros((0, 2)),) * 2, "handles must be 1 to 64 points (x, y) in pixels"),
         (([(16, 3)], [(1, 1)]), "handles must be inside the image of 16x16 (width x"),
-        (([(1, 3)], [(1, -1)]), "from (0, 0) to (15, 15), and (1.0, -1.0) is not"),
+        (([(1, 3)], [(1, -1)]), "from (0, 0) to (15, 15); (1.0, -1.0) is not"),
         (([(1, 3)], [(1, float("nan"))]), "targets must be inside the image"),
         (([(1, 3)], [(1, 1), (2, 2)]), "there are 1 handles and 2 targets"),
         (([(1, 3)], ["a"]), "targets must be 1 to 64 points"),

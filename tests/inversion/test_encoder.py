@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_refused(trained):
     g = small.network("stylegan2")
     with pytest.raises(ValueError, match="images are .* this encoder takes"):
         trained(np.zeros((1, 8, 16, 3), np.uint8))
-    with pytest.raises(ValueError, match="was trained for another network: for small"):
+    with pytest.raises(ValueError, match="was trained for another network: small"):
         trained.check(small.network("stylegan2", ("a", "b")))
     trained.check(g)
     wide = dataclasses.replace(trained, image_channels=4)
