@@ -51,7 +51,9 @@ def test_the_extra_is_named(run_main, monkeypatch):
     monkeypatch.setattr(explore, "PACKAGES", ("json", "uvicorn"))
     with pytest.raises(ValueError, match=r"pip install -e '\.\[explore\]'") as raised:
         run_main(explore, "--network=smileys64")
-    assert "explore needs are not installed: uvicorn; run" in str(raised.value)
+    assert "explore needs packages that are not installed: uvicorn; run" in str(
+        raised.value
+    )
 
 
 @needs_extra

@@ -163,7 +163,8 @@ COMMAND = Command(
             flag.integer(
                 "batch_size",
                 "N",
-                "The number of searches at a time, a multiple of the number of devices.",
+                "The number of searches at a time, a multiple of the number of "
+                "devices.",
                 minimum=1,
                 absent="up to 8 for each device, as memory allows",
             ),
