@@ -5,10 +5,10 @@ name the base and its digest, so that the network can be opened like any other.
 """
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,11 +16,11 @@ from flax import traverse_util
 
 from stylegan_jax.networks.digest import digest
 from stylegan_jax.networks.network import Network
-from stylegan_jax.weights import safetensors
+from stylegan_jax.weights import described, safetensors
 from stylegan_jax.weights.safetensors import FormatError
 
 KEY = "stylegan_jax.delta"  # of the description in the metadata
-VERSION = 1
+KIND = described.Kind(KEY, version=1, name="difference of networks", program="tune")
 
 
 def save(base: Network, tuned: Network, path: str | os.PathLike) -> None:
@@ -50,12 +50,11 @@ def save(base: Network, tuned: Network, path: str | os.PathLike) -> None:
             )
     local = Path(base.reference).expanduser()
     about = {
-        "version": VERSION,
         "base": str(local.absolute()) if local.exists() else base.reference,
         "step": base.checkpoint if local.is_dir() else None,
         "digest": digest(base.variables),
     }
-    safetensors.write(path, arrays, {KEY: json.dumps(about)})
+    described.write(path, KIND, arrays, about)
 
 
 def is_delta(path: str | os.PathLike) -> bool:
@@ -80,26 +79,16 @@ def load(
       ValueError: the file is damaged, or its base is missing or another network.
       OSError: a file cannot be read.
     """
+    arrays, about = described.read(path, KIND, _checked, reference)
+    base_name = about["base"]
     try:
-        arrays, metadata = safetensors.read(path)
-        about = json.loads(metadata[KEY])
-        version, base_name, step = about["version"], about["base"], about["step"]
-        wanted = about["digest"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{reference} cannot be used: {error}") from error
-    if version != VERSION:
-        raise ValueError(
-            f"{reference} cannot be used: its description has version {version!r}; "
-            f"this program reads version {VERSION}, and a newer one may read it"
-        )
-    try:
-        base = open_base(base_name, step)
+        base = open_base(base_name, about["step"])
     except (ValueError, OSError) as error:
         raise ValueError(
             f"{reference} is a difference to {base_name}, which cannot be opened: "
             f"{error}"
         ) from error
-    if digest(base.variables) != wanted:
+    if digest(base.variables) != about["digest"]:
         raise ValueError(
             f"{reference} is a difference to another network than {base_name}, which "
             "has changed; use the whole network that `tune` wrote, or tune again"
@@ -111,6 +100,21 @@ def load(
         flat[name] = flat[name] + difference.astype(np.float32)
     variables = jax.device_put(traverse_util.unflatten_dict(flat, sep="/"))
     return dataclasses.replace(base, variables=variables, reference=reference)
+
+
+def _checked(
+    arrays: dict[str, np.ndarray], about: dict[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the content of a file, of which every part has the right type."""
+    step = about.get("step")
+    described.require(
+        {
+            "base": described.is_text(about.get("base")),
+            "step": step is None or described.is_count(step, 0),
+            "digest": described.is_digest(about.get("digest")),
+        }
+    )
+    return arrays, about
 
 
 def _flat(network: Network) -> dict[str, np.ndarray]:

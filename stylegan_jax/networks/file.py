@@ -2,12 +2,10 @@
 
 The header's metadata holds JSON under the key `stylegan_jax`: the `model` and `data`
 sections of the configuration and what they constrain of the training, the classes, and
-the level of detail. Nothing in such a
-file can be executed.
+the level of detail. Nothing in such a file can be executed.
 """
 
 import dataclasses
-import json
 import os
 from typing import Any
 
@@ -19,11 +17,11 @@ from stylegan_jax import config, models, workdir
 from stylegan_jax.models import LevelOfDetail, Variables
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime.messages import listed
-from stylegan_jax.weights import safetensors
+from stylegan_jax.weights import described
 from stylegan_jax.weights.safetensors import FormatError
 
 KEY = "stylegan_jax"  # of the description in the metadata
-VERSION = 1
+KIND = described.Kind(KEY, version=1, name="network", program="export")
 DTYPES = {"float32": np.float32, "float16": np.float16}
 # The settings of a training that a family constrains; the others are not stored.
 CONSTRAINED_TRAINING = ("style_mixing_probability",)
@@ -42,15 +40,14 @@ def save(network: Network, path: str | os.PathLike, dtype: str = "float32") -> N
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype (={dtype!r}) must be one of {listed(DTYPES)}")
-    text = json.dumps(describe(network))
-    arrays = {}
+    description, arrays = describe(network), {}
     flat = traverse_util.flatten_dict(jax.device_get(network.variables), sep="/")
     for name, value in flat.items():
         with np.errstate(over="ignore"):
             arrays[name] = np.asarray(value).astype(DTYPES[dtype])
         if not np.isfinite(arrays[name]).all() and np.isfinite(value).all():
             raise ValueError(f"{name} has numbers beyond {dtype}; use float32")
-    safetensors.write(path, arrays, {KEY: text})
+    described.write(path, KIND, arrays, description)
 
 
 def describe(network: Network) -> dict[str, Any]:
@@ -67,7 +64,6 @@ def describe(network: Network) -> dict[str, Any]:
         )
     settings = config.to_dict(network.experiment)
     return {
-        "version": VERSION,
         "config": {
             **{section: settings[section] for section in ("data", "model")},
             "training": {
@@ -93,52 +89,28 @@ def load(path: str | os.PathLike, reference: str) -> Network:
       ValueError: the file is damaged, or not one of a network.
       OSError: the file cannot be read.
     """
-    try:
-        arrays, metadata = safetensors.read(path)
-        if KEY not in metadata:
-            raise FormatError(
-                "it is a safetensors file, but has no description of a network of "
-                "stylegan_jax; use a file that `python -m stylegan_jax.export` wrote"
-            )
-        return _network(arrays, _description(metadata[KEY]), reference)
-    except ValueError as error:
-        raise ValueError(f"{reference} cannot be used: {error}") from error
 
+    def parse(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Network:
+        return _network(arrays, found, reference)
 
-def _description(text: str) -> dict[str, Any]:
-    """Return the description, of which every part has the right type."""
-    try:
-        found = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise FormatError(f"its description is damaged: {error}") from error
-    if not isinstance(found, dict) or found.get("version") != VERSION:
-        version = found.get("version") if isinstance(found, dict) else None
-        raise FormatError(
-            f"its description has version {version!r}; this program reads version "
-            f"{VERSION}, and a newer one may read it"
-        )
-    wanted = {
-        "config": dict,
-        "classes": list,
-        "resolution": int,
-        "fade": float,
-        "images_seen": int,
-        "step": (int, type(None)),
-    }
-    wrong = [
-        key for key, kind in wanted.items() if not isinstance(found.get(key), kind)
-    ]
-    if wrong or not all(isinstance(name, str) for name in found["classes"]):
-        raise FormatError(
-            f"its description is damaged: {listed(wrong or ['classes'])} must be there "
-            "and have the right type"
-        )
-    return found
+    return described.read(path, KIND, parse, reference)
 
 
 def _network(
     arrays: dict[str, np.ndarray], description: dict[str, Any], reference: str
 ) -> Network:
+    get = description.get
+    described.require(
+        {
+            "config": isinstance(get("config"), dict),
+            "classes": isinstance(get("classes"), list)
+            and all(isinstance(name, str) for name in get("classes")),
+            "resolution": described.is_count(get("resolution")),
+            "fade": described.is_number(get("fade")),
+            "images_seen": described.is_count(get("images_seen"), 0),
+            "step": get("step") is None or described.is_count(get("step"), 0),
+        }
+    )
     e = config.parse(description["config"])
     classes = tuple(description["classes"])
     if e.data.conditional != bool(classes):

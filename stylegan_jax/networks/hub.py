@@ -123,8 +123,11 @@ def push(
 
     reference = f"{PREFIX}{repository}"
     network = _without_places(network)
-    description = file.describe(network)
-    config = {"library_name": "stylegan_jax", **description}
+    config = {
+        "library_name": "stylegan_jax",
+        "version": file.KIND.version,
+        **file.describe(network),
+    }
     api = HfApi(library_name="stylegan_jax")
     with _clear_errors(reference):
         api.create_repo(repository, private=private, exist_ok=True)

@@ -50,6 +50,7 @@ def read(
     path: str | os.PathLike,
     kind: Kind,
     parse: Callable[[dict[str, np.ndarray], dict[str, Any]], T],
+    reference: str | None = None,
 ) -> T:
     """Read a file that `write` wrote.
 
@@ -58,6 +59,7 @@ def read(
       kind: its kind.
       parse: function (arrays, description) -> what the file holds. It raises a
         `FormatError` if they are wrong; see `require`.
+      reference: name of the file in messages, by default its kind and path.
 
     Raises:
       ValueError: the file is damaged, or of another kind or version.
@@ -67,7 +69,8 @@ def read(
         arrays, metadata = safetensors.read(path)
         return parse(arrays, _description(metadata, kind))
     except ValueError as error:
-        raise ValueError(f"{kind.name} {path} cannot be used: {error}") from error
+        reference = f"{kind.name} {path}" if reference is None else reference
+        raise ValueError(f"{reference} cannot be used: {error}") from error
 
 
 def require(right: Mapping[str, bool]) -> None:

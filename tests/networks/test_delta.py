@@ -1,6 +1,7 @@
 """Differences of tuned networks as files."""
 
 import dataclasses
+import json
 import re
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 
 import stylegan_jax
 from stylegan_jax.networks import delta, file
+from stylegan_jax.weights import safetensors
 from tests.networks import small
 
 
@@ -49,6 +51,25 @@ def test_the_base_must_be_the_same(base, tmp_path):
     (tmp_path / "base.safetensors").unlink()
     with pytest.raises(ValueError, match=re.escape("which cannot be opened")):
         stylegan_jax.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step": "last"}, "step must be there and have allowed values"),
+        ({"digest": 7}, "digest must be there and have allowed values"),
+        ({"version": 2}, "has version 2; this program reads version 1"),
+    ],
+)
+def test_bad_descriptions(base, tmp_path, change, message):
+    path = tmp_path / "delta.safetensors"
+    delta.save(base, changed(base), path)
+    arrays, metadata = safetensors.read(path)
+    about = json.loads(metadata[delta.KEY]) | change
+    safetensors.write(path, arrays, {delta.KEY: json.dumps(about)})
+    with pytest.raises(ValueError, match=message) as raised:
+        stylegan_jax.load(path)
+    assert str(raised.value).startswith(f"{path} cannot be used: ")
 
 
 def test_networks_of_other_shapes_have_no_difference(base, tmp_path):

@@ -70,11 +70,11 @@ def changed(description, **changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a, d: (a, None), "has no description of a network of stylegan_jax"),
+        (lambda a, d: (a, None), "has no description of a network; use"),
         (lambda a, d: (a, "{"), "its description is damaged: Expecting"),
         (lambda a, d: (a, "[" * 100_000), "its description is damaged"),
         (lambda a, d: (a, d | {"version": 2}), "has version 2; this program reads"),
-        (lambda a, d: (a, d | {"fade": "x"}), "fade must be there and have the right"),
+        (lambda a, d: (a, d | {"fade": "x"}), "fade must be there and have allowed"),
         (lambda a, d: (a, d | {"classes": [1]}), "classes must be there"),
         (lambda a, d: (a, d | {"classes": ["a"]}), "classes and config disagree"),
         (lambda a, d: (a, d | {"resolution": 64}), "it says LevelOfDetail"),
