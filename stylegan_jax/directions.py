@@ -223,9 +223,7 @@ def read_images(network: Network) -> tuple[np.ndarray, np.ndarray]:
     folder = storage.local_path(FLAGS.images, "--images")
     encoder = None
     if FLAGS.encoder is not None:
-        path = storage.local_path(FLAGS.encoder, "--encoder")
-        outputs.check_input_file(path, "--encoder")
-        encoder = encoders.load(path)
+        encoder = encoders.load(outputs.input_file(FLAGS.encoder, "--encoder"))
     label = None
     if network.classes and encoder is None:
         label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)[0]
@@ -245,9 +243,8 @@ def text_model() -> text.TextModel:
     missing = [name for name in needed if FLAGS[name].value is None]
     if missing:
         raise ValueError(f"--method=text needs --{' and --'.join(missing)}")
-    path = storage.local_path(FLAGS.clip_weights, "--clip_weights")
-    outputs.check_input_file(path, "--clip_weights")
-    return text.OpenClip(FLAGS.clip_model, path)
+    weights = outputs.input_file(FLAGS.clip_weights, "--clip_weights")
+    return text.OpenClip(FLAGS.clip_model, weights)
 
 
 def text_samples(network: Network) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -264,8 +261,7 @@ def read_latents(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the ws [N,L,W] of --latents, and their labels [N] bool or None."""
     all_ws, all_labels = [], []
     for name in FLAGS.latents.split(","):
-        path = storage.local_path(name, "--latents")
-        outputs.check_input_file(path, "--latents")
+        path = outputs.input_file(name, "--latents")
         kind, values = latents.read(path, network.generator, "--latents")
         all_labels.append(latents.read_groups(path, len(values), "--latents"))
         if kind == "z":

@@ -24,7 +24,7 @@ from stylegan_jax.explorer.renderer import DoesNotFit, Renderer
 from stylegan_jax.inversion import encoder as encoders
 from stylegan_jax.networks import edits
 from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
+from stylegan_jax.runtime import compilation_cache, malloc, outputs
 from stylegan_jax.runtime.cli import is_out_of_memory, reporting_errors
 
 FLAGS = flags.FLAGS
@@ -71,9 +71,7 @@ def load_encoder() -> encoders.Encoder | None:
     """Load the encoder of --encoder; raise ValueError if it cannot be used."""
     if FLAGS.encoder is None:
         return None
-    path = storage.local_path(FLAGS.encoder, "--encoder")
-    outputs.check_input_file(path, "--encoder")
-    return encoders.load(path)
+    return encoders.load(outputs.input_file(FLAGS.encoder, "--encoder"))
 
 
 def prepare(report: Callable[[str], None]) -> Renderer:

@@ -52,13 +52,10 @@ def main(argv: list[str]) -> None:
     settings = settings_of_flags()
     boxes = None
     if FLAGS.boxes is not None:
-        file = storage.local_path(FLAGS.boxes, "--boxes")
-        outputs.check_input_file(file, "--boxes")
-        boxes = targets.read_boxes(file)
+        boxes = targets.read_boxes(outputs.input_file(FLAGS.boxes, "--boxes"))
     landmarks = None
     if FLAGS.landmarks is not None:
-        file = storage.local_path(FLAGS.landmarks, "--landmarks")
-        outputs.check_input_file(file, "--landmarks")
+        file = outputs.input_file(FLAGS.landmarks, "--landmarks")
         landmarks = alignment.read_landmarks(file)
     encoder = encoder_of_flags()
     malloc.keep_freed_memory_on_cpu()
@@ -123,9 +120,7 @@ def encoder_of_flags() -> encoders.Encoder | None:
         )
     if FLAGS.encoder is None:
         return None
-    file = storage.local_path(FLAGS.encoder, "--encoder")
-    outputs.check_input_file(file, "--encoder")
-    return encoders.load(file)
+    return encoders.load(outputs.input_file(FLAGS.encoder, "--encoder"))
 
 
 def settings_of_flags() -> Settings:

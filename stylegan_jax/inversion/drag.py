@@ -26,7 +26,7 @@ from stylegan_jax.config import image_size
 from stylegan_jax.inversion import drag_settings, motion
 from stylegan_jax.inversion.drag_settings import DragSettings
 from stylegan_jax.inversion.points import Points, check_mask, check_points
-from stylegan_jax.inversion.schedule import BETA1, BETA2, EPSILON
+from stylegan_jax.inversion.schedule import adam
 from stylegan_jax.inversion.w_statistics import w_statistics
 from stylegan_jax.layers.blocks import join
 from stylegan_jax.layers.matmul import fastest_forms
@@ -97,10 +97,6 @@ class _State(NamedTuple):
     w: jax.Array
     optimizer: optax.OptState
     points: jax.Array
-
-
-def _adam() -> optax.GradientTransformation:
-    return optax.scale_by_adam(BETA1, BETA2, EPSILON)
 
 
 class Dragger:
@@ -232,7 +228,7 @@ class Dragger:
             np.float32(self.settings.mask_weight),
         )
         w = jnp.asarray(ws[: self.layers])
-        state = _State(w, _adam().init(w), jnp.asarray(points))
+        state = _State(w, adam().init(w), jnp.asarray(points))
         for step in range(self.settings.steps + 1):
             following, image = _step(self._static, self.lod, task, state)
             # `following` has the points of this image, but the w of the next one.
@@ -307,6 +303,6 @@ def _step(
         return loss + task.mask_weight * outside, (points, image)
 
     gradient, (points, image) = jax.grad(objective, has_aux=True)(state.w)
-    updates, optimizer = _adam().update(gradient, state.optimizer)
+    updates, optimizer = adam().update(gradient, state.optimizer)
     w = state.w - task.learning_rate * updates
     return _State(w, optimizer, points), image

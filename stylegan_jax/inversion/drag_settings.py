@@ -6,6 +6,7 @@ Generative Image Manifold", section 4, and the official code.
 
 import dataclasses
 
+from stylegan_jax.inversion import bounds
 from stylegan_jax.models import Generator
 
 FEATURES = 128  # resolution of StyleGAN2's sixth block, whose features are tracked
@@ -49,14 +50,10 @@ class DragSettings:
 
     def __post_init__(self):
         """Raise ValueError for a setting that is out of its range."""
-        for name in ("steps", "layers", "motion_radius", "tracking_radius"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} (={value}) must be at least 1")
-        for name in ("learning_rate", "stop_distance", "mask_weight"):
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ValueError(f"{name} (={value}) must not be negative")
+        bounds.check_at_least_one(
+            self, "steps", "layers", "motion_radius", "tracking_radius"
+        )
+        bounds.check_not_negative(self, "learning_rate", "stop_distance", "mask_weight")
         if self.noise not in ("const", "none"):
             raise ValueError(f"noise (={self.noise!r}) must be const or none")
 

@@ -22,7 +22,7 @@ import numpy as np
 import optax
 
 from stylegan_jax.config import image_size
-from stylegan_jax.inversion import distances, steps
+from stylegan_jax.inversion import bounds, distances, steps
 from stylegan_jax.inversion.distances import Distance
 from stylegan_jax.inversion.encoder import Encoder, EncoderNetwork, encode
 from stylegan_jax.inversion.schedule import Settings
@@ -69,14 +69,12 @@ class EncoderSettings:
         """Raise ValueError for a setting that is out of its range."""
         if self.space not in ("w", "w+"):
             raise ValueError(f"space (={self.space!r}) must be w or w+")
-        for name in ("steps", "batch_size", "channel_base", "channel_max"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} (={getattr(self, name)}) must be at least 1")
-        for name in ("learning_rate", "image_weight", "offset_weight", "seed"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(
-                    f"{name} (={getattr(self, name)}) must not be negative"
-                )
+        bounds.check_at_least_one(
+            self, "steps", "batch_size", "channel_base", "channel_max"
+        )
+        bounds.check_not_negative(
+            self, "learning_rate", "image_weight", "offset_weight", "seed"
+        )
         if self.space == "w+" and self.image_weight == 0:
             raise ValueError(
                 "image_weight (=0) must be positive with space (='w+'), since only the "

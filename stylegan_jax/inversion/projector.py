@@ -17,9 +17,7 @@ from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.image_io import as_floats
 from stylegan_jax.sampling import transform
-from stylegan_jax.sampling.synthesis import automatic_batch_size
 
-MAX_AUTOMATIC_BATCH = 8
 FIT = "fit"  # label: choose the class whose average image is nearest to each target
 
 
@@ -95,9 +93,9 @@ class Projector:
         self.label = label
         self._devices = parallel.local()
         if batch_size is None:
-            one = automatic_batch_size(network.generator, self.lod.resolution) // 2
-            batch_size = max(min(one, MAX_AUTOMATIC_BATCH), 1)
-            batch_size *= self._devices.batch_shards
+            batch_size = steps.automatic_batch_size(
+                network.generator, self.lod, self._devices
+            )
         self._devices.check_batch("batch_size", batch_size)
         self.batch_size = batch_size
         self._static = steps.static(

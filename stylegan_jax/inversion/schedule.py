@@ -8,7 +8,9 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import optax
 
+from stylegan_jax.inversion import bounds
 from stylegan_jax.runtime.messages import listed
 
 RAMP_DOWN = 0.25  # fraction of the steps in which the learning rate falls to 0
@@ -72,19 +74,20 @@ class Settings:
                     f"{name} (={getattr(self, name)!r}) must be one of "
                     f"{listed(choices)}"
                 )
-        for name in ("steps", "samples", "restarts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} (={getattr(self, name)}) must be at least 1")
-        for name in ("learning_rate", "noise_weight", "stop_distance", "seed"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(
-                    f"{name} (={getattr(self, name)}) must not be negative"
-                )
+        bounds.check_at_least_one(self, "steps", "samples", "restarts")
+        bounds.check_not_negative(
+            self, "learning_rate", "noise_weight", "stop_distance", "seed"
+        )
         if self.start == "samples" and self.restarts > self.samples:
             raise ValueError(
                 f"restarts (={self.restarts}) must be at most samples "
                 f"(={self.samples}), since each run starts from a different sample"
             )
+
+
+def adam() -> optax.GradientTransformation:
+    """Return Adam without a learning rate."""
+    return optax.scale_by_adam(BETA1, BETA2, EPSILON)
 
 
 def learning_rate(t: jax.Array, largest: float) -> jax.Array:

@@ -18,9 +18,10 @@ from stylegan_jax.inversion.schedule import Settings
 from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.parallel import Parallel
-from stylegan_jax.sampling import transform
+from stylegan_jax.sampling import synthesis, transform
 
 CHUNK = 10  # steps per call of `advance`
+MAX_AUTOMATIC_BATCH = 8  # rows for each device
 # Units of "view", chosen so that the learning rate of w suits it: fractions of the
 # width and of the height, and degrees.
 VIEW_UNITS = np.array([0.05, 0.05, 5.0], np.float32)
@@ -108,6 +109,14 @@ def static(
         distance.compare,
         devices,
     )
+
+
+def automatic_batch_size(
+    generator: Generator, lod: LevelOfDetail, devices: Parallel
+) -> int:
+    """Return the default size of a batch: up to 8 rows for each device."""
+    rows = synthesis.automatic_batch_size(generator, lod.resolution) // 2
+    return max(min(rows, MAX_AUTOMATIC_BATCH), 1) * devices.batch_shards
 
 
 def synthesize(

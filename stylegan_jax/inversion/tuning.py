@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from stylegan_jax.config import image_size
-from stylegan_jax.inversion import distances, steps, tuning_steps
+from stylegan_jax.inversion import bounds, distances, schedule, steps, tuning_steps
 from stylegan_jax.inversion.distances import Distance
 from stylegan_jax.inversion.schedule import Settings
 from stylegan_jax.inversion.steps import padded
@@ -26,7 +26,6 @@ from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.image_io import as_floats, to_uint8
 from stylegan_jax.sampling import transform
-from stylegan_jax.sampling.synthesis import automatic_batch_size
 
 # The distance at which tuning stops. The published value of LPIPS is for AlexNet; the
 # distances of VGG16 are larger, which makes the same value stricter here.
@@ -66,12 +65,10 @@ class TuningSettings:
 
     def __post_init__(self):
         """Raise ValueError for a setting that is out of its range."""
-        if self.steps < 1:
-            raise ValueError(f"steps (={self.steps}) must be at least 1")
-        for name in ("learning_rate", "stop_distance", "stop_rms", "locality_radius"):
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ValueError(f"{name} (={value}) must not be negative")
+        bounds.check_at_least_one(self, "steps")
+        bounds.check_not_negative(
+            self, "learning_rate", "stop_distance", "stop_rms", "locality_radius"
+        )
         if self.noise not in ("const", "none"):
             raise ValueError(f"noise (={self.noise!r}) must be const or none")
 
@@ -140,8 +137,9 @@ class Tuner:
         self.lod = network.level(resolution)
         self._devices = parallel.local()
         if batch_size is None:
-            one = automatic_batch_size(network.generator, self.lod.resolution) // 2
-            batch_size = max(min(one, 8), 1) * self._devices.batch_shards
+            batch_size = steps.automatic_batch_size(
+                network.generator, self.lod, self._devices
+            )
         self._devices.check_batch("batch_size", batch_size)
         self._batch_size = batch_size
         noise = Settings(noise=settings.noise)
@@ -177,7 +175,7 @@ class Tuner:
         s, count = self.settings, len(targets)
         start = dict(self._variables["params"])
         rest = {**self._variables, "params": {MAPPING: start.pop(MAPPING, {})}}
-        params, optimizer = start, tuning_steps.adam().init(start)
+        params, optimizer = start, schedule.adam().init(start)
         before = self._measure(rest, start, batches, count)
         latest = Measures(None, *(x.copy() for x in before[1:]))
         rows, total = len(batches[0].ws), s.steps * len(batches)

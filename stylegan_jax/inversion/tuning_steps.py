@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from stylegan_jax.inversion import distances, steps
-from stylegan_jax.inversion.schedule import BETA1, BETA2, EPSILON
+from stylegan_jax.inversion import distances, schedule, steps
 from stylegan_jax.models import LevelOfDetail, Variables
 
 LOCALITY_WEIGHT = 0.1  # weight of both terms of the locality regularization
@@ -69,11 +67,6 @@ class Locality(NamedTuple):
     label: Any
     radius: Any
     variables: Variables
-
-
-def adam() -> optax.GradientTransformation:
-    """Return Adam without a learning rate."""
-    return optax.scale_by_adam(BETA1, BETA2, EPSILON)
 
 
 def measure(
@@ -152,7 +145,7 @@ def update(static, weights, lod, rest, params, optimizer, batch, locality, rate)
       lod: the resolution and its fade.
       rest: variables that are not tuned.
       params: parameters that are tuned.
-      optimizer: state of `adam`.
+      optimizer: state of `schedule.adam`.
       batch: see `Batch`.
       locality: see `Locality`; None without this regularization.
       rate: the learning rate.
@@ -174,7 +167,7 @@ def update(static, weights, lod, rest, params, optimizer, batch, locality, rate)
         return loss, found
 
     gradient, found = jax.grad(objective, has_aux=True)(params)
-    updates, optimizer = adam().update(gradient, optimizer)
+    updates, optimizer = schedule.adam().update(gradient, optimizer)
     params = jax.tree.map(lambda x, u: x - rate * u, params, updates)
     keep = static.devices.constrain_replicated
     return keep(params), keep(optimizer), found
