@@ -126,7 +126,7 @@ def test_it_stops_on_arrival():
         (([(1, 3)], ["a"]), "targets must be 1 to 64 points"),
         (([(1, 3)], [(1, 1)], np.ones((8, 16), bool)), "the mask is [8, 16] bool"),
         (([(1, 3)], [(1, 1)], np.ones((16, 16))), "the mask is [16, 16] float64"),
-        (([(1, 3)], [(1, 1)], np.zeros((16, 16), bool)), "lets nothing change"),
+        (([(1, 3)], [(1, 1)], np.zeros((16, 16), bool)), "mask is False everywhere"),
     ],
 )
 def test_wrong_points_and_masks(arguments, message):
