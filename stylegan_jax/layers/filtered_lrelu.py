@@ -55,7 +55,7 @@ def filtered_lrelu(
       x: [B,H,W,C], of any floating dtype.
       bias: [C] float32; None for none.
       up_taps: upsampling filter, [k] for a separable one, or [h,w].
-      down_taps: downsampling filter, likewise.
+      down_taps: downsampling filter, in the same form.
       up: upsampling factor; upsampling preserves the amplitude.
       down: downsampling factor.
       padding: zeros ((top, bottom), (left, right)) around the upsampled image;

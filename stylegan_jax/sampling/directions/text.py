@@ -26,7 +26,7 @@ class TextModel(Protocol):
         """Return the embeddings [N,D] of texts; they need not be normalized."""
 
     def embed_images(self, images: np.ndarray) -> np.ndarray:
-        """Return the embeddings [N,D] of images [N,H,W,C] uint8, likewise."""
+        """Return the embeddings [N,D] of images [N,H,W,C] uint8, in the same space."""
 
 
 class OpenClip:
