@@ -113,7 +113,7 @@ class CollapseGuard:
         return (
             f"this run was rolled back from {self._rollback.collapse_images / 1000:g} "
             f"to {self._rollback.checkpoint / 1000:g} kimg; its learning rates are "
-            f"{self.learning_rate_factor:g} of those of the settings"
+            f"{self.learning_rate_factor:g} times the configured ones"
         )
 
     def suspects(self, progress: Progress) -> bool:
@@ -170,8 +170,9 @@ class CollapseGuard:
         )
         remedy = (
             "Raise `training.r1_gamma`, lower `training.learning_rate`, or add "
-            "`training.augment`, in another --workdir. "
-            "--config.training.on_collapse=continue trains on from the last checkpoint"
+            "`training.augment`, in another --workdir. With "
+            "--config.training.on_collapse=continue, the run continues from its last "
+            "checkpoint"
         )
         if self._action == "stop":
             raise Collapsed(
@@ -185,7 +186,7 @@ class CollapseGuard:
                 f"back again. {remedy}"
             )
         after = (
-            "`training.on_collapse` is 'continue', so the training goes on"
+            "`training.on_collapse` is 'continue', so the training continues"
             if self._action == "continue"
             else "the run is rolled back"
         )
@@ -225,7 +226,7 @@ class CollapseGuard:
         message = (
             f"rolled back from {progress.images_seen / 1000:g} to {step / 1000:g} "
             f"kimg; from here on, the learning rates of both networks are {LOWERED:g} "
-            "of those of the settings. If the generator collapses again, the run stops"
+            "times the configured ones. If the generator collapses again, the run stops"
         )
         logger.warning(progress.images_seen, message)
         return step

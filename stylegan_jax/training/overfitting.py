@@ -61,7 +61,7 @@ class OverfittingWatch:
         return (
             f"the augmentation probability stays at {probability:.2f}, and "
             "the discriminator still overfits. Add images, raise "
-            "`training.r1_gamma`, take a narrower discriminator, or start from a "
+            "`training.r1_gamma`, use a narrower discriminator, or start from a "
             "trained network (`training.transfer`)."
         )
 
@@ -111,15 +111,15 @@ def find_signs(found: dict[str, float]) -> dict[str, tuple[str, str | None]]:
         signs["overfits"] = (
             f"OVERFITS? r_v {r_v:.2f}",
             f"the discriminator overfits: r_v is {r_v:.2f} (0: held-out images score "
-            "like training images, 1: like generated ones). Add images, or "
+            "like training images, 1: like generated ones). Add images, turn on "
             "`training.augment`, or raise `training.r1_gamma`.",
         )
     if nearest < COPIES:
         signs["copies"] = (
             f"COPIES? nearest {nearest:.2f}",
-            "generated images copy training images: the distance to the nearest one "
-            f"is {nearest:.2f} of that of held-out images. Stop earlier, add images, "
-            "or `training.augment`.",
+            "generated images copy training images: their distance to the nearest one "
+            f"is {nearest:.2f} times that of held-out images. Stop earlier, add images, "
+            "or turn on `training.augment`.",
         )
     if variety < ALIKE:
         signs["alike"] = f"COLLAPSE? variety {variety:.2f}", None
