@@ -118,8 +118,8 @@ def find_signs(found: dict[str, float]) -> dict[str, tuple[str, str | None]]:
         signs["copies"] = (
             f"COPIES? nearest {nearest:.2f}",
             "generated images copy training images: their distance to the nearest one "
-            f"is {nearest:.2f} times that of held-out images. Stop earlier, add images, "
-            "or turn on `training.augment`.",
+            f"is {nearest:.2f} times that of held-out images. Stop earlier, add "
+            "images, or turn on `training.augment`.",
         )
     if variety < ALIKE:
         signs["alike"] = f"COLLAPSE? variety {variety:.2f}", None
