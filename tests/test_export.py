@@ -70,9 +70,12 @@ def assert_same_bits(a, b):
         (("--out=g.safetensors", "--push_to_hub=a/b"), "are both given"),
         (("--out=g.onnx",), r"`--out` \(=g.onnx\) must end in .safetensors"),
         (("--out=g.onnx", "--format=stablehlo"), "must end in .stablehlo"),
-        (("--out=g.safetensors", "--part=mapping"), "--part has an effect with --form"),
+        (
+            ("--out=g.safetensors", "--part=mapping"),
+            "--part has an effect only with --form",
+        ),
         (("--out=g.onnx", "--format=onnx", "--dtype=float16"), "--dtype has an effect"),
-        (("--out=g.safetensors", "--private"), "--private has an effect with --push_t"),
+        (("--out=g.safetensors", "--private"), "--private has an effect only with --p"),
         (("--push_to_hub=a/b", "--format=onnx"), "uploads safetensors, not --format="),
         (("--push_to_hub=a",), r"repository \(='a'\) must be OWNER/NAME"),
         (
