@@ -191,6 +191,27 @@ def split(path: str | os.PathLike) -> tuple[epath.Path, int | None]:
     return directory, None
 
 
+def chosen_step(
+    path: str | os.PathLike, step: int | None
+) -> tuple[epath.Path, int | None]:
+    """Return the directory of a run and the number of the checkpoint that is chosen.
+
+    Args:
+      path: see `split`.
+      step: the number; None for that of the path, if there is one.
+
+    Raises:
+      ValueError: the path and the step name different checkpoints.
+    """
+    directory, numbered = split(path)
+    if numbered is not None and step not in (None, numbered):
+        raise ValueError(
+            f"The directory names checkpoint {numbered} of {directory}, and the step "
+            f"is {step}; omit one of them."
+        )
+    return directory, numbered if step is None else step
+
+
 def _has_type(value: Any, hint: Any) -> bool:
     """Return True for a value of a type, such as `int`, a union or `tuple[X, ...]`."""
     if typing.get_origin(hint) is tuple:
