@@ -59,7 +59,7 @@ COMMAND = Command(
                 "boxes",
                 "FILE",
                 "A JSON file with boxes, to which some images are cut first: "
-                '{"a.png": [left, top, width, height], ...}.',
+                '{"a.png": [left, top, width, height], "folder/b.png": ...}.',
             ),
             flag.text(
                 "landmarks",
