@@ -128,25 +128,26 @@ def push(
         "version": file.KIND.version,
         **file.describe(network),
     }
-    api = HfApi(library_name="stylegan_jax")
-    with _clear_errors(reference):
-        api.create_repo(repository, private=private, exist_ok=True)
-        found = api.model_info(repository)
-    has_card = CARD in {sibling.rfilename for sibling in found.siblings}
-    if private and not found.private:
-        raise _is_public(reference)
-    if has_card and license is not None:
-        _check_license(reference, license, found.card_data)
-    contents = {
-        CONFIG: (json.dumps(config, indent=2) + "\n").encode(),
-        SAMPLES: _samples(network),
-    }
-    if not has_card:
-        contents[CARD] = model_card.text(network, repository, license).encode()
     with tempfile.TemporaryDirectory(prefix="stylegan_jax-") as directory:
+        # First all that can fail here, so that no empty repository is left.
         path = Path(directory) / MODEL
         file.save(network, path, dtype)
-        parts = {MODEL: path, **contents}
+        parts = {
+            MODEL: path,
+            CONFIG: (json.dumps(config, indent=2) + "\n").encode(),
+            SAMPLES: _samples(network),
+            CARD: model_card.text(network, repository, license).encode(),
+        }
+        api = HfApi(library_name="stylegan_jax")
+        with _clear_errors(reference):
+            api.create_repo(repository, private=private, exist_ok=True)
+            found = api.model_info(repository)
+        if private and not found.private:
+            raise _is_public(reference)
+        if CARD in {sibling.rfilename for sibling in found.siblings}:
+            if license is not None:
+                _check_license(reference, license, found.card_data)
+            del parts[CARD]
         with _clear_errors(reference):
             commit = api.create_commit(
                 repository,
