@@ -25,6 +25,7 @@ from stylegan_jax.networks.references import open_network
 from stylegan_jax.runtime import outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.messages import command
+from stylegan_jax.sampling import seeds
 
 FLAGS = flags.FLAGS
 # Flag -> the formats that read it; "hub" stands for --push_to_hub.
@@ -33,6 +34,7 @@ READ_BY = {
     "dtype": ("safetensors", "hub"),
     "private": ("hub",),
     "license": ("hub",),
+    "label": ("hub",),
 }
 
 
@@ -111,13 +113,16 @@ def _write(network: Network, kind: str, out: epath.Path) -> None:
 
 
 def _push(network: Network) -> None:
-    repository = FLAGS.push_to_hub
+    repository, label = FLAGS.push_to_hub, None
+    if FLAGS.label is not None:
+        label = seeds.labels(None, FLAGS.label, network.classes, 1)[0]
     address = hub.push(
         network,
         repository,
         private=FLAGS.private,
         license=FLAGS.license,
         dtype=FLAGS.dtype,
+        label=label,
     )
     example = command("generate", f"--network={hub.PREFIX}{repository}", "--out=images")
     print(f"uploaded to {address}; try: {example}")

@@ -32,6 +32,8 @@ class DataInfo:
       classes: names of the classes, possibly none.
       fingerprint: checksum of the data set.
       decoder: `VERSION` of `data.decoding`; None if no images were read.
+      label_vectors: True for continuous label vectors, whose components `classes` then
+        names.
     """
 
     name: str
@@ -39,6 +41,7 @@ class DataInfo:
     classes: tuple[str, ...]
     fingerprint: str
     decoder: int | None = None
+    label_vectors: bool = False
 
 
 def write_description(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:

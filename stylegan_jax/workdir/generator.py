@@ -36,6 +36,8 @@ class TrainedGenerator:
       checkpoint: number of its checkpoint: images seen, or 0 for conversions.
       step: training steps; None for conversions.
       data: the data that it was trained on; None if they are not known.
+      label_vectors: True if its labels are continuous vectors, whose components
+        `classes` then names.
     """
 
     generator: Generator
@@ -46,6 +48,7 @@ class TrainedGenerator:
     checkpoint: int
     step: int | None
     data: DataInfo | None = None
+    label_vectors: bool = False
 
 
 def load_generator(workdir: epath.Path, step: int | None = None) -> TrainedGenerator:
@@ -77,6 +80,7 @@ def load_generator(workdir: epath.Path, step: int | None = None) -> TrainedGener
         checkpoint=found,
         step=meta.get("step"),
         data=data,
+        label_vectors=bool(size) and data.label_vectors,
     )
 
 

@@ -228,12 +228,24 @@ def test_what_fails_on_this_machine_creates_no_repository(monkeypatch):
     with pytest.raises(ValueError, match="numbers beyond float16; use float32"):
         hub.push(dataclasses.replace(g, variables=large), "dan/x", dtype="float16")
 
-    def fail(network):
+    def fail(*_):
         raise MemoryError
 
     monkeypatch.setattr(hub, "_samples", fail)
     with pytest.raises(MemoryError):
         hub.push(g, "dan/x")
+
+
+def test_the_samples_of_label_vectors_need_one():
+    g = small.network("stylegan2", ("a", "b"))
+    classes = hub._samples(g, None)
+    g = dataclasses.replace(g, label_vectors=True)
+    with pytest.raises(ValueError, match="small takes label vectors, .* give `label`"):
+        hub._samples(g, None)
+    assert hub._samples(g, [1.0, 0.5]) != classes
+    card = model_card.text(g, "bob/x", None)
+    assert "label=[0.0] * 2, truncation" in card
+    assert "| components of labels | a, b |" in card
 
 
 def test_without_the_package(monkeypatch):
