@@ -44,6 +44,7 @@ from stylegan_jax.sampling.directions.subject import Subject
 from stylegan_jax.sampling.figures.sampler import Sampler, seed_names
 
 FLAGS = flags.FLAGS
+OVERVIEW = "directions.png"  # the figure of all directions
 TEXT_SAMPLES, TEXT_BATCH = 2048, 32  # images that a text is compared with
 MEASURED_SEEDS = range(16)  # images on which the effect of style channels is measured
 
@@ -83,7 +84,7 @@ def main(argv: list[str]) -> None:
     first = out / f"{found[0].name}{file.ENDING}"
     example = command(
         "generate",
-        f"--network={network.reference}",
+        f"--network={network.exact_reference}",
         f"--direction={first}",
         "--strength=2",
         "--out=edited",
@@ -104,6 +105,11 @@ def check_flags() -> None:
         raise ValueError(
             "--encoder has no effect without --images=FOLDER, whose latents it finds; "
             "give both, or leave it out"
+        )
+    if FLAGS.name == OVERVIEW.removesuffix(".png"):
+        raise ValueError(
+            f"`--name` (={FLAGS.name}) is that of the figure of all directions; "
+            "choose another"
         )
     if FLAGS.name is not None and not re.fullmatch(r"[\w-]{1,64}", FLAGS.name):
         raise ValueError(
@@ -326,7 +332,7 @@ def write(
         file.save(direction, out / f"{direction.name}{file.ENDING}")
         facts = ", ".join(f"{k} {v:.4g}" for k, v in direction.facts.items())
         print(f"{direction.name}: {facts}; one unit is {direction.sigma:.4g}")
-    save_png(out / "directions.png", overview, grid=True)
+    save_png(out / OVERVIEW, overview, grid=True)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
     encoders.save(found, out)
     example = command(
         "project",
-        f"--network={network.reference}",
+        f"--network={network.exact_reference}",
         "--start=encoder",
         f"--encoder={out}",
         "--targets=photos",

@@ -25,7 +25,7 @@ from stylegan_jax.inversion import encoder as encoders
 from stylegan_jax.networks import edits
 from stylegan_jax.networks.references import open_network
 from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
-from stylegan_jax.runtime.cli import reporting_errors
+from stylegan_jax.runtime.cli import is_out_of_memory, reporting_errors
 
 FLAGS = flags.FLAGS
 PACKAGES = ("starlette", "uvicorn")
@@ -94,12 +94,12 @@ def prepare(report: Callable[[str], None]) -> Renderer:
         renderer = Renderer(network, FLAGS.resolution, directions)
         renderer.compile(report)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            raise DoesNotFit(
-                f"{reference} does not fit the memory; end other programs, or use a "
-                "machine with more memory"
-            ) from error
-        raise
+        if not is_out_of_memory(error):
+            raise
+        raise DoesNotFit(
+            f"{reference} does not fit the memory; end other programs, or use a "
+            "machine with more memory"
+        ) from error
     return renderer
 
 

@@ -105,11 +105,14 @@ def styles(network: Network, chosen: list[int]) -> tuple[list[str], np.ndarray]:
         path = storage.local_path(FLAGS.latents, "--latents")
         outputs.check_input_file(path, "--latents")
         kind, values = latents.read(path, network.generator, "--latents")
+        latents.note_noise_maps(path)
         names = [f"latent{i:04d}" for i in range(len(values))]
         if kind == "ws" and not FLAGS["truncation_psi"].present:
             truncation["truncation_psi"] = 1.0
     named = FLAGS["class"].value, FLAGS.label
     count = FLAGS.truncation_centers
+    if kind == "ws" and count is None:
+        seeds.check_no_label(*named)
     label = None
     if kind == "z" or count or named != (None, None):
         rows = seeds.labels(*named, network.classes, 1)

@@ -131,6 +131,7 @@ def keyframes(network: Network, chosen: list[int], *, still: bool) -> walk.Walk:
         file = storage.local_path(FLAGS.latents, "--latents")
         outputs.check_input_file(file, "--latents")
         kind, values = latents.read(file, network.generator, "--latents")
+        latents.note_noise_maps(file)
         if kind == "ws" and not FLAGS["truncation_psi"].present:
             psi = 1.0
     columns, rows = frames.parse_grid(FLAGS.grid, "--grid")

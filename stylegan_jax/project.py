@@ -145,7 +145,7 @@ def run(session: Session, found: targets.Targets, out: Path, about: dict) -> Non
     """
     projector, state = session.projector, out / STATE
     described = {
-        "network": projector.network.reference,
+        "network": projector.network.exact_reference,
         "network_digest": digest(projector.network.variables),
         "distance_name": projector.distance.name,
         "settings": dataclasses.asdict(projector.settings),

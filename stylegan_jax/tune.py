@@ -49,6 +49,7 @@ def main(argv: list[str]) -> None:
     compilation_cache.use_unless_set(Run().compilation_cache)
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
     check_network(network, stored)
+    note_noise_maps(stored)
     named, vector = FLAGS["class"].value, FLAGS.label
     label = None
     if settings.locality or (named, vector) != (None, None):
@@ -89,8 +90,20 @@ def check_network(network: Network, stored: list[results.Stored]) -> None:
         name, other = next(iter(others.items()))
         raise ValueError(
             f"{len(others)} of {len(stored)} images, such as {name}, were projected "
-            f"with another network ({other}) than {network.reference}; use it, or "
-            "project them again"
+            f"with another network ({other}) than {network.exact_reference}; use it, "
+            "or project them again"
+        )
+
+
+def note_noise_maps(stored: list[results.Stored]) -> None:
+    """Say so if images were projected with noise maps of their own."""
+    count = sum(bool(each.about.get("noise_maps")) for each in stored)
+    if count:
+        print(
+            f"NOTE: {count} of {len(stored)} images were projected with noise maps of "
+            "their own. The network is tuned with its own maps, so that it starts "
+            "from other images than the projections; project with --noise=const to "
+            "start from them."
         )
 
 
@@ -102,8 +115,8 @@ def write(
     found: Tuned,
 ) -> None:
     """Write the networks, the images, the distances and the grid; print a summary."""
-    out.mkdir(parents=True, exist_ok=True)
-    delta.save(network, found.network, out / "delta.safetensors")
+    folder = out / "images"
+    folder.mkdir(parents=True, exist_ok=True)
     whole = out / "tuned.safetensors"
     if network.experiment is not None:
         file.save(found.network, whole)
@@ -112,9 +125,15 @@ def write(
             f"{network.reference} has options that the format of {whole.name} cannot "
             "express, so that there is only delta.safetensors"
         )
+    try:
+        delta.save(network, found.network, out / "delta.safetensors")
+    except ValueError as error:
+        if not whole.exists():
+            raise
+        print(f"without delta.safetensors: {error}")
     images = {}
     for i, each in enumerate(stored):
-        save_png(out / f"{each.name}.png", found.images[i])
+        save_png(folder / f"{each.name}.png", found.images[i])
         images[each.name] = {
             "distance": found.distances[i],
             "rms": found.rms[i],
@@ -123,7 +142,7 @@ def write(
             **results.described_view(each.view),
         }
     about = {
-        "network": network.reference,
+        "network": network.exact_reference,
         "network_digest": digest(network.variables),
         "distance_name": tuner.distance.name,
         "stop_distance": tuner.stop_distance,

@@ -157,6 +157,7 @@ def test_groups_of_files(run, saved, tmp_path):
         ),
         (["--method=boundary", "--positive=1", "--negative=2"], "at least two latents"),
         (["--method=boundary", *GROUPS[:2], "--name=a/b"], "`--name` (=a/b) must be"),
+        (["--method=boundary", *GROUPS[:2], "--name=directions"], "of all directions"),
         (["--method=boundary", *GROUPS, "--latents=/no/x.npy"], "does not exist"),
     ],
 )

@@ -249,7 +249,7 @@ def test_readme_recipes_run(place):
         [
             sys.executable,
             "-c",
-            code + "assert images.shape == (4, 32, 32, 3), images.shape",
+            code + "assert images.shape == (4, 64, 64, 3), images.shape",
         ],
         cwd=place,
         env=environment,

@@ -90,6 +90,15 @@ def test_latents_z_have_the_class_and_the_truncation(run, saved, tmp_path):
     )
 
 
+def test_latents_w_have_no_class_and_no_noise_maps(run, tmp_path):
+    path = tmp_path / "projected_w.npz"
+    np.savez(path, w=np.zeros((1, 6, 8)), **{"noise/4x4": np.zeros((1, 4, 4, 1))})
+    printed = run(f"--latents={path}")
+    assert f"NOTE: {path} holds 1 noise maps, which are not used" in printed
+    with pytest.raises(ValueError, match="have no effect on latents w"):
+        run(f"--latents={path}", "--class=a")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -10,7 +10,7 @@ from PIL import Image
 
 import stylegan_jax
 from stylegan_jax import encoder, project, tune
-from stylegan_jax.inversion import projection
+from stylegan_jax.inversion import projection, results, tuning
 from stylegan_jax.inversion.w_statistics import w_statistics
 from stylegan_jax.metrics.networks import lpips
 from stylegan_jax.networks import file
@@ -95,16 +95,47 @@ def test_project_and_tune(run, run_main, saved, tmp_path):
     assert "tuned around 3 images in 3 steps" in printed
     names = {path.name for path in (tmp_path / "tuned").iterdir()}
     assert names == {
-        *("0.png", "1.png", "2.png", "grid.png", "tuned.json", "projected_w.npz"),
+        *("images", "grid.png", "tuned.json", "projected_w.npz"),
         *("tuned.safetensors", "delta.safetensors"),
     }
     for name in ("tuned", "delta"):
         tuned = stylegan_jax.load(tmp_path / "tuned" / f"{name}.safetensors")
         image = tuned.synthesize(ws)[0].astype(int)
-        assert abs(image - pixels(tmp_path / "tuned" / "1.png")).max() <= 1
+        assert abs(image - pixels(tmp_path / "tuned" / "images" / "1.png")).max() <= 1
     other = ("--network=smileys64", *arguments[1:], *more)
     with pytest.raises(ValueError, match="were projected with another network"):
         run_main(tune, *other)
+
+
+def test_a_difference_beyond_float16_loses_nothing(tmp_path, monkeypatch, capsys):
+    g, image = small.network(), np.zeros((16, 16, 3), np.uint8)
+    stored = results.Stored("a", image, image, np.zeros((6, 8), np.float32), {})
+    one = np.zeros(1)
+    found = tuning.Tuned(g, image[None], one, one, one, one, steps=2, chosen_step=2)
+    tuner = tuning.Tuner(g, tuning.TuningSettings(), distance="multiscale")
+
+    def beyond(*arguments):
+        raise ValueError("the difference of x exceeds float16")
+
+    monkeypatch.setattr(tune.delta, "save", beyond)
+    tune.write(tmp_path, g, tuner, [stored], found)
+    assert "without delta.safetensors: the difference of x" in capsys.readouterr().out
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {
+        *("images", "grid.png", "tuned.json", "projected_w.npz", "tuned.safetensors")
+    }
+
+
+def test_noise_maps_of_projections_are_noted(capsys):
+    image, ws = np.zeros((4, 4, 3), np.uint8), np.zeros((2, 8), np.float32)
+    stored = [
+        results.Stored(str(maps), image, image, ws, {"noise_maps": maps})
+        for maps in (0, 3)
+    ]
+    tune.note_noise_maps(stored[:1])
+    assert capsys.readouterr().out == ""
+    tune.note_noise_maps(stored)
+    assert "NOTE: 1 of 2 images were projected with" in capsys.readouterr().out
 
 
 def test_a_class_is_fitted(run, run_main, saved, tmp_path):

@@ -88,10 +88,11 @@ COMMAND = Command(
             network.NOISE_LAYERS,
             dataclasses.replace(
                 network.TRANSLATE,
-                doc="The translation at the end (StyleGAN3).",
+                doc="The translation at the end, or in the middle of a closed path "
+                "(StyleGAN3).",
             ),
             dataclasses.replace(
-                network.ROTATE, doc="The rotation at the end (StyleGAN3)."
+                network.ROTATE, doc="The rotation, likewise (StyleGAN3)."
             ),
             dataclasses.replace(
                 network.ANCHOR,

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylegan_jax import workdir
 from stylegan_jax.models import Generator, LevelOfDetail
 from stylegan_jax.runtime.image_io import to_uint8
 from stylegan_jax.runtime.messages import listed
@@ -21,7 +22,6 @@ from stylegan_jax.sampling.directions import file as direction_file
 from stylegan_jax.sampling.directions.direction import Direction
 from stylegan_jax.sampling.synthesis import automatic_batch_size, synthesize_batches
 from stylegan_jax.sampling.truncation import cluster_centers, truncate, truncated_styles
-from stylegan_jax.workdir import TrainedGenerator
 
 DTYPES = ("uint8", "float32")
 Seeds = int | str | Iterable[int]
@@ -29,11 +29,11 @@ Label = int | str | Sequence[Any] | np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Network(TrainedGenerator):
+class Network(workdir.TrainedGenerator):
     """A trained or converted generator; `stylegan_jax.load` opens one.
 
         g = stylegan_jax.load("smileys64")
-        images = g(seeds=range(16), truncation_psi=0.7)  # [16,32,32,3] uint8
+        images = g(seeds=range(16), truncation_psi=0.7)  # [16,64,64,3] uint8
 
     N is the number of images, Z the length of a latent z, W of a style w, L the number
     of style layers, and K the length of a label vector.
@@ -50,6 +50,17 @@ class Network(TrainedGenerator):
         path = re.sub(r"[/\\]checkpoints([/\\]\d+)?$", "", self.reference.rstrip("/\\"))
         last = re.split(r"[/\\]", path)[-1]
         return last.removesuffix(".safetensors").removesuffix(".pkl")
+
+    @property
+    def exact_reference(self) -> str:
+        """The reference, with the number of the checkpoint if it names a run.
+
+        The reference alone opens the newest checkpoint of a run.
+        """
+        if self.data is None or self.reference.endswith(".safetensors"):
+            return self.reference
+        directory, _ = workdir.split(self.reference)
+        return f"{directory}/checkpoints/{self.checkpoint}"
 
     @property
     def module(self) -> Generator:

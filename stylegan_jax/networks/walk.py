@@ -65,11 +65,8 @@ def walk(
         )
         raise ValueError(f"the curve slerp {problem}; use linear or cubic")
     named = class_names is not None or label is not None
-    if kind == "ws" and named and centers is None:
-        raise ValueError(
-            f"class (={class_names!r}) and label (={label!r}) have no effect on "
-            "latents w, which a network has mapped already; leave them out"
-        )
+    if kind == "ws" and centers is None:
+        seeds.check_no_label(class_names, label)
     keyframes = frames.deal(values, cells)
     count = len(keyframes)
     labels = None

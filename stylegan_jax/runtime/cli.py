@@ -27,7 +27,7 @@ def reporting_errors(
     """Run a program, reporting expected errors without a traceback.
 
     Each becomes one message on standard error and an exit status. The libraries' logs
-    are reduced to warnings. NoDevice and Ctrl-C are always expected.
+    are reduced to warnings. NoDevice, a lack of memory and Ctrl-C are always expected.
 
     Args:
       *expected: exceptions after which the program exits with EXIT_FAILURE.
@@ -47,6 +47,27 @@ def reporting_errors(
     except (*expected, *permanent, NoDevice) as error:
         _report(describe(error))
         sys.exit(status if isinstance(error, permanent) else EXIT_FAILURE)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        lines = str(error).splitlines() or ["no more memory"]
+        _report(
+            f"out of memory: {lines[0]}. Use smaller batches or a lower resolution, or "
+            "end other programs"
+        )
+        sys.exit(EXIT_FAILURE)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True for an error of Python or of JAX that is a lack of memory."""
+    if "jax" not in sys.modules:  # importing it takes seconds
+        return isinstance(error, MemoryError)
+    import jax
+
+    return isinstance(error, MemoryError) or (
+        isinstance(error, jax.errors.JaxRuntimeError)
+        and "RESOURCE_EXHAUSTED" in str(error)
+    )
 
 
 def describe(error: BaseException) -> str:

@@ -101,6 +101,24 @@ def read_groups(path: Path, count: int, setting: str) -> np.ndarray | None:
     return labels.astype(bool)
 
 
+def note_noise_maps(path: Path) -> None:
+    """Say so if a file, which `read` has read, holds noise maps as well.
+
+    `project` fits such maps to each image, and `read` leaves them out, as the official
+    programs do.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        maps = [name for name in archive.namelist() if name.startswith("noise/")]
+    if maps:
+        print(
+            f"NOTE: {path} holds {len(maps)} noise maps, which are not used; the "
+            "images have those of the network. Project with --noise=const for latents "
+            "that need no other maps."
+        )
+
+
 def _fit(
     array: np.ndarray, name: str | None, generator: Generator, shown: str
 ) -> Latents:

@@ -80,6 +80,15 @@ def labels(
     return np.tile(row, (count, 1))
 
 
+def check_no_label(name: str | None, vector: str | None) -> None:
+    """Raise ValueError if a class or a label is given for latents w."""
+    if (name, vector) != (None, None):
+        raise ValueError(
+            f"class (={name!r}) and label (={vector!r}) have no effect on latents w, "
+            "which a network has mapped already; leave them out"
+        )
+
+
 def keyframe_labels(
     names: str | None, vector: str | None, classes: tuple[str, ...], count: int
 ) -> np.ndarray | None:

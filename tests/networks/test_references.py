@@ -1,8 +1,11 @@
 """Networks by name, directory and file."""
 
+import dataclasses
+
 import pytest
 
 import stylegan_jax
+from stylegan_jax import workdir
 from stylegan_jax.networks import file, references
 from stylegan_jax.runtime.image_io import to_uint8
 from tests import goldens
@@ -28,6 +31,18 @@ def test_a_snapshot_of_the_pytorch_code():
     path = goldens.path("stylegan2_and_3/I5_torch_snapshot.pkl")
     g = stylegan_jax.load(str(path))
     assert g(seeds=[0, 1]).shape == (2, 16, 16, 3) and g.reference == str(path)
+
+
+def test_exact_references_name_the_checkpoint_of_a_run(tmp_path):
+    data = workdir.DataInfo("images", 4, (), "")
+    g = dataclasses.replace(small.network(), data=data, checkpoint=7, reference="run")
+    assert g.exact_reference == "run/checkpoints/7"
+    named = dataclasses.replace(g, reference="run/checkpoints/7")
+    assert named.exact_reference.endswith("run/checkpoints/7")
+    tuned = dataclasses.replace(g, reference="tuned.safetensors")
+    assert tuned.exact_reference == "tuned.safetensors"
+    packaged = dataclasses.replace(g, data=None, reference="smileys64")
+    assert packaged.exact_reference == "smileys64"
 
 
 def test_names_of_the_package(monkeypatch, tmp_path):

@@ -4,6 +4,7 @@ import errno
 import io
 import sys
 
+import jax
 import pytest
 
 from stylegan_jax.runtime import cli
@@ -29,6 +30,28 @@ def test_statuses_and_messages(capsys):
     assert ending(capsys, KeyboardInterrupt()) == (130, "error: interrupted\n")
     no_device = cli.NoDevice("no device")
     assert ending(capsys, no_device) == (cli.EXIT_FAILURE, "error: no device\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (MemoryError(), "no more memory"),
+        (
+            jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB\nmore\nlines"),
+            "RESOURCE_EXHAUSTED: 9 GiB",
+        ),
+    ],
+)
+def test_a_lack_of_memory_is_reported(capsys, error, shown):
+    status, message = ending(capsys, error)
+    assert status == cli.EXIT_FAILURE
+    assert message.startswith(f"error: out of memory: {shown}. Use smaller batches")
+
+
+def test_other_errors_of_jax_keep_their_traceback():
+    error = jax.errors.JaxRuntimeError("INTERNAL: a bug")
+    with pytest.raises(jax.errors.JaxRuntimeError), cli.reporting_errors(OSError):
+        raise error
 
 
 def test_errors_of_the_system_name_their_file(capsys):
