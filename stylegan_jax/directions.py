@@ -45,7 +45,7 @@ from stylegan_jax.sampling.figures.sampler import Sampler, seed_names
 
 FLAGS = flags.FLAGS
 OVERVIEW = "directions.png"  # the figure of all directions
-TEXT_SAMPLES, TEXT_BATCH = 2048, 32  # images that a text is compared with
+TEXT_SAMPLES, TEXT_BATCH = 2048, 32  # images that are compared with a text
 MEASURED_SEEDS = range(16)  # images on which the effect of style channels is measured
 
 
@@ -93,7 +93,7 @@ def main(argv: list[str]) -> None:
 
 
 def check_flags() -> None:
-    """Raise ValueError if a flag is given that belongs to other methods only."""
+    """Raise ValueError for a flag that has no effect on --method."""
     for name in {flag for method in METHODS.values() for flag in method.flags}:
         if FLAGS[name].present and name not in METHODS[FLAGS.method].flags:
             users = [method for method, kind in METHODS.items() if name in kind.flags]
@@ -119,7 +119,7 @@ def check_flags() -> None:
 
 
 def parse_strengths(text: str) -> list[float]:
-    """Return the strengths of a list such as "-3,0,3"."""
+    """Parse a list of strengths such as "-3,0,3"."""
     try:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:
@@ -130,19 +130,19 @@ def parse_strengths(text: str) -> list[float]:
         or sorted(set(numbers)) != numbers
     ):
         raise ValueError(
-            f"`--strengths` (={text}) must be at least two numbers that "
-            f"increase, from -{MAX_STRENGTH:g} to {MAX_STRENGTH:g}, separated by "
+            f"`--strengths` (={text}) must be at least two increasing "
+            f"numbers from -{MAX_STRENGTH:g} to {MAX_STRENGTH:g}, separated by "
             "commas, such as -3,-1.5,0,1.5,3"
         )
     return numbers
 
 
 def labels(network: Network, numbers: range | list[int]) -> np.ndarray | None:
-    """Return labels [N,K]: those of --class or --label, or all classes in turn.
+    """Return labels [N,K]: that of --class or --label, or all classes in turn.
 
     Args:
       network: the network.
-      numbers: of the latents, which choose the classes.
+      numbers: indices of the latents, which select the classes.
     """
     named = FLAGS["class"].value, FLAGS.label
     if named != (None, None) or not network.classes:
@@ -177,7 +177,7 @@ def read_groups(network: Network) -> tuple[np.ndarray, np.ndarray]:
     """Return the negative and positive latents, ws [N,L,W] and [M,L,W].
 
     Raises:
-      ValueError: there are none on a side, or one is on both sides.
+      ValueError: a side has no latents, or a latent is on both sides.
     """
     lists = [FLAGS.negative, FLAGS.positive]
     ws = found = None
@@ -212,14 +212,14 @@ def read_groups(network: Network) -> tuple[np.ndarray, np.ndarray]:
     wrong = [row for group in groups for row in group if row >= len(ws)]
     if wrong:
         raise ValueError(
-            f"rows {listed(wrong)} must be from 0 to {len(ws) - 1}, the latents of "
+            f"rows {listed(wrong)} must be from 0 to {len(ws) - 1}, the rows of "
             f"`--latents` (={FLAGS.latents})"
         )
     return tuple(ws[group] for group in groups)
 
 
 def read_images(network: Network) -> tuple[np.ndarray, np.ndarray]:
-    """Return the latents of the images in --images: negative, and positive ones."""
+    """Return the latents of the negative and the positive images in --images."""
     given = [n for n in ("positive", "negative", "latents") if FLAGS[n].present]
     if given:
         raise ValueError(
@@ -228,9 +228,7 @@ def read_images(network: Network) -> tuple[np.ndarray, np.ndarray]:
     folder = storage.local_path(FLAGS.images, "--images")
     encoder = None
     if FLAGS.encoder is not None:
-        path = storage.local_path(FLAGS.encoder, "--encoder")
-        outputs.check_input_file(path, "--encoder")
-        encoder = encoders.load(path)
+        encoder = encoders.load(outputs.input_file(FLAGS.encoder, "--encoder"))
     label = None
     if network.classes and encoder is None:
         label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)[0]
@@ -241,7 +239,7 @@ def read_images(network: Network) -> tuple[np.ndarray, np.ndarray]:
 
 
 def text_model() -> text.TextModel:
-    """Return the model of --clip_model and --clip_weights.
+    """Load the model of --clip_model and --clip_weights.
 
     Raises:
       ValueError: a flag or the package is missing.
@@ -250,9 +248,8 @@ def text_model() -> text.TextModel:
     missing = [name for name in needed if FLAGS[name].value is None]
     if missing:
         raise ValueError(f"--method=text needs --{' and --'.join(missing)}")
-    path = storage.local_path(FLAGS.clip_weights, "--clip_weights")
-    outputs.check_input_file(path, "--clip_weights")
-    return text.OpenClip(FLAGS.clip_model, path)
+    weights = outputs.input_file(FLAGS.clip_weights, "--clip_weights")
+    return text.OpenClip(FLAGS.clip_model, weights)
 
 
 def text_samples(network: Network) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -266,11 +263,10 @@ def text_samples(network: Network) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def read_latents(network: Network) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the ws [N,L,W] of --latents, and their labels [N] bool, if any."""
+    """Return the ws [N,L,W] of --latents, and their labels [N] bool or None."""
     all_ws, all_labels = [], []
     for name in FLAGS.latents.split(","):
-        path = storage.local_path(name, "--latents")
-        outputs.check_input_file(path, "--latents")
+        path = outputs.input_file(name, "--latents")
         kind, values = latents.read(path, network.generator, "--latents")
         all_labels.append(latents.read_groups(path, len(values), "--latents"))
         if kind == "z":
@@ -291,7 +287,7 @@ def find(
     groups: tuple[np.ndarray, np.ndarray] | None,
     model: text.TextModel | None,
 ) -> list[Direction]:
-    """Return the directions of --method."""
+    """Find directions by --method."""
     name = FLAGS.name or FLAGS.method
     match FLAGS.method:
         case "sefa":
@@ -321,7 +317,7 @@ def write(
     strengths: list[float],
     out: epath.Path,
 ) -> None:
-    """Write the files and figures of directions, and print their numbers."""
+    """Write the files and figures of directions, and print their facts."""
     sampler = Sampler(network.generator, network.variables, network.lod)
     ws, names = styles_of_seeds(network, chosen), seed_names(chosen)
     overview = figure.rows_of_directions(sampler, found, ws[:1], strengths)

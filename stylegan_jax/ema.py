@@ -1,4 +1,4 @@
-"""Choose the length of the generator's average after the training.
+"""Choose the length of the generator's average after training.
 
 python -m stylegan_jax.ema --workdir=runs/smileys --stds=0.05,0.1 --metric=swd \
     --out=best.safetensors
@@ -75,10 +75,10 @@ def main(argv: list[str]) -> None:
 
 
 def parse_stds(text: str) -> list[float]:
-    """Return the lengths of a list such as "0.05,0.1".
+    """Parse a list of lengths such as "0.05,0.1".
 
     Raises:
-      ValueError: they are no such numbers.
+      ValueError: the text is not a list of such numbers.
     """
     try:
         stds = [float(part) for part in text.split(",")]
@@ -93,7 +93,7 @@ def parse_stds(text: str) -> list[float]:
 
 
 def find_metric(name: str | None) -> Metric | None:
-    """Return a metric that has one number.
+    """Find a metric that has a single number; return None without a name.
 
     Raises:
       ValueError: there is no such metric.
@@ -110,7 +110,7 @@ def find_metric(name: str | None) -> Metric | None:
 
 
 def with_average(trained: Network, average: Average, time: int) -> Network:
-    """Return a network with another average as its parameters."""
+    """Return a network with its averaged generator replaced by another average."""
     averaged = {"params": average.params, "stats": average.stats}
     variables = trained.variables | averaged
     return dataclasses.replace(

@@ -30,7 +30,7 @@ FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> None:
-    """Train the encoder of `--network`, and write it to `--out`."""
+    """Train an encoder for `--network`, and write it to `--out`."""
     del argv
     out = outputs.file(FLAGS.out, "--out", (encoders.ENDING,))
     names = {field.name for field in dataclasses.fields(EncoderSettings)}
@@ -64,8 +64,8 @@ def main(argv: list[str]) -> None:
     print(
         f"trained on {settings.steps * settings.batch_size} samples of "
         f"{sides(found.size)} (width x height) in "
-        f"{(time.monotonic() - started) / 60:.1f} min; mean {distance.name} of new "
-        f"ones {found.facts['distance']:.4f}, from the average w "
+        f"{(time.monotonic() - started) / 60:.1f} min; mean {distance.name} on new "
+        f"samples {found.facts['distance']:.4f}, with the average w "
         f"{found.facts['distance_of_average']:.4f}; wrote {out}; try: {example}"
     )
 

@@ -24,7 +24,7 @@ from stylegan_jax.explorer.renderer import DoesNotFit, Renderer
 from stylegan_jax.inversion import encoder as encoders
 from stylegan_jax.networks import edits
 from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
+from stylegan_jax.runtime import compilation_cache, malloc, outputs
 from stylegan_jax.runtime.cli import is_out_of_memory, reporting_errors
 
 FLAGS = flags.FLAGS
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
     """Serve the page of `--network` until Ctrl-C."""
     del argv
     check_installed()
-    from stylegan_jax.explorer import guard, server  # which import the extra
+    from stylegan_jax.explorer import guard, server  # they import the extra's packages
 
     say = functools.partial(print, flush=True)
     with server.listening(FLAGS.host, FLAGS.port) as opened:
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
                 "machine can use the page; there is no password"
             )
         say(f"{renderer.network.reference} is at {server.address(opened)}")
-        with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises again
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again
             page = server.application(renderer, FLAGS.host, encoder)
             server.server(page).run(sockets=[opened])
         say("ended")
@@ -62,28 +62,26 @@ def check_installed() -> None:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(
-            f"packages that explore needs are not installed: {', '.join(missing)}; run "
+            f"explore needs packages that are not installed: {', '.join(missing)}; run "
             "`python -m pip install -e '.[explore]'`"
         )
 
 
 def load_encoder() -> encoders.Encoder | None:
-    """Return the encoder of --encoder; raise ValueError if it cannot be used."""
+    """Load the encoder of --encoder; raise ValueError if it cannot be used."""
     if FLAGS.encoder is None:
         return None
-    path = storage.local_path(FLAGS.encoder, "--encoder")
-    outputs.check_input_file(path, "--encoder")
-    return encoders.load(path)
+    return encoders.load(outputs.input_file(FLAGS.encoder, "--encoder"))
 
 
 def prepare(report: Callable[[str], None]) -> Renderer:
-    """Return the network, with its programs compiled.
+    """Open the network, and compile its programs.
 
     Args:
-      report: called with lines about the progress.
+      report: called with messages about the progress.
 
     Raises:
-      ValueError: there is no such network or direction, or it does not fit the
+      ValueError: there is no such network or direction, or it does not fit into
         memory.
     """
     reference = network_flags.reference(FLAGS)
@@ -97,7 +95,7 @@ def prepare(report: Callable[[str], None]) -> Renderer:
         if not is_out_of_memory(error):
             raise
         raise DoesNotFit(
-            f"{reference} does not fit the memory; end other programs, or use a "
+            f"{reference} does not fit into memory; close other programs, or use a "
             "machine with more memory"
         ) from error
     return renderer

@@ -28,7 +28,7 @@ from stylegan_jax.runtime.messages import command
 from stylegan_jax.sampling import seeds
 
 FLAGS = flags.FLAGS
-# Flag -> the formats that read it; "hub" stands for --push_to_hub.
+# The formats that each flag affects; "hub" stands for --push_to_hub.
 READ_BY = {
     "part": ("stablehlo", "onnx"),
     "dtype": ("safetensors", "hub"),
@@ -68,7 +68,7 @@ def _check_flags(kind: str) -> None:
         if FLAGS[name].present and kind not in kinds:
             where = {"hub": "--push_to_hub"}
             uses = " and ".join(where.get(k, f"--format={k}") for k in kinds)
-            raise ValueError(f"--{name} has an effect with {uses} only; leave it out")
+            raise ValueError(f"--{name} has an effect only with {uses}; leave it out")
     if kind == "hub" and FLAGS["format"].present and FLAGS.format != "safetensors":
         raise ValueError(
             f"--push_to_hub uploads safetensors, not --format={FLAGS.format}; leave "
@@ -96,7 +96,7 @@ def _network() -> Network:
 
 
 def _write(network: Network, kind: str, out: epath.Path) -> None:
-    """Write a file of one of the formats, and say how to use it."""
+    """Write a file in one of the formats, and print how to use it."""
     out.parent.mkdir(parents=True, exist_ok=True)
     match kind:
         case "safetensors":

@@ -102,8 +102,7 @@ def styles(network: Network, chosen: list[int]) -> tuple[list[str], np.ndarray]:
         names = [f"seed{seed:04d}" for seed in chosen]
         kind, values = "z", network.z(chosen)
     else:
-        path = storage.local_path(FLAGS.latents, "--latents")
-        outputs.check_input_file(path, "--latents")
+        path = outputs.input_file(FLAGS.latents, "--latents")
         kind, values = latents.read(path, network.generator, "--latents")
         latents.note_noise_maps(path)
         names = [f"latent{i:04d}" for i in range(len(values))]

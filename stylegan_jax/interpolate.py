@@ -128,8 +128,7 @@ def keyframes(network: Network, chosen: list[int], *, still: bool) -> walk.Walk:
     if FLAGS.latents is None:
         values = network.z(chosen)
     else:
-        file = storage.local_path(FLAGS.latents, "--latents")
-        outputs.check_input_file(file, "--latents")
+        file = outputs.input_file(FLAGS.latents, "--latents")
         kind, values = latents.read(file, network.generator, "--latents")
         latents.note_noise_maps(file)
         if kind == "ws" and not FLAGS["truncation_psi"].present:

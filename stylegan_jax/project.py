@@ -38,12 +38,12 @@ from stylegan_jax.runtime.stop_request import StopRequest
 from stylegan_jax.sampling import seeds, video
 
 FLAGS = flags.FLAGS
-STATE = "unfinished.safetensors"  # in --out, until all targets are done
-SAVE_SECONDS = 30  # between two writings of it
+STATE = "unfinished.safetensors"  # file in --out until all targets are done
+SAVE_SECONDS = 30  # interval at which it is written
 
 
 def main(argv: list[str]) -> None:
-    """Project the targets, or continue to."""
+    """Project the targets, or resume an interrupted projection."""
     del argv
     out = storage.local_path(FLAGS.out, "--out")
     outputs.new_directory(FLAGS.out, "--out")
@@ -52,13 +52,10 @@ def main(argv: list[str]) -> None:
     settings = settings_of_flags()
     boxes = None
     if FLAGS.boxes is not None:
-        file = storage.local_path(FLAGS.boxes, "--boxes")
-        outputs.check_input_file(file, "--boxes")
-        boxes = targets.read_boxes(file)
+        boxes = targets.read_boxes(outputs.input_file(FLAGS.boxes, "--boxes"))
     landmarks = None
     if FLAGS.landmarks is not None:
-        file = storage.local_path(FLAGS.landmarks, "--landmarks")
-        outputs.check_input_file(file, "--landmarks")
+        file = outputs.input_file(FLAGS.landmarks, "--landmarks")
         landmarks = alignment.read_landmarks(file)
     encoder = encoder_of_flags()
     malloc.keep_freed_memory_on_cpu()
@@ -110,10 +107,11 @@ def main(argv: list[str]) -> None:
 
 
 def encoder_of_flags() -> encoders.Encoder | None:
-    """Return the encoder of --encoder.
+    """Load the encoder of --encoder; return None without this flag.
 
     Raises:
-      ValueError: it and --start do not fit, or the file cannot be used.
+      ValueError: --encoder and --start do not belong together, or the file cannot be
+        used.
     """
     if (FLAGS.start == "encoder") != (FLAGS.encoder is not None):
         raise ValueError(
@@ -122,9 +120,7 @@ def encoder_of_flags() -> encoders.Encoder | None:
         )
     if FLAGS.encoder is None:
         return None
-    file = storage.local_path(FLAGS.encoder, "--encoder")
-    outputs.check_input_file(file, "--encoder")
-    return encoders.load(file)
+    return encoders.load(outputs.input_file(FLAGS.encoder, "--encoder"))
 
 
 def settings_of_flags() -> Settings:
@@ -138,10 +134,10 @@ def settings_of_flags() -> Settings:
 
 
 def run(session: Session, found: targets.Targets, out: Path, about: dict) -> None:
-    """Project, writing each result as soon as it is there, and the state in between.
+    """Project the targets; write each result when it is done, and the state meanwhile.
 
     Raises:
-      KeyboardInterrupt: after a signal, once the state is written.
+      KeyboardInterrupt: a signal has stopped the program, and the state is written.
     """
     projector, state = session.projector, out / STATE
     described = {
@@ -191,7 +187,7 @@ def run(session: Session, found: targets.Targets, out: Path, about: dict) -> Non
 
 
 def moved(projection: Projection) -> str:
-    """Return the end of the line of a result whose transform was fitted."""
+    """Return the fitted transform as text for the line of a result, else ""."""
     if projection.view is None:
         return ""
     x, y, degrees = projection.view

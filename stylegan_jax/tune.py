@@ -71,7 +71,7 @@ def main(argv: list[str]) -> None:
 
 
 def views_of(stored: list[results.Stored]) -> np.ndarray | None:
-    """Return the views [N,3] of projections; None if none was fitted."""
+    """Return the fitted views [N,3] of projections; None if there are none."""
     if all(each.view is None for each in stored):
         return None
     none = np.zeros(3, np.float32)
@@ -90,20 +90,19 @@ def check_network(network: Network, stored: list[results.Stored]) -> None:
         name, other = next(iter(others.items()))
         raise ValueError(
             f"{len(others)} of {len(stored)} images, such as {name}, were projected "
-            f"with another network ({other}) than {network.exact_reference}; use it, "
-            "or project them again"
+            f"with another network ({other}) than {network.exact_reference}; use that "
+            "network, or project the images again"
         )
 
 
 def note_noise_maps(stored: list[results.Stored]) -> None:
-    """Say so if images were projected with noise maps of their own."""
+    """Print a note if images were projected with noise maps of their own."""
     count = sum(bool(each.about.get("noise_maps")) for each in stored)
     if count:
         print(
             f"NOTE: {count} of {len(stored)} images were projected with noise maps of "
-            "their own. The network is tuned with its own maps, so that it starts "
-            "from other images than the projections; project with --noise=const to "
-            "start from them."
+            "their own. Tuning uses the network's maps, so it starts from images that "
+            "differ from the projections; project with --noise=const to avoid this."
         )
 
 
@@ -123,7 +122,7 @@ def write(
     else:
         print(
             f"{network.reference} has options that the format of {whole.name} cannot "
-            "express, so that there is only delta.safetensors"
+            "express, so only delta.safetensors is written"
         )
     try:
         delta.save(network, found.network, out / "delta.safetensors")

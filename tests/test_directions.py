@@ -143,8 +143,8 @@ def test_groups_of_files(run, saved, tmp_path):
         ),
         (["--method=sefa", "--positive=1"], "--positive has no effect on --method=se"),
         (["--method=sefa", "--strengths=1"], "`--strengths` (=1) must be at least two"),
-        (["--method=sefa", "--strengths=0,nan"], "two numbers that increase"),
-        (["--method=sefa", "--strengths=2,1"], "two numbers that increase"),
+        (["--method=sefa", "--strengths=0,nan"], "two increasing numbers"),
+        (["--method=sefa", "--strengths=2,1"], "two increasing numbers"),
         (["--method=sefa", "--class=c"], "class (='c') must be one of a, b"),
         (["--method=sefa", "--label=1,x"], "must be 2 numbers"),
         (["--method=stylespace", "--channels=2"], "must be LAYER:CHANNEL"),
@@ -289,7 +289,7 @@ def test_directions_of_another_network_are_refused(found, run_main, tmp_path):
     file.save(small.network("stylegan2"), other)
     arguments = (f"--network={other}", f"--direction={found[1]}")
     for module, out in ((generate, "x"), (interpolate, "x.webp")):
-        with pytest.raises(ValueError, match="made for another network: for small wi"):
+        with pytest.raises(ValueError, match="made for another network: small wi"):
             run_main(module, *arguments, f"--out={tmp_path / out}")
         assert not (tmp_path / out).exists()
 

@@ -51,7 +51,9 @@ def test_the_extra_is_named(run_main, monkeypatch):
     monkeypatch.setattr(explore, "PACKAGES", ("json", "uvicorn"))
     with pytest.raises(ValueError, match=r"pip install -e '\.\[explore\]'") as raised:
         run_main(explore, "--network=smileys64")
-    assert "explore needs are not installed: uvicorn; run" in str(raised.value)
+    assert "explore needs packages that are not installed: uvicorn; run" in str(
+        raised.value
+    )
 
 
 @needs_extra
@@ -77,5 +79,7 @@ def test_a_network_that_is_too_large(run_main, saved, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(Renderer, "compile", compile)
-    with pytest.raises(DoesNotFit, match="does not fit the memory; end other programs"):
+    with pytest.raises(
+        DoesNotFit, match="does not fit into memory; close other programs"
+    ):
         run_main(explore, f"--network={saved}", "--port=0")

@@ -82,9 +82,12 @@ def assert_same_bits(a, b):
             "must be a folder.*use --format=safetensors, or --out=g$",
         ),
         (("--out=g.pkl", "--format=stablehlo"), "must end in .stablehlo, the format"),
-        (("--out=g.safetensors", "--part=mapping"), "--part has an effect with --form"),
+        (
+            ("--out=g.safetensors", "--part=mapping"),
+            "--part has an effect only with --form",
+        ),
         (("--out=g.onnx", "--format=onnx", "--dtype=float16"), "--dtype has an effect"),
-        (("--out=g.safetensors", "--private"), "--private has an effect with --push_t"),
+        (("--out=g.safetensors", "--private"), "--private has an effect only with --p"),
         (("--push_to_hub=a/b", "--format=onnx"), "uploads safetensors, not --format="),
         (("--push_to_hub=a",), r"repository \(='a'\) must be OWNER/NAME"),
         (

@@ -1,7 +1,7 @@
-"""DiffAugment: simple transforms of color and position, and cutout.
+"""DiffAugment: color, translation and cutout.
 
-They are simpler than the transforms of StyleGAN2-ADA, and were tuned for about a
-hundred images. In the paper, every image is transformed, with probability 1.
+These transforms are simpler than those of StyleGAN2-ADA and suit data sets of about a
+hundred images. In the paper, they are applied to every image, with probability 1.
 
 Reference: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN
 Training", section 3.2 and appendix; the ranges are those of its code.
@@ -15,7 +15,7 @@ import numpy as np
 from stylegan_jax.augment.policies import DiffPolicy
 from stylegan_jax.layers.matmul import precision
 
-SHIFT = 0.125  # largest translation, relative to the image
+SHIFT = 0.125  # maximum translation, relative to the image
 CUTOUT = 0.5  # side of the square that is cut out, relative to the image
 # The position of a name enters its random key: add new names at the end only.
 DRAWS = ("brightness", "saturation", "contrast", "translation", "cutout")
@@ -29,8 +29,8 @@ def augment(
 ) -> jax.Array:
     """Transform each image at random; differentiable to any order.
 
-    The arguments and the result are those of `transforms.augment`, but for the type of
-    the policy.
+    The arguments and the result are those of `transforms.augment`, except for the type
+    of the policy.
     """
     chex.assert_rank(images, 4)
     chex.assert_type(images, jnp.float32)
@@ -54,7 +54,7 @@ def augment(
 def _color(
     images: jax.Array, numbers: dict[str, tuple[jax.Array, jax.Array]]
 ) -> jax.Array:
-    """Change brightness, saturation and contrast by the numbers of each."""
+    """Change brightness, saturation and contrast."""
     channels = images.shape[3]
     color, alpha = images[..., : min(channels, 3)], images[..., min(channels, 3) :]
     brightness, saturation, contrast = (
@@ -70,13 +70,13 @@ def _color(
 
 
 def _translate(images: jax.Array, value: jax.Array, happens: jax.Array) -> jax.Array:
-    """Shift by whole pixels, up to SHIFT of the sides; pixels that enter are 0."""
+    """Shift by whole pixels, up to SHIFT of each side, and fill with zeros."""
     for axis, spec in ((1, "bij,bjwc->biwc"), (2, "bij,bhjc->bhic")):
         side = images.shape[axis]
         most = int(side * SHIFT + 0.5)
         shift = jnp.floor(value[:, axis - 1] * (2 * most + 1)) - most
         shift = jnp.where(happens, shift, 0)
-        # A product with shifted unit matrices, because gathers are slow.
+        # A product with shifted identity matrices, because gathers are slow.
         place = np.arange(side)
         moved = place[:, None] - place + shift[:, None, None] == 0
         images = jnp.einsum(

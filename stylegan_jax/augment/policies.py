@@ -27,10 +27,10 @@ class Policy:
     """
 
     xflip: float = 0.0  # mirror left-right
-    rotate90: float = 0.0  # by a multiple of 90 degrees
+    rotate90: float = 0.0  # rotate by a multiple of 90 degrees
     xint: float = 0.0  # shift by whole pixels
-    scale: float = 0.0  # both axes alike
-    rotate: float = 0.0  # by any angle; drawn twice, before and after `aniso`
+    scale: float = 0.0  # scale both axes equally
+    rotate: float = 0.0  # rotate by any angle; drawn twice, before and after `aniso`
     aniso: float = 0.0  # stretch one axis as much as the other shrinks
     xfrac: float = 0.0  # shift by fractions of pixels
     brightness: float = 0.0  # add to all channels
@@ -42,13 +42,13 @@ class Policy:
     noise: float = 0.0  # add white noise
     cutout: float = 0.0  # set a rectangle to zero
     xint_max: float = 0.125
-    scale_std: float = 0.2  # of log2 of the factor
-    aniso_std: float = 0.2  # of log2 of the factor
+    scale_std: float = 0.2  # log2 of the factor
+    aniso_std: float = 0.2  # log2 of the factor
     xfrac_std: float = 0.125
     brightness_std: float = 0.2
-    contrast_std: float = 0.5  # of log2 of the factor
-    saturation_std: float = 1.0  # of log2 of the factor
-    imgfilter_std: float = 1.0  # of log2 of the gain
+    contrast_std: float = 0.5  # log2 of the factor
+    saturation_std: float = 1.0  # log2 of the factor
+    imgfilter_std: float = 1.0  # log2 of the gain
     noise_std: float = 0.1  # an image's noise has deviation |N(0, noise_std^2)|
     cutout_size: float = 0.5
 
@@ -78,9 +78,9 @@ class DiffPolicy:
 
 @dataclasses.dataclass(frozen=True)
 class PseudoPolicy:
-    """Adaptive pseudo augmentation (APA): generated images among the reals.
+    """Adaptive pseudo augmentation (APA): generated images in place of some reals.
 
-    Images are not transformed; the probability is that of a real being replaced.
+    Images are not transformed; each real image is replaced with the probability.
 
     Reference: Jiang et al. 2021, "Deceive D: Adaptive Pseudo Augmentation for GAN
     Training with Limited Data", section 3.
@@ -88,7 +88,7 @@ class PseudoPolicy:
 
 
 POLICIES: dict[str, Policy | DiffPolicy | PseudoPolicy] = {
-    # StyleGAN2-ADA's have a letter for each group, as in the official code ...
+    # The names of StyleGAN2-ADA's have a letter for each group of transforms ...
     "none": Policy(),
     "b": Policy.of(*PIXEL),
     "bg": Policy.of(*PIXEL, *AFFINE),
@@ -97,7 +97,7 @@ POLICIES: dict[str, Policy | DiffPolicy | PseudoPolicy] = {
     "bgcfn": Policy.of(*PIXEL, *AFFINE, *COLOR, "imgfilter", "noise"),
     "bgcfnc": Policy.of(*PIXEL, *AFFINE, *COLOR, "imgfilter", "noise", "cutout"),
     "pseudo": PseudoPolicy(),
-    # ... and DiffAugment's by their transforms.
+    # ... and those of DiffAugment list the transforms, both as in the official codes.
     "color": DiffPolicy.of("color"),
     "translation": DiffPolicy.of("translation"),
     "cutout": DiffPolicy.of("cutout"),

@@ -1,15 +1,15 @@
 """Random transforms of the images that the discriminator sees.
 
-As long as some images stay unchanged, the generator does not learn the transforms: the
-distribution before them is determined by the distribution after them. `augment` has
-three steps:
+As long as some images stay unchanged, the generator does not learn the transforms,
+because the distribution after them determines the distribution before them. `augment`
+has three steps:
 
   draw     key -> standard random numbers, two for each transform and image
   plan     numbers, probability -> matrices, gains, strengths
   execute  images, plan -> images; linear in the images, so differentiable to any order
 
-Shapes are static: an image is always mirrored to almost three times its width and
-height, whatever part of that the transforms of a batch need.
+Shapes are static: every image is padded by reflection to almost three times its width
+and height, even if the transforms of a batch need less.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
 Data", sections 2.2 and 3, appendix B.
@@ -34,7 +34,7 @@ CHOICES = {"xflip": 2, "rotate90": 4, "lumaflip": 2}  # number of equally likely
 SYMMETRIC = ("xint", "rotate", "rotate_post", "hue")  # uniform in [-1,1)
 UNIFORM = (*CHOICES, *SYMMETRIC, "cutout")  # all others are normal
 WIDTHS = {"xint": (2,), "xfrac": (2,), "imgfilter": (4,), "cutout": (2,)}
-BAND_POWER = np.array([10, 1, 1, 1]) / 13  # of natural images, from low to high
+BAND_POWER = np.array([10, 1, 1, 1]) / 13  # power of natural images, low to high
 
 
 class Numbers(NamedTuple):
@@ -54,7 +54,7 @@ class Numbers(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Transforms of each image, in order of application; None for those not in use.
+    """The transforms of each image, in order of application; None if not in use.
 
     Attributes:
       inverse: [B,3,3], matrices that map the position of a pixel in the result to that
@@ -82,9 +82,9 @@ def augment(
 
     Args:
       key: random key of this batch.
-      images: [B,H,W,C] float32 in [-1,1], C of 1, 3 or 4. Color transforms leave the
-        alpha channel, the last of 4, unchanged.
-      probability: [], probability of each transform, in [0,1]; may be traced.
+      images: [B,H,W,C] float32 in [-1,1]; C is 1, 3 or 4. Color transforms leave alpha,
+        the last of 4 channels, unchanged.
+      probability: [], probability of each transform, in [0,1]; it may be traced.
       policy: the transforms.
 
     Returns:
@@ -230,7 +230,7 @@ def _color_matrix(amount: dict[str, jax.Array], policy: Policy) -> jax.Array:
     c, s = jnp.exp2(policy.contrast_std * c), jnp.exp2(policy.saturation_std * s)
     unit, last = np.eye(4), np.diag([0, 0, 0, 1])
     offset = np.outer([1, 1, 1, 0], [0, 0, 0, 1])
-    axis = np.array([1, 1, 1, 0]) / math.sqrt(3)  # of gray
+    axis = np.array([1, 1, 1, 0]) / math.sqrt(3)  # the gray axis
     onto = np.outer(axis, axis)
     across = np.zeros((4, 4))  # cross product with the axis
     across[:3, :3] = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)

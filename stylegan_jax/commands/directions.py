@@ -43,7 +43,7 @@ METHODS = {
         "The difference of two latents, or of the means of two groups.", GROUPS
     ),
     "text": Method(
-        "The change of w along which images come nearer to a text, by a CLIP network.",
+        "The change of w along which images come closer to a text, by a CLIP network.",
         TEXTS,
     ),
 }
@@ -61,9 +61,7 @@ COMMAND = Command(
     {
         "Network": network.REFERENCE,
         "Directions": (
-            flag.choice(
-                "method", "The way to find them, see below.", None, tuple(METHODS)
-            ),
+            flag.choice("method", "The method; see below.", None, tuple(METHODS)),
             flag.integer(
                 "count",
                 "N",
@@ -75,9 +73,8 @@ COMMAND = Command(
             flag.text(
                 "layers",
                 "LIST",
-                "The style layers in which directions are sought, and which they "
-                "change: numbers and ranges from 0, the lowest resolution, on, such as "
-                "0-3.",
+                "The style layers that are searched, and that the directions change: "
+                "numbers and ranges from 0, the lowest resolution, on, such as 0-3.",
                 absent="all",
             ),
             flag.text(
@@ -89,8 +86,8 @@ COMMAND = Command(
             flag.integer(
                 "samples",
                 "N",
-                "The number of latents of which the mean and covariance of w, and so "
-                "the unit of strengths, are computed.",
+                "The number of latents for the mean and covariance of w, which "
+                "determine the unit of strengths.",
                 100_000,
                 minimum=2,
                 maximum=100_000_000,
@@ -108,10 +105,14 @@ COMMAND = Command(
             flag.text(
                 "positive",
                 "LIST",
-                "The seeds, or the rows of --latents from 0 on, to which the direction "
-                "leads: numbers and ranges, such as 0-3,7.",
+                "The seeds, or the rows of --latents counted from 0, towards which the "
+                "direction points: numbers and ranges, such as 0-3,7.",
             ),
-            flag.text("negative", "LIST", "Those that the direction leads away from."),
+            flag.text(
+                "negative",
+                "LIST",
+                "The seeds or rows from which the direction points away.",
+            ),
             flag.text(
                 "latents",
                 "FILES",
@@ -123,13 +124,13 @@ COMMAND = Command(
                 "images",
                 "FOLDER",
                 "A folder with images in its subfolders positive and negative, in "
-                "place of seeds. Their latents are those of --encoder, or projected, "
-                "which takes longer.",
+                "place of seeds. Their latents come from --encoder, or else from a "
+                "projection, which takes longer.",
             ),
             flag.text(
                 "encoder",
                 "FILE",
-                "An encoder of the program `encoder`, for --images.",
+                "A file that `encoder` wrote, for --images.",
             ),
             flag.text(
                 "name",
@@ -140,12 +141,12 @@ COMMAND = Command(
         ),
         "Texts, for text": (
             flag.text(
-                "positive_text", "TEXT", "The text to which the direction leads."
+                "positive_text", "TEXT", "The text towards which the direction points."
             ),
             flag.text(
                 "negative_text",
                 "TEXT",
-                "The text that it leads away from, such as a neutral one.",
+                "The text from which it points away, such as a neutral one.",
             ),
             flag.text(
                 "clip_model",
@@ -167,9 +168,8 @@ COMMAND = Command(
             ),
             dataclasses.replace(
                 network.TRUNCATION_PSI,
-                doc="The truncation of the images, and of seeds and z in groups, which "
-                "are taken as `generate` draws them: 1 keeps their variety, 0 gives "
-                "the average image.",
+                doc="The truncation of the images, and of the seeds and z in groups, "
+                "as in `generate`: 1 keeps their variety, 0 gives the average image.",
             ),
         ),
         "Output": (

@@ -5,7 +5,7 @@ from stylegan_jax.runtime.command import Command
 
 COMMAND = Command(
     "ema",
-    "Choose the length of the generator's average after the training (post-hoc EMA of "
+    "Choose the length of the generator's average after training (post-hoc EMA of "
     "EDM2): reconstruct averages of several lengths from a run's snapshots, measure "
     "them, and write the best one as a network file.",
     (
@@ -31,7 +31,7 @@ COMMAND = Command(
             flag.number(
                 "kimg",
                 "KIMG",
-                "The time at which the run is cut off, that of a snapshot.",
+                "The time of the averages, which must be that of a snapshot.",
                 absent="the last snapshot",
                 unit="thousands of real images",
             ),
@@ -56,7 +56,7 @@ COMMAND = Command(
             flag.text(
                 "out",
                 "FILE.safetensors",
-                "The network file to write; with --metric also FILE.html, which plots "
+                "The network file to write; --metric also writes FILE.html, a plot of "
                 "the metric against the length.",
                 required=True,
             ),

@@ -7,8 +7,8 @@ from stylegan_jax.runtime.command import Command
 
 COMMAND = Command(
     "encoder",
-    "Train an encoder, which gives the latents of images at once. It learns from "
-    "samples of the network alone, in minutes, and is a start for `project`.",
+    "Train an encoder, which computes the latents of images in a single pass. It is "
+    "trained in minutes, only on samples of the network; `project` can start from it.",
     (
         "--network=smileys64 --out=encoder.safetensors",
         "--network=smileys64 --space=w+ --steps=5000 --out=encoder.safetensors",
@@ -18,8 +18,8 @@ COMMAND = Command(
         "Training": (
             flag.choice(
                 "space",
-                "The latent: w is one for all style layers; w+ adds an offset for each "
-                "layer.",
+                "The latent: w is one vector for all style layers; w+ adds an offset "
+                "for each layer.",
                 "w",
                 ("w", "w+"),
             ),
@@ -29,7 +29,7 @@ COMMAND = Command(
             flag.integer(
                 "batch_size",
                 "N",
-                "The number of samples of a step, a multiple of the number of devices.",
+                "The number of samples in a step, a multiple of the number of devices.",
                 16,
                 minimum=1,
                 unit="images",
@@ -37,15 +37,15 @@ COMMAND = Command(
             flag.number(
                 "learning_rate",
                 "RATE",
-                "The learning rate at the beginning; it falls to 0.",
+                "The initial learning rate; it decays to 0.",
                 2e-3,
                 minimum=0.0,
             ),
             flag.number(
                 "image_weight",
                 "WEIGHT",
-                "The weight of the distance of the images, beside the error of w; 0 "
-                "leaves it out, which saves half of the time.",
+                "The weight of the distance between images, relative to the error of "
+                "w; 0 leaves it out, which halves the time.",
                 10.0,
                 minimum=0.0,
             ),
@@ -65,13 +65,13 @@ COMMAND = Command(
             flag.text(
                 "out",
                 "FILE",
-                "The file for the encoder, which ends in .safetensors.",
+                "The file to write, which ends in .safetensors.",
                 required=True,
             ),
         ),
     },
     (
-        "The file is for this network, and for those that are tuned from it.",
+        "The encoder works with this network and with networks that are tuned from it.",
         "Sizes are printed as WIDTHxHEIGHT, in pixels.",
     ),
     one_of=network.ONE_OF,

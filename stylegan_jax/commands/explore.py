@@ -8,9 +8,9 @@ from stylegan_jax.runtime.command import Command
 
 COMMAND = Command(
     "explore",
-    "Open a network in a page of the web browser: seeds, truncation, style mixing, "
-    "noise and interpolation, drawn while you drag; your own photos, projected, tuned "
-    "and dragged. Ctrl-C ends it.",
+    "Explore a network in the web browser: change seeds, truncation, style mixing, "
+    "noise and interpolation while the image follows; project, tune and drag your own "
+    "photos. Ctrl-C ends it.",
     (
         "--network=smileys64",
         "--network=runs/smileys --port=8000",
@@ -22,13 +22,13 @@ COMMAND = Command(
             network.RESOLUTION,
             dataclasses.replace(
                 network.DIRECTION,
-                doc="Directions with a slider each, files of `directions` separated by "
-                "commas.",
+                doc="Directions that get a slider each: files of `directions`, "
+                "separated by commas.",
             ),
             flag.text(
                 "encoder",
                 "FILE",
-                "An encoder of the program `encoder`, from which projections start.",
+                "A file that `encoder` wrote; projections start from its latents.",
                 absent="the nearest of some samples",
             ),
         ),
@@ -52,8 +52,8 @@ COMMAND = Command(
         ),
     },
     (
-        "The page needs no connection to the internet, and sends nothing anywhere. It "
-        "needs the extra `explore`, which python -m pip install -e '.[explore]' adds.",
+        "The page needs no internet connection, and sends nothing anywhere. It needs "
+        "the extra `explore`: python -m pip install -e '.[explore]' installs it.",
         "Sizes are printed as WIDTHxHEIGHT, in pixels.",
     ),
     one_of=network.ONE_OF,

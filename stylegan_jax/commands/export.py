@@ -12,8 +12,8 @@ PARTS = ("generator", "mapping", "synthesis")
 COMMAND = Command(
     "export",
     "Write a network as one file for this package or for other runtimes, as a web page "
-    "in which it runs, or to the Hugging Face Hub. The averaged generator only is "
-    "written, and nothing that could execute code of its own.",
+    "that runs it, or to the Hugging Face Hub. Only the averaged generator is written, "
+    "and nothing that could execute arbitrary code.",
     (
         "--network=runs/smileys --out=smileys.safetensors --dtype=float16",
         "--network=runs/smileys --format=onnx --out=smileys.onnx",
@@ -31,11 +31,11 @@ COMMAND = Command(
             ),
             flag.choice(
                 "format",
-                "The kind of output: safetensors is a file that every --network takes; "
+                "The format: safetensors is a file that every --network accepts; "
                 "stablehlo is a program that JAX runs without this package, on CPUs, "
                 "GPUs and TPUs; "
-                "onnx is one for ONNX Runtime (extra onnx); page is a directory with a "
-                "web page, the network as ONNX, and the runtime from npm.",
+                "onnx is a program for ONNX Runtime (extra onnx); page is a directory "
+                "with a web page, the network as ONNX, and the runtime from npm.",
                 "safetensors",
                 FORMATS,
             ),
@@ -60,18 +60,17 @@ COMMAND = Command(
                 "push_to_hub",
                 "OWNER/NAME",
                 "Upload to this repository, in place of --out; it is created if "
-                "necessary. Afterwards --network=hub:OWNER/NAME opens it.",
+                "necessary. --network=hub:OWNER/NAME then opens it.",
             ),
             flag.switch(
                 "private",
-                "Create the repository for yourself only; one that exists must be "
-                "private already.",
+                "Create a private repository; one that exists must be private already.",
             ),
             flag.text(
                 "license",
                 "ID",
-                "The license of the network for its model card, such as cc-by-4.0; a "
-                "README.md that exists must state the same.",
+                "The license of the network for its model card, such as cc-by-4.0; an "
+                "existing README.md must state the same one.",
                 absent="not stated",
             ),
             dataclasses.replace(

@@ -7,9 +7,9 @@ from stylegan_jax.runtime.command import Command, Needs
 DISTANCES = ("auto", "lpips", "efficientnet", "multiscale")
 DISTANCE = flag.choice(
     "distance",
-    "The distance between images: lpips is perceptual, by VGG16; efficientnet by the "
-    "smaller EfficientNet-Lite0; multiscale is the mean absolute difference over a "
-    "pyramid of scales, and needs no weights; auto is lpips where its weights are in "
+    "The distance between images: lpips is perceptual and uses VGG16; efficientnet "
+    "uses the smaller EfficientNet-Lite0; multiscale is the mean absolute difference "
+    "over an image pyramid, and needs no weights; auto is lpips if its weights are in "
     "the cache folder, else multiscale.",
     "auto",
     DISTANCES,
@@ -33,8 +33,8 @@ DISTANCE_NEEDS = {
 
 COMMAND = Command(
     "project",
-    "Find the latents whose images are nearest to given images. Many images are "
-    "projected at a time, and an interrupted command continues where it stopped.",
+    "Find the latents whose images are nearest to given images. Images are projected "
+    "in batches, and an interrupted command continues where it stopped.",
     (
         "--network=smileys64 --targets=photos --out=projected",
         "--network=smileys64 --targets=a.png,b.jpg --space=w+ --out=projected",
@@ -50,50 +50,50 @@ COMMAND = Command(
             ),
             flag.choice(
                 "crop",
-                "The part of each image: center is its largest center with the ratio "
-                "of the network's images; none is all of it, and refuses other ratios.",
+                "How to crop each image: center crops to the aspect ratio of the "
+                "network's images; none does not crop, and rejects other ratios.",
                 "center",
                 ("center", "none"),
             ),
             flag.text(
                 "boxes",
                 "FILE",
-                "A JSON file with boxes, to which some images are cut first: "
+                "A JSON file with boxes, to which images are cropped first: "
                 '{"a.png": [left, top, width, height], "folder/b.png": ...}.',
             ),
             flag.text(
                 "landmarks",
                 "FILE",
-                "A JSON file with the eyes and corners of the mouth, or 68 points, of "
-                'faces to align as in FFHQ: {"a.png": [[x, y], ...]}.',
+                "A JSON file with 4, 5 or 68 points of each face to align as in FFHQ: "
+                '{"a.png": [[x, y], ...]}.',
             ),
             network.CLASS,
             network.LABEL,
             flag.switch(
                 "fit_class",
-                "Take the class whose average image is nearest to each target.",
+                "Choose the class whose average image is nearest to each target.",
             ),
         ),
         "Search": (
             flag.choice(
                 "space",
-                "The latent: w is one for all style layers, and stays close to what "
-                "the network generates; w+ is one for each layer, and fits better.",
+                "The latent: w is one vector for all style layers, and stays close to "
+                "what the network generates; w+ is one for each, and fits better.",
                 "w",
                 ("w", "w+"),
             ),
             flag.choice(
                 "noise",
-                "The noise inputs: optimize fits the maps, too, as the official "
-                "projector does; const keeps them, so that the latents alone give the "
-                "image; none leaves noise out.",
+                "The noise inputs: optimize also fits the maps, as the official "
+                "projector does; const keeps them, so the latents alone determine the "
+                "image; none uses no noise.",
                 "optimize",
                 ("optimize", "const", "none"),
             ),
             flag.choice(
                 "transform",
                 "The translation and rotation of StyleGAN3's images: fixed keeps the "
-                "network's; fit searches for them, too.",
+                "network's; fit also fits them.",
                 "fixed",
                 ("fixed", "fit"),
             ),
@@ -102,15 +102,15 @@ COMMAND = Command(
             EFFICIENTNET,
             flag.choice(
                 "start",
-                "The first latent: average is the mean w, samples the nearest of some "
-                "random ones, random any random one, encoder that of --encoder.",
+                "The initial latent: average is the mean w, samples the nearest of "
+                "some random w, random any random w, encoder the output of --encoder.",
                 "average",
                 ("average", "samples", "random", "encoder"),
             ),
             flag.text(
                 "encoder",
                 "FILE",
-                "A file of the program `encoder`, for --start=encoder.",
+                "A file that `encoder` wrote, for --start=encoder.",
             ),
             flag.integer(
                 "samples",
@@ -132,12 +132,12 @@ COMMAND = Command(
                 "steps", "N", "The number of steps.", 1000, minimum=1, maximum=1_000_000
             ),
             flag.number(
-                "learning_rate", "RATE", "The largest learning rate.", 0.1, minimum=0.0
+                "learning_rate", "RATE", "The maximum learning rate.", 0.1, minimum=0.0
             ),
             flag.number(
                 "stop_distance",
                 "DISTANCE",
-                "The distance at which an image is finished early.",
+                "The distance at which a search stops early.",
                 minimum=0.0,
                 absent="none",
             ),
@@ -167,17 +167,18 @@ COMMAND = Command(
             flag.integer(
                 "batch_size",
                 "N",
-                "The number of searches at a time, a multiple of that of devices.",
+                "The number of searches at a time, a multiple of the number of "
+                "devices.",
                 minimum=1,
                 absent="up to 8 for each device, as memory allows",
             ),
         ),
     },
     (
-        "For each image there is a folder with target.png, projection.png, "
-        "difference.png (4 times the absolute difference), projected_w.npz, which "
-        "--latents of other programs reads, and projection.json with the settings and "
-        "distances. grid.png shows all of them: targets, projections, differences.",
+        "Each image gets a folder with target.png, projection.png, difference.png (4 "
+        "times the absolute difference), projected_w.npz for --latents of other "
+        "programs, and projection.json with the settings and distances. grid.png shows "
+        "all targets, projections and differences.",
         "Sizes are printed as WIDTHxHEIGHT, in pixels.",
     ),
     one_of=network.ONE_OF,

@@ -7,8 +7,8 @@ from stylegan_jax.runtime.command import Command, Needs
 
 COMMAND = Command(
     "tune",
-    "Fine-tune a generator around projected images, so that their latents give them "
-    "exactly and can be edited (pivotal tuning).",
+    "Fine-tune a generator around projected images, so that their latents reproduce "
+    "them closely and can be edited (pivotal tuning).",
     (
         "--network=smileys64 --projections=projected --out=tuned",
         "--network=smileys64 --projections=projected --locality --out=tuned",
@@ -29,7 +29,7 @@ COMMAND = Command(
             flag.integer(
                 "steps",
                 "N",
-                "The most steps for each image; those of a batch have them in common.",
+                "The maximum number of steps for each batch of images.",
                 350,
                 minimum=1,
                 maximum=1_000_000,
@@ -43,36 +43,37 @@ COMMAND = Command(
             flag.number(
                 "stop_distance",
                 "DISTANCE",
-                "Tuning stops once no image is farther from its target; 0 makes all "
-                "steps.",
+                "Tuning stops once every image is at most this far from its target; 0 "
+                "never stops early.",
                 minimum=0.0,
                 absent="0.06 for lpips, 0.02 for efficientnet, 0.01 for multiscale",
             ),
             flag.number(
                 "stop_rms",
                 "RMS",
-                "Tuning stops, too, once the root mean square over the pixels of no "
-                "difference is larger, where colors are from -1 to 1.",
+                "Tuning also stops once the root mean square difference of the pixels, "
+                "in [-1, 1], is at most this for every image.",
                 minimum=0.0,
-                absent="pixels do not stop it",
+                absent="no such limit",
             ),
             flag.switch(
                 "locality",
-                "Keep the images of other latents as they are (locality "
-                "regularization), for about twice the time. Networks with classes "
+                "Keep the images of other latents unchanged (locality "
+                "regularization), which about doubles the time. Networks with classes "
                 "need --class or --label.",
             ),
             flag.number(
                 "locality_radius",
                 "DISTANCE",
-                "The distance of these latents from an image's, over all style layers.",
+                "The distance of these latents from that of an image, over all style "
+                "layers.",
                 30.0,
                 minimum=0.0,
             ),
             flag.choice(
                 "noise",
-                "The noise inputs: const uses the maps of the network, none leaves "
-                "them out.",
+                "The noise inputs: const uses the maps of the network, none uses no "
+                "noise.",
                 "const",
                 ("const", "none"),
             ),
@@ -96,7 +97,7 @@ COMMAND = Command(
                 "batch_size",
                 "N",
                 "The number of images in a step, a multiple of the number of devices; "
-                "of more, the steps take these many in turn.",
+                "with more images, the steps cycle through the batches.",
                 minimum=1,
                 absent="up to 8 for each device, as memory allows",
             ),
@@ -104,9 +105,9 @@ COMMAND = Command(
     },
     (
         "The directory gets tuned.safetensors, the whole network, and "
-        "delta.safetensors, its difference to --network; both can be given wherever a "
-        "network is. There are also the images, tuned.json with the settings and "
-        "distances, the latents in projected_w.npz, and grid.png, which shows targets, "
+        "delta.safetensors, its difference from --network; every --network accepts "
+        "both. It also gets the images, tuned.json with the settings and distances, "
+        "projected_w.npz with the latents, and grid.png, which shows targets, "
         "projections and tuned images.",
         "Sizes are printed as WIDTHxHEIGHT, in pixels.",
     ),

@@ -1,4 +1,4 @@
-"""Files that the explorer saves and loads: images, and latents with their settings."""
+"""The files that the explorer saves and loads: images, and latents with settings."""
 
 import io
 import json
@@ -15,10 +15,10 @@ from stylegan_jax.explorer.renderer import Renderer
 from stylegan_jax.runtime.image_io import encode_png
 from stylegan_jax.sampling import latents
 
-MAX_BYTES = 2**23  # of a file, and of an array in it
-MAX_LATENTS = 64  # of a file that the page offers
+MAX_BYTES = 2**23  # maximum size of a file, and of an array in it
+MAX_LATENTS = 64  # maximum number of latents in a file that the page offers
 SETTINGS = "settings.json"
-TOLERANCE = 1e-3  # tolerance for the rounding of other versions or devices
+TOLERANCE = 1e-3  # for differences in rounding between versions and devices
 
 
 def image(renderer: Renderer, picture: Picture) -> bytes:
@@ -29,7 +29,8 @@ def image(renderer: Renderer, picture: Picture) -> bytes:
 def save(renderer: Renderer, picture: Picture) -> bytes:
     """Return the truncated styles of a picture and its settings as an .npz file.
 
-    It holds `ws` [1,L,W] float32, which `generate --latents` draws, and settings.json.
+    The file holds `ws` [1,L,W] float32, which `generate --latents` draws, and
+    settings.json.
     """
     buffer = io.BytesIO()
     np.savez(buffer, ws=renderer.styles(picture))
@@ -44,17 +45,17 @@ def save(renderer: Renderer, picture: Picture) -> bytes:
 
 
 def load(renderer: Renderer, content: bytes, name: str) -> dict[str, Any]:
-    """Return the content of a file with latents for the page, as JSON.
+    """Return the latents in a file as JSON for the page.
 
     Args:
       renderer: the network that the latents are for.
-      content: the file, of any kind that `latents.read` takes.
-      name: its name, for messages.
+      content: content of the file, in any format that `latents.read` accepts.
+      name: name of the file, for messages.
 
     Returns:
-      `sources`, of up to MAX_LATENTS latents; `total`, their number in the file;
-      `truncated`, True for styles, which are drawn with psi 1; and `picture`, the
-      saved one if this network draws the same image, else None.
+      `sources`, the first latents, up to MAX_LATENTS; `total`, the number of latents in
+      the file; `truncated`, True for styles, which are drawn with psi 1; and `picture`,
+      the saved picture if this network draws the same image, else None.
 
     Raises:
       ValueError: the file is damaged, or does not fit the network.

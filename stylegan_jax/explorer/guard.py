@@ -1,8 +1,8 @@
-"""Protection of a page on this machine from other web pages in the same browser.
+"""Protection of the page from other web pages in the same browser.
 
-A page of another site can send requests to 127.0.0.1. It cannot read the answers,
-unless its own name resolves to 127.0.0.1 (DNS rebinding), which the header Host
-reveals; and those of its requests that change or compute something carry its Origin.
+A page of another site can send requests to 127.0.0.1. It cannot read the responses
+unless its own host name resolves to 127.0.0.1 (DNS rebinding), which the Host header
+reveals. Its POST requests carry its Origin.
 """
 
 import ipaddress
@@ -19,7 +19,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 HEADERS = {
-    # Only files of this server, nothing inline, no frames of other pages.
+    # Only files of this server, nothing inline, no framing by other pages.
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
         "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; "
@@ -33,7 +33,7 @@ HEADERS = {
 
 
 def is_loopback(host: str) -> bool:
-    """Return True for addresses and names that mean this machine."""
+    """Return True for the loopback addresses and names of this machine."""
     if host.lower() == "localhost":
         return True
     try:
@@ -43,13 +43,13 @@ def is_loopback(host: str) -> bool:
 
 
 def is_expected(host_header: str, listen: str) -> bool:
-    """Return True if a header Host may name a server that listens on an address.
+    """Return True if a Host header may refer to a server that listens on an address.
 
-    The port is not compared, since a tunnel may change it. A name that is not this
-    machine's may be another site's, but a numeric address never is.
+    The port is not compared, since a tunnel may change it. A host name that is not this
+    machine's may belong to another site; a numeric address is safe from DNS rebinding.
 
     Args:
-      host_header: the header.
+      host_header: value of the header.
       listen: the address of --host.
     """
     try:
@@ -69,10 +69,10 @@ def is_expected(host_header: str, listen: str) -> bool:
 
 
 class Guard:
-    """An ASGI application that passes on only the requests of its own page."""
+    """An ASGI application that forwards only the requests of its own page."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], listen: str):
-        """Create it.
+        """Wrap an application.
 
         Args:
           app: the application to protect.
@@ -81,7 +81,7 @@ class Guard:
         self._app, self._listen = app, listen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or refuse it with status 403."""
+        """Forward a request, or reject it with status 403."""
         if scope["type"] != "http":
             return
         problem = self._problem(scope["method"], Headers(scope=scope))
@@ -101,11 +101,11 @@ class Guard:
         host, origin = headers.get("host", ""), headers.get("origin", "")
         if not is_expected(host, self._listen):
             return (
-                f"The page was asked for as {host[:100]!r}, which is not its address. "
-                "Open it by the address that the program printed, or start the program "
-                "with --host and the name or address of this machine."
+                f"The page was requested as {host[:100]!r}, which is not its address. "
+                "Open the address that the program printed, or start the program with "
+                "--host and the name or address of this machine."
             )
-        own = (f"http://{host}", f"https://{host}")  # https by a proxy
+        own = (f"http://{host}", f"https://{host}")  # https behind a proxy
         if method not in ("GET", "HEAD") and origin not in own:
             return (
                 f"A request came from {(origin or 'no page')[:100]!r}; only the page "

@@ -1,6 +1,6 @@
-"""Long tasks of the explorer: one at a time, in a thread, with their reports streamed.
+"""Long tasks of the explorer, run one at a time in a thread that streams reports.
 
-A report is an object of JSON on a line of its own. The last line is the result, or
+A report is a JSON object on a line of its own. The last line is the result, or
 {"error": message}.
 """
 
@@ -15,7 +15,7 @@ import jax
 
 from stylegan_jax.runtime.cli import describe
 
-Report = Callable[[dict[str, Any]], None]  # raises Stopped once nobody listens
+Report = Callable[[dict[str, Any]], None]  # raises Stopped once the page has gone
 Work = Callable[[Report], dict[str, Any]]
 
 
@@ -27,22 +27,21 @@ class Jobs:
     """A thread for long tasks. All methods must be called from one event loop."""
 
     def __init__(self):
-        """Create it, idle."""
+        """Start the thread, without a task."""
         self._thread = ThreadPoolExecutor(1, "job")
         self._busy = False
 
     async def stream(self, work: Work) -> AsyncIterator[bytes]:
-        """Yield the reports of a task as lines, and its result.
+        """Yield the reports and the result of a task, a line each.
 
-        The task is stopped at its next report once the iterator is closed.
+        When the iterator is closed, the task stops at its next report.
 
         Args:
-          work: function that is called with a function for its reports.
+          work: the task, called with a function that takes its reports.
         """
         if self._busy:
-            yield _line(
-                {"error": "another projection, tuning or drag is running; stop it"}
-            )
+            problem = "another projection, tuning or drag is running; stop it first"
+            yield _line({"error": problem})
             return
         loop, stop = asyncio.get_running_loop(), threading.Event()
         lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
@@ -61,7 +60,7 @@ class Jobs:
             yield _line(running.result())
         finally:
             stop.set()
-            self._busy = False  # the next one waits in the thread's queue
+            self._busy = False  # a new task waits in the queue of the thread
 
 
 def _run(work: Work, report: Report) -> dict[str, Any]:
@@ -73,7 +72,7 @@ def _run(work: Work, report: Report) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         return {"error": describe(error)[:1000]}
     except (MemoryError, jax.errors.JaxRuntimeError):
-        return {"error": "the memory does not suffice; end other programs"}
+        return {"error": "there is not enough memory; close other programs"}
 
 
 def _line(value: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Drawing of the newest request of each page, one at a time."""
+"""A queue that draws only the newest request of each page, one at a time."""
 
 import asyncio
 import collections
@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
-MAX_CLIENTS = 1000  # limit of clients whose newest number is remembered
+MAX_CLIENTS = 1000  # maximum number of clients whose newest number is remembered
 
 
 @dataclasses.dataclass
@@ -20,12 +20,12 @@ class _Waiting(Generic[Request, Answer]):
 
 
 class Latest(Generic[Request, Answer]):
-    """A queue in which a newer request of a client replaces its older one.
+    """A queue in which a client's newer request replaces its older one.
 
-    A client gives its requests increasing numbers. While one is drawn, the newest of
-    each client waits; the others are answered None at once. So the last request of a
-    client is always drawn, no client waits for more than one drawing of each other
-    client, and a request that arrives after a newer one is not drawn at all.
+    Each client numbers its requests in increasing order. While one request is drawn,
+    the newest request of each client waits, and the others return None at once. So the
+    last request of a client is always drawn, no client waits for more than one request
+    of each other client, and a request that arrives after a newer one is never drawn.
 
     All methods must be called from one event loop.
     """
@@ -34,8 +34,7 @@ class Latest(Generic[Request, Answer]):
         """Create the queue.
 
         Args:
-          draw: function that draws a request, called in a thread, never twice at a
-            time.
+          draw: function that draws a request; it is called in one other thread.
         """
         self._draw = draw
         self._thread = ThreadPoolExecutor(1, "draw")
@@ -44,12 +43,12 @@ class Latest(Generic[Request, Answer]):
         self._task: asyncio.Task | None = None
 
     async def submit(self, client: str, number: int, request: Request) -> Answer | None:
-        """Return what a request draws; None once a newer one of its client is known.
+        """Draw a request; return None if its client has sent a newer one.
 
         Args:
           client: name of the client.
-          number: of the request.
-          request: for `draw`, whose exceptions are raised here.
+          number: number of the request.
+          request: argument of `draw`, whose exceptions are raised here.
         """
         if number <= self._newest.get(client, -1):
             return None
@@ -68,7 +67,7 @@ class Latest(Generic[Request, Answer]):
         return await future
 
     async def run(self, function: Callable[[], Answer]) -> Answer:
-        """Return the value of a function that is called in the thread of `draw`."""
+        """Call a function in the thread of `draw`, and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
     async def _work(self) -> None:

@@ -1,7 +1,7 @@
-"""The state of a picture: one value, which the page edits and the server draws.
+"""The state of a picture: one value that the page edits and the server draws.
 
-A `Picture` holds everything that an image depends on, so that it can be sent, liked,
-saved and redrawn by any server with the same network. Its JSON form:
+A `Picture` holds everything that an image depends on, so it can be sent, liked, saved
+and redrawn by any server with the same network. In JSON:
 
     {"style": {"source": {"kind": "seed", "seed": 5},
                "label": [1, 0, 0, 0], "mix": {"seed": 7, "layers": [2, 3]}},
@@ -9,8 +9,9 @@ saved and redrawn by any server with the same network. Its JSON form:
      "noise": "const", "noise_seed": 0, "directions": {"smile": 1.5},
      "tuned": "", "translate_x": 0.0, "translate_y": 0.0, "rotate": 0.0}
 
-A projected or dragged image is a `Latent`. Another source of styles is a new class in
-`SOURCES` and a case in `Renderer`; a change of the image is a field of `Picture`.
+A projected or dragged image is a `Latent`. To add a source of styles, write a class, an
+entry in `SOURCES` and a case in `Renderer`; to add a change of the image, add a field
+to `Picture`.
 """
 
 import base64
@@ -28,14 +29,16 @@ from stylegan_jax.runtime.messages import listed
 from stylegan_jax.sampling.directions.direction import MAX_STRENGTH
 
 MAX_SEED = 2**32 - 1
-MAX_PSI = 10.0  # in absolute value
-MAX_LABEL = 100.0  # likewise
+# Limits of absolute values.
+MAX_PSI = 10.0
+MAX_LABEL = 100.0
+MAX_TRANSLATION = 10.0  # in image widths and heights
+MAX_ROTATION = 36000.0  # degrees
+
 MAX_KEYFRAMES = 64
 MAX_DIRECTIONS = 100
-MAX_TRANSLATION = 10.0  # image sides, in absolute value
-MAX_ROTATION = 36000.0  # degrees, likewise
-MAX_NAME = 64  # characters, of a tuned network
-MAX_DEPTH = 3  # of walks whose keyframes are points of walks
+MAX_NAME = 64  # characters in the name of a tuned network
+MAX_DEPTH = 3  # nested walks: walks whose keyframes are points on walks
 
 
 class PictureError(ValueError):
@@ -51,12 +54,12 @@ class Seed:
 
 @dataclasses.dataclass(frozen=True)
 class Pad:
-    """A point between the w of four seeds, interpolated linearly in both directions.
+    """A point between the w of four seeds, by bilinear interpolation.
 
     Attributes:
-      seeds: at the top left, top right, bottom left and bottom right.
-      x: from 0 at the left to 1 at the right.
-      y: from 0 at the top to 1 at the bottom.
+      seeds: the seeds at the top left, top right, bottom left and bottom right.
+      x: position from 0 at the left to 1 at the right.
+      y: position from 0 at the top to 1 at the bottom.
     """
 
     seeds: tuple[int, int, int, int]
@@ -66,11 +69,11 @@ class Pad:
 
 @dataclasses.dataclass(frozen=True)
 class Latent:
-    """A latent of a file.
+    """A given latent, such as one from a file.
 
     Attributes:
       array: "z" or "ws".
-      data: z [Z] or ws [L,W] as little-endian float32, in Base64.
+      data: z [Z] or ws [L,W] as little-endian float32 in Base64.
     """
 
     array: str
@@ -95,8 +98,8 @@ class Latent:
         shape = shapes[self.array]
         if len(content) != 4 * math.prod(shape):
             raise PictureError(
-                f"the latent `data` of {self.array} must be {list(shape)} numbers of "
-                "float32 in Base64; load the file again"
+                f"the latent `data` of {self.array} must be {list(shape)} float32 "
+                "numbers in Base64; load the file again"
             )
         values = np.frombuffer(content, "<f4").reshape(shape)
         if not np.isfinite(values).all():
@@ -106,11 +109,12 @@ class Latent:
 
 @dataclasses.dataclass(frozen=True)
 class Walk:
-    """A point on the closed smooth curve through the w of several styles.
+    """A point on a smooth closed curve through the w of several styles.
 
     Attributes:
       keyframes: the styles.
-      position: 0 is the first keyframe, 1 the second, up to below their number.
+      position: 0 at the first keyframe, 1 at the second, and so on; less than their
+        number.
     """
 
     keyframes: tuple["Style", ...]
@@ -119,11 +123,11 @@ class Walk:
 
 @dataclasses.dataclass(frozen=True)
 class Mix:
-    """Style layers that are those of another seed.
+    """Style mixing: layers that take the styles of another seed.
 
     Attributes:
       seed: the other seed.
-      layers: the layers, from 0 at the lowest resolution.
+      layers: the layers, counted from 0 at the lowest resolution.
     """
 
     seed: int
@@ -139,9 +143,9 @@ class Style:
     """The styles of a picture before truncation.
 
     Attributes:
-      source: the latent that they come from.
-      label: the label vector of all mapped latents; () without classes.
-      mix: layers of another seed; None for none.
+      source: the latent from which they come.
+      label: label vector of all mapped latents; () without classes.
+      mix: style mixing with another seed; None for none.
     """
 
     source: Seed | Pad | Latent | Walk
@@ -151,20 +155,20 @@ class Style:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """Everything that a picture of a network depends on; see the module.
+    """Everything that a picture of a network depends on; see the module's docstring.
 
     Attributes:
       style: the styles.
       truncation_psi: see `truncation.truncated_styles`.
-      truncation_cutoff: likewise.
+      truncation_cutoff: see `truncation.truncated_styles`.
       noise: "const", "random" or "none".
       noise_seed: seed of random noise.
-      directions: (name, strength) of edits after truncation, along directions that the
-        server has loaded.
-      tuned: name of a network that the server has tuned; "" for its own.
-      translate_x: shift to the right in image widths, for StyleGAN3.
-      translate_y: shift downwards in image heights, likewise.
-      rotate: counterclockwise rotation in degrees, likewise.
+      directions: (name, strength) of edits, which are applied after truncation along
+        directions that the server has loaded.
+      tuned: name of a network that the server has tuned; "" for the original one.
+      translate_x: shift to the right in image widths; StyleGAN3 only.
+      translate_y: shift downwards in image heights; StyleGAN3 only.
+      rotate: counterclockwise rotation in degrees; StyleGAN3 only.
     """
 
     style: Style
@@ -184,7 +188,7 @@ class Picture:
         return bool(self.translate_x or self.translate_y or self.rotate)
 
 
-# Fields that older pictures lack.
+# Defaults of fields that saved pictures of older versions lack.
 ADDED = {
     "directions": {},
     "tuned": "",
@@ -216,7 +220,7 @@ def style_to_json(style: Style) -> dict[str, Any]:
 
 
 def from_json(value: Any, generator: Generator) -> Picture:
-    """Return the picture that a JSON value describes, after checking all of it.
+    """Return the picture that a JSON value describes; check all of it.
 
     Args:
       value: the parsed JSON.
@@ -249,7 +253,7 @@ def from_json(value: Any, generator: Generator) -> Picture:
 
 def _name(value: Any) -> str:
     if not isinstance(value, str) or len(value) > MAX_NAME:
-        raise PictureError(f"`tuned` must be a text of up to {MAX_NAME} characters")
+        raise PictureError(f"`tuned` must be a string of up to {MAX_NAME} characters")
     return value
 
 
@@ -304,9 +308,9 @@ def _source(value: Any, generator: Generator, depth: int) -> Seed | Pad | Latent
     if source is Latent:
         data = fields["data"]
         if not isinstance(data, str):
-            raise PictureError("the latent `data` must be a text in Base64")
+            raise PictureError("the latent `data` must be a string in Base64")
         latent = Latent(_choice(fields["array"], "array", ("z", "ws")), data)
-        latent.values(generator)  # checks them
+        latent.values(generator)  # raises PictureError if they do not fit
         return latent
     keyframes = _list(fields["keyframes"], "keyframes", 2, MAX_KEYFRAMES)
     position = _number(fields["position"], "position", 0, len(keyframes))

@@ -1,4 +1,4 @@
-"""Drawing of the pictures of the explorer with programs that are compiled once."""
+"""Drawing of the explorer's pictures, with programs that are compiled once."""
 
 import collections
 import hashlib
@@ -49,10 +49,10 @@ class Renderer:
       network: the network.
       lod: the level of detail of the images.
       size: height and width of the images.
-      noise_modes: modes that give different pictures; only "const" for networks whose
-        noise has no effect.
-      no_noise: reason for which there is only one noise mode; "" otherwise.
-      directions: by name, for edits.
+      noise_modes: modes that give different pictures; only "const" if noise has no
+        effect.
+      no_noise: the reason why there is only one noise mode; else "".
+      directions: directions for edits, by name.
       tuned: variables of tuned versions of the network, by name; see `add_tuned`.
     """
 
@@ -66,12 +66,12 @@ class Renderer:
 
         Args:
           network: the network.
-          resolution: of the images; None for the highest.
-          directions: of this network, for edits.
+          resolution: resolution of the images; None is the highest.
+          directions: directions of this network, for edits.
 
         Raises:
           ValueError: the network has no images of this resolution, or two directions
-            have one name.
+            have the same name.
         """
         names = [direction.name for direction in directions]
         if len(set(names)) < len(names):
@@ -98,10 +98,10 @@ class Renderer:
         )
 
     def compile(self, report: Callable[[str], None]) -> None:
-        """Compile all programs, and draw a picture with each kind of source.
+        """Compile all programs, and draw a picture with each of them.
 
         Args:
-          report: called with lines about the progress.
+          report: called with messages about the progress.
 
         Raises:
           DoesNotFit: an image needs more memory than there is.
@@ -131,12 +131,12 @@ class Renderer:
         return to_uint8(images)[0]
 
     def variables(self, picture: Picture) -> Variables:
-        """Return the variables that draw a picture: tuned, edited and moved ones."""
+        """Return the variables that draw a picture, with its tuning, edits and view."""
         generator, variables = self.network.generator, self.network.variables
         if picture.tuned:
             if picture.tuned not in self.tuned:
                 raise PictureError(
-                    f"the tuned network {picture.tuned!r} is no longer there; tune "
+                    f"the tuned network {picture.tuned!r} is no longer in memory; tune "
                     "again, or undo"
                 )
             variables = self.tuned[picture.tuned]
@@ -150,11 +150,12 @@ class Renderer:
         return variables
 
     def add_tuned(self, variables: Variables) -> str:
-        """Keep the variables of a tuned network; return its name.
+        """Keep the variables of a tuned network, and return its name.
 
-        Beyond MAX_TUNED, the oldest is dropped.
+        Beyond MAX_TUNED networks, the oldest is dropped.
         """
-        # No name of another server, whose pictures the browser may have kept.
+        # The name must differ from those of other servers, whose pictures the browser
+        # may have kept.
         name = f"tuned-{secrets.token_hex(3)}"
         self.tuned[name] = variables
         while len(self.tuned) > MAX_TUNED:
@@ -164,9 +165,10 @@ class Renderer:
     def styles(self, picture: Picture) -> np.ndarray:
         """Return the truncated and edited styles of a picture, ws [1,L,W] float32.
 
-        They lack edits of style channels, which w cannot express.
+        Edits of style channels are left out, because w cannot express them.
         """
-        # The position of a walk changes with every picture: cache its keyframes.
+        # The position of a walk changes with every picture, so only its keyframes are
+        # cached.
         is_walk = isinstance(picture.style.source, Walk)
         styles_of = self._compute if is_walk else self._styles
         ws = self.network.truncate(
@@ -179,13 +181,13 @@ class Renderer:
         return np.asarray(ws)
 
     def _edits(self, picture: Picture, space: str) -> list[tuple[Direction, float]]:
-        """Return the edits of a picture, other than 0, in a space."""
+        """Return the edits of a picture in a space, without those of strength 0."""
         edits = [(name, strength) for name, strength in picture.directions if strength]
         missing = [name for name, _ in edits if name not in self.directions]
         if missing:
             raise PictureError(
                 f"the directions {listed(missing)} of the picture are not loaded; "
-                "start `explore` with --direction=FILE"
+                "start `explore` with --direction=FILE for each of them"
             )
         found = [(self.directions[name], strength) for name, strength in edits]
         return [edit for edit in found if edit[0].space == space]
@@ -223,7 +225,7 @@ class Renderer:
         }
 
     def _styles(self, style: Style) -> np.ndarray:
-        """Return the styles [L,W] of a style, not truncated; use the cache."""
+        """Return the untruncated styles [L,W], from the cache if they are there."""
         key = _digest(style)
         ws = self._cache.pop(key, None)
         if ws is None:
@@ -261,7 +263,7 @@ class Renderer:
         return np.asarray(self.network.map(z[None], labels))[0]
 
     def _check_memory(self, need: memory.Need) -> None:
-        """Raise DoesNotFit if a program needs more than is free beside the network."""
+        """Raise DoesNotFit if a program needs more memory than is free."""
         device = jax.devices()[0].memory_stats() or {}
         if "bytes_limit" in device:
             free = device["bytes_limit"] - device.get("bytes_in_use", 0)
@@ -270,8 +272,8 @@ class Renderer:
         if free is not None and need.temporary > free:
             raise DoesNotFit(
                 f"{self.network.reference} needs {need.temporary / memory.GIB:.3g} GiB "
-                f"of memory for an image of {sides(self.size)}, and "
-                f"{free / memory.GIB:.3g} GiB are free; end other programs, use a "
+                f"of memory for an image of {sides(self.size)}, but only "
+                f"{free / memory.GIB:.3g} GiB are free; close other programs, use a "
                 "machine with more memory"
                 + (
                     f", or draw smaller images: --resolution={self.lod.resolution // 2}"
@@ -282,5 +284,5 @@ class Renderer:
 
 
 def _digest(style: Style) -> bytes:
-    """Return a short key for a style, even if it holds a latent from a file."""
+    """Return a key of fixed size for a style, which may hold a latent from a file."""
     return hashlib.sha256(repr(style).encode()).digest()

@@ -1,9 +1,9 @@
-"""The server of the explorer: its page, and the pictures that it asks for.
+"""The server of the explorer: its page, and the pictures that the page requests.
 
 Starlette and uvicorn serve a page written by hand. Gradio is about as fast
-(docs/explore.md), but has no pad in two dimensions, no keys, and no state that all
-controls edit and that is drawn newest first, so its page would need the same scripts;
-and it depends on 52 packages of 340 MB, where these are 7 of 5 MB.
+(docs/explore.md), but has no two-dimensional pad, no keyboard control, and no shared
+state of which only the newest version is drawn, so its page would need the same
+scripts. It also depends on 52 packages of 340 MB; Starlette and uvicorn are 7 of 5 MB.
 """
 
 import contextlib
@@ -34,17 +34,17 @@ from stylegan_jax.runtime.cli import describe
 
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 PAGE = "index.html"
-MAX_NUMBER = 2**53  # integers of JavaScript
+MAX_NUMBER = 2**53  # largest exact integer in JavaScript
 MAX_MESSAGE = 1000  # characters
 LATENTS_REMEDY = (
-    f"which is enough for {files.MAX_LATENTS} latents; use a file of fewer latents, or "
-    "`generate --latents`, which has no such limit"
+    f"which is enough for {files.MAX_LATENTS} latents; use a file with fewer latents, "
+    "or `generate --latents`, which has no such limit"
 )
-PHOTO_REMEDY = "the most of a photo; save it as a smaller one"
+PHOTO_REMEDY = "the limit for a photo; save it with fewer pixels"
 
 
 class TooLarge(ValueError):
-    """Error for a request of more than `files.MAX_BYTES`."""
+    """Error for a request that exceeds its size limit."""
 
 
 def application(
@@ -55,8 +55,8 @@ def application(
     Args:
       renderer: the network, whose programs are compiled.
       listen: the address of --host.
-      encoder: of the network, from which projections start; None for the nearest of
-        some samples.
+      encoder: encoder for the network, from whose latents projections start; None
+        starts from the nearest of some samples.
     """
     workshop, jobs = studio.Studio(renderer, encoder), Jobs()
     latest: Latest[Picture, bytes] = Latest(lambda p: renderer.draw(p).tobytes())
@@ -67,7 +67,7 @@ def application(
         return JSONResponse(renderer.facts())
 
     async def draw(request: Request) -> Response:
-        """Return the pixels [H,W,C] of a picture; 204 if a newer one is known."""
+        """Return the pixels [H,W,C] of a picture; 204 if there is a newer request."""
         value = await _json(request)
         client, number = value.get("client"), value.get("number")
         if not isinstance(client, str) or not re.fullmatch(r"[\w-]{1,64}", client):
@@ -102,7 +102,7 @@ def application(
         )
 
     async def add_target(request: Request) -> Response:
-        """Keep a photo, cut to a box, as the target of projections."""
+        """Keep a photo, cropped to a box, as the target of projections."""
         box = studio.parse_box(request.query_params.get("box"))
         content = await _body(request, studio.MAX_PHOTO_BYTES, PHOTO_REMEDY)
         return JSONResponse(await latest.run(lambda: workshop.add(content, box)))
@@ -119,7 +119,7 @@ def application(
         return Response(content, media_type="application/octet-stream")
 
     def job(prepare: Callable[[dict[str, Any]], Work]) -> Callable[..., Any]:
-        """Return an endpoint that streams what a long task reports, a line each."""
+        """Return an endpoint that streams the reports of a long task."""
 
         async def run(request: Request) -> Response:
             value = await _json(request)
@@ -149,7 +149,7 @@ def application(
 
 @contextlib.contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Listen on an address; connections wait until `serve` takes them.
+    """Listen on an address; connections wait until the server accepts them.
 
     Raises:
       ValueError: the port is in use, or the address is not this machine's.
@@ -161,8 +161,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         )[0]
     except (socket.gaierror, UnicodeError) as error:
         raise ValueError(
-            f"`--host` (={host}) is no address or name that is known here; use "
-            "127.0.0.1 for this machine only, or 0.0.0.0 for all of its networks"
+            f"`--host` (={host}) is not a known address or host name; use 127.0.0.1 "
+            "for this machine only, or 0.0.0.0 for all of its networks"
         ) from error
     with socket.socket(family, kind) as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -173,7 +173,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             reasons = {
                 errno.EADDRINUSE: "the port is in use, perhaps by another explorer; "
                 "choose another number, or --port=0 for one that is free",
-                errno.EACCES: "you may not use this port; choose one from 1024 on",
+                errno.EACCES: "you may not use this port; choose 1024 or higher",
                 errno.EADDRNOTAVAIL: "this machine does not have the address; use "
                 "127.0.0.1 for this machine only, or 0.0.0.0 for all of its networks",
             }
@@ -190,7 +190,7 @@ def address(opened: socket.socket) -> str:
 
 
 def server(app: guard.Guard) -> uvicorn.Server:
-    """Return a server for an application, to be run with a socket."""
+    """Return a server for an application; it is run with a socket."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -205,7 +205,7 @@ def server(app: guard.Guard) -> uvicorn.Server:
 
 
 def _page_routes() -> list[Route]:
-    """Return a route for each file of the page, which are read once."""
+    """Return a route for each file of the page; the files are read once."""
     routes = []
     for file in (resources.files("stylegan_jax.explorer") / "page").iterdir():
         ending = file.name.rpartition(".")[2]
@@ -223,7 +223,7 @@ def _page_routes() -> list[Route]:
 async def _body(
     request: Request, most: int = files.MAX_BYTES, remedy: str = LATENTS_REMEDY
 ) -> bytes:
-    """Return the content of a request; raise TooLarge before it is read whole."""
+    """Return the body of a request; raise TooLarge without reading all of it."""
     content = bytearray()
     async for part in request.stream():
         content += part
@@ -238,7 +238,7 @@ async def _json(request: Request) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"the request must be JSON: {error}") from error
     if not isinstance(value, dict):
-        raise ValueError("the request must be an object of JSON")
+        raise ValueError("the request must be a JSON object")
     return value
 
 
@@ -251,7 +251,7 @@ async def _fail(request: Request, error: Exception) -> Response:
     # uvicorn prints the traceback
     exhausted = isinstance(error, jax.errors.JaxRuntimeError | MemoryError)
     text = (
-        "there is not enough memory for this picture; end other programs"
+        "there is not enough memory for this picture; close other programs"
         if exhausted
         else "the program failed; its terminal shows why"
     )

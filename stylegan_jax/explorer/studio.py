@@ -1,7 +1,7 @@
 """Editing of photos and pictures in the explorer: project, tune, drag.
 
-The functions that prepare a task are called where pictures are drawn; the tasks that
-they return run in another thread, and do not use the `Renderer`.
+The methods that prepare a task are called in the thread that draws pictures. The tasks
+that they return run in another thread and must not draw with the `Renderer`.
 """
 
 import base64
@@ -30,18 +30,18 @@ from stylegan_jax.networks import delta, file
 MAX_PHOTO_BYTES = 2**25
 MAX_TARGETS = 8
 MAX_STEPS = 10_000
-SAMPLES = 64  # of which a projection without an encoder starts from the nearest
+SAMPLES = 64  # a projection without an encoder starts from the nearest of these
 
 
 class Studio:
     """The photos of a server, and the tasks that it can run."""
 
     def __init__(self, renderer: Renderer, encoder: Encoder | None = None):
-        """Create it, without photos.
+        """Start without photos.
 
         Args:
           renderer: the network.
-          encoder: of this network, from which projections start.
+          encoder: encoder for this network, from whose latents projections start.
         """
         self._renderer, self._encoder = renderer, encoder
         self._count = 0
@@ -54,12 +54,12 @@ class Studio:
         """Keep a photo as a target; return its name, and how it was fitted.
 
         Args:
-          content: of the image's file.
-          box: left, top, width and height in pixels of the upright image; None for its
-            largest center.
+          content: content of the image file.
+          box: left, top, width and height in pixels of the upright image; None for a
+            center crop.
 
         Raises:
-          ValueError: it is no image, too large, or the box is not inside.
+          ValueError: it is not an image, is too large, or does not contain the box.
         """
         renderer = self._renderer
         channels = renderer.network.generator.image_channels
@@ -78,19 +78,22 @@ class Studio:
         """Return the pixels [H,W,C] uint8 of a target; raise ValueError if unknown."""
         if not isinstance(name, str) or name not in self._targets:
             raise ValueError(
-                f"there is no photo {name!r:.60} on this server any more; open it again"
+                f"the photo {name!r:.60} is no longer on this server; open it again"
             )
         return self._targets[name]
 
     def project(self, value: dict[str, Any]) -> Work:
-        """Return the task of finding the latent of a target.
+        """Prepare to find the latent of a target.
 
         Args:
           value: {"target": name, "space": "w" or "w+", "steps": number, "picture":
             the picture whose label and noise are kept}.
 
+        Returns:
+          The task.
+
         Raises:
-          ValueError: a part of it is wrong.
+          ValueError: a part of `value` is wrong.
         """
         pixels, shown = self.target(value.get("target")), self._picture(value)
         settings = Settings(
@@ -134,14 +137,17 @@ class Studio:
         return work
 
     def tune(self, value: dict[str, Any]) -> Work:
-        """Return the task of tuning the network so that a picture becomes a target.
+        """Prepare to tune the network so that a picture becomes a target.
 
         Args:
           value: {"target": name, "steps": number, "learning_rate": number, "picture":
             the picture}.
 
+        Returns:
+          The task.
+
         Raises:
-          ValueError: a part of it is wrong.
+          ValueError: a part of `value` is wrong.
         """
         pixels, shown = self.target(value.get("target")), self._picture(value)
         rate = value.get("learning_rate")
@@ -168,7 +174,7 @@ class Studio:
 
             found = tuner.tune(pixels[None], ws, progress)
             name = renderer.add_tuned(found.network.variables)
-            # What ws and the variables already hold is not applied to them again.
+            # The edits and the view are part of ws and of the variables already.
             picture = _with_latent(
                 dataclasses.replace(_unedited(shown), tuned=name), ws[0]
             )
@@ -183,15 +189,18 @@ class Studio:
         return work
 
     def drag(self, value: dict[str, Any]) -> Work:
-        """Return the task of moving points of a picture.
+        """Prepare to move points of a picture.
 
         Args:
           value: {"picture": the picture, "handles": points [x, y] in pixels,
-            "targets": likewise, "mask": null, or the bits of [H,W] in Base64, "steps":
-            number}.
+            "targets": one point for each, "mask": null, or the bits of [H,W] in Base64,
+            "steps": number}.
+
+        Returns:
+          The task.
 
         Raises:
-          ValueError: a part of it is wrong.
+          ValueError: a part of `value` is wrong.
         """
         renderer, shown = self._renderer, self._picture(value)
         handles, ends = check_points(
@@ -200,7 +209,7 @@ class Studio:
         mask = check_mask(_mask(value.get("mask"), renderer.size), renderer.size)
         steps = _steps(value)
         ws, variables = renderer.styles(shown)[0], renderer.variables(shown)
-        # ws hold the edits of w, and the variables those of styles.
+        # ws contain the edits of w already; the picture keeps those of style channels.
         edits = tuple(
             (name, strength)
             for name, strength in shown.directions
@@ -230,11 +239,12 @@ class Studio:
     def save(self, name: Any) -> bytes:
         """Return a tuned network as the content of a .safetensors file.
 
-        It is the whole network, or its difference if the format cannot express it.
+        The file holds the whole network, or only its difference from the original one
+        if the format cannot express the network.
         """
         renderer = self._renderer
         if name not in renderer.tuned:
-            raise ValueError("this picture is of the network itself; tune it first")
+            raise ValueError("this picture is not of a tuned network; tune it first")
         base = renderer.network
         tuned = dataclasses.replace(base, variables=renderer.tuned[name])
         with tempfile.TemporaryDirectory() as directory:
@@ -263,7 +273,7 @@ class Studio:
 
 
 def parse_box(text: str | None) -> targets.Box | None:
-    """Return the box of LEFT,TOP,WIDTH,HEIGHT; None for no text."""
+    """Parse a box LEFT,TOP,WIDTH,HEIGHT; return None for an empty text."""
     if not text:
         return None
     try:
@@ -272,7 +282,7 @@ def parse_box(text: str | None) -> targets.Box | None:
         box = ()
     if len(box) != 4 or min(box) < 0 or 0 in box[2:] or max(box) > 2**31:
         raise ValueError(
-            f"`box` (={text!r:.60}) must be LEFT,TOP,WIDTH,HEIGHT, whole pixels"
+            f"`box` (={text!r:.60}) must be LEFT,TOP,WIDTH,HEIGHT in whole pixels"
         )
     return box
 
@@ -285,12 +295,12 @@ def _steps(value: dict[str, Any]) -> int:
 
 
 def _noise(shown: Picture) -> str:
-    """Return the noise of a task; random noise is replaced by the constant one."""
+    """Return the noise mode of a task; random noise becomes constant."""
     return "none" if shown.noise == "none" else "const"
 
 
 def _mask(text: Any, size: tuple[int, int]) -> np.ndarray | None:
-    """Return the mask [H,W] of bits in Base64, the highest of a byte first."""
+    """Decode a mask [H,W] from bits in Base64, the highest bit of each byte first."""
     if text is None:
         return None
     try:
@@ -299,7 +309,7 @@ def _mask(text: Any, size: tuple[int, int]) -> np.ndarray | None:
         bits = b""
     if len(bits) != -(-size[0] * size[1] // 8):
         raise ValueError(
-            f"`mask` must be {size[0]}x{size[1]} bits in Base64, those of this image"
+            f"`mask` must be {size[0]}x{size[1]} bits in Base64, one for each pixel"
         )
     flat = np.unpackbits(np.frombuffer(bits, np.uint8), count=size[0] * size[1])
     return flat.reshape(size).astype(bool)

@@ -1,8 +1,8 @@
-"""Conversion of a program in JAX to an ONNX model.
+"""Conversion of a JAX program to an ONNX model.
 
-The equations of the traced function are visited once. Those that depend on constants
-alone are evaluated immediately, so that the weights of convolutions are constants; all
-others become nodes, by the table in `onnx_operations`.
+The equations of the traced function are visited once. Those that depend only on
+constants are evaluated immediately, so the weights of convolutions become constants;
+all others become nodes, by the table in `onnx_operations`.
 
 Reference: https://onnx.ai/onnx/operators, version OPSET of the operators.
 """
@@ -31,8 +31,9 @@ from stylegan_jax.exporters.onnx_operations import LAZY, OPERATIONS
 from stylegan_jax.exporters.programs import Program
 
 OPSET = 17  # released in December 2022; all current runtimes read it
-IR_VERSION = 8  # the version of the file format that belongs to it
-# Constants are folded unless the result is this many times larger, and large.
+IR_VERSION = 8  # version of the file format that belongs to OPSET
+# Constants are folded unless the result has more than FOLDED_SIZE elements and more
+# than FOLDED_GROWTH times those of the inputs.
 FOLDED_GROWTH, FOLDED_SIZE = 4, 2**16
 _CALLS = {
     "jit": "jaxpr",
@@ -45,7 +46,7 @@ _CALLS = {
 
 
 def convert(program: Program, metadata: Mapping[str, str]) -> onnx.ModelProto:
-    """Return a program as an ONNX model, checked by onnx's own checker.
+    """Convert a program to an ONNX model, and run onnx's checker on it.
 
     Args:
       program: the program.
@@ -120,7 +121,7 @@ def _apply(graph: Graph, eqn: core.JaxprEqn, inputs: list[Value]) -> list[Value]
             return _run(graph, inner.jaxpr, inner.consts, inputs)
         return _run(graph, inner, (), inputs)
     if name == "platform_index":
-        # The form for other platforms is the plain one, which has convolutions.
+        # The default branch is the plain form, which consists of convolutions.
         platforms = eqn.params["platforms"]
         return [_constant(np.int32(platforms.index(None)))]
     if name == "cond" and inputs[0].is_constant:
@@ -150,7 +151,7 @@ def _folded(
     size = sum(math.prod(n or 1 for n in shape) for shape in wanted)
     if size > max(FOLDED_GROWTH * sum(sizes), FOLDED_SIZE):
         return None
-    # A constant is the same for all images of a batch, so that one is enough.
+    # A constant is the same for all images of a batch, so a batch of one is enough.
     params = {key: _of_one_image(x) for key, x in eqn.params.items()}
     if eqn.primitive.name.startswith("reduce") and wanted[0][:1] != (None,):
         check_keeps_batch(eqn, inputs[0], eqn.params["axes"])
@@ -163,7 +164,7 @@ def _folded(
 
 
 def _of_one_image(parameter: Any) -> Any:
-    """Return a parameter of an equation with 1 in place of the batch size."""
+    """Replace the batch size by 1 in a parameter of an equation."""
     if isinstance(parameter, tuple) and not hasattr(parameter, "_fields"):
         return tuple(map(_of_one_image, parameter))
     return 1 if export.is_symbolic_dim(parameter) else parameter

@@ -1,7 +1,7 @@
 """A network as an ONNX file, for ONNX Runtime in browsers, phones and servers.
 
-`onnx_conversion` converts the operations. Activations are float32, whatever the
-network's are, because ONNX Runtime has no bfloat16 on CPUs.
+`onnx_conversion` converts the operations. Activations are always float32, because ONNX
+Runtime does not support bfloat16 on CPUs.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import storage
 
 KEY = "stylegan_jax"  # key of the description in the metadata
-MAX_BYTES = 2**31 - 1  # limit of protobuf for a message
+MAX_BYTES = 2**31 - 1  # protobuf's limit for a message
 
 
 def check_installed() -> None:
@@ -35,7 +35,7 @@ def onnx_program(network: Network, part: str) -> Program:
 
 
 def write(network: Network, part: str, path: str | os.PathLike) -> None:
-    """Write a part of a network as ONNX; replace a file atomically.
+    """Write a part of a network as an ONNX file, atomically.
 
     Args:
       network: the network.
@@ -62,7 +62,7 @@ def serialized(network: Network, part: str) -> bytes:
         raise ValueError(
             f"the {part} of {network.reference} takes {model.ByteSize():,} bytes as "
             f"ONNX; a file may have {MAX_BYTES:,}. Export --part=mapping and "
-            "--part=synthesis, or --format=stablehlo"
+            "--part=synthesis separately, or use --format=stablehlo"
         )
     return model.SerializeToString()
 
@@ -86,7 +86,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
     except (DecodeError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} {problem}: {error}") from error
     if not isinstance(about, dict) or about.get("format") != "stylegan_jax program":
-        raise ValueError(f"{path} {problem}: its metadata is of another kind")
+        raise ValueError(f"{path} {problem}: its metadata does not describe a program")
     return about | {
         "opset": max(x.version for x in model.opset_import),
         "operations": len(model.graph.node),

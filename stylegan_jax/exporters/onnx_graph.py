@@ -1,8 +1,9 @@
 """An ONNX graph under construction.
 
-Arrays are broadcast lazily: an array that JAX has broadcast keeps its axes of length 1,
-since the operations of ONNX broadcast like NumPy's. `Graph.full` repeats it where an
-operation needs that. Only the batch axis, the first, has an unknown length.
+Arrays are broadcast lazily: an array that JAX broadcasts keeps its axes of length 1
+here, since the operations of ONNX broadcast like NumPy's. `Graph.full` expands it where
+an operation needs the full array. Only the batch axis, which must be the first, has an
+unknown length.
 """
 
 import dataclasses
@@ -16,11 +17,11 @@ from jax.extend import core
 from onnx import helper, numpy_helper
 
 BATCH = "N"
-Shape = tuple[int | None, ...]  # None is the batch
+Shape = tuple[int | None, ...]  # None is the batch size
 
 
 class OnnxError(ValueError):
-    """A network has an operation that cannot be converted."""
+    """Error for a network with an operation that cannot be converted."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,11 +29,11 @@ class Value:
     """An array of the graph.
 
     Attributes:
-      shape: its shape, in which axes that are still to be broadcast have length 1.
+      shape: its shape; axes that have not been broadcast yet have length 1.
       wanted: its shape in JAX.
       dtype: its type.
       constant: its content if it is known.
-      name: its name in the graph if it is not.
+      name: its name in the graph if the content is not known.
     """
 
     shape: Shape
@@ -66,7 +67,7 @@ class Graph:
         dtype: np.dtype | type = np.float32,
         **attributes: Any,
     ) -> Value:
-        """Add a node; return its output, of which `wanted` is `shape` by default."""
+        """Add a node and return its output; `wanted` defaults to `shape`."""
         name = f"v{len(self.nodes)}"
         names = [self.name(x) for x in inputs]
         self.nodes.append(helper.make_node(op, names, [name], **attributes))
@@ -78,19 +79,20 @@ class Graph:
         if isinstance(value, Value) and not value.is_constant:
             return value.name
         array = np.asarray(value.constant if isinstance(value, Value) else value)
-        # Equal constants share an initializer; of large ones only the same object.
+        # Equal small constants share an initializer; large ones are shared only if they
+        # are the same object, because comparing them is slow.
         key = (array.dtype.str, array.shape, array.tobytes())
         key = key if array.size <= 64 else id(array)
         if key not in self._names:
             name = self._names[key] = f"c{len(self.initializers)}"
             tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
-            tensor.dims[:] = array.shape  # ascontiguousarray gives scalars an axis
+            tensor.dims[:] = array.shape  # ascontiguousarray adds an axis to scalars
             self.initializers.append(tensor)
-            self._names[name] = array  # keeps the object, and so its id, alive
+            self._names[name] = array  # keeps the object alive, and thus its id unique
         return self._names[key]
 
     def full(self, value: Value, batch: bool = False) -> Value:
-        """Return a value broadcast along all axes, or along all but the batch axis."""
+        """Broadcast a value along all axes if `batch`, else all but the batch axis."""
         if batch and value.wanted[:1] == (None,) and value.shape[0] is not None:
             return self._repeated(value)
         shape = tuple(
@@ -106,7 +108,7 @@ class Graph:
         return self.node("Expand", [value, sizes], shape, value.wanted, value.dtype)
 
     def reshape(self, value: Value, shape: Shape, wanted: Shape) -> Value:
-        """Return a value in another shape with the same batch axis."""
+        """Reshape a value; the batch axis stays."""
         if shape == value.shape:
             return dataclasses.replace(value, wanted=wanted)
         if value.is_constant:
@@ -116,7 +118,7 @@ class Graph:
         return self.node("Reshape", [value, sizes], shape, wanted, value.dtype)
 
     def transpose(self, value: Value, order: Sequence[int]) -> Value:
-        """Return a value with its axes in another order."""
+        """Permute the axes of a value."""
         shape, wanted = (
             tuple(s[i] for i in order) for s in (value.shape, value.wanted)
         )
@@ -136,11 +138,13 @@ class Graph:
 
 
 def shape_of(shape: Sequence[Any], eqn: core.JaxprEqn | None = None) -> Shape:
-    """Return a shape of JAX with None for the batch."""
+    """Return a shape of JAX with None for the batch size."""
     out = tuple(None if export.is_symbolic_dim(n) else int(n) for n in shape)
     is_batch = all(str(n) == BATCH for n in shape if export.is_symbolic_dim(n))
     if None in out[1:] or not is_batch:
-        raise unsupported(eqn, f"has the shape {shape}, whose batch is not its first")
+        raise unsupported(
+            eqn, f"has the shape {shape}, whose first axis is not the batch"
+        )
     return out
 
 
@@ -151,11 +155,11 @@ def check_keeps_batch(eqn: core.JaxprEqn, value: Value, axes: Sequence[int]) -> 
 
 
 def unsupported(eqn: core.JaxprEqn, problem: str) -> OnnxError:
-    """Return the error for an operation that cannot be converted, which names it."""
+    """Return the error for an operation that cannot be converted."""
     layer = str(eqn.source_info.name_stack) or "the network"
     shapes = ", ".join(str(getattr(v.aval, "shape", ())) for v in eqn.invars)
     return OnnxError(
         f"the operation `{eqn.primitive.name}` of {shapes} in {layer} {problem}, so "
-        "that this network cannot be exported as ONNX; use --format=stablehlo, which "
-        "takes every network"
+        "this network cannot be exported as ONNX; use --format=stablehlo, which "
+        "supports every network"
     )

@@ -1,7 +1,7 @@
-"""The operations of JAX that networks consist of, as nodes of ONNX.
+"""The JAX operations that networks use, as ONNX nodes.
 
 Each operation is a function (graph, equation, inputs, wanted shape) -> output or
-outputs; matrix products and convolutions are in `onnx_products`.
+outputs. Matrix products and convolutions are in `onnx_products`.
 """
 
 from collections.abc import Callable
@@ -99,7 +99,7 @@ def _identity(graph, eqn, inputs, wanted):
 
 
 def _barrier(graph, eqn, inputs, wanted):
-    """Return all inputs: what XLA must not merge does not concern ONNX."""
+    """Return the inputs; an optimization barrier has no meaning in ONNX."""
     return list(inputs)
 
 
@@ -159,7 +159,7 @@ def _reverse(graph, eqn, inputs, wanted):
 
 
 def _gather(graph, eqn, inputs, wanted):
-    """Convert x[:, i] and x[:, i:j] with numbers i and j, as a slice."""
+    """Convert x[:, i] and x[:, i:j] with constant i and j to a slice."""
     x, indices = graph.full(inputs[0]), inputs[1]
     dims = eqn.params["dimension_numbers"]
     sizes = eqn.params["slice_sizes"]
@@ -172,7 +172,7 @@ def _gather(graph, eqn, inputs, wanted):
         and not any(x.wanted[axis] is None for axis in dims.start_index_map)
     )
     if not is_slice:
-        raise unsupported(eqn, "takes elements at places that are not constant")
+        raise unsupported(eqn, "gathers elements at positions that are not constant")
     ranges = {
         axis: (int(start), int(start) + sizes[axis], 1)
         for axis, start in zip(dims.start_index_map, indices.constant, strict=True)
@@ -186,7 +186,7 @@ def _pad(graph, eqn, inputs, wanted):
     x, value = graph.full(inputs[0]), inputs[1]
     before, after, between = zip(*eqn.params["padding_config"], strict=True)
     if any(between) or not value.is_constant:
-        raise unsupported(eqn, "inserts numbers between others")
+        raise unsupported(eqn, "pads between elements, or with a computed value")
     if not any(before) and not any(after):
         return x
     if x.wanted[0] is None and (before[0] or after[0]):
@@ -233,7 +233,7 @@ def _reduce_sum(graph, eqn, inputs, wanted):
     )
 
 
-# Those that only broadcast or relabel; they are applied to constants, too.
+# Operations that only broadcast or relabel; they are not folded, even for constants.
 LAZY = frozenset(
     {"broadcast_in_dim", "copy", "name", "optimization_barrier", "stop_gradient"}
 )

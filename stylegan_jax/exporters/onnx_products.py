@@ -1,7 +1,7 @@
-"""Matrix products and convolutions of JAX as nodes of ONNX.
+"""JAX's matrix products and convolutions as ONNX nodes.
 
-The weights of convolutions are constants, which ONNX Runtime's fast kernels on the web
-require.
+The weights of convolutions must be constants, because ONNX Runtime's fast kernels on
+the web require it.
 """
 
 import string
@@ -19,7 +19,7 @@ from stylegan_jax.exporters.onnx_graph import (
 
 
 def dot(graph: Graph, eqn: core.JaxprEqn, inputs: list[Value], wanted: Shape) -> Value:
-    """Convert a product of two arrays over some axes."""
+    """Convert `dot_general`, a product of two arrays over some axes."""
     (left, right), (left_batch, right_batch) = eqn.params["dimension_numbers"]
     a, b = (graph.full(x) for x in inputs)
     check_keeps_batch(eqn, a, left)
@@ -49,7 +49,7 @@ def dot(graph: Graph, eqn: core.JaxprEqn, inputs: list[Value], wanted: Shape) ->
 def convolution(
     graph: Graph, eqn: core.JaxprEqn, inputs: list[Value], wanted: Shape
 ) -> Value:
-    """Convert a convolution, which ONNX has in the order NCHW of axes."""
+    """Convert a convolution of any layout to ONNX's, which is NCHW."""
     p = eqn.params
     x, kernel = graph.full(inputs[0]), graph.full(inputs[1])
     if not kernel.is_constant:
@@ -72,7 +72,7 @@ def convolution(
             "group": p["feature_group_count"],
         }
     else:
-        # Zeros between the pixels: a transposed convolution with the reversed kernel.
+        # Zeros between pixels are a transposed convolution with the reversed kernel.
         if p["feature_group_count"] != 1 or any(
             n != 1 for n in (*p["window_strides"], *p["rhs_dilation"])
         ):

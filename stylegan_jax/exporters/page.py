@@ -1,8 +1,8 @@
-"""A static web page in which a network runs, in the visitor's browser.
+"""A static web page that runs a network in the visitor's browser.
 
-The directory holds `index.html`; `network.json`, the facts that it shows; the network
-as `mapping.onnx` and `synthesis.onnx`; and in `ort/` ONNX Runtime Web, which comes from
-npm in a fixed version. Any web server can serve it; it loads nothing from elsewhere.
+The directory holds `index.html`; `network.json`, the facts that the page shows; the
+network as `mapping.onnx` and `synthesis.onnx`; and ONNX Runtime Web in `ort/`, a fixed
+version from npm. Any web server can serve it, and it loads nothing from elsewhere.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from stylegan_jax.runtime.messages import sides
 from stylegan_jax.sampling.mixing import style_ranges
 
 RUNTIME = "onnxruntime-web@1.30.0"  # package and version in npm
-# File in `dist/` of the package -> SHA-256.
+# SHA-256 of each file in `dist/` of the package.
 RUNTIME_FILES = {
     "ort.wasm.min.mjs": (
         "219e6a1fc8a9938268d18efca3c91d310bd2f4a59bbd13744df5b2b7fc6cee3b"
@@ -49,8 +49,8 @@ def write(network: Network, directory: epath.Path, say: Callable[[str], None]) -
 
     Args:
       network: the network.
-      directory: it may exist; a runtime in it is reused.
-      say: called with each message about what is written.
+      directory: the directory; if it exists, the runtime in it is reused.
+      say: called with a message about what was written.
 
     Raises:
       ValueError: a package or npm is missing, or the network cannot be converted.
@@ -75,7 +75,7 @@ def write(network: Network, directory: epath.Path, say: Callable[[str], None]) -
 
 
 def template() -> bytes:
-    """Return the page itself, which is the same for all networks."""
+    """Return the HTML page, which is the same for all networks."""
     files = importlib.resources.files("stylegan_jax.exporters")
     return (files / "assets" / PAGE).read_bytes()
 
@@ -97,7 +97,7 @@ def facts(network: Network) -> dict[str, Any]:
 
 
 def _style_groups(network: Network) -> dict[str, list[int]]:
-    """Return the style layers by name; small networks have one group per resolution."""
+    """Return named groups of style layers: coarse, middle, fine, or each resolution."""
     generator, resolution = network.generator, network.resolution
     try:
         groups = style_ranges(generator, resolution)
@@ -111,7 +111,7 @@ def _style_groups(network: Network) -> dict[str, list[int]]:
 
 
 def _runtime(directory: epath.Path) -> dict[str, bytes]:
-    """Return the files of ONNX Runtime Web: those in the directory, or from npm."""
+    """Return the files of ONNX Runtime Web, from the directory or from npm."""
     found = {}
     for name, digest in RUNTIME_FILES.items():
         path = directory / "ort" / name
@@ -155,15 +155,15 @@ def _download_runtime(directory: epath.Path) -> dict[str, bytes]:
 
 
 def _extracted(archive: bytes) -> dict[str, bytes]:
-    """Return the files of the runtime in an archive of npm, checked."""
+    """Extract the files of the runtime from npm's archive, and check their SHA-256."""
     found = {}
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         for name, digest in RUNTIME_FILES.items():
             content = files.extractfile(f"package/dist/{name}").read()
             if hashlib.sha256(content).hexdigest() != digest:
                 raise ValueError(
-                    f"{name} that npm downloaded is not that of {RUNTIME}: its SHA-256 "
-                    f"differs from {digest}. Check the registry that npm uses"
+                    f"the {name} that npm downloaded is not that of {RUNTIME}: its "
+                    f"SHA-256 is not {digest}. Check the registry that npm uses"
                 )
             found[name] = content
     return found

@@ -1,10 +1,10 @@
-"""The functions of a network that are exported, with the names of their inputs.
+"""The exported functions of a network, with the names of their inputs.
 
     mapping    z, label, psi -> ws
     synthesis  ws -> images
     generator  z, label, psi -> images
 
-Only conditional networks have the input `label`. The weights, and the fixed noise maps,
+Only conditional networks have the input `label`. The weights and the fixed noise maps
 are constants of the programs.
 """
 
@@ -31,7 +31,7 @@ class Program:
     Attributes:
       part: one of PARTS.
       function: (*inputs) -> output, arrays of float32.
-      inputs: name -> shape without the batch axis; None for the scalar `psi`.
+      inputs: shape of each input without the batch axis; None for the scalar `psi`.
       output: name of the output.
       output_shape: its shape, without the batch axis.
     """
@@ -43,7 +43,7 @@ class Program:
     output_shape: tuple[int, ...]
 
     def arguments(self, batch: Any) -> list[jax.ShapeDtypeStruct]:
-        """Return the shapes and types of the inputs for a batch size, or a symbol."""
+        """Return the shapes and types of the inputs for a batch size or a symbol."""
         return [
             jax.ShapeDtypeStruct(
                 SCALAR if shape is None else (batch, *shape), jnp.float32
@@ -58,14 +58,14 @@ def program(network: Network, part: str, dtype: Any = None) -> Program:
     Args:
       network: the network.
       part: one of PARTS.
-      dtype: type of the activations; None for that of the network.
+      dtype: type of the activations; None keeps the network's.
 
     Raises:
       ValueError: there is no such part.
     """
     if part not in PARTS:
         raise ValueError(f"part (={part!r}) must be one of {listed(PARTS)}")
-    # The forms for CPUs are chosen on the machine that runs the program.
+    # The program selects the forms for CPUs at run time, if it runs on one.
     generator = network.generator.clone(**fastest_forms("cpu"), remat="none")
     if dtype is not None:
         generator = generator.clone(dtype=dtype)

@@ -1,7 +1,7 @@
-"""A network as a StableHLO program that runs with nothing but JAX.
+"""A network as a StableHLO program, which needs only JAX to run.
 
-The file is a zip archive: `program.bin`, which `jax.export.deserialize` reads, and
-`metadata.json`, which describes it and says which versions of JAX read it.
+The file is a zip archive of `program.bin`, which `jax.export.deserialize` reads, and
+`metadata.json`, which describes the program and the versions of JAX that can read it.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ from stylegan_jax.runtime import storage
 PLATFORMS = ("cpu", "cuda", "tpu")
 PROGRAM, METADATA = "program.bin", "metadata.json"
 MAX_METADATA_BYTES = 2**20
-EPOCH = (1980, 1, 1, 0, 0, 0)  # of the entries: equal programs give equal files
+EPOCH = (1980, 1, 1, 0, 0, 0)  # date of all entries: equal programs give equal files
 # https://docs.jax.dev/en/latest/export/export.html#compatibility-guarantees
 NEWER_MONTHS, OLDER_WEEKS = 6, 3
 
 
 def write(network: Network, program: Program, path: str | os.PathLike) -> None:
-    """Write a program of a network; replace a file atomically.
+    """Write a program of a network to a file, atomically.
 
     Raises:
       OSError: the file cannot be written.
@@ -68,7 +68,7 @@ def _without_locations() -> Iterator[None]:
 
 
 def _compatibility(exported: export.Exported) -> dict[str, Any]:
-    """Return the versions of JAX that read a program, which JAX guarantees."""
+    """Return the versions of JAX that are guaranteed to read a program."""
     return {
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
@@ -106,5 +106,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
     ) as error:
         raise ValueError(f"{path} {problem}: {error}") from error
     if not isinstance(about, dict) or about.get("format") != "stylegan_jax program":
-        raise ValueError(f"{path} {problem}: its {METADATA} is of another kind")
+        raise ValueError(
+            f"{path} {problem}: its {METADATA} does not describe a program"
+        )
     return about

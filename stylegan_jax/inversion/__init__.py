@@ -1,1 +1,1 @@
-"""Inversion: from images to latents, and generators tuned around them."""
+"""Inversion: find the latents of images, and fine-tune the generator around them."""

@@ -1,4 +1,4 @@
-"""Alignment of faces by given landmarks, as the images of FFHQ were aligned.
+"""Alignment of faces by their landmarks, as in FFHQ.
 
 Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs", appendix
 A, and Karras et al. 2018, "Progressive Growing of GANs", appendix C.
@@ -14,9 +14,9 @@ from stylegan_jax.data.images import Size
 from stylegan_jax.data.interface import InvalidImage
 from stylegan_jax.runtime import json_files
 
-COUNTS = (4, 5, 68)  # of the points of a face
-OVERSAMPLING = 4  # of the rotated image, before it is filtered
-MAX_OUTSIDE = 4  # sides of the image that a square may reach beyond it
+COUNTS = (4, 5, 68)  # allowed numbers of landmarks
+OVERSAMPLING = 4  # side of the rotated image, relative to the network's images
+MAX_OUTSIDE = 4  # how far a square may reach beyond the image, in sides of the image
 
 Points = Sequence[Sequence[float]]
 
@@ -24,19 +24,19 @@ Points = Sequence[Sequence[float]]
 def square(points: Points) -> np.ndarray:
     """Return the square around a face.
 
-        x = eyes - rotated(mouth), of the length max(2 |eyes|, 1.8 |mouth|)
+        x = eyes - rotated(mouth), scaled to length max(2 |eyes|, 1.8 |mouth|)
         corners = c -+ x -+ rotated(x), c a tenth of the way from the eyes to the mouth
 
-    where `eyes` leads from one eye to the other and `mouth` from between the eyes to
-    the mouth.
+    where `eyes` is the vector from the left eye to the right one, and `mouth` the
+    vector from the midpoint of the eyes to the middle of the mouth.
 
     Args:
-      points: (x, y), in pixels from the center of the one at the top left, of the eyes
-        and the corners of the mouth, each left to right as seen; of 5, the third is the
-        nose; of 68, the usual points of iBUG.
+      points: (x, y) in pixels from the center of the top-left pixel. 4 points are the
+        eyes and the corners of the mouth, each from left to right in the image; 5 have
+        the nose in third place; 68 are in the order of iBUG.
 
     Returns:
-      Corners [4,2] in the order top left, bottom left, bottom right, top right.
+      Corners [4,2]: top left, bottom left, bottom right, top right.
     """
     p = np.asarray(points, np.float64)
     if len(p) == 68:
@@ -53,12 +53,12 @@ def square(points: Points) -> np.ndarray:
 
 
 def aligned(image: Image.Image, points: Points, size: Size) -> Image.Image:
-    """Return the square around a face, upright.
+    """Crop the square around a face, and rotate it upright.
 
-    The image is continued by its reflection where the square is larger.
+    Where the square reaches beyond the image, the image is padded by reflection.
 
     Args:
-      image: of mode L, LA, RGB or RGBA.
+      image: an image of mode L, LA, RGB or RGBA.
       points: see `square`.
       size: height and width of the network's images; the result's sides are at least
         as long.
@@ -88,7 +88,7 @@ def aligned(image: Image.Image, points: Points, size: Size) -> Image.Image:
     padding = [(before[1], after[1]), (before[0], after[0])]
     padding += [(0, 0)] * (pixels.ndim - 2)
     padded = Image.fromarray(np.pad(pixels, padding, mode="reflect"))
-    corners = corners - low + 0.5  # Pillow counts from the corner of the image
+    corners = corners - low + 0.5  # Pillow measures from the pixel's corner
     target = max(size)
     shrink = int(side / target / OVERSAMPLING)
     if shrink > 1:
@@ -100,7 +100,7 @@ def aligned(image: Image.Image, points: Points, size: Size) -> Image.Image:
 
 
 def read_landmarks(path: Path) -> dict[str, Points]:
-    """Read a JSON object from names of files to the points of a face.
+    """Read a JSON object that maps file names to facial landmarks.
 
     Raises:
       ValueError: the file does not hold such an object.
@@ -125,5 +125,5 @@ def read_landmarks(path: Path) -> dict[str, Points]:
 
 
 def _rotated(vector: np.ndarray) -> np.ndarray:
-    """Return (x, y) turned by a quarter: (-y, x)."""
+    """Return the vector (x, y) rotated by 90 degrees: (-y, x)."""
     return np.array([-vector[1], vector[0]])

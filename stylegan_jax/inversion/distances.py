@@ -1,8 +1,9 @@
 """Distances between a target and generated images.
 
-A distance describes images by a tree of arrays and compares two descriptions, so that
-the features of a target are computed once for all steps. To add one, such as the
-features of another network, write the two functions and an entry in `DISTANCES`.
+A distance is a pair of functions: one describes images by a tree of arrays, and the
+other compares two descriptions. The features of a target are thus computed only once.
+To add a distance, such as one between the features of another network, write these two
+functions and an entry in `DISTANCES`.
 """
 
 import dataclasses
@@ -21,10 +22,10 @@ from stylegan_jax.runtime.messages import listed
 from stylegan_jax.weights import files
 
 AUTO = "auto"
-MAX_SIDE = 256  # pixels: longest shorter side of the images that LPIPS sees
-SMOOTHING = 1e-3  # differences below it count quadratically
+MAX_SIDE = 256  # pixels: limit of the shorter side of the images that LPIPS sees
+SMOOTHING = 1e-3  # smaller differences are penalized quadratically
 
-# The last blocks of EfficientNet-Lite0 at 112, 56, 28, 14 and 7 rows.
+# The last blocks of EfficientNet-Lite0 at resolutions 112, 56, 28, 14 and 7.
 BLOCKS = ("block0", "block2", "block4", "block10", "block15")
 
 Description = Any  # tree of arrays [B,...]
@@ -37,7 +38,7 @@ class Distance:
 
     Attributes:
       name: one of DISTANCES.
-      digest: SHA-256 of its weights; "" without any.
+      digest: SHA-256 of its weights; "" if it has none.
       variables: its weights, the first argument of both functions.
       describe: traced function (variables, images) -> description.
       compare: traced function (variables, description of the targets, description of
@@ -56,18 +57,18 @@ def load(
     vgg16: str | os.PathLike | None = None,
     efficientnet: str | os.PathLike | None = None,
 ) -> Distance:
-    """Return a distance.
+    """Load a distance.
 
     Args:
       name: one of DISTANCES; or "auto", which is "lpips" if `vgg16` is given or the
         weights are in the cache folder, and "multiscale" otherwise.
       vgg16: path of VGG16's weights; None looks for them in the cache folder, and
-        "lpips" then downloads them.
+        "lpips" downloads them if they are not there.
       efficientnet: path of EfficientNet-Lite0's weights; None takes those in the cache
         folder, or in the package that the extra `metrics` installs.
 
     Raises:
-      ValueError: there is no such distance, or the file holds other weights.
+      ValueError: there is no such distance, or the file does not hold these weights.
       WeightsNotFound: there is no such file, or the download failed.
     """
     if name == AUTO:
@@ -80,9 +81,10 @@ def load(
 
 
 def on_backgrounds(images: jax.Array) -> list[jax.Array]:
-    """Return the visible pixels: images as they are, RGBA on white and on black.
+    """Composite RGBA images onto white and onto black; return others unchanged.
 
-    Two backgrounds reveal alpha and hide the colors of transparent pixels.
+    The two backgrounds together determine alpha, and they hide the colors of
+    transparent pixels.
 
     Args:
       images: [B,H,W,C] in [-1,1].
@@ -106,9 +108,9 @@ def describe_pixels(variables: None, images: jax.Array) -> jax.Array:
 
 
 def residual(target: jax.Array, images: jax.Array) -> jax.Array:
-    """Return images - target, 0 where the target is 1 or -1 and the image beyond.
+    """Return images - target, but 0 where clipping the image makes them equal.
 
-    The target's file has been clipped, and so will be that of the image.
+    A target comes from a file and is clipped to [-1,1]; an image will be clipped, too.
     """
     difference = images - target
     over = (target >= 1) & (difference > 0)
@@ -122,8 +124,8 @@ def multiscale(variables: None, target: jax.Array, images: jax.Array) -> jax.Arr
         mean over scales s of mean over pixels of sqrt(r_s^2 + e^2) - e
 
     where r_0 = image - target, r_s averages 2x2 pixels of r_(s-1), and e = SMOOTHING.
-    The coarse scales move shapes that do not overlap yet; absolute differences, unlike
-    squares, keep the gradient of small differences large. The differences are those of
+    The coarse scales give a gradient where shapes do not overlap yet. Unlike squares,
+    absolute differences keep a large gradient when they are small. r_0 is that of
     `residual`.
     """
     del variables
@@ -142,8 +144,8 @@ def multiscale(variables: None, target: jax.Array, images: jax.Array) -> jax.Arr
 def describe_by_vgg16(variables: Any, images: jax.Array) -> Description:
     """Return the maps of LPIPS for each background; see `lpips.unit_maps`.
 
-    Images whose sides exceed MAX_SIDE are halved until one does not, by averaging, as
-    the official projector resizes them.
+    Images are halved by averaging until their shorter side is at most MAX_SIDE, as in
+    the official projector.
     """
     while min(images.shape[1:3]) > MAX_SIDE:
         images = downscale2d(images)
@@ -157,7 +159,7 @@ def describe_by_vgg16(variables: Any, images: jax.Array) -> Description:
 def compare_by_vgg16(
     variables: Any, target: Description, images: Description
 ) -> jax.Array:
-    """Return the LPIPS [B], its mean over the backgrounds."""
+    """Return LPIPS [B], averaged over the backgrounds."""
     found = [
         sum(lpips.compare(variables, a, b)) for a, b in zip(target, images, strict=True)
     ]
@@ -174,10 +176,10 @@ def _lpips(vgg16: WeightFile, efficientnet: WeightFile) -> Distance:
 
 
 def describe_by_efficientnet(variables: Any, images: jax.Array) -> Description:
-    """Return maps of EfficientNet-Lite0 for each background.
+    """Return feature maps of EfficientNet-Lite0 for each background.
 
-    Images are resized to 224x224 pixels. The maps are the results of the last blocks
-    at each of five resolutions, and every pixel of them has unit length.
+    Images are resized to 224x224 pixels. The maps are the outputs of the last block at
+    each of five resolutions, normalized to unit length at every position.
     """
     maps = []
     for seen in on_backgrounds(images):
@@ -198,9 +200,9 @@ def describe_by_efficientnet(variables: Any, images: jax.Array) -> Description:
 def compare_by_efficientnet(
     variables: Any, target: Description, images: Description
 ) -> jax.Array:
-    """Return the squared differences of the unit maps [B].
+    """Return the squared distance of the normalized maps [B].
 
-    They are averaged over the pixels of each map, and then over maps and backgrounds.
+    It is averaged over the positions of each map, then over maps and backgrounds.
     """
     del variables
     found = [

@@ -1,12 +1,12 @@
-"""Drag: move points of an image to where the user wants them.
+"""Drag: move points of an image to given targets.
 
     dragger = Dragger(network, DragSettings())
     for frame in dragger.drag(ws, handles=[(20, 30)], targets=[(28, 30)]):
         frame.image, frame.points, frame.distances
 
-Each step pulls the features at the handles one pixel towards their targets by an update
-of w (motion supervision), and then looks for the handles in the new features (point
-tracking). Points are (x, y) in pixels from the center of the pixel at the top left.
+Each step updates w so that the features at the handles move up to one pixel towards
+their targets (motion supervision), and then finds the handles in the new features
+(point tracking). Points are (x, y) in pixels from the center of the top-left pixel.
 
 Reference: Pan et al. 2023, "Drag Your GAN: Interactive Point-based Manipulation on the
 Generative Image Manifold", sections 3.2 and 3.3.
@@ -26,7 +26,7 @@ from stylegan_jax.config import image_size
 from stylegan_jax.inversion import drag_settings, motion
 from stylegan_jax.inversion.drag_settings import DragSettings
 from stylegan_jax.inversion.points import Points, check_mask, check_points
-from stylegan_jax.inversion.schedule import BETA1, BETA2, EPSILON
+from stylegan_jax.inversion.schedule import adam
 from stylegan_jax.inversion.w_statistics import w_statistics
 from stylegan_jax.layers.blocks import join
 from stylegan_jax.layers.matmul import fastest_forms
@@ -34,23 +34,23 @@ from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime.image_io import to_uint8
 
-ROWS = 8  # the number of handles of a program is a multiple of it
-PUBLISHED_RESOLUTION = 512  # of the images for which the radii are published
+ROWS = 8  # the handles are padded to a multiple of this, to compile fewer programs
+PUBLISHED_RESOLUTION = 512  # resolution for which the radii are published
 
 __all__ = ["Dragger", "DragSettings", "Frame"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Frame:
-    """A drag after some steps.
+    """The state of a drag after a number of steps.
 
     Attributes:
       step: steps done.
       ws: [L,W] float32.
-      image: [H,W,C] uint8, of ws.
-      points: [N,2], where the handles are in the image, as they are tracked.
-      distances: [N] pixels, from their targets.
-      arrived: True if no handle is farther than `stop_distance`.
+      image: [H,W,C] uint8, the image of ws.
+      points: [N,2], the tracked positions of the handles in the image.
+      distances: [N], distances of the handles to their targets, in pixels.
+      arrived: True if every handle is within `stop_distance` of its target.
     """
 
     step: int
@@ -66,7 +66,7 @@ class _Static(NamedTuple):
 
     generator: Generator
     noise: str
-    features: str  # name of the module whose results they are
+    features: str  # name of the module whose outputs are the features
     grid: motion.Grid
     motion_radius: int
     tracking_radius: int
@@ -75,8 +75,9 @@ class _Static(NamedTuple):
 class _Task(NamedTuple):
     """The traced values that all steps of a drag share.
 
-    `pattern` [N,C] are the features of the handles in the first image, `before`
-    [h,w,C] all of its features, and `fixed` [h,w] is 1 where these must not change.
+    `pattern` [N,C] holds the features at the handles in the first image, `before`
+    [h,w,C] all features of that image, and `fixed` [h,w] is 1 where they must not
+    change.
     """
 
     variables: Variables
@@ -91,29 +92,25 @@ class _Task(NamedTuple):
 
 
 class _State(NamedTuple):
-    """The first layers of w [l,W], the state of Adam, the handles [N,2]."""
+    """The w of the first layers [l,W], the state of Adam, and the handles [N,2]."""
 
     w: jax.Array
     optimizer: optax.OptState
     points: jax.Array
 
 
-def _adam() -> optax.GradientTransformation:
-    return optax.scale_by_adam(BETA1, BETA2, EPSILON)
-
-
 class Dragger:
     """A network and settings, ready to drag.
 
-    Programs are compiled at the first use; other images, handles and masks, and tuned
-    versions of the network, use them again.
+    Programs are compiled at the first use, and reused for other images, handles and
+    masks, and for tuned versions of the network.
 
     Attributes:
       network: the network.
       settings: see `DragSettings`.
       size: height and width of the images.
       layers: number of style layers that change.
-      stop_distance: pixels, see `DragSettings`.
+      stop_distance: in pixels; see `DragSettings`.
     """
 
     def __init__(
@@ -129,8 +126,9 @@ class Dragger:
         Args:
           network: the network.
           settings: see `DragSettings`; None for its defaults.
-          label: of the images, for conditional networks; see `Network.label`.
-          resolution: of the images, if the network grew; None for the highest.
+          label: label of the images, for conditional networks; see `Network.label`.
+          resolution: resolution of the images, for networks that grew; None is the
+            highest.
 
         Raises:
           ValueError: the network has no such resolution, features, layers or label.
@@ -186,15 +184,15 @@ class Dragger:
         """Move the handles to their targets.
 
         Args:
-          ws: [L,W], of the image.
+          ws: [L,W], the styles of the image.
           handles: N points (x, y) in the image, in pixels.
           targets: N points, one for each handle.
           mask: [H,W] bool, True where the image may change; None for everywhere.
-          variables: of a tuned version of the network, in place of its own.
+          variables: variables of a tuned version of the network; None for its own.
 
         Returns:
-          Frames, the first before any step; the last has arrived, or `settings.steps`
-          steps. The caller may leave at any frame.
+          An iterator of frames. The first is the start; the last has arrived, or is the
+          one after `settings.steps` steps. The caller may stop at any frame.
 
         Raises:
           ValueError: an argument does not fit the image or the network.
@@ -230,10 +228,10 @@ class Dragger:
             np.float32(self.settings.mask_weight),
         )
         w = jnp.asarray(ws[: self.layers])
-        state = _State(w, _adam().init(w), jnp.asarray(points))
+        state = _State(w, adam().init(w), jnp.asarray(points))
         for step in range(self.settings.steps + 1):
             following, image = _step(self._static, self.lod, task, state)
-            # `following` has the points of the image, and w after another update.
+            # `following` has the points of this image, but the w of the next one.
             found = np.asarray(following.points)[:count]
             distances = np.linalg.norm(targets - found, axis=1)
             arrived = bool(np.all(distances <= self.stop_distance))
@@ -267,7 +265,7 @@ def _synthesize(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _begin(static, lod, variables, ws, points):
-    """Return the features [h,w,C] of ws [L,W], and those at points: [N,C]."""
+    """Return the features [h,w,C] of ws [L,W], and the features at points: [N,C]."""
     _, features = _synthesize(static, lod, variables, ws)
     return features, static.grid.sample(features, points)
 
@@ -276,11 +274,11 @@ def _begin(static, lod, variables, ws, points):
 def _step(
     static: _Static, lod: LevelOfDetail, task: _Task, state: _State
 ) -> tuple[_State, jax.Array]:
-    """Track the points, and make an update.
+    """Track the points, and update w.
 
     Returns:
-      The state with the points of the image before the update and w after it; and that
-      image [H,W,C].
+      The state, with the points before the update and w after it; and the image
+      [H,W,C] before the update.
     """
 
     def objective(w: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
@@ -305,6 +303,6 @@ def _step(
         return loss + task.mask_weight * outside, (points, image)
 
     gradient, (points, image) = jax.grad(objective, has_aux=True)(state.w)
-    updates, optimizer = _adam().update(gradient, state.optimizer)
+    updates, optimizer = adam().update(gradient, state.optimizer)
     w = state.w - task.learning_rate * updates
     return _State(w, optimizer, points), image

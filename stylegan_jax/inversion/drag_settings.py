@@ -1,4 +1,4 @@
-"""The settings of a drag, and the published choice of features and style layers.
+"""The settings of a drag, and the default features and style layers.
 
 Reference: Pan et al. 2023, "Drag Your GAN: Interactive Point-based Manipulation on the
 Generative Image Manifold", section 4, and the official code.
@@ -6,9 +6,10 @@ Generative Image Manifold", section 4, and the official code.
 
 import dataclasses
 
+from stylegan_jax.inversion import bounds
 from stylegan_jax.models import Generator
 
-FEATURES = 128  # resolution of the sixth block of StyleGAN2, whose features are tracked
+FEATURES = 128  # resolution of StyleGAN2's sixth block, whose features are tracked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,21 +17,21 @@ class DragSettings:
     """The settings of a drag.
 
     Attributes:
-      steps: most steps.
-      feature_resolution: of the features that are supervised and tracked; None is 128,
-        as published, or the highest below.
+      steps: maximum number of steps.
+      feature_resolution: resolution of the features that are supervised and tracked;
+        None is 128, as published, or the highest that the network has below it.
       layers: number of style layers that change, from the lowest resolution; None takes
-        those of images at an eighth of the features' resolution: the first 6 for
-        features of 128, as published. Styles that act on the features themselves can
-        imitate a motion by a change of channels.
-      learning_rate: of Adam, in standard deviations of a component of w.
-      motion_radius: of the disk around a handle that is moved with it, in pixels that
-        are nearer than this; None is 3 for 512 pixels, and 2 at least.
-      tracking_radius: of the square around a handle in which it is looked for after a
-        step, in pixels; None is 12 for 512 pixels, and 2 at least.
-      stop_distance: pixels; the drag ends once no handle is farther from its target.
-        None is 2 for 512 pixels, and 1 at least.
-      mask_weight: weight of the changes outside of the mask.
+        those up to an eighth of the features' resolution: the first 6 for features of
+        128, as published. Styles that act on the features themselves could imitate a
+        motion by changing channels.
+      learning_rate: learning rate of Adam, in standard deviations of a component of w.
+      motion_radius: the pixels nearer to a handle than this move with it; None is 3 for
+        512 pixels, scaled with the resolution, and at least 2.
+      tracking_radius: half the side of the square around a handle in which it is
+        tracked, in pixels; None is 12 for 512 pixels, scaled, and at least 2.
+      stop_distance: the drag ends once every handle is within this many pixels of its
+        target; None is 2 for 512 pixels, scaled, and at least 1.
+      mask_weight: weight of changes outside of the mask.
       noise: "const" or "none".
 
     Raises:
@@ -49,23 +50,19 @@ class DragSettings:
 
     def __post_init__(self):
         """Raise ValueError for a setting that is out of its range."""
-        for name in ("steps", "layers", "motion_radius", "tracking_radius"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} (={value}) must be at least 1")
-        for name in ("learning_rate", "stop_distance", "mask_weight"):
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ValueError(f"{name} (={value}) must not be negative")
+        bounds.check_at_least_one(
+            self, "steps", "layers", "motion_radius", "tracking_radius"
+        )
+        bounds.check_not_negative(self, "learning_rate", "stop_distance", "mask_weight")
         if self.noise not in ("const", "none"):
             raise ValueError(f"noise (={self.noise!r}) must be const or none")
 
 
 def default_features(known: list[int]) -> int:
-    """Return the resolution of the features, of the known ones; see `DragSettings`."""
+    """Return the default resolution of the features, one of those that are known."""
     return max(r for r in known if r <= max(FEATURES, min(known)))
 
 
 def default_layers(generator: Generator, features: int) -> int:
-    """Return the number of style layers that change; see `DragSettings`."""
+    """Return the default number of style layers that change; see `DragSettings`."""
     return max(generator.num_ws_at(max(features // 8, 4)), 1)

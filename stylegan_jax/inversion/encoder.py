@@ -4,12 +4,12 @@
     encoder.check(network)
     ws = encoder(images)  # [N,H,W,C] uint8 -> [N,L,W]
 
-It is small, and trained on samples of its own generator (`encoder_training`), so that
-it gives a start for a projection rather than a result. The file's metadata holds JSON
-under the key `stylegan_jax_encoder`.
+It is small and trained on samples of its own generator (`encoder_training`), so its
+latents are the start of a projection rather than a final result. The file's metadata
+holds JSON under the key `stylegan_jax_encoder`.
 
-Reference: Richardson et al. 2021, "Encoding in Style", and Tov et al. 2021, "Designing
-an Encoder for StyleGAN Image Manipulation", for offsets from one w.
+Reference: Richardson et al. 2021, "Encoding in Style"; and Tov et al. 2021, "Designing
+an Encoder for StyleGAN Image Manipulation", for one w with an offset for each layer.
 """
 
 import dataclasses
@@ -38,23 +38,23 @@ from stylegan_jax.weights import described
 from stylegan_jax.weights.described import is_count, is_digest, is_number, is_text
 from stylegan_jax.weights.safetensors import FormatError
 
-KEY = "stylegan_jax_encoder"  # of the description in the metadata
+KEY = "stylegan_jax_encoder"  # key of the description in the metadata
 KIND = described.Kind(KEY, version=1, name="encoder", program="encoder")
 ENDING = ".safetensors"
 RESOLUTIONS = [2**i for i in range(2, 15)]
 BATCH = 16  # images that are encoded at a time
-# The last layer begins small, so that the first guess is near the mean w.
+# The initial weights of the last layer are small, so that w starts near its mean.
 OUTPUT_SCALE = 0.1
 
 
 class EncoderNetwork(nn.Module):
-    """Residual blocks as those of StyleGAN2's discriminator, and a dense head.
+    """The residual blocks of StyleGAN2's discriminator, and a dense head.
 
     Attributes:
       resolution: R of the images, a power of two from 4.
       w_dim: W.
-      offset_layers: L for offsets of each style layer; 0 for none.
-      channels: number of feature maps by resolution.
+      offset_layers: L, to add an offset for each style layer; 0 for no offsets.
+      channels: number of feature maps at each resolution.
     """
 
     resolution: int
@@ -64,13 +64,13 @@ class EncoderNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-        """Map images to a latent in standard deviations from the mean.
+        """Map images to latents, in standard deviations from the mean.
 
         Args:
           images: [B,H,W,C] float32 in [-1,1].
 
         Returns:
-          [B,W], and the offsets [B,L,W], None if there are none.
+          w [B,W]; and the offsets [B,L,W], None if there are none.
         """
         x, r, options = None, self.resolution, LayerOptions()
         while r > 4:
@@ -110,8 +110,8 @@ class Encoder:
       image_channels: C of the images.
       num_ws: L of the generator.
       reference: name of the generator.
-      fingerprint: of the generator, see `direction.fingerprint`.
-      facts: numbers of its training, such as its steps and distances.
+      fingerprint: fingerprint of the generator; see `direction.fingerprint`.
+      facts: numbers from its training, such as the steps and the final distances.
     """
 
     module: EncoderNetwork
@@ -160,14 +160,14 @@ class Encoder:
 
         Args:
           network: the network.
-          resolution: of its images; None for the highest.
+          resolution: resolution of its images; None is the highest.
         """
         if network.fingerprint != self.fingerprint:
             raise ValueError(
-                f"the encoder was trained for another network: for {self.reference} "
-                f"with the fingerprint {self.fingerprint[:12]}, and "
-                f"{network.reference} has {network.fingerprint[:12]}; train one with "
-                "`python -m stylegan_jax.encoder`"
+                "the encoder was trained for another network: "
+                f"{self.reference} with the fingerprint {self.fingerprint[:12]}, while "
+                f"{network.reference} has {network.fingerprint[:12]}; train one for "
+                "this network with `python -m stylegan_jax.encoder`"
             )
         generator, lod = network.generator, network.level(resolution)
         here = image_size(generator.base_size, lod.resolution)
@@ -175,10 +175,10 @@ class Encoder:
         if mine != (*here, generator.image_channels, generator.num_ws):
             raise ValueError(
                 f"the encoder takes images of {sides(self.size)} (width x height) with "
-                f"{self.image_channels} channels for {self.num_ws} style layers, and "
+                f"{self.image_channels} channels for {self.num_ws} style layers, but "
                 f"those of {network.reference} are {sides(here)} with "
-                f"{generator.image_channels} channels for {generator.num_ws}; train "
-                "another"
+                f"{generator.image_channels} channels for {generator.num_ws} style "
+                "layers; train an encoder for them"
             )
 
 
@@ -201,7 +201,7 @@ def encode(
 
 
 def save(encoder: Encoder, path: str | os.PathLike) -> None:
-    """Write an encoder; replace a file atomically."""
+    """Write an encoder to a file, atomically."""
     module = encoder.module
     description = {
         "resolution": module.resolution,
@@ -278,8 +278,8 @@ def _encoder(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Encoder:
     )
     if wrong:
         raise FormatError(
-            f"the arrays {listed(wrong[:5])} are missing, unknown, or of another shape "
-            "than its description says"
+            f"the arrays {listed(wrong[:5])} are missing, unknown, or have a shape "
+            "that contradicts the description"
         )
     for name, array in arrays.items():
         if array.dtype != np.float32 or not np.isfinite(array).all():
@@ -301,6 +301,6 @@ def _encoder(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Encoder:
 
 
 def _is_size(value: Any, resolution: int) -> bool:
-    """Return True for a height and a width at a resolution; see `image_size`."""
+    """Return True for the height and width of images of a resolution."""
     pair = isinstance(value, list) and len(value) == 2 and all(map(is_count, value))
     return pair and all(4 * side % resolution == 0 for side in value)

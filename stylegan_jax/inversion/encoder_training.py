@@ -2,13 +2,13 @@
 
     encoder = train(network, EncoderSettings(steps=500), "multiscale")
 
-Each step draws new latents, so that there is no data set and no overfitting. The loss
-of a sample x = G(w) with the encoder's w' is
+Each step draws new latents, so there is no data set and no overfitting. For a sample
+x = G(w), of which the encoder estimates w', the loss is
 
     mean ((w' - w) / scale)^2 + image_weight * distance(G(w'), x)
         + offset_weight * mean (offsets / scale)^2
 
-Many w give nearly the same image; the second term asks for one of them.
+Many w give nearly the same image; the second term accepts any of them.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ import numpy as np
 import optax
 
 from stylegan_jax.config import image_size
-from stylegan_jax.inversion import distances, steps
+from stylegan_jax.inversion import bounds, distances, steps
 from stylegan_jax.inversion.distances import Distance
 from stylegan_jax.inversion.encoder import Encoder, EncoderNetwork, encode
 from stylegan_jax.inversion.schedule import Settings
@@ -31,25 +31,25 @@ from stylegan_jax.models import Channels, LevelOfDetail, Variables
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import parallel
 
-BETA1, BETA2 = 0.9, 0.99  # of Adam
-TEST_BATCHES = 8  # of new samples, at the end
+BETA1, BETA2 = 0.9, 0.99  # Adam's
+TEST_BATCHES = 8  # batches of new samples for the final test
 Progress = Callable[[str, int, int], None]  # (activity, steps done, their total)
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderSettings:
-    """The settings of the training of an encoder.
+    """The settings for training an encoder.
 
     Attributes:
-      space: "w" gives one w for all style layers, "w+" adds offsets for each.
+      space: "w" gives one w for all style layers; "w+" adds an offset for each layer.
       steps: number of steps.
-      batch_size: samples of a step, a multiple of the number of devices.
-      learning_rate: of Adam at the beginning; it falls to 0 as a cosine.
-      image_weight: weight of the distance of the images; 0 saves their computation.
-      offset_weight: weight of the squares of the offsets.
-      channel_base: feature maps at resolution R are twice this over R.
-      channel_max: most feature maps.
-      seed: seed of the samples and of the first parameters.
+      batch_size: samples in a step, a multiple of the number of devices.
+      learning_rate: initial learning rate of Adam, with cosine decay to 0.
+      image_weight: weight of the distance between images; 0 skips its computation.
+      offset_weight: weight of the squared offsets.
+      channel_base: there are 2 * channel_base / R feature maps at resolution R.
+      channel_max: maximum number of feature maps.
+      seed: seed of the samples and of the initial parameters.
 
     Raises:
       ValueError: a setting is out of its range.
@@ -69,18 +69,16 @@ class EncoderSettings:
         """Raise ValueError for a setting that is out of its range."""
         if self.space not in ("w", "w+"):
             raise ValueError(f"space (={self.space!r}) must be w or w+")
-        for name in ("steps", "batch_size", "channel_base", "channel_max"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} (={getattr(self, name)}) must be at least 1")
-        for name in ("learning_rate", "image_weight", "offset_weight", "seed"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(
-                    f"{name} (={getattr(self, name)}) must not be negative"
-                )
+        bounds.check_at_least_one(
+            self, "steps", "batch_size", "channel_base", "channel_max"
+        )
+        bounds.check_not_negative(
+            self, "learning_rate", "image_weight", "offset_weight", "seed"
+        )
         if self.space == "w+" and self.image_weight == 0:
             raise ValueError(
                 "image_weight (=0) must be positive with space (='w+'), since only the "
-                "images tell what the offsets should be"
+                "distance between images trains the offsets"
             )
 
 
@@ -90,14 +88,14 @@ class _Static(NamedTuple):
     module: EncoderNetwork
     synthesis: steps.Static
     batch_size: int
-    compares: bool  # False leaves the images of the encoder out
+    compares: bool  # False leaves out the distance between images
 
 
 class _Fixed(NamedTuple):
     """The traced values that all steps share."""
 
     variables: Variables
-    weights: Any  # of the distance
+    weights: Any  # the distance's
     mean: Any  # [W]
     scale: Any
     settings: Any  # (steps, learning_rate, image_weight, offset_weight, seed)
@@ -119,15 +117,15 @@ def train(
 ) -> Encoder:
     """Train an encoder.
 
-    The classes of a conditional network are drawn uniformly. The encoder's `facts` say
-    how near it comes to new samples, beside the average w: `distance` and
-    `distance_of_average`.
+    The classes of a conditional network are drawn uniformly. The encoder's `facts` hold
+    its mean distance on new samples, `distance`, and that of the average w for
+    comparison, `distance_of_average`.
 
     Args:
       network: the generator.
       settings: see `EncoderSettings`; None for its defaults.
       distance: a distance, or its name; see `distances.load`.
-      resolution: of the images, if the network grew; None for the highest.
+      resolution: resolution of the images, for networks that grew; None is the highest.
       progress: called after each step.
 
     Raises:
@@ -219,7 +217,7 @@ def _adam() -> optax.GradientTransformation:
 def _samples(
     static: _Static, fixed: _Fixed, lod: LevelOfDetail, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Return w [B,W] and images [B,H,W,C] of new latents."""
+    """Draw new latents; return their w [B,W] and images [B,H,W,C]."""
     generator = static.synthesis.generator
     constrain = static.synthesis.devices.constrain_batch
     batch, size = static.batch_size, generator.label_size
@@ -274,7 +272,11 @@ def _update(static, fixed, lod, state):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _test(static, fixed, lod, params, number):
-    """Return the mean distances of new samples, and the mean square error of w."""
+    """Return three means over new samples.
+
+    They are the distance of the encoder's images, the distance of the average image,
+    and the squared error of w in standard deviations.
+    """
     key = jax.random.fold_in(jax.random.key(fixed.settings[-1]), 2**30 + number)
     w, images = _samples(static, fixed, lod, key)
     found, base = encode(static.module, params, images)

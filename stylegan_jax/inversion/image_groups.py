@@ -1,4 +1,4 @@
-"""Latents of labeled images: folders of images with and without a property."""
+"""Latents of two groups of images: those with a property and those without it."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from stylegan_jax.inversion.encoder import Encoder
 from stylegan_jax.inversion.projection import Progress, Projector, Settings, project
 from stylegan_jax.networks.network import Label, Network
 
-GROUPS = ("negative", "positive")  # subfolders
-STEPS = 300  # of a projection
+GROUPS = ("negative", "positive")  # names of the subfolders
+STEPS = 300  # steps of a projection
 
 
 def latents(
@@ -24,15 +24,15 @@ def latents(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the latents of the images in the subfolders negative and positive.
 
-    An encoder gives them; without one, the images are projected to W from the average
-    w, with constant noise and the distance that needs no weights.
+    They come from an encoder, or else from a projection to W that starts from the
+    average w, with constant noise and the distance "multiscale".
 
     Args:
       network: the network.
-      folder: with the two subfolders.
-      encoder: of this network.
-      label: of the images of a conditional network; an encoder needs none.
-      progress: called after some steps of the projection.
+      folder: the folder with the two subfolders.
+      encoder: an encoder for this network; None projects the images.
+      label: label of the images, for conditional networks; an encoder ignores it.
+      progress: called after every few steps of the projection.
 
     Returns:
       ws [N,L,W] and [M,L,W] float32.

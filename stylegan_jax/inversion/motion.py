@@ -1,6 +1,6 @@
-"""The equations of drags: motion supervision and point tracking.
+"""The equations of a drag: motion supervision and point tracking.
 
-Points are (x, y) in pixels of the image, from the center of the pixel at the top left.
+Points are (x, y) in pixels of the image, from the center of the top-left pixel.
 
 Reference: Pan et al. 2023, "Drag Your GAN: Interactive Point-based Manipulation on the
 Generative Image Manifold", sections 3.2 and 3.3.
@@ -14,11 +14,11 @@ import numpy as np
 
 
 class Grid(NamedTuple):
-    """Placement of features [h,w,C] in an image, with which they share the center.
+    """The position of features [h,w,C] in an image, whose center they share.
 
     Attributes:
       size: height and width of the image.
-      scale: positions of features per pixel.
+      scale: feature positions per pixel.
     """
 
     size: tuple[int, int]
@@ -36,7 +36,7 @@ class Grid(NamedTuple):
 def bilinear(features: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
     """Interpolate features [h,w,C] at columns x and rows y [...]: [...,C].
 
-    Positions outside are moved to the edge.
+    Positions outside are clamped to the edge.
     """
     height, width, _ = features.shape
     x, y = jnp.clip(x, 0, width - 1), jnp.clip(y, 0, height - 1)
@@ -50,9 +50,9 @@ def bilinear(features: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def square(radius: int) -> np.ndarray:
-    """Return all (x, y) of whole numbers from -radius to radius, [n,2] float32.
+    """Return all integer offsets (x, y) from -radius to radius, [n,2] float32.
 
-    They are sorted by their length, so that the nearest of equals comes first.
+    They are sorted by length, so that `track` prefers the nearest of equal matches.
     """
     side = np.arange(-radius, radius + 1)
     pairs = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
@@ -75,18 +75,17 @@ def track(
 ) -> jax.Array:
     """Return the points whose features are nearest to those of the handles.
 
-        p <- argmin over q of the image, in the square of the radius around p, of
-             |F(q) - f|_1
+        p <- argmin of |F(q) - f|_1 over all q in the image, in the square around p
 
     Args:
       grid: see `Grid`.
       features: F [h,w,C].
-      points: p [N,2], where the handles were before.
-      pattern: f [N,C], the features of the handles in the first image.
-      radius: in pixels.
+      points: p [N,2], the positions of the handles in the last step.
+      pattern: f [N,C], the features at the handles in the first image.
+      radius: half the side of the square, in pixels.
 
     Returns:
-      [N,2].
+      The new positions [N,2].
 
     Reference: equation 2.
     """
@@ -107,7 +106,7 @@ def motion_loss(
     valid: jax.Array,
     radius: int,
 ) -> jax.Array:
-    """Return the difference of the features at the handles and a pixel further.
+    """Return the difference between features at the handles and one pixel further.
 
         sum over handles i of mean over q in the disk around p_i of
         |F(q + d_i) - sg(F(q))|_1 / C
@@ -121,12 +120,12 @@ def motion_loss(
       points: p [N,2].
       targets: [N,2].
       valid: [N] bool, False for padding.
-      radius: of the disks, in pixels.
+      radius: radius of the disks, in pixels.
 
-    Reference: equation 1; the means are those of the official code.
+    Reference: equation 1, with means in place of sums as in the official code.
     """
-    way = targets - points
-    d = way / jnp.maximum(jnp.linalg.norm(way, axis=1, keepdims=True), 1.0)
+    path = targets - points
+    d = path / jnp.maximum(jnp.linalg.norm(path, axis=1, keepdims=True), 1.0)
     disks = points[:, None] + disk(radius)
     here = jax.lax.stop_gradient(grid.sample(features, disks))
     there = grid.sample(features, disks + d[:, None])
@@ -136,21 +135,22 @@ def motion_loss(
 def mask_loss(features: jax.Array, before: jax.Array, fixed: jax.Array) -> jax.Array:
     """Return the mean change of features [h,w,C] where `fixed` [h,w] is 1.
 
-    Reference: the second term of equation 1, likewise.
+    Reference: the second term of equation 1, with a mean as in the official code.
     """
     return jnp.mean(jnp.abs(features - before) * fixed[..., None])
 
 
 def fixed_features(mask: np.ndarray, grid: Grid, shape: tuple[int, ...]) -> jax.Array:
-    """Return where features must not change.
+    """Return a mask of the features that must not change.
 
     Args:
       mask: [H,W] bool, True where the image may change.
       grid: see `Grid`.
-      shape: of the features [h,w,C].
+      shape: shape of the features [h,w,C].
 
     Returns:
-      [h,w] in [0,1], 1 where they must not; the margin is as the edge of the image.
+      [h,w] in [0,1], 1 where they must not change. Features beyond the edge of the
+      image take the value at the edge.
     """
     inside = tuple(round(side * grid.scale) for side in grid.size)
     fixed = jnp.asarray(~mask, jnp.float32)

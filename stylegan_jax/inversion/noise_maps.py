@@ -1,7 +1,7 @@
-"""Noise maps as unknowns of a projection: regularization and normalization.
+"""Noise maps that a projection optimizes: regularization and normalization.
 
-Maps are a flat dict from the paths of the collection "noise" to arrays [B,H,W,1], so
-that each image of a batch has maps of its own.
+Maps are a flat dict from paths in the collection "noise" to arrays [B,H,W,1], so each
+image of a batch has its own maps.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
 appendix D.
@@ -15,13 +15,13 @@ from flax import traverse_util
 from stylegan_jax.layers.resample import downscale2d
 from stylegan_jax.models import Variables
 
-SMALLEST = 8  # pixels, the side at which the pyramid of a map ends
+SMALLEST = 8  # pixels: the shorter side at which the pyramid of a map ends
 
 Maps = dict[str, jax.Array]
 
 
 def shapes(variables: Variables, height: int) -> dict[str, tuple[int, int, int]]:
-    """Return the shapes [H,W,1] of the maps of images up to a height, by path."""
+    """Return the shapes [H,W,1] of all maps up to a height, by path."""
     flat = traverse_util.flatten_dict(variables.get("noise", {}), sep="/")
     found = {path: tuple(x.shape[1:]) for path, x in flat.items()}
     return {path: shape for path, shape in found.items() if shape[0] <= height}
@@ -37,7 +37,7 @@ def draw(sizes: dict[str, tuple[int, int, int]], seed: int, run: int) -> Maps:
 
 
 def replace(variables: Variables, maps: Maps) -> Variables:
-    """Return the variables of a generator with other maps."""
+    """Return the variables of a generator with its maps replaced."""
     if not maps:
         return variables
     flat = traverse_util.flatten_dict(variables["noise"], sep="/")
@@ -52,7 +52,7 @@ def regularization(maps: Maps) -> jax.Array | float:
 
         sum over maps, scales and axes of mean(n * shift(n))^2
 
-    The scales of a map are its averages over 2x2 pixels, down to a side of SMALLEST.
+    The scales of a map are a pyramid of averages over 2x2 pixels, down to SMALLEST.
     """
     total = 0.0
     for x in maps.values():

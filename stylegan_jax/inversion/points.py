@@ -1,4 +1,4 @@
-"""Checks of the points and the mask of a drag, as users give them."""
+"""Checks of the points and the mask that a user gives for a drag."""
 
 from collections.abc import Sequence
 
@@ -14,16 +14,16 @@ Points = Sequence[tuple[float, float]]
 def check_points(
     handles: Points, targets: Points, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return handles and targets [N,2] float32.
+    """Check handles and targets, and return them as arrays [N,2] float32.
 
     Args:
       handles: points (x, y).
-      targets: likewise, one for each handle.
+      targets: points (x, y), one for each handle.
       size: height and width of the image.
 
     Raises:
-      ValueError: there are none or too many, their numbers differ, or one is outside
-        the image.
+      ValueError: there are no points or too many, their numbers differ, or one is
+        outside the image.
     """
     found = []
     for name, points in (("handles", handles), ("targets", targets)):
@@ -37,12 +37,12 @@ def check_points(
                 f"[(20, 30)], not {points!r:.80}"
             )
         last = np.array([size[1] - 1, size[0] - 1])
-        inside = np.all((array >= 0) & (array <= last), axis=1)  # NaN is not
+        inside = np.all((array >= 0) & (array <= last), axis=1)  # False for NaN
         if not inside.all():
             wrong = tuple(float(x) for x in array[~inside][0])
             raise ValueError(
                 f"{name} must be inside the image of {sides(size)} (width x height), "
-                f"from (0, 0) to ({last[0]}, {last[1]}), and {wrong} is not"
+                f"from (0, 0) to ({last[0]}, {last[1]}); {wrong} is not"
             )
         found.append(array)
     if len(found[0]) != len(found[1]):
@@ -54,19 +54,19 @@ def check_points(
 
 
 def check_mask(mask: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:
-    """Return a mask [H,W] bool; raise ValueError if it is not of the image's size."""
+    """Return a valid mask [H,W] bool, all True for None; else raise ValueError."""
     if mask is None:
         return np.ones(size, bool)
     mask = np.asarray(mask)
     if mask.shape != size or mask.dtype != bool:
         shape = f"{list(mask.shape)} {mask.dtype}"
         raise ValueError(
-            f"the mask is {shape}; this image takes [{size[0]}, {size[1]}] bool, True "
-            "where it may change"
+            f"the mask is {shape}; it must be [{size[0]}, {size[1]}] bool, True where "
+            "the image may change"
         )
     if not mask.any():
         raise ValueError(
-            "the mask lets nothing change; mark the part of the image that may move, "
-            "or leave the mask out"
+            "the mask is False everywhere, so nothing may change; mark the part of the "
+            "image that may move, or leave the mask out"
         )
     return mask

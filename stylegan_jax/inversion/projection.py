@@ -1,4 +1,4 @@
-"""Projection: search for the latents whose images are nearest to given images.
+"""Projection: find the latents whose images are nearest to given images.
 
     from stylegan_jax.inversion.projection import Projector, Settings, project
 
@@ -6,11 +6,11 @@
     for found in project(projector, images):  # images [N,H,W,C] uint8
         found.ws, found.image, found.distance
 
-A batch has a fixed number of rows. A row whose run has finished takes the next run of
-the queue, so that early stops save time without compiling again.
+A batch has a fixed number of rows. When the run in a row ends, the next run of the
+queue takes its place, so early stopping saves time without recompiling.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
-section 5 and appendix D; Abdal et al. 2019, "Image2StyleGAN" for W+.
+section 5 and appendix D; for W+, Abdal et al. 2019, "Image2StyleGAN".
 """
 
 import collections
@@ -38,15 +38,14 @@ class Projection:
 
     Attributes:
       ws: [L,W] float32.
-      maps: noise maps [H,W,1] by their paths in the collection "noise"; empty unless
-        they were optimized.
+      maps: noise maps [H,W,1] by path in the collection "noise"; empty unless they were
+        optimized.
       image: [H,W,C] uint8.
-      distance: of the image to the target.
-      rms: root mean square over the pixels of the difference to the target, both
-        clipped to [-1,1].
-      start_distance: distance of the image that the run started from.
+      distance: distance of the image to the target.
+      rms: root mean square difference of the pixels to the target, in [-1,1].
+      start_distance: distance of the image from which the run started.
       steps: steps of the run.
-      runs: final distance of each run of the target, in order.
+      runs: final distances of all runs for the target, in order.
       path: [n,1 or L,W], w after every `steps.CHUNK` steps; None unless recorded.
       view: [3], x and y of the translation, in image widths and heights, and the
         rotation in degrees counterclockwise; None unless they were fitted.
@@ -70,8 +69,8 @@ class Run:
 
     Attributes:
       target: index of the target.
-      number: of the run among those of its target.
-      row: its row of `steps.Runs` as a tree of NumPy arrays; None before it began.
+      number: index of the run among those of its target.
+      row: its row of `steps.Runs` as a tree of NumPy arrays; None if it has not begun.
       start_distance: see `Projection`.
       path: w [1 or L,W] after every `steps.CHUNK` steps.
     """
@@ -91,7 +90,7 @@ def project(
     Args:
       projector: the network, the distance and the settings.
       targets: [N,H,W,C] uint8, of the network's size and channels.
-      progress: called after some steps, such as a `ProgressBar`.
+      progress: called after every few steps, such as a `ProgressBar`.
 
     Returns:
       A projection for each target.
@@ -109,17 +108,17 @@ def project(
 
 
 class Session:
-    """A projection under way.
+    """A projection in progress.
 
         while not session.finished:
             for index, projection in session.advance().items(): ...
 
     Attributes:
-      steps: steps of all runs.
+      steps: total steps of all runs.
       done: indices of the targets whose results `advance` has returned.
-      waiting: runs that have not begun, and those of a restored session.
-      best: target -> its best run so far, as a projection, and the distances of its
-        runs by their numbers.
+      waiting: runs that have no row yet: new ones, and those of a restored session.
+      best: for each target, the projection of its best run so far, and the distances of
+        its finished runs by number.
     """
 
     def __init__(
@@ -152,7 +151,7 @@ class Session:
         self._starts: dict[int, np.ndarray] | None = None
         self._runs: steps.Runs | None = None
         self._description: Any = None
-        # Numbers of the rows, on the host.
+        # Step and distance of each row, on the host.
         self._steps, self._distances = np.zeros(rows, int), np.zeros(rows)
 
     @property
@@ -188,7 +187,7 @@ class Session:
         """Advance a batch by `steps.CHUNK` steps.
 
         Returns:
-          The projections of the targets that are done with them, by index.
+          The projections of the targets that these steps completed, by index.
         """
         self._fill()
         self._runs = self.projector.advance(self._description, self._runs)
@@ -205,11 +204,11 @@ class Session:
     def frames(self, target: np.ndarray, found: Projection) -> Iterator[np.ndarray]:
         """Yield the images [H,W,C] uint8 of a recorded path.
 
-        The noise maps and the view are those of the end.
+        All frames have the final noise maps and view.
 
         Args:
           target: [H,W,C] uint8.
-          found: its projection.
+          found: its projection, with a path.
         """
         description = self.projector.describe(np.stack([target] * self._rows))
         maps = {
@@ -229,7 +228,7 @@ class Session:
             yield from to_uint8(images[: self._rows - missing])
 
     def rows(self) -> list[Run]:
-        """Return the runs under way with their rows, for a file; see `restore`."""
+        """Return the runs in progress with their rows, to be saved for `restore`."""
         under_way = [run for run in self.waiting if run.row is not None]
         if self._runs is not None:
             rows = self._fetched()
@@ -266,7 +265,7 @@ class Session:
         ]
 
     def _fill(self) -> None:
-        """Give free rows to waiting runs."""
+        """Assign waiting runs to free rows."""
         free = [i for i, run in enumerate(self.running) if run is None]
         if not free or not self.waiting:
             return
@@ -294,7 +293,7 @@ class Session:
                 self.running[i].start_distance = float(found[i])
 
     def _begun(self, run: Run) -> steps.Runs:
-        """Return the row of a run, at its start if it has none."""
+        """Return the row of a run; create it for a run that has not begun."""
         if run.row is not None:
             return run.row
         projector = self.projector
@@ -318,7 +317,7 @@ class Session:
         )
 
     def _collect(self, ended: list[int]) -> dict[int, Projection]:
-        """Return the targets whose last run has ended; free the rows."""
+        """Free the rows of ended runs; return the targets that are complete."""
         images, distances = self.projector.draw(self._description, self._runs.point)
         rows, results = self._fetched(), {}
         for i in ended:
@@ -326,7 +325,7 @@ class Session:
             found = self._projection(run, rows[i], images[i], distances[i])
             before, ends = self.best.get(run.target, (found, {}))
             ends = {**ends, run.number: found.distance}
-            # The first of equal runs, whatever the order in which they end.
+            # Of equal runs, the first number wins, whatever order they end in.
             if (found.distance, run.number) < min(
                 ((d, n) for n, d in ends.items() if n != run.number),
                 default=(np.inf, 0),

@@ -17,17 +17,15 @@ from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.image_io import as_floats
 from stylegan_jax.sampling import transform
-from stylegan_jax.sampling.synthesis import automatic_batch_size
 
-MAX_AUTOMATIC_BATCH = 8
-FIT = "fit"  # as a label: that of the class whose average image is nearest
+FIT = "fit"  # label: choose the class whose average image is nearest to each target
 
 
 class Projector:
     """A network, a distance and settings, ready to project images.
 
-    Programs are compiled at the first use, once for a size of batches; other targets,
-    and other projectors of the same kind, use them again.
+    Programs are compiled at the first use, once for each batch size, and are reused for
+    other targets and by other projectors of the same kind.
 
     Attributes:
       network: the network.
@@ -36,10 +34,10 @@ class Projector:
       size: height and width of the targets.
       channels: C of the targets.
       lod: level of detail of the images.
-      label: of all targets; see `Network.label`; or FIT.
+      label: label of all targets, see `Network.label`; or FIT.
       batch_size: runs that are computed at a time.
-      encoder: for the start "encoder", else None.
-      statistics: of w.
+      encoder: encoder for the start "encoder", else None.
+      statistics: statistics of w.
     """
 
     def __init__(
@@ -59,18 +57,19 @@ class Projector:
           network: the network.
           settings: see `Settings`; None for its defaults.
           distance: a distance, or its name; see `distances.load`.
-          label: of all targets, for conditional networks; see `Network.label`. FIT
-            takes that of the class whose average w gives the image nearest to each
-            target, and starts there.
-          resolution: of the images, if the network grew; None for the highest.
+          label: label of all targets, for conditional networks; see `Network.label`.
+            FIT chooses, for each target, the class whose average image is nearest, and
+            starts from the average w of this class.
+          resolution: resolution of the images, for networks that grew; None is the
+            highest.
           batch_size: runs that are computed at a time, a multiple of the number of
-            devices; None is up to 8, as memory allows, for each device.
-          encoder: of this network, for the start "encoder".
+            devices; None is up to 8 for each device, as memory allows.
+          encoder: encoder for this network, for the start "encoder".
 
         Raises:
-          ValueError: the network has no such resolution or label, or cannot move its
-            images if their transform is to be fitted; the batch does not divide evenly
-            over the devices; or the start and the encoder do not fit.
+          ValueError: the network has no such resolution or label, or its images have no
+            transform to fit; the batch does not divide evenly over the devices; or the
+            start and the encoder do not belong together.
         """
         settings = settings or Settings()
         if settings.transform == "fit":
@@ -94,9 +93,9 @@ class Projector:
         self.label = label
         self._devices = parallel.local()
         if batch_size is None:
-            one = automatic_batch_size(network.generator, self.lod.resolution) // 2
-            batch_size = max(min(one, MAX_AUTOMATIC_BATCH), 1)
-            batch_size *= self._devices.batch_shards
+            batch_size = steps.automatic_batch_size(
+                network.generator, self.lod, self._devices
+            )
         self._devices.check_batch("batch_size", batch_size)
         self.batch_size = batch_size
         self._static = steps.static(
@@ -129,18 +128,18 @@ class Projector:
         )
 
     def rows(self, runs: int) -> int:
-        """Return the number of rows of a batch for a number of runs."""
+        """Return the number of rows in a batch, for a total number of runs."""
         return self._devices.padded_rows(min(self.batch_size, runs))
 
     def describe(self, targets: np.ndarray) -> distances.Description:
-        """Return the description of targets [B,H,W,C] uint8 on the devices."""
+        """Return the description of targets [B,H,W,C] uint8, on the devices."""
         images = self._devices.put_batch(as_floats(targets))
         return steps.describe(self._static, self._fixed.weights, images)
 
     def advance(
         self, description: distances.Description, runs: steps.Runs
     ) -> steps.Runs:
-        """Make `steps.CHUNK` steps; see `steps.advance`."""
+        """Advance every run by `steps.CHUNK` steps; see `steps.advance`."""
         return steps.advance(self._static, self._fixed, self.lod, description, runs)
 
     def draw(
@@ -151,13 +150,13 @@ class Projector:
         return np.asarray(drawn[0]), np.asarray(drawn[1])
 
     def put(self, rows: Any) -> Any:
-        """Return a tree of NumPy arrays [B,...] on the devices."""
+        """Put a tree of NumPy arrays [B,...] on the devices."""
         return self._devices.put_batch(rows)
 
     def starts(self, targets: np.ndarray, rows: int) -> Iterator[np.ndarray]:
-        """Yield the w that the runs of each target start from.
+        """Yield, for each target, the w from which its runs start.
 
-        They are [restarts,W], or [restarts,L,W] from an encoder in W+.
+        They are [restarts,W], or [restarts,L,W] with an encoder.
         """
         s = self.settings
         if s.start == "samples":
@@ -189,7 +188,7 @@ class Projector:
     def _nearest(
         self, targets: np.ndarray, rows: int, w: np.ndarray
     ) -> Iterator[np.ndarray]:
-        """Yield for each target the indices of w [N,W], the nearest image first."""
+        """Yield, for each target, the indices of w [N,W] from the nearest image on."""
         for begin in range(0, len(targets), rows):
             chosen = padded(targets[begin : begin + rows], rows)
             description = self.describe(chosen)
@@ -209,18 +208,18 @@ class Projector:
             yield from order[: len(targets) - begin]
 
     def maps(self, number: int) -> noise_maps.Maps:
-        """Return the noise maps [H,W,1] that a run starts from; {} if fixed."""
+        """Return the initial noise maps [H,W,1] of a run; {} if they are fixed."""
         if self.settings.noise != "optimize":
             return {}
         sizes = noise_maps.shapes(self.network.variables, self.size[0])
         return noise_maps.draw(sizes, self.settings.seed, number)
 
     def view(self) -> dict[str, np.ndarray]:
-        """Return the entry "view" of the point that a run starts from; {} if fixed."""
+        """Return the entry "view" of a run's initial point; {} if it is fixed."""
         fits = self.settings.transform == "fit"
         return {"view": np.zeros(3, np.float32)} if fits else {}
 
     @property
     def layers(self) -> int:
-        """Number of w that a run has: 1 in W, L in W+."""
+        """Number of w in a run: 1 in W, L in W+."""
         return 1 if self.settings.space == "w" else self.network.generator.num_ws

@@ -1,4 +1,4 @@
-"""The files of a projection: images, latents, settings and distances, a grid."""
+"""The files of a projection: images, latents, settings, distances and a grid."""
 
 import io
 from collections.abc import Collection, Iterable, Iterator
@@ -15,20 +15,20 @@ from stylegan_jax.sampling import latents, video
 
 LATENTS = "projected_w.npz"
 ABOUT = "projection.json"
-CONTRAST = 4  # by which differences are magnified
-GRID_PIXELS = 2**26  # limit of the grid
-GRID_COLUMNS = 16  # limit of targets side by side
+CONTRAST = 4  # factor by which differences are magnified
+GRID_PIXELS = 2**26  # maximum size of the grid
+GRID_COLUMNS = 16  # maximum number of targets side by side
 
 
 class Stored(NamedTuple):
-    """A projection as `write` stored it.
+    """A projection that was read from the files of `write`.
 
     Attributes:
-      name: of the target.
+      name: name of the target.
       target: [H,W,C] uint8.
       projection: [H,W,C] uint8.
       ws: [L,W] float32.
-      about: content of ABOUT.
+      about: content of the file ABOUT.
     """
 
     name: str
@@ -49,10 +49,10 @@ class Stored(NamedTuple):
 def write(
     folder: Path, target: np.ndarray, found: Projection, about: dict[str, Any]
 ) -> None:
-    """Write the files of one target; ABOUT comes last.
+    """Write the files of one target; ABOUT comes last and marks them as complete.
 
     Args:
-      folder: their folder, created if needed.
+      folder: the folder of the target, created if needed.
       target: [H,W,C] uint8.
       found: its projection.
       about: JSON data to store with the distances.
@@ -75,7 +75,7 @@ def write(
 
 
 def described_view(view: np.ndarray | None) -> dict[str, Any]:
-    """Return a fitted view as JSON data, which `Stored.view` reads."""
+    """Return a fitted view as JSON data, which `Stored.view` parses."""
     if view is None:
         return {}
     x, y, degrees = map(float, view)
@@ -83,25 +83,25 @@ def described_view(view: np.ndarray | None) -> dict[str, Any]:
 
 
 def write_latents(path: Path, ws: np.ndarray, maps: dict[str, np.ndarray]) -> None:
-    """Write ws [N,L,W] as `w`, as official tools do, and noise maps as `noise/...`."""
+    """Write ws [N,L,W] as `w`, like the official tools, and maps as `noise/...`."""
     buffer = io.BytesIO()
     np.savez(buffer, w=ws, **{f"noise/{name}": x for name, x in maps.items()})
     storage.write_atomically(path, buffer.getvalue())
 
 
 def difference(target: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Return the absolute difference of two images, CONTRAST times as large: RGB."""
+    """Return the absolute difference of two images as RGB, magnified by CONTRAST."""
     a, b = (rgb_on_white(x).astype(np.int32) for x in (target, image))
     return np.clip(CONTRAST * np.abs(a - b), 0, 255).astype(np.uint8)
 
 
 def write_video(path: Path, target: np.ndarray, images: Iterable[np.ndarray]) -> None:
-    """Write a video of the path, on the left the target, as the official projector.
+    """Write a video of a projection, with the target on the left.
 
     Args:
-      path: the file, see `video.FORMATS`.
+      path: the file; see `video.FORMATS`.
       target: [H,W,C] uint8.
-      images: likewise, one a frame.
+      images: [H,W,C] uint8 for each frame.
     """
     height, width, channels = target.shape
     with video.create(path, (height, 2 * width), channels, fps=30) as writer:
@@ -110,11 +110,11 @@ def write_video(path: Path, target: np.ndarray, images: Iterable[np.ndarray]) ->
 
 
 def read(folder: Path, names: Collection[str] | None = None) -> Iterator[Stored]:
-    """Yield the projections in the subfolders of a folder, in the order of their names.
+    """Yield the projections in the subfolders of a folder, sorted by name.
 
     Args:
       folder: the folder.
-      names: those of the targets to read; None for all.
+      names: names of the targets to read; None for all.
 
     Raises:
       ValueError: there are none, or files are damaged or missing.
@@ -153,11 +153,14 @@ def _pixels(path: Path) -> np.ndarray:
 
 
 def write_grid(path: Path, columns: Iterable[tuple[np.ndarray, ...]]) -> None:
-    """Write a grid of which each column shows the images of one target.
+    """Write a grid in which each column shows the images of one target.
+
+    Targets beyond GRID_PIXELS are left out.
 
     Args:
       path: the file.
-      columns: images [H,W,C] uint8 of each target, from top to bottom, C 1, 3 or 4.
+      columns: for each target, its images [H,W,C] uint8 from top to bottom; C is 1, 3
+        or 4.
     """
     shown: list[tuple[np.ndarray, ...]] = []
     for images in columns:

@@ -1,4 +1,4 @@
-"""The state of an interrupted projection, in a file from which it continues exactly."""
+"""A file with the state of an interrupted projection, from which it resumes exactly."""
 
 import dataclasses
 import hashlib
@@ -24,9 +24,9 @@ _RESULT_ARRAYS = ("ws", "view", "image", "path")  # fields of `Projection`
 def fingerprint(
     projector: Projector, targets: np.ndarray, names: tuple[str, ...], path: bool
 ) -> dict[str, Any]:
-    """Return what the results depend on, as JSON data.
+    """Return everything that the results depend on, as JSON data.
 
-    The batch size is not part of it, because runs do not depend on each other.
+    The batch size is not included, because the runs are independent of each other.
     """
     label = projector.label
     if not isinstance(label, str) or label != FIT:
@@ -47,7 +47,7 @@ def fingerprint(
 
 
 def save(file: Path, session: Session, about: dict[str, Any]) -> None:
-    """Write the state of a session; replace a file atomically."""
+    """Write the state of a session to a file, atomically."""
     arrays: dict[str, np.ndarray] = {}
     under_way, best = [], []
     for i, run in enumerate(session.rows()):
@@ -82,17 +82,17 @@ def save(file: Path, session: Session, about: dict[str, Any]) -> None:
 
 
 def load(file: Path, session: Session, about: dict[str, Any]) -> None:
-    """Continue a session from a file that `save` wrote.
+    """Restore a session from a file that `save` wrote.
 
     Raises:
-      ValueError: the file is damaged, or of another projection.
+      ValueError: the file is damaged, or belongs to another projection.
       OSError: the file cannot be read.
     """
     remedy = f"choose another --out, or delete {file} to begin again"
     try:
         arrays, metadata = safetensors.read(file)
         found = json.loads(metadata[KEY])
-        # Older files lack it.
+        # Files of older versions lack this setting.
         found["fingerprint"].setdefault("transform", "fixed")
         different = [
             name
@@ -102,7 +102,7 @@ def load(file: Path, session: Session, about: dict[str, Any]) -> None:
         restored = None if different else _parse(arrays, found)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{file} of an interrupted projection is damaged ({error}); {remedy}"
+            f"{file}, of an interrupted projection, is damaged ({error}); {remedy}"
         ) from error
     if different:
         raise ValueError(
@@ -154,7 +154,7 @@ def _tree(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, Any]:
 
 
 def _row(tree: dict[str, Any]) -> steps.Runs:
-    """Return a row, with the maps again by their whole paths."""
+    """Return a row; its noise maps are keyed by their full paths again."""
     for name in ("point", "mu", "nu"):
         maps = traverse_util.flatten_dict(tree[name].get("noise", {}), sep="/")
         tree[name] = {**tree[name], "noise": maps}

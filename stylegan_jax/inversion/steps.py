@@ -1,7 +1,7 @@
-"""The compiled programs of a projection: steps, drawing, distances of samples.
+"""The compiled programs of a projection: steps, drawing and distances of samples.
 
-Every row of a batch is a run of its own, with its own step, so that a run does not
-depend on the others, and a finished one can be replaced without compiling again.
+Every row of a batch is an independent run with its own step count, so a finished run
+can be replaced by another without recompiling.
 """
 
 import functools
@@ -18,15 +18,16 @@ from stylegan_jax.inversion.schedule import Settings
 from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.parallel import Parallel
-from stylegan_jax.sampling import transform
+from stylegan_jax.sampling import synthesis, transform
 
 CHUNK = 10  # steps per call of `advance`
-# A unit of "view", so that the learning rate suits it as it suits w: shares of the
+MAX_AUTOMATIC_BATCH = 8  # rows for each device
+# Units of "view", chosen so that the learning rate of w suits it: fractions of the
 # width and of the height, and degrees.
 VIEW_UNITS = np.array([0.05, 0.05, 5.0], np.float32)
 
-# "w" [B,l,W], l is 1 or L; "noise", maps by their paths; and, if the transform of
-# images is fitted, "view" [B,3], see `transform.inverse_matrices`, in VIEW_UNITS.
+# "w" [B,l,W], where l is 1 or L; "noise", the maps by path; and, if the transform of
+# the images is fitted, "view" [B,3] in VIEW_UNITS, see `transform.inverse_matrices`.
 Point = dict[str, Any]
 
 
@@ -34,13 +35,13 @@ class Runs(NamedTuple):
     """The state of a batch of runs.
 
     Attributes:
-      point: the unknowns.
+      point: the optimized values.
       mu: Adam's first moments of the gradient.
       nu: Adam's second moments.
       step: [B] int32, steps done.
       active: [B] bool, False for finished runs.
-      distance: [B] float32, that of the last step, with the noise of w.
-      number: [B] int32, number of the run among those of its target.
+      distance: [B] float32, the distance in the last step, with noise added to w.
+      number: [B] int32, index of the run among those of its target.
     """
 
     point: Point
@@ -53,14 +54,14 @@ class Runs(NamedTuple):
 
 
 class Fixed(NamedTuple):
-    """The traced numbers that all runs share.
+    """The traced values that all runs share.
 
     Attributes:
-      variables: of the generator.
-      weights: of the distance.
+      variables: the generator's variables.
+      weights: the distance's weights.
       w_std: [], standard deviation of w.
       steps: [], number of steps.
-      learning_rate: [], the largest.
+      learning_rate: [], maximum learning rate.
       noise_weight: [], weight of the regularization of the maps.
       stop_distance: [], see `Settings`.
       seed: [] uint32.
@@ -82,8 +83,8 @@ class Static(NamedTuple):
     Attributes:
       generator: the network.
       noise: "const" or "none".
-      describe: of the distance.
-      compare: of the distance.
+      describe: see `Distance`.
+      compare: see `Distance`.
       devices: the devices that share a batch.
     """
 
@@ -110,10 +111,18 @@ def static(
     )
 
 
+def automatic_batch_size(
+    generator: Generator, lod: LevelOfDetail, devices: Parallel
+) -> int:
+    """Return the default size of a batch: up to 8 rows for each device."""
+    rows = synthesis.automatic_batch_size(generator, lod.resolution) // 2
+    return max(min(rows, MAX_AUTOMATIC_BATCH), 1) * devices.batch_shards
+
+
 def synthesize(
     static: Static, variables: Variables, lod: LevelOfDetail, point: Point
 ) -> jax.Array:
-    """Return the images [B,H,W,C] of points, in traced code."""
+    """Return the images [B,H,W,C] of points; for use in traced code."""
     generator = static.generator
     w = static.devices.constrain_batch(point["w"])
     if "view" in point:
@@ -183,7 +192,7 @@ def _step(
 
 
 def _noise_of(seed: Any, runs: Runs) -> jax.Array:
-    """Return the standard normal noise of the runs' next step, shaped as w."""
+    """Return the standard normal noise for each run's next step, shaped like w."""
 
     def draw(number: jax.Array, step: jax.Array) -> jax.Array:
         key = jax.random.fold_in(jax.random.key(seed), number)
@@ -194,7 +203,7 @@ def _noise_of(seed: Any, runs: Runs) -> jax.Array:
 
 
 def adam(gradient: Point, runs: Runs, rate: jax.Array) -> tuple[Point, Point, Point]:
-    """Return the point and the moments after an update, each row at its own step."""
+    """Return the point and the moments after an update; each row has its own step."""
     beta1, beta2 = schedule.BETA1, schedule.BETA2
     count = (runs.step + 1).astype(jnp.float32)
     mu = jax.tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, runs.mu, gradient)
@@ -210,7 +219,7 @@ def adam(gradient: Point, runs: Runs, rate: jax.Array) -> tuple[Point, Point, Po
 
 
 def padded(rows: np.ndarray, count: int) -> np.ndarray:
-    """Return rows [n,...] followed by copies of the last one: [count,...]."""
+    """Pad rows [n,...] to [count,...] with copies of the last one."""
     return np.concatenate([rows, np.repeat(rows[-1:], count - len(rows), axis=0)])
 
 

@@ -1,4 +1,4 @@
-"""Target images from files, brought to the size and the channels of a network."""
+"""Target images from files, fitted to the size and the channels of a network."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ class Targets:
     """Images of one size.
 
     Attributes:
-      names: a unique name for each, from that of its file.
+      names: a unique name for each image, derived from its file name.
       images: [N,H,W,C] uint8.
-      fits: for each, its file and what was done to it, as JSON data.
+      fits: for each image, its file and how it was fitted, as JSON data.
     """
 
     names: tuple[str, ...]
@@ -44,24 +44,25 @@ def load(
 ) -> Targets:
     """Read all images of a folder, or some files.
 
-    An image is turned upright, cut to its box if it has one, then to its largest center
-    with the ratio of `size`, and resized by Lanczos filtering. Transparency is shown on
-    white where the network has no alpha, and colors become gray where it has none.
+    An image is turned upright by its EXIF orientation, cropped to its box if it has
+    one, center-cropped to the aspect ratio of `size`, and resized with a Lanczos
+    filter. Transparent pixels are composited onto white for networks without alpha, and
+    colors become gray for networks with one channel.
 
     Args:
       where: a folder, or files separated by commas.
       size: height and width of the images.
       channels: 1, 3 or 4.
-      crop: "center" as above; "none" resizes the whole image or box, and refuses those
-        of another ratio.
-      boxes: file -> its box. The file is named by its path in the folder, or as in
-        `where`; or by its last part alone if that is unique.
-      landmarks: file, likewise -> points of a face, by which it is turned and cut in
-        place of a box; see `alignment.square`.
+      crop: "center" as above; "none" resizes the whole image or box, and rejects those
+        with another aspect ratio.
+      boxes: the box of each file, by its path in the folder, or as in `where`; the
+        file name is enough if it is unique.
+      landmarks: the facial landmarks of each file, likewise. The image is aligned by
+        them instead of cropped to a box; see `alignment.square`.
       setting: name of the flag, for messages.
 
     Raises:
-      ValueError: there are no images, or some cannot be used; names all of them.
+      ValueError: there are no images, or some cannot be used; the message names each.
       OSError: a file cannot be read.
     """
     names, files = _files(where, setting)
@@ -97,7 +98,7 @@ def load(
 
 
 def read_boxes(path: Path) -> dict[str, Box]:
-    """Read a JSON object from names of files to [left, top, width, height].
+    """Read a JSON object that maps file names to [left, top, width, height].
 
     Raises:
       ValueError: the file does not hold such an object.
@@ -174,12 +175,14 @@ def fitted(
     box: Box | None = None,
     landmarks: Points | None = None,
 ) -> tuple[np.ndarray, dict]:
-    """Return an image [H,W,C] uint8 of a file's content, and what was done to it.
+    """Decode an image and fit it to a size; see `load`, also for the arguments.
 
-    Arguments are those of `load`, which says how it is brought to the size.
+    Returns:
+      The image [H,W,C] uint8, and how it was fitted, as JSON data.
 
     Raises:
-      InvalidImage: it is no image, damaged, too large, or the box is not inside.
+      InvalidImage: the content is not an image, is damaged or too large, or the box is
+        not inside the image.
     """
     image = decoding.decode_pil(content)
     fit = {"size": messages.sides((image.height, image.width))}
@@ -205,7 +208,7 @@ def fitted(
 
 
 def check_targets(targets: np.ndarray, size: images.Size, channels: int) -> None:
-    """Raise ValueError unless there are targets, [N,H,W,C] uint8 for a network."""
+    """Raise ValueError unless targets are [N,H,W,C] uint8 as a network needs."""
     fits = targets.dtype == np.uint8 and targets.shape[1:] == (*size, channels)
     if not fits or not len(targets):
         raise ValueError(
@@ -216,7 +219,7 @@ def check_targets(targets: np.ndarray, size: images.Size, channels: int) -> None
 
 
 def _names(files: list[Path]) -> tuple[str, ...]:
-    """Return unique names: those of the files without their endings where they are."""
+    """Return the file names without endings, numbered where they are not unique."""
     names, used = [], set()
     for path in files:
         name, number = path.stem, 1

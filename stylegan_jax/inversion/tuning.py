@@ -1,4 +1,4 @@
-"""Pivotal tuning: a generator that is fine-tuned around the latents of images.
+"""Pivotal tuning: fine-tune a generator so that given latents give given images.
 
     found = Tuner(network, TuningSettings()).tune(targets, ws)
     found.network, found.images, found.distances
@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from stylegan_jax.config import image_size
-from stylegan_jax.inversion import distances, steps, tuning_steps
+from stylegan_jax.inversion import bounds, distances, schedule, steps, tuning_steps
 from stylegan_jax.inversion.distances import Distance
 from stylegan_jax.inversion.schedule import Settings
 from stylegan_jax.inversion.steps import padded
@@ -26,10 +26,9 @@ from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.image_io import as_floats, to_uint8
 from stylegan_jax.sampling import transform
-from stylegan_jax.sampling.synthesis import automatic_batch_size
 
-# Distance -> the distance at which tuning stops. The published one of LPIPS is for
-# AlexNet's features; VGG16's distances are larger, so that it is stricter here.
+# The distance at which tuning stops. The published value of LPIPS is for AlexNet; the
+# distances of VGG16 are larger, which makes the same value stricter here.
 STOP_DISTANCES = {"lpips": 0.06, "efficientnet": 0.02, "multiscale": 0.01}
 MAPPING = "mapping"  # the parameters that are not tuned
 
@@ -39,14 +38,15 @@ class TuningSettings:
     """The settings of pivotal tuning.
 
     Attributes:
-      steps: limit of steps for each pivot; the pivots of a batch share theirs.
-      learning_rate: of Adam.
-      stop_distance: stop once every target is at most this far from its image; None
-        takes the distance from STOP_DISTANCES, 0 never stops early.
+      steps: maximum number of steps for each batch of pivots.
+      learning_rate: learning rate of Adam.
+      stop_distance: stop once every image is at most this far from its target; None
+        takes the value from STOP_DISTANCES, 0 never stops early.
       stop_rms: stop once the root mean square difference of the pixels is at most this
-        for every target; None ignores it. If both are given, either one stops.
-      locality: regularize the images of other latents, one near a pivot in each step.
-      locality_radius: distance of these latents from the pivot, over all style layers.
+        for every target; None ignores it. Either criterion stops the tuning.
+      locality: in each step, also keep the image of a latent near a pivot unchanged;
+        see `tuning_steps.locality_loss`.
+      locality_radius: distance of this latent from the pivot, over all style layers.
       noise: "const" or "none".
       seed: seed of these latents.
 
@@ -65,12 +65,10 @@ class TuningSettings:
 
     def __post_init__(self):
         """Raise ValueError for a setting that is out of its range."""
-        if self.steps < 1:
-            raise ValueError(f"steps (={self.steps}) must be at least 1")
-        for name in ("learning_rate", "stop_distance", "stop_rms", "locality_radius"):
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ValueError(f"{name} (={value}) must not be negative")
+        bounds.check_at_least_one(self, "steps")
+        bounds.check_not_negative(
+            self, "learning_rate", "stop_distance", "stop_rms", "locality_radius"
+        )
         if self.noise not in ("const", "none"):
             raise ValueError(f"noise (={self.noise!r}) must be const or none")
 
@@ -81,15 +79,15 @@ class Tuned:
 
     Attributes:
       network: the tuned network.
-      images: [N,H,W,C] uint8, of the pivots.
-      distances: [N], to the targets.
-      rms: [N], root mean squares over pixels of the differences to the targets.
-      distances_before: [N], of the network before.
-      rms_before: [N].
-      steps: number of steps, of all batches together.
-      chosen_step: steps after which the network was this one: all of them if tuning
-        stopped early, else those of the least mean loss, among the first, the last and
-        the best by the latest measures of all batches.
+      images: [N,H,W,C] uint8, the images of the pivots.
+      distances: [N], distances to the targets.
+      rms: [N], root mean square differences of the pixels to the targets.
+      distances_before: [N], distances without tuning.
+      rms_before: [N], root mean square differences without tuning.
+      steps: number of steps, summed over all batches.
+      chosen_step: the step whose network this is: the last one if tuning stopped early;
+        else the one with the least mean loss among the first, the last, and the best by
+        the losses that were measured during tuning.
     """
 
     network: Network
@@ -121,11 +119,12 @@ class Tuner:
           network: the network.
           settings: see `TuningSettings`; None for its defaults.
           distance: a distance, or its name; see `distances.load`.
-          label: of the latents of the locality regularization.
-          resolution: of the images, if the network grew; None for the highest.
-          batch_size: pivots in a step, a multiple of the number of devices; of more
-            pivots, successive steps take this many in turn. None is up to 8 for each
-            device, as memory allows.
+          label: label of the latents of the locality regularization.
+          resolution: resolution of the images, for networks that grew; None is the
+            highest.
+          batch_size: pivots in a step, a multiple of the number of devices; successive
+            steps cycle through the batches. None is up to 8 for each device, as memory
+            allows.
 
         Raises:
           ValueError: the network has no such resolution or label, or the batch does not
@@ -138,8 +137,9 @@ class Tuner:
         self.lod = network.level(resolution)
         self._devices = parallel.local()
         if batch_size is None:
-            one = automatic_batch_size(network.generator, self.lod.resolution) // 2
-            batch_size = max(min(one, 8), 1) * self._devices.batch_shards
+            batch_size = steps.automatic_batch_size(
+                network.generator, self.lod, self._devices
+            )
         self._devices.check_batch("batch_size", batch_size)
         self._batch_size = batch_size
         noise = Settings(noise=settings.noise)
@@ -165,16 +165,17 @@ class Tuner:
           targets: [N,H,W,C] uint8, of the network's size and channels.
           ws: [N,L,W], the pivots.
           progress: called with an activity, the steps done and their total.
-          views: [N,3], those of the projections, see `Projection.view`; None for none.
+          views: [N,3], the views of the projections, see `Projection.view`; None for
+            images without a transform.
 
         Raises:
-          ValueError: the targets and pivots do not fit the network.
+          ValueError: the targets, pivots or views do not fit the network.
         """
         batches = self._batches(np.asarray(targets), np.asarray(ws, np.float32), views)
         s, count = self.settings, len(targets)
         start = dict(self._variables["params"])
         rest = {**self._variables, "params": {MAPPING: start.pop(MAPPING, {})}}
-        params, optimizer = start, tuning_steps.adam().init(start)
+        params, optimizer = start, schedule.adam().init(start)
         before = self._measure(rest, start, batches, count)
         latest = Measures(None, *(x.copy() for x in before[1:]))
         rows, total = len(batches[0].ws), s.steps * len(batches)
@@ -199,15 +200,15 @@ class Tuner:
             if np.mean(latest.loss) < least:
                 kept_step, kept, least = step, params, np.mean(latest.loss)
             close = self._close_enough(latest)
-            if close and len(batches) > 1:  # whose measures are of different steps
+            if close and len(batches) > 1:  # measured in different steps: again
                 latest = self._measure(rest, params, batches, count)
                 close = self._close_enough(latest)
-            if not close:  # else without the update, which might make it worse
+            if not close:  # an update of close images might make them worse
                 params, optimizer, step = updated, moments, step + 1
                 if progress is not None:
                     mean = f"mean distance {np.mean(latest.distance):.4f}"
                     progress(f"steps of tuning, {mean}", step, total)
-        # Adam can lead away from pivots that are nearly reached.
+        # Adam can move away again from images that are nearly right.
         ends = {step: params} if close else {0: start, kept_step: kept, step: params}
         measured = {n: self._measure(rest, p, batches, count) for n, p in ends.items()}
         chosen = min(measured, key=lambda n: np.mean(measured[n].loss))

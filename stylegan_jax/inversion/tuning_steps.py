@@ -1,4 +1,4 @@
-"""The compiled programs of pivotal tuning: its loss, and an update.
+"""The loss and the compiled programs of pivotal tuning.
 
 Reference: Roich et al. 2021, "Pivotal Tuning for Latent-based Editing of Real Images",
 equations 2 to 6.
@@ -9,23 +9,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from stylegan_jax.inversion import distances, steps
-from stylegan_jax.inversion.schedule import BETA1, BETA2, EPSILON
+from stylegan_jax.inversion import distances, schedule, steps
 from stylegan_jax.models import LevelOfDetail, Variables
 
-LOCALITY_WEIGHT = 0.1  # of both terms of the locality regularization
+LOCALITY_WEIGHT = 0.1  # weight of both terms of the locality regularization
 
 
 class Batch(NamedTuple):
-    """Some pivots and their targets.
+    """A batch of pivots and their targets.
 
     Attributes:
       ws: [B,L,W], the pivots.
-      view: [B,3], those of their images, see `steps.Point`; None for no transform.
+      view: [B,3], their views, see `steps.Point`; None for no transform.
       target: images [B,H,W,C].
-      description: of the targets, see `Distance`.
+      description: description of the targets; see `Distance`.
       weight: [B], 0 for padding, else 1.
     """
 
@@ -41,10 +39,10 @@ class Measures(NamedTuple):
 
     Attributes:
       images: [B,H,W,C].
-      loss: [B], mean square over the pixels plus the distance; see
+      loss: [B], mean square difference of the pixels plus the distance; see
         `distances.residual` for pixels beyond [-1,1].
       distance: [B].
-      rms: [B], root mean square over the pixels, with images clipped to [-1,1].
+      rms: [B], root mean square difference of the pixels, clipped to [-1,1].
     """
 
     images: jax.Array
@@ -61,7 +59,7 @@ class Locality(NamedTuple):
       z: [1,Z].
       label: [1,K], or None.
       radius: see `locality_loss`.
-      variables: of the network before tuning.
+      variables: variables of the network that is being tuned, without tuning.
     """
 
     pivot: Any
@@ -71,11 +69,6 @@ class Locality(NamedTuple):
     variables: Variables
 
 
-def adam() -> optax.GradientTransformation:
-    """Return Adam, without its learning rate."""
-    return optax.scale_by_adam(BETA1, BETA2, EPSILON)
-
-
 def measure(
     static: steps.Static,
     weights: Any,
@@ -83,7 +76,7 @@ def measure(
     variables: Variables,
     batch: Batch,
 ) -> Measures:
-    """Return the measures of the pivots, in traced code."""
+    """Return the measures of a batch; for use in traced code."""
     point = {"w": batch.ws, "noise": {}}
     if batch.view is not None:
         point["view"] = batch.view
@@ -105,12 +98,12 @@ def locality_loss(
     pivot: jax.Array,
     locality: Locality,
 ) -> jax.Array:
-    """Return how much the image of a latent near a pivot [1,L,W] has changed.
+    """Return the weighted change of the image of a latent near a pivot [1,L,W].
 
         w_r = w_p + radius (w_z - w_p) / |w_z - w_p|
         LOCALITY_WEIGHT * (mean square over the pixels + distance)
 
-    between the images of w_r before and after tuning.
+    between the images of w_r with the original and the tuned network.
     """
     generator = static.generator
     w = generator.apply(locality.variables, locality.z, locality.label, method="map")
@@ -138,27 +131,28 @@ def with_params(rest: Variables, params: Any) -> Variables:
 
 @functools.partial(jax.jit, static_argnums=0)
 def measures(static, weights, lod, rest, params, batch):
-    """Return the `Measures` of a batch; arguments are those of `update`."""
+    """Return the `Measures` of a batch; for the arguments, see `update`."""
     return measure(static, weights, lod, with_params(rest, params), batch)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def update(static, weights, lod, rest, params, optimizer, batch, locality, rate):
-    """Make a step.
+    """Update the tuned parameters once.
 
     Args:
       static: see `steps.Static`.
-      weights: of the distance.
+      weights: the distance's weights.
       lod: the resolution and its fade.
       rest: variables that are not tuned.
-      params: parameters that are.
-      optimizer: state of `adam`.
+      params: parameters that are tuned.
+      optimizer: state of `schedule.adam`.
       batch: see `Batch`.
       locality: see `Locality`; None without this regularization.
       rate: the learning rate.
 
     Returns:
-      Parameters and state after the step, and the `Measures` before it.
+      The parameters and the optimizer's state after the update, and the `Measures`
+      before it.
     """
 
     def objective(tuned):
@@ -173,7 +167,7 @@ def update(static, weights, lod, rest, params, optimizer, batch, locality, rate)
         return loss, found
 
     gradient, found = jax.grad(objective, has_aux=True)(params)
-    updates, optimizer = adam().update(gradient, optimizer)
+    updates, optimizer = schedule.adam().update(gradient, optimizer)
     params = jax.tree.map(lambda x, u: x - rate * u, params, updates)
     keep = static.devices.constrain_replicated
     return keep(params), keep(optimizer), found

@@ -1,4 +1,4 @@
-"""The mean and the standard deviation of w, as the official projector finds them."""
+"""The mean and the standard deviation of w, computed as in the official projector."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ class WStatistics(NamedTuple):
 
     Attributes:
       mean: [W] float32.
-      std: root of the mean squared distance to the mean, over all components at once.
+      std: root mean square distance of w to the mean, over all components together.
     """
 
     mean: np.ndarray
@@ -23,11 +23,11 @@ class WStatistics(NamedTuple):
 
 
 def w_statistics(network: Network, label: Label = None) -> WStatistics:
-    """Return the statistics of w of SAMPLES latents of `numpy.random.RandomState`.
+    """Return the statistics of w over SAMPLES random latents.
 
     Args:
       network: the network.
-      label: that of all latents; see `Network.label`.
+      label: label of all latents; see `Network.label`.
     """
     z = np.random.RandomState(SEED).randn(SAMPLES, network.generator.z_dim)
     w = map_latents(network, z.astype(np.float32), label)
@@ -37,7 +37,7 @@ def w_statistics(network: Network, label: Label = None) -> WStatistics:
 
 
 def random_w(network: Network, label: Label, count: int, seed: int) -> np.ndarray:
-    """Return w [count,W] float32 of the first latents of a seed."""
+    """Return w [count,W] float32 of random latents."""
     z = np.random.RandomState(seed).randn(count, network.generator.z_dim)
     return map_latents(network, z.astype(np.float32), label).astype(np.float32)
 

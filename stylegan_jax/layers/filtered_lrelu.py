@@ -2,16 +2,16 @@
 
     y = down(clamp(gain * lrelu(up(x + bias))))
 
-A pointwise nonlinearity creates frequencies that the grid of its input cannot hold.
-Here, it acts on a finer grid, and the second filter removes the frequencies that the
-grid of the result cannot hold.
+A pointwise nonlinearity creates frequencies that the grid of its input cannot
+represent. Here, it acts on a finer grid, and the second filter removes the frequencies
+that the output grid cannot represent.
 
-The whole is one operation with its own gradient, which needs two bits for each pixel of
-the finer grid: its sign, and whether it was clamped. Nothing else of that grid is kept
-for it. Since they are constant almost everywhere, further gradients follow from the
-first one. Neither the operation nor its gradient inserts zeros into an array (see
-`upfirdn2d`), and the finer grid is kept in the phases that the downsampling reads (see
-`polyphase`), except in the form of matrix products.
+This is a single operation with a custom gradient. The forward pass keeps only two bits
+for each pixel of the finer grid: its sign, and whether it was clamped. These are
+constant almost everywhere, so higher derivatives are derived from the gradient
+automatically. Neither the operation nor its gradient inserts zeros into an array (see
+`upfirdn2d`), and the finer grid is stored as the phases that the downsampling reads
+(see `polyphase`), unless the filters are matrix products.
 
 Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section
 3.2, figure 4b and appendix D.
@@ -32,7 +32,7 @@ from stylegan_jax.layers.matmul import EXACT, Arithmetic
 from stylegan_jax.layers.upfirdn2d import IDENTITY, NO_PADDING, Geometry, Pair
 
 _POSITIVE, _NEGATIVE, _CLAMPED = range(3)
-_CODES_PER_BYTE = 4  # of two bits each
+_CODES_PER_BYTE = 4  # a code has two bits
 
 
 def filtered_lrelu(
@@ -54,21 +54,20 @@ def filtered_lrelu(
     Args:
       x: [B,H,W,C], of any floating dtype.
       bias: [C] float32; None for none.
-      up_taps: [k] for both axes in turn, or [h,w].
-      down_taps: like `up_taps`.
-      up: factor of the upsampling, which keeps the amplitude.
-      down: factor of the downsampling.
+      up_taps: upsampling filter, [k] for a separable one, or [h,w].
+      down_taps: downsampling filter, in the same form.
+      up: upsampling factor; upsampling preserves the amplitude.
+      down: downsampling factor.
       padding: zeros ((top, bottom), (left, right)) around the upsampled image;
         negative values crop.
       gain: positive factor after the leaky ReLU.
       slope: slope of the leaky ReLU for negative values.
-      clamp: largest absolute value between the filters; None for no bound.
+      clamp: maximum absolute value after the leaky ReLU; None for no bound.
       flip: correlate with the filters instead of convolving.
-      arithmetic: its `pixel_blocks` selects products with matrices for the filters
-        [k].
+      arithmetic: its `pixel_blocks` selects matrix products for separable filters.
 
     Returns:
-      [B,H',W',C] of the dtype of x, with H' = (H * up + top + bottom - up_taps + 1 -
+      [B,H',W',C] with the dtype of x and H' = (H * up + top + bottom - up_taps + 1 -
       down_taps) // down + 1.
     """
     chex.assert_rank(x, 4)
@@ -89,9 +88,10 @@ def filtered_lrelu(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Plan:
-    """All of the operation but its input, whose size is `size`.
+    """The operation's parameters for inputs of `size`.
 
-    The finer grid is a list of its phases, see `polyphase`, or of itself only.
+    The finer grid is represented by the list of its phases (see `polyphase`), or by a
+    list of one array if `phases` is 1.
     """
 
     size: tuple[int, int]
@@ -122,7 +122,7 @@ class _Plan:
         return jnp.clip(x, -self.clamp, self.clamp)
 
     def codes(self, x: jax.Array) -> jax.Array:
-        """Return what the gradient needs to know of x, for every value."""
+        """Return the codes of x that the gradient needs."""
         codes = jnp.where(x < 0, _NEGATIVE, _POSITIVE)
         if self.clamp is not None:
             outside = jnp.abs(self._without_clamp(x)) > self.clamp
@@ -133,7 +133,7 @@ class _Plan:
         return x * self.slopes(jnp.where(x < 0, _NEGATIVE, _POSITIVE), x.dtype)
 
     def slopes(self, codes: jax.Array, dtype: jnp.dtype) -> jax.Array:
-        """Return the derivatives of `activate` where it had these codes."""
+        """Return the derivatives of `activate` for codes of its input."""
         negative = np.asarray(self.slope * self.gain, dtype)
         slopes = jnp.where(codes == _NEGATIVE, negative, np.asarray(self.gain, dtype))
         if self.clamp is None:
@@ -164,9 +164,9 @@ _filtered_lrelu.defvjp(_forward, _backward)
 
 
 def _pack(codes: list[jax.Array]) -> list[jax.Array]:
-    """Pack the codes [B,H,W,C] of phases, four codes of two bits in a byte.
+    """Pack the codes [B,H,W,C] of phases, four codes into a byte.
 
-    They are those of four phases, or of four rows if there is only one phase.
+    A byte holds the codes of four phases, or of four rows if there is only one phase.
     """
     if len(codes) == 1:
         batch, height, *rest = codes[0].shape
@@ -183,7 +183,7 @@ def _pack(codes: list[jax.Array]) -> list[jax.Array]:
 
 
 def _unpack(packed: list[jax.Array], phases: int, height: int) -> list[jax.Array]:
-    """Invert `_pack`, for so many phases with so many rows."""
+    """Invert `_pack`, for a number of phases with `height` rows each."""
     codes = [byte >> 2 * i & 3 for byte in packed for i in range(_CODES_PER_BYTE)]
     if phases == 1:
         rows = jnp.stack(codes, axis=2)

@@ -1,8 +1,8 @@
-"""FIR filters between an image and the phases of a finer grid.
+"""FIR filters between an image and the polyphase components of a finer grid.
 
 Phase (i,j) of a grid has every n-th of its pixels along each axis, from pixel (i,j) on.
-If n is the factor of a downsampling, its result is a sum of shifted copies of phases:
-nothing is read with a stride. What acts on the pixels of the grid acts on each phase.
+If the grid is downsampled by n, the result is a weighted sum of shifted phases, which
+needs no strided reads. A pointwise operation on the grid acts on each phase separately.
 
 `split` and `merge` are the adjoints of each other for adjoint geometries.
 """
@@ -22,7 +22,7 @@ from stylegan_jax.layers.upfirdn2d import Geometry, Pair
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def split(x: jax.Array, g: Geometry, n: int) -> list[jax.Array]:
-    """Resample x [B,H,W,C] and return the phases of the result [B,H',W',C].
+    """Resample x [B,H,W,C], and return the phases of the result [B,H',W',C].
 
     Args:
       x: [B,H,W,C].
@@ -30,8 +30,8 @@ def split(x: jax.Array, g: Geometry, n: int) -> list[jax.Array]:
       n: number of phases along each axis.
 
     Returns:
-      n * n arrays [B,ceil(H' / n),ceil(W' / n),C], row by row. Pixels outside of the
-      result are finite numbers.
+      n * n arrays [B,ceil(H' / n),ceil(W' / n),C], row by row. Their pixels beyond H'
+      and W' have unspecified finite values.
     """
     rows, columns = (
         [_axis(g, axis, outputs=(i, n)) for i in range(n)] for axis in range(2)
@@ -53,11 +53,11 @@ def split(x: jax.Array, g: Geometry, n: int) -> list[jax.Array]:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def merge(phases: list[jax.Array], g: Geometry, n: int) -> jax.Array:
-    """Resample an array [B,H,W,C] of which the phases are given.
+    """Resample an array [B,H,W,C] that is given by its phases.
 
     Args:
-      phases: n * n arrays [B,ceil(H / n),ceil(W / n),C], row by row. Pixels outside of
-        the array must be zero, or out of reach of the filter.
+      phases: n * n arrays [B,ceil(H / n),ceil(W / n),C], row by row. Pixels beyond H
+        and W must be zero, or out of reach of the filter.
       g: the geometry, without `matrices`.
       n: number of phases along each axis.
 
@@ -111,8 +111,8 @@ merge.defvjp(_merge_forward, _merge_backward)
 class _Axis:
     """The geometry of a filter along one axis.
 
-    Output m is the sum of taps[up * q + begin - down * m] times input q. So the outputs
-    m = period * p + r of a remainder r take the inputs of a stride.
+    Output m is the sum over q of taps[up * q + begin - down * m] times input q. So the
+    outputs m = period * p + r with the same remainder r read the inputs at a stride.
     """
 
     taps: int
@@ -135,12 +135,12 @@ class _Axis:
         return -(-self.length // self.period)
 
     def terms(self, r: int) -> list[Pair]:
-        """Return (tap, first input) of all terms of the outputs of a remainder."""
+        """Return (tap, first input) of all terms of the outputs with a remainder."""
         shifts = ((t, t - self.begin + self.down * r) for t in range(self.taps))
         return [(t, s // self.up) for t, s in shifts if s % self.up == 0]
 
     def margin(self, size: int) -> Pair:
-        """Return the number of zeros needed before and after so many inputs."""
+        """Return the zeros needed before and after an input of a size."""
         starts = [q for r in range(self.period) for _, q in self.terms(r)] or [0]
         end = max(starts) + (self.count - 1) * self.stride + 1
         return max(0, -min(starts)), max(0, end - size)
@@ -149,13 +149,13 @@ class _Axis:
 def _axis(
     g: Geometry, axis: int, outputs: Pair = (0, 1), inputs: Pair = (0, 1)
 ) -> _Axis:
-    """Return one axis of a geometry between phases.
+    """Return the geometry of one axis between an input phase and an output phase.
 
     Args:
       g: the geometry.
       axis: 0 or 1.
-      outputs: phase, of how many, of the outputs.
-      inputs: phase, of how many, of the inputs.
+      outputs: (phase, number of phases) of the outputs.
+      inputs: (phase, number of phases) of the inputs.
     """
     (i, n), (j, m) = outputs, inputs
     begin = g.begins[axis] + g.ups[axis] * j - g.downs[axis] * i
@@ -167,12 +167,12 @@ def _axis(
 def _pad(
     arrays: list[jax.Array], rows: list[_Axis], columns: list[_Axis]
 ) -> tuple[list[jax.Array], Pair]:
-    """Pad arrays of one shape for filters; return the position of the first pixel too.
+    """Pad arrays of one shape for filters; return them and the position of pixel (0,0).
 
-    A pad is the end of a loop of XLA's CPU backend: it writes the array, which the loop
-    of the filter would otherwise compute anew for each of its taps. So one zero is
-    added even where none is needed, and the barrier keeps XLA from using the array
-    before the pad for those taps that need no zeros.
+    On CPUs, XLA fuses the computation of an array into the loop of the filter, and
+    repeats it for every tap, unless a pad forces it to write the array. So one zero is
+    added even where none is needed, and the barrier keeps XLA from reading the array
+    before the pad for taps that need no zeros.
     """
     sizes = arrays[0].shape[1:3]
     widths = []
@@ -191,7 +191,7 @@ def _filter(
     axes: list[tuple[_Axis, _Axis]],
     origin: Pair,
 ) -> jax.Array:
-    """Sum the results of filters [h,w], one for each padded array."""
+    """Apply a filter [h,w] to each padded array, with its own axes, and sum up."""
     row, column = axes[0]
     b, c = arrays[0].shape[0], arrays[0].shape[-1]
 
@@ -204,7 +204,8 @@ def _filter(
         return part if taps[t, u] == 1 else part * np.asarray(taps[t, u], x.dtype)
 
     def total(r: int, s: int) -> jax.Array:
-        # Row by row of the filter: a processor adds up several sums at a time.
+        # A sum for each row of the filter, so that a processor can compute several
+        # sums in parallel.
         sums = [
             _sum(term(x, row, column, one, other) for other in column.terms(s))
             for x, (row, column) in zip(arrays, axes, strict=True)
@@ -226,7 +227,7 @@ def _sum(terms: Iterable[jax.Array]) -> jax.Array:
 
 
 def _interleave(parts: list[jax.Array], axis: int, length: int) -> jax.Array:
-    """Return an array whose pixels along an axis come from each part in turn."""
+    """Interleave the pixels of the parts along an axis, up to a length."""
     if len(parts) == 1:
         return parts[0]
     shape = list(parts[0].shape)

@@ -1,10 +1,10 @@
 """StyleGAN3: an alias-free generator, equivariant to translation and rotation.
 
 Fourier features -> layers of a modulated convolution and a filtered leaky ReLU ->
-ToRGB. Every feature map stands for a continuous signal, and the geometry of the layers
-(`stylegan3_geometry`) leaves no frequencies that its grid cannot hold. Config T is
-equivariant to translation; config R, with 1x1 kernels and radial filters, to rotation
-too. There are no noise inputs. The discriminator is StyleGAN2's.
+ToRGB. Every feature map represents a continuous signal, and the geometry of the layers
+(`stylegan3_geometry`) removes the frequencies that its grid cannot represent. Config T
+is equivariant to translation; config R, with 1x1 kernels and radial filters, also to
+rotation. There are no noise inputs. The discriminator is StyleGAN2's.
 
 Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section 3
 and figure 4.
@@ -35,11 +35,11 @@ from stylegan_jax.models.stylegan3_geometry import (
 
 
 class FourierInput(nn.Module):
-    """Fourier features of a plane that w and the user rotate and translate.
+    """Fourier features, rotated and translated by w and by the user's transform.
 
     The variables of the collection "constants" are not trained: the frequencies, the
     phases, and `transform`, the user's inverse transform of image coordinates, [3,3],
-    or [B,3,3] for one of each image.
+    or [B,3,3] with one for each image.
 
     Attributes:
       signal: the geometry of the features.
@@ -59,7 +59,7 @@ class FourierInput(nn.Module):
         user = self.variable("constants", "transform", jnp.eye, 3).value
         exact = {"precision": jax.lax.Precision.HIGHEST}
 
-        # The transform of each image: its own, after the user's.
+        # Each image's learned transform, applied after the user's transform.
         t = Dense(
             4,
             gain=1.0,
@@ -81,7 +81,7 @@ class FourierInput(nn.Module):
             "cj,bjk->bck", frequencies, transform[:, :2, :2], **exact
         )
 
-        # Fade out the frequencies that the grid cannot hold.
+        # Fade out the frequencies that the grid cannot represent.
         norms = jnp.linalg.norm(frequencies, axis=2)
         above = (norms - s.cutoff) / (s.rate / 2 - s.cutoff)
         amplitudes = jnp.clip(1 - above, 0, 1)
@@ -126,13 +126,13 @@ def _matrices(rows: list[list[jax.Array]]) -> jax.Array:
 class SynthesisLayer(nn.Module):
     """Modulated convolution -> bias -> filtered leaky ReLU; ToRGB without demodulation.
 
-    The input is divided by its root mean square, a moving average over the training,
-    the variable `magnitude` of "stats".
+    The input is divided by the square root of a moving average of its mean square, the
+    variable `magnitude` of "stats".
 
     Attributes:
       geometry: sizes, rates and filters.
       clamp: bound of the activations; None for none.
-      dtype: of the activations.
+      dtype: type of the activations.
       arithmetic: precision and forms of the products.
 
     Reference: Karras et al. 2021, figure 4b and appendix D.
@@ -180,7 +180,7 @@ class SynthesisLayer(nn.Module):
         )
 
     def _magnitude(self, x: jax.Array, beta: float | None) -> jax.Array:
-        """Return the mean square of the inputs, updated by x if there is a decay."""
+        """Update the average mean square of x if there is a decay, and return it."""
         average = self.variable("stats", "magnitude", jnp.ones, ())
         if beta is not None:
             now = jnp.mean(jnp.square(jax.lax.stop_gradient(x).astype(jnp.float32)))
@@ -188,7 +188,7 @@ class SynthesisLayer(nn.Module):
         return average.value
 
     def _convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
-        """Convolve to all positions where the kernel meets the input."""
+        """Convolve with full padding: at all positions where the kernel overlaps x."""
         k = len(kernel)
         if k == 1:
             return convolved(matmul(x, kernel[0, 0], self.arithmetic))
@@ -201,9 +201,9 @@ def demodulation(
     """Return 1 / norm of the modulated kernel for every output channel: [B,O].
 
     The official code first scales the kernel to unit mean square for every output
-    channel, and the styles to that of the batch, which the norm divides out again.
-    What remains of it is the scale of the epsilon. Here, this is that of each image, so
-    that no image depends on the others of its batch.
+    channel, and the styles to unit mean square over the batch. Demodulation cancels
+    both, except for the scale of epsilon. Here, that scale uses the styles of each
+    image alone, so no image depends on the others in its batch.
 
     Args:
       kernel: [k,k,I,O].
@@ -220,7 +220,7 @@ def demodulation(
 class Generator(interface.Generator):
     """The StyleGAN3 generator; see `interface.Generator`.
 
-    `channels` is a function of twice the cutoff of a layer.
+    `channels` gives the number of channels as a function of twice a layer's cutoff.
 
     Attributes:
       mapping_layers: number of dense layers from z to w.
@@ -252,7 +252,7 @@ class Generator(interface.Generator):
     def style_layers(self, resolution: int) -> range:
         """Return the layers whose cutoff is in the octave below half a resolution.
 
-        Style 0 is that of the Fourier features; those of the layers follow. ToRGB
+        Style 0 is the style of the Fourier features; those of the layers follow. ToRGB
         belongs to the full resolution.
         """
         cutoffs = [layer.after.cutoff for layer in self.table.layers]
@@ -264,14 +264,14 @@ class Generator(interface.Generator):
         )
 
     def largest_activation(self, resolution: int) -> int:
-        """See `interface.Generator`; it is that of a nonlinearity."""
+        """See `interface.Generator`; it is on the finer grid of a nonlinearity."""
         return max(
             (layer.after.size * layer.down) ** 2 * layer.after.channels
             for layer in self.table.layers
         )
 
     def noise_strengths(self) -> dict[int, tuple[str, ...]]:
-        """Return an empty dict: there are no noise inputs."""
+        """Return an empty dict, because there are no noise inputs."""
         return {}
 
     def style_affines(self) -> dict[int, tuple[tuple[str, ...], ...]]:
@@ -283,7 +283,7 @@ class Generator(interface.Generator):
         return {i: ((name, "affine"),) for i, name in enumerate(layers)}
 
     def feature_modules(self) -> dict[int, str]:
-        """See `interface.Generator`; they are the last layers of each sampling rate."""
+        """See `interface.Generator`; they are the last layers at each sampling rate."""
         layers = enumerate(self.table.layers)
         return {g.after.rate: f"layers_{i}" for i, g in layers if not g.is_to_rgb}
 
@@ -318,9 +318,10 @@ class Generator(interface.Generator):
         Args:
           ws: [B,L,W].
           lod: the full resolution, or None.
-          noise: without effect.
+          noise: has no effect.
           magnitude_beta: decay with which this call updates the moving averages of the
-            magnitudes, which are mutable variables of "stats"; None leaves them.
+            magnitudes, which are mutable variables of "stats"; None leaves them
+            unchanged.
         """
         ws, _ = self._check_synthesis(ws, lod, noise)
         x = self.input(ws[:, 0])

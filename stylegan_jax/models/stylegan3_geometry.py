@@ -4,8 +4,8 @@ The table is a pure function of a few numbers, and the networks only read it:
 
     print(table(Options(), resolution=256, channels=Channels(16384)))
 
-Frequencies are in cycles, and sampling rates in pixels, per unit of length; the image
-has a width and a height of one unit, and a margin around it within the network.
+Frequencies are in cycles, and sampling rates in pixels, per unit of length. The image
+is one unit wide and high; within the network, it has a margin around it.
 
 Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", sections 3
 and 3.2, figure 4c and appendix C.
@@ -20,7 +20,7 @@ import numpy as np
 from stylegan_jax.layers.upfirdn2d import IDENTITY, Pair
 from stylegan_jax.models.interface import Channels
 
-MARGIN_LESS = 2  # the last layers whose results have no margin
+MARGIN_LESS = 2  # the outputs of this many last layers have no margin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,16 +29,16 @@ class Options:
 
     Attributes:
       num_layers: N, number of layers between the Fourier features and ToRGB.
-      num_critical: number of the last of them whose cutoff is the Nyquist frequency of
-        the image.
+      num_critical: number of critically sampled layers at the end, whose cutoff is the
+        Nyquist frequency of the image.
       first_cutoff: cutoff frequency of the first layer.
       first_stopband: minimum stopband frequency of the first layer.
       last_stopband_rel: minimum stopband of the last layers, as a multiple of their
         cutoff.
-      margin_size: pixels on each side beyond the image.
+      margin_size: pixels beyond the image on each side.
       filter_size: taps of a filter per pixel of its coarser grid.
-      lrelu_upsampling: sampling rate of the nonlinearity, relative to that of its
-        surroundings.
+      lrelu_upsampling: sampling rate of the nonlinearity, relative to the higher rate
+        of the layer's input and output.
       conv_kernel: width of the convolution kernels, 3 or 1.
       use_radial_filters: downsample with radially symmetric filters in the layers that
         are not critically sampled.
@@ -62,10 +62,10 @@ class Signal:
 
     Attributes:
       channels: number of feature maps.
-      size: height and width in pixels, with the margin.
+      size: height and width in pixels, including the margin.
       rate: sampling rate.
-      cutoff: highest frequency that is kept.
-      half_width: half of the width of the filters' transition from pass to stop.
+      cutoff: cutoff frequency.
+      half_width: half of the width of the filters' transition band.
     """
 
     channels: int
@@ -82,12 +82,12 @@ class LayerGeometry:
     Attributes:
       name: name in the official code.
       before: its input.
-      after: its result.
+      after: its output.
       kernel: width of the convolution kernel.
-      up: factor from the input's sampling rate to that of the nonlinearity.
-      down: factor from there to the result's.
-      up_taps: number of taps of the filter at the finer grid; 1 for none.
-      down_taps: number of taps of the filter at the finer grid; 1 for none.
+      up: upsampling factor, from the input's sampling rate to the nonlinearity's.
+      down: downsampling factor, from there to the output's sampling rate.
+      up_taps: taps of the upsampling filter, on the finer grid; 1 for no filter.
+      down_taps: taps of the downsampling filter, on the finer grid; 1 for no filter.
       radial: True if the downsampling filter is radially symmetric.
       is_to_rgb: True for the last layer, which is linear and not demodulated.
     """
@@ -117,7 +117,7 @@ class LayerGeometry:
 
     @property
     def down_filter(self) -> np.ndarray:
-        """The downsampling filter, [down_taps], or two such axes if it is radial."""
+        """The downsampling filter, [down_taps], or [down_taps,down_taps] if radial."""
         s = self.after
         width = 2 * s.half_width
         return lowpass_filter(
@@ -126,9 +126,9 @@ class LayerGeometry:
 
     @property
     def padding(self) -> tuple[Pair, Pair]:
-        """Pixels around the upsampled result of the convolution, negative to crop.
+        """Padding of the upsampled output of the convolution; negative values crop.
 
-        The convolution pads by k - 1, and its result is thus larger than its input.
+        The convolution pads by k - 1, so its output is larger than its input.
         """
         total = (self.after.size - 1) * self.down + 1
         total -= (self.before.size + self.kernel - 1) * self.up
@@ -150,7 +150,7 @@ class Table:
     layers: tuple[LayerGeometry, ...]
 
     def __str__(self) -> str:
-        """Return the table as text, a line per layer."""
+        """Return the table as text, with a line for each layer."""
         head = "layer channels size rate cutoff stopband up down filters padding"
         s = self.first
         rows = [head.split(), ["input", s.channels, s.size, s.rate, s.cutoff, *"-----"]]
@@ -176,13 +176,13 @@ def table(
     """Return the layers of a generator.
 
     Cutoffs and stopbands grow geometrically from the first layer to the critically
-    sampled ones; each signal has the lowest sampling rate, a power of two, that holds
-    its stopband.
+    sampled ones. The sampling rate of each signal is the lowest power of two that is at
+    least twice its stopband, but at most the resolution.
 
     Args:
       options: the design.
       resolution: R of the images, a power of two.
-      channels: 2 * base feature maps over twice the cutoff, at most a maximum.
+      channels: base / cutoff feature maps, at most a maximum.
       image_channels: channels of the images.
     """
     o, last = options, resolution / 2
@@ -236,14 +236,14 @@ def _layer(o: Options, i: int, before: Signal, after: Signal) -> LayerGeometry:
 def lowpass_filter(
     taps: int, cutoff: float, width: float, rate: float, radial: bool = False
 ) -> np.ndarray:
-    """Return a low-pass filter, windowed by Kaiser's window.
+    """Return a low-pass filter with a Kaiser window.
 
     Args:
       taps: number of taps along an axis; 1 for no filter.
-      cutoff: frequency at which the filter is at half of its gain.
-      width: width of the transition from pass to stop.
+      cutoff: frequency at which the gain is one half.
+      width: width of the transition band.
       rate: sampling rate of the taps.
-      radial: make the filter radially symmetric, instead of one for each axis.
+      radial: make the filter radially symmetric instead of separable.
 
     Returns:
       float32 [taps], or [taps,taps] if radial, whose sum is 1.

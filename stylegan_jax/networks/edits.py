@@ -8,7 +8,7 @@ import numpy as np
 from absl import flags
 
 from stylegan_jax.networks.network import Network
-from stylegan_jax.runtime import outputs, storage
+from stylegan_jax.runtime import outputs
 from stylegan_jax.sampling import seeds
 from stylegan_jax.sampling.directions.direction import (
     MAX_STRENGTH,
@@ -113,12 +113,8 @@ def requested(values: flags.FlagValues, *, ranges: bool = False) -> Request:
 
 def direction_paths(text: str | None) -> list[Path]:
     """Return the files that --direction names; raise ValueError if one is missing."""
-    paths = []
-    for name in text.split(",") if text else ():
-        path = storage.local_path(name, "--direction")
-        outputs.check_input_file(path, "--direction")
-        paths.append(path)
-    return paths
+    names = text.split(",") if text else []
+    return [outputs.input_file(name, "--direction") for name in names]
 
 
 def apply(

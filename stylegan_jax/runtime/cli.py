@@ -53,7 +53,7 @@ def reporting_errors(
         lines = str(error).splitlines() or ["no more memory"]
         _report(
             f"out of memory: {lines[0]}. Use smaller batches or a lower resolution, or "
-            "end other programs"
+            "close other programs"
         )
         sys.exit(EXIT_FAILURE)
 

@@ -75,6 +75,18 @@ def new_directory(path: str, flag: str) -> epath.Path:
     return target
 
 
+def input_file(path: str, flag: str) -> Path:
+    """Return the path of a file to read; raise ValueError unless it can be read.
+
+    Args:
+      path: the path, which must be on disk.
+      flag: name of the flag, for messages.
+    """
+    local = storage.local_path(path, flag)
+    check_input_file(local, flag)
+    return local
+
+
 def check_input_file(path: Path, flag: str) -> None:
     """Raise ValueError unless a path on disk is that of a file that can be read."""
     shown = f"`{flag}` (={path})"

@@ -1,4 +1,4 @@
-"""Snapshots of a run's power-function averages, and what is reconstructed from them."""
+"""Snapshots of power-function averages, and averages reconstructed from snapshots."""
 
 import json
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import TrainState
 from stylegan_jax.weights import safetensors
 
-FOLDER = "power_ema"  # in the directory of a run
-KEY = "power_ema"  # of the description in a file's metadata
-W_AVG, STATS = "w_avg", "stats/"  # names, and beginnings of names, in a file
+FOLDER = "power_ema"  # folder in the directory of a run
+KEY = "power_ema"  # key of the description in the metadata of a file
+W_AVG, STATS = "w_avg", "stats/"  # an array, and a prefix of arrays, in a file
 
 
 class Snapshot(NamedTuple):
-    """A file of a run.
+    """A file with a snapshot of a run's averages.
 
     Attributes:
-      images_seen: the run's clock when it was taken.
+      images_seen: the run's clock when it was written.
       path: the file.
     """
 
@@ -39,8 +39,8 @@ class Average(NamedTuple):
 
     Attributes:
       params: its parameters.
-      stats: the variables of "stats" at its time: `w_avg`, and any others.
-      lod: the level of detail at its time.
+      stats: the variables of "stats" at the time of the average, such as `w_avg`.
+      lod: the level of detail at that time.
     """
 
     params: dict[str, Any]
@@ -49,25 +49,25 @@ class Average(NamedTuple):
 
 
 class SnapshotWriter:
-    """Writes the averages of a state, as float16, at an interval and at the end."""
+    """Writes the averages of a state as float16, at an interval and at the end."""
 
     def __init__(
         self, setup: Setup, directory: epath.Path, logger: RunLogger, images_seen: int
     ):
-        """Start at the run's clock; `directory` is that of the run."""
+        """Start at the run's clock, `images_seen`; `directory` is the run's."""
         self._parallel, self._directory = setup.parallel, directory / FOLDER
         self._logger = logger
         self._interval = setup.experiment.training.power_ema_snapshot_kimg * 1000
         self._last_images = images_seen
 
     def write_if_due(self, state: TrainState, progress: Progress) -> None:
-        """Write a snapshot if the interval has passed; all processes must call it."""
+        """Write a snapshot if the interval has passed; all processes must call this."""
         before, now = self._last_images, progress.images_seen
         if before // self._interval != now // self._interval:
             self.write(state, progress)
 
     def write(self, state: TrainState, progress: Progress) -> None:
-        """Write a snapshot unless there is one of this time; see `write_if_due`.
+        """Write a snapshot unless there is one of this time; all processes must call.
 
         A file that cannot be written is reported, and does not end the run.
         """
@@ -95,15 +95,15 @@ def find(directory: epath.Path) -> list[Snapshot]:
     """Return the snapshots of a run, the oldest first.
 
     Raises:
-      ValueError: there are none.
+      ValueError: the run has no snapshots.
     """
     folder = directory / FOLDER
     paths = sorted(folder.glob("*.safetensors")) if folder.exists() else []
     found = [Snapshot(int(p.stem), p) for p in paths if p.stem.isdecimal()]
     if not found:
         raise ValueError(
-            f"{directory} has no snapshots of power-function averages, which only runs "
-            'write that are started with --config.training.power_ema="(0.05, 0.1)"'
+            f"{directory} has no snapshots of power-function averages; only runs that "
+            'are started with --config.training.power_ema="(0.05, 0.1)" write them'
         )
     return found
 
@@ -111,17 +111,18 @@ def find(directory: epath.Path) -> list[Snapshot]:
 def reconstruct(
     snapshots: list[Snapshot], stds: Sequence[float], images_seen: int
 ) -> list[Average]:
-    """Return averages of the generator that were not kept during training.
+    """Reconstruct averages of the generator that were not kept during training.
 
-    Each file is read once, and the sums are kept in float64.
+    Each file is read once, and sums are in float64.
 
     Args:
       snapshots: the snapshots of a run.
       stds: relative standard deviations of the averages, in (0, 0.25].
-      images_seen: the time at which they are wanted: that of one of the snapshots.
+      images_seen: the time of the averages, which must be that of a snapshot.
 
     Raises:
-      ValueError: there is no snapshot of that time, or a number is out of range.
+      ValueError: there is no snapshot of that time, or an element of `stds` is out of
+        range.
     """
     if not all(0 < std <= 0.25 for std in stds):
         raise ValueError(f"stds (={list(stds)}) must be above 0 and at most 0.25")

@@ -1,12 +1,13 @@
-"""Guard against mode collapse, as `training.on_collapse` asks for.
+"""Guard against mode collapse, with the action that `training.on_collapse` selects.
 
-A collapse is a generator that has lost its variety, by MS-SSIM or recall (see
-`evaluator.collapse_alarm`) or by the images held out (`overfitting.HeldOutScores`). The
-images of an untrained generator are alike, too, so it counts only after they have had
-variety, and only if it lasts: one measurement may be wrong.
+A generator has collapsed when its images have lost their variety, as measured by
+MS-SSIM or recall (see `evaluator.collapse_alarm`) or against held-out images
+(`overfitting.HeldOutScores`). The images of an untrained generator are alike, too, so a
+lack of variety counts only after the images had variety, and only in successive
+measurements.
 
-A run is rolled back once. The file `rollback.json` in its directory records that, so
-that neither the lower learning rate nor the fact is forgotten when the run is resumed.
+A run is rolled back at most once. The file `rollback.json` in its directory records the
+rollback and the lower learning rate, which a resumed run reads.
 """
 
 import dataclasses
@@ -24,13 +25,13 @@ from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.state import TrainState
 
-FILE = "rollback.json"  # in the directory of a run
-PATIENCE = 2  # successive measurements without variety that are a collapse
-LOWERED = 0.5  # factor of the learning rate of both networks after a rollback
+FILE = "rollback.json"  # name of the record in the directory of a run
+PATIENCE = 2  # successive measurements without variety that count as a collapse
+LOWERED = 0.5  # factor of the learning rates of both networks after a rollback
 
 
 class Collapsed(RuntimeError):
-    """The generator has collapsed, and the run is not to continue."""
+    """Error for a run that must stop because the generator has collapsed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +39,8 @@ class EvalResult:
     """Result of a measurement of the generator.
 
     Attributes:
-      score: higher is better; the checkpoints with the best scores are kept. None if
-        the experiment does not ask for it.
+      score: score by which the best checkpoints are kept, higher is better; None if the
+        experiment does not keep the best.
       alarm: warning for the progress line until the next measurement; None for none.
       collapsed: True if the images lack variety; None if that was not measured.
     """
@@ -54,11 +55,11 @@ class Rollback:
     """The rollback of a run.
 
     Attributes:
-      collapse_images: images seen when the collapse was established.
-      checkpoint: number of the checkpoint from which the run went on.
-      learning_rate_factor: factor of the learning rates since then.
+      collapse_images: images seen when the collapse was detected.
+      checkpoint: number of the checkpoint that was restored.
+      learning_rate_factor: factor of the learning rates after it.
       set_aside: numbers of the newer checkpoints, which are renamed.
-      complete: False until they are.
+      complete: True once they have been renamed.
     """
 
     collapse_images: int
@@ -78,10 +79,10 @@ class CollapseGuard:
         checkpoints: Checkpoints,
         parallel: Parallel,
     ):
-        """Read whether the run was rolled back; all processes must call it.
+        """Read the record of a rollback; all processes must call this.
 
-        Call it before the newest checkpoint is restored, because it completes a
-        rollback that was interrupted.
+        Call this before the newest checkpoint is restored, because it completes an
+        interrupted rollback.
 
         Args:
           action: `training.on_collapse`.
@@ -106,17 +107,17 @@ class CollapseGuard:
 
     @property
     def summary(self) -> str | None:
-        """Sentence for the log of a resumed run that was rolled back; else None."""
+        """Message for the log of a resumed run that was rolled back; else None."""
         if self._rollback is None:
             return None
         return (
             f"this run was rolled back from {self._rollback.collapse_images / 1000:g} "
             f"to {self._rollback.checkpoint / 1000:g} kimg; its learning rates are "
-            f"{self.learning_rate_factor:g} of those of the settings"
+            f"{self.learning_rate_factor:g} times the configured ones"
         )
 
     def suspects(self, progress: Progress) -> bool:
-        """Return True while newer checkpoints must not displace the older ones."""
+        """Return True while new checkpoints must not replace older ones."""
         signs = any(progress.collapse_signs.values())
         return self._action != "continue" and bool(progress.varied_images) and signs
 
@@ -126,18 +127,18 @@ class CollapseGuard:
         results: Mapping[str, EvalResult | None],
         logger: RunLogger,
     ) -> bool:
-        """Record what was measured at a tick; all processes must call it.
+        """Record the measurements of a tick; all processes must call this.
 
         Args:
           progress: the run's progress, whose record of variety is updated.
-          results: measurement -> its result; None if it was not due.
+          results: the result of each measurement; None if it was not due.
           logger: receives the warning.
 
         Returns:
-          True, in all processes alike, if the run is to be rolled back.
+          True, in every process, if the run must be rolled back.
 
         Raises:
-          Collapsed: the run is to stop because of it.
+          Collapsed: the run must stop.
         """
         measured = {
             name: result
@@ -149,7 +150,7 @@ class CollapseGuard:
             collapsed = self._parallel.any_process(result.collapsed)()
             signs = progress.collapse_signs.get(name, 0) + 1 if collapsed else 0
             progress.collapse_signs[name] = signs
-            # A run that continues reports it once.
+            # A run that continues reports a collapse only once.
             repeats = signs > PATIENCE and self._action == "continue"
             established |= signs >= PATIENCE and not repeats
         if measured and not any(progress.collapse_signs.values()):
@@ -161,7 +162,7 @@ class CollapseGuard:
         return self._action == "rollback"
 
     def _report(self, progress: Progress, alarms: list[str], logger: RunLogger) -> None:
-        """Warn of a collapse, or raise Collapsed."""
+        """Log a warning about a collapse, or raise Collapsed."""
         kimg = progress.images_seen / 1000
         what = (
             f"the generator collapsed by {kimg:g} kimg ({', '.join(alarms)}); its "
@@ -169,8 +170,9 @@ class CollapseGuard:
         )
         remedy = (
             "Raise `training.r1_gamma`, lower `training.learning_rate`, or add "
-            "`training.augment`, in another --workdir. "
-            "--config.training.on_collapse=continue trains on from the last checkpoint"
+            "`training.augment`, in another --workdir. With "
+            "--config.training.on_collapse=continue, the run continues from its last "
+            "checkpoint"
         )
         if self._action == "stop":
             raise Collapsed(
@@ -184,7 +186,7 @@ class CollapseGuard:
                 f"back again. {remedy}"
             )
         after = (
-            "`training.on_collapse` is 'continue', so the training goes on"
+            "`training.on_collapse` is 'continue', so the training continues"
             if self._action == "continue"
             else "the run is rolled back"
         )
@@ -193,7 +195,7 @@ class CollapseGuard:
     def roll_back(
         self, state: TrainState, progress: Progress, logger: RunLogger
     ) -> int:
-        """Prepare the restoring of an older checkpoint; all processes must call it.
+        """Choose an older checkpoint to restore; all processes must call this.
 
         Args:
           state: the collapsed state, whose memory is freed.
@@ -201,8 +203,8 @@ class CollapseGuard:
           logger: receives the warning.
 
         Returns:
-          The number of the checkpoint: the best by `evaluation.best` of those saved
-          while the images had variety, else the newest of them.
+          The number of the checkpoint. Of those saved while the images had variety, it
+          is the best by `evaluation.best`, or else the newest.
 
         Raises:
           Collapsed: there is no checkpoint to go back to.
@@ -224,7 +226,7 @@ class CollapseGuard:
         message = (
             f"rolled back from {progress.images_seen / 1000:g} to {step / 1000:g} "
             f"kimg; from here on, the learning rates of both networks are {LOWERED:g} "
-            "of those of the settings. If the generator collapses again, the run stops"
+            "times the configured ones. If the generator collapses again, the run stops"
         )
         logger.warning(progress.images_seen, message)
         return step
@@ -235,7 +237,7 @@ class CollapseGuard:
         self._write(self._rollback)
 
     def _write(self, rollback: Rollback) -> None:
-        """Write the record, in the main process; the others learn if it failed."""
+        """Write the record in the main process; every process raises if that fails."""
         failure = None
         try:
             if self._parallel.is_main:
@@ -247,7 +249,7 @@ class CollapseGuard:
             raise failure or OSError(f"the main process cannot write {self._path}")
 
     def _read(self) -> Rollback | None:
-        """Return the record as the main process reads it; None if there is none."""
+        """Read the record in the main process, and return it in all; None for none."""
         text, remedy = "", "Remove it to forget that the run was rolled back."
         if self._parallel.is_main and self._path.exists():
             try:

@@ -1,7 +1,8 @@
-"""Signs that the discriminator memorizes the training images, or the generator copies.
+"""Signs that the discriminator memorizes, or the generator copies, the training images.
 
-Images that are held out from training tell what is normal: how the discriminator scores
-images that it has not seen, and how far such images are from the training images.
+Images that are held out from training are the reference: for the scores that the
+discriminator gives to unseen images, and for the distance between such images and the
+training images.
 """
 
 from typing import NamedTuple
@@ -24,30 +25,30 @@ from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import DISCRIMINATOR, GENERATOR, TrainState
 from stylegan_jax.training.step import process_reals
 
-IMAGES = 256  # of each set, at most
+IMAGES = 256  # maximum number of images in each set
 BATCH = 32  # images that are scored at a time
-OVERFITS = 0.5  # r_v from which the discriminator is said to overfit ...
-SIGNIFICANT = 2.0  # ... if it is as many standard errors above 0
-NEIGHBORS = 2048  # training images among which the nearest one is sought, at most
-COPIES = 0.5  # `nearest` below which generated images are said to be copies
-ALIKE = 0.4  # `variety` below which they are said to be alike
+OVERFITS = 0.5  # the discriminator overfits if r_v is at least this ...
+SIGNIFICANT = 2.0  # ... and more than this many standard errors above 0
+NEIGHBORS = 2048  # maximum number of training images searched for the nearest one
+COPIES = 0.5  # generated images are copies if `nearest` is below this
+ALIKE = 0.4  # generated images are alike if `variety` is below this
 PATIENCE_TICKS = 2
-ROUNDING = 1e-6  # of float32, at most
+ROUNDING = 1e-6  # bound of float32's rounding error near 1
 
 
 class OverfittingWatch:
-    """Watches the adaptive probability of the augmentations from tick to tick."""
+    """Warns when the adaptive augmentation probability stays at its maximum."""
 
     def __init__(self, training: Training):
-        """Start without a tick."""
+        """Start before the first tick."""
         self._control = controller.from_config(training)
         self._ticks_at_maximum = 0
 
     def warning(self, probability: float) -> str | None:
-        """Return a warning with a remedy when it is due, once for each occasion.
+        """Return a warning if it is due, once each time the maximum is reached.
 
         Args:
-          probability: probability of the augmentations at the end of a tick.
+          probability: augmentation probability at the end of a tick.
         """
         if not isinstance(self._control, controller.Adaptive):
             return None
@@ -60,29 +61,30 @@ class OverfittingWatch:
         return (
             f"the augmentation probability stays at {probability:.2f}, and "
             "the discriminator still overfits. Add images, raise "
-            "`training.r1_gamma`, take a narrower discriminator, or start from a "
+            "`training.r1_gamma`, use a narrower discriminator, or start from a "
             "trained network (`training.transfer`)."
         )
 
 
 class OverfittingLog:
-    """Logs `HeldOutScores` at every tick, and warns when they are bad."""
+    """Logs `HeldOutScores` at every tick, and warns when they cross a threshold."""
 
     def __init__(
         self, setup: Setup, training: Source, held_out: Source, logger: RunLogger
     ):
-        """See `HeldOutScores`; `logger` receives scalars and the warnings."""
+        """Prepare to measure; `logger` receives the scalars and the warnings."""
         self._scores = HeldOutScores(setup, training, held_out)
         self._logger = logger
         self._told: set[str] = set()
 
     def measure(self, state: TrainState, progress: Progress) -> EvalResult:
-        """Measure the images and log the scalars; all processes must call it.
+        """Measure the images and log the scalars; all processes must call this.
 
-        A warning is printed when a sign appears, and again after it has vanished.
+        A warning is printed when a sign appears, and again if it disappears and comes
+        back.
 
         Returns:
-          The alarms, and whether the images are alike.
+          The alarms; `collapsed` is True if the images are alike.
         """
         found = self._scores(state, progress)
         self._logger.scalars(progress.images_seen, found)
@@ -96,9 +98,9 @@ class OverfittingLog:
 
 
 def find_signs(found: dict[str, float]) -> dict[str, tuple[str, str | None]]:
-    """Return the alarms and the warnings of the scalars of `HeldOutScores`, by sign.
+    """Return the alarm and the warning of each sign in the scalars of `HeldOutScores`.
 
-    Images that are alike have no warning: `guard.CollapseGuard` gives it in due time.
+    Images that are alike get no warning here, because `guard.CollapseGuard` gives it.
     """
     r_v, error, nearest, variety = (
         found[f"overfitting/{name}"]
@@ -109,15 +111,15 @@ def find_signs(found: dict[str, float]) -> dict[str, tuple[str, str | None]]:
         signs["overfits"] = (
             f"OVERFITS? r_v {r_v:.2f}",
             f"the discriminator overfits: r_v is {r_v:.2f} (0: held-out images score "
-            "like training images, 1: like generated ones). Add images, or "
+            "like training images, 1: like generated ones). Add images, turn on "
             "`training.augment`, or raise `training.r1_gamma`.",
         )
     if nearest < COPIES:
         signs["copies"] = (
             f"COPIES? nearest {nearest:.2f}",
-            "generated images copy training images: the distance to the nearest one "
-            f"is {nearest:.2f} of that of held-out images. Stop earlier, add images, "
-            "or `training.augment`.",
+            "generated images copy training images: their distance to the nearest one "
+            f"is {nearest:.2f} times that of held-out images. Stop earlier, add "
+            "images, or turn on `training.augment`.",
         )
     if variety < ALIKE:
         signs["alike"] = f"COLLAPSE? variety {variety:.2f}", None
@@ -125,14 +127,15 @@ def find_signs(found: dict[str, float]) -> dict[str, tuple[str, str | None]]:
 
 
 class Reference(NamedTuple):
-    """Images that generated ones are compared with, at one resolution.
+    """The real images of one resolution, with which generated images are compared.
 
     Attributes:
-      training: uint8 [N,H,W,C] and labels [N,L] of training images.
-      held_out: of images held out.
-      neighbors: [M,D], pixels of training images, mirrored too if training mirrors.
+      training: images uint8 [N,H,W,C] and labels [N,L] of training images.
+      held_out: images and labels of held-out images.
+      neighbors: [M,D], pixels of training images, and of their mirror images if the
+        training mirrors.
       held_out_distance: median distance of held-out images to the nearest neighbor.
-      training_variety: mean distance of training images from each other.
+      training_variety: mean distance between training images.
     """
 
     training: tuple[np.ndarray, np.ndarray]
@@ -145,26 +148,26 @@ class Reference(NamedTuple):
 class HeldOutScores:
     """Compares held-out, training and generated images.
 
-    - `r_v`, of the discriminator's scores: 0 if it takes held-out images for training
-      images, and 1 if it takes them for generated ones, with its standard error
-      `r_v_error`; see `overfitting_ratio`.
-    - `nearest`, of pixels: the median distance of generated images to the nearest
-      training image, relative to that of held-out images; 0 for copies. The distance is
-      the root mean square over images of at most 32 pixels a side.
-    - `variety`: the mean distance of generated images from each other, relative to that
-      of training images; 0 if all are the same.
+    - `r_v`, with its standard error `r_v_error`: 0 if the discriminator scores held-out
+      images like training images, and 1 if it scores them like generated ones; see
+      `overfitting_ratio`.
+    - `nearest`: the median distance of generated images to the nearest training image,
+      relative to that of held-out images; 0 for copies. The distance is the root mean
+      square difference of the pixels, at no more than 32 pixels a side.
+    - `variety`: the mean distance between generated images, relative to that between
+      training images; 0 if all are equal.
 
     Reference: for r_v, Karras et al. 2020, "Training Generative Adversarial Networks
     with Limited Data", section 3.
     """
 
     def __init__(self, setup: Setup, training: Source, held_out: Source):
-        """Read nothing yet.
+        """Prepare to measure; images are read at the first call.
 
         Args:
-          setup: the training.
-          training: the images that are trained on.
-          held_out: the images held out.
+          setup: the training's setup.
+          training: the training images.
+          held_out: the held-out images.
         """
         self._setup = setup
         self._sources = {"training": training, "held_out": held_out}
@@ -175,7 +178,7 @@ class HeldOutScores:
         self._generate = parallel.jit_replicated(self._generated)
 
     def __call__(self, state: TrainState, progress: Progress) -> dict[str, float]:
-        """Return the scalars, by "overfitting/..."; all processes must call it.
+        """Return the scalars "overfitting/..."; all processes must call this.
 
         Images are not augmented. Every device scores all of them.
         """
@@ -212,7 +215,7 @@ class HeldOutScores:
         return {f"overfitting/{name}": float(value) for name, value in found.items()}
 
     def _read(self, resolution: int) -> Reference:
-        """Read and compare the real images at a resolution."""
+        """Read the real images at a resolution, and measure their distances."""
         e = self._setup.experiment
 
         def first(source: Source) -> tuple[np.ndarray, np.ndarray]:
@@ -222,7 +225,7 @@ class HeldOutScores:
                 count=min(IMAGES, source.num_images),
                 seed=e.run.seed,
             )
-            # Networks without labels ignore those that the images have.
+            # Networks without labels ignore the labels of the images.
             return images, labels[:, : self._setup.label_size]
 
         training, held_out = map(first, self._sources.values())
@@ -299,18 +302,21 @@ class HeldOutScores:
 def overfitting_ratio(
     training: np.ndarray, held_out: np.ndarray, generated: np.ndarray
 ) -> tuple[float, float]:
-    """Return r_v and its standard error, from scores [N] of three sets of images.
+    """Return r_v and its standard error, from the scores [N] of three sets of images.
 
-    r_v = (T - H) / (T - G), of the means of the scores. It says little, and its error
-    is large, where the discriminator hardly tells generated from training images.
-    Both are 0 where T equals G. The error is of first order in those of the means.
+        r_v = (T - H) / (T - G)
+
+    where T, H and G are the mean scores of training, held-out and generated images.
+    Where the discriminator hardly distinguishes generated from training images, r_v
+    means little, and its error is large. Both are 0 if T equals G. The error is the
+    first-order propagation of the errors of the means.
     """
     sets = training, held_out, generated
     t, h, g = (np.mean(scores) for scores in sets)
     if t == g:
         return 0.0, 0.0
     ratio = (t - h) / (t - g)
-    # The variance of a mean, times the square of the derivative by it times T - G.
+    # The variance of each mean, times the square of (T - G) dr_v/dmean.
     variance = sum(
         factor**2 * np.var(scores) / len(scores)
         for factor, scores in zip((1 - ratio, 1, ratio), sets, strict=True)
@@ -319,28 +325,28 @@ def overfitting_ratio(
 
 
 def _batches(count: int) -> list[np.ndarray]:
-    """Return the rows of batches; the last one is filled with the first rows."""
+    """Return the indices of the rows of each batch; the first rows fill up the last."""
     starts = range(0, count, BATCH)
     return [np.arange(start, start + BATCH) % count for start in starts]
 
 
 def _pixels(images: np.ndarray) -> np.ndarray:
-    """Return the pixels [N,D] of images [N,H,W,C], made small."""
+    """Downsample images [N,H,W,C] and return their pixels [N,D]."""
     return small(images).reshape(len(images), -1)
 
 
 def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the root mean square difference [N,M] of the rows of a [N,D], b [M,D]."""
+    """Return the root mean square differences [N,M] of rows of a [N,D] and b [M,D]."""
     squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1) - 2 * a @ b.T
     return np.sqrt(np.maximum(squares / a.shape[1], 0))
 
 
 def mean_distance(images: np.ndarray) -> float:
-    """Return the mean distance of different rows of [N,D] from each other."""
+    """Return the mean distance between different rows of [N,D]."""
     count = len(images)
     return float(distances(images, images).sum() / max(count * (count - 1), 1))
 
 
 def _ratio(value: float, normal: float) -> float:
-    """Return a value relative to the normal one; 1 if that is 0, as for flat images."""
+    """Return value / normal; 1 if `normal` is 0, as for images of one color."""
     return value / normal if normal else 1.0

@@ -1,9 +1,9 @@
-"""Averages of the generator whose length is chosen after the training.
+"""Averages of the generator whose length is chosen after training.
 
-A power-function average weights the parameters of time t by t^gamma, so that its length
-grows with the run. It is given by its relative standard deviation: that of the weights
-over time, as a share of the run. From snapshots of two such averages, the average of
-any other length at any past time is reconstructed by least squares.
+A power-function average weights the parameters at time t by t^gamma, so its length
+grows with the run. The length is given by the standard deviation of the weights over
+time, relative to the length of the run. From snapshots of two such averages, the
+average of any other length at any past time can be reconstructed by least squares.
 
 Reference: Karras et al. 2024, "Analyzing and Improving the Training Dynamics of
 Diffusion Models" (EDM2), section 3 and appendix C.
@@ -15,7 +15,7 @@ import numpy as np
 
 
 def exponent(std: float) -> float:
-    """Return gamma of the relative standard deviation, which must be in (0, 0.28]."""
+    """Return gamma for a relative standard deviation, which must be in (0, 0.28]."""
     # (gamma + 1) / ((gamma + 2)^2 (gamma + 3)) = std^2 is a cubic equation in gamma.
     inverse = std**-2.0
     roots = np.roots([1.0, 7.0, 16.0 - inverse, 12.0 - inverse])
@@ -23,7 +23,7 @@ def exponent(std: float) -> float:
 
 
 def decay(gamma: float, images_after: chex.Numeric, batch_size: int) -> chex.Numeric:
-    """Return the weight that an average keeps in a step.
+    """Return the factor by which a step multiplies the old average.
 
     Args:
       gamma: exponent of the average.
@@ -36,13 +36,13 @@ def decay(gamma: float, images_after: chex.Numeric, batch_size: int) -> chex.Num
 def coefficients(
     times: np.ndarray, stds: np.ndarray, time: float, std: float
 ) -> np.ndarray:
-    """Return the weights [N] of snapshots whose sum is nearest to an average.
+    """Return the weights [N] with which a sum of snapshots is nearest to an average.
 
     Args:
       times: [N], images seen at each snapshot, positive.
       stds: [N], relative standard deviation of the average in each snapshot.
-      time: images seen at which the average is wanted, at most the largest of `times`.
-      std: its relative standard deviation.
+      time: images seen at the time of the average, at most the largest of `times`.
+      std: relative standard deviation of the average.
     """
     chex.assert_equal_shape([times, stds])
     gammas = np.array([exponent(s) for s in stds])

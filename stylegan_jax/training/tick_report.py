@@ -24,13 +24,13 @@ class TickReporter:
     """Collects what happens during a tick, and reports it.
 
     Attributes:
-      alarms: measurement -> its latest warning, for the progress line, or None.
+      alarms: the latest alarm of each measurement, for the progress line, or None.
     """
 
     def __init__(
         self, setup: Setup, stage_cost: Callable[[int], float], logger: RunLogger
     ):
-        """Start a tick; `stage_cost` is that of `loop.Hooks`."""
+        """Start a tick; for `stage_cost`, see `loop.Hooks`."""
         self._stages, self._stage_cost, self._logger = setup.stages, stage_cost, logger
         training = setup.experiment.training
         self._augments = training.augment != "none"
@@ -41,18 +41,18 @@ class TickReporter:
 
     def start_again(self) -> None:
         """Forget everything that was collected, and start a tick."""
-        self._sums: dict[str, tuple[Any, int]] = {}  # phase -> sums, and their count
+        self._sums: dict[str, tuple[Any, int]] = {}  # phase -> sums, number of terms
         self.alarms: dict[str, str | None] = {}
         self.start_tick()
 
     def start_tick(self) -> None:
         """Start to measure a tick's time."""
         self._start_seconds = time.monotonic()
-        self._compile_seconds = 0.0  # not a part of the tick's duration
+        self._compile_seconds = 0.0  # excluded from the tick's duration
         self._data_wait.reset()
 
     def exclude_compilation(self, seconds: float) -> None:
-        """Leave time that was spent compiling out of the tick's speed and duration."""
+        """Exclude time spent compiling from the tick's speed and duration."""
         self._compile_seconds += seconds
         self._start_seconds += seconds
         self._data_wait.exclude(seconds)
@@ -94,11 +94,11 @@ class TickReporter:
         Args:
           state: the state after the tick's last step.
           stage: the current stage.
-          progress: moved to the next tick.
-          learning_rate: the current one.
+          progress: the run's progress, which is advanced to the next tick.
+          learning_rate: the current learning rate.
 
         Returns:
-          Phase -> updates skipped in a row, up to the last.
+          For each phase, the number of successive updates that were skipped up to now.
         """
         means, skipped, skipped_total, probability = self._fetch_scalars(state)
         rate = self._advance(stage, progress)
@@ -144,10 +144,11 @@ class TickReporter:
     def _fetch_scalars(
         self, state: TrainState
     ) -> tuple[dict[str, float], dict[str, int], dict[str, int], float]:
-        """Return the tick's mean scalars, and what the state knows beside them.
+        """Fetch the scalars of the tick from the device.
 
-        These are the skipped updates in a row and in total, and the probability of the
-        augmentations.
+        Returns:
+          The means of the scalars, the skipped updates of each phase in a row and in
+          total, and the augmentation probability.
         """
         sums, skipped, total, probability = jax.device_get(
             (
@@ -167,7 +168,7 @@ class TickReporter:
         return means, *counts, float(probability)
 
     def _advance(self, stage: Stage, progress: Progress) -> float:
-        """Move the progress to the next tick and return the speed in images/s."""
+        """Advance the progress to the next tick, and return the speed in images/s."""
         seconds = time.monotonic() - self._start_seconds
         images = progress.images_seen - progress.tick_start_images
         progress.tick += 1

@@ -99,7 +99,7 @@ def test_interpolation(page, renderer):
 def test_likes_stay_and_are_played(page, renderer):
     page.select_option("#walk-through", "liked")
     page.click("#play")
-    assert page.inner_text("#status") == "Like two pictures at least, then play."
+    assert page.inner_text("#status") == "Like at least two pictures, then play."
     page.fill("#seed", "8")
     page.check("#layer-5")
     mixed = seeded(8, A, Mix(1, (5,)))

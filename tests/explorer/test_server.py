@@ -101,7 +101,7 @@ def test_the_page_names_only_its_own_files(place):
     [
         ("/draw", b"\xff", "the request must be JSON"),
         ("/draw", b"[" * 100_000, "the request must be JSON"),
-        ("/draw", "[]", "the request must be an object of JSON"),
+        ("/draw", "[]", "the request must be a JSON object"),
         ("/draw", request(picture(), -1), "`number` must be a whole number"),
         ("/draw", request(picture(), True), "`number` must be a whole number"),
         ("/draw", request(picture(), 1, "a b"), "`client` must be a name of up to 64"),
@@ -165,7 +165,7 @@ def test_ports_and_addresses_that_cannot_be_used():
         pass
     cases = {
         "192.0.2.1": "this machine does not have the address",  # of documentation
-        "no such.host": "is no address or name that is known here",
+        "no such.host": "is not a known address or host name",
     }
     for host, message in cases.items():
         with pytest.raises(ValueError, match=message), server.listening(host, 0):

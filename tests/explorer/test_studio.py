@@ -139,7 +139,7 @@ def test_an_unknown_tuned_network(place):
     shown = dataclasses.replace(PICTURE, tuned="tuned-0")
     value = {"client": "c", "number": 1, "picture": pictures.to_json(shown)}
     status, content = ask(place, "POST", "/draw", json.dumps(value))
-    assert status == 400 and b"is no longer there; tune again" in content
+    assert status == 400 and b"is no longer in memory; tune again" in content
 
 
 def bomb():
@@ -181,7 +181,7 @@ def test_large_photos_are_refused(place):
 def test_wrong_tasks_are_refused(place, photo):
     points = {"handles": [[1, 1]], "targets": [[2, 2]], "steps": 3}
     cases = [
-        ("/project", {"target": "photo 99", "space": "w", "steps": 3}, "no photo 'ph"),
+        ("/project", {"target": "photo 99", "space": "w", "steps": 3}, "the photo 'ph"),
         ("/project", {"target": photo, "space": "z", "steps": 3}, "space (='z')"),
         ("/project", {"target": photo, "space": "w", "steps": 0}, "`steps` must be"),
         ("/tune", {"target": photo, "steps": 3, "learning_rate": 0}, "`learning_rate`"),
@@ -189,7 +189,7 @@ def test_wrong_tasks_are_refused(place, photo):
         ("/drag", points | {"targets": [[16, 2]]}, "must be inside the image"),
         ("/drag", points | {"mask": "AAAA"}, "`mask` must be 16x16 bits in Base64"),
         ("/drag", points | {"mask": base64.b64encode(bytes(32)).decode()}, "nothing"),
-        ("/tuned", {"tuned": ""}, "is of the network itself; tune it first"),
+        ("/tuned", {"tuned": ""}, "is not of a tuned network; tune it first"),
     ]
     for path, fields, message in cases:
         assert message in refused(place, path, **fields), path

@@ -181,11 +181,11 @@ def program_of(function, *shapes):
         (lambda x: jnp.sort(x), r"the operation `sort` of \(N, 4\) in the network has"),
         (lambda x: x - x.sum(0), "`reduce_sum` .* combines the images of a batch"),
         (lambda x: x - x.mean(0), "`dim_as_value` .* with the number of images"),
-        (lambda x: x.T, "`transpose` .* whose batch is not its first"),
-        (lambda x: x[:, jnp.array([2, 0])], "`gather` .* at places that are not"),
+        (lambda x: x.T, "`transpose` .* whose first axis is not the batch"),
+        (lambda x: x[:, jnp.array([2, 0])], "`gather` .* at positions that are not"),
         (
             lambda x: jax.lax.conv(x[:, :, None], x.sum() * ONES, (1,), "SAME"),
-            "`reduce_sum` .* so that this network cannot be exported as ONNX; use",
+            "`reduce_sum` .* so this network cannot be exported as ONNX; use",
         ),
         (
             lambda x, psi: jax.lax.conv(x[:, :, None], psi * ONES, (1,), "SAME"),

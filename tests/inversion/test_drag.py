@@ -120,13 +120,13 @@ def test_it_stops_on_arrival():
         (([], []), "handles must be 1 to 64 points (x, y) in pixels"),
         ((np.zeros((0, 2)),) * 2, "handles must be 1 to 64 points (x, y) in pixels"),
         (([(16, 3)], [(1, 1)]), "handles must be inside the image of 16x16 (width x"),
-        (([(1, 3)], [(1, -1)]), "from (0, 0) to (15, 15), and (1.0, -1.0) is not"),
+        (([(1, 3)], [(1, -1)]), "from (0, 0) to (15, 15); (1.0, -1.0) is not"),
         (([(1, 3)], [(1, float("nan"))]), "targets must be inside the image"),
         (([(1, 3)], [(1, 1), (2, 2)]), "there are 1 handles and 2 targets"),
         (([(1, 3)], ["a"]), "targets must be 1 to 64 points"),
         (([(1, 3)], [(1, 1)], np.ones((8, 16), bool)), "the mask is [8, 16] bool"),
         (([(1, 3)], [(1, 1)], np.ones((16, 16))), "the mask is [16, 16] float64"),
-        (([(1, 3)], [(1, 1)], np.zeros((16, 16), bool)), "lets nothing change"),
+        (([(1, 3)], [(1, 1)], np.zeros((16, 16), bool)), "mask is False everywhere"),
     ],
 )
 def test_wrong_points_and_masks(arguments, message):

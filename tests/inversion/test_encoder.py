@@ -146,11 +146,11 @@ def test_what_does_not_fit_is_refused(trained):
     g = small.network("stylegan2")
     with pytest.raises(ValueError, match="images are .* this encoder takes"):
         trained(np.zeros((1, 8, 16, 3), np.uint8))
-    with pytest.raises(ValueError, match="was trained for another network: for small"):
+    with pytest.raises(ValueError, match="was trained for another network: small"):
         trained.check(small.network("stylegan2", ("a", "b")))
     trained.check(g)
     wide = dataclasses.replace(trained, image_channels=4)
-    with pytest.raises(ValueError, match="with 4 channels for 6 style layers, and"):
+    with pytest.raises(ValueError, match="with 4 channels for 6 style layers, but"):
         wide.check(g)
     for settings, encoder in ((Settings(), trained), (Settings(start="encoder"), None)):
         with pytest.raises(ValueError, match="belong together, and an encoder"):

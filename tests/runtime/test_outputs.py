@@ -65,9 +65,9 @@ def test_other_folders_may_have_any_name(tmp_path):
 
 def test_input_files(tmp_path):
     (tmp_path / "file").touch()
-    outputs.check_input_file(tmp_path / "file", "--source")
+    assert outputs.input_file(str(tmp_path / "file"), "--source") == tmp_path / "file"
     assert refused(outputs.check_input_file, tmp_path / "no", "--source") == (
         f"`--source` (={tmp_path / 'no'}) does not exist"
     )
-    message = refused(outputs.check_input_file, tmp_path, "--source")
+    message = refused(outputs.input_file, str(tmp_path), "--source")
     assert message.endswith("must be a file, but it is a folder")

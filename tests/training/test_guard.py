@@ -87,7 +87,7 @@ def test_continue_tells_it_once(tmp_path):
     run = Run("continue", tmp_path)
     assert run.see(VARIED, *[ALIKE] * 4, VARIED, ALIKE, ALIKE) == [False] * 8
     assert [images for images, _ in run.logger.warnings] == [30, 80]
-    assert "the training goes on" in run.logger.warnings[0][1]
+    assert "the training continues" in run.logger.warnings[0][1]
     assert not run.guard.suspects(run.progress)
 
 
@@ -102,7 +102,7 @@ def test_rollback_happens_once(tmp_path):
     run.save(10, 20, 30, 40, scores={10: 1.0, 20: 3.0, 30: 2.0, 40: 4.0})
     assert run.see(VARIED, VARIED, VARIED, ALIKE, ALIKE)[-1]
     assert run.roll_back() == 20  # 40 has no variety
-    assert "0.5 of those of the settings" in run.logger.warnings[-1][1]
+    assert "0.5 times the configured ones" in run.logger.warnings[-1][1]
     assert run.checkpoints.latest_step() == 20
     kept = sorted(path.name for path in run.checkpoints.directory.iterdir())
     assert kept == ["10", "20", "30.collapsed", "40.collapsed"]

@@ -2,7 +2,7 @@
 
 import { clampSeed, randomSeed, MAX_SEED } from './state.js';
 
-const MAX_SLIDERS = 64; // of a label vector
+const MAX_SLIDERS = 64; // for the components of a label vector
 const MAX_STRENGTH = 1000; // of a direction, in absolute value
 
 export const byId = (id) => document.getElementById(id);
@@ -21,8 +21,7 @@ function seedInput(input, use) {
 }
 
 function show(input, value) {
-  // A field that is being edited keeps what the user types, unless it means another
-  // value.
+  // A field that is being edited keeps the typed text, unless its value differs.
   if (document.activeElement !== input || Number(input.value) !== value) {
     input.value = value;
   }

@@ -5,8 +5,8 @@ import { byId, element } from './controls.js';
 const ARROWS = {
   ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
 };
-const NEAR = 2; // pixels of the image: a shorter way is a click by mistake
-const DEGREES = 3; // of a notch of the wheel
+const NEAR = 2; // pixels of the image: a shorter drag is an accidental click
+const DEGREES = 3; // rotation for one notch of the wheel
 
 export function dragControls(state, jobs, report) {
   const { width, height } = state.facts;
@@ -64,7 +64,7 @@ export function dragControls(state, jobs, report) {
   }
 
   function bits() {
-    // The mask as bits in Base64, the highest of a byte first; null without one.
+    // The mask as bits in Base64, the highest bit of each byte first; null without one.
     if (!masked) return null;
     const { data } = paint.getImageData(0, 0, width, height);
     const bytes = new Uint8Array(Math.ceil(width * height / 8));
@@ -141,7 +141,7 @@ export function dragControls(state, jobs, report) {
         pairs[pairs.length - 1][1] = moved;
       }
     } else if (event.key === 'Enter' && mode === 'points') {
-      // The first sets the point, the second leaves it where it should go.
+      // The first Enter sets the point, the second its target.
       if (overlay.dataset.placing) delete overlay.dataset.placing;
       else {
         pairs.push([[...cursor], [...cursor]]);
@@ -172,7 +172,7 @@ export function dragControls(state, jobs, report) {
     });
     if (found) {
       report(found.arrived ? `Arrived after ${found.step} steps.`
-        : `Not arrived after ${found.step} steps; drag on, or undo.`);
+        : `Not arrived after ${found.step} steps; drag again, or undo.`);
     }
     show();
   });

@@ -44,8 +44,8 @@ export function put(canvas, bytes, facts) {
 }
 
 export class Newest {
-  // A canvas that shows the newest picture that was asked for: answers to older
-  // requests than the one that is shown are dropped.
+  // A canvas that shows the newest requested picture: responses to requests older than
+  // the shown one are dropped.
   constructor(canvas, facts, onShown, onError) {
     Object.assign(this, { canvas, facts, onShown, onError });
     this.asked = 0;
@@ -57,7 +57,7 @@ export class Newest {
   get busy() { return this.waiting || this.shown < this.asked; }
 
   draw(makePicture) {
-    // Changes by one event become one request.
+    // Several changes by one event become one request.
     this.make = makePicture;
     if (this.waiting) return;
     this.waiting = true;
@@ -79,7 +79,7 @@ export class Newest {
       this.milliseconds = performance.now() - started;
       this.onShown(picture);
     } catch (error) {
-      if (number !== this.asked) return; // a newer request tells its own problem
+      if (number !== this.asked) return; // a newer request reports its own error
       this.shown = number;
       this.onError(error);
     }

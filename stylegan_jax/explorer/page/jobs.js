@@ -1,4 +1,4 @@
-// Long tasks of the server: their reports as they come, and a button that stops them.
+// Long tasks of the server: a stream of their reports, and a button that stops them.
 
 import { byId } from './controls.js';
 import { send } from './drawing.js';
@@ -6,12 +6,12 @@ import { send } from './drawing.js';
 export class Jobs {
   constructor(report, onError) {
     Object.assign(this, { report, onError });
-    this.buttons = []; // that start a task
+    this.buttons = []; // buttons that start a task
     byId('stop').addEventListener('click', () => this.stop());
   }
 
   starter(id, action) {
-    // A button that starts a task, and is disabled while one runs.
+    // Make a button start a task; it is disabled while one runs.
     const button = byId(id);
     this.buttons.push(button);
     button.addEventListener('click', action);

@@ -12,7 +12,7 @@ export class Liked {
     try {
       const stored = JSON.parse(localStorage.getItem(this.key));
       if (Array.isArray(stored)) this.items = stored.filter((i) => i?.picture && i.image);
-    } catch { /* damaged, or storage is switched off: begin anew */ }
+    } catch { /* damaged, or storage is disabled: start empty */ }
     byId('like').addEventListener('click', () => this.add());
     this.show();
   }
@@ -30,8 +30,8 @@ export class Liked {
     try {
       localStorage.setItem(this.key, JSON.stringify(this.items));
     } catch {
-      this.onError(new Error('The browser has no room for this; it is kept until the ' +
-        'page is closed.'));
+      this.onError(new Error('The browser\'s storage is full; this is kept only until ' +
+        'the page is closed.'));
     }
     this.show();
   }

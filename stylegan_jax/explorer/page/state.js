@@ -3,13 +3,13 @@
 export const MAX_SEED = 4294967295;
 
 const MOST_UNDONE = 100;
-const PAUSE = 600; // milliseconds after which a change is a step of its own to undo
-const RANDOM_SEEDS = 1e6; // few enough to read and to type
+const PAUSE = 600; // milliseconds after which a change becomes a separate undo step
+const RANDOM_SEEDS = 1e6; // few enough for seeds that are easy to read and type
 
 export function randomSeed() { return Math.floor(Math.random() * RANDOM_SEEDS); }
 
 export function clampSeed(text) {
-  // Return a seed from what was typed; null if it is none.
+  // Parse a seed that was typed; return null if it is not a number.
   const value = Number(text);
   if (text === '' || !Number.isFinite(value)) return null;
   return Math.min(Math.max(Math.round(value), 0), MAX_SEED);
@@ -19,7 +19,7 @@ export class State {
   constructor(facts) {
     this.facts = facts;
     const label = facts.classes.map((_, i) => (i === 0 ? 1 : 0));
-    this.seed = 0; // of the seed's control, also while something else is drawn
+    this.seed = 0; // value of the seed control, also while something else is drawn
     this.pad = { seeds: [1, 2, 3, 4], x: 0.5, y: 0.5 };
     this.latents = { name: '', sources: [], index: 0 };
     this.picture = {
@@ -35,7 +35,7 @@ export class State {
       rotate: 0,
     };
     this.before = null; // { pixels } of a photo, or { picture }, to compare with
-    this.result = ''; // what a latent is that no file has
+    this.result = ''; // description of a latent that does not come from a file
     this.past = []; // pictures to return to
     this.changedAt = 0;
     this.listeners = [];
@@ -50,7 +50,7 @@ export class State {
   }
 
   remember() {
-    // Keep the last picture before this change, unless one change goes on.
+    // Keep the picture before this change, unless the last change is still going on.
     const now = performance.now();
     const going = now - this.changedAt < PAUSE || this.source.kind === 'walk';
     if (this.last && !going) this.past = [...this.past, this.last].slice(-MOST_UNDONE);
@@ -70,7 +70,7 @@ export class State {
   }
 
   useResult(picture, result) {
-    // Show what a task of the server has found so far.
+    // Show the latest result of a task of the server.
     this.result = result;
     this.usePicture(picture);
   }
@@ -117,7 +117,7 @@ export class State {
   }
 
   ofSeed(seed) {
-    // Return the picture of a seed by itself, with the settings of the shown one.
+    // Return the plain picture of a seed, with the truncation and label of the shown one.
     const { label } = this.style;
     const style = { source: { kind: 'seed', seed }, label, mix: null };
     return {

@@ -1,5 +1,5 @@
-// Play: a walk through several pictures. Each frame is asked for when the one before is
-// shown, so that a slow network has fewer frames and the same speed.
+// Play: a walk through several pictures. Each frame is requested when the previous one is
+// shown, so a slow network draws fewer frames at the same speed.
 
 import { byId } from './controls.js';
 import { MAX_SEED, randomSeed } from './state.js';
@@ -38,7 +38,7 @@ export class Player {
     // Return the fixed keyframes, or the seeds of a walk with the page's label.
     if (this.through.value === 'liked') {
       const styles = this.liked.items.map((item) => item.picture.style);
-      if (styles.length < 2) throw new Error('Like two pictures at least, then play.');
+      if (styles.length < 2) throw new Error('Like at least two pictures, then play.');
       return { styles: styles.slice(0, this.state.facts.max_keyframes) };
     }
     const { seed } = this.state;
@@ -50,7 +50,7 @@ export class Player {
 
   start() {
     try {
-      // After a pause the walk goes on, unless something else was drawn.
+      // After a pause the walk continues, unless something else was drawn.
       if (!this.walk || this.state.source.kind !== 'walk') {
         this.walk = { ...this.keyframes(), position: 0 };
       }

@@ -1,1 +1,1 @@
-"""Directions of edits: finding, storing, applying and drawing them."""
+"""Directions of edits: find, store, apply and draw them."""

@@ -3,8 +3,8 @@
     style = w A + b
 
 In StyleGAN, the style of a layer holds the scales of its channels, then their shifts.
-In StyleGAN2, it holds the scales of the channels that a convolution reads, then of
-those that a ToRGB with the same w reads.
+In StyleGAN2, it holds the scales of a convolution's input channels, then those of the
+ToRGB layer that has the same w.
 """
 
 import math
@@ -23,9 +23,9 @@ class Affine(NamedTuple):
     """An affine map.
 
     Attributes:
-      layer: style layer whose w it reads.
+      layer: style layer whose w is the input.
       path: path of its parameters in "params".
-      kernel: A [W,C] float64, scaled as it is applied.
+      kernel: A [W,C] float64, including the equalized learning rate's scale.
     """
 
     layer: int
@@ -47,8 +47,8 @@ def affines(generator: Generator, variables: Variables) -> list[Affine]:
             found.append(Affine(layer, path, kernel / math.sqrt(len(kernel))))
     if not found:
         raise ValueError(
-            "this network has no styles, as it was built with `model.styles` False; "
-            "use ganspace, boundary or difference, which need only its w"
+            "this network has no styles, because it was built with `model.styles` "
+            "False; use ganspace, boundary or difference, which need only w"
         )
     return found
 
@@ -64,7 +64,7 @@ def shifted(
 ) -> Variables:
     """Return the variables of a network whose styles are shifted.
 
-    The biases of affine maps take the shift, so that no program is compiled again.
+    The shift is added to the biases of the affine maps, so no program is recompiled.
 
     Args:
       generator: the network.

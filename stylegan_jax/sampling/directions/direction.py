@@ -1,10 +1,10 @@
-"""A direction of edits, and its application to styles.
+"""A direction of edits, and how it is applied to styles.
 
     ws[:, l] + strength * vector    for the style layers l of the direction
 
-A direction of w has the unit of one standard deviation of w along it. A StyleSpace
-direction is added to the styles that the affine maps of one layer return, and has the
-unit of one standard deviation of its channel.
+For a direction of w, strength 1 is one standard deviation of w along it. A StyleSpace
+direction is added to the styles that the affine maps of one layer return, and strength
+1 is one standard deviation of its channel.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from stylegan_jax.models import Generator, Variables
 from stylegan_jax.sampling.directions import affines
 
 METHODS = ("sefa", "ganspace", "stylespace", "boundary", "difference", "text")
-MAX_STRENGTH = 1000.0  # in absolute value; images break down far below it
+MAX_STRENGTH = 1000.0  # maximum absolute value; images break down far below it
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,17 +29,17 @@ class Direction:
 
     Attributes:
       name: its name.
-      method: one of METHODS, which found it.
+      method: the one of METHODS that found it.
       space: "w", or "style" for the styles of one layer.
-      vector: change at strength 1: [W] float32, the same at all layers; [L,W]; or, in
+      vector: change at strength 1: [W] float32, the same for all layers; [L,W]; or, in
         the space "style", [C] for all style channels of the layer.
-      layers: the style layers that it changes; in the space "style", the one.
-      strengths: smallest and largest strength of the usual range.
-      sigma: standard deviation of w (of the style) along the unit vector; see
+      layers: the style layers that it changes; only one in the space "style".
+      strengths: lower and upper end of the usual range of strengths.
+      sigma: standard deviation of w, or of the style, along the unit vector; see
         `subject.Subject`.
-      reference: name of the network that it was found in.
+      reference: name of the network in which it was found.
       fingerprint: see `fingerprint`.
-      facts: numbers that its method reports, such as the explained share.
+      facts: numbers that its method reports, such as the share of the variance.
     """
 
     name: str
@@ -56,19 +56,19 @@ class Direction:
     def check(
         self, generator: Generator, variables: Variables, found: str | None = None
     ) -> None:
-        """Raise ValueError unless this is a direction of a network.
+        """Raise ValueError unless this direction belongs to a network.
 
         Args:
           generator: the network.
           variables: its variables.
-          found: fingerprint of the network, if it is known.
+          found: fingerprint of the network; None computes it.
         """
         found = found or fingerprint(variables)
         if found != self.fingerprint:
             raise ValueError(
-                f"direction {self.name} was made for another network: for "
-                f"{self.reference} with the fingerprint {self.fingerprint[:12]}, and "
-                f"this one has {found[:12]}. Directions hold for networks with the "
+                f"direction {self.name} was made for another network: "
+                f"{self.reference} with the fingerprint {self.fingerprint[:12]}, while "
+                f"this one has {found[:12]}. Directions fit only networks with the "
                 "same mapping network; make one for this network with "
                 f"`python -m stylegan_jax.directions --method={self.method}`"
             )
@@ -80,7 +80,7 @@ class Direction:
             raise ValueError(
                 f"the vector of direction {self.name} has shape "
                 f"{list(self.vector.shape)}; this network takes "
-                f"{' or '.join(map(str, shapes))}, so make one for it"
+                f"{' or '.join(map(str, shapes))}; make a direction for it"
             )
 
     def edit(
@@ -90,12 +90,12 @@ class Direction:
         strength: float | np.ndarray = 1.0,
         layers: Collection[int] | None = None,
     ) -> np.ndarray:
-        """Return styles moved along this direction of w.
+        """Move ws along this direction of w.
 
         Args:
           generator: the network, for which `check` has passed.
           ws: [N,L,W].
-          strength: in standard deviations; one number, or one for each image [N].
+          strength: strength in standard deviations, one number or [N].
           layers: the style layers to change; None for those of the direction.
 
         Returns:
@@ -126,15 +126,15 @@ class Direction:
     def shift_styles(
         self, generator: Generator, variables: Variables, strength: float = 1.0
     ) -> Variables:
-        """Return the variables of a network whose styles are moved along this one.
+        """Return the variables of a network with styles moved along this direction.
 
         Args:
           generator: the network, for which `check` has passed.
           variables: its variables.
-          strength: in standard deviations.
+          strength: strength in standard deviations.
 
         Raises:
-          ValueError: the strength does not fit, or the direction is one of w.
+          ValueError: the strength is out of range, or the direction is one of w.
         """
         if self.space == "w":
             raise ValueError(
@@ -147,11 +147,11 @@ class Direction:
 def fingerprint(variables: Variables) -> str:
     """Return the SHA-256 of a network's mapping network, as hexadecimal digits.
 
-    The parameters are hashed as float16, so that a float16 copy has the same one.
-    Networks that share a mapping network have the same w, so that tuning, which changes
-    the synthesis alone, keeps the fingerprint; further training, which changes the
-    mapping, too, does not. If the mapping has no parameters, those of the whole network
-    are hashed, and a tuned network is another one.
+    Networks with the same mapping network have the same w. Pivotal tuning changes only
+    the synthesis network, so it keeps the fingerprint; further training does not. The
+    parameters are hashed as float16, so a float16 copy has the same fingerprint. If the
+    mapping network has no parameters, all parameters are hashed, and tuning changes the
+    fingerprint.
     """
     params = variables["params"]
     flat = traverse_util.flatten_dict(params.get("mapping") or params, sep="/")
@@ -182,7 +182,7 @@ def _checked(strength: float | np.ndarray, count: int) -> np.ndarray:
     except ValueError:
         values = np.zeros(0)
     fits = values.shape in ((1,), (count,))
-    if not fits or not np.all(np.abs(values) <= MAX_STRENGTH):  # which NaN is not
+    if not fits or not np.all(np.abs(values) <= MAX_STRENGTH):  # False for NaN
         raise ValueError(
             f"strength (={strength}) must be a number from -{MAX_STRENGTH:g} to "
             f"{MAX_STRENGTH:g} such as 2, in standard deviations, or one for each of "

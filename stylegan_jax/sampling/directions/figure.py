@@ -1,4 +1,4 @@
-"""Figures of directions: a column for each strength."""
+"""Figures of directions, with a column for each strength."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def rows_of_images(
     """Draw a row for each image, with a column for each strength of a direction.
 
     Args:
-      sampler: the network, for which the direction is checked.
+      sampler: the network, for which `Direction.check` has passed.
       direction: the direction.
       ws: [N,L,W], truncated styles.
       names: names of the images.
@@ -39,7 +39,11 @@ def rows_of_directions(
     ws: np.ndarray,
     strengths: Sequence[float],
 ) -> np.ndarray:
-    """Draw a row for each direction, all of one image ws [1,L,W]; see above."""
+    """Draw a row for each direction, all of one image ws [1,L,W].
+
+    Returns:
+      The figure [H,W,3] uint8.
+    """
     rows = [list(edited(sampler, d, ws, strengths)[0]) for d in directions]
     names = [d.name.replace("_", "\n", 1) for d in directions]
     return labeled_grid(rows, names, _columns(strengths))

@@ -1,4 +1,4 @@
-"""A direction as a file: its vector in the safetensors format, described in the header.
+"""A direction as a safetensors file: its vector, with a description in the header.
 
 The header's metadata holds JSON under the key `stylegan_jax_direction`:
 
@@ -22,11 +22,11 @@ from stylegan_jax.weights.safetensors import FormatError
 KEY = "stylegan_jax_direction"  # key of the description in the metadata
 KIND = described.Kind(KEY, version=1, name="direction", program="directions")
 ENDING = ".safetensors"
-MAX_VALUE = 1e6  # limit of the vector's absolute values
+MAX_VALUE = 1e6  # maximum absolute value in the vector
 
 
 def save(direction: Direction, path: str | os.PathLike) -> None:
-    """Write a direction; replace a file atomically."""
+    """Write a direction to a file, atomically."""
     description = {
         "name": direction.name,
         "method": direction.method,
@@ -74,10 +74,10 @@ def _direction(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Directio
     if arrays.keys() != {"vector"} or vector.ndim not in (1, 2) or not vector.size:
         shapes = [f"{name} {list(array.shape)}" for name, array in arrays.items()]
         raise FormatError(
-            "it must hold one array, vector [W], [L,W] or [C], and holds "
+            "it must hold one array, vector [W], [L,W] or [C], but it holds "
             f"{listed(shapes) or 'none'}"
         )
-    # NaN is not within the bound, either.
+    # The comparison is False for NaN, too.
     if vector.dtype != np.float32 or not np.all(np.abs(vector) <= MAX_VALUE):
         raise FormatError(
             f"its vector must hold float32 numbers from -{MAX_VALUE:g} to {MAX_VALUE:g}"
@@ -103,7 +103,7 @@ def _is_range(value: Any) -> bool:
 
 
 def _are_layers(value: Any, space: Any) -> bool:
-    """Return True for distinct layers, of which a direction of styles has one."""
+    """Return True for distinct layers; a direction of styles must have exactly one."""
     if not isinstance(value, list) or not value:
         return False
     whole = all(is_count(layer, 0) for layer in value)

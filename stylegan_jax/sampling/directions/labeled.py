@@ -1,4 +1,4 @@
-"""Directions between two groups of latents: a linear boundary, and their difference."""
+"""Directions from two groups of latents: a linear boundary, or their difference."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from stylegan_jax.sampling.directions.direction import Direction
 from stylegan_jax.sampling.directions.subject import Subject
 
 FOLDS = 5
-PENALTIES = 10.0 ** np.arange(-4, 2)  # weights of |v|^2 / 2, for w of unit variance
+PENALTIES = 10.0 ** np.arange(-4, 2)  # weights of |v|^2 / 2, for unit-variance w
 
 
 def difference(
@@ -18,13 +18,13 @@ def difference(
 
     Args:
       subject: the network.
-      name: of the direction.
-      negative: ws [N,L,W], where it starts.
-      positive: ws [M,L,W], where it ends.
+      name: name of the direction.
+      negative: ws [N,L,W], the start.
+      positive: ws [M,L,W], the end.
 
     Returns:
-      A direction of [W], or of [L,W] if the latents differ between layers, with the
-      fact `distance`: the strength that leads from `negative` to `positive`.
+      A direction with a vector [W], or [L,W] if the latents differ between layers, and
+      the fact `distance`: the strength that leads from `negative` to `positive`.
 
     Raises:
       ValueError: the latents or means are equal.
@@ -43,26 +43,26 @@ def boundary(
 ) -> Direction:
     """Return the normal of a linear boundary between two groups of latents.
 
-    Logistic regression with a penalty on |v|^2, whose weight has the best likelihood in
-    cross-validation. Latents that differ between layers are averaged over the chosen
-    layers.
+    It is found by logistic regression with an L2 penalty, whose weight is chosen by the
+    likelihood in cross-validation. Latents that differ between layers are averaged over
+    the chosen layers.
 
     Args:
       subject: the network.
-      name: of the direction.
+      name: name of the direction.
       negative: ws [N,L,W].
-      positive: ws [M,L,W], to which the direction leads.
+      positive: ws [M,L,W], towards which the direction points.
 
     Returns:
-      A direction of [W] with the facts `accuracy`, the share of latents that are on the
-      right side in cross-validation; `majority`, that of the larger group; and
-      `examples`, N + M.
+      A direction with a vector [W] and the facts `accuracy`, the fraction of latents on
+      the right side in cross-validation; `majority`, the fraction of latents in the
+      larger group; and `examples`, N + M.
 
     Raises:
       ValueError: a group has fewer than two latents.
 
     Reference: Shen et al. 2020, "Interpreting the Latent Space of GANs for Semantic
-    Face Editing", section 3.1, with a support vector machine.
+    Face Editing", section 3.1, which uses a support vector machine.
     """
     least = min(len(negative), len(positive))
     if least < 2:
@@ -78,7 +78,7 @@ def boundary(
     scale = np.sqrt(np.trace(statistics.covariance) / len(statistics.mean))
     x = (np.concatenate(groups) - statistics.mean) / scale
     y = np.repeat([-1.0, 1.0], [len(g) for g in groups])
-    # Distribute each group over the folds.
+    # Distribute each group evenly over the folds.
     folds = np.concatenate([np.arange(len(g)) for g in groups]) % min(FOLDS, least)
     loss, accuracy = zip(*(_validate(x, y, folds, p) for p in PENALTIES), strict=True)
     best = int(np.argmin(loss))
@@ -106,7 +106,7 @@ def _validate(
 
 
 def _fit(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:
-    """Return normal v [W] and bias b of logistic regression.
+    """Return the normal v [W] and the bias b of a logistic regression.
 
     They minimize mean log(1 + exp(-y (x v + b))) + penalty / 2 |v|^2.
     """

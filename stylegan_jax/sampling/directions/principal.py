@@ -16,17 +16,17 @@ def sefa(subject: Subject, count: int) -> list[Direction]:
         A = [a_1 ... a_C], a_c the weights of a style channel, scaled to |a_c| = 1
         A A^T v_i = lambda_i v_i
 
-    All style channels of the chosen layers take part; as in the official code, each
-    layer has one affine map: that of its convolution, or at the last layer of
-    StyleGAN2 that of its ToRGB.
+    A holds all style channels of the chosen layers. As in the official code, only one
+    affine map of each layer is used: that of the convolution, or that of ToRGB in the
+    last layer of StyleGAN2.
 
     Args:
       subject: the network.
-      count: number of directions, those of the largest eigenvalues first.
+      count: number of directions, by decreasing eigenvalue.
 
     Returns:
-      Directions with the facts `eigenvalue` and `share`, the eigenvalue over the sum of
-      all.
+      Directions with the facts `eigenvalue`; and `share`, its share of the sum of all
+      eigenvalues.
 
     Raises:
       ValueError: the network has no styles, or too few directions.
@@ -49,7 +49,7 @@ def ganspace(subject: Subject, count: int) -> list[Direction]:
 
     Args:
       subject: the network, with its statistics of w.
-      count: number of components, those of the largest variance first.
+      count: number of components, by decreasing variance.
 
     Returns:
       Directions with the facts `eigenvalue`, the variance of w, and `share`, its share

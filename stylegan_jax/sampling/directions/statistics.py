@@ -1,4 +1,4 @@
-"""Mean and covariance of w, accumulated over batches of latents."""
+"""The mean and covariance of w, accumulated over batches of latents."""
 
 import functools
 from collections.abc import Callable
@@ -16,7 +16,7 @@ class WStatistics(NamedTuple):
 
     Attributes:
       mean: [W] float64.
-      covariance: [W,W] float64, of the sample (divided by count - 1).
+      covariance: [W,W] float64, the sample covariance (divided by count - 1).
       count: number of latents.
     """
 
@@ -28,8 +28,8 @@ class WStatistics(NamedTuple):
         """Return the standard deviation of w along a vector.
 
         Args:
-          vector: [W], of unit length; or [L,W], the mean of whose squared lengths is 1,
-            which gives the root mean square over the layers.
+          vector: [W] of unit length; or [L,W] with a mean squared length of 1, for
+            which the deviation is the root mean square over the layers.
         """
         rows = np.atleast_2d(np.asarray(vector, np.float64))
         variances = np.einsum("lw,wv,lv->l", rows, self.covariance, rows)
@@ -47,15 +47,15 @@ def w_statistics(
 ) -> WStatistics:
     """Return the statistics of the untruncated w of random latents.
 
-    Only one batch of w is in memory at a time. Sums are float64, of differences from
-    the mean of the first batch.
+    Only one batch of w is in memory at a time. The sums are in float64 and relative to
+    the mean of the first batch, which avoids cancellation.
 
     Args:
       generator: the network.
       variables: its variables.
       samples: number of latents, `RandomState(seed).randn(samples, Z)`.
-      labels: function from the number of the first latent and the size of a batch to
-        labels [count,label_size]; None for unconditional networks.
+      labels: function that maps the index of the first latent of a batch and the size
+        of the batch to labels [count,label_size], or None for unconditional networks.
       seed: seed of the latents.
       show: called with the number of latents done.
 
@@ -63,7 +63,9 @@ def w_statistics(
       ValueError: there are fewer than two samples, or w is not finite.
     """
     if samples < 2:
-        raise ValueError(f"samples (={samples}) must be at least 2, for a deviation")
+        raise ValueError(
+            f"samples (={samples}) must be at least 2 to estimate a covariance"
+        )
     random = np.random.RandomState(seed)
     size = min(MAP_BATCH, samples)
     origin = first = second = None
@@ -71,12 +73,12 @@ def w_statistics(
         count = min(size, samples - start)
         z = np.zeros((size, generator.z_dim), np.float32)
         z[:count] = random.randn(count, generator.z_dim)
-        # The last batch is padded, so that all batches share one program.
+        # The last batch is padded so that all batches share one program.
         w = _map(generator, variables, z, labels(start, size))
         w = np.asarray(w, np.float64)[:count]
         if not np.isfinite(w).all():
             raise ValueError(
-                "the mapping network gives numbers that are not finite; use another "
+                "the mapping network returns values that are not finite; use another "
                 "checkpoint"
             )
         if origin is None:

@@ -44,17 +44,17 @@ def stylespace(
 
     Args:
       subject: the network.
-      count: number of channels, those that change images most first.
+      count: number of channels, by decreasing change of the images.
       ws: [N,L,W], styles of the images on which the change is measured.
-      channels: (style layer, channel) of chosen ones, in place of `count`. The channels
-        of a layer are numbered across its affine maps, see `affines`.
+      channels: chosen (style layer, channel) pairs, in place of `count`. The channels
+        of a layer are numbered across its affine maps; see `affines`.
 
     Returns:
       Directions with the fact `change`: the root mean square change of the pixels, in
-      [-1,1], for each unit of strength, linearized and estimated with random vectors.
+      [-1,1], per unit of strength, linearized and estimated with random probes.
 
     Raises:
-      ValueError: the network has no such channels, or none that vary.
+      ValueError: the network has no such channels, or they do not vary.
 
     Reference: Wu et al. 2021, "StyleSpace Analysis: Disentangled Controls for StyleGAN
     Image Generation", sections 3 and 4.
@@ -81,7 +81,7 @@ def stylespace(
                 raise ValueError(
                     f"channel {layer}:{c} must be one that varies: the style layers of "
                     f"this network are 0 to {max(sigmas)}, and layer {layer} has "
-                    f"{size} channels, from 0 on"
+                    f"{size} channels, counted from 0"
                 )
     slopes = _by_layer(
         found, _slopes(subject.generator, subject.variables, np.asarray(ws), found)
@@ -102,14 +102,14 @@ def stylespace(
 
 
 def _deviations(subject: Subject, affine: Affine) -> np.ndarray:
-    """Return the standard deviation of each style channel, [C]: that of w A."""
+    """Return the standard deviation of each style channel of w A, [C]."""
     covariance = subject.statistics.covariance
     variances = np.einsum("wc,wc->c", affine.kernel, covariance @ affine.kernel)
     return np.sqrt(np.maximum(variances, 0))
 
 
 def _by_layer(found: list[Affine], values: list[np.ndarray]) -> dict[int, np.ndarray]:
-    """Return values of affine maps, [C] each, as style layer -> all of its channels."""
+    """Concatenate values [C] of affine maps into one array for each style layer."""
     layers: dict[int, list[np.ndarray]] = {}
     for affine, value in zip(found, values, strict=True):
         layers.setdefault(affine.layer, []).append(value)
@@ -119,10 +119,10 @@ def _by_layer(found: list[Affine], values: list[np.ndarray]) -> dict[int, np.nda
 def _slopes(
     generator: Generator, variables: Variables, ws: np.ndarray, found: list[Affine]
 ) -> list[np.ndarray]:
-    """Return the root mean square derivative of pixels by the style channels.
+    """Return the root mean square derivative of the pixels by each style channel.
 
-    For a vector u of random signs, E (u^T J)^2 is the sum of the squares of a column of
-    the Jacobian J; one backward pass gives u^T J for all channels.
+    For a vector u of random signs, E (u^T J)^2 is the sum of squares of each column of
+    the Jacobian J, and one backward pass gives u^T J for all channels.
 
     Returns:
       [C] for each affine map.
@@ -141,7 +141,7 @@ def _slopes(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _squares(generator, variables, biases, ws, key):
-    """Return the mean over pixels and probes of squared derivatives, by affine map."""
+    """Return the mean squared derivative over pixels and probes, by affine map."""
     plain = generator.clone(remat="none")
 
     def images(biases):

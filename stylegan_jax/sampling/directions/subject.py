@@ -1,4 +1,4 @@
-"""A network in which directions are sought, and the units of these directions."""
+"""The network in which directions are searched for, and their units of strength."""
 
 import dataclasses
 import functools
@@ -22,9 +22,9 @@ class Subject:
       generator: the network.
       variables: its variables.
       reference: its name.
-      statistics: of its w.
-      layers: style layers in which directions are sought, and which they change.
-      strengths: smallest and largest strength of the usual range.
+      statistics: statistics of its w.
+      layers: style layers that are searched, and that the directions change.
+      strengths: lower and upper end of the usual range of strengths.
     """
 
     generator: Generator
@@ -46,13 +46,13 @@ class Subject:
     def in_w(
         self, name: str, method: str, vector: np.ndarray, **facts: float
     ) -> Direction:
-        """Return a direction of w, whose unit is the deviation of w along it.
+        """Return a direction of w, scaled to one standard deviation of w along it.
 
         Args:
-          name: of the direction.
-          method: which found it.
-          vector: [W] or [L,W] of any length but 0. Its length is that of [W], or the
-            root mean square over the layers that it changes.
+          name: name of the direction.
+          method: the method that found it.
+          vector: [W] or [L,W], not 0. The length of [L,W] is the root mean square over
+            the layers that it changes.
           **facts: see `Direction`.
 
         Raises:
@@ -63,14 +63,14 @@ class Subject:
         length = np.sqrt(np.square(rows).sum(1).mean())
         if not length > 0:
             raise ValueError(
-                f"the direction {name} has length 0: the latents are the same at the "
-                "layers that it changes; use others"
+                f"the direction {name} has length 0, because the latents are equal in "
+                "the layers that it changes; use other latents or layers"
             )
         sigma = self.statistics.deviation(rows / length)
         if not sigma > 0:
             raise ValueError(
-                f"w does not vary along the direction {name}, so that it has no unit; "
-                "use another network, or other layers"
+                f"w does not vary along the direction {name}, so its strength has no "
+                "unit; use another network or other layers"
             )
         return self._direction(name, method, "w", vector / length, sigma, facts)
 
@@ -80,7 +80,7 @@ class Subject:
         """Return a StyleSpace direction.
 
         Args:
-          name: of the direction.
+          name: name of the direction.
           layer: the style layer.
           unit: [C], of unit length.
           sigma: standard deviation of the styles along it.
@@ -105,5 +105,5 @@ class Subject:
 
 
 def with_fixed_sign(vector: np.ndarray) -> np.ndarray:
-    """Return an eigenvector whose largest component, in absolute value, is positive."""
+    """Flip an eigenvector if needed, so that its largest component is positive."""
     return vector * np.sign(vector[np.argmax(np.abs(vector))])

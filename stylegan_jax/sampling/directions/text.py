@@ -1,11 +1,11 @@
-"""A direction of w along which images come nearer to a text.
+"""A direction of w along which images come closer to a text.
 
-Any model that embeds images and texts in one space will do: `TextModel` is all that is
-asked of it, and `OpenClip` adapts those of the package open_clip_torch.
+It works with any model that embeds images and texts in one space and implements
+`TextModel`; `OpenClip` adapts the models of the package open_clip_torch.
 
 Reference: Radford et al. 2021, "Learning Transferable Visual Models From Natural
-Language Supervision"; Patashnik et al. 2021, "StyleCLIP", section 6, for the difference
-of two texts.
+Language Supervision"; for the difference of two texts, Patashnik et al. 2021,
+"StyleCLIP", section 6.
 """
 
 import importlib.util
@@ -23,20 +23,20 @@ class TextModel(Protocol):
     """A model that embeds images and texts in one space."""
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the embeddings [N,D] of texts, of any length but 0."""
+        """Return the embeddings [N,D] of texts; they need not be normalized."""
 
     def embed_images(self, images: np.ndarray) -> np.ndarray:
-        """Return the embeddings [N,D] of images [N,H,W,C] uint8, likewise."""
+        """Return the embeddings [N,D] of images [N,H,W,C] uint8, in the same space."""
 
 
 class OpenClip:
     """A model of the package open_clip_torch, on the CPU, with weights from a file."""
 
     def __init__(self, name: str, weights: Path):
-        """Load it.
+        """Load a model.
 
         Args:
-          name: of the model, as the package calls it, such as ViT-B-32.
+          name: name of the model in the package, such as ViT-B-32.
           weights: the file with its weights.
 
         Raises:
@@ -85,42 +85,43 @@ def text(
     negative: str,
     samples: Iterable[tuple[np.ndarray, np.ndarray]],
 ) -> Direction:
-    """Return the direction from a text to another.
+    """Return the direction from one text to another.
 
-        t = unit(E(positive)) - unit(E(negative)), of unit length
-        vector ~ cov(w, unit(E(image)) . t)
+        t = unit(unit(E(positive)) - unit(E(negative)))
+        score = unit(E(image)) . t
+        vector ~ cov(w, score)
 
-    over samples of w. Of all changes of w with the same length in its standard
-    deviations (the Mahalanobis length), this one raises the linear prediction of the
-    score most.
+    over samples of w. Of all changes of w with the same Mahalanobis length, this one
+    increases the linear prediction of the score most.
 
     Args:
       subject: the network.
-      name: of the direction.
+      name: name of the direction.
       model: see `TextModel`.
-      positive: the text to which it leads.
-      negative: the text from which it leads.
+      positive: the text towards which the direction points.
+      negative: the text from which it points away.
       samples: batches of w [B,W] and their images [B,H,W,C] uint8.
 
     Returns:
-      A direction of [W] with the facts `correlation`, that of the score with the
-      position along the direction; and `examples`, the number of samples.
+      A direction with a vector [W] and the facts `correlation`, the correlation of the
+      score with the position along the direction; and `examples`, the number of
+      samples.
 
     Raises:
-      ValueError: the texts mean the same to the model.
+      ValueError: the model does not distinguish the texts.
     """
     ends = _units(model.embed_texts([positive, negative]))
-    way = ends[0] - ends[1]
-    length = np.linalg.norm(way)
+    difference = ends[0] - ends[1]
+    length = np.linalg.norm(difference)
     if not length > 1e-6:
         raise ValueError(
-            f"the texts {positive!r} and {negative!r} mean the same to the model; "
+            f"the model does not distinguish the texts {positive!r} and {negative!r}; "
             "choose others"
         )
     all_w, scores = [], []
     for w, images in samples:
         all_w.append(np.asarray(w, np.float64))
-        scores.append(_units(model.embed_images(images)) @ way / length)
+        scores.append(_units(model.embed_images(images)) @ difference / length)
     w, score = np.concatenate(all_w), np.concatenate(scores)
     vector = (score - score.mean()) @ (w - w.mean(0)) / len(w)
     along = w @ vector

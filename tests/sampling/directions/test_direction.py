@@ -82,7 +82,7 @@ def test_another_network_is_refused(g, direction, ws):
     other = dataclasses.replace(g, variables=variables)
     with pytest.raises(
         ValueError,
-        match=r"made for another network: for small with the fingerprint \w{12}, and "
+        match=r"made for another network: small with the fingerprint \w{12}, while "
         r"this one has \w{12}\. .*make one for this network with `python -m "
         r"stylegan_jax.directions --method=sefa`",
     ):

@@ -79,7 +79,7 @@ def test_damaged_descriptions(path, change, message):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({}, "it must hold one array, vector .W., .L,W. or .C., and holds none"),
+        ({}, "it must hold one array, vector .W., .L,W. or .C., but it holds none"),
         ({"vector": np.zeros((1, 1, 8), "f")}, r"holds vector \[1, 1, 8\]"),
         ({"vector": np.zeros(0, "f")}, r"holds vector \[0\]"),
         ({"vector": np.zeros(8, "f"), "x": np.zeros(1, "f")}, "holds .*x "),

@@ -42,7 +42,9 @@ def test_a_text_direction_changes_what_the_text_says():
         return np.mean(color[:, 0] / color.sum(1))
 
     assert redness(-2) < redness(0) < redness(2)
-    with pytest.raises(ValueError, match="'red' and 'red' mean the same to the model"):
+    with pytest.raises(
+        ValueError, match="the model does not distinguish the texts 'red' and 'red'"
+    ):
         text.text(subject, "a", Colors(), "red", "red", samples())
 
 
