@@ -1,16 +1,16 @@
-"""Convolution with a stride of one, fast in gradients of every order.
+"""Convolution with a stride of one, with fast gradients of every order.
 
 The convolution y = conv(x, k) and its gradients with respect to x and k come from one
 trilinear form, so the gradients of each of the three are again among the three:
 
     with respect to x: conv(y, turned(k)), to k: kernel_gradient(x, y).
 
-The implementations here are XLA's own; on a CPU, `conv2d_cpu` replaces them by faster
+The implementations here are XLA's own; on a CPU, `conv2d_cpu` replaces them with faster
 ones.
 Forward-mode differentiation (jvp) is not defined.
 
-The kernel is cast to the dtype of x. If it is float32, so is its gradient: TPUs add it
-up in float32, and devices sum their parts in it, before anything rounds it to bfloat16.
+The kernel is cast to the dtype of x. If it is float32, so is its gradient: TPUs
+accumulate it, and devices sum their parts, before anything rounds it to bfloat16.
 """
 
 import functools
@@ -126,8 +126,8 @@ def _float32_kernel_gradient(
 ) -> jax.Array:
     """Form of `_plain_kernel_gradient` with a float32 result.
 
-    The larger image comes first: XLA would swap them and turn the second one around,
-    here only the result is turned.
+    The larger image is the first operand: otherwise, XLA would swap the operands and
+    flip the second one. Here, only the result is flipped.
     """
     turn = y.shape[1] > x.shape[1]
     if turn:
