@@ -18,7 +18,7 @@ from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import TrainState
 
-VARIETY = ("msssim", "recall")  # numbers that tell a collapse
+VARIETY = ("msssim", "recall")  # numbers that indicate a collapse
 
 
 class Evaluator:
