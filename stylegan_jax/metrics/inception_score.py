@@ -37,7 +37,7 @@ def inception_score(
 
     Returns:
       [splits] float64. The score is their mean; their population standard deviation is
-      the number that papers print after the +-.
+      the number that papers report after the +-.
 
     Raises:
       ValueError: there are fewer images than splits, or logits that are not finite.

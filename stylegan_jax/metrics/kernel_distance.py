@@ -14,8 +14,8 @@ from stylegan_jax.metrics.results import MetricValue
 from stylegan_jax.metrics.statistics import EFFICIENTNET_POOL, POOL, Statistics
 
 SUBSETS, SUBSET_SIZE = 100, 1000
-SEED = 2020  # of the subsets, as in torch-fidelity
-BLOCK_ROWS = 512  # of a kernel matrix that are computed at a time
+SEED = 2020  # seed of the subsets, as in torch-fidelity
+BLOCK_ROWS = 512  # rows of a kernel matrix that are computed at a time
 
 
 def measure_kid(reals: Statistics, generated: Statistics) -> list[MetricValue]:
@@ -46,7 +46,7 @@ class KernelDistance:
     """The distance between two sets, and its uncertainty.
 
     Attributes:
-      value: mean over the subsets; around zero, possibly below, if both are equal.
+      value: mean over the subsets; around zero, possibly negative, for equal sets.
       subset_values: [subsets] discrepancy of each pair of subsets.
       standard_error: of `value`; None if a subset is the whole set.
     """

@@ -15,7 +15,7 @@ import numpy as np
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.statistics import Networks, Statistic
 
-# To be incremented with `decoding.VERSION`, or when the arrays change their meaning.
+# Increment this with `decoding.VERSION`, or when the meaning of the arrays changes.
 VERSION = 2
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
@@ -28,7 +28,7 @@ class RealCache:
     """
 
     def __init__(self, directory: Path, on_warning: Callable[[str], None]):
-        """Use a directory, which the first `store` creates.
+        """Use a directory; the first `store` creates it.
 
         Args:
           directory: a directory on a local disk.

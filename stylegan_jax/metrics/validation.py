@@ -10,7 +10,7 @@ from stylegan_jax.metrics.networks.detectors import KINDS
 from stylegan_jax.metrics.statistics import LOGITS
 from stylegan_jax.runtime.messages import sides
 
-# Flag of `evaluate` -> flags of which it needs at least one to have an effect.
+# Flag of `evaluate` -> flags; it has an effect only with at least one of them.
 REQUIRES = {
     "images_a": ("images_b",),
     "images_b": ("images_a",),
@@ -55,7 +55,7 @@ def flag_problems(given: set[str]) -> list[str]:
 def check_requirements(
     spec: EvalSpec, has_classifier: bool, features: str | None
 ) -> None:
-    """Raise ValueError, naming all of them, if metrics lack something.
+    """Raise ValueError, listing all problems, unless the metrics can be measured.
 
     Args:
       spec: the metrics, and their images.
@@ -80,7 +80,7 @@ def check_requirements(
 def check_classes(
     reals: Source, classes: tuple[str, ...], network: str, has_names: bool
 ) -> None:
-    """Raise ValueError if the classes of real images are not those of the generator.
+    """Raise ValueError unless real images have the classes of the generator.
 
     Args:
       reals: the real images.
