@@ -13,7 +13,7 @@ FLAG = (True, False)
 
 
 class Arguments:
-    """Official keyword arguments; each is taken once, and none may be left over."""
+    """Official keyword arguments; each is read once, and none may be left over."""
 
     def __init__(
         self, kwargs: Mapping[str, Any], owner: str, ignored: Collection[str] = ()

@@ -161,7 +161,7 @@ def _is_public(reference: str) -> ValueError:
 
     page = f"{constants.ENDPOINT}/{reference.removeprefix(PREFIX)}"
     return ValueError(
-        f"`private` was given, but {reference} exists already and is public, so that "
+        f"`private` was given, but {reference} already exists and is public, so "
         "everyone could read the network; nothing was uploaded. Make it private at "
         f"{page}/settings, upload to another name, or leave `private` out"
     )
@@ -206,7 +206,7 @@ def _samples(network: Network) -> bytes:
 
 @contextlib.contextmanager
 def _clear_errors(reference: str) -> Iterator[None]:
-    """Convert the package's errors to ones that name a remedy."""
+    """Convert the package's errors to errors that name a remedy."""
     from huggingface_hub import constants, errors
 
     server = constants.ENDPOINT
@@ -233,7 +233,7 @@ def _clear_errors(reference: str) -> Iterator[None]:
         ) from error
     except errors.OfflineModeIsEnabled as error:
         raise ConnectionError(
-            f"{reference}: HF_HUB_OFFLINE is set, so that {server} is not asked; unset "
+            f"{reference}: HF_HUB_OFFLINE is set, so {server} is not contacted; unset "
             "it to upload, or to download what is not on this machine yet"
         ) from error
     except errors.LocalEntryNotFoundError as error:
