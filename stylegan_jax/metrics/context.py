@@ -146,7 +146,7 @@ def _load_classifier(name: str) -> Classifier:
     try:
         found = getattr(importlib.import_module(module), function)
         if not callable(found):
-            raise ValueError(f"it is no function, but {found!r:.80}")
+            raise ValueError(f"it is {found!r:.80}, not a function")
         return found
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(

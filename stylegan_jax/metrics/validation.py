@@ -29,7 +29,7 @@ EXCLUDES = {
     "workdir": ("images_a", "images_b", "size"),
 }
 
-# Flag of `evaluate` -> function that is true of the metrics that use it.
+# Flag of `evaluate` -> predicate for the metrics that use it.
 USED_BY: dict[str, Callable[[Metric], bool]] = {
     "features": lambda metric: metric.network == "detector",
     "detector": lambda metric: metric.network == "detector",

@@ -110,8 +110,8 @@ def push(
       license: identifier of the license for the model card, such as "cc-by-4.0"; None
         leaves it open. An existing README.md must state the same license.
       dtype: see `file.save`.
-      label: that of the samples, see `Network.label`; None for all classes in turn,
-        which networks of label vectors do not have.
+      label: label of the samples, see `Network.label`; None for all classes in turn.
+        Networks of label vectors need it.
 
     Returns:
       The address of the repository.
@@ -134,7 +134,7 @@ def push(
         **file.describe(network),
     }
     with tempfile.TemporaryDirectory(prefix="stylegan_jax-") as directory:
-        # First all that can fail here, so that no empty repository is left.
+        # First everything that can fail locally, so that no empty repository is left.
         path = Path(directory) / MODEL
         file.save(network, path, dtype)
         parts = {
@@ -204,8 +204,8 @@ def _samples(network: Network, label: Label) -> bytes:
     classes = network.classes
     if label is None and network.label_vectors:
         raise ValueError(
-            f"{network.reference} takes label vectors, of which the samples need one; "
-            f"give `label`, numbers for {listed(classes)}"
+            f"{network.reference} takes label vectors, and its samples need one; give "
+            f"`label`, numbers for {listed(classes)}"
         )
     if label is None and classes:
         label = [classes[i % len(classes)] for i in range(count)]

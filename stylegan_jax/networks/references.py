@@ -54,7 +54,7 @@ def open_network(reference: str | os.PathLike, step: int | None = None) -> Netwo
 
 
 def check_exists(reference: str) -> None:
-    """Raise ValueError for a reference that nothing is found for."""
+    """Raise ValueError for a reference that matches nothing."""
     if is_single(reference) or workdir.split(reference)[0].exists():
         return
     raise ValueError(_unknown(reference))
