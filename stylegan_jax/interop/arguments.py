@@ -47,7 +47,7 @@ class Arguments:
             raise ValueError(
                 f"{self._owner}: {name} is missing; it has no official default."
             )
-        # Arrays have no truth value, and lists no hash.
+        # Arrays have no truth value, and lists cannot be hashed.
         known = supported is None or (np.isscalar(value) and value in supported)
         if not known:
             raise ValueError(

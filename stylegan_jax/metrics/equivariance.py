@@ -25,7 +25,7 @@ import numpy as np
 LANCZOS = 3  # lobes of the filters on each side of the center
 REACH = 64  # pixels on each side for which the filters of rotations are computed
 UP = 4  # factor by which images are enlarged before they are rotated
-PEAK = 2.0  # from black to white
+PEAK = 2.0  # difference between black and white
 _EXACT = jax.lax.Precision.HIGHEST
 
 
@@ -70,7 +70,7 @@ def rotate(images: jax.Array, angle: float) -> tuple[jax.Array, np.ndarray]:
     size = images.shape[1]
     taps = rotation_filter(angle, UP)
     reach = len(taps) // 2
-    # Where the pixels of the result are in the enlarged image.
+    # Positions of the result's pixels in the enlarged image.
     centered = np.arange(size) + 0.5 - size / 2
     x, y = np.meshgrid(centered, centered)
     cos, sin = math.cos(angle), math.sin(angle)

@@ -146,7 +146,7 @@ class Moments:
     def _fold(self) -> None:
         """Add the waiting rows to the sums (Chan, Golub and LeVeque 1979)."""
         count, total = self._waiting, self._count + self._waiting
-        # An additional row accounts for the distance of the two means.
+        # An additional row accounts for the distance between the two means.
         rows = np.empty((count + 1, self._width))
         np.concatenate(self._rows, out=rows[:count])
         self._rows, self._waiting = [], 0
@@ -156,7 +156,7 @@ class Moments:
         rows[count] = np.sqrt(self._count * count / total) * shift
         if self._scatter is None:
             self._scatter = np.zeros((self._width,) * 2, order="F")
-        # Updated in place, and only one triangle, which halves the work.
+        # Update a single triangle, in place, which halves the work.
         self._scatter = scipy.linalg.blas.dsyrk(
             1.0, rows.T, beta=1.0, c=self._scatter, overwrite_c=1
         )

@@ -48,7 +48,7 @@ class KernelDistance:
     Attributes:
       value: mean over the subsets; around zero, possibly negative, for equal sets.
       subset_values: [subsets] discrepancy of each pair of subsets.
-      standard_error: of `value`; None if a subset is the whole set.
+      standard_error: standard error of `value`; None if a subset is the whole set.
     """
 
     value: float
@@ -156,7 +156,7 @@ def all_pairs_distance(first: np.ndarray, second: np.ndarray) -> tuple[float, fl
     within_a, within_b, cross = in_a.sum(), in_b.sum(), cross_a.sum()
     mean_a, mean_b = within_a / (n * (n - 1)), within_b / (m * (m - 1))
     value = mean_a + mean_b - 2 * cross / (n * m)
-    # The values without each row of one set.
+    # Jackknife: the values that leave out each row of one set in turn.
     without_a = (within_a - 2 * in_a) / ((n - 1) * (n - 2)) + mean_b
     without_a -= 2 * (cross - cross_a) / ((n - 1) * m)
     without_b = (within_b - 2 * in_b) / ((m - 1) * (m - 2)) + mean_a

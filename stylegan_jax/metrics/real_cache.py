@@ -94,7 +94,8 @@ def describe(
 ) -> dict[str, Any]:
     """Return everything that a statistic of the first `count` reals depends on."""
     network = getattr(networks, statistic.network) if statistic.network else None
-    # With all images, the seed of their order may not matter, unless some are flipped.
+    # A statistic of all images in any order depends on the seed only if some of the
+    # images are flipped.
     any_order = count == reals.count and statistic.any_order
     return {
         "quantity": statistic.name,

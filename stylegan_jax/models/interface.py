@@ -46,7 +46,7 @@ class LevelOfDetail:
 
     Attributes:
       resolution: R, a power of two from 4; images are R/4 times `base_size` large.
-      fade: in [0,1], the weight of this resolution against the one below.
+      fade: weight of this resolution against the one below, in [0,1].
 
     Reference: Karras et al. 2018, "Progressive Growing of GANs", section 2, figure 2.
     """

@@ -31,7 +31,7 @@ def text(network: Network, repository: str, license: str | None) -> str:
     }
     if license is not None:
         head["license"] = license
-    # JSON is YAML, and quotes whatever a name may contain.
+    # JSON is valid YAML, and escapes any characters of a name.
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items())]
     size = sides(config.image_size(generator.base_size, network.resolution))
     label = f", label={network.classes[0]!r}" if network.classes else ""

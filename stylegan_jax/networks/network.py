@@ -309,7 +309,7 @@ class Network(workdir.TrainedGenerator):
           Images [N,H,W,C] uint8, or float32 with `dtype="float32"`.
         """
         if (z is None) == (seeds is None):
-            raise ValueError("either z or seeds must be given")
+            raise ValueError("give either z or seeds")
         z = self.z(seeds) if z is None else z
         ws = self.map(
             z,

@@ -14,7 +14,7 @@ from stylegan_jax.runtime.messages import listed
 KINDS = ("z", "w", "ws")
 MAX_BYTES = 2**31  # maximum size of an array in a file
 _HEADER_BYTES = 2**16  # maximum size of the header of an array
-# What damaged files raise; zipfile's RuntimeError is for encrypted ones.
+# Errors that damaged files raise; zipfile raises RuntimeError for encrypted ones.
 DAMAGE = (
     *(ValueError, EOFError, RecursionError, RuntimeError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error),

@@ -178,8 +178,8 @@ def create(
       size: height and width of the frames.
       channels: C of the frames: 1 for gray, 3 for RGB or 4 for RGBA.
       fps: frames per second.
-      quality: from 0 to 100, which is lossless in .webp; None for QUALITY in .mp4 and
-        .webm, and for 100 in .webp. A .gif has none.
+      quality: quality from 0 to 100, which is lossless in .webp; None for QUALITY in
+        .mp4 and .webm, and for 100 in .webp. A .gif has none.
 
     Yields:
       The writer, which takes frames [H,W,C] uint8.

@@ -62,7 +62,7 @@ class Evaluator:
         devices.check_batch("evaluation.batch_size", settings.batch_size, 2)
         self._reals = RealImages(source, devices, e.run.seed, e.data.fit)
         self._class_weights = class_weights(source) if generator.label_size else None
-        # Before networks are loaded or even downloaded.
+        # Checked before any network is loaded or downloaded.
         validation.check_requirements(
             self._spec({}, LevelOfDetail(generator.resolution), 0, 0),
             has_classifier=False,

@@ -19,7 +19,7 @@ from stylegan_jax.training.schedule import Stage
 
 GIB = 2**30
 # Share of the memory that a device reports. The rest is for prefetched batches, sample
-# grids and fragmentation. `run.device_memory_gib` is used as it is.
+# grids and fragmentation. `run.device_memory_gib` is used in full.
 USABLE = 0.9
 
 

@@ -24,7 +24,7 @@ _DICT_NAMES = (
     ("dnnlib", "EasyDict"),
     ("collections", "OrderedDict"),
 )
-_NUMPY_CORES = ("numpy.core", "numpy._core")  # as NumPy 1 and NumPy 2 spell it
+_NUMPY_CORES = ("numpy.core", "numpy._core")  # the names in NumPy 1 and NumPy 2
 
 
 class Stub:
