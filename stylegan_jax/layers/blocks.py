@@ -293,7 +293,8 @@ def _taps(
 def _expand(kernel: jax.Array, along: np.ndarray) -> jax.Array:
     """Return the kernel [r,r,aaI,ssO] that applies `kernel` [u,u,I,O] to blocks.
 
-    Four pixels along an axis are two blocks of two: those of the blocks come first.
+    Four pixels along an axis are two blocks of two; axes of blocks precede those of
+    their pixels.
     """
     window, inputs, outputs, size = along.shape
     groups = -(-inputs // SIDE), -(-outputs // SIDE)

@@ -71,7 +71,7 @@ def kernel_gradient(
     """Winograd's form of `conv2d._kernel_gradient`."""
     a, b, g = _matrices(size)
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    # The rows of y side by side, not those of x as in `conv`: XLA would share those
+    # Concatenate the rows of y, not those of x as in `conv`: XLA would share those
     # windows with the forward pass, and keep them until the backward pass.
     around, starts = (size - 1, size - 1), range(size - 1, -1, -1)
     tiles = [jnp.pad(t, ((0, 0), around, (0, 0), (0, 0))) for t in _tiles(y, a)]

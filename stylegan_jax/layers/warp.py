@@ -8,9 +8,9 @@ a whole:
   - The distinct rows of a mirrored image are one period and those near its ends.
   - Its enlargement has four phases, which are its even and odd rows and columns. Each
     phase is a filter of the mirrored image without inserted zeros. Of the four pixels
-    around a position, each phase has one. The phases are computed one after the other,
-    and what they contribute to the samples is added.
-  - The samples in even and in odd rows are computed one after the other, too.
+    around a position, each phase has one. The phases are computed in turn, and their
+    contributions to the samples are added.
+  - The samples in even and in odd rows are computed in turn, too.
 
 A warp is linear in the images, and its transpose takes the same steps in the opposite
 order, so gradients of every order take no more memory than that.
@@ -49,7 +49,7 @@ TAPS = len(SYM6) // 2  # number of taps of a phase
 # amplitude, and of the samples' even and odd rows in the reduction.
 ENLARGING = 2 * SYM6[::-1].reshape(TAPS, 2).T
 REDUCING = SYM6.reshape(TAPS, 2).T
-EDGE = TAPS // 2  # number of zeros beside the mirrored image that the filter reaches
+EDGE = TAPS // 2  # number of zeros beyond the mirrored image that the filter reaches
 
 
 def warp(images: jax.Array, inverse: jax.Array) -> jax.Array:

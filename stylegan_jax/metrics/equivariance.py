@@ -112,7 +112,7 @@ def rotation_filter(angle: float, up: int) -> np.ndarray:
     """Return the low-pass filter for images that are enlarged and then rotated.
 
     It keeps the frequencies that both the grid of the image and the rotated grid can
-    represent: the convolution of a sinc filter for each, with a window built likewise.
+    represent: the convolution of a sinc filter for each, with a window built this way.
 
     Args:
       angle: angle in radians.

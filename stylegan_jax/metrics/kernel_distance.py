@@ -100,7 +100,7 @@ def kernel_distance(
       subset_size: rows of each subset, at most N and M.
 
     Returns:
-      The distance. Its standard error is that of the jackknife that leaves out all but
+      The distance. Its standard error is the jackknife's, which leaves out all but
       `subset_size` of the rows (Shao and Wu 1989): the spread over the subsets times
       sqrt(m / (N - m)).
 
@@ -140,7 +140,7 @@ def all_pairs_distance(first: np.ndarray, second: np.ndarray) -> tuple[float, fl
       second: features [M, F], M at least 3.
 
     Returns:
-      The discrepancy, and its standard error: that of the jackknife of both sets, which
+      The discrepancy, and its standard error by the jackknife over both sets, which
       leaves out one row at a time (Efron and Stein 1981).
     """
     chex.assert_rank([first, second], 2)

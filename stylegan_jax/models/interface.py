@@ -238,8 +238,8 @@ class Generator(Network):
         """Return the paths in "params" of the affine maps from w to styles.
 
         Returns:
-          Style layer -> paths of `Dense` layers with a gain of 1: that of the
-          convolution, followed by that of a ToRGB which shares its w. Empty for a
+          Style layer -> paths of `Dense` layers with a gain of 1: the path for the
+          convolution, then the path for a ToRGB that shares its w. Empty for a
           generator without styles.
         """
         raise NotImplementedError

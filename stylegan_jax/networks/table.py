@@ -32,7 +32,7 @@ class Row:
 
     Attributes:
       name: its name; modules within others are separated by dots.
-      parameters: number of its parameters, without those of other rows.
+      parameters: number of its parameters, excluding those of other rows.
       buffers: number of other values that it keeps, such as noise maps.
       shape: shape of its output, with N for the batch.
       dtype: dtype of its output.

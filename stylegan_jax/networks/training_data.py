@@ -12,7 +12,7 @@ from stylegan_jax.runtime import storage
 
 
 def open_real_images(network: Network, path: str | None, fit: str) -> Source | None:
-    """Open the images of --data, or those that a network was trained on.
+    """Open the images of --data, or else the training images of a network.
 
     Args:
       network: the network.

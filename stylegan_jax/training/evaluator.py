@@ -109,14 +109,14 @@ class Evaluator:
             score = value if registry.higher_is_better(best) else -value
         settings = self._settings
         alarm = collapse_alarm(found, settings.alarm_msssim, settings.alarm_recall)
-        tells = alarm is not None or not found.keys().isdisjoint(VARIETY)
+        measured = alarm is not None or not found.keys().isdisjoint(VARIETY)
         alarms = [alarm]
         if failures:
             alarms.append(f"{', '.join(failures)} cannot be measured")
         return EvalResult(
             score,
             ", ".join(filter(None, alarms)) or None,
-            alarm is not None if tells else None,
+            alarm is not None if measured else None,
         )
 
     def _spec(

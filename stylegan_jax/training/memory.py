@@ -98,7 +98,7 @@ def budget(
       reserved_bytes: memory of each device that is not for the programs.
 
     Raises:
-      ValueError: if the rounds are to be chosen and the memory is unknown.
+      ValueError: if the rounds depend on the memory, and the memory is unknown.
     """
     if e.run.device_memory_gib is not None:
         return Budget(e.run.device_memory_gib * GIB - reserved_bytes, report)
@@ -205,8 +205,8 @@ def fit(
 def greatest_need(name: str, here: Need) -> Need:
     """Return the greatest need of all processes; all of them must call this.
 
-    Compilers of different hosts may report different numbers, or one alone may run out
-    of memory.
+    Compilers of different hosts may report different numbers, or only one of them may
+    run out of memory.
 
     Args:
       name: name of the program.

@@ -47,8 +47,7 @@ class Inputs:
       lod: the stage's resolution and its fade.
       key: (stream) -> the random key of this phase and accumulation round.
       shard_batch: constrains a batch to be sharded over the devices.
-      padded_rows: returns the rows to which a batch of some rows has to be padded so
-        that it can be sharded.
+      padded_rows: (rows of a batch) -> rows to which it must be padded for sharding.
     """
 
     state: TrainState
@@ -138,7 +137,7 @@ class GANObjectives:
         `averages_once` updates the average of w with the discriminator's loss only.
 
         Raises:
-          ValueError: if R1 is to be lazy for a loss with another gradient penalty.
+          ValueError: if R1 is lazy, but the loss has another gradient penalty.
         """
         self._generator, self._discriminator = generator, discriminator
         self._training, self._averages_once = training, averages_once
@@ -253,7 +252,7 @@ class GANObjectives:
         return loss, LossAux(scalars, averages | self._count_signs(inputs, real))
 
     def r1(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
-        """Compute R1 alone, for lazy regularization."""
+        """Compute only R1, for lazy regularization."""
         t = self._training
         score = self._score(params, inputs, Stream.AUGMENT_REALS)
         scores, gradients = losses.scores_and_gradients(score, self._reals(inputs))

@@ -17,7 +17,7 @@ class Progress:
     """Place of a run on the host's clock; saved with every checkpoint.
 
     Attributes:
-      resolution: resolution at which the averaged generator is to be used.
+      resolution: resolution of the averaged generator.
       fade: weight of this resolution against the one below.
       step: steps taken.
       images_seen: real images shown.
@@ -44,7 +44,7 @@ class Progress:
 
     @property
     def lod(self) -> LevelOfDetail:
-        """Level of detail at which the averaged generator is to be used."""
+        """Level of detail of the averaged generator."""
         return LevelOfDetail(self.resolution, self.fade)
 
 
@@ -62,7 +62,7 @@ def tick_line(
     """Return the line that reports a tick.
 
     Args:
-      progress: at the end of the tick.
+      progress: progress at the end of the tick.
       stage: the current stage.
       means: means of the scalars over the tick, of which the losses are shown.
       images_per_second: speed over the tick.

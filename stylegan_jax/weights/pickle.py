@@ -6,7 +6,7 @@ legitimately uses is bound to an inert stub of ours, which checks and keeps its
 arguments. Any other name is refused before it is looked up, let alone imported. The
 source code that a network carries is kept as text.
 
-The most that a hostile file can achieve is to waste some time before it is refused.
+At most, a hostile file can waste some time before it is refused.
 """
 
 import io

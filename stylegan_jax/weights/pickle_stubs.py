@@ -1,7 +1,7 @@
 """Inert stubs for the dicts, NumPy arrays and numbers in a pickle.
 
-Each stub has a __setstate__, because without one pickle would write whatever the file
-says into the object's attributes; and __slots__.
+Each stub has __slots__ and a __setstate__; without them, pickle would set arbitrary
+attributes from the file.
 """
 
 import math

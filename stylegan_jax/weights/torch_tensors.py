@@ -171,7 +171,7 @@ class StorageUnpickler(RestrictedUnpickler):
         Raises:
           PickleError: The reference is something else.
         """
-        # In the old format, a last value tells that the storage is a part of another,
+        # In the old format, a further value marks the storage as a part of another one,
         # which no weights need.
         end = (None,) if self._old_format else ()
         require(

@@ -99,7 +99,7 @@ class LPIPS:
 
     Attributes:
       name: "lpips".
-      digest: SHA-256 of VGG16's weight file, a plus, and that of LPIPS's.
+      digest: SHA-256 of VGG16's weight file, "+", and SHA-256 of LPIPS's weight file.
       variables: Argument of `distance`, for programs that trace it themselves.
     """
 

@@ -68,7 +68,7 @@ class Packaged:
 
     @property
     def otherwise(self) -> str:
-        """The weights without an option, for messages."""
+        """Description of the default weights, for messages."""
         return f"those of the package {self.package}"
 
     @property

@@ -70,7 +70,7 @@ def average(
     The latents of an average are close to that of a seed. For StyleGAN3, a second
     average is over translations of a single image. If all details move, an average is
     equally blurred everywhere; details that stick to their pixels remain sharp. The
-    lines report the detail in an average as a share of the detail in the image.
+    lines report the detail in each average as a share of the detail in the image.
 
     Args:
       samplers: the networks, by name.
