@@ -36,9 +36,9 @@ def key(
     Args:
       seed: seed of the run.
       stream: purpose of the key.
-      step: training step, may be traced.
-      phase: position of the phase among those of a step.
-      round_index: round of gradient accumulation, may be traced.
+      step: training step; may be traced.
+      phase: position of the phase in a step.
+      round_index: round of gradient accumulation; may be traced.
 
     Returns:
       A typed PRNG key.

@@ -13,7 +13,7 @@ FLAG = (True, False)
 
 
 class Arguments:
-    """Official keyword arguments; each is taken once, and none may be left over."""
+    """Official keyword arguments; each is read once, and none may be left over."""
 
     def __init__(
         self, kwargs: Mapping[str, Any], owner: str, ignored: Collection[str] = ()
@@ -47,7 +47,7 @@ class Arguments:
             raise ValueError(
                 f"{self._owner}: {name} is missing; it has no official default."
             )
-        # Arrays have no truth value, and lists no hash.
+        # Arrays have no truth value, and lists cannot be hashed.
         known = supported is None or (np.isscalar(value) and value in supported)
         if not known:
             raise ValueError(

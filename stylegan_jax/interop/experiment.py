@@ -151,7 +151,7 @@ def _with_discriminator(
         _, built = models.build(e.model, e.data, generator.label_size)
         obstacle = _listed(differences(discriminator, built))
     except config.ConfigError as error:
-        # If the generator is to blame, the next experiment raises it again.
+        # If the generator is the cause, the next experiment raises the error again.
         obstacle = str(error)
     if obstacle:
         settings = of_generator | {"d_architecture": "resnet"}

@@ -31,7 +31,7 @@ class OfficialNetwork:
 
 
 def read_networks(path: str | os.PathLike) -> dict[str, OfficialNetwork]:
-    """Read the networks of an official file, running none of the code in it.
+    """Read the networks of an official file, without running any code in it.
 
     Args:
       path: A `.pkl` of StyleGAN, StyleGAN2, StyleGAN2-ADA or StyleGAN3, by TensorFlow

@@ -15,7 +15,7 @@ from stylegan_jax.models.stylegan1 import Discriminator, Generator, LayerOptions
 from stylegan_jax.weights import layout
 from stylegan_jax.weights.layout import IDENTITY, LEADING_AXIS, NCHW, TRANSPOSED, Entry
 
-# Arguments that only steer the official training graph or set the defaults of a call;
+# Arguments that only affect the official training graph or set the defaults of a call;
 # ours takes them in calls and in training instead.
 _IGNORED = frozenset(
     {

@@ -21,7 +21,7 @@ from stylegan_jax.models.stylegan2 import (
     LayerOptions,
 )
 
-ARCHITECTURES = D_ARCHITECTURES  # of generators too
+ARCHITECTURES = D_ARCHITECTURES  # for generators, too
 _IGNORED = frozenset({"fp16_channels_last"})  # only changes the order of axes in memory
 
 

@@ -21,7 +21,7 @@ from stylegan_jax.models.stylegan3_geometry import LayerGeometry, Options
 from stylegan_jax.weights.layout import OIHW, TRANSPOSED, Entry
 
 _D_DEFAULTS = {"num_fp16_res": 4, "conv_clamp": 256}
-# Attributes that do not define a network but how it is computed.
+# Attributes that define how a network is computed, not what it computes.
 _COMPUTATION = {"dtype", "low_precision_resolutions", "float32_precision", "remat"}
 _COMPUTATION |= {"winograd", "pixel_blocks", "parent", "name"}
 

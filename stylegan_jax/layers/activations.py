@@ -76,7 +76,7 @@ def _clamp(x: jax.Array, bound: float | None) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Activation:
-    """A function, and the gain that preserves the variance of its input."""
+    """An activation function, and the gain with which it preserves variance."""
 
     function: Callable[[jax.Array], jax.Array]
     gain: float = 1.0

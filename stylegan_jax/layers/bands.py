@@ -13,7 +13,7 @@ from stylegan_jax.layers.matmul import precision
 
 
 def filter_bands(images: jax.Array, gains: jax.Array) -> jax.Array:
-    """Amplify four octaves of images, which are mirrored at their edges.
+    """Amplify four octaves of the frequencies of images, mirrored at their edges.
 
     Each image is multiplied by a matrix over rows and one over columns.
 
@@ -61,8 +61,8 @@ def _band_matrices(size: int) -> np.ndarray:
     reach = filters.shape[1] // 2
     if size <= reach:
         raise ValueError(
-            f"images are {size} pixels wide or high; the filters of `imgfilter` need "
-            f"at least {reach + 1}"
+            f"images are {size} pixels wide or high, but the filters of `imgfilter` "
+            f"need at least {reach + 1}; use a policy without `imgfilter`"
         )
     mirrored = np.pad(np.eye(size), ((reach, reach), (0, 0)), "reflect")
     windows = np.lib.stride_tricks.sliding_window_view(mirrored, 2 * reach + 1, axis=0)

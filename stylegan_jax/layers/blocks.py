@@ -1,18 +1,18 @@
 """Images in blocks of 2x2 pixels, and convolutions of them, for TPUs.
 
 A TPU multiplies matrices of 128x128 numbers and pads smaller ones: a convolution of 64
-channels takes as long as one of 128, and its images as much memory. In blocks, the four
-pixels of a block have one position and four times the channels.
+channels takes as long as one of 128, and its activations as much memory. In blocks,
+four pixels become one position with four times the channels.
 
 A window of 2x2 blocks holds all pixels that a 3x3 kernel needs for the four pixels
 around the center of the window. So a convolution of *aligned* blocks, which begin at
 even rows and columns, results in *shifted* blocks, which begin at odd ones, and a
-convolution of these in aligned ones. Convolutions that change the resolution are fused
-with their filter. Each is a convolution of blocks by a kernel that is linear in the
-given one; `conv2d_padded` computes it and its gradients of all orders.
+convolution of those results in aligned blocks. Convolutions that change the resolution
+are fused with their filter. Each is a convolution of blocks with a kernel that is
+linear in the given one; `conv2d_padded` computes it and its gradients of all orders.
 
-Along an axis, an array [r,a,s,u] says how much of pixel a in block r of a window goes
-through tap u of the kernel to pixel s of the result.
+Along an axis, an array [r,a,s,u] holds the weight with which pixel a in block r of a
+window contributes to pixel s of the result through tap u of the kernel.
 """
 
 import dataclasses
@@ -26,9 +26,9 @@ from stylegan_jax.layers.conv2d import conv2d_padded
 from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul, precision
 
 SIDE = 2  # pixels along each side of a block
-FEW = 8  # channels of images, for which a TPU is faster with matrices
-WIDE = 128  # channels that fill the matrix unit of a TPU
-MAX_TAPS = 4  # of the filters that the windows have room for
+FEW = 8  # with at most this many channels, a TPU is faster with matrix products
+WIDE = 128  # number of channels that fills the matrix unit of a TPU
+MAX_TAPS = 4  # length of the longest filter that the windows have room for
 
 
 @jax.tree_util.register_dataclass
@@ -38,7 +38,7 @@ class Blocks:
 
     Attributes:
       values: [B,H/2,W/2,4C], or, if shifted, [B,H/2+1,W/2+1,4C], where the pixels
-        outside of the image have any finite values.
+        outside of the image have arbitrary finite values.
       shifted: True if block (i,j) begins at pixel (2i-1,2j-1), not at (2i,2j).
     """
 
@@ -76,16 +76,16 @@ class Blocks:
         return dataclasses.replace(self, values=self.values * other.values)
 
     def spread(self, values: jax.Array) -> "Blocks":
-        """Broadcast values [...,C] of channels to an image like this one."""
+        """Broadcast values [...,C], one for each channel, to an image like this one."""
         values = jnp.tile(values, SIDE**2)
         values = jnp.broadcast_to(values, self.values.shape).astype(self.dtype)
         return dataclasses.replace(self, values=values)
 
     def spread_pixels(self, values: jax.Array) -> "Blocks":
-        """Broadcast values [B,H,W,1] of pixels to an image like this one.
+        """Broadcast values [B,H,W,1], one for each pixel, to an image like this one.
 
-        It is a product with a matrix of zeros and ones, because repeating values within
-        the channels is slow on a TPU.
+        This is a product with a matrix of zeros and ones, because repeating values
+        within the channels is slow on a TPU.
         """
         pixels = split(values.astype(self.dtype), self.shifted).values
         repeat = np.repeat(np.eye(SIDE**2), self.shape[-1], axis=1)
@@ -280,11 +280,11 @@ def _taps(
     """Return the array [r,a,s,u] of a convolution along an axis.
 
     Args:
-      weight: (n, i, u) -> how much of pixel i goes through tap u to pixel n.
+      weight: (n, i, u) -> weight of pixel i in pixel n, through tap u.
       size: number of taps u.
       inputs: the pixels i in a window.
       outputs: the pixels n that it determines.
-      block: pixels in a block of the input.
+      block: number of pixels in a block of the input.
     """
     taps = [[[weight(n, i, u) for u in range(size)] for n in outputs] for i in inputs]
     return np.array(taps, np.float32).reshape(-1, block, len(outputs), size)
@@ -293,7 +293,8 @@ def _taps(
 def _expand(kernel: jax.Array, along: np.ndarray) -> jax.Array:
     """Return the kernel [r,r,aaI,ssO] that applies `kernel` [u,u,I,O] to blocks.
 
-    Four pixels along an axis are two blocks of two: those of the blocks come first.
+    Four pixels along an axis are two blocks of two; axes of blocks precede those of
+    their pixels.
     """
     window, inputs, outputs, size = along.shape
     groups = -(-inputs // SIDE), -(-outputs // SIDE)

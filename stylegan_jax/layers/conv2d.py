@@ -1,16 +1,15 @@
-"""Convolution with a stride of one, fast in gradients of every order.
+"""Convolution with a stride of one, with fast gradients of every order.
 
 The convolution y = conv(x, k) and its gradients with respect to x and k come from one
 trilinear form, so the gradients of each of the three are again among the three:
 
-    with respect to x: conv(y, turned(k)), to k: kernel_gradient(x, y).
+    with respect to x: conv(y, adjoint(k)), to k: kernel_gradient(x, y).
 
-The implementations here are XLA's own; on a CPU, `conv2d_cpu` replaces them by faster
-ones.
-Forward-mode differentiation (jvp) is not defined.
+The implementations here are XLA's own; on a CPU, `conv2d_cpu` replaces them with faster
+ones. Forward-mode differentiation (jvp) is not defined.
 
-The kernel is cast to the dtype of x. If it is float32, so is its gradient: TPUs add it
-up in float32, and devices sum their parts in it, before anything rounds it to bfloat16.
+The kernel is cast to the dtype of x. If it is float32, so is its gradient: TPUs
+accumulate it, and devices sum their parts, before anything rounds it to bfloat16.
 """
 
 import functools
@@ -78,8 +77,8 @@ def _plain_conv(
     )
 
 
-def _turned(kernel: jax.Array) -> jax.Array:
-    """Return the kernel [k,k,O,I] that takes the gradient from y back to x."""
+def _adjoint(kernel: jax.Array) -> jax.Array:
+    """Return the kernel [k,k,O,I] that maps the gradient of y to that of x."""
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
@@ -126,22 +125,22 @@ def _float32_kernel_gradient(
 ) -> jax.Array:
     """Form of `_plain_kernel_gradient` with a float32 result.
 
-    The larger image comes first: XLA would swap them and turn the second one around,
-    here only the result is turned.
+    The larger image is the first operand: otherwise, XLA would swap the operands and
+    flip the second one. Here, only the result is flipped.
     """
-    turn = y.shape[1] > x.shape[1]
-    if turn:
+    flip = y.shape[1] > x.shape[1]
+    if flip:
         x, y, padding = y, x, size - 1 - padding
     gradient = jax.lax.conv_general_dilated(
         x,
         y,
         (1, 1),
         ((padding, padding), (padding, padding)),
-        dimension_numbers=("CHWN", "IHWO", "HWCN" if turn else "HWNC"),
+        dimension_numbers=("CHWN", "IHWO", "HWCN" if flip else "HWNC"),
         precision=precision(x, arithmetic),
         preferred_element_type=jnp.float32,
     )
-    return gradient[::-1, ::-1] if turn else gradient
+    return gradient[::-1, ::-1] if flip else gradient
 
 
 def _conv_forward(
@@ -156,7 +155,7 @@ def _conv_backward(
     x, kernel = residuals
     size = kernel.shape[0]
     return (
-        conv2d_padded(y, _turned(kernel), size - 1 - padding, arithmetic),
+        conv2d_padded(y, _adjoint(kernel), size - 1 - padding, arithmetic),
         _kernel_gradient(x, y, size, padding, arithmetic, kernel.dtype),
     )
 
@@ -182,7 +181,7 @@ def _kernel_gradient_backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, y = residuals
     return (
-        conv2d_padded(y, _turned(kernel), size - 1 - padding, arithmetic),
+        conv2d_padded(y, _adjoint(kernel), size - 1 - padding, arithmetic),
         conv2d_padded(x, kernel, padding, arithmetic),
     )
 

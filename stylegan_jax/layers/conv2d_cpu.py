@@ -25,7 +25,7 @@ from stylegan_jax.layers.matmul import (
     side_by_side,
 )
 
-WIDE = 128  # least output channels for which XLA's CPU backend uses all cores
+WIDE = 128  # minimum output channels for XLA's CPU backend to use all cores
 
 
 def dispatch(
@@ -46,7 +46,7 @@ def dispatch(
       a: first operand.
       b: second operand.
       arithmetic: precision of the products, and whether Winograd's form is allowed.
-      tpu: a form like `plain` for TPUs, whose result may have another dtype; None takes
+      tpu: a form like `plain` for TPUs, whose result may have another dtype; None is
         `plain`.
       **sizes: static arguments of the operation.
     """
@@ -103,8 +103,8 @@ def _conv_by_matmul(
 ) -> jax.Array:
     """Form of `conv2d_padded`: one product for all rows of the kernel.
 
-    x is shifted along the rows; the products of each row of the kernel are then added
-    up, shifted along the columns.
+    x is shifted along the rows; the products of each row of the kernel are then summed
+    with shifts along the columns.
     """
     size, _, inputs, outputs = kernel.shape
     h, w = (n + 2 * padding - size + 1 for n in x.shape[1:3])

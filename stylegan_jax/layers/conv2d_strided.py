@@ -1,11 +1,11 @@
-"""Convolutions with a stride of two and their transposes, fast in every gradient.
+"""Convolutions with a stride of two and their transposes, with fast gradients.
 
 Images are "small" [B,H,W,S] or "big" [B,2H+1,2W+1,C]; tap (u,v) of a kernel connects
 pixel (i,j) of the small one with pixel (2i+u, 2j+v) of the big one. `shrink`, `grow`
 and `_kernel_gradient` come from one trilinear form, so the gradients of each are again
 among the three. The implementations here are XLA's own; on a CPU, `conv2d_cpu` replaces
-them by faster ones. Forward-mode differentiation (jvp) is not defined. The gradient of
-a float32 kernel is float32, see `conv2d`.
+them with faster ones. Forward-mode differentiation (jvp) is not defined. The gradient
+of a float32 kernel is float32, see `conv2d`.
 """
 
 import functools
@@ -18,7 +18,7 @@ from stylegan_jax.layers import conv2d_cpu
 from stylegan_jax.layers.conv2d import DIMENSIONS
 from stylegan_jax.layers.matmul import EXACT, Arithmetic, precision
 
-SIZE = 3  # of the kernels
+SIZE = 3  # height and width of the kernels
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -14,8 +14,8 @@ multiplications, but read and write more, and are not faster.
 
 This form is for float32 only, and loses one to two bits of the precision of the
 largest pixel of a tile. Where an activation lies on the kink of a leaky ReLU, such bits
-decide its gradient, which can take a gradient of a whole network to seven times its
-tolerance in a comparison with official numbers. So a caller has to allow this form
+decide its gradient, so the gradient of a whole network can differ from the official one
+by seven times the tolerance. The caller must therefore allow this form
 (`Arithmetic.winograd`), as training and sampling do; everything else keeps the rounding
 of plain convolutions.
 
@@ -37,18 +37,18 @@ from stylegan_jax.layers.matmul import (
     side_by_side,
 )
 
-TILE = 4  # neighboring results that are computed together
+TILE = 4  # number of neighboring results that are computed together
 _POINTS = (0, 1, -1, 2, -2)  # where polynomials are evaluated, besides infinity
 
 
 def suits(width: int, size: int, dtype: jnp.dtype) -> bool:
-    """Return True if Winograd's form is faster: in whole tiles, two or more a row.
+    """Return True if Winograd's form is faster: for rows of two or more whole tiles.
 
     Args:
-      width: results in a row; of strided convolutions and their transposes, the width
-        of the small image.
+      width: number of results in a row; for strided convolutions and their transposes,
+        the width of the small image.
       size: height and width of the kernel.
-      dtype: of the operands.
+      dtype: dtype of the operands.
     """
     whole_tiles = width % TILE == 0 and width >= 2 * TILE
     return whole_tiles and size in (2, 3) and dtype == jnp.float32
@@ -71,8 +71,8 @@ def kernel_gradient(
     """Winograd's form of `conv2d._kernel_gradient`."""
     a, b, g = _matrices(size)
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    # The rows of y side by side, not those of x as in `conv`: XLA would find the same
-    # windows there, and keep them from the forward to the backward pass.
+    # Concatenate the rows of y, not those of x as in `conv`: XLA would share those
+    # windows with the forward pass, and keep them until the backward pass.
     around, starts = (size - 1, size - 1), range(size - 1, -1, -1)
     tiles = [jnp.pad(t, ((0, 0), around, (0, 0), (0, 0))) for t in _tiles(y, a)]
     tiles = [_windows(tile, starts, x.shape[1]) for tile in tiles]
@@ -155,26 +155,29 @@ def _valid_conv(
 
 
 def _points(x: jax.Array, b: np.ndarray) -> list[jax.Array]:
-    """Return B' x of every tile of x [B,H,W,I]: P arrays [B,H,T,I]."""
+    """Return B' x for every tile of x [B,H,W,I]: P arrays [B,H,T,I]."""
     end = x.shape[2] - len(b) + 1
     columns = [x[:, :, i : i + end : TILE] for i in range(len(b))]
     return [_sum(row, columns) for row in b.T]
 
 
 def _tiles(y: jax.Array, a: np.ndarray) -> list[jax.Array]:
-    """Return A y of every tile of y [B,H,4T,O]: P arrays [B,H,T,O]."""
+    """Return A y for every tile of y [B,H,4T,O]: P arrays [B,H,T,O]."""
     columns = [y[:, :, i::TILE] for i in range(TILE)]
     return [_sum(row, columns) for row in a]
 
 
 def _windows(x: jax.Array, starts: range, rows: int, stride: int = 1) -> jax.Array:
-    """Return rows of x [B,H,T,C] from each of n starts on, side by side: [...,nC]."""
+    """Return rows of x [B,H,T,C] from each of n starts, side by side: [...,nC]."""
     end = stride * (rows - 1) + 1
     return side_by_side([x[:, u : u + end : stride] for u in starts])
 
 
 def _overlapping(parts: list[jax.Array], axis: int) -> jax.Array:
-    """Interleave n parts of N; the last is added to the first, one later: N(n-1)+1."""
+    """Interleave n parts, adding the last, shifted by one, to the first.
+
+    The length along `axis` is N in each part, and N(n-1)+1 in the result.
+    """
 
     def padded(part: jax.Array, before: int) -> jax.Array:
         around = [(0, 0)] * part.ndim

@@ -19,7 +19,7 @@ from stylegan_jax.layers.conv2d import conv2d
 from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul
 
 Image = jax.Array | Blocks
-GAIN_LRELU = math.sqrt(2.0)  # gain of a layer that a (leaky) ReLU follows
+GAIN_LRELU = math.sqrt(2.0)  # gain of a layer that is followed by a (leaky) ReLU
 
 
 def spread(values: jax.Array, x: Image) -> Image:
@@ -41,7 +41,7 @@ class EqualizedKernel(nn.Module):
       gain: ratio of the standard deviations of the layer's output and input.
       lr_multiplier: scales the learning rate of the weight.
       frozen: stop the gradient of the weight.
-      initial: standard deviation at initialization, if the multiplier is 1.
+      initial: standard deviation at initialization, for a multiplier of 1.
     """
 
     shape: tuple[int, ...]

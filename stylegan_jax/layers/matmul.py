@@ -17,8 +17,8 @@ FLOAT32_PRECISIONS = {
 class Arithmetic:
     """The arithmetic of a network's convolutions and matrix products.
 
-    It is static, an attribute of modules and an argument of functions, and therefore
-    part of what `jax.jit` compiles a program for.
+    It is static, an attribute of modules and an argument of functions, so `jax.jit`
+    compiles a program for each value.
 
     Attributes:
       float32_precision: precision of products of float32, one of FLOAT32_PRECISIONS.
@@ -49,7 +49,7 @@ def fastest_forms(platform: str) -> dict[str, bool]:
     Training and sampling set them; networks have attributes of the same names.
 
     Args:
-      platform: "cpu", "gpu" or "tpu", as of `jax.default_backend`.
+      platform: "cpu", "gpu" or "tpu", as `jax.default_backend` returns it.
     """
     return {"winograd": True, "pixel_blocks": platform == "tpu"}
 
@@ -60,7 +60,7 @@ EXACT = Arithmetic()  # products of float32 in float32, in the plain forms
 def precision(x: jax.Array, arithmetic: Arithmetic = EXACT) -> jax.lax.Precision:
     """Return the precision of the products of x: the chosen one if x is float32.
 
-    Left to themselves, TPUs and newer GPUs multiply float32 in a lower precision.
+    By default, TPUs and newer GPUs multiply float32 in a lower precision.
     """
     if x.dtype == jnp.float32:
         return FLOAT32_PRECISIONS[arithmetic.float32_precision]
@@ -72,7 +72,7 @@ def matmul(
 ) -> jax.Array:
     """Multiply x [..., I] by kernel [I,O] in the dtype of x; see `precision`.
 
-    The gradient of the kernel is added up in the kernel's dtype.
+    The gradient of the kernel is accumulated in the kernel's dtype.
     """
     if kernel.dtype != x.dtype:
         return _mixed_matmul(x, kernel, arithmetic)

@@ -1,4 +1,4 @@
-"""Minibatch standard deviation, by which the discriminator sees a batch's variety."""
+"""Minibatch standard deviation: shows the discriminator how varied a batch is."""
 
 import chex
 import jax

@@ -3,13 +3,13 @@
 The gradient of a network needs its activations, several arrays for every layer. A
 policy says which of them are kept:
 
-    none          all that the gradient needs: most memory, least time
+    none          everything that the gradient needs: most memory, least time
     convolutions  the results of convolutions; noise, bias, activation and norm are
                   recomputed, which is cheap, as they contain no matrix product
     blocks        the inputs of each block; the whole block is recomputed, about a
                   third more work
 
-The numbers are the same up to rounding, in gradients of every order. On CPUs this saves
+Results are the same up to rounding, in gradients of every order. On CPUs, this saves
 no memory (docs/notes/performance.md), most likely because XLA schedules the
 recomputation too early. On GPUs and TPUs it is untested.
 
@@ -40,7 +40,7 @@ def convolved(y: jax.Array) -> jax.Array:
 def remat(
     block: type[nn.Module], policy: str, static_argnums: tuple[int, ...] = ()
 ) -> type[nn.Module]:
-    """Return the class of a block with a policy for its activations.
+    """Return a version of a module class that keeps its activations by a policy.
 
     Args:
       block: module whose `__call__` is rematerialized; the names of its parameters and

@@ -70,7 +70,7 @@ def upscale_conv2d(
     Args:
       x: [B,H,W,I].
       kernel: [3,3,I,O].
-      plain: compute in these two steps.
+      plain: compute the two steps separately.
       arithmetic: precision and forms of the products.
 
     Returns:
@@ -100,7 +100,7 @@ def conv_downscale2d(
     Args:
       x: [B,2H,2W,I].
       kernel: [3,3,I,O].
-      plain: compute in these two steps.
+      plain: compute the two steps separately.
       arithmetic: precision and forms of the products.
 
     Returns:

@@ -3,11 +3,11 @@
     W / sigma(W),  sigma(W) = v' W u
 
 u and v approximate the first singular vectors by power iteration: each training step
-takes one iteration from the u of the step before. The weight of a convolution counts as
-the matrix from its inputs, all taps of the kernel included, to its outputs.
+does one iteration, from the u of the previous step. The weight of a convolution is
+treated as the matrix from its inputs, at all taps of the kernel, to its outputs.
 
-This works on the parameters of a network and not within its layers, so that the network
-has no state, and its normalized parameters are those of an ordinary network.
+This acts on the parameters of a network, not within its layers. So the network has no
+state, and its normalized parameters are also those of an ordinary network.
 
 Reference: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial
 Networks", section 2.1 and appendix A.
@@ -22,10 +22,10 @@ from flax import traverse_util
 
 from stylegan_jax.layers.matmul import precision
 
-Vectors = dict[str, jax.Array]  # name of a weight -> u [O], of its outputs
-SUFFIX = "kernel/weight"  # of the weights' names
+Vectors = dict[str, jax.Array]  # name of a weight -> u [O], on the output side
+SUFFIX = "kernel/weight"  # suffix of the names of weights
 EPSILON = 1e-12
-EXCLUDED = "mapping"  # of labels, which is not a part of the path from the images
+EXCLUDED = "mapping"  # the mapping of labels, which images do not pass through
 
 
 def initial(params: Any) -> Vectors:
@@ -33,7 +33,7 @@ def initial(params: Any) -> Vectors:
 
     Args:
       params: parameters of a network whose weights are those of `EqualizedKernel`
-        with a gain and a learning-rate multiplier of 1, but for `EXCLUDED`.
+        with a gain and a learning-rate multiplier of 1, except in `EXCLUDED`.
     """
     return {
         name: jnp.ones(weight.shape[-1]) for name, weight in _weights(params).items()
@@ -50,13 +50,13 @@ def iterate(params: Any, vectors: Vectors) -> Vectors:
 
 
 def normalize(params: Any, vectors: Vectors) -> Any:
-    """Return the parameters with weights of norm 1 as their layers scale them.
+    """Return the parameters with weights whose norm is 1 after their layer scales them.
 
     Gradients flow to the weights through their norms, too.
 
     Args:
       params: parameters of the network.
-      vectors: of its weights; without any, the parameters are returned as they are.
+      vectors: the u of its weights; if empty, the parameters are returned unchanged.
     """
     if not vectors:
         return params
@@ -66,7 +66,7 @@ def normalize(params: Any, vectors: Vectors) -> Any:
         products = _dot(matrix, u)
         v = jax.lax.stop_gradient(_unit(products))
         norm = jnp.maximum(jnp.sum(v * products), EPSILON)
-        # The layer multiplies by He's constant, which the norm 1 includes.
+        # The layer multiplies by He's constant, so this divides by it.
         flat[name] = flat[name] * (math.sqrt(len(matrix)) / norm)
     return traverse_util.unflatten_dict(flat, sep="/")
 

@@ -4,7 +4,7 @@ Filters are shifts and additions, which XLA fuses on every backend, and so are t
 gradients, because the adjoint of `upfirdn2d` is another `upfirdn2d`. Gradients of every
 order are thus free of dilated and strided convolutions, which XLA runs slowly on CPUs.
 
-A TPU pads arrays of few channels in shifts and additions. With
+In shifts and additions, a TPU pads arrays of few channels. With
 `Arithmetic.pixel_blocks`, images are multiplied by a matrix for each axis instead.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
@@ -178,7 +178,7 @@ def geometry(
     if min(lengths) < 1:
         raise ValueError(
             f"upfirdn2d of {shape} by {up} / {down} with {f.shape} taps and padding "
-            f"{padding} leaves no pixels"
+            f"{padding} leaves no pixels; increase the padding"
         )
     begins = tuple(before for before, _ in padding)
     matrices = matrices if f.ndim == 1 else None
@@ -197,7 +197,7 @@ def apply(x: jax.Array, g: Geometry) -> jax.Array:
         for axis in (0, 1):
             x = _combine([x] * len(g.taps), g.taps, axis, g)
         return x
-    # Rows of the filter, one after the other, and equal ones once.
+    # The rows of the filter in turn; equal rows are computed once.
     rows = {row.tobytes(): row for row in g.taps}
     filtered = {k: _combine([x] * len(row), row, 1, g) for k, row in rows.items()}
     terms = [filtered[row.tobytes()] for row in g.taps]

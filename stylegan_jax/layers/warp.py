@@ -1,15 +1,16 @@
 """Affine warps of images, without aliasing.
 
-An image is mirrored at its edges by its whole size, enlarged twice by a filter, sampled
-bilinearly at twice the resolution, and reduced by the same filter. The enlarged
-mirrored image has 36 times the pixels of the image, so it is never computed as a whole:
+An image is mirrored at its edges by its whole size, upsampled by two with a filter,
+sampled bilinearly at twice the resolution, and downsampled with the same filter. The
+enlarged mirrored image has 36 times the pixels of the image, so it is never computed as
+a whole:
 
-  - Of the rows of a mirrored image, one period and those near its ends are distinct.
+  - The distinct rows of a mirrored image are one period and those near its ends.
   - Its enlargement has four phases, which are its even and odd rows and columns. Each
     phase is a filter of the mirrored image without inserted zeros. Of the four pixels
-    around a position, each phase has one. The phases are computed one after the other,
-    and what they contribute to the samples is added.
-  - The samples in even and in odd rows are computed one after the other, too.
+    around a position, each phase has one. The phases are computed in turn, and their
+    contributions to the samples are added.
+  - The samples in even and in odd rows are computed in turn, too.
 
 A warp is linear in the images, and its transpose takes the same steps in the opposite
 order, so gradients of every order take no more memory than that.
@@ -43,12 +44,12 @@ SYM6 = setup_filter(
         -0.007800708325034148,
     )
 )
-TAPS = len(SYM6) // 2  # of a phase
+TAPS = len(SYM6) // 2  # number of taps of a phase
 # Taps [2,6] of the phases of the enlargement along an axis, which preserves the
 # amplitude, and of the samples' even and odd rows in the reduction.
 ENLARGING = 2 * SYM6[::-1].reshape(TAPS, 2).T
 REDUCING = SYM6.reshape(TAPS, 2).T
-EDGE = TAPS // 2  # zeros beside the mirrored image that its filter reaches
+EDGE = TAPS // 2  # number of zeros beyond the mirrored image that the filter reaches
 
 
 def warp(images: jax.Array, inverse: jax.Array) -> jax.Array:
@@ -76,7 +77,7 @@ def _warp(images: jax.Array, inverse: jax.Array) -> jax.Array:
     batch, height, width, channels = images.shape
 
     def add_phase(samples: jax.Array, phase: jax.Array) -> tuple[jax.Array, None]:
-        # What does not depend on the phase would be kept for all of them.
+        # Otherwise, results that do not depend on the phase are kept for all phases.
         x, _ = _once((images, phase))
         enlarged = _enlarge(x, phase)
 
@@ -155,9 +156,9 @@ def _pixels(
 
     Args:
       inverse: [B,3,3], see `warp`.
-      parity: [], of the samples' rows.
+      parity: [], parity of the samples' rows.
       phase: [], 0 to 3: twice the phase of the rows plus that of the columns.
-      shape: of the images, [B,H,W,C].
+      shape: shape of the images, [B,H,W,C].
 
     Returns:
       Row and column [B,H+5,2,W+5,2] in an image of `_enlarge`, of samples in all
@@ -184,9 +185,9 @@ def _nearest(
     """Return the pixel of a phase that is less than 1 from a position along an axis.
 
     Args:
-      position: in pixels of the enlarged mirrored image, from its center.
+      position: position in pixels of the enlarged mirrored image, from its center.
       phase: [], 0 or 1.
-      size: of the image.
+      size: size of the image.
 
     Returns:
       Index into the `_distinct` pixels of the phase; weight in linear interpolation,
@@ -298,7 +299,7 @@ def _runs(size: int) -> list[tuple[int, int, int, int]]:
     """Return the runs of pixels that the distinct ones of a phase are filtered from.
 
     They are the mirrored image up to where it repeats, and its end, each with zeros
-    where it ends. Between the two, `_distinct` includes some pixels without meaning.
+    where it ends. Between the two, `_distinct` counts some unused pixels.
 
     Returns:
       For each run, its position among the pixels that are filtered, and the start, stop

@@ -33,7 +33,7 @@ class EvalSpec:
       reals: the real images, or None.
       generated: the images that are compared with them.
       images: number of generated images per metric; None for each metric's default.
-      seed: seed of everything that is drawn.
+      seed: random seed.
       checkpoint: number, step and kimg of a run's checkpoint, as in `MetricResult`.
     """
 
@@ -45,7 +45,7 @@ class EvalSpec:
     checkpoint: dict[str, Any]
 
     def counts(self, metric: Metric) -> tuple[int, int]:
-        """Return how many real and how many generated images a metric uses."""
+        """Return the numbers of real and of generated images that a metric uses."""
         generated = self.images or metric.images
         if self.generated.count is not None:
             generated = min(generated, self.generated.count)
@@ -90,7 +90,7 @@ def check_batch_size(devices: Parallel, batch_size: int) -> None:
 
 
 def default_batch_size(devices: Parallel) -> int:
-    """Return 32 images, or the next number that splits into pairs on every device."""
+    """Return 32, or the next number that splits into pairs on every device."""
     step = IMAGES_OF_A_PAIR * devices.batch_shards
     return -(-Evaluation().batch_size // step) * step
 
@@ -146,7 +146,7 @@ def _load_classifier(name: str) -> Classifier:
     try:
         found = getattr(importlib.import_module(module), function)
         if not callable(found):
-            raise ValueError(f"it is no function, but {found!r:.80}")
+            raise ValueError(f"it is {found!r:.80}, not a function")
         return found
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(

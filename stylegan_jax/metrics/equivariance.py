@@ -25,7 +25,7 @@ import numpy as np
 LANCZOS = 3  # lobes of the filters on each side of the center
 REACH = 64  # pixels on each side for which the filters of rotations are computed
 UP = 4  # factor by which images are enlarged before they are rotated
-PEAK = 2.0  # from black to white
+PEAK = 2.0  # difference between black and white
 _EXACT = jax.lax.Precision.HIGHEST
 
 
@@ -65,12 +65,12 @@ def rotate(images: jax.Array, angle: float) -> tuple[jax.Array, np.ndarray]:
 
     Args:
       images: [B,S,S,C].
-      angle: in radians.
+      angle: angle in radians.
     """
     size = images.shape[1]
     taps = rotation_filter(angle, UP)
     reach = len(taps) // 2
-    # Where the pixels of the result are in the enlarged image.
+    # Positions of the result's pixels in the enlarged image.
     centered = np.arange(size) + 0.5 - size / 2
     x, y = np.meshgrid(centered, centered)
     cos, sin = math.cos(angle), math.sin(angle)
@@ -112,11 +112,11 @@ def rotation_filter(angle: float, up: int) -> np.ndarray:
     """Return the low-pass filter for images that are enlarged and then rotated.
 
     It keeps the frequencies that both the grid of the image and the rotated grid can
-    represent: the convolution of a sinc filter for each, with a window built likewise.
+    represent: the convolution of a sinc filter for each, with a window built this way.
 
     Args:
-      angle: in radians.
-      up: factor of the enlargement.
+      angle: angle in radians.
+      up: upsampling factor.
 
     Returns:
       float32 [4 * LANCZOS * up - 1] along each axis, whose sum is 1.
@@ -139,14 +139,14 @@ def rotation_filter(angle: float, up: int) -> np.ndarray:
     keep = 2 * LANCZOS * up - 1  # taps on each side of the center
     middle = slice(len(side) // 2 - keep, len(side) // 2 + keep + 1)
     f = (both(np.sinc) * both(lanczos_window))[middle, middle]
-    # Each of the `up` x `up` sets of taps that meet one grid of pixels has one sum.
+    # Scale the taps of each of the `up` x `up` phases to the same sum.
     grid = np.pad(f, ((0, 1), (0, 1))).reshape(-1, up, len(f) // up + 1, up)
     grid = grid / grid.sum(axis=(0, 2), keepdims=True) / up**2
     return grid.reshape(len(f) + 1, -1)[:-1, :-1].astype(np.float32)
 
 
 def _lanczos_matrix(size: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a translation along an axis as a matrix, and the mask it leaves valid."""
+    """Return a translation along an axis as a matrix, and a mask of valid pixels."""
     whole = math.floor(shift)
     taps = np.arange(2 * LANCZOS) - (LANCZOS - 1)
     distance = taps - (shift - whole)
@@ -185,7 +185,7 @@ def _convolve(images: jax.Array, kernels: jax.Array, padding: int) -> jax.Array:
 
 @jax.jit
 def _enlarge(images: jax.Array, taps: jax.Array) -> jax.Array:
-    """Enlarge images by UP with a filter, and its reach on each side.
+    """Upsample images by UP with a filter, including its reach beyond each edge.
 
     Output UP * q + r takes pixel q - d by tap UP * d + r - 2; all r are computed as
     outputs of one convolution.

@@ -1,4 +1,4 @@
-"""Evaluation: one pass over each image set, whatever the number of metrics."""
+"""Evaluation: one pass over each image set, for any number of metrics."""
 
 import datetime
 import time
@@ -31,11 +31,11 @@ def evaluate(
 ) -> Iterator[MetricResult | MetricFailure]:
     """Evaluate the metrics one after another; a failure does not stop the others.
 
-    Every process has to call it and to consume all results, which are the same.
+    Every process must call this and consume all results, which are the same.
 
     Raises:
       ValueError: immediately, if a metric lacks something that it needs.
-      UnusableImage: this process, perhaps alone, met an image that cannot be read.
+      UnusableImage: an image cannot be read; perhaps in this process only.
     """
     validation.check_requirements(
         spec,

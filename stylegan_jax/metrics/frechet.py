@@ -1,4 +1,4 @@
-"""Frechet distance of features, of all images or class by class; FID with Inception's.
+"""Frechet distance of features, overall or per class; with Inception's features, FID.
 
 Reference: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a
     Local Nash Equilibrium" (2017), section 4 and equation 6 of the appendix.
@@ -21,11 +21,11 @@ from stylegan_jax.metrics.statistics import (
     pool_features,
 )
 
-# Divisor of the covariance of N rows -> what it subtracts from N. "N-1": TTUR,
+# Divisor of the covariance of N rows -> number subtracted from N. "N-1": TTUR,
 # pytorch-fid, torch-fidelity, StyleGAN and StyleGAN2 in TensorFlow; "N": StyleGAN2-ADA
 # and StyleGAN3 in PyTorch.
 DIVISORS = {"N-1": 1, "N": 0}
-MAX_LISTED_CLASSES = 10  # in an error message
+MAX_LISTED_CLASSES = 10  # maximum in an error message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Gaussian:
 
     Attributes:
       mean: [F] float64.
-      factor: [K, F] float64, K at most F, less for a covariance of lower rank.
+      factor: [K, F] float64; K is at most F, and less for a covariance of lower rank.
     """
 
     mean: np.ndarray
@@ -146,7 +146,7 @@ class Moments:
     def _fold(self) -> None:
         """Add the waiting rows to the sums (Chan, Golub and LeVeque 1979)."""
         count, total = self._waiting, self._count + self._waiting
-        # An additional row accounts for the distance of the two means.
+        # An additional row accounts for the distance between the two means.
         rows = np.empty((count + 1, self._width))
         np.concatenate(self._rows, out=rows[:count])
         self._rows, self._waiting = [], 0
@@ -156,7 +156,7 @@ class Moments:
         rows[count] = np.sqrt(self._count * count / total) * shift
         if self._scatter is None:
             self._scatter = np.zeros((self._width,) * 2, order="F")
-        # Updated in place, and only one triangle, which halves the work.
+        # Update a single triangle, in place, which halves the work.
         self._scatter = scipy.linalg.blas.dsyrk(
             1.0, rows.T, beta=1.0, c=self._scatter, overwrite_c=1
         )
@@ -210,7 +210,7 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> FrechetDistance:
 
     Args:
       a: a Gaussian of F features.
-      b: another.
+      b: another one.
     """
     chex.assert_equal_shape([a.mean, b.mean])
     singular_values = scipy.linalg.svdvals(a.factor @ b.factor.T)

@@ -16,7 +16,7 @@ from stylegan_jax.metrics.separability import linear_separability
 from stylegan_jax.runtime.image_io import rgb_on_white
 from stylegan_jax.sampling import transform
 
-MAX_TRANSLATION = 1 / 8  # of the image's width and height
+MAX_TRANSLATION = 1 / 8  # fraction of the image's width and height
 
 
 def measure_path_length(
@@ -94,7 +94,7 @@ def measure_equivariance(
 ) -> list[MetricValue]:
     """Measure the equivariance to one kind of motion, in decibels.
 
-    All images of a batch are moved alike.
+    All images of a batch move alike.
 
     Args:
       kind: "translate_whole", "translate" or "rotate".

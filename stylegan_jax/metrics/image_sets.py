@@ -55,7 +55,7 @@ class RealImages:
       source: the data set.
       devices: the devices of all processes.
       seed: seed of the order, and of the images to flip.
-      fit: how images were brought to their size, as `data.fit`.
+      fit: method that brought images to their size, as `data.fit`.
       mirror: True to flip half of the images left-right.
     """
 

@@ -37,7 +37,7 @@ def inception_score(
 
     Returns:
       [splits] float64. The score is their mean; their population standard deviation is
-      the number that papers print after the +-.
+      the number that papers report after the +-.
 
     Raises:
       ValueError: there are fewer images than splits, or logits that are not finite.
@@ -55,7 +55,7 @@ def inception_score(
     scores = []
     for part in range(splits):
         rows = logits[part * n // splits : (part + 1) * n // splits]
-        # Not the logarithm of probabilities, which is not finite where one is zero.
+        # The logarithm of probabilities would be infinite where they underflow to 0.
         log_p = scipy.special.log_softmax(rows.astype(np.float64), axis=1)
         log_mean = scipy.special.logsumexp(log_p, axis=0) - np.log(len(rows))
         divergence = np.sum(np.exp(log_p) * (log_p - log_mean), axis=1)

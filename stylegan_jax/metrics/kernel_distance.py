@@ -14,8 +14,8 @@ from stylegan_jax.metrics.results import MetricValue
 from stylegan_jax.metrics.statistics import EFFICIENTNET_POOL, POOL, Statistics
 
 SUBSETS, SUBSET_SIZE = 100, 1000
-SEED = 2020  # of the subsets, as in torch-fidelity
-BLOCK_ROWS = 512  # of a kernel matrix that are computed at a time
+SEED = 2020  # seed of the subsets, as in torch-fidelity
+BLOCK_ROWS = 512  # rows of a kernel matrix that are computed at a time
 
 
 def measure_kid(reals: Statistics, generated: Statistics) -> list[MetricValue]:
@@ -46,9 +46,9 @@ class KernelDistance:
     """The distance between two sets, and its uncertainty.
 
     Attributes:
-      value: mean over the subsets; around zero, possibly below, if both are equal.
+      value: mean over the subsets; around zero, possibly negative, for equal sets.
       subset_values: [subsets] discrepancy of each pair of subsets.
-      standard_error: of `value`; None if a subset is the whole set.
+      standard_error: standard error of `value`; None if a subset is the whole set.
     """
 
     value: float
@@ -100,7 +100,7 @@ def kernel_distance(
       subset_size: rows of each subset, at most N and M.
 
     Returns:
-      The distance. Its standard error is that of the jackknife that leaves out all but
+      The distance. Its standard error is the jackknife's, which leaves out all but
       `subset_size` of the rows (Shao and Wu 1989): the spread over the subsets times
       sqrt(m / (N - m)).
 
@@ -140,7 +140,7 @@ def all_pairs_distance(first: np.ndarray, second: np.ndarray) -> tuple[float, fl
       second: features [M, F], M at least 3.
 
     Returns:
-      The discrepancy, and its standard error: that of the jackknife of both sets, which
+      The discrepancy, and its standard error by the jackknife over both sets, which
       leaves out one row at a time (Efron and Stein 1981).
     """
     chex.assert_rank([first, second], 2)
@@ -156,7 +156,7 @@ def all_pairs_distance(first: np.ndarray, second: np.ndarray) -> tuple[float, fl
     within_a, within_b, cross = in_a.sum(), in_b.sum(), cross_a.sum()
     mean_a, mean_b = within_a / (n * (n - 1)), within_b / (m * (m - 1))
     value = mean_a + mean_b - 2 * cross / (n * m)
-    # The values without each row of one set.
+    # Jackknife: the values that leave out each row of one set in turn.
     without_a = (within_a - 2 * in_a) / ((n - 1) * (n - 2)) + mean_b
     without_a -= 2 * (cross - cross_a) / ((n - 1) * m)
     without_b = (within_b - 2 * in_b) / ((m - 1) * (m - 2)) + mean_a

@@ -37,7 +37,7 @@ class Path:
     epsilon: float = EPSILON
 
     def times(self, count: int, rng: np.random.RandomState) -> np.ndarray:
-        """Draw where on their paths the steps begin, [count] float32 in [0, 1]."""
+        """Draw the position on each path where its step begins, [count] in [0, 1]."""
         draws = rng.uniform(size=count) if self.whole else np.zeros(count)
         return draws.astype(np.float32)
 
@@ -59,10 +59,10 @@ def step_images(
     Args:
       generator: the network, used without truncation.
       variables: its variables; both ends use the noise maps in them.
-      z_from: [B, Z], where the paths begin.
-      z_to: [B, Z], where they end.
-      labels: [B, label_size] of both ends, None for unconditional networks.
-      times: [B] in [0, 1], where along its path each step begins.
+      z_from: [B, Z], starts of the paths.
+      z_to: [B, Z], ends of the paths.
+      labels: [B, label_size] of both ends; None for unconditional networks.
+      times: [B] in [0, 1], position along its path where each step begins.
       path: the kind of path.
       lod: the resolution and its fade, from which images are enlarged to the full
         resolution by repeating pixels; None for the full resolution.

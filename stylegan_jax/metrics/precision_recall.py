@@ -56,11 +56,11 @@ def precision_recall(
 ) -> PrecisionRecall:
     """Estimate each manifold by balls around its members, and test the other set.
 
-    A ball extends to the member's k-th nearest neighbor, the member itself not counted,
-    and includes its surface. Distances are computed by float32 matrix products, block
-    by block; wherever their rounding could affect the result, they are recomputed in
-    float64 from the differences. So the result is that of exact distances, ties
-    included.
+    A ball extends to the member's k-th nearest neighbor, not counting the member
+    itself, and includes its surface. Distances are computed by float32 matrix products,
+    block by block; wherever their rounding could affect the result, they are recomputed
+    in float64 from the differences. So the result equals that of exact distances,
+    including ties.
 
     Args:
       real: features [N, F] float; N above k.

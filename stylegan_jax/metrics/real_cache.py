@@ -15,7 +15,7 @@ import numpy as np
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.statistics import Networks, Statistic
 
-# To be incremented with `decoding.VERSION`, or when the arrays change their meaning.
+# Increment this with `decoding.VERSION`, or when the meaning of the arrays changes.
 VERSION = 2
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
@@ -28,7 +28,7 @@ class RealCache:
     """
 
     def __init__(self, directory: Path, on_warning: Callable[[str], None]):
-        """Use a directory, which the first `store` creates.
+        """Use a directory; the first `store` creates it.
 
         Args:
           directory: a directory on a local disk.
@@ -94,7 +94,8 @@ def describe(
 ) -> dict[str, Any]:
     """Return everything that a statistic of the first `count` reals depends on."""
     network = getattr(networks, statistic.network) if statistic.network else None
-    # With all images, the seed of their order may not matter, unless some are flipped.
+    # A statistic of all images in any order depends on the seed only if some of the
+    # images are flipped.
     any_order = count == reals.count and statistic.any_order
     return {
         "quantity": statistic.name,

@@ -188,11 +188,11 @@ def find(names: Iterable[str]) -> dict[str, Metric]:
 
 
 def table(*_: object) -> str:
-    """Return a line for each metric, as for `evaluate --help=metrics`."""
+    """Return the text of `evaluate --help=metrics`, with a line for each metric."""
     rows = [
         f"  {name:16s} {m.help}; {m.images:,} images" for name, m in METRICS.items()
     ]
-    return "\n".join(["The metrics are, with their numbers of images:", *rows])
+    return "\n".join(["Metrics, with their default numbers of images:", *rows])
 
 
 def numbers(metrics: dict[str, Metric]) -> list[str]:

@@ -80,11 +80,11 @@ class MetricResult(MetricValue):
       noise: noise mode of the generator, "const", "random" or "none".
       detector: name of the network that the metric uses.
       detector_digest: SHA-256 of the network's weights.
-      resize: how images were resized for the network.
+      resize: method of resizing images for the network.
       dataset: name of the real images.
       dataset_fingerprint: fingerprint of the content of the real images.
       dataset_mirrored: True if half of the reals were flipped left-right.
-      dataset_fit: how the reals were brought to their size, "exact" or "crop".
+      dataset_fit: method that brought the reals to their size, "exact" or "crop".
       size: height and width of the images.
       generated: name of the images that were measured.
       generated_fingerprint: fingerprint of their content, if they are from a disk.

@@ -16,10 +16,10 @@ from stylegan_jax.metrics.statistics import Statistic, Statistics
 
 PATCH = 7  # height and width in pixels
 PATCHES_PER_IMAGE = 128
-SMALLEST_LEVEL = 16  # pixels
+SMALLEST_LEVEL = 16  # shorter side in pixels
 REPEATS, DIRECTIONS = 4, 128
 SCALE = 1e3  # unit of the paper's tables
-SEED = 2020  # of the directions
+SEED = 2020  # seed of the directions
 
 _BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 _DIRECTIONS_AT_ONCE = 16

@@ -252,7 +252,7 @@ def gather_rows(
 ) -> dict[Callable, np.ndarray]:
     """Compute the rows of statistics from a batch of images.
 
-    Every process computes the rows of its own images; all have to call this.
+    Every process computes the rows of its own images; all must call this.
 
     Args:
       batch: this process's share.

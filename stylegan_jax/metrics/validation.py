@@ -11,7 +11,7 @@ from stylegan_jax.metrics.networks.detectors import KINDS
 from stylegan_jax.metrics.statistics import LOGITS
 from stylegan_jax.runtime.messages import listed, sides
 
-# Flag of `evaluate` -> flags of which it needs at least one to have an effect.
+# Flag of `evaluate` -> flags; it has an effect only with at least one of them.
 REQUIRES = {
     "images_a": ("images_b",),
     "images_b": ("images_a",),
@@ -29,7 +29,7 @@ EXCLUDES = {
     "workdir": ("images_a", "images_b", "size"),
 }
 
-# Flag of `evaluate` -> function that is true of the metrics that use it.
+# Flag of `evaluate` -> predicate for the metrics that use it.
 USED_BY: dict[str, Callable[[Metric], bool]] = {
     "features": lambda metric: metric.network == "detector",
     "detector": lambda metric: metric.network == "detector",
@@ -79,7 +79,7 @@ def check_used(given: set[str], metrics: Mapping[str, Metric]) -> None:
 def check_requirements(
     spec: EvalSpec, has_classifier: bool, features: str | None
 ) -> None:
-    """Raise ValueError, naming all of them, if metrics lack something.
+    """Raise ValueError, listing all problems, unless the metrics can be measured.
 
     Args:
       spec: the metrics, and their images.
@@ -104,7 +104,7 @@ def check_requirements(
 def check_classes(
     reals: Source, classes: tuple[str, ...], network: str, has_names: bool
 ) -> None:
-    """Raise ValueError if the classes of real images are not those of the generator.
+    """Raise ValueError unless real images have the classes of the generator.
 
     Args:
       reals: the real images.

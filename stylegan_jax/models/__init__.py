@@ -1,4 +1,4 @@
-"""The networks of each family; `build` makes those of an experiment."""
+"""The networks of each family; `build` builds those of an experiment."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ __all__ = [
     "family_of",
 ]
 
-# Family, as in `model.family`, and the name of a module here -> name of the network.
+# Family, as in `model.family` and the name of its module -> name of the network.
 FAMILIES = {
     "stylegan1": "StyleGAN",
     "stylegan2": "StyleGAN2",

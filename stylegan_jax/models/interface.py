@@ -1,4 +1,4 @@
-"""The interface of all families of networks to training, sampling and interop.
+"""The interface of every family of networks to training, sampling and interop.
 
 `Generator` and `Discriminator` are the base classes of each family's networks. They
 declare what a family must define, and hold the checks and steps that families share.
@@ -46,7 +46,7 @@ class LevelOfDetail:
 
     Attributes:
       resolution: R, a power of two from 4; images are R/4 times `base_size` large.
-      fade: in [0,1], the weight of this resolution against the one below.
+      fade: weight of this resolution against the one below, in [0,1].
 
     Reference: Karras et al. 2018, "Progressive Growing of GANs", section 2, figure 2.
     """
@@ -92,7 +92,7 @@ class Network(nn.Module):
       image_channels: C, channels of the images.
       label_size: length of a label vector, 0 for unconditional networks.
       channels: number of feature maps by resolution.
-      dtype: of the activations, float32 or bfloat16; see `dtype_at`.
+      dtype: dtype of the activations, float32 or bfloat16; see `dtype_at`.
       low_precision_resolutions: number of the highest resolutions whose activations
         have `dtype`.
       float32_precision: precision of products of float32, see `layers.matmul`.
@@ -143,7 +143,7 @@ class Network(nn.Module):
 
     @property
     def grows(self) -> bool:
-        """True if the network works at each of its resolutions, which can fade in.
+        """True if the network works, and can fade in, at each of its resolutions.
 
         False if it works at its full resolution only.
         """
@@ -153,8 +153,8 @@ class Network(nn.Module):
         """Raise ValueError unless the network has this level of detail."""
         if lod.resolution not in self.resolutions:
             raise ValueError(
-                f"resolution {lod.resolution} is not a stage of this network of "
-                f"{self.resolution}; it has {self.resolutions}"
+                f"resolution {lod.resolution} was requested, but this network has only "
+                f"the resolutions {self.resolutions}"
             )
         if not self.grows and (lod.fades or lod.resolution != self.resolution):
             raise ValueError(
@@ -219,10 +219,10 @@ class Generator(Network):
         return range(first, first + 2)
 
     def largest_activation(self, resolution: int) -> int:
-        """Return how many numbers the largest feature map of one image has.
+        """Return the number of elements of the largest activation of one image.
 
         Args:
-          resolution: of the image.
+          resolution: resolution of the image.
         """
         return max(
             math.prod(image_size(self.base_size, r)) * self.channels(r)
@@ -238,17 +238,17 @@ class Generator(Network):
         """Return the paths in "params" of the affine maps from w to styles.
 
         Returns:
-          Style layer -> paths of `Dense` layers with a gain of 1: that of the
-          convolution, followed by that of a ToRGB which shares its w. Empty for a
+          Style layer -> paths of `Dense` layers with a gain of 1: the path for the
+          convolution, then the path for a ToRGB that shares its w. Empty for a
           generator without styles.
         """
         raise NotImplementedError
 
     def feature_modules(self) -> dict[int, str]:
-        """Return the names of the modules whose results are features, by resolution.
+        """Return the names of the modules whose outputs are features, by resolution.
 
-        Features are [B,H,W,C]. Those of resolution R show the image in R/4 times
-        `base_size` positions around their center, and the rest is margin.
+        Features are [B,H,W,C]. Those of resolution R show the image in the central R/4
+        times `base_size` positions; the rest is margin.
         """
         raise NotImplementedError
 

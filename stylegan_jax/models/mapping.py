@@ -14,7 +14,7 @@ from stylegan_jax.layers.normalization import pixel_norm
 
 
 class MappingNetwork(nn.Module):
-    """StyleGAN's mapping: pixel norm and a chain of dense layers.
+    """StyleGAN's mapping network: pixel norm and a chain of dense layers.
 
     Attributes:
       w_dim: W, features of the last layer.
@@ -71,11 +71,11 @@ class MappingNetwork(nn.Module):
 
 
 class StyleGAN2Mapping(nn.Module):
-    """StyleGAN2's mapping: z and embedded labels, each normalized, and dense layers.
+    """StyleGAN2's mapping network: dense layers on normalized z and label embeddings.
 
     Attributes:
       w_dim: W, features of the last layer.
-      z_dim: Z; 0 for a network of labels only.
+      z_dim: Z; 0 for a network that maps labels only.
       label_size: 0 for none.
       num_layers: 0 returns the (normalized) inputs.
       features: features of all layers but the last; None is W.
@@ -126,7 +126,7 @@ def truncate(
     psi: jax.Array | float | None,
     cutoff: int | None = None,
 ) -> jax.Array:
-    """Pull ws towards a center: psi 1 keeps them, 0 gives the center.
+    """Pull ws towards a center: psi 1 keeps them, psi 0 returns the center.
 
     Args:
       ws: [B,L,W], one w per style layer.
@@ -149,7 +149,7 @@ def truncate(
 
 
 def mix_styles(ws: jax.Array, other: jax.Array, cutoff: jax.Array) -> jax.Array:
-    """Combine the layers below `cutoff` of `ws` with the others of `other`.
+    """Combine the layers below `cutoff` of `ws` with the other layers of `other`.
 
     Args:
       ws: [B,L,W], styles of the coarse layers.

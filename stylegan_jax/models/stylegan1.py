@@ -1,7 +1,7 @@
 """StyleGAN (2019): AdaIN synthesis and the growing discriminator.
 
-The generator's options also express the configurations B to F of the paper's table 1,
-of which B is the generator of Progressive GAN with bilinear sampling.
+The generator's options cover configurations B to F of the paper's table 1; B is the
+generator of Progressive GAN with bilinear sampling.
 
 Reference: Karras et al. 2019, "A Style-Based Generator Architecture for GANs",
 figure 1, section 2 and appendix C; Karras et al. 2018, "Progressive Growing of GANs",
@@ -43,7 +43,7 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class LayerOptions:
-    """Options that the synthesis layers of one generator have in common.
+    """Options that all synthesis layers of a generator share.
 
     Attributes:
       styles: modulate each layer by its w.
@@ -54,7 +54,7 @@ class LayerOptions:
       blur_filter: taps of the low-pass filter after upsampling; () for none.
       plain_resampling: convolve at the higher resolution, in the official order of
         operations, instead of in the faster fused form; they differ by rounding only.
-      arithmetic: set by the network.
+      arithmetic: precision and forms of the products, set by the network.
     """
 
     styles: bool = True
@@ -174,7 +174,7 @@ class Generator(interface.Generator):
         return self.growing
 
     def style_layers(self, resolution: int) -> range:
-        """Return two style inputs a resolution; without styles, only 4x4 has one."""
+        """Return two style inputs for each resolution; without styles, one at 4x4."""
         if self.options.styles:
             return super().style_layers(resolution)
         return range(1) if resolution == 4 else range(1, 1)
@@ -193,7 +193,7 @@ class Generator(interface.Generator):
         return {i: ((f"layers_{i}", "style", "affine"),) for i in range(self.num_ws)}
 
     def feature_modules(self) -> dict[int, str]:
-        """See `interface.Generator`; they are the second layers of each resolution."""
+        """See `interface.Generator`: the second layer of each resolution."""
         return {r: f"layers_{2 * i + 1}" for i, r in enumerate(self.resolutions)}
 
     def flips_kernel(self, resolution: int) -> bool:
@@ -271,7 +271,7 @@ class DiscriminatorBlock(nn.Module):
       nonlinearity: "lrelu" or "relu".
       blur_filter: taps of the low-pass filter before downsampling; () for none.
       plain_resampling: see `LayerOptions`.
-      arithmetic: of the network.
+      arithmetic: precision and forms of the products.
     """
 
     features: int

@@ -55,14 +55,14 @@ D_ARCHITECTURES = ("resnet", "skip", "orig")
 
 
 class SynthesisBlock(nn.Module):
-    """The layers of one resolution; the first block has a learned constant as input.
+    """The layers of one resolution; the input of the first is a learned constant.
 
     Attributes:
       features: output channels.
       options: shared by all layers.
       residual: add a linear branch from the input.
       const_size: (H, W) of the constant, for the first block only.
-      dtype: of the activations.
+      dtype: dtype of the activations.
     """
 
     features: int
@@ -97,7 +97,7 @@ class SynthesisBlock(nn.Module):
 class Generator(interface.Generator):
     """The StyleGAN2 generator; see `interface.Generator`.
 
-    4x4 is float32 in any case, as in the official code.
+    4x4 is always float32, as in the official code.
 
     Attributes:
       base_size: (H, W) at the lowest resolution; images are R/4 times as large.
@@ -137,7 +137,7 @@ class Generator(interface.Generator):
     def noise_strengths(self) -> dict[int, tuple[str, ...]]:
         """Return the paths in "params" of the noise strengths, by style layer.
 
-        The last style layer is that of a ToRGB alone.
+        The last style layer belongs to a ToRGB only.
         """
         paths = {0: ("blocks_0", "conv1", "noise", "strength")}
         for block in range(1, len(self.resolutions)):
@@ -224,12 +224,12 @@ class DiscriminatorBlock(nn.Module):
     Attributes:
       features: channels at this resolution.
       features_down: channels at the next lower resolution.
-      options: of the network.
-      from_rgb: add the image to the input, converted by a FromRGB layer.
+      options: options of the network.
+      from_rgb: add the image, converted by a FromRGB layer, to the input.
       residual: add a linear branch from the input.
       freeze: number of layers that are not trained, in the order from_rgb, conv0,
         conv1, skip.
-      dtype: of the activations.
+      dtype: dtype of the activations.
     """
 
     features: int

@@ -1,4 +1,4 @@
-"""The layers that StyleGAN2's blocks are made of.
+"""The layers of StyleGAN2's blocks.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
 sections 2 and 4, figure 2.
@@ -27,14 +27,14 @@ HALF_POWER = math.sqrt(0.5)  # gain of each branch of a residual block
 
 @dataclasses.dataclass(frozen=True)
 class LayerOptions:
-    """Options that the layers of one network have in common.
+    """Options that all layers of a network share.
 
     Attributes:
       activation: activation of all convolutions but ToRGB, see `layers.activations`.
-      resample_filter: taps along one axis (or [h][w]).
+      resample_filter: taps along one axis, or [h][w].
       conv_clamp: bound of every convolution's output; None for none.
       noise: inject noise; generator only.
-      arithmetic: set by the network.
+      arithmetic: precision and forms of the products, set by the network.
     """
 
     activation: str = "lrelu"
@@ -49,13 +49,13 @@ class LayerOptions:
         return upfirdn2d.setup_filter(self.resample_filter)
 
     def arrange(self, x: Image, channels: int) -> Image:
-        """Split x into shifted blocks if images of so few channels are kept in them."""
+        """Split x into shifted blocks if images with `channels` are kept in blocks."""
         if isinstance(x, Blocks) or not self._narrow(channels):
             return x
         return blocks.split(x, shifted=True)
 
     def _narrow(self, channels: int) -> bool:
-        """Return True if images of so many channels are kept in blocks."""
+        """Return True if images with this number of channels are kept in blocks."""
         return self._fused and channels < blocks.WIDE
 
     @property
@@ -116,7 +116,7 @@ class SynthesisLayer(nn.Module):
         o = self.options
         style = o.affine(x.shape[-1])(w)
         shape = (3, 3, x.shape[-1], self.features)
-        # No run-time scale: demodulation would cancel it.
+        # No scale at run time: demodulation would cancel it.
         kernel = self.param("weight", nn.initializers.normal(1.0), shape)
         x = modulated_conv2d(
             x,
@@ -163,7 +163,7 @@ class ConvLayer(nn.Module):
       kernel_size: 1 or 3.
       options: options of the network.
       direction: "same", "up" or "down".
-      activation: name of the activation; None takes the options'.
+      activation: name of the activation; None for that of the options.
       bias: add a bias.
       clamp: bound the output by the options' `conv_clamp`.
       gain: gain of the output.

@@ -1,7 +1,7 @@
 """The difference of a tuned network to its base, as a small file.
 
-The arrays are tuned minus base, float16, of the parameters that differ. The metadata
-name the base and its digest, so that the network can be opened like any other.
+The arrays are tuned minus base, in float16, for the parameters that differ. The
+metadata name the base and its digest, so the network can be opened like any other.
 """
 
 import dataclasses
@@ -19,12 +19,12 @@ from stylegan_jax.networks.network import Network
 from stylegan_jax.weights import described, safetensors
 from stylegan_jax.weights.safetensors import FormatError
 
-KEY = "stylegan_jax.delta"  # of the description in the metadata
+KEY = "stylegan_jax.delta"  # key of the description in the metadata
 KIND = described.Kind(KEY, version=1, name="difference of networks", program="tune")
 
 
 def save(base: Network, tuned: Network, path: str | os.PathLike) -> None:
-    """Write the difference of two networks of one architecture; replace a file.
+    """Write the difference of two networks of the same architecture; replace a file.
 
     Args:
       base: the network that `load` will open by its reference.
@@ -37,7 +37,10 @@ def save(base: Network, tuned: Network, path: str | os.PathLike) -> None:
     before, after = _flat(base), _flat(tuned)
     shapes = [{name: x.shape for name, x in flat.items()} for flat in (before, after)]
     if shapes[0] != shapes[1]:
-        raise ValueError("the two networks have different arrays, and no difference")
+        raise ValueError(
+            "the networks have different arrays, so they cannot be subtracted; save "
+            "the whole network"
+        )
     arrays = {}
     for name, value in after.items():
         if np.array_equal(value, before[name]):
@@ -62,7 +65,7 @@ def is_delta(path: str | os.PathLike) -> bool:
     try:
         return KEY in safetensors.read_metadata(path)
     except FormatError:
-        return False  # `file.load` says what is wrong
+        return False  # `file.load` reports the problem
 
 
 def load(
@@ -72,7 +75,7 @@ def load(
 
     Args:
       path: the file.
-      reference: what the user called it, for `Network.reference` and messages.
+      reference: the user's name for it, for `Network.reference` and messages.
       open_base: function (reference, step) -> the base.
 
     Raises:
@@ -90,8 +93,8 @@ def load(
         ) from error
     if digest(base.variables) != about["digest"]:
         raise ValueError(
-            f"{reference} is a difference to another network than {base_name}, which "
-            "has changed; use the whole network that `tune` wrote, or tune again"
+            f"{reference} is a difference to another version of {base_name}; use the "
+            "whole network that `tune` wrote, or tune again"
         )
     flat = _flat(base)
     for name, difference in arrays.items():
@@ -105,7 +108,7 @@ def load(
 def _checked(
     arrays: dict[str, np.ndarray], about: dict[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the content of a file, of which every part has the right type."""
+    """Return the content of a file after a check of its types."""
     step = about.get("step")
     described.require(
         {

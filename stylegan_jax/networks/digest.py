@@ -1,4 +1,4 @@
-"""The digest that tells a network from others."""
+"""The digest that identifies a network."""
 
 import hashlib
 

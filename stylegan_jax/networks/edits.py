@@ -1,4 +1,4 @@
-"""Edits along directions, as a command line names them, of a network and its styles."""
+"""Edits of a network and its styles along the directions of a command line."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,14 +19,14 @@ from stylegan_jax.sampling.interpolation import Path as StylePath
 
 
 class Strength(NamedTuple):
-    """A strength that moves from `start` to `end`, in standard deviations."""
+    """A strength that varies from `start` to `end`, in standard deviations."""
 
     start: float
     end: float
 
     @property
     def moves(self) -> bool:
-        """True if it is not the same all the time."""
+        """True if the strength is not constant."""
         return self.start != self.end
 
     def at(self, share: np.ndarray | float) -> np.ndarray:
@@ -46,9 +46,9 @@ class Request(NamedTuple):
     """The edits of a command line, before its network is opened.
 
     Attributes:
-      paths: of the files of directions.
-      strengths: one for each.
-      layers: of w; None for those of each direction.
+      paths: paths of the files of directions.
+      strengths: strength of each direction.
+      layers: layers of w to change; None for those of each direction.
     """
 
     paths: list[Path]
@@ -57,7 +57,7 @@ class Request(NamedTuple):
 
     @property
     def moves(self) -> bool:
-        """True if one of the strengths moves."""
+        """True if one of the strengths varies."""
         return any(strength.moves for strength in self.strengths)
 
     def open(self, network: Network) -> list[Edit]:
@@ -123,13 +123,13 @@ def apply(
     edits: Sequence[Edit],
     share: np.ndarray | float = 0.0,
 ) -> np.ndarray:
-    """Return ws [N,L,W] after the edits of w; `shifted` makes those of styles.
+    """Apply the edits of w to ws [N,L,W]; `shifted` applies those of styles.
 
     Args:
       network: the network.
       ws: [N,L,W].
       edits: the edits.
-      share: of the way of moving strengths; one number, or one for each image [N].
+      share: position of varying strengths, from 0 to 1; one, or one for each image [N].
     """
     for edit in edits:
         if edit.direction.space == "w":
@@ -149,18 +149,18 @@ def shifted(network: Network, edits: Sequence[Edit], share: float = 0.0) -> Netw
 
 
 def styles_move(edits: Sequence[Edit]) -> bool:
-    """Return True if the strength of an edit of styles moves."""
+    """Return True if the strength of an edit of styles varies."""
     return any(e.strength.moves and e.direction.space == "style" for e in edits)
 
 
 def way(keyframes: int, *, closed: bool) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function from positions on a path to the share of the way.
+    """Return the function from positions on a path to the `share` of `apply`.
 
     An open path goes from 0 to 1 evenly; a closed one goes to 1 and back, as a cosine.
 
     Args:
       keyframes: K; positions are from 0 to K - 1, closed below K.
-      closed: True if the path is.
+      closed: True if the path is closed.
     """
     if closed:
         return lambda position: (1 - np.cos(2 * np.pi * position / keyframes)) / 2

@@ -20,7 +20,7 @@ from stylegan_jax.runtime.messages import listed
 from stylegan_jax.weights import described
 from stylegan_jax.weights.safetensors import FormatError
 
-KEY = "stylegan_jax"  # of the description in the metadata
+KEY = "stylegan_jax"  # key of the description in the metadata
 KIND = described.Kind(KEY, version=1, name="network", program="export")
 DTYPES = {"float32": np.float32, "float16": np.float16}
 # The settings of a training that a family constrains; the others are not stored.
@@ -46,7 +46,7 @@ def save(network: Network, path: str | os.PathLike, dtype: str = "float32") -> N
         with np.errstate(over="ignore"):
             arrays[name] = np.asarray(value).astype(DTYPES[dtype])
         if not np.isfinite(arrays[name]).all() and np.isfinite(value).all():
-            raise ValueError(f"{name} has numbers beyond {dtype}; use float32")
+            raise ValueError(f"{name} exceeds the range of {dtype}; use float32")
     described.write(path, KIND, arrays, description)
 
 
@@ -59,7 +59,7 @@ def describe(network: Network) -> dict[str, Any]:
     if network.experiment is None:
         raise ValueError(
             f"{network.reference} uses options that a configuration cannot express, so "
-            "that it cannot be saved in this format; export it as --format=stablehlo "
+            "it cannot be saved in this format; export it as --format=stablehlo "
             "or onnx"
         )
     settings = config.to_dict(network.experiment)
@@ -84,7 +84,7 @@ def load(path: str | os.PathLike, reference: str) -> Network:
 
     Args:
       path: the file.
-      reference: what the user called it, for `Network.reference` and messages.
+      reference: the user's name for it, for `Network.reference` and messages.
 
     Raises:
       ValueError: the file is damaged, or not one of a network.

@@ -110,8 +110,8 @@ def push(
       license: identifier of the license for the model card, such as "cc-by-4.0"; None
         leaves it open. An existing README.md must state the same license.
       dtype: see `file.save`.
-      label: that of the samples, see `Network.label`; None for all classes in turn,
-        which networks of label vectors do not have.
+      label: label of the samples, see `Network.label`; None for all classes in turn.
+        Networks of label vectors need it.
 
     Returns:
       The address of the repository.
@@ -134,7 +134,7 @@ def push(
         **file.describe(network),
     }
     with tempfile.TemporaryDirectory(prefix="stylegan_jax-") as directory:
-        # First all that can fail here, so that no empty repository is left.
+        # First everything that can fail locally, so that no empty repository is left.
         path = Path(directory) / MODEL
         file.save(network, path, dtype)
         parts = {
@@ -167,7 +167,7 @@ def _is_public(reference: str) -> ValueError:
 
     page = f"{constants.ENDPOINT}/{reference.removeprefix(PREFIX)}"
     return ValueError(
-        f"`private` was given, but {reference} exists already and is public, so that "
+        f"`private` was given, but {reference} already exists and is public, so "
         "everyone could read the network; nothing was uploaded. Make it private at "
         f"{page}/settings, upload to another name, or leave `private` out"
     )
@@ -204,8 +204,8 @@ def _samples(network: Network, label: Label) -> bytes:
     classes = network.classes
     if label is None and network.label_vectors:
         raise ValueError(
-            f"{network.reference} takes label vectors, of which the samples need one; "
-            f"give `label`, numbers for {listed(classes)}"
+            f"{network.reference} takes label vectors, and its samples need one; give "
+            f"`label`, numbers for {listed(classes)}"
         )
     if label is None and classes:
         label = [classes[i % len(classes)] for i in range(count)]
@@ -218,7 +218,7 @@ def _samples(network: Network, label: Label) -> bytes:
 
 @contextlib.contextmanager
 def _clear_errors(reference: str) -> Iterator[None]:
-    """Convert the package's errors to ones that name a remedy."""
+    """Convert the package's errors to errors that name a remedy."""
     from huggingface_hub import constants, errors
 
     server = constants.ENDPOINT
@@ -245,7 +245,7 @@ def _clear_errors(reference: str) -> Iterator[None]:
         ) from error
     except errors.OfflineModeIsEnabled as error:
         raise ConnectionError(
-            f"{reference}: HF_HUB_OFFLINE is set, so that {server} is not asked; unset "
+            f"{reference}: HF_HUB_OFFLINE is set, so {server} is not contacted; unset "
             "it to upload, or to download what is not on this machine yet"
         ) from error
     except errors.LocalEntryNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The model card of a network: what it draws, how to use it, and facts about it.
+"""The model card of a network: its images, its use, and facts about it.
 
 Reference: https://huggingface.co/docs/hub/model-cards, the keys of the first lines.
 """
@@ -31,7 +31,7 @@ def text(network: Network, repository: str, license: str | None) -> str:
     }
     if license is not None:
         head["license"] = license
-    # JSON is YAML, and quotes whatever a name may contain.
+    # JSON is valid YAML, and escapes any characters of a name.
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items())]
     size = sides(config.image_size(generator.base_size, network.resolution))
     label = f", label={network.classes[0]!r}" if network.classes else ""
@@ -71,7 +71,7 @@ def text(network: Network, repository: str, license: str | None) -> str:
 
 
 def _origin(network: Network) -> str:
-    """Return where a network comes from; conversions have neither steps nor images."""
+    """Return the origin of a network; conversions have neither steps nor images."""
     if network.step is not None or network.checkpoint:
         return "trained with stylegan_jax"
     return "trained with the official code and converted to stylegan_jax"
@@ -99,5 +99,5 @@ def _facts(network: Network) -> dict[str, str]:
 
 
 def _escaped(text: str) -> str:
-    """Return a text for a cell of a table."""
+    """Escape a text for a cell of a table."""
     return text.replace("|", r"\|").replace("\n", " ")

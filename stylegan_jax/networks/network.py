@@ -76,7 +76,7 @@ class Network(workdir.TrainedGenerator):
         """Return the latents of seeds, [N,Z] float32, as the official code draws them.
 
         Args:
-          seeds: an integer, several, or a text such as "0-3,7".
+          seeds: an integer, several integers, or a text such as "0-3,7".
         """
         if isinstance(seeds, str):
             seeds = seeding.parse_seeds(seeds)
@@ -205,8 +205,8 @@ class Network(workdir.TrainedGenerator):
         Args:
           ws: [N,L,W].
           direction: see `direction`.
-          strength: in standard deviations of w along the direction; one number, or one
-            for each image [N].
+          strength: strength in standard deviations of w along the direction; one
+            number, or one for each image [N].
           layers: the style layers to change; None for those of the direction.
 
         Raises:
@@ -220,7 +220,7 @@ class Network(workdir.TrainedGenerator):
 
         Args:
           direction: see `direction`.
-          strength: in standard deviations of the channel.
+          strength: strength in standard deviations of the channel.
 
         Raises:
           ValueError: a value does not fit, or the direction is one of w.
@@ -240,7 +240,7 @@ class Network(workdir.TrainedGenerator):
         batch_size: int | None = None,
         dtype: str = "uint8",
     ) -> Iterator[np.ndarray]:
-        """Generate images from styles, one batch after the other.
+        """Generate images from styles, one batch at a time.
 
         Args:
           ws: [N,L,W].
@@ -248,10 +248,10 @@ class Network(workdir.TrainedGenerator):
             "none" leaves them out.
           noise_seed: seed of random noise.
           noise_layers: style layers that have noise; None for all.
-          resolution: of the images, one that the network has been trained at if it
-            grows; None for the highest.
-          batch_size: images that are computed at a time; None fits the memory.
-          dtype: "uint8", or "float32" in about [-1,1].
+          resolution: resolution of the images, one that the network has been trained
+            at if it grows; None for the highest.
+          batch_size: number of images per batch; None for up to 16, within 1 GiB.
+          dtype: dtype of the images: "uint8", or "float32" in about [-1,1].
 
         Yields:
           Images [n,H,W,C] of up to `batch_size` styles.
@@ -280,7 +280,7 @@ class Network(workdir.TrainedGenerator):
         return map(to_uint8, batches) if dtype == "uint8" else batches
 
     def synthesize(self, ws: np.ndarray | jax.Array, **options: Any) -> np.ndarray:
-        """Return the images [N,H,W,C] of styles ws [N,L,W]; options as of `batches`."""
+        """Return the images [N,H,W,C] of ws [N,L,W]; see `batches` for the options."""
         return np.concatenate(list(self.batches(ws, **options)))
 
     def __call__(
@@ -299,7 +299,7 @@ class Network(workdir.TrainedGenerator):
         Args:
           z: [N,Z], standard normal.
           label: see `label`.
-          seeds: in place of z, see `z`.
+          seeds: seeds in place of z, see `z`.
           truncation_psi: see `map`.
           truncation_cutoff: see `map`.
           centers: see `map`.
@@ -309,7 +309,7 @@ class Network(workdir.TrainedGenerator):
           Images [N,H,W,C] uint8, or float32 with `dtype="float32"`.
         """
         if (z is None) == (seeds is None):
-            raise ValueError("either z or seeds must be given")
+            raise ValueError("give either z or seeds")
         z = self.z(seeds) if z is None else z
         ws = self.map(
             z,

@@ -15,7 +15,7 @@ from stylegan_jax.runtime.messages import listed
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 ENDING = ".safetensors"
-PROGRAMS = (".stablehlo", ".onnx")  # endings of what `export` writes for others
+PROGRAMS = (".stablehlo", ".onnx")  # suffixes of the programs that `export` writes
 
 
 def names() -> list[str]:
@@ -54,14 +54,14 @@ def open_network(reference: str | os.PathLike, step: int | None = None) -> Netwo
 
 
 def check_exists(reference: str) -> None:
-    """Raise ValueError for a reference that nothing is found for."""
+    """Raise ValueError for a reference that matches nothing."""
     if is_single(reference) or workdir.split(reference)[0].exists():
         return
     raise ValueError(_unknown(reference))
 
 
 def check_step(reference: str, step: int | None) -> None:
-    """Raise ValueError for the number of a checkpoint of what has none."""
+    """Raise ValueError for the step of a network that has no checkpoints."""
     if step is not None and is_single(reference):
         raise ValueError(
             f"`step` (={step}) selects a checkpoint of a run, but {reference} "
@@ -78,7 +78,7 @@ def is_single(reference: str) -> bool:
 
 
 def _unknown(text: str) -> str:
-    """Return the message for a reference that nothing is found for."""
+    """Return the error message for a reference that matches nothing."""
     close = difflib.get_close_matches(text, names(), n=1)
     directory, _ = workdir.split(text)
     similar = f"; did you mean {close[0]}?" if close else workdir.similar(directory)

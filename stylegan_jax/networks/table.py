@@ -1,7 +1,7 @@
 """The layers of a network as a table: parameters, buffers, output shapes and types.
 
-The columns are those of the official PyTorch code. The network is only traced, with
-abstract arrays, so that nothing is computed or compiled.
+The columns are those of the official PyTorch code. The network is only traced with
+abstract arrays, so nothing is computed or compiled.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from stylegan_jax.models import Discriminator, Generator
 
 COLUMNS = ("Parameters", "Buffers", "Output shape", "Datatype")
 NESTING = 2  # levels of modules that have rows of their own
-# Parts of a layer, which count as the layer's.
+# Parts of a layer, whose variables are counted in the layer's row.
 PARTS = (Bias, EqualizedKernel, NoiseInjection, StyleModulation)
 Path = tuple[str, ...]
 
@@ -32,10 +32,10 @@ class Row:
 
     Attributes:
       name: its name; modules within others are separated by dots.
-      parameters: number of its parameters, without those of other rows.
+      parameters: number of its parameters, excluding those of other rows.
       buffers: number of other values that it keeps, such as noise maps.
-      shape: of its output, with N for the batch.
-      dtype: of its output.
+      shape: shape of its output, with N for the batch.
+      dtype: dtype of its output.
     """
 
     name: str
@@ -101,7 +101,7 @@ def _shape(output: Any) -> str:
 
 
 def text(title: str, layers: list[Row]) -> str:
-    """Return rows as a table with a title in the place of the first column's name."""
+    """Return rows as a table with a title in place of the first column's name."""
     cells = [(title, *COLUMNS), *[("---",) * (1 + len(COLUMNS))]]
     for row in layers:
         counts = (f"{n:,}" if n else "-" for n in (row.parameters, row.buffers))

@@ -12,11 +12,11 @@ from stylegan_jax.runtime import storage
 
 
 def open_real_images(network: Network, path: str | None, fit: str) -> Source | None:
-    """Open the images of --data, or those that a network was trained on.
+    """Open the images of --data, or else the training images of a network.
 
     Args:
       network: the network.
-      path: value of --data, of images in place of the training data.
+      path: value of --data: images in place of the training data.
       fit: see `from_path.open_path`; for `path` only.
 
     Returns:
@@ -47,7 +47,7 @@ def open_real_images(network: Network, path: str | None, fit: str) -> Source | N
         raise ValueError(
             f"The data are not those that {network.reference} was trained on: "
             f"{difference}{_where_from(data)}\nName the images of the run with --data; "
-            "or, to compare with these in spite of that, give them as --data"
+            "or, to compare with these anyway, pass them as --data"
         )
     return source
 

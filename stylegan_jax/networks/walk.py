@@ -48,8 +48,8 @@ def walk(
       closed: True to return to the first keyframe.
       class_names: see `seeds.keyframe_labels`.
       label: see `seeds.keyframe_labels`.
-      centers: number of centers of w, see `truncation.cluster_centers`; those of the
-        label of each keyframe.
+      centers: number of centers of w for the label of each keyframe, see
+        `truncation.cluster_centers`.
       truncation_psi: see `truncation.truncated_styles`.
       truncation_cutoff: see `truncation.truncated_styles`.
 

@@ -1,7 +1,7 @@
 """Animated GIF and WebP, written frame by frame.
 
-Pillow encodes the frames; its own `save_all` keeps all of them in memory. Of a frame,
-only the rectangle that differs from the frame before is stored.
+Pillow encodes the frames; its own `save_all` would keep all of them in memory. Only the
+rectangle of a frame that differs from the previous frame is stored.
 
 Reference: CompuServe 1990, "Graphics Interchange Format, version 89a"; Google, "WebP
 Container Specification" (RFC 9649).
@@ -14,13 +14,13 @@ from typing import BinaryIO
 import numpy as np
 
 GIF_MAX_FPS = 50  # browsers show frames of less than 0.02 s at a tenth of the speed
-OPAQUE = 128  # least alpha of the pixels that a GIF shows
-COLORS = 256  # of a frame of a GIF
+OPAQUE = 128  # minimum alpha of the pixels that a GIF shows
+COLORS = 256  # number of colors in a frame of a GIF
 WEBP_MAX_BYTES = 2**32 - 2  # the size in the header has 32 bits
 
 
 class GifWriter:
-    """An animated GIF that repeats without end.
+    """An animated GIF that loops forever.
 
     Each frame has its own palette. Alpha is either on or off.
     """
@@ -40,8 +40,8 @@ class GifWriter:
         from PIL import GifImagePlugin, Image  # imported by programs that write images
 
         if self._transparent:
-            # A transparent pixel cannot replace another one, so each frame is whole and
-            # is erased after it was shown.
+            # A transparent pixel cannot replace another one, so each frame is complete,
+            # and erased after it is shown.
             top, left, cut = 0, 0, frame
         else:
             top, left, cut = _changed(self._previous, frame, 1)
@@ -69,12 +69,12 @@ class GifWriter:
         self._count, self._previous = self._count + 1, frame
 
     def finish(self) -> None:
-        """Write the end."""
+        """Write the end of the file."""
         self._file.write(b";")
 
 
 class WebpWriter:
-    """An animated WebP that repeats without end."""
+    """An animated WebP that loops forever."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class WebpWriter:
         )
         height, width = cut.shape[:2]
         fields = (left // 2, top // 2, width - 1, height - 1, duration)
-        replace = b"\x02"  # the pixels below rather than blend with them
+        replace = b"\x02"  # replace the previous pixels instead of blending with them
         content = b"".join(map(_uint24, fields)) + replace
         content += _image_chunks(still.getvalue())
         self._file.write(_chunk(b"ANMF", content))
@@ -135,17 +135,17 @@ class WebpWriter:
 
 
 def _due(frame: int, fps: int, units_per_second: int) -> int:
-    """Return when a frame is due; the rounding of durations does not add up."""
+    """Return the time at which a frame is due, whose rounding does not accumulate."""
     return round(frame * units_per_second / fps)
 
 
 def _changed(
     previous: np.ndarray | None, frame: np.ndarray, multiple: int
 ) -> tuple[int, int, np.ndarray]:
-    """Return the top, the left and the pixels of the rectangle that changed.
+    """Return the top, left and pixels of the rectangle that changed.
 
     Args:
-      previous: the frame before [H,W,C]; None for the first one.
+      previous: the previous frame [H,W,C]; None for the first one.
       frame: [H,W,C].
       multiple: top and left are multiples of it.
     """

@@ -27,7 +27,7 @@ def contributions(
 ) -> dict[int, float]:
     """Return the share of each resolution in images.
 
-    It is the standard deviation of what its ToRGB layer adds, over all images and
+    A share is the standard deviation of the ToRGB layer's output over all images and
     pixels, as the root mean square over the channels; the shares sum to 1.
 
     Args:
@@ -49,7 +49,7 @@ def contributions(
     size = min(automatic_batch_size(generator, generator.resolution), len(ws))
     sums = []
     for start in range(0, len(ws), size):
-        # The last batch may overlap with the one before, to have the same shape.
+        # The last batch may overlap with the previous one, to have the same shape.
         begin = min(start, len(ws) - size)
         keep = (np.arange(begin, begin + size) >= start).astype(np.float32)
         sums.append(_sums(generator, variables, ws[begin : begin + size], keep))
@@ -65,7 +65,7 @@ def contributions(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _sums(generator, variables, ws, keep):
-    """Return the number of pixels, their sum and that of their squares, by layer."""
+    """Return the number of pixels, their sum and their sum of squares, by layer."""
     fast = generator.clone(remat="none", **fastest_forms(jax.default_backend()))
     _, captured = fast.apply(
         variables,

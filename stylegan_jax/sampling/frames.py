@@ -36,7 +36,7 @@ def deal(values: np.ndarray, cells: int) -> np.ndarray:
     """Deal values out to the cells: the first ones to the first cell, and so on.
 
     Args:
-      values: [N, ...], a keyframe each.
+      values: [N, ...], one for each keyframe.
       cells: number of cells, row by row.
 
     Returns:
@@ -79,7 +79,7 @@ def render(
       variables: its variables.
       styles: function from positions [F] to ws [F,cells,L,W]; it is called with the
         same F every time.
-      positions: of all frames; see `interpolation.positions`.
+      positions: positions of all frames; see `interpolation.positions`.
       grid: columns and rows of cells.
       period: number of keyframes, after which animated noise repeats.
       lod: see `synthesize_batches`.
@@ -101,7 +101,7 @@ def render(
     together = min(max(batch_size // cells, 1), len(positions))
     together = together if variables_at is None else 1
     for start in range(0, len(positions), together):
-        # The last ones are repeated, so that all shapes, and programs, are the same.
+        # The last ones are repeated, so that all batches have the same shape.
         chosen = np.minimum(np.arange(start, start + together), len(positions) - 1)
         if variables_at is not None:
             variables = variables_at(positions[start])
@@ -140,7 +140,7 @@ def _with_noise(
     positions: np.ndarray,
     period: int,
 ) -> Variables:
-    """Return the variables with the noise of frames, given by number and position."""
+    """Return the variables with the noise of frames of these numbers and positions."""
     if mode == "random":
         return noises.maps_between(
             variables, seed, frames, frames, np.zeros(len(frames))

@@ -10,7 +10,7 @@ import numpy as np
 CURVES = ("cubic", "linear", "slerp")
 EASINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "linear": lambda t: t,
-    "smooth": lambda t: t * t * (3 - 2 * t),  # at rest in both ends
+    "smooth": lambda t: t * t * (3 - 2 * t),  # at rest at both ends
 }
 # Positions [F] -> values [F, ...]; 0 is the first keyframe, 1 the second.
 Path = Callable[[np.ndarray], np.ndarray]

@@ -1,4 +1,4 @@
-"""Images in rows and columns that have names, as in the figures of papers."""
+"""Images in labeled rows and columns, as in the figures of papers."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ import numpy as np
 from stylegan_jax.runtime.image_io import enlarge, rgb_on_white
 
 GAP = 2  # white pixels between images
-LABEL_PIXELS = 52  # least width of the column that names the rows
+LABEL_PIXELS = 52  # minimum width of the column of row names
 CELL_PIXELS = 64  # smaller images are enlarged to this size
-FONT_SHARE = 16  # of an image's height, at least FONT_PIXELS
+FONT_SHARE = 16  # image height / font size, which is at least FONT_PIXELS
 FONT_PIXELS = 11
 
 
@@ -18,10 +18,10 @@ def labeled_grid(
     row_names: Sequence[str] = (),
     column_names: Sequence[str] = (),
 ) -> np.ndarray:
-    """Arrange images in named rows and columns on white.
+    """Arrange images in labeled rows and columns on white.
 
     Args:
-      rows: images [H,W,C] uint8 of 1 to 4 channels; None leaves a place free. The
+      rows: images [H,W,C] uint8 of 1 to 4 channels; None leaves a cell empty. The
         pixels of smaller images are repeated until they are as large as the others.
       row_names: a name for each row, which may have several lines; () for none.
       column_names: likewise for the columns.

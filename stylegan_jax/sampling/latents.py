@@ -12,9 +12,9 @@ from stylegan_jax.models import Generator
 from stylegan_jax.runtime.messages import listed
 
 KINDS = ("z", "w", "ws")
-MAX_BYTES = 2**31  # of an array in a file
-_HEADER_BYTES = 2**16  # of an array in a file, before its numbers
-# What damaged files raise; zipfile's RuntimeError is for encrypted ones.
+MAX_BYTES = 2**31  # maximum size of an array in a file
+_HEADER_BYTES = 2**16  # maximum size of the header of an array
+# Errors that damaged files raise; zipfile raises RuntimeError for encrypted ones.
 DAMAGE = (
     *(ValueError, EOFError, RecursionError, RuntimeError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error),
@@ -39,14 +39,14 @@ def read(
     """Read the latents of a `.npy` or `.npz` file.
 
     A `.npz` file holds one of the arrays `z` [N,Z], `w` [N,W] or [N,L,W], as in the
-    official `projected_w.npz`, or `ws` [N,L,W]. In a `.npy` file, the shape tells; an
-    array that may be z or w is refused.
+    official `projected_w.npz`, or `ws` [N,L,W]. In a `.npy` file, the shape decides; an
+    array that could be z or w is rejected.
 
     Args:
       path: the file. Nothing in it is executed.
       generator: the network that the latents are for.
       setting: name of the flag, for messages.
-      max_bytes: of the array, also once it is decompressed.
+      max_bytes: maximum size of the array, also after decompression.
 
     Raises:
       ValueError: the file is damaged, or its arrays do not fit the network.
@@ -81,7 +81,7 @@ def read_groups(path: Path, count: int, setting: str) -> np.ndarray | None:
       [N] bool; None if there is no such array.
 
     Raises:
-      ValueError: the file is damaged, or the labels are not N times 0 or 1.
+      ValueError: the file is damaged, or the labels are not N zeros and ones.
     """
     if not zipfile.is_zipfile(path):
         return None
@@ -102,9 +102,9 @@ def read_groups(path: Path, count: int, setting: str) -> np.ndarray | None:
 
 
 def note_noise_maps(path: Path) -> None:
-    """Say so if a file, which `read` has read, holds noise maps as well.
+    """Print a note if a file that `read` has read also holds noise maps.
 
-    `project` fits such maps to each image, and `read` leaves them out, as the official
+    `project` fits such maps to each image; `read` ignores them, as the official
     programs do.
     """
     if not zipfile.is_zipfile(path):
@@ -114,8 +114,8 @@ def note_noise_maps(path: Path) -> None:
     if maps:
         print(
             f"NOTE: {path} holds {len(maps)} noise maps, which are not used; the "
-            "images have those of the network. Project with --noise=const for latents "
-            "that need no other maps."
+            "images use those of the network. Project with --noise=const for latents "
+            "that do not need maps of their own."
         )
 
 
@@ -174,7 +174,7 @@ def _from_npy(path: Path, max_bytes: int) -> np.ndarray:
 
 
 def _array(file, max_bytes: int) -> np.ndarray:
-    """Read an array after a look at its size, which the file only claims."""
+    """Read an array after a check of the size that its header declares."""
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"its NumPy format {version} is unknown")

@@ -47,10 +47,10 @@ def maps_between(
     after: np.ndarray,
     fraction: np.ndarray,
 ) -> Variables:
-    """Return the variables with maps of noise for each image of a batch.
+    """Return the variables with noise maps for each image of a batch.
 
-    The maps of an image move on a quarter of a circle from those of one number to those
-    of another, so that they have unit variance everywhere:
+    The maps of an image move along a quarter of a circle from one numbered set of maps
+    to another, which preserves unit variance:
 
         n = cos(pi / 2 fraction) n_before + sin(pi / 2 fraction) n_after
 
@@ -58,10 +58,10 @@ def maps_between(
     uses them.
 
     Args:
-      variables: those of the network.
+      variables: variables of the network.
       seed: seed of the noise.
-      before: [B] integers, the numbers of the maps at fraction 0.
-      after: [B], at fraction 1.
+      before: [B] integers, number of the set of maps at fraction 0.
+      after: [B] integers, number of the set of maps at fraction 1.
       fraction: [B], from 0 to 1.
     """
     if "noise" not in variables:
@@ -97,13 +97,13 @@ def noise_layers(generator: Generator, variables: Variables) -> dict[int, int]:
     paths = {layer: path for layer, path in paths.items() if path in params}
     if not paths:
         raise ValueError(
-            "this network has no noise inputs, as it was built with `model.noise` "
-            "False or is a StyleGAN3; use a network with noise inputs"
+            "this network has no noise inputs, because it is a StyleGAN3 or was built "
+            "with `model.noise` False; use a network with noise inputs"
         )
     if not any(np.any(params[path]) for path in paths.values()):
         raise ValueError(
             f"the strengths of all {len(paths)} noise inputs of this network are 0, so "
-            "that noise has no effect; use a network that has learned them"
+            "noise has no effect; use a network that has learned them"
         )
     return {
         layer: 4 * maps[(*path[:-1], "const")].shape[1] // generator.base_size[0]

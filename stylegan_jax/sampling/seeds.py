@@ -6,7 +6,7 @@ import numpy as np
 
 from stylegan_jax.runtime.messages import listed
 
-MAX_SEEDS = 1_000_000  # of one command, all of whose latents are in memory
+MAX_SEEDS = 1_000_000  # maximum of a command, which keeps all latents in memory
 
 
 def parse_seeds(text: str, what: str = "seeds") -> list[int]:
@@ -85,14 +85,14 @@ def check_no_label(name: str | None, vector: str | None) -> None:
     if (name, vector) != (None, None):
         raise ValueError(
             f"class (={name!r}) and label (={vector!r}) have no effect on latents w, "
-            "which a network has mapped already; leave them out"
+            "which are already mapped; leave them out"
         )
 
 
 def keyframe_labels(
     names: str | None, vector: str | None, classes: tuple[str, ...], count: int
 ) -> np.ndarray | None:
-    """Return labels of keyframes, to which the named classes are given in turn.
+    """Return the labels of keyframes, cycling through the named classes.
 
     Args:
       names: a class, or several separated by commas, by name or index.
@@ -124,7 +124,7 @@ def one_hot(name: str | None, classes: tuple[str, ...], count: int):
 
     Args:
       name: a class name or its index.
-      classes: classes of the network; empty when it is unconditional.
+      classes: classes of the network; empty if it is unconditional.
       count: number of rows.
 
     Returns:

@@ -11,7 +11,7 @@ import numpy as np
 from stylegan_jax.layers.matmul import fastest_forms
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 
-BATCH_BYTES = 2**30  # memory that `automatic_batch_size` aims at
+BATCH_BYTES = 2**30  # memory limit of `automatic_batch_size`
 MAX_AUTOMATIC_BATCH = 16
 
 
@@ -83,7 +83,7 @@ def compile_synthesis(
 
 
 def automatic_batch_size(generator: Generator, resolution: int) -> int:
-    """Return how many images are generated at a time within BATCH_BYTES, at most 16.
+    """Return the number of images to generate at a time in BATCH_BYTES, at most 16.
 
     An image needs about four times its largest activation at once.
     """

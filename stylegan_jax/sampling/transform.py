@@ -1,8 +1,8 @@
 """Translation and rotation of the images of a StyleGAN3 network.
 
-The network moves the signal that it draws from, so that the images move without
-resampling, and new content appears at their edges. Each w moves it, too: between two
-images, the view drifts, unless it is anchored.
+The network moves its input signal, so that the images move without resampling, and new
+content appears at their edges. Each w moves the signal, too: between two images, the
+view drifts, unless it is anchored.
 
 Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section 3.1
 and figure 5.
@@ -43,7 +43,7 @@ def parse_translation(text: str, flag: str) -> Pair:
 
 
 def inverse_matrix(translate: Pair = (0.0, 0.0), degrees: float = 0.0) -> np.ndarray:
-    """Return the user's transform of image coordinates, which is an inverse.
+    """Return the inverse transform of image coordinates, which the network takes.
 
     Args:
       translate: shift to the right and downwards, in image widths and heights.
@@ -85,7 +85,7 @@ def check(generator: Generator) -> None:
 
 
 def anchored(generator: Generator, variables: Variables) -> Variables:
-    """Return the variables of a network that all w move like their average, `w_avg`.
+    """Return variables with which every w moves the images like the average `w_avg`.
 
     The affine map from w to the transform of the input becomes constant, so that style
     0 has no effect. `moved` still moves the images.

@@ -1,4 +1,4 @@
-"""Truncated styles from latents, towards the average w or the nearest of several."""
+"""Truncation of styles towards the average w or the nearest of several centers."""
 
 import functools
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def truncated_styles(
       truncation_psi: share of the distance to the average w that remains; 1 keeps the
         styles, 0 gives the average image.
       truncation_cutoff: only layers below it are truncated; None means all.
-      centers: [M,W], the average image is replaced by that of the nearest of them; see
+      centers: [M,W], of which the nearest one takes the place of the average w; see
         `cluster_centers`.
 
     Returns:
@@ -111,7 +111,7 @@ def cluster_centers(
       variables: its variables.
       count: number of clusters.
       labels: function from a number of images to their labels.
-      samples: number of latents to cluster; those of the seeds from 0 on.
+      samples: number of latents to cluster, from seeds 0, 1, and so on.
 
     Returns:
       [count,W] float32.
@@ -143,7 +143,7 @@ def cluster_centers(
 
 def check_truncation(psi: float, cutoff: int | None = None) -> None:
     """Raise ValueError unless psi is finite and the cutoff not negative."""
-    if not abs(psi) <= np.finfo(np.float32).max:  # which NaN is not, either
+    if not abs(psi) <= np.finfo(np.float32).max:  # rejects NaN, too
         raise ValueError(f"`truncation_psi` (={psi}) must be a finite float32")
     if cutoff is not None and cutoff < 0:
         raise ValueError(

@@ -15,7 +15,7 @@ from stylegan_jax.runtime.messages import sides
 from stylegan_jax.runtime.storage import naming, open_atomically
 from stylegan_jax.sampling.animated_images import GIF_MAX_FPS, GifWriter, WebpWriter
 
-QUALITY = 80  # of .mp4 and .webm, by default
+QUALITY = 80  # default of .mp4 and .webm
 BT709 = 1  # FFmpeg's number of the matrix, the primaries and the transfer curve
 LIMITED_RANGE = 1  # FFmpeg's number: luma from 16 to 235
 
@@ -36,8 +36,8 @@ class Format(NamedTuple):
     Attributes:
       writer: class of its VideoWriter.
       alpha: True if it shows transparency; else images are blended over white.
-      max_side: most pixels of a side.
-      max_fps: most frames per second.
+      max_side: maximum height and width in pixels.
+      max_fps: maximum frames per second.
     """
 
     writer: Any
@@ -50,7 +50,7 @@ class H264Writer:
     """H.264 in MP4 with 4:2:0 chroma, which all browsers and phones play."""
 
     codec, container = "libx264", "mp4"
-    container_options = {"movflags": "+faststart"}  # plays before it is complete
+    container_options = {"movflags": "+faststart"}  # plays while it is downloaded
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class H264Writer:
         stream.height, stream.width = size
         stream.pix_fmt = self._pixels = "yuva420p" if channels == 4 else "yuv420p"
         context = stream.codec_context
-        # Without these, players guess from the size.
+        # Without these, players guess the color space from the size.
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED_RANGE
         self._stream = stream
@@ -105,7 +105,7 @@ class H264Writer:
         self._write(picture)
 
     def finish(self) -> None:
-        """Write the frames that the encoder holds back, and the index."""
+        """Write the frames that the encoder has buffered, and the index."""
         self._write(None)
         with self._file.reporting_errors():
             self._video.close()
@@ -154,7 +154,7 @@ def check_installed(path: Path) -> None:
         if writer.codec not in av.codecs_available:
             raise ValueError(
                 f"{path.name} needs {writer.codec}, which this build of PyAV lacks; "
-                "install a wheel of PyPI, or write another format"
+                "install a wheel from PyPI, or write another format"
             )
 
 
@@ -178,8 +178,8 @@ def create(
       size: height and width of the frames.
       channels: C of the frames: 1 for gray, 3 for RGB or 4 for RGBA.
       fps: frames per second.
-      quality: from 0 to 100, which is lossless in .webp; None for QUALITY in .mp4 and
-        .webm, and for 100 in .webp. A .gif has none.
+      quality: quality from 0 to 100, which is lossless in .webp; None for QUALITY in
+        .mp4 and .webm, and for 100 in .webp. A .gif has none.
 
     Yields:
       The writer, which takes frames [H,W,C] uint8.
@@ -241,10 +241,10 @@ class _Converted:
 
 
 class _Unbuffered:
-    """A file as PyAV takes it: with nothing held back, and errors that are kept.
+    """An unbuffered file for PyAV, which remembers its errors.
 
-    FFmpeg replaces the errors by its own, and opens the file again by its name to move
-    the index of an MP4 to the front.
+    FFmpeg replaces errors with its own, and reopens the file by its name to move the
+    index of an MP4 to the front.
     """
 
     def __init__(self, file: BinaryIO):

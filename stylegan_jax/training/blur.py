@@ -1,7 +1,7 @@
-"""Blur of everything that the discriminator sees, which fades early in the training.
+"""Blur of everything that the discriminator sees, faded out early in training.
 
-It keeps the discriminator from details that the generator cannot follow yet; without
-it, StyleGAN3's config R may collapse at the start.
+It hides details that the generator cannot learn yet; without it, StyleGAN3's config R
+may collapse at the start.
 
 Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", appendix
 F.2 ("Gaussian blur").
@@ -18,7 +18,7 @@ REACH = 3  # taps on each side per sigma
 def sigma_at(
     initial: float, fade_kimg: float, images_seen: jax.Array | int
 ) -> jax.Array:
-    """Return the sigma in pixels, [] float32: it falls to 0 over `fade_kimg`."""
+    """Return sigma in pixels, [] float32, which falls to 0 over `fade_kimg`."""
     left = 1 - jnp.asarray(images_seen, jnp.float32) / (fade_kimg * 1000)
     return initial * jnp.maximum(left, 0)
 
@@ -26,12 +26,12 @@ def sigma_at(
 def blur(images: jax.Array, sigma: jax.Array, initial: float) -> jax.Array:
     """Blur images with the filter 2^-(i / sigma)^2 along both axes.
 
-    The filter ends after whole pixels within 3 sigma, and leaves the images as they are
-    if that is none. Outside of the images is zero.
+    The filter covers the whole pixels within 3 sigma; if there are none, the images
+    remain unchanged. Outside of the images is zero.
 
     Args:
       images: [B,H,W,C] float32.
-      sigma: [], in pixels, at most `initial`.
+      sigma: [], sigma in pixels, at most `initial`.
       initial: the largest sigma.
 
     Returns:

@@ -20,7 +20,7 @@ from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.step import Update, build_update
 
 Programs = dict[str, Update]  # phase name -> compiled update
-WAIT_SECONDS = 0.25  # between two reports of a wait
+WAIT_SECONDS = 0.25  # time between two reports of a wait
 _running: set[Future[Programs]] = set()
 
 
@@ -40,7 +40,7 @@ class ProgramCache:
           setup: the training.
           on_compiled: called with each stage that is ready and the seconds it took.
           budget: the memory that a stage must fit into.
-          seconds_before: name of a stage -> seconds that it took in an earlier start.
+          seconds_before: name of a stage -> seconds that its last compilation took.
         """
         self._setup, self._on_compiled, self._budget = setup, on_compiled, budget
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
@@ -96,12 +96,12 @@ class ProgramCache:
 
         Args:
           stage: the stage.
-          on_wait: called every now and then while this waits, with the phase whose
-            program is being compiled and the seconds waited so far.
+          on_wait: called repeatedly while this waits, with the phase whose program is
+            being compiled and the seconds waited so far.
 
         Raises:
           memory.DoesNotFit: if no number of accumulation rounds fits, or the compiler
-            refuses the number that is set.
+            rejects the number that is set.
         """
         self._start(stage)
         future = self._futures[_key(self._compiled_as(stage))]
@@ -203,7 +203,7 @@ class ProgramCache:
             is_open = e.training.accumulation_rounds is None
             if fitted.need.total > limit:
                 problem = memory.advice(e, fitted, stage, limit, self._setup.parallel)
-                # Report it at once: the stage may be days ahead.
+                # Warn now: the stage may start days later.
                 self._budget.report(f"WARNING: {problem}")
                 if is_open or len(programs) < len(names):
                     raise memory.DoesNotFit(problem)
@@ -220,7 +220,7 @@ class ProgramCache:
 
 
 def seconds_of_stages(log: epath.Path) -> dict[str, float]:
-    """Return the seconds that each stage's compilation took last, by its name.
+    """Return the seconds that the last compilation of each stage took, by its name.
 
     Args:
       log: `log.jsonl` of the run, which may not exist yet.
@@ -239,8 +239,8 @@ def seconds_of_stages(log: epath.Path) -> dict[str, float]:
 def compiles_in_background(platform: str) -> bool:
     """Return True if a stage may be compiled while another one trains.
 
-    For a GPU, XLA times candidates of its kernels on the device. Beside training they
-    would compete for its memory, and the times would mean little.
+    For a GPU, XLA times candidate kernels on the device. During training, they would
+    compete for its memory, and the timings would be unreliable.
 
     Args:
       platform: "cpu", "gpu" or "tpu", as `jax.default_backend` returns it.
@@ -267,6 +267,6 @@ def exit_without_waiting() -> Iterator[None]:
         if _running:
             if isinstance(request.code, str):
                 print(request.code, file=sys.stderr)
-            # Nothing that the compiler still uses may be destroyed.
+            # Skip all cleanup: the compiler still uses some objects.
             processes.exit_now(processes.exit_status(request.code))
         raise

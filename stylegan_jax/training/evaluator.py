@@ -18,7 +18,7 @@ from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import TrainState
 
-VARIETY = ("msssim", "recall")  # numbers that tell a collapse
+VARIETY = ("msssim", "recall")  # numbers that indicate a collapse
 
 
 class Evaluator:
@@ -62,7 +62,7 @@ class Evaluator:
         devices.check_batch("evaluation.batch_size", settings.batch_size, 2)
         self._reals = RealImages(source, devices, e.run.seed, e.data.fit)
         self._class_weights = class_weights(source) if generator.label_size else None
-        # Before networks are loaded or even downloaded.
+        # Checked before any network is loaded or downloaded.
         validation.check_requirements(
             self._spec({}, LevelOfDetail(generator.resolution), 0, 0),
             has_classifier=False,
@@ -109,14 +109,14 @@ class Evaluator:
             score = value if registry.higher_is_better(best) else -value
         settings = self._settings
         alarm = collapse_alarm(found, settings.alarm_msssim, settings.alarm_recall)
-        tells = alarm is not None or not found.keys().isdisjoint(VARIETY)
+        measured = alarm is not None or not found.keys().isdisjoint(VARIETY)
         alarms = [alarm]
         if failures:
             alarms.append(f"{', '.join(failures)} cannot be measured")
         return EvalResult(
             score,
             ", ".join(filter(None, alarms)) or None,
-            alarm is not None if tells else None,
+            alarm is not None if measured else None,
         )
 
     def _spec(

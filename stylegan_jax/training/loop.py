@@ -26,7 +26,7 @@ from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import TrainState, reset_optimizers
 from stylegan_jax.training.tick_report import TickReporter
 
-QUIET_SECONDS = 5  # of a wait for programs before each of them is reported
+QUIET_SECONDS = 5  # wait for programs before the compilation of each is reported
 # Images and labels: this process's share, or global batches on the devices.
 Batches = Iterator[tuple[np.ndarray, np.ndarray] | tuple[jax.Array, jax.Array]]
 
@@ -68,7 +68,7 @@ class Loop:
         logger: RunLogger,
         stop: StopRequest,
     ):
-        """Keep the parts; `run` starts the loop."""
+        """Store the parts; `run` starts the loop."""
         self._setup, self._guard = setup, guard
         self._e, self._parallel = setup.experiment, setup.parallel
         self._phases, self._stages = setup.phases, setup.stages
@@ -89,7 +89,7 @@ class Loop:
         # Checkpoints and evaluation.
         self._save_is_due = False
         self._evaluated: tuple[int, float] | None = None  # images seen, score
-        self._collapsed = False  # and is to be rolled back, as of the last tick
+        self._collapsed = False  # True if the last tick requires a rollback
 
     def run(self, state: TrainState, progress: Progress) -> TrainState:
         """Train; `state` is donated, `progress` is updated in place.
@@ -118,7 +118,7 @@ class Loop:
         return state
 
     def _stage_at(self, progress: Progress) -> Stage | None:
-        """Return the stage that is to be run; None at the end of the schedule."""
+        """Return the stage to run; None at the end of the schedule."""
         seen = progress.images_seen
         return next((s for s in self._stages if seen < s.end_images), None)
 
@@ -173,9 +173,9 @@ class Loop:
         return rate * self._guard.learning_rate_factor
 
     def _agree_to_stop(self) -> bool:
-        """Return True, on all processes alike, if any process is to stop.
+        """Return True, in every process, if any process must stop.
 
-        With several processes this is the answer of the previous round: waiting for
+        With several processes, this is the answer of the previous round: waiting for
         this round's would keep the host from running ahead of the device.
         """
         self._votes.append(self._parallel.any_process(self._stop.requested))
@@ -223,7 +223,7 @@ class Loop:
         return programs
 
     def _warn_of_other_rounds(self, stage: Stage, progress: Progress) -> None:
-        """Warn if a stage resumes with another number of accumulation rounds."""
+        """Warn if a stage resumes with a different number of accumulation rounds."""
         before, now = progress.accumulation_rounds, self._programs.rounds(stage)
         progress.accumulation_rounds = now
         resumed = progress.images_seen > stage.start_images
@@ -231,9 +231,9 @@ class Loop:
             self._logger.line(
                 f"WARNING: stage {stage.name} resumes with {now} accumulation "
                 f"round(s), chosen to fit the memory of the devices; it started with "
-                f"{before}. The numbers will differ slightly from those of an "
+                f"{before}. Results will differ slightly from those of an "
                 "uninterrupted run. Set `run.device_memory_gib` to the memory of the "
-                f"former devices to get the {before} round(s) back"
+                f"previous devices to restore the {before} round(s)"
             )
 
     def _round(
@@ -295,7 +295,7 @@ class Loop:
         return any(streak > 0 for streak in skipped.values())
 
     def _measure(self, state: TrainState, progress: Progress) -> None:
-        """Call the hooks of a tick, and look for a collapse."""
+        """Call the hooks of a tick, and check for a collapse."""
         results = {"held_out": self._hooks.on_tick(state, progress)}
         self._watchdog.watch(f"the metrics after tick {progress.tick}")
         results["metrics"] = self._hooks.evaluate(state, progress)
@@ -339,7 +339,7 @@ class Loop:
         )
 
     def _save_or_warn(self, state: TrainState, progress: Progress) -> None:
-        """Save a checkpoint; a full disk, say, does not end the run."""
+        """Save a checkpoint; a failure, such as a full disk, does not end the run."""
         try:
             self._save(state, progress)
             self._save_is_due = False

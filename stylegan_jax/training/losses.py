@@ -126,7 +126,7 @@ def d_relativistic(real: jax.Array, fake: jax.Array) -> jax.Array:
 
 
 def lecam_penalty(real: jax.Array, fake: jax.Array, means: jax.Array) -> jax.Array:
-    """Return the LeCam regularizer [B], which keeps the scores of both sets together.
+    """Return the LeCam regularizer [B], which keeps the scores of both sets close.
 
     It penalizes reals that score above the average fake, and fakes that score below the
     average real. The loss of the discriminator adds it, weighted.

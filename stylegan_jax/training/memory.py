@@ -19,7 +19,7 @@ from stylegan_jax.training.schedule import Stage
 
 GIB = 2**30
 # Share of the memory that a device reports. The rest is for prefetched batches, sample
-# grids and fragmentation. `run.device_memory_gib` is used as it is.
+# grids and fragmentation. `run.device_memory_gib` is used in full.
 USABLE = 0.9
 
 
@@ -60,7 +60,7 @@ class Budget:
 
     Attributes:
       limit: bytes per device; None if it is unknown, and nothing is checked.
-      report: called with a line that says what was chosen for a stage, or that the
+      report: called with a line that states the rounds chosen for a stage, or that the
         stage does not fit.
     """
 
@@ -98,7 +98,7 @@ def budget(
       reserved_bytes: memory of each device that is not for the programs.
 
     Raises:
-      ValueError: if the rounds are to be chosen and the memory is unknown.
+      ValueError: if the rounds depend on the memory, and the memory is unknown.
     """
     if e.run.device_memory_gib is not None:
         return Budget(e.run.device_memory_gib * GIB - reserved_bytes, report)
@@ -114,7 +114,7 @@ def budget(
 
 
 def rounds_options(e: Experiment, batch_size: int, shards: int) -> list[int]:
-    """Return the numbers of rounds that networks and objectives can split a batch into.
+    """Return the numbers of rounds into which a batch can be split.
 
     Args:
       e: the experiment; a number of rounds that it sets is the only option.
@@ -122,8 +122,9 @@ def rounds_options(e: Experiment, batch_size: int, shards: int) -> list[int]:
       shards: shards of the batch; each round takes an equal share of each.
 
     Returns:
-      The numbers in increasing order; never empty. Where that is possible, the images
-      of the path length in each round divide evenly over the shards.
+      The numbers in increasing order; never empty. Networks and objectives work with
+      all of them. If possible, the images of the path length in each round divide
+      evenly over the shards.
     """
     t = e.training
     if t.accumulation_rounds is not None:
@@ -154,16 +155,16 @@ def fit(
     tried.
 
     Args:
-      compile_phase: compiles a phase, by its name, in a number of rounds.
+      compile_phase: (name of a phase, rounds) -> its compiled program.
       names: names of the phases.
       options: numbers of rounds to try, see `rounds_options`.
       limit: bytes per device; None takes the first option.
-      agree: takes the need of a phase in a number of rounds, and returns that of all
-        processes, which have to choose the same number; see `greatest_need`.
+      agree: (name of a phase, rounds, need in this process) -> need in all processes,
+        which must choose the same number of rounds; see `greatest_need`.
 
     Returns:
-      The programs by phase, and the memory they need. If no option fits, that exceeds
-      the limit, and programs may be missing.
+      The programs by phase, and the memory they need. If no option fits, that memory
+      exceeds the limit, and programs may be missing.
     """
     rounds = options[0]
     while True:
@@ -202,10 +203,10 @@ def fit(
 
 
 def greatest_need(name: str, here: Need) -> Need:
-    """Return the greatest need of all processes; all of them have to call it.
+    """Return the greatest need of all processes; all of them must call this.
 
-    Compilers of different hosts may report different numbers, or one alone may run out
-    of memory.
+    Compilers of different hosts may report different numbers, or only one of them may
+    run out of memory.
 
     Args:
       name: name of the program.
@@ -217,7 +218,7 @@ def greatest_need(name: str, here: Need) -> Need:
 
 
 def describe(fitted: Fit, stage: Stage, limit: float) -> str:
-    """Return a line that says what was chosen for a stage."""
+    """Return a line that states the rounds chosen for a stage and their memory."""
     times = "round" if fitted.rounds == 1 else "rounds"
     return (
         f"memory: stage {stage.name} in {fitted.rounds} {times} of "
@@ -230,7 +231,7 @@ def describe(fitted: Fit, stage: Stage, limit: float) -> str:
 def advice(
     e: Experiment, fitted: Fit, stage: Stage, limit: float, parallel: Parallel
 ) -> str:
-    """Return a message that says what does not fit, and what would."""
+    """Return a message that states what does not fit, and what may help."""
     fixed, temporary = fitted.need.fixed, fitted.need.temporary
     part = stage.batch_size // fitted.rounds
     images = part // parallel.batch_shards  # per device

@@ -18,7 +18,7 @@ class OfficialTraining:
     averages_once: bool = False
 
 
-# By `model.family`.
+# `model.family` -> facts about its official code.
 OFFICIAL = {
     "stylegan1": OfficialTraining(
         generator_first=False, epsilon_placement="tensorflow"

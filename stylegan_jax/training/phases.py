@@ -47,8 +47,7 @@ class Inputs:
       lod: the stage's resolution and its fade.
       key: (stream) -> the random key of this phase and accumulation round.
       shard_batch: constrains a batch to be sharded over the devices.
-      padded_rows: returns the rows to which a batch of some rows has to be padded so
-        that it can be sharded.
+      padded_rows: (rows of a batch) -> rows to which it must be padded for sharding.
     """
 
     state: TrainState
@@ -84,7 +83,7 @@ class Phase:
       name: unique among the phases; prefix of its scalars.
       network: GENERATOR or DISCRIMINATOR.
       objective: (parameters of the network, inputs) -> (loss [], `LossAux`).
-      interval: number of steps from one run of the phase to the next.
+      interval: number of steps between two runs of the phase.
       ema: True for the phase after which the averaged generator is updated.
     """
 
@@ -133,12 +132,12 @@ class GANObjectives:
         *,
         averages_once: bool = False,
     ):
-        """Keep the networks and the settings of the losses.
+        """Store the networks and the settings of the losses.
 
         `averages_once` updates the average of w with the discriminator's loss only.
 
         Raises:
-          ValueError: if R1 is to be lazy for a loss with another gradient penalty.
+          ValueError: if R1 is lazy, but the loss has another gradient penalty.
         """
         self._generator, self._discriminator = generator, discriminator
         self._training, self._averages_once = training, averages_once
@@ -171,9 +170,9 @@ class GANObjectives:
         t = self._training
         # Take every k-th row, so that no device needs another's rows.
         batch = len(inputs.reals) // t.path_length_batch_shrink
-        # Padding spreads the batch over all devices where it does not divide by them.
-        # It comes last, which leaves the random numbers of the batch as they are, and
-        # has no part in any mean.
+        # Pad a batch that does not divide evenly over the devices. The padding comes
+        # last, so that the random numbers of the batch do not change, and enters no
+        # mean.
         rows = inputs.padded_rows(batch)
         if inputs.labels is not None:
             labels = inputs.labels[:: t.path_length_batch_shrink][:batch]
@@ -253,7 +252,7 @@ class GANObjectives:
         return loss, LossAux(scalars, averages | self._count_signs(inputs, real))
 
     def r1(self, params: Any, inputs: Inputs) -> tuple[jax.Array, LossAux]:
-        """Compute R1 alone, for lazy regularization."""
+        """Compute only R1, for lazy regularization."""
         t = self._training
         score = self._score(params, inputs, Stream.AUGMENT_REALS)
         scores, gradients = losses.scores_and_gradients(score, self._reals(inputs))
@@ -334,9 +333,9 @@ class GANObjectives:
         return images, without_w_avg(updated["stats"])
 
     def _reals(self, inputs: Inputs) -> jax.Array:
-        """Return the images that are to score as reals: with APA, some are generated.
+        """Return the images to label as real: with APA, some of them are generated.
 
-        They are drawn anew; those of the batch of fakes would have two answers.
+        These are new images: those in the batch of fakes would have both labels.
         """
         if not isinstance(self._augment_policy, PseudoPolicy):
             return inputs.reals
@@ -354,7 +353,7 @@ class GANObjectives:
         return jnp.where(replaced, jax.lax.stop_gradient(fakes), inputs.reals)
 
     def _shown(self, images: jax.Array) -> jax.Array:
-        """Return generated images as the discriminator is to see them."""
+        """Return generated images as the discriminator sees them."""
         return jnp.clip(images, -1, 1) if self._training.clip_fakes else images
 
     def _score(self, params: Any, inputs: Inputs, stream: Stream) -> losses.Score:

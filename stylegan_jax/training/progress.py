@@ -17,7 +17,7 @@ class Progress:
     """Place of a run on the host's clock; saved with every checkpoint.
 
     Attributes:
-      resolution: resolution at which the averaged generator is to be used.
+      resolution: resolution of the averaged generator.
       fade: weight of this resolution against the one below.
       step: steps taken.
       images_seen: real images shown.
@@ -44,7 +44,7 @@ class Progress:
 
     @property
     def lod(self) -> LevelOfDetail:
-        """Level of detail at which the averaged generator is to be used."""
+        """Level of detail of the averaged generator."""
         return LevelOfDetail(self.resolution, self.fade)
 
 
@@ -62,19 +62,18 @@ def tick_line(
     """Return the line that reports a tick.
 
     Args:
-      progress: at the end of the tick.
+      progress: progress at the end of the tick.
       stage: the current stage.
       means: means of the scalars over the tick, of which the losses are shown.
       images_per_second: speed over the tick.
       data_wait: share of the time that the device waited for images.
       skipped: updates skipped since the run started.
       alarm: warning of the metrics.
-      compile_seconds: time that the tick waited for programs, not a part of the
-        training time.
+      compile_seconds: time that the tick waited for compilation, which is not part of
+        the training time.
       augment_probability: probability of the augmentations; None without any.
     """
-    # Below that, compilation is as good as free.
-    compiled = compile_seconds >= 1
+    compiled = compile_seconds >= 1  # shorter compilations are not worth reporting
     return (
         f"tick {progress.tick:<4d} kimg {progress.images_seen / 1000:<8.1f} "
         f"{stage.name:<18s} {images_per_second:7.1f} img/s  data wait {data_wait:3.0%}"
@@ -88,7 +87,7 @@ def tick_line(
             else f"  augment {augment_probability:.3f}"
         )
         + (f"  skipped {skipped}" if skipped else "")
-        + (f"  besides compiling {format_duration(compile_seconds)}" * compiled)
+        + (f"  compilation {format_duration(compile_seconds)}" * compiled)
         + (f"  {alarm}" if alarm else "")
     )
 
@@ -132,7 +131,7 @@ def live_line(
 
 
 class DataWaitMeter:
-    """Meter of the time that the device waits for its images.
+    """Measures the time that the device waits for images.
 
     The host runs ahead of the device. While the device is busy, the host's own waiting
     costs nothing and does not count. If the device is idle when the host's waiting
@@ -145,11 +144,11 @@ class DataWaitMeter:
         self.reset()
 
     def reset(self) -> None:
-        """Start another interval."""
+        """Start a new interval."""
         self._start, self._waited = time.monotonic(), 0.0
 
     def exclude(self, seconds: float) -> None:
-        """Leave time that has just passed out of the interval."""
+        """Exclude time that has just passed from the interval."""
         self._start += seconds
 
     def next(self, batches: Iterator[Any], running: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Grids of images that are drawn during training, and what they are made of."""
+"""Image grids drawn during training, and the share of each resolution in images."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ from stylegan_jax.training.setup import Setup
 from stylegan_jax.training.state import TrainState
 
 GRID_PIXELS = 64  # smaller images are enlarged to this size
-CONTRIBUTION_IMAGES = 16  # that the shares of the resolutions are measured on
+CONTRIBUTION_IMAGES = 16  # images on which the shares of resolutions are measured
 
 
 class SampleGrid:
@@ -39,7 +39,7 @@ class SampleGrid:
         self._write("reals", 0, self._first_reals()[0])
 
     def draw_if_due(self, state: TrainState, progress: Progress) -> None:
-        """Write a grid if the tick is one of every `run.grid_every_ticks`."""
+        """Write a grid every `run.grid_every_ticks` ticks."""
         if progress.tick % self._experiment.run.grid_every_ticks == 0:
             self.draw(state, progress)
 
@@ -68,7 +68,7 @@ class SampleGrid:
     def draw(self, state: TrainState, progress: Progress) -> None:
         """Write a grid of generated images; all processes must call it.
 
-        The device goes on with its work while a thread converts and encodes them.
+        The device continues its work while a thread converts and encodes them.
         """
         self._last_images = progress.images_seen
         e, generator = self._experiment, self._setup.generator

@@ -72,7 +72,7 @@ def level_of_detail(e: Experiment, images_seen: int) -> float:
 
 
 def build_stages(e: Experiment) -> list[Stage]:
-    """Return the stages of a run, in their order.
+    """Return the stages of a run, in order.
 
     The schedule is evaluated once per round, as in the official code: a stage lasts
     whole rounds, and the resolution switches when the fade starts.

@@ -35,9 +35,9 @@ class Setup:
       label_size: length of a label vector, 0 for unconditional networks.
       generator: the generator.
       discriminator: the discriminator.
-      phases: the updates of a step, in their order.
+      phases: the updates of a step, in order.
       optimizers: an optimizer for each network's name.
-      stages: the stages of the run, in their order.
+      stages: the stages of the run, in order.
     """
 
     experiment: Experiment
@@ -51,7 +51,7 @@ class Setup:
 
     @property
     def phase_names(self) -> list[str]:
-        """Names of the phases, in their order."""
+        """Names of the phases, in order."""
         return [phase.name for phase in self.phases]
 
     @functools.cached_property

@@ -23,8 +23,8 @@ from stylegan_jax.training.state import GENERATOR, TrainState
 
 Scalars = dict[str, jax.Array]
 Averages = dict[str, Any]  # moving averages and sums, by field of the state
-# Those that move in each accumulation round, and those that move once per step, by the
-# mean of what the rounds would each move them to.
+# The averages that each accumulation round updates in turn, and those that are updated
+# once per step, to the mean of what the rounds would update them to.
 AVERAGES = ("w_avg", "magnitudes", "path_length_mean", "real_signs")
 STEP_AVERAGES = ("score_means", "spectral")
 Update = Callable[..., tuple[TrainState, Scalars]]
@@ -53,7 +53,7 @@ def build_update(
     optimizer = setup.optimizers[phase.network]
     control = controller.from_config(e.training)
     constrain_height = height_constraint(parallel, e.run.height_min_resolution)
-    # The clock moves with the last of the phases that run at every step.
+    # The clock advances with the last of the phases that run at every step.
     clock = max(i for i, p in enumerate(phases) if p.interval == 1)
 
     def update(

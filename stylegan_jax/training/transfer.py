@@ -1,4 +1,4 @@
-"""Transfer learning: start a run from networks that are already trained.
+"""Transfer learning: start a run from trained networks.
 
 Arrays are matched by name and shape, so the source may have another resolution (names
 count from 4x4 up), other widths or other labels. Arrays that match are loaded, the rest
@@ -31,7 +31,7 @@ Arrays = dict[str, jax.Array]  # by name, e.g. "params/blocks_0/const"
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Outcome for one array; a shape is None where there is no such array."""
+    """Outcome for one array; a shape is None where the array is missing."""
 
     network: str
     array: str
@@ -106,7 +106,7 @@ class Transfer:
         return lines + [f"  {note}" for note in self.notes]
 
     def log(self, logger: RunLogger) -> None:
-        """Log what was loaded from where, and what was not."""
+        """Log the source, the arrays that were loaded, and those that were not."""
         for line in self.table():
             logger.line(line)
         logger.event(
@@ -132,7 +132,7 @@ def plan(path: str, state: TrainState) -> Transfer:
     name, items = _read(path, state.step.sharding)
     networks, notes = _networks(items)
     rows = compare(_parts(state), networks)
-    # Biases and scalars do not count: some always match by their shape.
+    # Biases and scalars do not count: the shapes of some always match.
     if not any(
         row.outcome == LOADED and row.array.startswith("params/") and len(row.shape) > 1
         for row in rows

@@ -1,6 +1,6 @@
-"""Safetensors files with a description: JSON in the metadata, under a key of its kind.
+"""Safetensors files with a description, JSON in the metadata under the kind's key.
 
-The description is an object whose "version" says which program can read it.
+The "version" in the description tells which program can read it.
 """
 
 import json
@@ -23,9 +23,9 @@ class Kind(NamedTuple):
     """A kind of files.
 
     Attributes:
-      key: of the description in the metadata.
-      version: of the description.
-      name: what a file holds, such as "direction".
+      key: key of the description in the metadata.
+      version: version of the description.
+      name: name of the content of a file, such as "direction".
       program: the program of this package that writes them, such as "directions".
     """
 
@@ -57,8 +57,8 @@ def read(
     Args:
       path: the file.
       kind: its kind.
-      parse: function (arrays, description) -> what the file holds. It raises a
-        `FormatError` if they are wrong; see `require`.
+      parse: function (arrays, description) -> content. It raises a `FormatError` if
+        they are invalid; see `require`.
       reference: name of the file in messages, by default its kind and path.
 
     Raises:
@@ -74,23 +74,23 @@ def read(
 
 
 def require(right: Mapping[str, bool]) -> None:
-    """Raise FormatError unless all parts of a description are right.
+    """Raise FormatError unless all parts of a description are valid.
 
         require({"name": is_text(description.get("name"))})
 
     Args:
-      right: name of a part -> True if it is there and has an allowed value.
+      right: name of a part -> True if it is present and has an allowed value.
     """
     wrong = [name for name, fits in right.items() if not fits]
     if wrong:
         raise FormatError(
-            f"its description is damaged: {listed(wrong)} must be there and have "
+            f"its description is damaged: {listed(wrong)} must be present and have "
             "allowed values"
         )
 
 
 def is_text(value: Any) -> bool:
-    """Return True for a text that is not empty."""
+    """Return True for a string that is not empty."""
     return isinstance(value, str) and bool(value)
 
 
@@ -100,12 +100,12 @@ def is_number(value: Any) -> bool:
 
 
 def is_count(value: Any, least: int = 1) -> bool:
-    """Return True for a whole number from `least` on."""
+    """Return True for an integer that is at least `least`."""
     return type(value) is int and value >= least
 
 
 def is_digest(value: Any) -> bool:
-    """Return True for a SHA-256 in hexadecimal digits."""
+    """Return True for a hexadecimal SHA-256."""
     return isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value))
 
 

@@ -37,7 +37,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Raises:
       ValueError: The file is damaged, requests anything that weights do not need, or
-        is something else altogether.
+        is of another kind.
       OSError: The file cannot be read.
     """
     path = Path(path)
@@ -84,7 +84,7 @@ def read_networks(path: str | os.PathLike) -> dict[str, TFNetwork | TorchModule]
 
     Raises:
       PickleError: The file is damaged, requests anything that a network file does not
-        need, or is something else altogether.
+        need, or is of another kind.
       OSError: The file cannot be read.
     """
     path = Path(path)
@@ -118,8 +118,8 @@ def _checked_size(path: Path) -> int:
 def _readable_errors(path: Path, size: int) -> Iterator[None]:
     """Make every error name the file.
 
-    Damaged bytes can raise almost any exception (pickle's documentation says so), and
-    all of them mean the same to the user.
+    Damaged bytes can raise almost any exception, as pickle's documentation says; to the
+    user, all of them mean the same.
     """
     try:
         yield

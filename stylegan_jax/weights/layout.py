@@ -9,7 +9,7 @@ import flax.traverse_util
 import jax.numpy as jnp
 import numpy as np
 
-MAX_LISTED = 40  # names in a message
+MAX_LISTED = 40  # maximum number of names in a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,9 +89,9 @@ def load(
     Args:
       entries: The table of the network.
       arrays: Name in the file -> array.
-      network: The network that is expected, with its arguments, for messages.
-      check_names: What to check when names do not fit, for messages.
-      check_shapes: What to check when shapes do not fit, for messages.
+      network: The expected network, with its arguments, for messages.
+      check_names: Arguments to check when names do not fit, for messages.
+      check_shapes: Arguments to check when shapes do not fit, for messages.
 
     Raises:
       ValueError: An array is missing, left over or of the wrong shape, or one that

@@ -6,7 +6,7 @@ legitimately uses is bound to an inert stub of ours, which checks and keeps its
 arguments. Any other name is refused before it is looked up, let alone imported. The
 source code that a network carries is kept as text.
 
-The most that a hostile file can achieve is to waste some time before it is refused.
+At most, a hostile file can waste some time before it is refused.
 """
 
 import io
@@ -37,7 +37,7 @@ _CONTAINERS = frozenset(
 )
 
 Names = Mapping[tuple[str, str], Any]  # (module, name) -> stub
-MAX_OPCODES = 1_000_000  # in a program; official files have fewer than 100,000
+MAX_OPCODES = 1_000_000  # opcodes in a program; official: fewer than 100,000
 MAX_TUPLE = 1_000  # values in a tuple and in those within it; official: about 20
 
 
@@ -71,14 +71,14 @@ def require(condition: bool, message: str) -> None:
 
 
 def refuse_foreign(data: bytes, expected: str = NETWORK_FILE) -> None:
-    """Raise PickleError for the kinds of files that are often passed by mistake."""
+    """Raise PickleError for kinds of files that are often passed by mistake."""
     require(bool(data), "the file is empty")
     head = data[:256].lstrip().lower()
     for signature, meaning in _FOREIGN:
         if head.startswith(signature.lower()):
             raise PickleError(f"the file is {meaning}. Expected: {expected}.")
     if expected == NETWORK_FILE and not data.startswith(_FIRST):
-        kind = "safetensors" if data[8:9] == b"{" else "damaged, or no pickle at all"
+        kind = "safetensors" if data[8:9] == b"{" else "damaged, or not a pickle"
         raise PickleError(
             f"the file is {kind}. Expected: {expected}. Nothing in it was executed."
         )

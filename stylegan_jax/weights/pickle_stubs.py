@@ -1,7 +1,7 @@
 """Inert stubs for the dicts, NumPy arrays and numbers in a pickle.
 
-Each stub has a __setstate__, because without one pickle would write whatever the file
-says into the object's attributes; and __slots__.
+Each stub has __slots__ and a __setstate__; without them, pickle would set arbitrary
+attributes from the file.
 """
 
 import math
@@ -11,7 +11,8 @@ import numpy as np
 
 from stylegan_jax.weights.pickle import describe, require, type_name
 
-MAX_BYTES = 4 * 2**30  # in a file, and in all of its variables; official: 0.4 GB
+# Limits, with the values of official files.
+MAX_BYTES = 4 * 2**30  # of a file, and of all of its variables; official: 0.4 GB
 MAX_ARRAYS = 100_000  # in a file; official: about 800
 MAX_SETTINGS = 10_000  # values in a file's arguments; official: about 200
 MAX_DEPTH = 8  # nesting of lists and dicts in arguments; official: 2
@@ -23,7 +24,7 @@ _DICT_NAMES = (
     ("dnnlib", "EasyDict"),
     ("collections", "OrderedDict"),
 )
-_NUMPY_CORES = ("numpy.core", "numpy._core")  # as NumPy 1 and NumPy 2 spell it
+_NUMPY_CORES = ("numpy.core", "numpy._core")  # the names in NumPy 1 and NumPy 2
 
 
 class Stub:
@@ -184,7 +185,7 @@ def _from_buffer(raw: Any, dtype: Any, shape: Any, order: Any) -> Array:
 
 
 def _encode(text: Any, encoding: Any) -> str:
-    """Return bytes that were written as text as they are; see `Array.fill`."""
+    """Return bytes that were written as text unchanged; see `Array.fill`."""
     require(
         type(text) is str and encoding == "latin1",
         "`_codecs.encode` is called on something other than latin1 text",

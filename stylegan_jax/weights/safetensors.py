@@ -87,7 +87,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:
-    """Return the metadata alone; see `read`."""
+    """Return only the metadata; see `read`."""
     with _opened(path) as file:
         return file.metadata() or {}
 

@@ -2,7 +2,7 @@
 
 There are three kinds of files: a state dict in torch.save's old format (PyTorch below
 1.6), a state dict in the zip format, and a TorchScript module, which is a zip archive
-too. TorchScript's program is text beside the tensors; it is not read.
+too. TorchScript's program is text in a separate member; it is not read.
 """
 
 import mmap
@@ -90,7 +90,7 @@ def read_old(path: Path) -> dict[str, np.ndarray]:
       Name -> read-only array on the file's pages, in the file's order.
 
     Raises:
-      PickleError: The file is something else.
+      PickleError: The file is of another kind.
     """
     with path.open("rb") as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -106,7 +106,7 @@ def read_zip(path: Path) -> dict[str, np.ndarray]:
       Name -> read-only array; TorchScript's names are paths of attributes.
 
     Raises:
-      PickleError: The archive is something else.
+      PickleError: The archive is of another kind.
     """
     with zipfile.ZipFile(path) as archive:
         members = {info.filename: info for info in archive.infolist()}

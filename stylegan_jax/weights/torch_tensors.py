@@ -1,9 +1,9 @@
 """Read the tensors in PyTorch's files without PyTorch.
 
 A file is a pickled program that builds tensors as views of storages, which it refers to
-by keys; the numbers lie beside it. In torch.save's old format (PyTorch below 1.6), they
-follow the program and the few small programs around it. In the zip format, each storage
-is a member of its own.
+by keys; the numbers are stored separately. In torch.save's old format (PyTorch below
+1.6), they follow the program and the few small programs around it. In the zip format,
+each storage is a member of the archive.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ STORAGES = {
 
 
 class Storage(Stub):
-    """A stub for a run of numbers; `raw` is a view of bytes in the file."""
+    """A stub for a sequence of numbers; `raw` is a view of bytes in the file."""
 
     __slots__ = ("dtype", "count", "raw")
 
@@ -171,7 +171,7 @@ class StorageUnpickler(RestrictedUnpickler):
         Raises:
           PickleError: The reference is something else.
         """
-        # In the old format, a last value tells that the storage is a part of another,
+        # In the old format, a further value marks the storage as a part of another one,
         # which no weights need.
         end = (None,) if self._old_format else ()
         require(
@@ -199,9 +199,9 @@ class OldFormat:
     """The content of bytes in the old format.
 
     Attributes:
-      content: object that the program in them builds.
+      content: object that the program builds.
       storages: the storages that it refers to, with their content.
-      end: position after the last of them, in bytes.
+      end: position after the last storage, in bytes.
     """
 
     content: Any

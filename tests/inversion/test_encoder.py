@@ -92,7 +92,7 @@ def test_damaged_descriptions(trained, tmp_path, change, wrong):
     arrays, metadata = safetensors.read(path)
     text = json.dumps(json.loads(metadata[encoders.KEY]) | change)
     safetensors.write(path, arrays, {encoders.KEY: text})
-    message = f"its description is damaged: {wrong} must be there and have allowed"
+    message = f"its description is damaged: {wrong} must be present and have allowed"
     with pytest.raises(ValueError, match=message):
         encoders.load(path)
 

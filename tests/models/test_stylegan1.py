@@ -268,7 +268,7 @@ def test_mistakes_of_users_raise():
         apply(z)
     with pytest.raises(ValueError, match=r"takes \[B, 8\]"):
         apply(np.zeros((2, 9)), labels)
-    with pytest.raises(ValueError, match=r"not a stage .* it has \[4, 8, 16\]"):
+    with pytest.raises(ValueError, match=r"has only the resolutions \[4, 8, 16\]"):
         apply(z, labels, LevelOfDetail(32))
     with pytest.raises(ValueError, match="HxW one of 4x4, 8x8, 16x16"):
         jax.eval_shape(d.init, jax.random.key(0), np.zeros((2, 16, 8, 3)), labels)

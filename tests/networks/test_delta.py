@@ -46,7 +46,7 @@ def test_the_base_must_be_the_same(base, tmp_path):
     path = tmp_path / "delta.safetensors"
     delta.save(base, changed(base), path)
     file.save(changed(base), tmp_path / "base.safetensors")
-    with pytest.raises(ValueError, match="is a difference to another network than"):
+    with pytest.raises(ValueError, match="is a difference to another version of"):
         stylegan_jax.load(path)
     (tmp_path / "base.safetensors").unlink()
     with pytest.raises(ValueError, match=re.escape("which cannot be opened")):
@@ -56,8 +56,8 @@ def test_the_base_must_be_the_same(base, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"step": "last"}, "step must be there and have allowed values"),
-        ({"digest": 7}, "digest must be there and have allowed values"),
+        ({"step": "last"}, "step must be present and have allowed values"),
+        ({"digest": 7}, "digest must be present and have allowed values"),
         ({"version": 2}, "has version 2; this program reads version 1"),
     ],
 )

@@ -187,7 +187,7 @@ def test_truncated_files_are_refused(tmp_path):
         (b"\n <!DOCTYPE html><html>", "a web page; the download"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
         (b"\x1f\x8b\x08\x00", "gzip"),
-        (b"not a network", "damaged, or no pickle at all. Expected: "),
+        (b"not a network", "damaged, or not a pickle. Expected: "),
         (b"\x10\0\0\0\0\0\0\0{}", "is safetensors. Expected: "),
     ],
 )

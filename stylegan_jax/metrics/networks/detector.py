@@ -34,7 +34,7 @@ class Detector(Protocol):
     Attributes:
       name: Name of the detector in results, e.g. "inception".
       digest: SHA-256 of the weight file, 64 hexadecimal digits.
-      resize: How images are brought to the network's input size, one of `resize.MODES`.
+      resize: Method of resizing to the network's input size, one of `resize.MODES`.
       dimensions: D of `Features.pool`.
     """
 

@@ -1,7 +1,7 @@
 """The table of detectors, and the loader of their weight files.
 
-`KINDS` has the detectors among which users choose for the metrics of papers.
-EfficientNet-Lite0 is not one of them: with its features, a metric has another name.
+`KINDS` has the detectors that users can choose for the metrics of papers.
+EfficientNet-Lite0 is not one of them: metrics of its features have names of their own.
 
 This package contains no weights except the 1,472 numbers of LPIPS; see `published`.
 """
@@ -100,7 +100,7 @@ KINDS = {
     "vgg16": Kind("vgg16", "tf1_bilinear", WIDTH, vgg_weights.load, _fc7, False),
 }
 # Resized by the antialiased bicubic filter that Parmar et al. (2022) recommend, clipped
-# to 0..255; the network was trained on images of a bicubic filter, too.
+# to 0..255; the network was trained on images resized by a bicubic filter, too.
 EFFICIENTNET = Kind(
     "efficientnet",
     "clean",

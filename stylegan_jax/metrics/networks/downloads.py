@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 CHUNK = 2**20  # bytes
-TIMEOUT_SECONDS = 30  # without a byte received
+TIMEOUT_SECONDS = 30  # maximum time without receiving a byte
 BAR_WIDTH = 30  # characters
-BAR_SECONDS = 0.2  # between two updates of the bar
-LINE_SECONDS = 10  # between two lines without a terminal
+BAR_SECONDS = 0.2  # time between two updates of the bar
+LINE_SECONDS = 10  # time between two lines without a terminal
 
 Progress = Callable[[int, int | None], None]  # bytes so far, and in total if known
 
@@ -76,7 +76,7 @@ def _download(url: str, path: Path, progress: Progress) -> str:
 
 
 class Bar:
-    """Progress on stderr: a bar in a terminal, else a line from time to time."""
+    """Progress on stderr: a bar in a terminal, else a line at an interval."""
 
     def __init__(self, name: str) -> None:
         self._name, self._last = name, time.monotonic()

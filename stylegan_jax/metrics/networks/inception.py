@@ -16,9 +16,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-SIZE = 299  # pixels, height and width of images
+SIZE = 299  # height and width of images in pixels
 CLASSES = 1008
-EPSILON = 1e-3  # of batch normalization
+EPSILON = 1e-3  # epsilon of batch normalization
 
 
 class Outputs(NamedTuple):
@@ -82,7 +82,7 @@ def _max_pool(x: jax.Array, stride: int, padding: str) -> jax.Array:
 
 
 def _mean_pool(x: jax.Array) -> jax.Array:
-    """Return the mean of 3x3 pixels; at the border, of those inside the image."""
+    """Return the mean of 3x3 pixels, counting only those inside the image."""
     return nn.avg_pool(x, (3, 3), (1, 1), "SAME", count_include_pad=False)
 
 
@@ -176,7 +176,7 @@ class BlockE(nn.Module):
 
 
 class InceptionV3(nn.Module):
-    """The whole network."""
+    """The complete network."""
 
     @nn.compact
     def __call__(self, images: jax.Array) -> Outputs:
@@ -215,7 +215,7 @@ class InceptionV3(nn.Module):
 
 
 class Classifier(nn.Module):
-    """The last layer, a dense one."""
+    """The last layer, which is dense."""
 
     classes: int
 

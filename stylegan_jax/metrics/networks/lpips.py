@@ -23,7 +23,7 @@ from stylegan_jax.weights.layout import Entry, Layout
 # Normalization of images in -1..1 by ImageNet's mean and standard deviation, RGB.
 SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
 SCALE = np.array([0.458, 0.448, 0.450], np.float32)
-MIN_SIZE = 16  # pixels, one pixel of the deepest map
+MIN_SIZE = 16  # size in pixels at which the deepest map has a single pixel
 HEADS = Path(__file__).parent / "assets" / "lpips_vgg_v0.1.safetensors"
 
 
@@ -99,7 +99,7 @@ class LPIPS:
 
     Attributes:
       name: "lpips".
-      digest: SHA-256 of VGG16's weight file, a plus, and that of LPIPS's.
+      digest: SHA-256 of VGG16's weight file, "+", and SHA-256 of LPIPS's weight file.
       variables: Argument of `distance`, for programs that trace it themselves.
     """
 
@@ -140,7 +140,7 @@ class LPIPS:
         """
         if np.shape(a) != np.shape(b):
             raise ValueError(
-                f"The images of a pair must have one shape; got {np.shape(a)} and "
+                f"The images of a pair must have the same shape; got {np.shape(a)} and "
                 f"{np.shape(b)}."
             )
         return self._run(a, b)

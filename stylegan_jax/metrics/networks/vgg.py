@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-SIZE = 224  # pixels, height and width of images for the dense layers
-CHANNELS = (64, 128, 256, 512, 512)  # in each stage
-CONVOLUTIONS = (2, 2, 3, 3, 3)  # in each stage
-WIDTH = 4096  # features of fc6 and fc7
+SIZE = 224  # height and width of images for the dense layers, in pixels
+CHANNELS = (64, 128, 256, 512, 512)  # number in each stage
+CONVOLUTIONS = (2, 2, 3, 3, 3)  # number in each stage
+WIDTH = 4096  # number of features of fc6 and fc7
 # Statistics of ImageNet, RGB in 0..1.
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)

@@ -94,10 +94,10 @@ def _used(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def named_by_order(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the tensors of VGG16 under torchvision's names, whatever theirs are.
+    """Return the tensors of VGG16 under torchvision's names, for any names in the file.
 
-    VGG16 is a plain sequence of layers, so that the order in the file identifies them.
-    It must agree with the order of their names, where numbers count as numbers.
+    VGG16 is a plain sequence of layers, so the order in the file identifies them. It
+    must agree with the natural order of their names, in which conv2 precedes conv10.
 
     Args:
       arrays: Name -> tensor, in the order of the file. Tensors that have no more values

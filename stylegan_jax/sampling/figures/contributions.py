@@ -13,7 +13,7 @@ from stylegan_jax.runtime.messages import sides
 from stylegan_jax.sampling.contributions import contributions as shares_of
 from stylegan_jax.sampling.figures.sampler import Figure, Sampler
 
-BAR_PIXELS = 22  # height
+BAR_PIXELS = 22  # height of a bar
 LONGEST_PIXELS = 360
 NAME_PIXELS = 90
 COLOR = "#0072b2"

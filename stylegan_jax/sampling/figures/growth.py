@@ -19,7 +19,7 @@ FADES = (0.25, 0.5, 0.75, 1.0)
 def growth(sampler: Sampler, seeds: Sequence[int]) -> Figure:
     """Draw a row for each seed and resolution, with a column for each fade.
 
-    The first row has the last column alone: there is nothing to fade 4x4 in from.
+    The first row has only the last column: there is nothing from which 4x4 fades in.
 
     Raises:
       ValueError: the network does not grow.

@@ -35,10 +35,10 @@ def truncation(sampler: Sampler, seeds: Sequence[int], psis: Sequence[float]) ->
 def interpolations(sampler: Sampler, seeds: Sequence[int]) -> Figure:
     """Draw two rows for each pair of successive seeds: along z, and along w.
 
-    The path in z is an arc of a circle, and its length changes evenly. That in w is a
-    straight line. The lines of the figure tell how far the images move along each: the
-    sum of the root mean square differences between neighbors. Perceptual path lengths
-    are metrics, since they need the weights of LPIPS.
+    The path in z is an arc of a circle, along which the length of z changes linearly;
+    the path in w is a straight line. The lines of the figure report how far the images
+    move along each: the sum of the root mean square differences between neighbors.
+    Perceptual path lengths are metrics, since they need the weights of LPIPS.
 
     Raises:
       ValueError: there are fewer than two seeds.

@@ -1,4 +1,4 @@
-"""The figure of generated images beside the nearest images of the data set."""
+"""The figure of generated images next to the nearest images of the data set."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -11,17 +11,17 @@ from stylegan_jax.runtime.image_io import rgb_on_white
 from stylegan_jax.sampling.figures.sampler import Figure, Sampler, seed_names
 from stylegan_jax.sampling.labeled_grid import labeled_grid
 
-SIDE = 32  # of images that are compared, at most
+SIDE = 32  # maximum side of the images that are compared
 Show = Callable[[str, int, int], None]
 
 
 class Match(NamedTuple):
-    """An image of the data set, in the order of the nearest.
+    """An image of the data set; matches are ordered by their distance.
 
     Attributes:
-      distance: from the generated image, of 255.
+      distance: distance to the generated image, in gray levels of 255.
       index: number of the image.
-      mirrored: True if its mirror image is meant.
+      mirrored: True for its mirror image.
     """
 
     distance: float
@@ -29,7 +29,7 @@ class Match(NamedTuple):
     mirrored: bool
 
 
-Pair = tuple[Match, np.ndarray]  # and its pixels
+Pair = tuple[Match, np.ndarray]  # a match and its pixels
 
 
 def nearest(
@@ -43,8 +43,8 @@ def nearest(
 ) -> Figure:
     """Draw a row for each seed: its image, and the nearest images of a data set.
 
-    The distance is the root mean square of the differences of all pixels, after areas
-    have been averaged so that no side is longer than `SIDE`.
+    The distance is the root mean square difference of the pixels, after images are
+    downsampled so that no side is longer than `SIDE`.
 
     Args:
       sampler: the network.
@@ -52,10 +52,10 @@ def nearest(
       source: the data set, at the full resolution of the network.
       neighbors: number of nearest images, at most those of the data set.
       mirror: compare with the mirrored images of the data set, too.
-      show: (activity, images done, images in total), called in between.
+      show: (activity, images done, images in total), called to report progress.
 
     Raises:
-      ValueError: there are not so many images.
+      ValueError: there are fewer than `neighbors` images.
     """
     if neighbors > source.num_images:
         raise ValueError(
@@ -97,7 +97,7 @@ def nearest(
 
 
 def _first_of_each(pairs: list[Pair]) -> list[Pair]:
-    """Return the first match of each image, which may match mirrored, too."""
+    """Return the first match of each image, which may also match mirrored."""
     firsts: dict[int, Pair] = {}
     for pair in pairs:
         firsts.setdefault(pair[0].index, pair)
@@ -105,7 +105,7 @@ def _first_of_each(pairs: list[Pair]) -> list[Pair]:
 
 
 def small(images: np.ndarray) -> np.ndarray:
-    """Average areas of images [N,H,W,C] until no side is longer than `SIDE`."""
+    """Downsample images [N,H,W,C] until no side is longer than `SIDE`."""
     height, width = images.shape[1:3]
     while max(height, width) > SIDE and height % 2 == 0 and width % 2 == 0:
         height, width = height // 2, width // 2

@@ -13,8 +13,8 @@ from stylegan_jax.sampling.figures.sampler import Figure, Sampler, seed_names
 from stylegan_jax.sampling.labeled_grid import labeled_grid
 from stylegan_jax.sampling.noise import noise_layers
 
-CROPS = 4  # realizations that are shown
-CROP_SHARE = 4  # of a side of the image
+CROPS = 4  # number of realizations that are shown
+CROP_SHARE = 4  # side of the image / side of a crop
 
 
 def noise(sampler: Sampler, seeds: Sequence[int]) -> Figure:
@@ -37,7 +37,7 @@ def noise(sampler: Sampler, seeds: Sequence[int]) -> Figure:
 
 
 def stochastic(sampler: Sampler, seeds: Sequence[int], realizations: int) -> Figure:
-    """Draw a row for each seed: the image, crops of other noise, and the deviation.
+    """Draw a row for each seed: the image, crops with new noise, and the deviation.
 
     The crops are taken where the noise changes most. The last column shows the standard
     deviation of each pixel, from black for none to white for the largest.
@@ -54,7 +54,7 @@ def stochastic(sampler: Sampler, seeds: Sequence[int], realizations: int) -> Fig
     if realizations < CROPS:
         raise ValueError(
             f"the number of realizations (={realizations}) must be at least {CROPS}, "
-            "which are shown"
+            "the number shown"
         )
     rows, lines = [], []
     ws = sampler.styles(seeds)
@@ -82,7 +82,7 @@ def noise_deviation(
       sampler: the network.
       w: styles of one image, [L,W].
       realizations: number of realizations of the noise.
-      noise: "random", or another kind, which does not vary.
+      noise: "random", or another mode, whose images do not vary.
 
     Returns:
       Images [CROPS,H,W,C] uint8, and the standard deviation of each pixel [H,W], the
@@ -92,7 +92,7 @@ def noise_deviation(
     first: list[np.ndarray] = []
     repeated = np.broadcast_to(np.asarray(w), (realizations, *w.shape))
     for images in sampler.batches(repeated, noise=noise):
-        images = np.clip(images, -1, 1)  # as they are saved
+        images = np.clip(images, -1, 1)  # as in saved images
         first.extend(images[: CROPS - len(first)])
         # Relative to an image, so that equal ones have a deviation of exactly zero.
         reference = images[0].astype(np.float64) if reference is None else reference
@@ -105,7 +105,7 @@ def noise_deviation(
 
 
 def _liveliest(deviation: np.ndarray) -> tuple[int, int]:
-    """Return the top left pixel of the crop in which noise changes most."""
+    """Return the top left pixel of the crop in which noise has the largest effect."""
     height, width = (side // CROP_SHARE for side in deviation.shape)
     sums = np.pad(np.square(deviation), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     boxes = sums[height:, width:] - sums[height:, :-width]

@@ -1,4 +1,4 @@
-"""The figure of feature norms, in which the droplets of StyleGAN show.
+"""The figure of feature norms, which reveals the droplet artifacts of StyleGAN.
 
 Reference: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN",
 section 2, figures 1 and 3.
@@ -19,7 +19,7 @@ from stylegan_jax.sampling.figures.sampler import Figure, Sampler, seed_names
 from stylegan_jax.sampling.labeled_grid import labeled_grid
 
 LAYERS = tuple(m.SynthesisLayer for m in (stylegan1, stylegan2, stylegan3))
-MAX_PIXELS = 256  # of an image or map; larger ones are shrunk
+MAX_PIXELS = 256  # maximum size of an image or map; larger ones are downsampled
 # Red, green and blue at equal distances from the smallest to the largest value.
 HEAT = ((0, 0, 0), (66, 15, 117), (185, 54, 84), (245, 145, 30), (255, 255, 220))
 
@@ -80,12 +80,12 @@ def _layers(generator: Generator) -> list[tuple[str, ...]]:
     """Return the paths of the layers, from the lowest resolution on."""
     if isinstance(generator, stylegan3.Generator):
         return [(f"layers_{i}",) for i in range(generator.design.num_layers)]
-    # The paths of the noise strengths, without the ends.
+    # The paths of the noise strengths, without their last parts.
     return [path[:-2] for path in generator.noise_strengths().values()]
 
 
 def _center(x: jax.Array, size: int) -> jax.Array:
-    """Return the image [N,size,size,C] in features with a margin around it."""
+    """Crop features to the image [N,size,size,C], without the margin around it."""
     margin = (x.shape[1] - size) // 2
     return x[:, margin : margin + size, margin : margin + size]
 

@@ -1,4 +1,4 @@
-"""The generator that a figure is drawn with, and the figure."""
+"""A figure, and the generator that draws its images."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ class Figure(NamedTuple):
 
     Attributes:
       pixels: [H,W,3] uint8.
-      lines: numbers that belong to it, as lines of text.
+      lines: its numbers, as lines of text.
     """
 
     pixels: np.ndarray
@@ -36,7 +36,7 @@ class Sampler:
       variables: its variables.
       lod: the level of detail that training had reached.
       label: the label vector [K]; None for unconditional networks.
-      psi: the truncation.
+      psi: the truncation psi.
     """
 
     generator: Generator
@@ -65,7 +65,7 @@ class Sampler:
         noise: str = "const",
         noise_layers: Iterable[int] | None = None,
     ) -> Iterator[np.ndarray]:
-        """Generate images of styles ws [N,L,W], one batch after the other.
+        """Generate images of styles ws [N,L,W], one batch at a time.
 
         Args:
           ws: [N,L,W].
@@ -89,7 +89,7 @@ class Sampler:
         )
 
     def draw(self, ws: jax.Array | np.ndarray, **options) -> np.ndarray:
-        """Return images [N,H,W,C] uint8; options as of `batches`."""
+        """Return images [N,H,W,C] uint8; see `batches` for the options."""
         return np.concatenate([to_uint8(x) for x in self.batches(ws, **options)])
 
 

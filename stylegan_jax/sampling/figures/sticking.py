@@ -1,4 +1,4 @@
-"""Figures of texture sticking: details that stay at their pixels while images move.
+"""Figures of texture sticking: details that stick to pixels while the images move.
 
 Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", figure 1.
 """
@@ -17,10 +17,10 @@ from stylegan_jax.sampling.labeled_grid import labeled_grid
 from stylegan_jax.sampling.synthesis import automatic_batch_size, synthesize
 
 MARK = (255, 0, 0)  # color of the column that a slice shows
-DISTANCE = 0.25  # of the translation, in image heights
+DISTANCE = 0.25  # distance of the translation in image heights
 NEIGHBORHOOD = 0.25  # standard deviation around a latent, whose own is 1
 JITTER = 0.0625  # standard deviation of translations, in image widths and heights
-TINY = 1e-12  # mean square of details, instead of none
+TINY = 1e-12  # minimum mean square of details, to divide by
 Batches = Iterator[np.ndarray]  # of images [N,H,W,C], about [-1,1]
 
 
@@ -30,10 +30,10 @@ def sticking(samplers: Mapping[str, Sampler], seeds: Sequence[int]) -> Figure:
     Each network has a row for each pair of successive seeds, in which w moves along a
     line from one to the other. A StyleGAN3 network has another one for each seed but
     the last, in which the image is translated downwards. A row has the first, the
-    middle and the last image, and the slice: its column n is the middle column of
-    frame n. Details that move are slanted streaks in it, and those that stick to their
-    pixels are horizontal ones. The lines tell how much of the details stays: the mean
-    square of the average over time, as a share of the mean square.
+    middle and the last image, and the slice, whose column n is the middle column of
+    frame n. There, details that move are slanted streaks, and details that stick to
+    their pixels are horizontal streaks. The lines report the share of the details that
+    stay: the mean square of the average over time, relative to the mean square.
 
     Args:
       samplers: the networks, by name.
@@ -67,14 +67,14 @@ def average(
 ) -> Figure:
     """Draw images, and averages of many images that are nearly the same.
 
-    The latents of an average are in the neighborhood of a seed's. For StyleGAN3, a
-    further average is that of one image at many places. Where all details move, an
-    average is equally blurred everywhere; details that stick to their pixels stay
-    sharp. The lines tell how much detail an average has, as a share of the image's.
+    The latents of an average are close to that of a seed. For StyleGAN3, a second
+    average is over translations of a single image. If all details move, an average is
+    equally blurred everywhere; details that stick to their pixels remain sharp. The
+    lines report the detail in each average as a share of the detail in the image.
 
     Args:
       samplers: the networks, by name.
-      seeds: a row for each, and each network.
+      seeds: seeds; each has a row for each network.
       count: number of images of an average.
     """
     rows, names, lines = [], [], []
@@ -92,7 +92,7 @@ def average(
 
 
 def _motions(sampler: Sampler, ends: np.ndarray) -> dict[str, Batches]:
-    """Return the frames of the motions, as many as an image has pixels in a row."""
+    """Return the frames of each motion, one for each pixel in a row of an image."""
     frames = sampler.lod.resolution * sampler.generator.base_size[1] // 4
     t = np.linspace(0, 1, frames, dtype=np.float32)
     path = lerp(*(np.broadcast_to(w, (frames, *w.shape)) for w in ends), t)
@@ -146,7 +146,7 @@ def _averages(
 
 
 def _translated(sampler: Sampler, w: np.ndarray, places: np.ndarray) -> Batches:
-    """Generate the image of w [L,W] at places [N,2]."""
+    """Generate the image of w [L,W], translated to places [N,2]."""
     generator = sampler.generator
     size = min(automatic_batch_size(generator, sampler.lod.resolution), len(places))
     for start in range(0, len(places), size):
@@ -165,7 +165,7 @@ def _rgb(images: np.ndarray) -> np.ndarray:
 
 
 def _detail(image: np.ndarray, axes: Sequence[int] = (0, 1)) -> np.ndarray:
-    """Return what a blur with (1,4,6,4,1) along axes takes away from an image."""
+    """Return the details that a blur with (1,4,6,4,1) along axes removes."""
     blurred = image.astype(np.float64)
     for axis in axes:
         length = blurred.shape[axis]

@@ -86,7 +86,7 @@ def test_images_that_cannot_be_compared_are_refused(network):
     with pytest.raises(ValueError, match="15x64; LPIPS needs at least 16x16"):
         network(small, small)
     one, two = (np.zeros((n, 32, 32, 3), np.float32) for n in (1, 2))
-    with pytest.raises(ValueError, match="must have one shape"):
+    with pytest.raises(ValueError, match="must have the same shape"):
         network(one, two)
     with pytest.raises(AssertionError, match="float32"):
         network(one.astype(np.uint8), one.astype(np.uint8))

@@ -48,7 +48,7 @@ def test_round_trip(direction, path):
     ("change", "message"),
     [
         ({"version": 2}, "its description has version 2; this program reads version 1"),
-        ({"name": ""}, "name must be there and have allowed values"),
+        ({"name": ""}, "name must be present and have allowed values"),
         ({"method": "magic"}, "damaged: method must"),
         ({"method": ["sefa"]}, "damaged: method must"),
         ({"space": "z"}, "damaged: space must"),
