@@ -154,7 +154,8 @@ def test_settings_of_newer_versions(run, capsys):
             with pytest.raises(config.ConfigError) as raised:
                 used()
             assert str(raised.value).startswith(
-                f"{path} is damaged or of another version of this package. The conf"
+                f"{path} is damaged or was written by another version of this package. "
+                "The conf"
             )
             assert f"unknown config key `{section}.new`" in str(raised.value)
         told = capsys.readouterr().out.splitlines()
