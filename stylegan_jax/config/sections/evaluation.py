@@ -68,7 +68,7 @@ class Evaluation:
     # Signs of mode collapse, reported in the progress line.
     alarm_msssim: float = setting(
         0.15,
-        "Excess of `msssim` over that of real images above which a collapse is reported.",
+        "Excess of `msssim` over real images above which a collapse is reported.",
     )
     alarm_recall: float = setting(
         0.02,
