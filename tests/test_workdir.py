@@ -241,6 +241,7 @@ def test_the_precision_of_a_run_is_kept(run):
     kept, told = workdir.keep_from_run(run, changed)
     assert kept == e
     assert told == [
-        "keeping `model.dtype` 'float32' of config.json; now it is 'bfloat16'",
-        "keeping `model.float32_precision` 'highest' of config.json; now it is 'high'",
+        "keeping `model.dtype` 'float32' from config.json instead of 'bfloat16'",
+        "keeping `model.float32_precision` 'highest' from config.json "
+        "instead of 'high'",
     ]

@@ -15,7 +15,7 @@ def read(path: str | os.PathLike, remedy: str) -> Any:
       remedy: whole sentence that says what to do about a damaged file.
 
     Raises:
-      ValueError: the file is empty, damaged, or no file.
+      ValueError: the file is empty, damaged, or not a file.
       OSError: the file cannot be read.
     """
     try:
