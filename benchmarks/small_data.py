@@ -1,4 +1,4 @@
-r"""Remedies for few images, compared at equal numbers of images seen.
+r"""Comparison of methods for small data sets at equal numbers of images seen.
 
     python -m benchmarks.small_data --out=runs/small --kimg=40
     python -m benchmarks.small_data --out=runs/small --runs=none,ada --kimg=6 \
@@ -8,15 +8,15 @@ r"""Remedies for few images, compared at equal numbers of images seen.
 Trains one run after another, each in a directory of its name under --out:
 
     none         the config, without augmentation
-    ada          with the transforms `bgc` of an adaptive probability, which can rise by
+    ada          with the transforms `bgc` at an adaptive probability, which can rise by
                  1 in a hundred passes over the images
     diffaugment  with all transforms of DiffAugment
-    autopilot    the settings of `presets.small` for as many images
+    autopilot    the settings of `presets.small` for this number of images
 
-They share the images, the networks' resolution, the seed and the evaluations; the flags
-of --more are added to the command of each. Interrupted runs are resumed by the same
-command, and --kimg=0 trains nothing. Writes `curves.html`, with a line for each run
-that --out has, and prints a table of the last values.
+They share the images, the resolution, the seed and the evaluations; the flags of --more
+are added to the command of each. The same command resumes interrupted runs, and
+--kimg=0 trains nothing. Writes `curves.html`, with a line for each run in --out, and
+prints a table of the last values.
 """
 
 import math
@@ -54,7 +54,7 @@ CURVES = {
 
 
 def main(argv: list[str]) -> None:
-    """Train, and compare what there is."""
+    """Train, and compare the available runs."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
     out = Path(FLAGS.out)
@@ -80,7 +80,7 @@ def main(argv: list[str]) -> None:
 
 
 def training_command(name: str, out: Path, images: int, more: list[str]) -> list[str]:
-    """Return the command that trains a run, and write its config if it needs one."""
+    """Return the command that trains a run, and write its config if necessary."""
     config = FLAGS.config
     settings = [
         *RUNS[name],
@@ -114,7 +114,7 @@ def training_command(name: str, out: Path, images: int, more: list[str]) -> list
 
 
 def series(rows: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
-    """Return (kimg, value) of a scalar; of repeated points, the last ones count."""
+    """Return (kimg, value) of a scalar; if points repeat, the last ones are kept."""
     found = {row["kimg"]: float(row[name]) for row in rows if name in row}
     return sorted(found.items())
 
@@ -180,7 +180,7 @@ if __name__ == "__main__":
     )
     flags.DEFINE_float("kimg", 40.0, "Length of each run; 0 only compares.")
     flags.DEFINE_float("held_out", 0.1, "Share of the images that is held out.")
-    flags.DEFINE_integer("images", 385, "Number of the others, on which runs train.")
+    flags.DEFINE_integer("images", 385, "Number of training images.")
     flags.DEFINE_float(
         "ada_speed_kimg",
         None,
