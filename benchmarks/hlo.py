@@ -230,7 +230,7 @@ class Program:
         """Count the operations of the matrix products and convolutions in a fusion.
 
         A multiply-add is two operations. Those with padding and with the zeros of a
-        dilated operand count, since a matrix unit executes them.
+        dilated operand count, because a matrix unit executes them.
         """
         return sum(2 * self._multiply_adds(x) for x in self.inside(instruction))
 

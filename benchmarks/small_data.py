@@ -131,7 +131,7 @@ def curves(rows: dict[str, list[dict[str, Any]]]) -> str:
     Args:
       rows: rows of the log of each run.
     """
-    parts, told = [], []
+    parts, items = [], []
     marks = [
         Mark(kimg, f"{name}: warning")
         for name in rows
@@ -142,11 +142,11 @@ def curves(rows: dict[str, list[dict[str, Any]]]) -> str:
         if any(math.isfinite(y) for line in lines for _, y in line.points):
             parts.append(charts.chart(title, lines, marks))
     for name in rows:
-        told += [f"<li>{name}, {k:g} kimg: {m}</li>" for k, m in warnings(rows[name])]
+        items += [f"<li>{name}, {k:g} kimg: {m}</li>" for k, m in warnings(rows[name])]
     return page.document(
         "Few images",
         f'<h1>Few images</h1><div class="charts">{"".join(parts)}</div>'
-        f"<h2>Warnings</h2><ul>{''.join(told) or '<li>none</li>'}</ul>",
+        f"<h2>Warnings</h2><ul>{''.join(items) or '<li>none</li>'}</ul>",
     )
 
 
@@ -162,9 +162,11 @@ def table(rows: dict[str, list[dict[str, Any]]]) -> str:
     for run, found in rows.items():
         last = [series(found, name)[-1:] for name in names]
         kimg = max((row["kimg"] for row in found if "tick" in row), default=0.0)
-        told = warnings(found)
+        warned = warnings(found)
         first = (
-            f"{told[0][0]:g} kimg: {told[0][1].partition(':')[0]}" if told else "none"
+            f"{warned[0][0]:g} kimg: {warned[0][1].partition(':')[0]}"
+            if warned
+            else "none"
         )
         values = [f"{value[0][1]:.3f}" if value else "" for value in last]
         lines.append(f"| {run} | {kimg:g} | {' | '.join(values)} | {first} |")

@@ -79,7 +79,7 @@ on_workers() { # WORKERS COMMAND
   tpu ssh "$name" --worker="$1" --command="$2"
 }
 
-# Print the answer of each worker on a line of its own; nothing if one of them cannot be
+# Print the answer of each worker on a separate line; nothing if one of them cannot be
 # reached, which takes at most a minute.
 ask_workers() { # COMMAND
   local answers

@@ -50,7 +50,7 @@ def parse_flags(
             message = f"The command line is wrong: {_flag_message(error)}"
             raise ConfigError(message) from error
         raise ConfigError(_config_message(arguments, error)) from error
-    except Exception as error:  # whatever the code of the config file raises
+    except Exception as error:  # the code of a config file may raise anything
         raise ConfigError(_config_message(arguments, error)) from error
     _check_config(flag_values.config, arguments)
     return remaining

@@ -112,7 +112,7 @@ def load_stored(encoded: Tensor, shape: tuple[int, int, int]) -> Tensor:
 
 
 def _decode_unless_plain(encoded: Tensor, spec: ImageSpec) -> Tensor:
-    """Return what `_pixels_unless_plain` returns, inside `tf.data` or eagerly."""
+    """Call `_pixels_unless_plain`, inside `tf.data` or eagerly."""
     tf = tensorflow()
     if tf.executing_eagerly():  # `numpy_function` would drop trailing zeros
         pixels = _pixels_unless_plain(tf.convert_to_tensor(encoded).numpy(), spec)
@@ -195,7 +195,7 @@ def size_or_problem(file: str | Path | bytes) -> Size | str:
 def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, from 1 (upright) to 8; 1 if the EXIF is damaged.
 
-    It is 1 for TIFFs, too, since Pillow applies their orientation itself.
+    It is 1 for TIFFs, too, because Pillow applies their orientation itself.
     """
     # Without this check, a whole PNG would be decoded in search of EXIF at its end.
     if image.format == "TIFF" or not image.info.keys() & EXIF_KEYS:

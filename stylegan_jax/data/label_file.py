@@ -69,12 +69,12 @@ def choose(
 ) -> LabelFile | None:
     """Return the label file of a data set; None if there is none.
 
-    It lies at the top, or in a folder that wraps all images; the outermost is chosen. A
-    single one elsewhere is used, too; if there are several, reading fails.
+    It is at the top level, or in a folder that wraps all images; the outermost is
+    chosen. A single one elsewhere is used, too; if there are several, reading fails.
 
     Args:
       files: paths of all files named `LABEL_FILE`.
-      images: paths of the images, likewise relative to the data set.
+      images: paths of the images; like `files`, relative to the data set.
       where: path -> name of the file in messages.
       read: path -> its content. Raises ValueError.
       left_out: see `LabelFile`.
@@ -88,14 +88,14 @@ def choose(
     if not around and len(paths) > 1:
         several = ", ".join(paths[:MAX_LISTED]) + ", ..." * (len(paths) > MAX_LISTED)
 
-        def refuse() -> bytes:
+        def fail() -> bytes:
             raise ValueError(
                 f"{where(chosen)} is one of {len(paths)} files of that name, in "
                 f"different folders ({several}); use one of the folders, or write one "
                 "file for all images next to the folders"
             )
 
-        return LabelFile("", where(chosen), refuse)
+        return LabelFile("", where(chosen), fail)
     return LabelFile(_folder(chosen), where(chosen), lambda: read(chosen), left_out)
 
 

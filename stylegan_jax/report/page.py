@@ -248,7 +248,7 @@ def _grids(folder: epath.Path) -> str:
         for path in _thin_out(fakes, MAX_GRIDS)
     ]
     last = len(grids) - 1
-    beside = "".join(
+    real_images = "".join(
         f'<div><p>Real images</p><img alt="real images" src="{_data_uri(path)}"></div>'
         for path in reals[:1]
     )
@@ -257,7 +257,7 @@ def _grids(folder: epath.Path) -> str:
         f'<label for="when">Generated at <span id="label">{grids[last]["label"]}</span>'
         '</label></p><img id="grid" alt="generated images" '
         f'src="{grids[last]["image"]}"><input id="when" type="range" min="0" '
-        f'max="{last}" value="{last}"></div>{beside}</div>'
+        f'max="{last}" value="{last}"></div>{real_images}</div>'
         f'<script id="grids" type="application/json">{json.dumps(grids)}</script>'
         f"<script>{SCRIPT}</script>"
     )

@@ -1,7 +1,7 @@
 """Declaration of a program: its flags in groups, its help, and the parsing of both.
 
 A program declares itself in a module of `stylegan_jax.commands`, which imports nothing
-slow, so that `--help` and a wrong flag are answered at once.
+slow, so that `--help` and errors in flags appear at once.
 """
 
 import dataclasses
@@ -98,7 +98,7 @@ class Command:
           The name of the program.
 
         Raises:
-          UsageError: a flag is unknown, wrong or missing, or an argument is no flag.
+          UsageError: a flag is unknown, wrong or missing, or an argument is not a flag.
         """
         program, *others = self.parse_flags(argv, values)
         if others:

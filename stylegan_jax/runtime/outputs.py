@@ -41,7 +41,7 @@ def file(path: str, flag: str, endings: tuple[str, ...]) -> epath.Path:
     if target.suffix.lower() not in endings:
         options = listed(ending for ending in endings if ending)
         raise ValueError(
-            f"{shown} must end in {options}, the format of what is written; try "
+            f"{shown} must end in {options}, the format of the output; try "
             f"{flag}={shlex.quote(str(target.with_suffix(usual)))}"
         )
     check_parents(target, shown)

@@ -146,7 +146,7 @@ class Parallel:
           name: name of the setting, for the message.
           batch_size: images in a batch.
           parts: number of equal parts of each device's share.
-          kind: what the parts are, for the message.
+          kind: name of the parts, for the message.
         """
         n = self.batch_shards * parts
         divisor = f"the {self.num_devices} devices"

@@ -90,7 +90,7 @@ def finish() -> None:
         return
     _client().wait_at_barrier(f"{_PREFIX}/finish", _FOREVER_MS)
     _watcher.claim_end()
-    _watcher = None  # `ending_together` passes on an error of what follows
+    _watcher = None  # `ending_together` re-raises errors from here on
     jax.distributed.shutdown()
 
 
@@ -245,7 +245,7 @@ def in_turns(name: str, write: Callable[[], T]) -> T:
     the first process of each other host does, and finally all others.
 
     Args:
-      name: name of what is written, see `exchange`.
+      name: name of the exchange; see `exchange`.
       write: the function.
 
     Returns:

@@ -86,13 +86,13 @@ def keep_from_run(workdir: epath.Path, e: Experiment) -> tuple[Experiment, list[
     if not (workdir / "config.json").exists():
         return e, []
     stored = load_config(workdir, HARMLESS_TO_RESUME)
-    kept, told = {}, []
+    kept, notices = {}, []
     for setting in KEPT_SETTINGS:
         name = setting.removeprefix("model.")
         there, now = getattr(stored.model, name), getattr(e.model, name)
         if there != now:
             kept[name] = there
-            told.append(
+            notices.append(
                 f"keeping `{setting}` {there!r} from config.json instead of {now!r}"
             )
     e = dataclasses.replace(
@@ -100,7 +100,7 @@ def keep_from_run(workdir: epath.Path, e: Experiment) -> tuple[Experiment, list[
         model=dataclasses.replace(e.model, **kept),
         training=dataclasses.replace(e.training, transfer=stored.training.transfer),
     )
-    return e, told
+    return e, notices
 
 
 def decoder_notice(workdir: epath.Path, data: DataInfo) -> list[str]:

@@ -1,4 +1,4 @@
-"""Settings of what a run saves and reports."""
+"""Settings of the outputs, devices and limits of a run."""
 
 import dataclasses
 

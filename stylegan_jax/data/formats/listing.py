@@ -175,8 +175,8 @@ def _unmarked_grids(images: list[str], head: Callable[[str], bytes]) -> list[str
     grids = [n for n in images if n.rpartition("/")[2] == "grid.png"]
     for grid in grids:
         folder = grid[: -len("grid.png")]
-        beside = (n for n in images if n.startswith(folder))
-        seed = next((n for n in beside if SEED_NAME.fullmatch(n[len(folder) :])), None)
+        nearby = (n for n in images if n.startswith(folder))
+        seed = next((n for n in nearby if SEED_NAME.fullmatch(n[len(folder) :])), None)
         if seed is None:
             continue
         try:

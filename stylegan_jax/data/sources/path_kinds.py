@@ -25,7 +25,7 @@ class PathKind(NamedTuple):
     """A kind of data set.
 
     Attributes:
-      what: the kind in messages, with its article.
+      what: description of the kind for messages, with its article.
       reader: the `data.source` that reads it, or PREPARE, or None for neither.
       remedy: further advice, for messages; "" if `reader` is enough.
     """
