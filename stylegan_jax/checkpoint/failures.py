@@ -99,7 +99,7 @@ def is_transient(error: BaseException | None) -> bool:
 
 
 def reason_of(error: Exception) -> str:
-    """Return one line that describes an error; it begins with a full disk, if any."""
+    """Return one line that describes an error; a full disk is named first."""
     error = _root_cause(error)
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
     text = " ".join(str(text).split()) or type(error).__name__

@@ -125,8 +125,8 @@ def key_error(path: str) -> str | None:
 def _as_when_written(values: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a `config.json` with the meaning it had when written.
 
-    The versions that wrote files without `float32_precision` applied `dtype` to all
-    activations of StyleGAN, whatever `low_precision_resolutions` said, and ignored a
+    Versions that wrote no `float32_precision` applied `dtype` to all activations of
+    StyleGAN, whatever `low_precision_resolutions` said. Earlier versions ignored a
     `data.path` or `data.tfds_name` that the source does not read.
     """
     values = _without_ignored_data(values)

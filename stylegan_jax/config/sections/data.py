@@ -66,7 +66,7 @@ class Data:
         rule=BASE_SIZE,
     )
     channels: int = setting(
-        3, "Number of channels: 1 (gray), 3 or 4 (RGBA).", choices=(1, 3, 4)
+        3, "Number of channels: 1 (grayscale), 3 (RGB) or 4 (RGBA).", choices=(1, 3, 4)
     )
     fit: str = setting(
         "exact",

@@ -78,7 +78,8 @@ class Model:
         "highest",
         "Precision of matrix products and convolutions in float32: `highest` is "
         "float32; `high` is TF32 on NVIDIA GPUs and three bfloat16 passes on TPUs; "
-        "`default` is TF32 and one pass. CPUs always compute in float32.",
+        "`default` is TF32 and a single pass, respectively. CPUs always compute in "
+        "float32.",
         choices=("highest", "high", "default"),
     )
     remat: str = setting(
