@@ -215,8 +215,8 @@ class Header:
     """Properties of an image that are known before it is decoded.
 
     Attributes:
-      height: in pixels, after the EXIF orientation is applied.
-      width: likewise.
+      height: height in pixels, after the EXIF orientation is applied.
+      width: width in pixels, likewise.
       gray: True for grayscale images.
       animated: True for images with several frames.
     """

@@ -102,7 +102,7 @@ def in_order(
 
     Args:
       source: the images.
-      resolution: as in `batches`.
+      resolution: resolution of the images, as in `batches`.
       start: index of the first image.
       stop: index after the last image.
       batch_size: images per batch; the last batch may have fewer.

@@ -269,7 +269,7 @@ def explaining_lost_processes(heartbeat_seconds: int) -> Iterator[None]:
     and this function is not reached; JAX names the lost process in that case, too.
 
     Args:
-      heartbeat_seconds: as given to `initialize`.
+      heartbeat_seconds: the value that was passed to `initialize`.
 
     Raises:
       ProcessLost: instead of the error of a broken connection.

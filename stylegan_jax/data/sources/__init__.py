@@ -120,7 +120,7 @@ def _other_kind(data: config.Data, problem: str) -> str | None:
 
 
 def _how_to_label(source: str) -> str:
-    """Return how a data set of a kind gets labels."""
+    """Return advice on how to label a data set of this source."""
     if source == "prepared":
         return (
             "prepare the images again: with --labels=folders if they are in one folder "
