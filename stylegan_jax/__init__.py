@@ -47,6 +47,7 @@ def push_to_hub(
     private: bool = False,
     license: str | None = None,
     dtype: str = "float32",
+    label: "stylegan_jax.networks.network.Label" = None,
 ) -> str:
     """Upload a network to the Hugging Face Hub; see `networks.hub.push`.
 
@@ -58,6 +59,8 @@ def push_to_hub(
       private: create it as one that only its owner can read.
       license: identifier of the license for the model card; None leaves it open.
       dtype: "float32", or "float16" for half the size.
+      label: that of the samples, which networks of label vectors need; None for all
+        classes in turn.
 
     Returns:
       The address of the repository.
@@ -68,4 +71,11 @@ def push_to_hub(
     """
     from stylegan_jax.networks import hub
 
-    return hub.push(network, repository, private=private, license=license, dtype=dtype)
+    return hub.push(
+        network,
+        repository,
+        private=private,
+        license=license,
+        dtype=dtype,
+        label=label,
+    )

@@ -24,7 +24,7 @@ from stylegan_jax.interop.experiment import experiment_of
 from stylegan_jax.interop.network_files import OfficialNetwork, read_networks
 from stylegan_jax.runtime import outputs, parallel, storage
 from stylegan_jax.runtime.cli import reporting_errors
-from stylegan_jax.runtime.messages import command
+from stylegan_jax.runtime.messages import command, listed
 
 FLAGS = flags.FLAGS
 # Networks of a file -> items of a checkpoint.
@@ -59,11 +59,7 @@ def convert(source: Path, out: epath.PathLike) -> None:
         directory already holds a run.
     """
     out = epath.Path(out)
-    for name in ("config.json", "checkpoints"):
-        if (out / name).exists():
-            raise ValueError(
-                f"{out} already holds a run: it contains {name}. Choose another --out."
-            )
+    _check_unused(out)
     networks = read_networks(source)
     if set(networks) != set(ITEMS):
         raise ValueError(
@@ -91,6 +87,26 @@ def convert(source: Path, out: epath.PathLike) -> None:
     classes = tuple(str(i) for i in range(generator.label_size))
     info = workdir.DataInfo(source.name, 0, classes, "")
     workdir.write_description(out, e, info)
+
+
+def _check_unused(out: epath.Path) -> None:
+    """Raise ValueError if a directory holds a run or a part of one."""
+    there = {
+        name: (out / name).exists()
+        for name in ("checkpoints", "config.json", "data.json")
+    }
+    found = listed(name for name, exists in there.items() if exists)
+    missing = listed(name for name, exists in there.items() if not exists)
+    if there["checkpoints"] and missing:  # `convert` writes the description last
+        raise ValueError(
+            f"{out} holds an unfinished conversion, or a damaged run: it contains "
+            f"{found}, but not {missing}. If it was a conversion, delete {found} there "
+            "and repeat the command; otherwise choose another --out."
+        )
+    if there["checkpoints"] or there["config.json"]:
+        raise ValueError(
+            f"{out} already holds a run: it contains {found}. Choose another --out."
+        )
 
 
 def _load(name: str, network: OfficialNetwork) -> tuple[Any, Any]:

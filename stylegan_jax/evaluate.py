@@ -48,10 +48,12 @@ HEARTBEAT_SECONDS = 100
 def main(argv: list[str]) -> None:
     """Evaluate the metrics; print and append each result once it is available."""
     del argv
-    problems = validation.flag_problems(given_flags())
+    given = given_flags()
+    problems = validation.flag_problems(given)
     if problems:
         raise ValueError("\n  ".join(["These flags are inconsistent:", *problems]))
     metrics = registry.find([name.strip() for name in FLAGS.metrics if name.strip()])
+    validation.check_used(given, metrics)
     malloc.keep_freed_memory_on_cpu()
     if FLAGS.distributed or FLAGS.coordinator:
         processes.initialize(
@@ -136,6 +138,7 @@ def run_directory(reference: str | None) -> epath.Path | None:
     """
     if not reference or references.is_single(reference):
         return None
+    references.check_exists(reference)
     directory, _ = workdir.split(reference)
     workdir.check_is_run(directory)
     return directory

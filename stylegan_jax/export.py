@@ -9,19 +9,23 @@ from stylegan_jax.runtime.command import parse_or_exit
 if __name__ == "__main__":  # before the imports that take seconds
     arguments = parse_or_exit(COMMAND)
 
+import shlex
+
 from absl import app, flags
 from etils import epath
 
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.commands import network as network_flags
+from stylegan_jax.commands.export import FORMATS
 from stylegan_jax.exporters import onnx_file, page, stablehlo
 from stylegan_jax.exporters.programs import program
 from stylegan_jax.networks import file, hub
 from stylegan_jax.networks.network import Network
 from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import outputs
+from stylegan_jax.runtime import outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.messages import command
+from stylegan_jax.sampling import seeds
 
 FLAGS = flags.FLAGS
 # The formats that each flag affects; "hub" stands for --push_to_hub.
@@ -30,6 +34,7 @@ READ_BY = {
     "dtype": ("safetensors", "hub"),
     "private": ("hub",),
     "license": ("hub",),
+    "label": ("hub",),
 }
 
 
@@ -46,6 +51,7 @@ def main(argv: list[str]) -> None:
         hub.check_installed()
         _push(_network())
         return
+    _check_ending(kind)
     if kind in ("onnx", "page"):
         onnx_file.check_installed()
     if kind == "page":
@@ -70,6 +76,21 @@ def _check_flags(kind: str) -> None:
         )
 
 
+def _check_ending(kind: str) -> None:
+    """Raise ValueError if the name of --out ends as files of another format do."""
+    out = storage.open_path(FLAGS.out)
+    other = out.suffix.removeprefix(".").lower()
+    if other == kind or other not in FORMATS:
+        return
+    ending = "" if kind == "page" else f".{kind}"
+    needed = f"end in {ending}" if ending else "be a folder"
+    renamed = shlex.quote(str(out.with_suffix(ending)))
+    raise ValueError(
+        f"`--out` (={FLAGS.out}) must {needed}, as --format is {kind}; use "
+        f"--format={other}, or --out={renamed}"
+    )
+
+
 def _network() -> Network:
     return open_network(network_flags.reference(FLAGS), FLAGS.step)
 
@@ -92,13 +113,16 @@ def _write(network: Network, kind: str, out: epath.Path) -> None:
 
 
 def _push(network: Network) -> None:
-    repository = FLAGS.push_to_hub
+    repository, label = FLAGS.push_to_hub, None
+    if FLAGS.label is not None:
+        label = seeds.labels(None, FLAGS.label, network.classes, 1)[0]
     address = hub.push(
         network,
         repository,
         private=FLAGS.private,
         license=FLAGS.license,
         dtype=FLAGS.dtype,
+        label=label,
     )
     example = command("generate", f"--network={hub.PREFIX}{repository}", "--out=images")
     print(f"uploaded to {address}; try: {example}")

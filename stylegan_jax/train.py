@@ -147,6 +147,7 @@ def train(e: Experiment, directory: epath.Path) -> TrainState:
         source.classes,
         source.fingerprint,
         decoding.VERSION,
+        source.label_vectors,
     )
     label_size = workdir.label_size(e, info)
     devices.check_agreement(workdir.facts(e, info))

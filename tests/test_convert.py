@@ -1,6 +1,7 @@
 """convert as users start it: official files become networks of ours."""
 
 import functools
+import shutil
 
 import jax
 import numpy as np
@@ -84,13 +85,49 @@ def test_convert_rejects_a_directory_with_a_run(official, tmp_path):
     assert config.read_text() == "{}" and list(tmp_path.iterdir()) == [config]
 
 
-@pytest.mark.parametrize("existing", ["config.json", "checkpoints"])
-def test_convert_checks_the_directory_before_reading_the_file(tmp_path, existing):
-    (tmp_path / "served" / "b" / "run" / existing).mkdir(parents=True)
+@pytest.mark.parametrize(
+    ("existing", "message"),
+    [
+        (["config.json"], "already holds a run: it contains config.json. Choose"),
+        (
+            ["checkpoints", "config.json", "data.json"],
+            "already holds a run: it contains checkpoints, config.json, data.json",
+        ),
+        (["checkpoints"], "delete checkpoints there and repeat the command"),
+        (
+            ["checkpoints", "config.json"],
+            "holds an unfinished conversion, or a damaged run: it contains "
+            "checkpoints, config.json, but not data.json. If",
+        ),
+    ],
+)
+def test_convert_checks_the_directory_before_reading_the_file(
+    tmp_path, existing, message
+):
+    for name in existing:
+        (tmp_path / "served" / "b" / "run" / name).mkdir(parents=True)
     with buckets.served(tmp_path / "served"):
         for out in ("gs://b/run", tmp_path / "served" / "b" / "run"):
-            with pytest.raises(ValueError, match=f"a run: it contains {existing}"):
+            with pytest.raises(ValueError, match=message):
                 convert.convert(tmp_path / "missing.pkl", out)
+
+
+def test_an_interrupted_conversion_is_told_and_can_be_repeated(
+    official, tmp_path, monkeypatch
+):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(workdir, "write_description", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            convert.convert(official, out)
+    with pytest.raises(ValueError, match="holds an unfinished conversion"):
+        convert.convert(official, out)
+    shutil.rmtree(out / "checkpoints")
+    convert.convert(official, out)
+    assert (out / "data.json").exists()
 
 
 def test_convert_to_an_unsupported_scheme_creates_no_directory(

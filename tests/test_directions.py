@@ -1,5 +1,6 @@
 """directions as users start it, and generate and interpolate with what it wrote."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -164,6 +165,18 @@ def test_bad_input_writes_nothing(run, tmp_path, arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         run(*arguments)
     assert not (tmp_path / "out").exists()
+
+
+def test_label_vectors_have_no_turns(run_main, tmp_path):
+    network = small.network("stylegan2", ("a", "b"))
+    path = tmp_path / "vectors.safetensors"
+    file.save(dataclasses.replace(network, label_vectors=True), path)
+    arguments = (f"--network={path}", f"--out={tmp_path / 'out'}", "--method=sefa")
+    with pytest.raises(ValueError, match="give --label=NUMBERS, for a, b"):
+        run_main(directions, *arguments, *FEW)
+    assert not (tmp_path / "out").exists()
+    run_main(directions, *arguments, *FEW, "--label=0.5,1", "--count=1")
+    assert (tmp_path / "out" / "directions.png").exists()
 
 
 def test_a_file_in_place_of_the_folder(run_main, saved):

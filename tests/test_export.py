@@ -68,8 +68,20 @@ def assert_same_bits(a, b):
     [
         ((), "--out and --push_to_hub are both missing; exactly one is needed"),
         (("--out=g.safetensors", "--push_to_hub=a/b"), "are both given"),
-        (("--out=g.onnx",), r"`--out` \(=g.onnx\) must end in .safetensors"),
-        (("--out=g.onnx", "--format=stablehlo"), "must end in .stablehlo"),
+        (
+            ("--out=g.onnx",),
+            r"`--out` \(=g.onnx\) must end in .safetensors, as --format is "
+            "safetensors; use --format=onnx, or --out=g.safetensors$",
+        ),
+        (
+            ("--out=g.StableHLO", "--format=onnx"),
+            "must end in .onnx.*use --format=stablehlo, or --out=g.onnx$",
+        ),
+        (
+            ("--out=g.safetensors", "--format=page"),
+            "must be a folder.*use --format=safetensors, or --out=g$",
+        ),
+        (("--out=g.pkl", "--format=stablehlo"), "must end in .stablehlo, the format"),
         (
             ("--out=g.safetensors", "--part=mapping"),
             "--part has an effect only with --form",

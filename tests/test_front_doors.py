@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylegan_jax import convert, evaluate, mix, prepare, train, workdir
+from stylegan_jax import convert, evaluate, inspect, mix, prepare, train, workdir
 from stylegan_jax import generate as front_generate
 from stylegan_jax.checkpoint import CheckpointError
+from stylegan_jax.networks import references
 from stylegan_jax.report import __main__ as report
 from stylegan_jax.sampling.seeds import latents
 from tests import tiny
@@ -179,6 +180,7 @@ def test_wrong_outputs_are_refused_before_any_work(
     (tmp_path / "file").touch()
     for name in ("load_generator", "check_is_run"):
         monkeypatch.setattr(workdir, name, no_work if "load" in name else print)
+    monkeypatch.setattr(references, "check_exists", lambda reference: None)
     monkeypatch.setattr(convert, "read_networks", no_work)
     monkeypatch.setattr(prepare, "open_raw_dataset", no_work)
     source = "--source=x" if module in (convert, prepare) else "--workdir=x"
@@ -201,9 +203,22 @@ def test_wrong_outputs_are_refused_before_any_work(
         ),
         (front_generate, ("--out=a", "--columns=1000000000"), "in the range [1, 1024]"),
         (evaluate, ("--batch_size=3",), "(=3) must be divisible by 2 images of a pair"),
-        (evaluate, ("--detector=/no/such",), "`--detector` (=/no/such) does not exist"),
-        (evaluate, ("--vgg16=/",), "`--vgg16` (=/) must be a file, but it is a folder"),
-        (evaluate, ("--efficientnet=/no",), "`--efficientnet` (=/no) does not exist"),
+        (
+            evaluate,
+            ("--detector=/no/such", "--metrics=kid"),
+            "`--detector` (=/no/such) does not exist",
+        ),
+        (
+            evaluate,
+            ("--vgg16=/", "--metrics=lpips_diversity"),
+            "`--vgg16` (=/) must be a file, but it is a folder",
+        ),
+        (
+            evaluate,
+            ("--efficientnet=/no", "--metrics=kid_efficientnet"),
+            "`--efficientnet` (=/no) does not exist",
+        ),
+        (evaluate, ("--features=vgg16",), "--features has no effect on --metrics=swd"),
     ],
 )
 def test_wrong_values_are_refused_before_any_work(
@@ -212,6 +227,7 @@ def test_wrong_values_are_refused_before_any_work(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(workdir, "load_generator", no_work)
     monkeypatch.setattr(workdir, "check_is_run", lambda directory: None)
+    monkeypatch.setattr(references, "check_exists", lambda reference: None)
     with pytest.raises(ValueError) as raised:
         run_main(module, "--workdir=x", *arguments)
     assert message in str(raised.value)
@@ -233,6 +249,22 @@ def test_the_wrong_path_of_a_run_is_named_before_any_other_problem(run_main, tmp
         with pytest.raises(ValueError) as raised:
             run_main(module, "--workdir=/no/such/run", f"--out={out}")
         assert str(raised.value).startswith("/no/such/run does not exist. ")
+
+
+def test_an_unknown_network_gets_the_same_advice_everywhere(run_main, tmp_path):
+    for name in ("smileys46", str(tmp_path / "gone.safetensors")):
+        with pytest.raises(ValueError) as expected:
+            references.open_network(name)
+        for module, *more in (
+            (front_generate, f"--out={tmp_path / 'out'}"),
+            (evaluate, f"--out={tmp_path / 'out.jsonl'}"),
+            (inspect,),
+        ):
+            with pytest.raises(ValueError) as raised:
+                run_main(module, f"--network={name}", *more)
+            assert str(raised.value) == str(expected.value)
+    with pytest.raises(ValueError, match="did you mean smileys64?"):
+        run_main(evaluate, "--network=smileys46")
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,10 @@ def test_a_run(printed, finished):
     assert "training.batch_size " in settings and "training.r1_gamma" not in settings
     older = printed(finished, f"--step={steps[0]}")
     assert f"(shown: {steps[0]})" in older and "at resolution 8" in older
-    assert older == printed(finished / "checkpoints" / str(steps[0]))
+    one = finished / "checkpoints" / str(steps[0])
+    assert older == printed(one) == printed(one, f"--step={steps[0]}")
+    with pytest.raises(ValueError, match=f"checkpoint {steps[0]} of .*; omit one of"):
+        printed(one, f"--step={steps[-1]}")
 
 
 def test_a_run_with_damaged_files(printed, finished, tmp_path):

@@ -110,6 +110,19 @@ def test_values_of_a_wrong_type_are_named(run, entries, problem):
     assert f"data.json is damaged: {problem} must be there" in str(raised.value)
 
 
+def test_label_vectors_of_the_data(run):
+    path = run / "data.json"
+    older = json.loads(path.read_text())
+    assert older.pop("label_vectors") is False
+    path.write_text(json.dumps(older))
+    assert not workdir.load_data_info(run).label_vectors
+    change(path, label_vectors=True)
+    assert workdir.load_data_info(run).label_vectors
+    change(path, label_vectors=1)
+    with pytest.raises(ValueError, match=r"`label_vectors` \(=1\) must be there and"):
+        workdir.load_data_info(run)
+
+
 def test_a_key_of_data_json_may_not_be_missing(run):
     (run / "data.json").write_text('{"name": "x", "num_images": 7, "classes": []}')
     with pytest.raises(ValueError, match=r"`fingerprint` \(=None\) must be there"):

@@ -1,7 +1,7 @@
 """Flags and help of `python -m stylegan_jax.encoder`."""
 
 from stylegan_jax.commands import network
-from stylegan_jax.commands.project import DISTANCE, EFFICIENTNET, VGG16
+from stylegan_jax.commands.project import DISTANCE, DISTANCE_NEEDS, EFFICIENTNET, VGG16
 from stylegan_jax.runtime import flag
 from stylegan_jax.runtime.command import Command
 
@@ -75,4 +75,5 @@ COMMAND = Command(
         "Sizes are printed as WIDTHxHEIGHT, in pixels.",
     ),
     one_of=network.ONE_OF,
+    needs=DISTANCE_NEEDS,
 )

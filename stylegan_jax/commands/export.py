@@ -1,5 +1,7 @@
 """Flags and help of `python -m stylegan_jax.export`."""
 
+import dataclasses
+
 from stylegan_jax.commands import network
 from stylegan_jax.runtime import flag
 from stylegan_jax.runtime.command import Command
@@ -70,6 +72,12 @@ COMMAND = Command(
                 "The license of the network for its model card, such as cc-by-4.0; an "
                 "existing README.md must state the same one.",
                 absent="not stated",
+            ),
+            dataclasses.replace(
+                network.LABEL,
+                doc="The label vector of the samples, numbers such as 0,1,1; for "
+                "networks that take vectors.",
+                absent="all classes in turn",
             ),
         ),
     },

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from stylegan_jax.commands import network
 from stylegan_jax.runtime import flag
-from stylegan_jax.runtime.command import Command
+from stylegan_jax.runtime.command import Command, Needs
 
 
 class Kind(NamedTuple):
@@ -150,4 +150,5 @@ COMMAND = Command(
         }
     },
     one_of=network.ONE_OF,
+    needs={"fit": Needs("data")},
 )

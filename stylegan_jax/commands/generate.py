@@ -2,7 +2,7 @@
 
 from stylegan_jax.commands import network
 from stylegan_jax.runtime import flag
-from stylegan_jax.runtime.command import Command
+from stylegan_jax.runtime.command import Command, Needs
 
 FORMATS = ("png", "webp", "npz")
 
@@ -73,4 +73,5 @@ COMMAND = Command(
     },
     ("Sizes are printed as WIDTHxHEIGHT, in pixels.",),
     one_of=network.ONE_OF,
+    needs={**network.NOISE_NEEDS, "columns": Needs("format", ("png", "webp"))},
 )

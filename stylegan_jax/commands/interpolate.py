@@ -4,7 +4,7 @@ import dataclasses
 
 from stylegan_jax.commands import generate, network
 from stylegan_jax.runtime import flag
-from stylegan_jax.runtime.command import Command
+from stylegan_jax.runtime.command import Command, Needs
 
 COMMAND = Command(
     "interpolate",
@@ -141,4 +141,8 @@ COMMAND = Command(
         ),
     },
     one_of=network.ONE_OF,
+    needs={
+        "noise_seed": Needs("noise", ("random", "animated")),
+        "noise_layers": Needs("noise", ("const", "random", "animated")),
+    },
 )

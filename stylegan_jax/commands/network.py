@@ -3,6 +3,7 @@
 from absl import flags
 
 from stylegan_jax.runtime import flag
+from stylegan_jax.runtime.command import Needs
 
 NETWORK = flag.text(
     "network",
@@ -85,6 +86,10 @@ NOISE_LAYERS = flag.text(
     "lowest resolution.",
     absent="all",
 )
+NOISE_NEEDS = {
+    NOISE_SEED.name: Needs(NOISE.name, ("random",)),
+    NOISE_LAYERS.name: Needs(NOISE.name, ("const", "random")),
+}
 TRANSLATE = flag.text(
     "translate",
     "X,Y",

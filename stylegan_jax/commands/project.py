@@ -2,7 +2,7 @@
 
 from stylegan_jax.commands import network
 from stylegan_jax.runtime import flag
-from stylegan_jax.runtime.command import Command
+from stylegan_jax.runtime.command import Command, Needs
 
 DISTANCES = ("auto", "lpips", "efficientnet", "multiscale")
 DISTANCE = flag.choice(
@@ -26,6 +26,10 @@ EFFICIENTNET = flag.text(
     "The weights of EfficientNet-Lite0.",
     absent="in the cache folder or the extra `metrics`",
 )
+DISTANCE_NEEDS = {
+    VGG16.name: Needs(DISTANCE.name, ("auto", "lpips")),
+    EFFICIENTNET.name: Needs(DISTANCE.name, ("efficientnet",)),
+}
 
 COMMAND = Command(
     "project",
@@ -55,7 +59,7 @@ COMMAND = Command(
                 "boxes",
                 "FILE",
                 "A JSON file with boxes, to which images are cropped first: "
-                '{"a.png": [left, top, width, height], ...}.',
+                '{"a.png": [left, top, width, height], "folder/b.png": ...}.',
             ),
             flag.text(
                 "landmarks",
@@ -178,4 +182,5 @@ COMMAND = Command(
         "Sizes are printed as WIDTHxHEIGHT, in pixels.",
     ),
     one_of=network.ONE_OF,
+    needs={**DISTANCE_NEEDS, "samples": Needs("start", ("samples",))},
 )

@@ -1,9 +1,9 @@
 """Flags and help of `python -m stylegan_jax.tune`."""
 
 from stylegan_jax.commands import network
-from stylegan_jax.commands.project import DISTANCE, EFFICIENTNET, VGG16
+from stylegan_jax.commands.project import DISTANCE, DISTANCE_NEEDS, EFFICIENTNET, VGG16
 from stylegan_jax.runtime import flag
-from stylegan_jax.runtime.command import Command
+from stylegan_jax.runtime.command import Command, Needs
 
 COMMAND = Command(
     "tune",
@@ -112,4 +112,9 @@ COMMAND = Command(
         "Sizes are printed as WIDTHxHEIGHT, in pixels.",
     ),
     one_of=network.ONE_OF,
+    needs={
+        **DISTANCE_NEEDS,
+        "locality_radius": Needs("locality"),
+        "seed": Needs("locality"),
+    },
 )

@@ -3,7 +3,7 @@
 A distance is a pair of functions: one describes images by a tree of arrays, and the
 other compares two descriptions. The features of a target are thus computed only once.
 To add a distance, such as one between the features of another network, write these two
-functions and an entry in `DISTANCES`.
+functions and an entry in `DISTANCES`; docs/code.md names the other places that list it.
 """
 
 import dataclasses

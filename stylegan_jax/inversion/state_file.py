@@ -99,7 +99,8 @@ def load(file: Path, session: Session, about: dict[str, Any]) -> None:
             for name in sorted(about.keys() | found["fingerprint"].keys())
             if about.get(name) != found["fingerprint"].get(name)
         ]
-    except (ValueError, KeyError, TypeError) as error:
+        restored = None if different else _parse(arrays, found)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{file}, of an interrupted projection, is damaged ({error}); {remedy}"
         ) from error
@@ -108,6 +109,13 @@ def load(file: Path, session: Session, about: dict[str, Any]) -> None:
             f"{file.parent} has an interrupted projection with other "
             f"{listed(different)}; repeat its command to continue it, {remedy}"
         )
+    session.restore(*restored)
+
+
+def _parse(
+    arrays: dict[str, np.ndarray], found: dict[str, Any]
+) -> tuple[set[int], dict[int, tuple[Projection, dict[int, float]]], list[Run]]:
+    """Return the arguments of `Session.restore` from the content of a file."""
     under_way = []
     for i, about_run in enumerate(found["under_way"]):
         tree = _tree(arrays, f"run{i}")
@@ -123,7 +131,7 @@ def load(file: Path, session: Session, about: dict[str, Any]) -> None:
         held["maps"] = traverse_util.flatten_dict(held["maps"], sep="/")
         result = Projection(**{**entry["fields"], "runs": (), **held})
         best[entry["target"]] = result, {int(n): d for n, d in entry["ends"]}
-    session.restore(set(found["done"]), best, under_way)
+    return set(found["done"]), best, under_way
 
 
 def _flat(prefix: str, tree: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,39 +55,34 @@ def load(
       channels: 1, 3 or 4.
       crop: "center" as above; "none" resizes the whole image or box, and rejects those
         with another aspect ratio.
-      boxes: the box of each file, by file name.
-      landmarks: the facial landmarks of each file, by file name. The image is aligned
-        by them instead of cropped to a box; see `alignment.square`.
+      boxes: the box of each file, by its path in the folder, or as in `where`; the
+        file name is enough if it is unique.
+      landmarks: the facial landmarks of each file, likewise. The image is aligned by
+        them instead of cropped to a box; see `alignment.square`.
       setting: name of the flag, for messages.
 
     Raises:
       ValueError: there are no images, or some cannot be used; the message names each.
       OSError: a file cannot be read.
     """
-    files = _files(where, setting)
-    boxes, landmarks = dict(boxes or {}), dict(landmarks or {})
-    for name, given in (("boxes", boxes), ("landmarks", landmarks)):
-        unknown = sorted(given.keys() - {path.name for path in files})
-        if unknown:
-            raise ValueError(
-                f"the {name} of {messages.listed(unknown)} belong to no target; name "
-                "them like the file, such as photo.png"
-            )
+    names, files = _files(where, setting)
+    boxes = _by_file("boxes", boxes or {}, names)
+    landmarks = _by_file("landmarks", landmarks or {}, names)
     both = sorted(boxes.keys() & landmarks.keys())
     if both:
         raise ValueError(
             f"{messages.listed(both)} have a box and landmarks; give one of them"
         )
     loaded, fits, problems = [], [], []
-    for path in files:
+    for name, path in zip(names, files, strict=True):
         try:
             pixels, fit = fitted(
                 path.read_bytes(),
                 size,
                 channels,
                 crop=crop,
-                box=boxes.get(path.name),
-                landmarks=landmarks.get(path.name),
+                box=boxes.get(name),
+                landmarks=landmarks.get(name),
             )
         except InvalidImage as problem:
             problems.append(f"{path} {problem}")
@@ -117,10 +113,49 @@ def read_boxes(path: Path) -> dict[str, Box]:
     return {name: tuple(box) for name, box in found.items()}
 
 
-def _files(where: str, setting: str) -> list[Path]:
+def _by_file(kind: str, given: Mapping[str, Any], files: list[str]) -> dict[str, Any]:
+    """Return boxes or landmarks by the file that each belongs to.
+
+    Args:
+      kind: "boxes" or "landmarks", for messages.
+      given: path or last part of a file -> value.
+      files: the paths, of which some may be equal.
+
+    Raises:
+      ValueError: one belongs to no file, or to several, or two to the same file.
+    """
+    by_name: dict[str, list[str]] = {}
+    for path in dict.fromkeys(files):
+        by_name.setdefault(Path(path).name, []).append(path)
+    found, unknown = {}, []
+    for name, value in given.items():
+        paths = [name] if name in files else by_name.get(name, [])
+        if len(paths) > 1:
+            raise ValueError(
+                f"the {kind} of {name} could belong to {messages.listed(paths)}; use "
+                "these paths as names"
+            )
+        if not paths:
+            unknown.append(name)
+        elif paths[0] in found:
+            raise ValueError(f"there are two {kind} for {paths[0]}; remove one of them")
+        else:
+            found[paths[0]] = value
+    if unknown:
+        raise ValueError(
+            f"the {kind} of {messages.listed(sorted(unknown))} belong to no target; "
+            "they are named as the file, such as photo.png, or by its path in the "
+            "folder of targets, such as face/photo.png"
+        )
+    return found
+
+
+def _files(where: str, setting: str) -> tuple[list[str], list[Path]]:
+    """Return the paths of images, relative to a folder or as given; and the files."""
     folder = storage.local_path(where, setting)
     if folder.is_dir():
-        return [folder / name for name in list_images(folder, setting).names]
+        names = list(list_images(folder, setting).names)
+        return names, [folder / name for name in names]
     files = [storage.local_path(part, setting) for part in where.split(",")]
     missing = [path for path in files if not path.is_file()]
     if missing:
@@ -128,7 +163,7 @@ def _files(where: str, setting: str) -> list[Path]:
             f"`{setting}` (={where}) must be a folder with images, or image files "
             f"separated by commas; no file or folder is {messages.listed(missing)}"
         )
-    return files
+    return [path.as_posix() for path in files], files
 
 
 def fitted(

@@ -144,7 +144,10 @@ def open_context(
 def _load_classifier(name: str) -> Classifier:
     module, _, function = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), function)
+        found = getattr(importlib.import_module(module), function)
+        if not callable(found):
+            raise ValueError(f"it is no function, but {found!r:.80}")
+        return found
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(
             f"`--attributes` (={name!r}) must be package.module:function, naming a "

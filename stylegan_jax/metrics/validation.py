@@ -1,14 +1,15 @@
 """Checks before an evaluation: inconsistent flags, unmet requirements of metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from stylegan_jax.data.interface import Source
+from stylegan_jax.metrics import registry
 from stylegan_jax.metrics.context import EvalSpec
 from stylegan_jax.metrics.generated_images import GeneratedImages
-from stylegan_jax.metrics.metric import Metric, SetMetric
+from stylegan_jax.metrics.metric import GeneratorMetric, Metric, SetMetric
 from stylegan_jax.metrics.networks.detectors import KINDS
 from stylegan_jax.metrics.statistics import LOGITS
-from stylegan_jax.runtime.messages import sides
+from stylegan_jax.runtime.messages import listed, sides
 
 # Flag of `evaluate` -> flags of which it needs at least one to have an effect.
 REQUIRES = {
@@ -26,6 +27,17 @@ REQUIRES = {
 EXCLUDES = {
     "network": ("workdir", "images_a", "images_b", "size"),
     "workdir": ("images_a", "images_b", "size"),
+}
+
+# Flag of `evaluate` -> function that is true of the metrics that use it.
+USED_BY: dict[str, Callable[[Metric], bool]] = {
+    "features": lambda metric: metric.network == "detector",
+    "detector": lambda metric: metric.network == "detector",
+    "vgg16": lambda metric: metric.network == "lpips",
+    "efficientnet": lambda metric: metric.network == "efficientnet",
+    "attributes": lambda metric: (
+        isinstance(metric, GeneratorMetric) and metric.needs_classifier
+    ),
 }
 
 
@@ -50,6 +62,18 @@ def flag_problems(given: set[str]) -> list[str]:
                 f"--{flag}."
             )
     return problems
+
+
+def check_used(given: set[str], metrics: Mapping[str, Metric]) -> None:
+    """Raise ValueError for a flag of `evaluate` that none of the metrics uses."""
+    for flag in sorted(given & USED_BY.keys()):
+        uses = USED_BY[flag]
+        if not any(map(uses, metrics.values())):
+            users = [name for name, each in registry.METRICS.items() if uses(each)]
+            raise ValueError(
+                f"--{flag} has no effect on --metrics={','.join(metrics)}; leave it "
+                f"out, or add a metric that uses it: {listed(users)}"
+            )
 
 
 def check_requirements(

@@ -71,6 +71,7 @@ def describe(network: Network) -> dict[str, Any]:
             },
         },
         "classes": list(network.classes),
+        "label_vectors": network.label_vectors,
         "resolution": network.lod.resolution,
         "fade": float(network.lod.fade),
         "images_seen": network.checkpoint,
@@ -105,6 +106,7 @@ def _network(
             "config": isinstance(get("config"), dict),
             "classes": isinstance(get("classes"), list)
             and all(isinstance(name, str) for name in get("classes")),
+            "label_vectors": isinstance(get("label_vectors", False), bool),
             "resolution": described.is_count(get("resolution")),
             "fade": described.is_number(get("fade")),
             "images_seen": described.is_count(get("images_seen"), 0),
@@ -125,6 +127,7 @@ def _network(
         experiment=e,
         lod=lod,
         classes=classes,
+        label_vectors=get("label_vectors", False),  # older files lack it
         checkpoint=description["images_seen"],
         step=description["step"],
         reference=reference,

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from stylegan_jax.networks import file, model_card
-from stylegan_jax.networks.network import Network
+from stylegan_jax.networks.network import Label, Network
 from stylegan_jax.runtime.image_io import image_grid
+from stylegan_jax.runtime.messages import listed
 
 PREFIX = "hub:"
 MODEL, CONFIG, CARD, SAMPLES = (
@@ -94,6 +95,7 @@ def push(
     private: bool = False,
     license: str | None = None,
     dtype: str = "float32",
+    label: Label = None,
 ) -> str:
     """Upload a network, in one commit; create the repository if there is none.
 
@@ -108,13 +110,16 @@ def push(
       license: identifier of the license for the model card, such as "cc-by-4.0"; None
         leaves it open. An existing README.md must state the same license.
       dtype: see `file.save`.
+      label: that of the samples, see `Network.label`; None for all classes in turn,
+        which networks of label vectors do not have.
 
     Returns:
       The address of the repository.
 
     Raises:
-      ValueError: the network cannot be saved, the repository is public or its README.md
-        states another license, or the server refuses the upload.
+      ValueError: the network cannot be saved, or needs a label vector; the repository
+        is public, or its README.md states another license; or the server refuses the
+        upload.
       OSError: the server cannot be reached.
     """
     check_repository(repository)
@@ -128,25 +133,26 @@ def push(
         "version": file.KIND.version,
         **file.describe(network),
     }
-    api = HfApi(library_name="stylegan_jax")
-    with _clear_errors(reference):
-        api.create_repo(repository, private=private, exist_ok=True)
-        found = api.model_info(repository)
-    has_card = CARD in {sibling.rfilename for sibling in found.siblings}
-    if private and not found.private:
-        raise _is_public(reference)
-    if has_card and license is not None:
-        _check_license(reference, license, found.card_data)
-    contents = {
-        CONFIG: (json.dumps(config, indent=2) + "\n").encode(),
-        SAMPLES: _samples(network),
-    }
-    if not has_card:
-        contents[CARD] = model_card.text(network, repository, license).encode()
     with tempfile.TemporaryDirectory(prefix="stylegan_jax-") as directory:
+        # First all that can fail here, so that no empty repository is left.
         path = Path(directory) / MODEL
         file.save(network, path, dtype)
-        parts = {MODEL: path, **contents}
+        parts = {
+            MODEL: path,
+            CONFIG: (json.dumps(config, indent=2) + "\n").encode(),
+            SAMPLES: _samples(network, label),
+            CARD: model_card.text(network, repository, license).encode(),
+        }
+        api = HfApi(library_name="stylegan_jax")
+        with _clear_errors(reference):
+            api.create_repo(repository, private=private, exist_ok=True)
+            found = api.model_info(repository)
+        if private and not found.private:
+            raise _is_public(reference)
+        if CARD in {sibling.rfilename for sibling in found.siblings}:
+            if license is not None:
+                _check_license(reference, license, found.card_data)
+            del parts[CARD]
         with _clear_errors(reference):
             commit = api.create_commit(
                 repository,
@@ -190,13 +196,19 @@ def _without_places(network: Network) -> Network:
     return dataclasses.replace(network, experiment=experiment, reference=network.name)
 
 
-def _samples(network: Network) -> bytes:
-    """Return a PNG with a grid of the first seeds' images, of all classes in turn."""
+def _samples(network: Network, label: Label) -> bytes:
+    """Return a PNG with a grid of the first seeds' images; see `push` for the label."""
     from PIL import Image  # slow to import
 
     count = len(SAMPLE_SEEDS)
     classes = network.classes
-    label = [classes[i % len(classes)] for i in range(count)] if classes else None
+    if label is None and network.label_vectors:
+        raise ValueError(
+            f"{network.reference} takes label vectors, of which the samples need one; "
+            f"give `label`, numbers for {listed(classes)}"
+        )
+    if label is None and classes:
+        label = [classes[i % len(classes)] for i in range(count)]
     images = network(seeds=SAMPLE_SEEDS, label=label, truncation_psi=SAMPLE_PSI)
     grid = image_grid(images, SAMPLE_COLUMNS)
     buffer = io.BytesIO()

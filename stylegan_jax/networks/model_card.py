@@ -35,6 +35,8 @@ def text(network: Network, repository: str, license: str | None) -> str:
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items())]
     size = sides(config.image_size(generator.base_size, network.resolution))
     label = f", label={network.classes[0]!r}" if network.classes else ""
+    if network.label_vectors:
+        label = f", label=[0.0] * {len(network.classes)}"
     lines += [
         "---",
         "",
@@ -84,7 +86,10 @@ def _facts(network: Network) -> dict[str, str]:
         "parameters of the generator": f"{parameters:,}",
         "length of z and w": f"{generator.z_dim}, {generator.w_dim}",
         "style layers": str(generator.num_ws),
-        "classes": _escaped(listed(network.classes)) or "none",
+        "components of labels" if network.label_vectors else "classes": _escaped(
+            listed(network.classes)
+        )
+        or "none",
     }
     if network.checkpoint:
         facts["images seen in training"] = f"{network.checkpoint:,}"

@@ -48,11 +48,16 @@ def open_network(reference: str | os.PathLike, step: int | None = None) -> Netwo
         return hub.load(text)
     if is_single(text):
         return _open_file(Path(text).expanduser(), text)
-    directory, _ = workdir.split(text)
-    if not directory.exists():
-        raise ValueError(_unknown(text))
+    check_exists(text)
     trained = workdir.load_generator(storage.open_path(text), step)
     return file.with_reference(trained, text)
+
+
+def check_exists(reference: str) -> None:
+    """Raise ValueError for a reference that nothing is found for."""
+    if is_single(reference) or workdir.split(reference)[0].exists():
+        return
+    raise ValueError(_unknown(reference))
 
 
 def check_step(reference: str, step: int | None) -> None:

@@ -11,7 +11,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from absl import flags
 
@@ -28,6 +28,18 @@ Parse = Callable[[list[str], flags.FlagValues], list[str]]
 
 class UsageError(ValueError):
     """The command line is invalid."""
+
+
+class Needs(NamedTuple):
+    """The state of another flag that a flag needs to have an effect.
+
+    Attributes:
+      flag: the other flag.
+      values: its values with which there is an effect; without any, it must be given.
+    """
+
+    flag: str
+    values: tuple[str, ...] = ()
 
 
 def parse_with_absl(argv: list[str], values: flags.FlagValues) -> list[str]:
@@ -53,6 +65,7 @@ class Command:
         slow.
       tables: title -> word -> its explanation, for the help, after the flags.
       one_of: flags of which exactly one must be given.
+      needs: flag -> what it needs to have an effect; it is refused otherwise.
       parse_flags: parser of the command line.
       wrong_status: exit status after a wrong command line.
     """
@@ -65,6 +78,7 @@ class Command:
     topics: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tables: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     one_of: tuple[str, ...] = ()
+    needs: Mapping[str, Needs] = dataclasses.field(default_factory=dict)
     parse_flags: Parse = parse_with_absl
     wrong_status: int = cli.EXIT_FAILURE
 
@@ -98,7 +112,8 @@ class Command:
           The name of the program.
 
         Raises:
-          UsageError: a flag is unknown, wrong or missing, or an argument is not a flag.
+          UsageError: a flag is unknown, wrong, missing or without effect, or an
+            argument is not a flag.
         """
         program, *others = self.parse_flags(argv, values)
         if others:
@@ -124,7 +139,30 @@ class Command:
                 + (f"but not {' and '.join(given)}" if given else "and is missing")
                 + f"; `{self.program} --help` explains all flags"
             )
+        for name, (other, allowed) in self.needs.items():
+            now = values[other].value
+            if values[name].present and not (now in allowed if allowed else now):
+                raise UsageError(self._without_effect(name, now))
         return [program]
+
+    def _without_effect(self, name: str, now: str | bool | None) -> str:
+        """Return the message for a flag whose `needs` are not met.
+
+        Args:
+          name: the flag.
+          now: the value of the flag that it needs.
+        """
+        other, allowed = self.needs[name]
+        if allowed:
+            return (
+                f"--{name} has no effect with --{other}={now}; leave it out, or use "
+                f"--{other}={' or '.join(allowed)}"
+            )
+        placeholder = self.all_flags[other].placeholder
+        return (
+            f"--{name} has no effect without --{other}; leave it out, or add "
+            f"--{other}{f'={placeholder}' * bool(placeholder)}"
+        )
 
     def help(self, width: int = WIDTHS[1]) -> str:
         """Return the help as text of at most `width` columns."""

@@ -32,6 +32,8 @@ class DataInfo:
       classes: names of the classes, possibly none.
       fingerprint: checksum of the data set.
       decoder: `VERSION` of `data.decoding`; None if no images were read.
+      label_vectors: True for continuous label vectors, whose components `classes` then
+        names.
     """
 
     name: str
@@ -39,6 +41,7 @@ class DataInfo:
     classes: tuple[str, ...]
     fingerprint: str
     decoder: int | None = None
+    label_vectors: bool = False
 
 
 def write_description(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
@@ -189,6 +192,27 @@ def split(path: str | os.PathLike) -> tuple[epath.Path, int | None]:
     if place.name == "checkpoints" and not (place / "config.json").exists():
         return place.parent, None
     return directory, None
+
+
+def chosen_step(
+    path: str | os.PathLike, step: int | None
+) -> tuple[epath.Path, int | None]:
+    """Return the directory of a run and the number of the checkpoint that is chosen.
+
+    Args:
+      path: see `split`.
+      step: the number; None for that of the path, if there is one.
+
+    Raises:
+      ValueError: the path and the step name different checkpoints.
+    """
+    directory, numbered = split(path)
+    if numbered is not None and step not in (None, numbered):
+        raise ValueError(
+            f"The directory names checkpoint {numbered} of {directory}, and the step "
+            f"is {step}; omit one of them."
+        )
+    return directory, numbered if step is None else step
 
 
 def _has_type(value: Any, hint: Any) -> bool:

@@ -13,9 +13,9 @@ from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime import parallel
 from stylegan_jax.workdir.description import (
     DataInfo,
+    chosen_step,
     label_size,
     load_description,
-    split,
 )
 
 if TYPE_CHECKING:  # Orbax is slow to import
@@ -36,6 +36,8 @@ class TrainedGenerator:
       checkpoint: number of its checkpoint: images seen, or 0 for conversions.
       step: training steps; None for conversions.
       data: the data that it was trained on; None if unknown.
+      label_vectors: True if its labels are continuous vectors, whose components
+        `classes` then names.
     """
 
     generator: Generator
@@ -46,6 +48,7 @@ class TrainedGenerator:
     checkpoint: int
     step: int | None
     data: DataInfo | None = None
+    label_vectors: bool = False
 
 
 def load_generator(workdir: epath.Path, step: int | None = None) -> TrainedGenerator:
@@ -57,16 +60,10 @@ def load_generator(workdir: epath.Path, step: int | None = None) -> TrainedGener
         newest that is intact.
 
     Raises:
-      ValueError: if the directory is not that of a run.
+      ValueError: if the directory is not that of a run, or names another checkpoint.
       CheckpointError: if the checkpoint cannot be read.
     """
-    workdir, numbered = split(workdir)
-    if numbered is not None and step not in (None, numbered):
-        raise ValueError(
-            f"The directory names checkpoint {numbered} of {workdir}, and the step is "
-            f"{step}; omit one of them."
-        )
-    step = numbered if step is None else step
+    workdir, step = chosen_step(workdir, step)
     e, data = load_description(workdir)
     size = label_size(e, data)
     generator, _ = models.build(e.model, e.data, size)
@@ -83,6 +80,7 @@ def load_generator(workdir: epath.Path, step: int | None = None) -> TrainedGener
         checkpoint=found,
         step=meta.get("step"),
         data=data,
+        label_vectors=bool(size) and data.label_vectors,
     )
 
 

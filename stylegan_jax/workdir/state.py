@@ -9,7 +9,7 @@ from stylegan_jax import config
 from stylegan_jax.checkpoint import listing
 from stylegan_jax.config import Experiment
 from stylegan_jax.runtime.messages import listed
-from stylegan_jax.workdir.description import DataInfo, load_description, split
+from stylegan_jax.workdir.description import DataInfo, chosen_step, load_description
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,14 +80,13 @@ def run_state(path: str | epath.Path, step: int | None = None) -> RunState:
       step: number of a checkpoint; None for that of the path, or else the newest.
 
     Raises:
-      ValueError: the directory is not that of a run, a file in it is damaged, or it
-        has no such checkpoint.
+      ValueError: the directory is not that of a run, a file in it is damaged, it has
+        no such checkpoint, or the path names another one than `step`.
     """
-    directory, numbered = split(path)
+    directory, step = chosen_step(path, step)
     experiment, data = load_description(directory)
     checkpoints = directory / "checkpoints"
     known = listing.steps(checkpoints)
-    step = numbered if step is None else step
     if step is None:
         step = max(known, default=None)
     elif step not in known:

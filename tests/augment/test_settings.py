@@ -65,6 +65,7 @@ def test_every_batch_is_augmented_with_its_own_key(changes, streams, monkeypatch
                 padded_rows=lambda rows: rows,
             )
             loss, _ = phase.objective(start.params[phase.network], inputs)
+            assert len(probabilities) == len(streams.get(phase.name, []))
             assert all(p is start.augment_probability for p in probabilities)
             probabilities.clear()
             return loss

@@ -225,6 +225,8 @@ def test_the_page_draws_what_generate_draws(browser, pages):
     )
     assert abs(pixels(browser) - g(seeds=20)[0]).max() <= 1
     assert browser.errors == []
+    parts = ("mapping.onnx", "synthesis.onnx")
+    assert set(browser.requested) >= {f"{address}{part}" for part in parts}
     assert all(name.startswith(address) for name in browser.requested)
 
 

@@ -65,6 +65,39 @@ def test_boxes(tmp_path):
         targets.load(where, (8, 16), 3, boxes={"c.png": (0, 0, 1, 1)})
 
 
+def test_boxes_of_files_of_the_same_name(tmp_path):
+    box, seeds = (4, 2, 16, 8), {"1.png": 0, "a/1.png": 1, "b/1.png": 2, "b/2.png": 3}
+    for name, seed in seeds.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        picture(tmp_path / name, seed=seed)
+
+    def cut(boxes, where=tmp_path):
+        found = targets.load(str(where), (8, 16), 3, boxes=boxes)
+        return [fit["file"] for fit in found.fits if "box" in fit]
+
+    assert cut({"a/1.png": box}) == [str(tmp_path / "a" / "1.png")]
+    assert cut({"1.png": box, "2.png": box}) == [
+        *(str(tmp_path / "1.png"), str(tmp_path / "b" / "2.png"))
+    ]
+    first, second = tmp_path / "a" / "1.png", tmp_path / "b" / "1.png"
+    both = f"{first},{second}"
+    assert cut({str(second): box}, both) == [str(second)]
+    assert cut({"1.png": box}, f"{first},{first}") == [str(first)] * 2
+    with pytest.raises(ValueError, match=f"boxes of 1.png could belong to {first}, "):
+        cut({"1.png": box}, both)
+    with pytest.raises(ValueError, match="there are two boxes for b/2.png"):
+        cut({"2.png": box, "b/2.png": box})
+    with pytest.raises(ValueError, match="the boxes of c/1.png belong to no target"):
+        cut({"c/1.png": box})
+    with pytest.raises(ValueError, match="b/2.png have a box and landmarks"):
+        points = [[1, 1], [5, 1], [2, 4], [4, 4]]
+        targets.load(
+            *(str(tmp_path), (8, 16), 3),
+            boxes={"2.png": box},
+            landmarks={"b/2.png": points},
+        )
+
+
 @pytest.mark.parametrize(
     "content", ['{"a.png": [0, 0, 0, 5]}', '{"a.png": 3}', "[]", "{"]
 )

@@ -9,12 +9,14 @@ from absl import flags
 from stylegan_jax import evaluate
 from stylegan_jax.commands.evaluate import COMMAND
 from stylegan_jax.data.sources import from_path
-from stylegan_jax.metrics import context, evaluation
+from stylegan_jax.metrics import context, evaluation, registry
 from stylegan_jax.metrics.image_sets import RealImages
 from stylegan_jax.metrics.validation import (
     EXCLUDES,
     REQUIRES,
+    USED_BY,
     check_requirements,
+    check_used,
     flag_problems,
 )
 from stylegan_jax.models import stylegan2
@@ -61,7 +63,28 @@ def test_flags_that_contradict(given, message):
 def test_every_rule_is_about_flags_that_exist():
     rules = list(REQUIRES.items()) + list(EXCLUDES.items())
     named = {name for flag, others in rules for name in (flag, *others)}
-    assert named <= set(COMMAND.all_flags)
+    assert named | USED_BY.keys() <= set(COMMAND.all_flags)
+
+
+@pytest.mark.parametrize(
+    ("flag", "used", "unused", "users"),
+    [
+        ("features", "swd,kid", "swd,msssim", "fid50k, fid50k_full, kid, is, pr, fid_"),
+        ("detector", "is", "kid_efficientnet", "fid50k, "),
+        ("vgg16", "ppl_w_end", "ls", "lpips_diversity, ppl_z_full, "),
+        ("efficientnet", "fd_efficientnet", "kid", "kid_efficientnet, fd_efficient"),
+        ("attributes", "ls", "ppl_w_end,eqr50k", "ls"),
+    ],
+)
+def test_flags_that_no_metric_uses(flag, used, unused, users):
+    check_used({flag, "seed"}, registry.find(used.split(",")))
+    check_used({"seed"}, registry.find(unused.split(",")))
+    with pytest.raises(ValueError) as raised:
+        check_used({flag}, registry.find(unused.split(",")))
+    assert str(raised.value).startswith(
+        f"--{flag} has no effect on --metrics={unused}; leave it out, or add a metric "
+        f"that uses it: {users}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Networks as files: round trips, and files that are damaged or hostile."""
 
+import dataclasses
 import json
 
 import jax
@@ -30,6 +31,21 @@ def test_float32_is_kept_bit_for_bit(family, tmp_path):
     for name, value in before.items():
         np.testing.assert_array_equal(after[name], value, name)
     np.testing.assert_array_equal(loaded(seeds=0, label="b"), g(seeds=0, label="b"))
+
+
+def test_label_vectors_are_kept(tmp_path):
+    g = small.network("stylegan2", ("a", "b"))
+    for vectors in (False, True):
+        g = dataclasses.replace(g, label_vectors=vectors)
+        file.save(g, tmp_path / "g.safetensors")
+        loaded = stylegan_jax.load(tmp_path / "g.safetensors")
+        assert loaded.label_vectors is vectors
+    arrays, metadata = safetensors.read(tmp_path / "g.safetensors")
+    older = json.loads(metadata[file.KEY])
+    del older["label_vectors"]
+    metadata = {file.KEY: json.dumps(older)}
+    safetensors.write(tmp_path / "older.safetensors", arrays, metadata)
+    assert not stylegan_jax.load(tmp_path / "older.safetensors").label_vectors
 
 
 def test_float16_is_rounded_and_half_as_large(tmp_path):
@@ -76,6 +92,7 @@ def changed(description, **changes):
         (lambda a, d: (a, d | {"version": 2}), "has version 2; this program reads"),
         (lambda a, d: (a, d | {"fade": "x"}), "fade must be there and have allowed"),
         (lambda a, d: (a, d | {"classes": [1]}), "classes must be there"),
+        (lambda a, d: (a, d | {"label_vectors": 1}), "label_vectors must be there"),
         (lambda a, d: (a, d | {"classes": ["a"]}), "classes and config disagree"),
         (lambda a, d: (a, d | {"resolution": 64}), "it says LevelOfDetail"),
         (lambda a, d: (a, d | {"config": {"model": {"z": 1}}}), "model.z"),

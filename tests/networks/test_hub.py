@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 import yaml
@@ -214,6 +215,37 @@ def test_what_contradicts_a_repository_is_not_uploaded(server, worker, saved):
     assert "which is kept and states mit; nothing was uploaded" in other
     assert "states no license" in none and "Write `license: mit`" in none
     assert not any(server.repositories[name].commits for name in names)
+
+
+def test_what_fails_on_this_machine_creates_no_repository(monkeypatch):
+    class Api:
+        def __init__(self, **_):
+            raise AssertionError("the server is asked")
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Api)
+    g = small.network()
+    large = jax.tree.map(lambda x: x + np.float32(1e6), g.variables)
+    with pytest.raises(ValueError, match="numbers beyond float16; use float32"):
+        hub.push(dataclasses.replace(g, variables=large), "dan/x", dtype="float16")
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(hub, "_samples", fail)
+    with pytest.raises(MemoryError):
+        hub.push(g, "dan/x")
+
+
+def test_the_samples_of_label_vectors_need_one():
+    g = small.network("stylegan2", ("a", "b"))
+    classes = hub._samples(g, None)
+    g = dataclasses.replace(g, label_vectors=True)
+    with pytest.raises(ValueError, match="small takes label vectors, .* give `label`"):
+        hub._samples(g, None)
+    assert hub._samples(g, [1.0, 0.5]) != classes
+    card = model_card.text(g, "bob/x", None)
+    assert "label=[0.0] * 2, truncation" in card
+    assert "| components of labels | a, b |" in card
 
 
 def test_without_the_package(monkeypatch):
