@@ -1,1 +1,1 @@
-"""Measurements of speed; each module is a program, see its first lines."""
+"""Speed benchmarks; each module is a program, described in its docstring."""

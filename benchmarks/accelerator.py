@@ -6,8 +6,8 @@
 
 The jobs run in the order of `JOBS`. Each prints its figures and writes them to
 `OUT/<job>.json` when it ends, so an interruption loses one job at most, and `--resume`
-runs only those that have no figures yet. A job starts only if the time that it takes on
-a fast GPU is left of `--minutes`; `OUT/summary.json` lists those that were skipped or
+runs only those that have no figures yet. A job starts only if `--minutes` leaves it the
+time that it takes on a fast GPU; `OUT/summary.json` lists those that were skipped or
 failed. The exit status is 1 if any failed.
 
 This needs jax, flax, optax, orbax-checkpoint, chex, ml-collections, numpy and pillow,
@@ -60,12 +60,12 @@ def device(tiny: bool) -> Figures:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A part of the benchmark.
+    """One part of the benchmark.
 
     Attributes:
       name: name of its file.
       run: a function of `--tiny` that returns the figures.
-      seconds: time that it takes on a fast GPU.
+      seconds: estimated time on a fast GPU.
     """
 
     name: str
@@ -95,10 +95,10 @@ def run_jobs(
     """Run the jobs in turn and write their figures.
 
     Args:
-      jobs: what to run.
-      out: directory of the figures.
-      deadline: in seconds of `time.monotonic`.
-      resume: keep the figures of jobs that have ended.
+      jobs: the jobs to run.
+      out: directory for the figures.
+      deadline: value of `time.monotonic` after which no job may run.
+      resume: keep the figures of completed jobs, and skip these.
       tiny: run each job with tiny networks, however long it takes.
 
     Returns:

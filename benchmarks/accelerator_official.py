@@ -15,7 +15,7 @@ from PIL import Image
 
 
 class Skipped(Exception):
-    """The reason why a job has nothing to do."""
+    """A job has nothing to do; the message is the reason."""
 
 
 def official(tiny: bool) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def official(tiny: bool) -> dict[str, Any]:
         raise RuntimeError(
             f"train.py ended with {done.returncode}: {done.stderr[-2000:]}"
         )
-    # The first tick contains the start.
+    # The first tick includes the startup.
     seconds = statistics.median(map(float, ticks[1:]))
     return {
         "seconds_per_kimg": seconds,

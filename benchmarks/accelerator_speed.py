@@ -1,7 +1,7 @@
 """Speed of training and generation on an accelerator.
 
 The jobs of `benchmarks.accelerator` that measure speed. Each is a function of `--tiny`,
-with which networks are too small for its figures to mean anything.
+which makes the networks too small for its figures to mean anything.
 """
 
 import statistics
@@ -21,8 +21,8 @@ from stylegan_jax.training import schedule
 
 Figures = dict[str, Any]
 
-# Settings of the number formats that are compared. Each names all of them, because the
-# presets have a format of their own. TF32 is JAX's "high" on NVIDIA GPUs.
+# Settings of the number formats to compare. Each sets all of them, because the presets
+# set some. TF32 is JAX's "high" on NVIDIA GPUs.
 FORMATS = {
     "bfloat16": {
         "dtype": "bfloat16",
@@ -35,7 +35,7 @@ FORMATS = {
 
 
 def rates(tiny: bool) -> Figures:
-    """Measure matrix products in each number format, and copies in memory."""
+    """Measure matrix products in each number format, and copies in device memory."""
     size, mib = (256, 16) if tiny else (8192, 2048)
     x = jnp.zeros(mib * 2**18)
     copy = jax.jit(lambda x: x + 1, donate_argnums=0)
@@ -165,7 +165,7 @@ def _temporary_bytes(compiled: Any) -> float:
 
 
 def _peak_bytes() -> float:
-    """Return the most memory in use so far; 0 if the device does not report it."""
+    """Return the peak memory use so far; 0 if the device does not report it."""
     return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
 
 
@@ -193,7 +193,7 @@ def resampling(tiny: bool) -> Figures:
 def from_device_memory(tiny: bool) -> Figures:
     """Train in the setting of `headline` for some seconds on images in device memory.
 
-    The phases follow each other as in a run, so this includes what the host adds.
+    The phases alternate as in a run, so this includes the overhead of the host.
     """
     count = 64 if tiny else 4096
     c = official_setting(tiny)

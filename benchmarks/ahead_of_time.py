@@ -1,21 +1,22 @@
-"""Compile the training step for TPUs and GPUs that are not there, and take stock of it.
+"""Compile the training step for absent TPUs and GPUs, and estimate its cost.
 
     make aot  # once: an environment with the compilers, .venv-aot
     .venv-aot/bin/python -m benchmarks.ahead_of_time --device=h100 \
       --config=configs/stylegan2_paper256.py --config.training.batch_size=8 \
       --config.training.accumulation_rounds=1 --config.model.dtype=bfloat16
 
-Prints a table of the phases, and for each what it consists of and its slowest
-operations; `--json` saves all of it. Nothing is executed, so all times are estimates:
+Prints a table of the phases, and for each phase its cost by kind of operation and its
+slowest operations; `--json` saves all of it. Nothing is executed, so all times are
+estimates:
 
   - TPU: XLA's own estimate of cycles. Operations without one count as on a GPU.
   - GPU: a roofline, which no program can beat. An operation takes the time of its
     operations at the peak rate, or of its bytes at the memory's full bandwidth.
 
-Both ignore overlap and the time that devices wait for each other. They are for
-comparing forms of a program, not for predicting its speed. A phase at 256x256 takes
-about 40 seconds to compile for a GPU and many minutes for a TPU;
-`JAX_OPTIMIZATION_LEVEL=O1` reduces that to about a third.
+Both ignore overlap and the time that devices wait for each other. They compare variants
+of a program, and do not predict its speed. A phase at 256x256 takes about 40 seconds to
+compile for a GPU and many minutes for a TPU; `JAX_OPTIMIZATION_LEVEL=O1` reduces that
+to about a third.
 """
 
 import collections
@@ -89,7 +90,7 @@ def main(argv: list[str]) -> None:
     """Compile the phases and print their tables."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
-    jax.config.update("jax_platforms", "cpu")  # look for no TPU or GPU
+    jax.config.update("jax_platforms", "cpu")  # do not look for a TPU or GPU
     c = FLAGS.config
     if c.data.source not in ("builtin", "tfds") and not c.data.path:
         c.data.path = "not read"
@@ -128,7 +129,7 @@ def topology(kind: str, count: int) -> list[Any]:
     if kind not in DEVICES:
         raise ValueError(f"the device (={kind!r}) must be one of {', '.join(DEVICES)}")
     device = DEVICES[kind]
-    # libtpu asks for no metadata of a cloud, and several processes may load it.
+    # Keep libtpu from querying cloud metadata, and let several processes load it.
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     try:
@@ -168,7 +169,7 @@ def measure(
     folder: str | None,
     pixel_blocks: bool | None = None,
 ) -> dict[str, Any]:
-    """Compile phases of a stage, and take stock of each.
+    """Compile phases of a stage, and estimate the cost of each.
 
     Args:
       e: the experiment.
@@ -176,7 +177,7 @@ def measure(
       kind: kind of device, a key of `DEVICES`.
       count: number of devices.
       phases: names of phases; empty: all.
-      folder: directory to write the texts of the programs to; None: nowhere.
+      folder: directory to write the text of the programs to; None: nowhere.
       pixel_blocks: use the forms for TPUs; None: as training on these devices does.
 
     Raises:
@@ -214,7 +215,7 @@ def measure(
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
             Path(folder, f"{kind}_{phase}.hlo").write_text(text)
-        found = take_stock(text, DEVICES[kind])
+        found = analyze(text, DEVICES[kind])
         figures["phases"][phase] = {
             "interval": training.phases[index].interval,
             "useful_operations": useful[phase] / count,
@@ -229,19 +230,19 @@ def measure(
     return figures
 
 
-def take_stock(text: str, device: Device, worst: int = 12) -> dict[str, Any]:
+def analyze(text: str, device: Device, worst: int = 12) -> dict[str, Any]:
     """Estimate the time of a program by kind of operation.
 
     Args:
-      text: of its optimized HLO.
-      device: what it was compiled for.
+      text: its optimized HLO.
+      device: the device that it was compiled for.
       worst: number of operations to list.
 
     Returns:
       Totals of one execution: "seconds", "operations", "bytes"; "kinds": the same and
       "count" by kind of operation; "worst": the slowest operations; and "unestimated":
       the number of operations for which XLA estimates no cycles, by opcode or target,
-      and of loops of unknown length, which count as one round.
+      and of loops of unknown length, which count as one iteration.
     """
     program = hlo.Program(text)
     kinds: dict[str, dict[str, float]] = {}
@@ -283,7 +284,7 @@ def take_stock(text: str, device: Device, worst: int = 12) -> dict[str, Any]:
 def estimate(program: hlo.Program, x: hlo.Instruction, device: Device) -> float:
     """Estimate the seconds of one execution of an operation.
 
-    Copies in the background take none.
+    Asynchronous copies count as 0.
     """
     if cycles := x.attribute("estimated_cycles"):
         return int(cycles) / device.clock
@@ -307,7 +308,7 @@ def _precision(program: hlo.Program, x: hlo.Instruction) -> str:
 
 
 def kind_of(program: hlo.Program, x: hlo.Instruction) -> str:
-    """Return the kind of an operation; of convolutions, the form."""
+    """Return the kind of an operation; for a convolution, its form."""
     parts = program.inside(x)
     opcodes = {part.opcode for part in parts}
     if x.opcode.removesuffix("-start") in COLLECTIVES.split("|"):
@@ -323,19 +324,19 @@ def kind_of(program: hlo.Program, x: hlo.Instruction) -> str:
     if opcodes <= hlo.MOVES:
         words = ("transpose", "copy", "copy-start", "reverse")
         return next((w for w in words if w in opcodes), "pad, slice, broadcast")
-    if "transpose" in x.name:  # XLA names a fusion for the operation that shapes it
+    if "transpose" in x.name:  # XLA names a fusion after the operation that shapes it
         return "transpose with arithmetic"
     return "reduction" if opcodes & {"reduce", "reduce-window"} else "elementwise"
 
 
 def _unestimated(program: hlo.Program, x: hlo.Instruction) -> str:
-    """Return what to call an operation for which XLA estimates no cycles."""
+    """Return a name for an operation for which XLA estimates no cycles."""
     kind = kind_of(program, x)
     return kind if kind in INDEXED else x.target or x.opcode
 
 
 def _form(x: hlo.Instruction) -> str:
-    """Return the form of a convolution, in cuDNN's or XLA's words."""
+    """Return the form of a convolution, in the terms of cuDNN or XLA."""
     if x.target:
         filters = ", image-sized filter" if hlo.exceeds_result(x) else ""
         return "cuDNN " + x.target.removeprefix("cudnn$conv") + filters

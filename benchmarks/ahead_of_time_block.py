@@ -4,12 +4,12 @@
     .venv-aot/bin/python -m benchmarks.ahead_of_time_block --network=generator \
       --resolution=256 --device=v5e --dtype=bfloat16
 
-A block of the generator includes its ToRGB and the up-sampling of the image below, a
-block of the discriminator, at the highest resolution, its FromRGB. `augmentation` is
-that of the images before the discriminator. The program computes the gradients of a
-loss by parameters and inputs, that of the augmentation by the images. The estimates are
-those of `ahead_of_time`; a part takes a fraction of the minutes that a whole phase
-takes.
+A block of the generator includes ToRGB and the upsampling of the lower-resolution
+image; a block of the discriminator, at the highest resolution, includes FromRGB.
+`augmentation` is that of the discriminator's input images. The program computes the
+gradients of a loss with respect to parameters and inputs, or to the images for the
+augmentation. The estimates are those of `ahead_of_time`; compiling a part takes a
+fraction of the time of a whole phase.
 """
 
 import functools
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> None:
     """Compile a block and print its table."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
-    jax.config.update("jax_platforms", "cpu")  # look for no TPU or GPU
+    jax.config.update("jax_platforms", "cpu")  # do not look for a TPU or GPU
     try:
         figures = measure(
             FLAGS.network,
@@ -90,19 +90,19 @@ def measure(
     augment: str = "bgc",
     file: str | None = None,
 ) -> dict[str, Any]:
-    """Compile a block with its gradients and take stock of it.
+    """Compile a block with its gradients, and estimate its cost.
 
     Args:
       network: one of NETWORKS.
       kind: kind of device, a key of `ahead_of_time.DEVICES`.
-      resolution: the higher of the block's two.
+      resolution: the higher resolution of the block.
       batch: number of images.
-      dtype: of the activations.
-      arithmetic: of the layers.
+      dtype: data type of the activations.
+      arithmetic: arithmetic of the layers.
       channel_base: there are channel_base / R channels at R, at most 512.
-      from_rgb: let the discriminator's block begin with the image.
-      policy: of rematerialization.
-      augment: policy of the augmentation.
+      from_rgb: start the discriminator's block with the image.
+      policy: rematerialization policy.
+      augment: augmentation policy.
       file: file to write the text of the program to; None: nowhere.
     """
     (device,) = ahead_of_time.topology(kind, 1)
@@ -133,7 +133,7 @@ def measure(
     return {
         "compile_seconds": time.monotonic() - start,
         "memory": compiled.memory_analysis().temp_size_in_bytes,
-    } | ahead_of_time.take_stock(text, ahead_of_time.DEVICES[kind])
+    } | ahead_of_time.analyze(text, ahead_of_time.DEVICES[kind])
 
 
 def _generator(resolution, batch, dtype, options, channels, from_rgb, policy):
@@ -214,7 +214,7 @@ def _augmentation(resolution, batch, name):
 
 
 def _activations(batch, resolution, channels, dtype, options):
-    """Return what a block passes to the next one; narrow images are in blocks."""
+    """Return the activations between blocks; narrow images are in blocks of pixels."""
     x = jax.ShapeDtypeStruct((batch, resolution, resolution, channels), dtype)
     return jax.eval_shape(lambda x: options.arrange(x, channels), x)
 
@@ -230,11 +230,14 @@ if __name__ == "__main__":
     flags.DEFINE_integer("batch", 8, "Number of images.", lower_bound=1)
     flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float32"], "Of activations.")
     flags.DEFINE_enum(
-        "float32_precision", "highest", [*FLOAT32_PRECISIONS], "Of float32 products."
+        "float32_precision",
+        "highest",
+        [*FLOAT32_PRECISIONS],
+        "Precision of float32 products.",
     )
     flags.DEFINE_bool("pixel_blocks", True, "Use the forms for TPUs.")
     flags.DEFINE_integer("channel_base", 16384, "channel_base / R channels at R.")
-    flags.DEFINE_bool("from_rgb", True, "Begin with the image; discriminator only.")
+    flags.DEFINE_bool("from_rgb", True, "Start with the image; discriminator only.")
     flags.DEFINE_enum("remat", "none", POLICIES, "Rematerialization.")
     flags.DEFINE_string("augment", "bgc", "Policy of the augmentation.")
     flags.DEFINE_string("hlo", None, "File to write the program to, as text.")

@@ -1,4 +1,4 @@
-"""Batch sizes that are compared in one run, relative to the machine's speed."""
+"""Comparison of batch sizes in one run, relative to the machine's speed."""
 
 import statistics
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from benchmarks import matmul
 def interleaved(
     seconds: Callable[[int], float], batch_sizes: list[int], rounds: int
 ) -> tuple[dict[int, float], float]:
-    """Time all batch sizes and a matrix product in turn.
+    """Time all batch sizes and a matrix product, alternating.
 
     Args:
       seconds: returns the duration of one measurement with a batch size.
       batch_sizes: the batch sizes.
-      rounds: measurements of each.
+      rounds: number of measurements of each.
 
     Returns:
       The median duration of each batch size, and the median rate of the product in
@@ -34,11 +34,11 @@ def interleaved(
 
 
 def machine(matmul_rate: float, operations: float) -> dict[str, Any]:
-    """Return the figures that every comparison has.
+    """Return the figures that are common to all comparisons.
 
     Args:
       matmul_rate: operations per second of a matrix product.
-      operations: those of generating an image.
+      operations: operations to generate an image.
     """
     return {
         "device": jax.devices()[0].device_kind,

@@ -1,14 +1,14 @@
-"""Speed of the input pipeline, compared with only decoding the same files.
+"""Speed of the input pipeline, compared with decoding alone of the same files.
 
     python -m benchmarks.data
     python -m benchmarks.data --images=/data/photos --resolutions=256 --json=data.json
 
-The images are enlarged from `--images`, with a little noise like that of cameras, since
-smooth PNGs decode unusually fast. They are stored as a folder of PNGs, a folder of
-JPEGs, and as `prepare --multires` stores each. "Bare" is a loop on all cores that
+The images are enlarged from `--images`, with a little noise like that of cameras,
+because smooth PNGs decode unusually fast. They are stored as a folder of PNGs, a folder
+of JPEGs, and as `prepare --multires` stores each. "Bare" is a loop on all cores that
 decodes the files from memory and discards the pixels. The pipeline also reads,
-shuffles, checks, batches and passes the images to Python. Both are timed alternately,
-several times, and the medians are reported.
+shuffles, checks, batches and passes the images to Python. Both are timed several times,
+alternating, and the medians are reported.
 """
 
 import functools
@@ -48,7 +48,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 3, "Measurements to take.", lower_bound
 _JSON = flags.DEFINE_string("json", None, "File to write the results to.")
 
 KINDS = ("PNG", "JPEG")
-PIXELS = 2**24  # of all images of a resolution: 16 of 1024x1024
+PIXELS = 2**24  # of all images of a resolution together: 16 of 1024x1024
 NOISE = 2.0  # standard deviation on the scale of 0 to 255
 QUALITY = 95
 SMALL = 8  # the resolution that is compared with the full one
@@ -212,7 +212,7 @@ def _decoding_loop() -> Callable[[Any, Any], Any]:
 
 
 def _pipeline(source: Source, resolution: int, seconds: float) -> Callable[[], float]:
-    """Return a function that measures the images per second that arrive in Python."""
+    """Return a function that measures images per second, as received in Python."""
     size = min(max(BATCH_PIXELS // resolution**2, 1), MAX_BATCH)
     batches = pipeline.batches(
         source,

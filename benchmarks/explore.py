@@ -4,8 +4,8 @@
 
 Starts the explorer and a headless Chromium on this machine, and clicks on a seed
 button, a layer of style mixing, the latent pad and the slider of psi in turn. The time
-of a click is from the browser's event, on its own clock, to the frame after the one in
-which the canvas has other pixels, so that they are on the screen; a frame takes about
+is measured from the click event, by the browser's clock, to the frame after the one in
+which the canvas has changed, when the new pixels are on the screen; a frame takes about
 17 ms. Needs the extras `explore` and `browser`, and a Chromium.
 """
 
@@ -26,7 +26,7 @@ from absl import app, flags
 from tests import chromium
 
 FLAGS = flags.FLAGS
-PAUSE_MILLISECONDS = 100  # between a picture and the next click
+PAUSE_MILLISECONDS = 100  # between an image and the next click
 CONTROLS = ("#random", "#layer-0", "#pad", "#psi")
 
 MEASURE = """
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> None:
 
 
 def measure(network: str, clicks: int) -> dict[str, Any]:
-    """Click, and return the milliseconds of each click."""
+    """Click, and return the latency of each click in milliseconds."""
     from playwright.sync_api import sync_playwright
 
     program = chromium.find()
@@ -90,7 +90,7 @@ def measure(network: str, clicks: int) -> dict[str, Any]:
         page = browser.new_page(viewport={"width": 1280, "height": 1400})
         page.goto(address)
         page.wait_for_selector("body[data-ready=true]")
-        page.wait_for_timeout(1000)  # the small pictures
+        page.wait_for_timeout(1000)  # loads the thumbnails
         page.evaluate(MEASURE)
         for i in range(clicks):
             control = page.locator(CONTROLS[i % len(CONTROLS)])
@@ -139,7 +139,7 @@ def explorer(network: str) -> Iterator[str]:
 
 def table(figures: dict[str, Any]) -> str:
     """Format the figures as a table."""
-    rows = ["clicks on          number  median ms  95th percentile ms  most ms"]
+    rows = ["clicks on          number  median ms  95th percentile ms   max ms"]
     all_times = [t for times in figures["milliseconds"].values() for t in times]
     for name, times in (*figures["milliseconds"].items(), ("all", all_times)):
         if times:
@@ -155,7 +155,9 @@ def table(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("network", "smileys64", "As for `stylegan_jax.explore`.")
+    flags.DEFINE_string(
+        "network", "smileys64", "Network, as for `stylegan_jax.explore`."
+    )
     flags.DEFINE_integer("clicks", 100, "Number of clicks.", lower_bound=4)
     flags.DEFINE_string("json", None, "File to write the figures to.")
     app.run(main)

@@ -3,8 +3,8 @@
 Each multiply-add of a convolution or dense layer counts as two operations, in the form
 that needs the fewest: a StyleGAN2 convolution that changes the resolution has 9 taps
 per pixel of the lower resolution, and one of StyleGAN (box filter and 3x3 kernel
-combined) 16. Activations, noise, filters and statistics do not count, and thus only
-the convolutions of StyleGAN3's layers; `filters_per_image` counts their filters.
+combined) 16. Activations, noise, filters and statistics do not count, so only the
+convolutions of StyleGAN3's layers do; `filters_per_image` counts their filters.
 """
 
 import math
@@ -101,7 +101,7 @@ def per_image(
 ) -> tuple[float, float]:
     """Count the operations of one forward pass of G and of D for one image.
 
-    They are those of the plain forms, whatever forms the networks use.
+    They are those of the plain forms, whichever forms the networks use.
     """
     generator, discriminator = (
         network.clone(pixel_blocks=False) for network in (generator, discriminator)
@@ -124,8 +124,9 @@ def per_image(
 def per_phase(e: Experiment, stage: Stage, g: float, d: float) -> dict[str, float]:
     """Count the useful operations of one execution of each phase.
 
-    A gradient by parameters and input costs two forward passes, and one by the input
-    only (frozen discriminator) one; a second-order gradient costs twice as much.
+    A gradient with respect to parameters and input costs two forward passes, and one
+    with respect to the input only (frozen discriminator) one; a second-order gradient
+    costs twice as much.
 
     Args:
       e: the experiment.

@@ -5,7 +5,8 @@
 
 Prints a table with a row per batch size; `--json` saves the figures. Utilization is the
 rate of the generator's operations (see `benchmarks.flops`), relative to that of a
-matrix product timed in between. The weights are random, which does not affect the time.
+matrix product that is timed in alternation. The weights are random, which does not
+affect the time.
 """
 
 import json
@@ -55,7 +56,7 @@ def main(argv: list[str]) -> None:
 def measure(
     e: Experiment, batch_sizes: list[int], count: int, rounds: int, noise: str
 ) -> dict[str, Any]:
-    """Time all batch sizes and the matrix product in turn."""
+    """Time all batch sizes and the matrix product, alternating."""
     generator, discriminator = models.build(e.model, e.data, label_size=0)
     z = seeds.latents(list(range(count)), generator.z_dim)
     variables = jax.jit(generator.init)(jax.random.key(0), jnp.asarray(z[:1]))

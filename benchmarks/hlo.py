@@ -2,7 +2,7 @@
 
 XLA prints the same language for all devices. A program is a set of computations; the
 entry computation is executed, and so are the bodies of its loops and calls. A fusion is
-one executed operation; its computation says what it does.
+executed as one operation; its computation defines it.
 """
 
 import collections
@@ -18,7 +18,7 @@ ITEM_BYTES = {
     **dict.fromkeys(("f32", "s32", "u32"), 4),
     **dict.fromkeys(("f64", "s64", "u64", "c64"), 8),
 }
-# Opcodes that take no time: names and structure.
+# Opcodes that take no time, such as parameters and tuples.
 FREE = {
     *("after-all", "bitcast", "constant", "get-tuple-element", "opt-barrier"),
     *("parameter", "partition-id", "replica-id", "tuple"),
@@ -122,7 +122,7 @@ class Instruction:
 
     @property
     def op_name(self) -> str:
-        """Path of JAX's operation that it comes from."""
+        """Path of the JAX operation that it comes from."""
         found = re.search(r'op_name="([^"]*)"', self.attributes)
         return found[1] if found else ""
 
@@ -134,7 +134,7 @@ class Program:
         """Parse the text.
 
         Args:
-          text: of the optimized HLO, as of `jax.stages.Compiled.as_text`.
+          text: the optimized HLO, as from `jax.stages.Compiled.as_text`.
 
         Raises:
           ValueError: the text has no entry computation.
@@ -179,12 +179,12 @@ class Program:
         ]
 
     def trips(self, loop: Instruction) -> int | None:
-        """Return the number of rounds of a loop, or None if it is unknown."""
+        """Return the number of iterations of a loop; None if it is unknown."""
         # For GPUs, XLA writes {"known_trip_count":{"n":"5"}}.
         if found := re.search(r'trip_count"?:\{"n":"(\d+)"', loop.attributes):
             return int(found[1])
-        # For TPUs, the counter is the first element of what the loop carries. It counts
-        # from 0 as long as it is less than a constant.
+        # For TPUs, the counter is the first element of the loop state. It counts from 0
+        # while it is less than a constant.
         body = self.computations[loop.attribute("condition").removeprefix("%")]
         named = {x.name: x for x in body}
         root = body[-1]
@@ -196,7 +196,7 @@ class Program:
         return int(bound.literal)
 
     def inside(self, instruction: Instruction) -> list[Instruction]:
-        """Return an operation, or what a fusion consists of, fusions within included.
+        """Return an operation, or the operations of a fusion, including nested fusions.
 
         The computation that a reduction or scatter applies is not part of it.
         """
@@ -210,7 +210,7 @@ class Program:
         ]
 
     def operands(self, instruction: Instruction) -> list[Array]:
-        """Return the types of the operands; a tuple's are its elements'."""
+        """Return the types of the operands; for a tuple, those of its elements."""
         return [
             array
             for name in instruction.operands
@@ -221,7 +221,7 @@ class Program:
     def bytes(self, instruction: Instruction) -> int:
         """Count the bytes that an operation reads and writes, except on the chip.
 
-        Operands count as a whole, even if the operation takes a slice of them.
+        Operands count as a whole, even if the operation only reads a slice.
         """
         arrays = (*self.operands(instruction), *instruction.result)
         return sum(array.bytes for array in arrays if not array.on_chip)
@@ -230,7 +230,7 @@ class Program:
         """Count the operations of the matrix products and convolutions in a fusion.
 
         A multiply-add is two operations. Those with padding and with the zeros of a
-        dilated operand count, since a matrix unit executes them.
+        dilated operand count, because a matrix unit executes them.
         """
         return sum(2 * self._multiply_adds(x) for x in self.inside(instruction))
 
@@ -248,7 +248,7 @@ class Program:
         lhs, _, out = x.dim_labels
         taps = math.prod(x.window.get("size", ()))
         groups = int(x.attribute("feature_group_count") or 1)
-        if "BackwardInput" in x.target:  # the first operand is what it is a gradient to
+        if "BackwardInput" in x.target:  # the first operand is the incoming gradient
             return a.size * taps * result.shape[out.index("f")] // groups
         if "BackwardFilter" in x.target:
             return b.size * taps * a.shape[lhs.index("f")] // groups
@@ -280,7 +280,7 @@ def is_library_product(x: Instruction) -> bool:
 
 
 def is_convolution(x: Instruction) -> bool:
-    """Return True unless it is a matrix product, also in form of a convolution."""
+    """Return True unless it is a matrix product, possibly written as a convolution."""
     if x.target.startswith("cudnn$conv"):
         return True
     return x.opcode == "convolution" and max(x.window.get("size", (1,))) > 1

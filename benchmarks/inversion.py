@@ -6,14 +6,13 @@
     python -m benchmarks.inversion held_out --network=smileys64
 
 - recovery: images of the network (seeds 1000 and following), projected from different
-  starts in W and W+, and how far the w that are found lie from those of the images.
+  starts in W and W+, and the distance of the resulting w from those of the images.
 - drag: a handle at the strongest corner of each image is dragged 8 of 64 pixels in a
-  random direction. `tracked` is how far the tracked point stays from its target;
-  `matched`, independently of the features, how far the place in the new image is whose
-  7x7 pixels are most like those at the handle before.
-- encoder: projections with equally many steps, which take equally long, from the
-  average w, the nearest of 256 samples, and an encoder; of seeds 1000 and following,
-  and of smileys that are held out.
+  random direction. `tracked` is the final distance of the tracked point to its target;
+  `matched`, which does not depend on the features, that of the position whose 7x7
+  pixels are most similar to those at the handle in the first image.
+- encoder: projections with the same number of steps, from the average w, the nearest of
+  256 samples, and an encoder; of seeds 1000 and following, and of held-out smileys.
 - held_out: held-out smileys in W and W+, and the network tuned around the latter.
 
 Prints a row of medians for each; `--figure` draws the images.
@@ -42,8 +41,8 @@ from stylegan_jax.runtime import malloc
 
 FLAGS = flags.FLAGS
 DISTANCE = "multiscale"
-PATCH = 3  # pixels around a point that are compared
-NEAR = 2.1  # of 64 pixels, from a target
+PATCH = 3  # radius in pixels of the patches that are compared
+NEAR = 2.1  # distance to a target that counts as near, in pixels of 64x64
 RECOVERIES = {  # name of a row -> its settings
     "w, average": {},
     "w+, average": {"space": "w+"},
@@ -54,7 +53,7 @@ RECOVERIES = {  # name of a row -> its settings
 
 
 def main(argv: list[str]) -> None:
-    """Run one of the parts."""
+    """Run one part of the benchmark."""
     malloc.keep_freed_memory_on_cpu()
     network = stylegan_jax.load(FLAGS.network)
     parts = {
@@ -92,11 +91,11 @@ def recovery(network: Network) -> list[tuple[np.ndarray, ...]]:
         found = project(Projector(network, settings, DISTANCE, label=label), images)
         columns.append(_print(name, found))
         away = [np.linalg.norm(each.ws - w) for each, w in zip(found, ws, strict=True)]
-        layers = np.sqrt(ws.shape[1])  # the norm of one of as many equal w
-        print(f"{'':18s} w {np.median(away) / layers:.2f} away in the median")
+        layers = np.sqrt(ws.shape[1])  # for the rms over layers
+        print(f"{'':18s} median distance of w {np.median(away) / layers:.2f}")
     spread = ws[:, 0] - np.asarray(network.variables["stats"]["w_avg"])
     away = np.median(np.linalg.norm(spread, axis=1))
-    print(f"the average w is {away:.2f} away in the median")
+    print(f"median distance of the average w {away:.2f}")
     return list(zip(*columns, strict=True))
 
 
@@ -116,7 +115,7 @@ def drag(network: Network) -> list[tuple[np.ndarray, ...]]:
         goal = np.clip(handle + way, 0, side - 1)
         started = 0.0
         for frame in dragger.drag(w, [handle], [goal]):
-            if frame.step == 0:  # compiled
+            if frame.step == 0:  # compiled by now
                 started = time.perf_counter()
         seconds = (time.perf_counter() - started) / max(frame.step, 1)
         found = match(image, frame.image, handle)
@@ -153,9 +152,9 @@ def corner(image: np.ndarray) -> np.ndarray:
 
 
 def match(before: np.ndarray, after: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """Return the place (x, y) in `after` that is most like `before` at a point.
+    """Return the point (x, y) of `after` that is most similar to a point of `before`.
 
-    It is sought within a quarter of the image around the point.
+    The search covers a quarter of the image around the point.
     """
     margins = [(PATCH, PATCH), (PATCH, PATCH), (0, 0)]
     a, b = (np.pad(x.astype(float), margins, mode="edge") for x in (after, before))
@@ -244,8 +243,8 @@ def _print(name: str, found: list[Any]) -> np.ndarray:
 
 if __name__ == "__main__":
     flags.DEFINE_string("network", "smileys64", "Network, as for `project`.")
-    flags.DEFINE_string("encoder", None, "File of the program `encoder`.")
+    flags.DEFINE_string("encoder", None, "File that `encoder` wrote.")
     flags.DEFINE_integer("count", 20, "Number of images.", lower_bound=1)
     flags.DEFINE_integer("steps", 300, "Steps of projections and of tuning.")
-    flags.DEFINE_string("figure", None, "File for the images, a .png.")
+    flags.DEFINE_string("figure", None, "PNG file for the images.")
     app.run(main)

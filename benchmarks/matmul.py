@@ -1,4 +1,4 @@
-"""The machine's speed, to which all other figures are relative."""
+"""Speed of the machine, to which all other figures are relative."""
 
 import statistics
 import time
@@ -21,7 +21,7 @@ def rate(
       size: rows and columns of the matrices.
       seconds: duration of the measurement.
       dtype: data type of the matrices.
-      precision: name of a `jax.lax.Precision`, which concerns float32.
+      precision: name of a `jax.lax.Precision`, which matters for float32.
     """
     x = jnp.ones((size, size), dtype)
     product = jax.jit(lambda a: jnp.matmul(a, a, precision=precision))

@@ -3,10 +3,10 @@
     python -m benchmarks.metrics
     python -m benchmarks.metrics --count=2000 --dimensions=256 --json=metrics.json
 
-Prints a row per step: seconds of this package's form, of the plain form on the same
-random features in the same run, and their ratio (below 1 if this package is faster).
-The plain forms are those of the published codes: `scipy.linalg.sqrtm` of the product of
-the covariances, and all distances in float64, block by block.
+Prints a row per step: seconds of this package, seconds of a plain implementation on the
+same random features in the same run, and their ratio (below 1 if this package is
+faster). The plain implementations are those of the published code: `scipy.linalg.sqrtm`
+of the product of the covariances, and all distances in float64, block by block.
 """
 
 import json
@@ -44,7 +44,7 @@ def random_sets(count: int, dimensions: int) -> list[np.ndarray]:
     mix = rng.normal(size=(dimensions, dimensions)) / np.sqrt(dimensions)
     sets = [np.empty((count, dimensions), np.float32) for _ in range(2)]
     for features, shift in zip(sets, (0.1, 0.12), strict=True):
-        for begin in range(0, count, BATCH):  # keeps the peak of memory low
+        for begin in range(0, count, BATCH):  # keeps peak memory low
             part = features[begin : begin + BATCH]
             noise = rng.normal(size=part.shape) * spread
             part[:] = np.maximum(noise @ mix + shift, 0)
@@ -141,7 +141,7 @@ def plain_masks(
 
 
 def peak_megabytes() -> float:
-    """Return this process's peak of memory so far."""
+    """Return the peak memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
@@ -175,7 +175,7 @@ def define_flags() -> None:
     """Define the flags of the command."""
     flags.DEFINE_integer("count", 10_000, "Images of each set.", lower_bound=5)
     flags.DEFINE_integer("dimensions", 2048, "Number of features.", lower_bound=1)
-    flags.DEFINE_bool("plain", True, "Also time the plain forms.")
+    flags.DEFINE_bool("plain", True, "Also time the plain implementations.")
     flags.DEFINE_string("json", None, "File for the figures.")
 
 

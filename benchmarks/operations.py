@@ -1,8 +1,8 @@
 """The time of a compiled program by kind of operation, on a CPU.
 
 JAX's profiler reports the instructions of the optimized HLO. Operations overlap, so the
-times add up to more than the elapsed time. Of matrix products that run in the
-background (XLA's, unless they are part of a fusion), only the launch is recorded.
+times add up to more than the elapsed time. For matrix products that run asynchronously
+(XLA's, unless they are part of a fusion), only the launch is recorded.
 """
 
 import collections
@@ -14,8 +14,8 @@ import jax
 
 from benchmarks import hlo
 
+CALLS = 3  # number of measured calls
 # The opcodes of each kind; the first matching kind counts.
-CALLS = 3  # that are measured
 KINDS = {
     "convolution": {"convolution"},
     "matrix product": {"dot"},
@@ -49,7 +49,7 @@ def seconds(run: Callable[[], None], text: str) -> dict[str, float]:
 
     Args:
       run: executes the program and waits for it.
-      text: of the program's optimized HLO.
+      text: the program's optimized HLO.
     """
     run()
     with tempfile.TemporaryDirectory() as folder:

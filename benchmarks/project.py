@@ -4,10 +4,11 @@
     python -m benchmarks.project --network=runs/photos --batch_sizes=1,4
 
 Prints a table with a row per batch size; `--json` saves the figures. The last column is
-the time of a batch relative to that of as many single projections of the same steps,
-without compilation. Utilization is the rate of the operations of the generator and of
-its gradient with respect to the activations (twice those of `benchmarks.flops`, without
-the distance), relative to that of a matrix product timed in between.
+the time of a batch relative to that of the same number of single projections with the
+same steps, without compilation. Utilization is the rate of the operations of the
+generator and of its gradient with respect to the activations (twice those of
+`benchmarks.flops`, without the distance), relative to that of a matrix product that is
+timed in alternation.
 """
 
 import json
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> None:
 def measure(
     network: Network, batch_sizes: list[int], distance: str, rounds: int, chunks: int
 ) -> dict[str, Any]:
-    """Time all batch sizes and the matrix product in turn."""
+    """Time all batch sizes and the matrix product, alternating."""
     label = 0 if network.classes else None
     targets = network(seeds=range(1000, 1000 + max(batch_sizes)), label=label)
     settings = Settings(steps=(rounds + 2) * chunks * CHUNK)
@@ -62,7 +63,7 @@ def measure(
     }
 
     def seconds(size: int) -> float:
-        """Return the time of a step of a batch."""
+        """Return the time per step of a batch."""
         start = time.perf_counter()
         for _ in range(chunks):
             sessions[size].advance()

@@ -8,13 +8,13 @@ StyleGAN's `box_up` and `box_down`, with their box filter; `blur`, with 3 taps; 
 `radial`, the activation of StyleGAN3-R. A size RxC means RxR pixels at the higher
 resolution, or the input of `radial`, and C channels. The forms are those of
 `benchmarks.resample_forms`; "ours" is the one of `layers` on this platform. All of them
-must give the same numbers, and are timed in turn:
+must give the same results, and are timed alternately:
 
     forward   y = f(x, kernel)
-    gradient  of sum(y^2) by x and kernel
-    second    of sum(g^2) by kernel, g the gradient by x: as in R1
+    gradient  of sum(y^2) with respect to x and kernel
+    second    of sum(g^2) with respect to kernel, g the gradient to x: as in R1
 
-`blur` and `radial` have no kernel, and their gradients are by x only.
+`blur` and `radial` have no kernel; their gradients are with respect to x.
 
 Prints Markdown tables in milliseconds, with the fastest form of each column in bold.
 `--json` saves the figures and the fewest operations of the forward convolution.
@@ -120,7 +120,7 @@ def measure(
     """Measure the seconds of every form and order.
 
     Raises:
-      ArithmeticError: the numbers of a form differ from "ours".
+      ArithmeticError: the results of a form differ from "ours".
     """
     programs, wanted = {}, {}
     for name, form in FORMS[operation].items():

@@ -106,7 +106,7 @@ def up_zeros(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def up_polyphase(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """A 3x3 convolution for each of 4 phases, which are interleaved."""
+    """One 3x3 convolution for each of 4 phases, then interleaving."""
     return depth_to_space(conv(x, _up_phases(kernel), (1, 1)))
 
 
@@ -268,7 +268,7 @@ def _radial(downsample: Callable[[jax.Array], jax.Array]) -> Form:
 
 
 def radial_shifts(x: jax.Array) -> jax.Array:
-    """Shifts and additions row by row of the filter."""
+    """Shifts and additions for each row of the filter."""
     return upfirdn2d.upfirdn2d(x, LAYER.down_filter, down=2)
 
 
@@ -290,7 +290,7 @@ def _radial_rank(matrices: Arithmetic | None) -> Callable[[jax.Array], jax.Array
 
 
 def radial_depthwise(x: jax.Array) -> jax.Array:
-    """A depthwise convolution with a stride."""
+    """A strided depthwise convolution."""
     taps = jnp.asarray(LAYER.down_filter)[:, :, None, None]
     taps = jnp.broadcast_to(taps, (*taps.shape[:3], x.shape[-1]))
     return conv(x, taps, (0, 0), stride=2, groups=x.shape[-1])

@@ -1,7 +1,7 @@
-"""The two sizes at which speed is compared with the official PyTorch code on a CPU.
+"""Two sizes for speed comparisons with the official PyTorch code on a CPU.
 
-`--config=benchmarks/settings.py:S`, or M. S1 and M1 are StyleGAN's networks with the
-same channels; `--resolution` selects their stage.
+`--config=benchmarks/settings.py:S`, or M. S1 and M1 are StyleGAN networks with the same
+channels; `--resolution` selects the stage.
 """
 
 from stylegan_jax import presets

@@ -1,4 +1,4 @@
-r"""Remedies for few images, compared at equal numbers of images seen.
+r"""Comparison of methods for small data sets at equal numbers of images seen.
 
     python -m benchmarks.small_data --out=runs/small --kimg=40
     python -m benchmarks.small_data --out=runs/small --runs=none,ada --kimg=6 \
@@ -8,15 +8,15 @@ r"""Remedies for few images, compared at equal numbers of images seen.
 Trains one run after another, each in a directory of its name under --out:
 
     none         the config, without augmentation
-    ada          with the transforms `bgc` of an adaptive probability, which can rise by
+    ada          with the transforms `bgc` at an adaptive probability, which can rise by
                  1 in a hundred passes over the images
     diffaugment  with all transforms of DiffAugment
-    autopilot    the settings of `presets.small` for as many images
+    autopilot    the settings of `presets.small` for this number of images
 
-They share the images, the networks' resolution, the seed and the evaluations; the flags
-of --more are added to the command of each. Interrupted runs are resumed by the same
-command, and --kimg=0 trains nothing. Writes `curves.html`, with a line for each run
-that --out has, and prints a table of the last values.
+They share the images, the resolution, the seed and the evaluations; the flags of --more
+are added to the command of each. The same command resumes interrupted runs, and
+--kimg=0 trains nothing. Writes `curves.html`, with a line for each run in --out, and
+prints a table of the last values.
 """
 
 import math
@@ -54,7 +54,7 @@ CURVES = {
 
 
 def main(argv: list[str]) -> None:
-    """Train, and compare what there is."""
+    """Train, and compare the available runs."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
     out = Path(FLAGS.out)
@@ -80,7 +80,7 @@ def main(argv: list[str]) -> None:
 
 
 def training_command(name: str, out: Path, images: int, more: list[str]) -> list[str]:
-    """Return the command that trains a run, and write its config if it needs one."""
+    """Return the command that trains a run, and write its config if necessary."""
     config = FLAGS.config
     settings = [
         *RUNS[name],
@@ -114,7 +114,7 @@ def training_command(name: str, out: Path, images: int, more: list[str]) -> list
 
 
 def series(rows: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
-    """Return (kimg, value) of a scalar; of repeated points, the last ones count."""
+    """Return (kimg, value) of a scalar; if points repeat, the last ones are kept."""
     found = {row["kimg"]: float(row[name]) for row in rows if name in row}
     return sorted(found.items())
 
@@ -131,7 +131,7 @@ def curves(rows: dict[str, list[dict[str, Any]]]) -> str:
     Args:
       rows: rows of the log of each run.
     """
-    parts, told = [], []
+    parts, items = [], []
     marks = [
         Mark(kimg, f"{name}: warning")
         for name in rows
@@ -142,11 +142,11 @@ def curves(rows: dict[str, list[dict[str, Any]]]) -> str:
         if any(math.isfinite(y) for line in lines for _, y in line.points):
             parts.append(charts.chart(title, lines, marks))
     for name in rows:
-        told += [f"<li>{name}, {k:g} kimg: {m}</li>" for k, m in warnings(rows[name])]
+        items += [f"<li>{name}, {k:g} kimg: {m}</li>" for k, m in warnings(rows[name])]
     return page.document(
         "Few images",
         f'<h1>Few images</h1><div class="charts">{"".join(parts)}</div>'
-        f"<h2>Warnings</h2><ul>{''.join(told) or '<li>none</li>'}</ul>",
+        f"<h2>Warnings</h2><ul>{''.join(items) or '<li>none</li>'}</ul>",
     )
 
 
@@ -162,9 +162,11 @@ def table(rows: dict[str, list[dict[str, Any]]]) -> str:
     for run, found in rows.items():
         last = [series(found, name)[-1:] for name in names]
         kimg = max((row["kimg"] for row in found if "tick" in row), default=0.0)
-        told = warnings(found)
+        warned = warnings(found)
         first = (
-            f"{told[0][0]:g} kimg: {told[0][1].partition(':')[0]}" if told else "none"
+            f"{warned[0][0]:g} kimg: {warned[0][1].partition(':')[0]}"
+            if warned
+            else "none"
         )
         values = [f"{value[0][1]:.3f}" if value else "" for value in last]
         lines.append(f"| {run} | {kimg:g} | {' | '.join(values)} | {first} |")
@@ -180,7 +182,7 @@ if __name__ == "__main__":
     )
     flags.DEFINE_float("kimg", 40.0, "Length of each run; 0 only compares.")
     flags.DEFINE_float("held_out", 0.1, "Share of the images that is held out.")
-    flags.DEFINE_integer("images", 385, "Number of the others, on which runs train.")
+    flags.DEFINE_integer("images", 385, "Number of training images.")
     flags.DEFINE_float(
         "ada_speed_kimg",
         None,

@@ -2,12 +2,12 @@
 
     python -m benchmarks.step_ratios --resolution=64 --channel_base=4096
 
-The three take their steps in turn, so that whatever else the machine does slows all of
-them; `--processor_time` does not count it. A step is that of the official recipe: each
-phase by its interval, with the path length of StyleGAN2. The ratio of useful operations
-(see `benchmarks.flops`) is printed without and with the operations of StyleGAN3's
-filters, of which a training step applies each three times: in the images of either
-network's loss, and in the gradient.
+The three take their steps in turn, so that other load of the machine slows all of them;
+`--processor_time` excludes it. A step is that of the official recipe: each phase
+weighted by its interval, with the path length regularization of StyleGAN2. The ratio of
+useful operations (see `benchmarks.flops`) is printed without and with the operations of
+StyleGAN3's filters, of which a training step applies each three times: in the images of
+either network's loss, and in the gradient.
 """
 
 import dataclasses
@@ -48,7 +48,7 @@ def experiment(
 
 @dataclasses.dataclass
 class Steps:
-    """The compiled phases of a training, and what has been measured of them.
+    """The compiled phases of a training, and their measurements.
 
     Attributes:
       training: the training.
@@ -100,7 +100,7 @@ def build(e: Experiment) -> Steps:
 
 
 def table(found: dict[str, Steps]) -> str:
-    """Return the figures as a table; the first network is that of all ratios."""
+    """Return the figures as a table; all ratios are relative to the first network."""
     first = next(iter(found.values()))
     rows = [
         "network    s/step    ratio  (range)        useful  with filters  temporary MiB"
@@ -126,7 +126,7 @@ def main(argv: Sequence[str]) -> None:
         found = {name: build(experiment(name, *sizes)) for name in NETWORKS}
     clock = time.process_time if FLAGS.processor_time else time.perf_counter
     for steps in found.values():
-        steps.measure(clock)  # the first runs are not counted
+        steps.measure(clock)  # the first run is not counted
         steps.seconds.clear()
     for _ in range(FLAGS.rounds):
         for steps in found.values():
@@ -136,15 +136,17 @@ def main(argv: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_integer("resolution", 64, "Resolution of the images.")
-    flags.DEFINE_integer("channel_base", 4096, "Base of the channels of all networks.")
-    flags.DEFINE_integer("channel_max", 128, "Most channels of all networks.")
+    flags.DEFINE_integer("channel_base", 4096, "`model.channel_base` of all networks.")
+    flags.DEFINE_integer(
+        "channel_max", 128, "Maximum number of channels of all networks."
+    )
     flags.DEFINE_integer("batch", 4, "Images of a step.")
     flags.DEFINE_integer("rounds", 3, "Steps of each network, in turn.")
     flags.DEFINE_bool(
         "processor_time",
         False,
         "Measure the time of all processor cores instead of the elapsed time, which "
-        "other programs change.",
+        "depends on other programs.",
     )
     flags.DEFINE_string(
         "cache", None, "Directory of compiled programs [default: a temporary one]."

@@ -5,8 +5,9 @@
     python -m benchmarks.train_step --config=benchmarks/settings.py:S --profile=g_main
 
 Prints a table; `--json` saves the figures. Utilization is the rate of useful operations
-(see `benchmarks.flops`), relative to that of a matrix product timed in between.
-Everything is compiled twice: as in a first run, and from the cache of that run.
+(see `benchmarks.flops`), relative to that of a matrix product that is timed in
+alternation. Everything is compiled twice: as in a first run, and from the cache of that
+run.
 """
 
 import contextlib
@@ -76,7 +77,7 @@ class Training:
     Attributes:
       setup: the networks, phases and state of the training.
       programs: the programs of the phases, which are not compiled yet.
-      state: the current state, which each update donates.
+      state: the current state, which every update donates.
       arguments: the other arguments of an update.
     """
 
@@ -109,7 +110,7 @@ def prepare(e: Experiment, stage: Stage, labels: int) -> Training:
 def measure(
     e: Experiment, stage: Stage, labels: int, rounds: int, seconds: float
 ) -> dict[str, Any]:
-    """Time every phase of a stage and the matrix product in turn."""
+    """Time every phase of a stage and the matrix product, alternating."""
     training = prepare(e, stage, labels)
     names = training.setup.phase_names
     compiled, compile_seconds, cached_seconds = {}, {}, {}

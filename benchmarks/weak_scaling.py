@@ -1,12 +1,12 @@
-"""Weak scaling of the training step, by compiling it without running it.
+"""Weak scaling of the training step, measured by compiling it without running it.
 
     python -m benchmarks.weak_scaling --devices=1,2,4,8,64,256 --out=weak_scaling.json
 
 For each number of (simulated CPU) devices, at a constant batch per device, it reports
-the floating-point operations per device and the bytes that a device exchanges according
-to the compiled program, compared with the bytes predicted from the size of the
-gradients. Each number of devices runs in a separate process, because it is fixed when
-JAX starts.
+the floating-point operations per device and the bytes that a device exchanges, both of
+the compiled program, and compares these bytes with a prediction from the size of the
+gradients. Each number of devices runs in a separate process, because JAX fixes it at
+startup.
 
 The gradients of the discriminator are summed over the devices once for the real and
 once for the generated images, because XLA's CPU compiler does not merge these sums.

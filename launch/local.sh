@@ -165,13 +165,14 @@ attempt() { # run all processes until they end; sets status
     if [[ -n $deadline && $SECONDS -ge $deadline ]]; then
       end_all KILL
     fi
-    # In the foreground, sleep would receive the Ctrl-C of the terminal, not the trap.
+    # In the background, because a sleep in the foreground would get the terminal's
+    # Ctrl-C.
     sleep 0.2 &
     wait $! || true
   done
 }
 
-# Process groups of their own: Ctrl-C in the terminal reaches this script only.
+# Separate process groups, so that Ctrl-C in the terminal reaches only this script.
 set -m
 trap forward INT TERM
 attempt

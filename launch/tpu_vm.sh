@@ -7,10 +7,10 @@
 #   launch/tpu_vm.sh stop      let the run save and end
 #   launch/tpu_vm.sh delete    delete the TPU
 #
-# `train` is `create`, `setup` and `run`, which are commands of their own: create the TPU
-# unless it exists, copy this repository to all workers and install it, and start the
-# same command on all of them, detached. Each step may be repeated: an active run is left
-# alone, and a run that has ended is resumed.
+# `train` is `create`, `setup` and `run`, which are also separate commands: create the
+# TPU unless it exists, copy this repository to all workers and install it, and start
+# the same command on all of them, detached. Each step may be repeated: an active run is
+# left alone, and a run that has ended is resumed.
 #
 #   launch/tpu_vm.sh keep FLAGS_OF_TRAIN    train, and supervise the run: checks every
 #                      POLL_SECONDS; recreates a preempted TPU and restarts a failed run
@@ -79,7 +79,7 @@ on_workers() { # WORKERS COMMAND
   tpu ssh "$name" --worker="$1" --command="$2"
 }
 
-# Print the answer of each worker on a line of its own; nothing if one of them cannot be
+# Print the answer of each worker on a separate line; nothing if one of them cannot be
 # reached, which takes at most a minute.
 ask_workers() { # COMMAND
   local answers
@@ -91,7 +91,7 @@ ask_workers() { # COMMAND
   fi
 }
 
-# Summarize the answers of all workers in one. The run is active while any worker runs,
+# Combine the answers of all workers into one. The run is active while any worker runs,
 # because JAX ends workers that have lost another. Otherwise a permanent failure takes
 # precedence over other failures, because a worker with a wrong setting makes the others
 # fail, and these over a stop; the run has finished if all workers have.

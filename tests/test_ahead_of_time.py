@@ -122,7 +122,7 @@ OPERATIONS = 2 * 8 * 32 * 32 * 9 * 4 * 6
 
 
 def test_gpu_program_by_kind():
-    found = ahead_of_time.take_stock(GPU, DEVICES["h100"])
+    found = ahead_of_time.analyze(GPU, DEVICES["h100"])
     kinds = found["kinds"]
     assert {name: kind["count"] for name, kind in kinds.items()} == {
         "transpose": 1,
@@ -147,7 +147,7 @@ def test_gpu_program_by_kind():
 def test_roofline_of_a_gpu_program():
     """Time of the operations or of the bytes, whichever is longer."""
     slow = ahead_of_time.Device("cuda", "", {"bf16": 1e3, "f32": 10.0}, 1e9)
-    kinds = ahead_of_time.take_stock(GPU, slow)["kinds"]
+    kinds = ahead_of_time.analyze(GPU, slow)["kinds"]
     assert kinds["cuDNN Forward"]["seconds"] == pytest.approx(OPERATIONS / 1e3)
     product = kinds["matrix product"]
     assert product["seconds"] == pytest.approx(product["operations"] / 10)
@@ -156,7 +156,7 @@ def test_roofline_of_a_gpu_program():
 
 
 def test_tpu_program_by_kind():
-    found = ahead_of_time.take_stock(TPU, DEVICES["v5e"], worst=2)
+    found = ahead_of_time.analyze(TPU, DEVICES["v5e"], worst=2)
     kinds = found["kinds"]
     gradient = kinds["kernel gradient, rhs_dilate"]
     assert gradient["seconds"] == pytest.approx(45000 / 1.5e9)
@@ -173,7 +173,7 @@ def test_tpu_program_by_kind():
 
 def test_loops_of_a_tpu_program():
     """The condition says how many rounds there are; gathers have no estimate."""
-    found = ahead_of_time.take_stock(LOOP, DEVICES["v5e"])
+    found = ahead_of_time.analyze(LOOP, DEVICES["v5e"])
     assert found["kinds"]["gather"]["count"] == 4
     assert found["kinds"]["gather"]["seconds"] == 0  # all of it is in fast memory
     assert found["unestimated"] == {"gather": 4}
@@ -184,7 +184,7 @@ def test_loops_of_a_tpu_program():
     [("direction=LT", "direction=NE"), ("constant(4)", "parameter(1)"), ("=0", "=1")],
 )
 def test_loop_of_unknown_length(condition, other):
-    found = ahead_of_time.take_stock(LOOP.replace(condition, other), DEVICES["v5e"])
+    found = ahead_of_time.analyze(LOOP.replace(condition, other), DEVICES["v5e"])
     assert found["unestimated"] == {"gather": 1, "loop of unknown length": 1}
 
 
@@ -201,7 +201,7 @@ def test_text_that_is_no_program():
 
 
 def test_tables():
-    phase = ahead_of_time.take_stock(TPU, DEVICES["v5e"], worst=1) | {
+    phase = ahead_of_time.analyze(TPU, DEVICES["v5e"], worst=1) | {
         "interval": 4,
         "over_useful": 1.25,
         "memory": 2**31,
@@ -269,7 +269,7 @@ def kinds_of(kind, f, *shapes, dtype=jnp.bfloat16):
         for shape in shapes
     ]
     text = jax.jit(f).lower(*arguments).compile().as_text()
-    return ahead_of_time.take_stock(text, DEVICES[kind])["kinds"]
+    return ahead_of_time.analyze(text, DEVICES[kind])["kinds"]
 
 
 KERNEL_GRADIENTS = {

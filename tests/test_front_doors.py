@@ -163,13 +163,13 @@ def no_work(*_, **__):
 @pytest.mark.parametrize(
     ("module", "out", "message"),
     [
-        (mix, "a.jpg", "must end in .png, the format of what is written; try --out="),
+        (mix, "a.jpg", "must end in .png, the format of the output; try --out="),
         (mix, "a", "must end in .png"),
         (mix, "", "is a folder; name a file in it that ends in .png"),
         (front_generate, "a.png", "must be a folder, but a name that ends in .png is"),
         (front_generate, "file", "must be a folder, but it is a file"),
         (convert, "a.pkl", "must be a folder, but a name that ends in .pkl is that"),
-        (evaluate, "a.csv", "must end in .jsonl, the format of what is written"),
+        (evaluate, "a.csv", "must end in .jsonl, the format of the output"),
         (evaluate, "", "is a folder; name a file in it that ends in .jsonl"),
         (prepare, "a.tar", "must be a folder or end in .zip"),
     ],

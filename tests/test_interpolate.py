@@ -154,7 +154,7 @@ def test_truncation_towards_centers(run, network, monkeypatch):
         (("--seeds=0-3", "--grid=2x2"), "keyframes (=1) must be at least 2"),
         (("--seeds=0-4", "--grid=2x1"), "(=5) must be divisible by the 2 cells"),
         (("--grid=2",), "`--grid` (='2') must be WIDTHxHEIGHT in cells"),
-        (("--out=a.avi",), "must end in .mp4, .webm, .gif, .webp, the format of what"),
+        (("--out=a.avi",), "must end in .mp4, .webm, .gif, .webp, the format of the"),
         (("--out=gs://b/a.mp4",), "(=gs://b/a.mp4) must be on a disk"),
         (("--fps=0",), "flag --fps=0: 0 is not an integer in the range [1, 1000]"),
         (("--fps=60", "--out=a.gif"), "fps (=60) of a .gif must be from 1 to 50"),

@@ -334,7 +334,9 @@ def test_a_resumed_run_keeps_the_precision_of_its_config(finished, tmp_path, cap
         "without `data.path`, the built-in emoji are used (`data.sour"
     )
     assert json.loads(before)["data"]["source"] == "builtin"  # the choice of "auto"
-    assert "keeping `model.dtype` 'float32' of config.json; now it is 'bfloat16'" in out
+    assert (
+        "keeping `model.dtype` 'float32' from config.json instead of 'bfloat16'" in out
+    )
     assert out.count("keeping `model.") == len(changes)
     assert (run / "config.json").read_bytes() == before
     tiny.assert_same(tiny.restored(run), tiny.restored(finished))

@@ -167,7 +167,8 @@ def test_settings_of_newer_versions(run, capsys):
             with pytest.raises(config.ConfigError) as raised:
                 used()
             assert str(raised.value).startswith(
-                f"{path} is damaged or of another version of this package. The conf"
+                f"{path} is damaged or was written by another version of this package. "
+                "The conf"
             )
             assert f"unknown config key `{section}.new`" in str(raised.value)
         told = capsys.readouterr().out.splitlines()
@@ -253,6 +254,7 @@ def test_the_precision_of_a_run_is_kept(run):
     kept, told = workdir.keep_from_run(run, changed)
     assert kept == e
     assert told == [
-        "keeping `model.dtype` 'float32' of config.json; now it is 'bfloat16'",
-        "keeping `model.float32_precision` 'highest' of config.json; now it is 'high'",
+        "keeping `model.dtype` 'float32' from config.json instead of 'bfloat16'",
+        "keeping `model.float32_precision` 'highest' from config.json "
+        "instead of 'high'",
     ]

@@ -3,7 +3,7 @@
 Saves are asynchronous and atomic (a temporary directory is renamed when complete). The
 newest `keep` checkpoints are kept, and those with the best scores. Orbax has no
 checksums and restores corrupted bytes silently, so each checkpoint also carries ours,
-which are exact and independent of how the arrays are sharded. The files lie in
+which are exact and independent of how the arrays are sharded. The files are in
 `<directory>/<step>/{<items>, meta, integrity}`.
 
 With several processes, every process must call every method, and all of them must see

@@ -64,9 +64,9 @@ class Checkpoints:
         self._manager = self._open()
         self._pending: tuple[int, int] | None = None  # step, bytes
         self._while_saving = contextlib.ExitStack()
-        # The same in all processes, which decide by them what to do together.
-        self._is_clean = False  # nothing is left of earlier programs
-        self._has_scores = False  # those that earlier programs saved
+        # Equal in all processes, because all of them branch on these.
+        self._is_clean = False  # the leftovers of earlier programs are removed
+        self._has_scores = False  # those of earlier programs have been read
         self._damaged: set[int] = set()
 
     def save(
@@ -76,7 +76,7 @@ class Checkpoints:
         meta: dict,
         score: float | None = None,
     ) -> None:
-        """Start writing a checkpoint; do nothing if there is one of this step.
+        """Start writing a checkpoint; do nothing if one of this step exists.
 
         Wait for the previous save, and until the arrays have been copied to the host;
         afterwards they may be donated. The files are written in the background.
@@ -139,7 +139,7 @@ class Checkpoints:
         self._raise_in_all_processes(failure)
 
     def wait(self) -> None:
-        """Wait until the last save is on disk; all processes have to call it.
+        """Wait until the last save is on disk; all processes must call it.
 
         Raises:
           CheckpointError: if it failed in any process. It is raised once; the older
@@ -163,8 +163,8 @@ class Checkpoints:
     ) -> tuple[int, dict[str, PyTree], dict]:
         """Read and verify the newest intact checkpoint, or that of a given step.
 
-        Arrays are matched by name; `names` lists renamed arrays, and the values of
-        arrays that older checkpoints lack.
+        Arrays are matched by name; the module `names` lists renamed arrays, and the
+        values of arrays that older checkpoints lack.
 
         Args:
           templates: for each saved item to be read, a pytree of arrays or of
@@ -197,10 +197,11 @@ class Checkpoints:
         return max(self._manager.all_steps(), default=None)
 
     def best_step(self, until: int) -> int | None:
-        """Return the step with the highest score; all processes have to call it.
+        """Return the step with the highest score; all processes must call it.
 
         Args:
-          until: later steps do not count. Without an earlier one, it is the oldest.
+          until: later steps do not count; if all steps are later, the oldest is
+            returned.
 
         Returns:
           The step; of those without a score, the newest. None if there is none.
@@ -215,13 +216,13 @@ class Checkpoints:
         return max(scored, key=lambda s: (scores[s], s)) if scored else max(earlier)
 
     def steps_after(self, step: int) -> list[int]:
-        """Return the newer steps, in order; all processes have to call it."""
+        """Return the newer steps, in order; all processes must call it."""
         return [s for s in self._reloaded_steps() if s > step]
 
     def set_aside(self, steps: Iterable[int], reason: str) -> None:
-        """Rename checkpoints to `<step>.<reason>`; all processes have to call it.
+        """Rename checkpoints to `<step>.<reason>`; all processes must call it.
 
-        Steps that do not exist are passed over.
+        Steps that do not exist are ignored.
 
         Raises:
           CheckpointError: one cannot be renamed.
@@ -259,8 +260,8 @@ class Checkpoints:
     def close(self) -> None:
         """Wait for the last save and end the background threads.
 
-        This concerns this process alone: a process that ends with an error closes its
-        checkpoints while the others do not.
+        This is not collective: a process that ends with an error closes its checkpoints
+        while the others do not.
 
         Raises:
           CheckpointError: if the last save failed in this process.
@@ -280,7 +281,7 @@ class Checkpoints:
         )
 
     def _prepare_to_write(self) -> None:
-        """Remove what earlier programs left, and list the checkpoints again."""
+        """Remove the leftovers of earlier programs, and list the checkpoints again."""
         if self._damaged or not self._is_clean:
             failure = None
             try:
@@ -288,7 +289,7 @@ class Checkpoints:
                     # They would count as the newest and displace the intact ones.
                     for step in self._damaged:
                         failures.set_aside(self.directory / str(step))
-                    # Not done for reading: another program may be writing then.
+                    # Not done for reading, because another program may be writing.
                     failures.remove_unfinished(self.directory)
             except OSError as error:
                 failure = error
@@ -314,16 +315,16 @@ class Checkpoints:
         self._raise_in_all_processes(failure)
 
     def _raise_in_all_processes(self, failure: Exception | None) -> None:
-        """Raise if the save failed in any process; all of them have to call it."""
+        """Raise if the save failed in any process; all must call it."""
         if not collectives.all_processes(failure is None):
             failure = failure or OSError("another process of the run could not write")
             raise self._clean_up(failure) from failure
 
     def _clean_up(self, error: Exception) -> CheckpointError:
-        """Remove what a failed save left, reopen the manager, describe the failure."""
+        """Clean up after a failed save, reopen the manager, describe the failure."""
         step, size_bytes = self._pending
         free = failures.free_bytes(self.directory)
-        # The old manager no longer lists a step whose deletion it had only planned.
+        # The old manager no longer lists steps whose deletion was only planned.
         manager.close_after_failure(self._manager)
         self._arrays.drain_writes()
         self._end_save()
@@ -350,7 +351,7 @@ class Checkpoints:
         self._while_saving.close()
 
     def _agreed_steps(self) -> list[int]:
-        """Return the steps on disk; all processes have to call it.
+        """Return the steps on disk; all processes must call it.
 
         Raises:
           CheckpointError: if the processes see different ones.
@@ -379,7 +380,7 @@ class Checkpoints:
         candidates = steps if step is None else [s for s in steps if s == step]
         if not candidates:
             wanted = "" if step is None else f" of step {step}"
-            # The newest come first, as a message lists only some of many.
+            # The newest come first, because a message lists only the first ones.
             present = f"there are steps {listed(steps)}" if steps else "there is none"
             raise CheckpointError(
                 f"no checkpoint{wanted} in {self.directory}; {present}"
@@ -406,7 +407,7 @@ class Checkpoints:
         if self._has_scores or not self._best.count:
             return
         for step in steps:
-            with contextlib.suppress(DamagedError):  # which `restore` reports
+            with contextlib.suppress(DamagedError):  # `restore` reports it
                 score = self._stored(step).read_integrity()[1].get("score")
                 if score is not None:
                     self._best.scores[step] = score

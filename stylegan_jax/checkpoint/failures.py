@@ -23,10 +23,10 @@ class CheckpointError(RuntimeError):
 
 
 class DamagedError(Exception):
-    """Error for a checkpoint whose files are not as they were written."""
+    """A checkpoint's files differ from what was written."""
 
 
-# Errors of the operating system that mean that files are missing or changed.
+# OSErrors that mean that files are missing or changed.
 _DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 # Errors that say nothing about the files: status codes of TensorStore,
 _TRANSIENT_STATUS = re.compile(
@@ -47,12 +47,12 @@ _TRANSIENT_ERRORS = {
 # and any exception of the packages through which fsspec accesses buckets.
 _BUCKET_PACKAGES = ("aiohttp.", "botocore.", "gcsfs.", "google.auth.", "requests.")
 
-_READ, _DAMAGED, _UNREADABLE = range(3)  # the worst result of all processes counts
+_READ, _DAMAGED, _UNREADABLE = range(3)  # the worst result of all processes decides
 
 
 @contextlib.contextmanager
 def reading(checkpoint: str) -> Iterator[None]:
-    """Convert Orbax's exceptions to one of two, the same one in all processes.
+    """Convert Orbax's exceptions to one of two types, the same in all processes.
 
     Args:
       checkpoint: description of the checkpoint being read, for the message.
@@ -78,7 +78,7 @@ def reading(checkpoint: str) -> Iterator[None]:
             reason = "reported by another process of the run"
         raise CheckpointError(
             f"{checkpoint} could not be read: {reason}. This says nothing about its "
-            "content and may be temporary; nothing was changed. Start the same command "
+            "content and may be temporary; nothing was changed. Run the same command "
             "again; if the error persists, fix its cause or move this checkpoint away"
         ) from failure
 
@@ -146,9 +146,9 @@ def orbax_tracebacks_hidden() -> Iterator[None]:
 
 
 def remove_unfinished(directory: epath.Path) -> None:
-    """Remove what failed or killed saves left behind, so that the disk has room."""
+    """Remove the leftovers of failed or killed saves, so that the disk has room."""
     for _ in range(50):
-        # Removal raises while a file is still being written; hence the retries.
+        # Retried, because removal raises while a file is still being written.
         with contextlib.suppress(OSError):
             unfinished = list(directory.glob("*.orbax-checkpoint-tmp"))
             for path in unfinished:
@@ -161,7 +161,7 @@ def remove_unfinished(directory: epath.Path) -> None:
 def set_aside(checkpoint: epath.Path, reason: str = "damaged") -> None:
     """Rename a checkpoint to `<step>.<reason>`, or a number after it.
 
-    Do nothing if it is not there, because an earlier attempt has renamed it.
+    Do nothing if it does not exist, because an earlier attempt renamed it.
     """
     if not checkpoint.exists():
         return

@@ -13,9 +13,7 @@ Leaves = dict[str, Any]  # name -> array
 
 def signature(leaves: Leaves) -> dict[str, list]:
     """Return [shape, dtype, checksum] of each array, as a checkpoint stores it."""
-    groups: dict[
-        Any, Leaves
-    ] = {}  # a jitted function takes arrays on one set of devices
+    groups: dict[Any, Leaves] = {}  # one per set of devices, as jitted functions need
     for key, leaf in leaves.items():
         groups.setdefault(frozenset(leaf.sharding.device_set), {})[key] = leaf
     sums: dict[str, Any] = {}

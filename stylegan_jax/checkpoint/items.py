@@ -1,4 +1,4 @@
-"""Items of a checkpoint: what can be saved, and how it is matched with a template."""
+"""Items of a checkpoint: checks before saving, and matching with templates."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -110,7 +110,7 @@ def fill_template(
 
 
 def json_round_trip(meta: dict) -> dict:
-    """Return the metadata as they will be read; ValueError if JSON cannot hold them."""
+    """Return the metadata as they will be read; raise ValueError if not JSON."""
     try:
         return json.loads(json.dumps(meta))
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Orbax's checkpoint manager, set up for this project: writing, reading, retention.
+"""Orbax's checkpoint manager, configured for this project: writing, reading, retention.
 
 Orbax's v1 API, experimental in 0.12, would simplify this: a save there returns its own
 response to wait for, and the tree of a checkpoint can be inspected and loaded without a
@@ -68,7 +68,7 @@ class ArrayHandler(ocp.PyTreeCheckpointHandler):
         while others may still be writing into the unfinished directory.
         """
         for write in self._writes:
-            with contextlib.suppress(Exception):  # of the save that has failed already
+            with contextlib.suppress(Exception):  # the save has failed already
                 write.result(timeout=DRAIN_SECONDS)
         self.forget_writes()
 

@@ -1,4 +1,4 @@
-"""One checkpoint on disk, as it is read and verified."""
+"""Reading and verification of one checkpoint on disk."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ INTEGRITY = "integrity"
 class StoredCheckpoint:
     """A checkpoint of a directory.
 
-    Its methods raise DamagedError if the files are not what was written, and
-    CheckpointError if they could not be read. All processes have to call them.
+    Its methods raise DamagedError if the files differ from what was written, and
+    CheckpointError if they could not be read. All processes must call them.
 
     Attributes:
       orbax: manager of the directory.
@@ -95,7 +95,7 @@ class StoredCheckpoint:
                 self.step, args=ocp.args.Composite(**arguments)
             )
         arrays = {item: manager.stored_arrays(restored[item]) for item in templates}
-        # Before they are compared, because a process that finds a difference stops.
+        # Computed before any comparison, because a process stops at a difference.
         signatures = {item: signature(leaves) for item, leaves in arrays.items()}
         with failures.reading(str(self)):
             for item, actual in signatures.items():

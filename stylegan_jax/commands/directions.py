@@ -9,7 +9,7 @@ from stylegan_jax.runtime.command import Command
 
 
 class Method(NamedTuple):
-    """A way to find directions.
+    """A method that finds directions.
 
     Attributes:
       doc: its explanation, in a sentence.
@@ -74,7 +74,7 @@ COMMAND = Command(
                 "layers",
                 "LIST",
                 "The style layers that are searched, and that the directions change: "
-                "numbers and ranges from 0, the lowest resolution, on, such as 0-3.",
+                "numbers and ranges such as 0-3, where 0 is the lowest resolution.",
                 absent="all",
             ),
             flag.text(
@@ -146,16 +146,18 @@ COMMAND = Command(
             flag.text(
                 "negative_text",
                 "TEXT",
-                "The text from which it points away, such as a neutral one.",
+                "The text from which it points away, such as a neutral text.",
             ),
             flag.text(
                 "clip_model",
                 "NAME",
-                "The model of the package open_clip_torch, which you install.",
+                "The model of the package open_clip_torch, which you must install.",
                 "ViT-B-32",
             ),
             flag.text(
-                "clip_weights", "FILE", "The file with its weights, which you download."
+                "clip_weights",
+                "FILE",
+                "The file with its weights, which you must download.",
             ),
         ),
         "Figures": (

@@ -48,7 +48,7 @@ COMMAND = Command(
                 "N",
                 "The number of generated images.",
                 minimum=2,
-                absent="the metric's own number",
+                absent="the metric's default",
                 unit="images",
             ),
         ),

@@ -17,7 +17,7 @@ COMMAND = Command(
         "--images_a=cifar/train --images_b=cifar/test --metrics=fid50k,kid,pr",
     ),
     {
-        "What is measured": (
+        "Images": (
             flag.text(
                 "network",
                 "NETWORK",
@@ -40,7 +40,9 @@ COMMAND = Command(
                 "Real images to compare --images_b with, without a generator: a "
                 "folder, zip or prepared set.",
             ),
-            flag.text("images_b", "PATH", "The images to compare, likewise."),
+            flag.text(
+                "images_b", "PATH", "The images to compare with --images_a, likewise."
+            ),
             flag.text(
                 "size",
                 "SIZE",
@@ -50,15 +52,15 @@ COMMAND = Command(
             ),
             flag.choice(
                 "fit",
-                "The treatment of images of other sizes: exact refuses them unless "
-                "the sides are 2, 4, 8... times as long, crop crops the center and "
-                "resizes it.",
+                "The handling of images of other sizes: exact rejects them unless the "
+                "sides are 2, 4, 8... times as long, crop crops the center and resizes "
+                "it.",
                 "exact",
                 ("exact", "crop"),
             ),
             flag.switch("mirror_reals", "Flip half of the real images horizontally."),
         ),
-        "How it is measured": (
+        "Measurement": (
             flag.names(
                 "metrics",
                 "NAMES",
@@ -71,7 +73,7 @@ COMMAND = Command(
                 "N",
                 "The number of generated images.",
                 minimum=2,
-                absent="the metric's own number, 50000 for fid50k",
+                absent="the metric's default, 50000 for fid50k",
             ),
             flag.number(
                 "truncation_psi",
@@ -89,7 +91,7 @@ COMMAND = Command(
             flag.integer(
                 "seed",
                 "N",
-                "The seed of everything that is drawn.",
+                "The seed of all random numbers.",
                 0,
                 minimum=0,
                 maximum=2**32 - 2,  # labels are drawn with the next one
@@ -124,16 +126,16 @@ COMMAND = Command(
             flag.text(
                 "attributes",
                 "MODULE:FUNCTION",
-                "The classifier of attributes, for ls: a Python function from images "
+                "The attribute classifier, for ls: a Python function from images "
                 "[B,h,w,3] uint8 to logits [B,A].",
             ),
             flag.integer(
                 "batch_size",
                 "N",
-                "The number of images that are computed at a time, over all devices; "
-                "it must be a multiple of twice their number.",
+                "The number of images computed at a time, over all devices; it must be "
+                "a multiple of twice the number of devices.",
                 minimum=2,
-                absent="32 images, or the next such multiple",
+                absent="32 images, or the next multiple",
             ),
         ),
         "Output": (
@@ -146,7 +148,7 @@ COMMAND = Command(
             flag.text(
                 "cache",
                 "DIRECTORY",
-                "The directory that keeps statistics of real images; empty: none.",
+                "The directory to cache statistics of real images in; empty: none.",
                 Evaluation().cache,
                 may_be_empty=True,
             ),

@@ -9,8 +9,8 @@ from stylegan_jax.runtime.command import Command
 COMMAND = Command(
     "explore",
     "Explore a network in the web browser: change seeds, truncation, style mixing, "
-    "noise and interpolation while the image follows; project, tune and drag your own "
-    "photos. Ctrl-C ends it.",
+    "noise and interpolation, and see the image at once; project, tune and drag your "
+    "own photos. Ctrl-C ends it.",
     (
         "--network=smileys64",
         "--network=runs/smileys --port=8000",
@@ -36,15 +36,15 @@ COMMAND = Command(
             flag.text(
                 "host",
                 "ADDRESS",
-                "The address to listen on. The default can be reached from this "
-                "machine only; 0.0.0.0 lets everybody on the network use the page, "
-                "without a password.",
+                "The address to listen on. By default, only this machine can connect; "
+                "0.0.0.0 lets everybody on the network use the page, without a "
+                "password.",
                 "127.0.0.1",
             ),
             flag.integer(
                 "port",
                 "N",
-                "The port to listen on; 0 takes one that is free.",
+                "The port to listen on; 0 picks a free one.",
                 7860,
                 minimum=0,
                 maximum=65535,

@@ -49,8 +49,8 @@ COMMAND = Command(
             ),
             flag.choice(
                 "dtype",
-                "The type of the numbers in .safetensors: float32 keeps them exactly, "
-                "float16 takes half the size.",
+                "The data type in .safetensors: float32 is exact, float16 takes half "
+                "the size.",
                 "float32",
                 ("float32", "float16"),
             ),

@@ -27,20 +27,20 @@ FIGURES = {
     ),
     "stochastic": Kind(
         "0-3",
-        "Crops with other noise, and the standard deviation of each pixel over many "
-        "realizations of the noise (StyleGAN, figure 4).",
+        "Crops with different noise, and the standard deviation of each pixel over "
+        "many realizations of the noise (StyleGAN, figure 4).",
         ("truncation_psi", "realizations"),
     ),
     "noise": Kind(
         "0-3",
-        "Noise at all layers, at none, at fine ones, at coarse ones (StyleGAN, "
-        "figure 5).",
+        "Noise at all layers, no layers, fine layers, coarse layers (StyleGAN, figure "
+        "5).",
     ),
-    "uncurated": Kind("0-63", "The images of the first seeds, good or bad."),
+    "uncurated": Kind("0-63", "The images of the first seeds, without selection."),
     "nearest": Kind(
         "0-3",
-        "The nearest training images: by the root mean square difference of pixels, "
-        "after areas are averaged to at most 32x32.",
+        "The nearest training images, by the root mean square difference of pixels "
+        "after downsampling to at most 32x32.",
         ("truncation_psi", "data", "fit", "neighbors"),
     ),
     "growth": Kind(
@@ -56,18 +56,17 @@ FIGURES = {
         "The share of each resolution in the images of a skip generator (StyleGAN2, "
         "figure 8).",
     ),
-    "interpolations": Kind(
-        "0-2", "The path between successive seeds along z, and along w."
-    ),
+    "interpolations": Kind("0-2", "The path between successive seeds in z, and in w."),
     "sticking": Kind(
         "0-1",
-        "A column of pixels over time, while the latent moves, or a StyleGAN3 network "
-        "moves the image (StyleGAN3, figure 1).",
+        "A column of pixels over time, while the latent changes, or a StyleGAN3 "
+        "network moves the image (StyleGAN3, figure 1).",
         ("truncation_psi", "beside"),
     ),
     "average": Kind(
         "0-1",
-        "Averages of images around a latent, and around a place (StyleGAN3, figure 1).",
+        "Averages of images around a latent, and around a position (StyleGAN3, figure "
+        "1).",
         ("truncation_psi", "beside", "realizations"),
     ),
 }
@@ -84,7 +83,7 @@ COMMAND = Command(
         "Figure": (
             flag.choice(
                 "figure",
-                "The figure, one of the list below.",
+                "The figure; see the list below.",
                 None,
                 tuple(FIGURES),
             ),
@@ -92,7 +91,7 @@ COMMAND = Command(
                 "seeds",
                 "LIST",
                 "The seeds of the latents: numbers and ranges, such as 0-3,7.",
-                absent="as the list below says",
+                absent="see the list below",
             ),
             network.CLASS,
             network.LABEL,
@@ -128,9 +127,9 @@ COMMAND = Command(
             ),
             flag.choice(
                 "fit",
-                "The treatment of images of --data that have other sizes: exact "
-                "refuses them unless the sides are 2, 4, 8... times as long, crop "
-                "crops the center and resizes it.",
+                "The handling of images of --data that have other sizes: exact rejects "
+                "them unless the sides are 2, 4, 8... times as long, crop crops the "
+                "center and resizes it.",
                 "exact",
                 ("exact", "crop"),
             ),

@@ -7,9 +7,10 @@ from stylegan_jax.runtime.command import Command
 
 COMMAND = Command(
     "inspect",
-    "Print what a network consists of: its layers with their parameters, buffers, "
-    "output shapes and types; and of a run its progress, checkpoints, data and changed "
-    "settings. Nothing is computed or compiled. Sizes are WIDTHxHEIGHT, in pixels.",
+    "Print the structure of a network: its layers with their parameters, buffers, "
+    "output shapes and types; for a run, also its progress, checkpoints, data and "
+    "changed settings. Nothing is computed or compiled. Sizes are WIDTHxHEIGHT, in "
+    "pixels.",
     ("--network=smileys64", "--network=runs/smileys", "--network=smileys.onnx"),
     {
         "Network": (

@@ -8,7 +8,7 @@ from stylegan_jax.runtime.command import Command, Needs
 
 COMMAND = Command(
     "interpolate",
-    "Write a video in which images of a network turn into one another. Each seed or "
+    "Write a video in which images of a network morph into one another. Each seed or "
     "latent is a keyframe of its path. Sizes are WIDTHxHEIGHT, in pixels.",
     (
         "--network=smileys64 --seeds=0-7 --out=walk.mp4",
@@ -44,7 +44,7 @@ COMMAND = Command(
             ),
             flag.choice(
                 "easing",
-                "The speed between keyframes: linear keeps it, smooth rests at each "
+                "The speed between keyframes: linear is constant, smooth stops at each "
                 "keyframe.",
                 "linear",
                 ("linear", "smooth"),
@@ -60,8 +60,8 @@ COMMAND = Command(
             flag.text(
                 "grid",
                 "WIDTHxHEIGHT",
-                "The number of cells, each with a path of its own; the keyframes are "
-                "dealt out to them.",
+                "The number of cells, each with its own path; the keyframes are "
+                "distributed among them.",
                 "1x1",
             ),
         ),
@@ -70,7 +70,7 @@ COMMAND = Command(
                 "class",
                 "NAMES",
                 "The class to draw, by its name or index; several, separated by "
-                "commas, are given to the keyframes in turn.",
+                "commas, are assigned to the keyframes in turn.",
             ),
             network.LABEL,
             network.TRUNCATION_PSI,
@@ -96,7 +96,7 @@ COMMAND = Command(
             ),
             dataclasses.replace(
                 network.ANCHOR,
-                doc="Let no w move or rotate the image by itself (StyleGAN3).",
+                doc="Keep w from moving or rotating the image (StyleGAN3).",
             ),
             network.RESOLUTION,
         ),

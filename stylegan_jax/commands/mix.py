@@ -47,8 +47,8 @@ COMMAND = Command(
             flag.text(
                 "layers",
                 "LIST",
-                "The style layers to copy: numbers and ranges from 0, the lowest "
-                "resolution, on, such as 0-3.",
+                "The style layers to copy: numbers and ranges such as 0-3, where 0 is "
+                "the lowest resolution.",
             ),
             flag.text(
                 "row_seeds",
@@ -71,8 +71,8 @@ COMMAND = Command(
         "Output": (network.PNG_OUT,),
     },
     (
-        "Coarse styles are those of 4x4 and 8x8, middle ones of 16x16 and 32x32, fine "
-        "ones of all higher resolutions; of a network of 16x16 or 32x32 pixels, they "
+        "Coarse styles are those of 4x4 and 8x8, middle styles those of 16x16 and "
+        "32x32, and fine styles the rest; for a network of 16x16 or 32x32 pixels, they "
         "are those of 4x4, of 8x8, and the rest.",
     ),
     one_of=network.ONE_OF,

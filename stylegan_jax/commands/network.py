@@ -1,4 +1,4 @@
-"""Flags that the programs which use a generator have in common."""
+"""Flags that are common to the programs that use a generator."""
 
 from absl import flags
 
@@ -14,7 +14,7 @@ NETWORK = flag.text(
     "`export` wrote; an official .pkl; or hub:OWNER/NAME, on the Hugging Face Hub.",
 )
 WORKDIR = flag.text(
-    "workdir", "DIRECTORY", "Another name of --network, as training calls it."
+    "workdir", "DIRECTORY", "Another name for --network, as in training."
 )
 STEP = flag.integer(
     "step",
@@ -35,7 +35,7 @@ TRUNCATION_PSI = flag.number(
 TRUNCATION_CUTOFF = flag.integer(
     "truncation_cutoff",
     "LAYERS",
-    "The number of style layers to truncate, from the lowest resolution on.",
+    "The number of style layers to truncate, starting at the lowest resolution.",
     minimum=0,
     absent="all layers",
 )
@@ -43,7 +43,7 @@ TRUNCATION_CENTERS = flag.integer(
     "truncation_centers",
     "N",
     "Truncate towards the nearest of N centers of w (multimodal truncation), in place "
-    "of the average. They are found by k-means of 60,000 w.",
+    "of the average. They are found by k-means clustering of 60,000 w.",
     minimum=1,
     maximum=4096,
     absent="the average",
@@ -82,8 +82,8 @@ NOISE_SEED = flag.integer(
 NOISE_LAYERS = flag.text(
     "noise_layers",
     "LIST",
-    "The style layers that have noise: numbers and ranges from 0, the lowest "
-    "resolution, on, such as 0-3.",
+    "The style layers that have noise: numbers and ranges such as 0-3, where 0 is the "
+    "lowest resolution.",
     absent="all",
 )
 NOISE_NEEDS = {
@@ -136,9 +136,9 @@ DIRECTION_LAYERS = flag.text(
 BATCH_SIZE = flag.integer(
     "batch_size",
     "N",
-    "The number of images that are computed at a time; fewer need less memory.",
+    "The number of images generated at a time; fewer need less memory.",
     minimum=1,
-    absent="up to 16, as a gibibyte of memory allows",
+    absent="up to 16, as fit in 1 GiB of memory",
     unit="images",
 )
 

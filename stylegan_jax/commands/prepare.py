@@ -14,7 +14,7 @@ MAX_PIXELS = 2**26
 
 COMMAND = Command(
     "prepare",
-    "Turn images of any size and format into a data set of one size, which training "
+    "Convert images of any size and format into a data set of one size, which training "
     "reads fast. Sizes are WIDTHxHEIGHT, in pixels.",
     (
         "--source=photos.zip --out=data/photos --resolution=256 --crop=center",
@@ -45,7 +45,7 @@ COMMAND = Command(
             flag.integer(
                 "max_images",
                 "N",
-                "The number of images to use, from the first one on.",
+                "The number of images to use, starting at the first.",
                 minimum=1,
                 absent="all images",
             ),
@@ -61,8 +61,8 @@ COMMAND = Command(
             flag.choice(
                 "labels",
                 "The labels: folders makes a class of each subfolder, dataset.json "
-                "reads that file beside the images, none leaves labels out, auto "
-                "takes those of dataset.json or of the format, if any.",
+                "reads that file next to the images, none leaves labels out, auto uses "
+                "those of dataset.json or of the format, if any.",
                 "auto",
                 LABELS,
             ),
@@ -92,7 +92,8 @@ COMMAND = Command(
             flag.choice(
                 "channels",
                 "The number of channels: 1, 3, 4, or auto, which is 1 if all images "
-                "are gray and else 3. Transparency is laid on white, except with 4.",
+                "are gray and else 3. Transparency is composited on white, except with "
+                "4.",
                 "auto",
                 CHANNELS,
             ),
@@ -117,13 +118,13 @@ COMMAND = Command(
                 "Also store every lower resolution down to 4, for growing networks.",
             ),
             flag.switch(
-                "strict", "Stop at the first image that cannot be used; else skip it."
+                "strict", "Stop at the first unusable image instead of skipping it."
             ),
-            flag.switch("resume", "Continue a run that did not finish."),
+            flag.switch("resume", "Continue an unfinished run."),
             flag.integer(
                 "workers",
                 "N",
-                "The number of images that are processed at the same time.",
+                "The number of images processed at the same time.",
                 os.cpu_count() or 1,
                 minimum=1,
                 unit="threads, one per core",

@@ -15,7 +15,7 @@ COMMAND = Command(
                 "DIRECTORY",
                 "The directory of a training run, on disk or at gs://... or s3://....",
             ),
-            flag.text("network", "DIRECTORY", "Another name of --workdir."),
+            flag.text("network", "DIRECTORY", "Another name for --workdir."),
         )
     },
     one_of=("workdir", "network"),

@@ -3,7 +3,7 @@
 A file in `configs/` returns `config.base()` with some settings changed; the command
 line can change more (`--config.training.total_kimg=100`). `config.parse` turns the
 result into a frozen, validated `Experiment`, the only form that the rest of the code
-sees. The files of `sections/` declare the settings; a new one is one field there.
+sees. The files of `sections/` declare the settings, one field each.
 """
 
 from stylegan_jax.config.command_line import parse_flags, unknown_overrides

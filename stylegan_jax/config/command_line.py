@@ -50,7 +50,7 @@ def parse_flags(
             message = f"The command line is wrong: {_flag_message(error)}"
             raise ConfigError(message) from error
         raise ConfigError(_config_message(arguments, error)) from error
-    except Exception as error:  # whatever the code of the config file raises
+    except Exception as error:  # the code of a config file may raise anything
         raise ConfigError(_config_message(arguments, error)) from error
     _check_config(flag_values.config, arguments)
     return remaining
@@ -64,7 +64,7 @@ def unknown_overrides(arguments: list[str]) -> list[str]:
 
 
 def _flag_message(error: flags.Error) -> str:
-    """Return the message about a flag, which may be a setting."""
+    """Return the message for an error in a flag or in a setting."""
     text = str(error)
     if match := re.match(r"flag --config\.([\w.]+)=(.*?): ", text, re.DOTALL):
         return f"`{match[1]}` (={match[2]!r}) must be {type_of(match[1])}"
@@ -82,7 +82,7 @@ def _check_config(config: object, arguments: list[str]) -> None:
     if isinstance(config, ConfigDict):
         return
     if config is None and not _path(arguments):
-        return  # that there must be one is the caller's concern
+        return  # the caller reports a missing --config
     try:
         config.lock  # noqa: B018  (config_flags reports a missing file by this access)
     except OSError as error:
@@ -133,14 +133,14 @@ def _config_message(arguments: list[str], error: BaseException) -> str:
         head += " (it must be a Python file, as in configs/)"
     text = " ".join(str(error).split())
     if isinstance(error, SyntaxError):
-        return f"{head}: line {error.lineno} is not Python ({error.msg})"
+        return f"{head}: line {error.lineno} is not valid Python ({error.msg})"
     if isinstance(error, AttributeError) and "'get_config'" in text:
         return f"{head}: it must define a function get_config()"
     if isinstance(error, TypeError) and (match := _ARGUMENTS.search(text)):
         needs = "needs" if match[1] == "missing" else "does not take"
         return f"{head}: it {needs} an argument after a colon ({text})"
     if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
-        return f"{head}: {text}"  # as a config rejects its argument
+        return f"{head}: {text}"  # such as an argument that the config rejects
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame.lineno for frame in frames if _same_file(frame.filename, path)]
     where = f"line {own[-1]}: " if own else ""

@@ -43,8 +43,8 @@ def _images(e: Experiment) -> Iterator[str]:
     if elsewhere and (d.builtin, d.builtin_classes) != ("emoji", "folder"):
         yield (
             f"`data.builtin` (={d.builtin!r}) and `data.builtin_classes` "
-            f"(={d.builtin_classes!r}) are not read if the images come from elsewhere; "
-            "leave them out"
+            f"(={d.builtin_classes!r}) have no effect on images from elsewhere; leave "
+            "them out"
         )
     if d.source == "tfds" and d.tfds_name is None:
         yield "`data.tfds_name` must name a data set if `data.source` is 'tfds'"
@@ -156,9 +156,9 @@ def _objective(e: Experiment) -> Iterator[str]:
     if t.augment_adapts and t.loss in ("relativistic", "wgan"):
         yield (
             f"`training.augment` (={t.augment!r}) cannot adapt its probability to the "
-            f"signs of scores if `training.loss` is {t.loss!r}, for which only their "
-            "differences count; set `training.augment_probability`, and "
-            "`training.augment_rampup_kimg` to let it rise"
+            f"signs of scores if `training.loss` is {t.loss!r}, for which only score "
+            "differences have a meaning; set `training.augment_probability`, and "
+            "`training.augment_rampup_kimg` to ramp it up"
         )
     if t.augment != "none" and m.growing:
         yield (
@@ -167,8 +167,8 @@ def _objective(e: Experiment) -> Iterator[str]:
     smallest = min(image_size(d.base_size, d.resolution))
     if t.augment.startswith("bgcf") and smallest < 22:
         yield (
-            f"`training.augment` (={t.augment!r}) applies filters, which need sides "
-            f"of at least 22 pixels; these have {smallest}; try 'bgc'"
+            f"`training.augment` (={t.augment!r}) applies filters, which need sides of "
+            f"at least 22 pixels; the images have {smallest}; try 'bgc'"
         )
     if t.transfer is not None and t.blur_init_sigma:
         yield (
@@ -178,13 +178,13 @@ def _objective(e: Experiment) -> Iterator[str]:
     if t.transfer is not None and t.ema_rampup:
         yield (
             f"`training.ema_rampup` (={t.ema_rampup}) must be 0 with "
-            "`training.transfer`; otherwise the first step would forget the "
+            "`training.transfer`; otherwise the first step would discard the "
             "transferred average of the generator"
         )
 
 
 def _unused_augmentation(t: Training) -> Iterator[str]:
-    """Check that the settings of the augmentation's probability are all read."""
+    """Check that all settings of the augmentation probability have an effect."""
     constant = ("augment_rampup_kimg",)
     adaptive = ("augment_target", "augment_speed_kimg", "augment_p_max")
     if t.augment == "none":
@@ -197,13 +197,13 @@ def _unused_augmentation(t: Training) -> Iterator[str]:
         unread = adaptive
         why = (
             f"`training.augment_probability` (={t.augment_probability}) is constant; "
-            "set that to 0 to adapt it"
+            "set it to 0 for an adaptive probability"
         )
     else:
         unread = constant
         why = (
-            "`training.augment_probability` is 0, which adapts it; set that to the "
-            "constant to which it should rise"
+            "`training.augment_probability` is 0, which makes it adaptive; set it to "
+            "the final value of the ramp"
         )
     for name in unread:
         value, default = getattr(t, name), getattr(Training(), name)
@@ -218,20 +218,20 @@ def _batches(e: Experiment) -> Iterator[str]:
         batch_size = total / (t.accumulation_rounds or 1)
         if batch_size != int(batch_size):
             yield (
-                f"a batch of {total:g} does not split into "
-                f"`training.accumulation_rounds` (={t.accumulation_rounds}) parts"
+                f"a batch of {total:g} is not divisible by "
+                f"`training.accumulation_rounds` (={t.accumulation_rounds})"
             )
         elif t.path_length_weight and batch_size < t.path_length_batch_shrink:
             yield (
-                f"a batch of {total:g} in `training.accumulation_rounds` "
+                f"a batch of {total:g} split by `training.accumulation_rounds` "
                 f"(={t.accumulation_rounds}) leaves no image for the path length "
-                "regularization, which uses one in `training.path_length_batch_shrink` "
-                f"(={t.path_length_batch_shrink}); use fewer rounds or a smaller "
-                "divisor"
+                "regularization, which uses one image in "
+                f"`training.path_length_batch_shrink` (={t.path_length_batch_shrink}); "
+                "use fewer rounds or a smaller divisor"
             )
         elif batch_size % min(m.mbstd_group_size, batch_size):
             yield (
-                f"a batch of {batch_size:g} does not split into groups of "
+                f"a batch of {batch_size:g} is not divisible into groups of "
                 f"`model.mbstd_group_size` (={m.mbstd_group_size}); change one of them"
             )
 
@@ -272,7 +272,7 @@ def _run(e: Experiment) -> Iterator[str]:
 
 
 def _unused(m: Model) -> Iterator[str]:
-    """Check that all changed settings are read by these networks."""
+    """Check that all changed settings have an effect on these networks."""
     readers = (
         ("styles const_input instance_norm pixel_norm", m.family == "stylegan1"),
         ("resample_filter conv_clamp", m.family != "stylegan1"),

@@ -39,9 +39,8 @@ def parse(config: ConfigDict | dict[str, Any]) -> Experiment:
       The experiment.
 
     Raises:
-      ConfigError: the configuration has unknown keys, values of a wrong type, values
-        that are not allowed, or values that contradict each other. The message lists
-        all of them.
+      ConfigError: the configuration has unknown keys, values of the wrong type, values
+        that are not allowed, or contradictory values. The message lists all of them.
     """
     if isinstance(config, ConfigDict):
         config = config.to_dict()
@@ -68,9 +67,9 @@ def load(
 
     Args:
       path: the file.
-      ignored: sections that the caller does not depend on. Settings in them that this
-        version does not know are left out.
-      on_warning: told about settings that are left out.
+      ignored: sections whose unknown settings are skipped, because the caller does not
+        depend on them.
+      on_warning: receives a warning that lists the skipped settings.
 
     Raises:
       ConfigError: the file is damaged, or `parse` rejects its content; the message
@@ -87,16 +86,17 @@ def load(
         return parse(values)
     except ConfigError as error:
         raise ConfigError(
-            f"{path} is damaged or of another version of this package. {error}"
+            f"{path} is damaged or was written by another version of this package. "
+            f"{error}"
         ) from error
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
 
 def validate(experiment: Experiment) -> list[str]:
-    """Return all errors of an experiment whose types are right.
+    """Return all errors in the values of an experiment of valid types.
 
-    Combinations of settings are checked only if each setting is valid by itself.
+    Combinations of settings are checked only if every single setting is valid.
     """
     return list(field_errors(experiment)) or list(cross_field_errors(experiment))
 
@@ -112,7 +112,7 @@ def key_error(path: str) -> str | None:
         if part not in allowed:
             close = difflib.get_close_matches(part, allowed, n=len(allowed), cutoff=0.5)
             hint = f"; did you mean `{parent}{close[0]}`?" if close else ""
-            # The most similar names first, since a message lists only some of many.
+            # The most similar names first, because a message lists only the first ones.
             others = [name for name in allowed if name not in close]
             return (
                 f"unknown config key `{parent}{part}`{hint} (allowed here: "
@@ -125,9 +125,9 @@ def key_error(path: str) -> str | None:
 def _as_when_written(values: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a `config.json` with the meaning it had when written.
 
-    Files without `float32_precision` are of versions in which all activations of
-    StyleGAN had `dtype`, whatever `low_precision_resolutions` said. Earlier versions
-    ignored a `data.path` or `data.tfds_name` that the source does not read.
+    Versions that wrote no `float32_precision` applied `dtype` to all activations of
+    StyleGAN, whatever `low_precision_resolutions` said. Earlier versions ignored a
+    `data.path` or `data.tfds_name` that the source does not read.
     """
     values = _without_ignored_data(values)
     model = values.get("model")
@@ -179,7 +179,7 @@ def _to_config_dict(section: Any) -> ConfigDict:
 
 
 def _build(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
-    """Return an instance of the dataclass `cls`; append what is wrong to `problems`."""
+    """Return an instance of the dataclass `cls`; append its errors to `problems`."""
     hints = typing.get_type_hints(cls)
     if not isinstance(values, dict):
         problems.append(f"`{prefix[:-1]}` must be a section with keys {listed(hints)}")
@@ -212,7 +212,7 @@ def _convert(value: Any, hint: Any) -> Any:
     """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, types.UnionType):
-        # On a command line, None is a text.
+        # On a command line, None is a string.
         return None if value in (None, "None") else _convert(value, args[0])
     if origin is tuple and isinstance(value, list | tuple):
         if args[-1] is Ellipsis:

@@ -38,9 +38,9 @@ def setting(
       default: the value of a configuration that does not name this setting.
       doc: one or two sentences for the table of settings in the documentation.
       unit: the unit of the value.
-      choices: all allowed values, where there are few.
-      rule: the condition on the value otherwise. None allows every value of the
-        field's type; the value None of an optional field is always allowed.
+      choices: all allowed values, if they are few.
+      rule: the condition on the value; None allows every value of the field's type. The
+        value None of an optional field is always allowed.
 
     Returns:
       A `dataclasses.field` whose metadata holds the other arguments.
@@ -87,7 +87,7 @@ def _is_by_resolution(pairs: ByResolution) -> bool:
 
 def _is_finite(value: float) -> bool:
     """Return True for numbers that are finite in float32, the type of the devices."""
-    return abs(value) <= FLOAT32_MAX  # which NaN is not, either
+    return abs(value) <= FLOAT32_MAX  # False for NaN, too
 
 
 def _is_filter(taps: tuple[int, ...]) -> bool:
@@ -95,7 +95,7 @@ def _is_filter(taps: tuple[int, ...]) -> bool:
 
 
 def _are_relative_stds(stds: tuple[float, ...]) -> bool:
-    texts = {f"{std:g}" for std in stds}  # which name the averages
+    texts = {f"{std:g}" for std in stds}  # the names of the averages
     return len(texts) == len(stds) >= 2 and all(0 < std <= 0.25 for std in stds)
 
 
@@ -109,7 +109,7 @@ AT_LEAST_ONE_IMAGE = Rule(
 )
 RESOLUTION = Rule("be a power of two from 4 to 1024", is_resolution)
 BASE_SIZE = Rule(
-    "lie in 1 to 64, both numbers", lambda size: all(1 <= n <= 64 for n in size)
+    "be two numbers from 1 to 64", lambda size: all(1 <= n <= 64 for n in size)
 )
 RELATIVE_STDS = Rule(
     "be (), or two or more distinct numbers above 0 and at most 0.25",

@@ -1,8 +1,8 @@
-"""Decoded images of a data set that stay in memory.
+"""In-memory cache of the decoded images of a data set.
 
-A small data set is decoded once per stage of the schedule. Its images then live as
-uint8 on the devices, where a batch is a gather, or in the memory of the host. Batches
-are those of `pipeline.batches`, bit for bit; TensorFlow only decodes.
+A small data set is decoded once per stage of the schedule. Its images are then kept as
+uint8 on the devices, where a batch is a gather, or in host memory. The batches equal
+those of `pipeline.batches`, bit for bit; TensorFlow is only used for decoding.
 """
 
 import itertools
@@ -18,10 +18,10 @@ from stylegan_jax.data import order, pipeline
 from stylegan_jax.data.interface import Source
 from stylegan_jax.runtime.parallel import Parallel
 
-# What "auto" keeps, by the size of the images at full resolution, because a stage at a
-# lower resolution has to decode the same files.
+# Limits of "auto" on the size of the images at full resolution, because stages at lower
+# resolutions decode the same files.
 MAX_AUTO_BYTES = 2**31
-MAX_AUTO_SHARE = 0.1  # of the memory of a device
+MAX_AUTO_SHARE = 0.1  # of the memory of one device
 
 
 def place(
@@ -31,7 +31,7 @@ def place(
     num_devices: int,
     device_bytes: float | None,
 ) -> str:
-    """Return where the decoded images of a data set are kept.
+    """Choose where to cache the decoded images of a data set.
 
     Args:
       cache: the setting `data.cache`; all values but "auto" are returned as they are.
@@ -64,7 +64,7 @@ class ImageCache:
     """The decoded images of a data set at one resolution at a time."""
 
     def __init__(self, source: Source, parallel: Parallel, where: str, seed: int):
-        """Decode nothing yet.
+        """Create an empty cache.
 
         Args:
           source: the images.
@@ -96,7 +96,7 @@ class ImageCache:
     ) -> Iterator[pipeline.Batch]:
         """Return an endless iterator over batches, see `pipeline.batches`.
 
-        The images are decoded before this returns, unless they are there. All
+        The images are decoded before this returns, unless they are cached. All
         processes must call it.
 
         Returns:
@@ -104,7 +104,7 @@ class ImageCache:
           process's share as NumPy arrays.
         """
         if resolution != self._resolution:
-            self._arrays = None  # before the others are decoded
+            self._arrays = None  # freed before the new ones are decoded
             load = self._load_on_devices if self.on_devices else self._load_on_host
             self._arrays = load(resolution)
             self._resolution = resolution
@@ -133,7 +133,7 @@ class ImageCache:
     def _load_on_devices(self, resolution: int) -> tuple[jax.Array, jax.Array]:
         """Return images and labels, sharded over the devices along the first axis."""
         source, shards = self._source, self._parallel.batch_shards
-        # Zeros follow the images, so that their number divides evenly.
+        # The images are padded with zeros to a multiple of the number of shards.
         rows = math.ceil(source.num_images / shards) * shards
         size = image_size(source.base_size, resolution)
         shapes = (rows, *size, source.channels), (rows, source.label_size)

@@ -1,9 +1,9 @@
-"""Recognition inside TensorFlow's graphs of the commonest files of `headers`.
+"""Recognition of the most common files of `headers` inside TensorFlow's graphs.
 
-A call to Python for every image would cost more than the rest of a small one, and all
-threads would wait for each other there. So the graph itself recognizes what most
-programs write: a PNG whose pixels follow its header, in chunks of one size, and a
-baseline JPEG as libjpeg writes it. `headers` recognizes more, for which it is called.
+Calling Python for an image takes longer than everything else for a small one, and
+serializes the threads. So the graph itself recognizes what most programs write: a PNG
+whose pixels follow its header, in chunks of one size, and a baseline JPEG as libjpeg
+writes it. `headers` is called for all other files, and recognizes more of them.
 """
 
 import struct
@@ -22,14 +22,14 @@ _ANY = None  # in a layout: a byte of any value
 
 
 def is_common(encoded: Tensor, size: Size) -> Tensor:
-    """Return True for some of the files whose `headers.plain_size` is `size`.
+    """Return True for the most common files whose `headers.plain_size` is `size`.
 
     Args:
       encoded: content of a file, string [].
       size: height and width in pixels.
 
     Returns:
-      bool []; False for all other files, and for the others of this size.
+      bool []; False for all other files, even if `headers.plain_size` is `size`.
     """
     tf = tensorflow()
     # Few operations, because each takes microseconds.
@@ -42,7 +42,7 @@ def is_common(encoded: Tensor, size: Size) -> Tensor:
 
 
 def _is_jpeg(encoded: Tensor, size: Size) -> Tensor:
-    """Return True for a complete JPEG with the layout of YCbCr or of gray."""
+    """Return True for a complete JPEG with the layout of YCbCr or gray."""
     tf = tensorflow()
     layouts = _jpeg(size, 3), _jpeg(size, 1)
     head = tf.io.decode_raw(encoded, tf.uint8, fixed_length=max(map(len, layouts)))
@@ -87,7 +87,7 @@ def _is_png(encoded: Tensor) -> Tensor:
     begins = _PIXELS + step * tf.range(count)
     heads = tf.strings.substr(encoded, begins, tf.fill([count], 8))
 
-    # What remains is nothing, or one shorter chunk.
+    # Nothing may remain, or one shorter chunk.
     last = _PIXELS + step * count
     rest = end - last
     shorter = tf.strings.substr(encoded, tf.minimum(last, length), 8)
@@ -121,8 +121,8 @@ def _segment(marker: int, *data: int | None, fill: int = 0) -> list[int | None]:
 def _jpeg(size: Size, channels: int) -> list[int | None]:
     """Layout of a JPEG of YCbCr or gray, up to its first pixels.
 
-    It has JFIF's segment, a table of quantization for luma and one for chroma, and the
-    tables of Huffman codes that are Annex K's or as long.
+    It consists of the JFIF segment, a quantization table for luma and one for chroma,
+    and Huffman tables that are those of Annex K, or as long.
     """
     tables = range(1 if channels == 1 else 2)
     chroma = [2, 0x11, 1, 3, 0x11, 1]  # identifier, sampling, table

@@ -1,8 +1,8 @@
-"""Decoding of image files: one result for training, `evaluate` and `prepare`.
+"""Decoding of image files, with the same result in training, `evaluate`, `prepare`.
 
 The result is defined by `decode_pil`, which uses Pillow. Training takes the same pixels
 from TensorFlow where `headers` proves that they are the same, because TensorFlow
-decodes without holding up Python.
+decodes without Python's global lock.
 """
 
 import dataclasses
@@ -23,11 +23,11 @@ from stylegan_jax.data.images import ImageSpec, Size, Tensor
 from stylegan_jax.data.interface import InvalidImage
 from stylegan_jax.runtime.tensorflow import tensorflow
 
-# To be incremented when the same file gives other pixels than before. Version 1 decoded
-# in training with TensorFlow's faster and less exact transform of JPEGs.
+# Increment it when a file decodes to different pixels. In version 1, training decoded
+# JPEGs with TensorFlow's faster and less exact inverse DCT.
 VERSION = 2
 
-# Pillow opens only these: some of its other formats run programs.
+# Formats that Pillow may open; some of its others run external programs.
 FORMATS = (
     *("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"),
 )
@@ -50,8 +50,8 @@ TRANSPOSE_OF_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-LATE_EXIF_BYTES = 2**17  # at the end of a PNG, where EXIF is looked for
-# Tags of TIFFs, and a value of the second
+LATE_EXIF_BYTES = 2**17  # searched for EXIF at the end of a PNG
+# TIFF tags, and a value of the second
 BITS_PER_SAMPLE = 258
 PHOTOMETRIC_INTERPRETATION = 262
 WHITE_IS_ZERO = 0
@@ -87,7 +87,7 @@ def load_encoded(encoded: Tensor, spec: ImageSpec) -> Tensor:
         lambda: by_pillow,
         lambda: images.to_channels(_decode_plain(encoded), spec.channels),
     )
-    # An image to be cropped has its size already.
+    # Images to crop have this size already.
     return images.box_average(image, spec.size)
 
 
@@ -95,7 +95,7 @@ def load_stored(encoded: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """Decode an image that `prepare` has stored, inside `tf.data`.
 
     Args:
-      encoded: content of a PNG of 8 bits, or of a JPEG, string [].
+      encoded: content of an 8-bit PNG, or of a JPEG, string [].
       shape: its height, width and channels.
 
     Returns:
@@ -112,9 +112,9 @@ def load_stored(encoded: Tensor, shape: tuple[int, int, int]) -> Tensor:
 
 
 def _decode_unless_plain(encoded: Tensor, spec: ImageSpec) -> Tensor:
-    """Return what `_pixels_unless_plain` returns, inside `tf.data` or eagerly."""
+    """Call `_pixels_unless_plain`, inside `tf.data` or eagerly."""
     tf = tensorflow()
-    if tf.executing_eagerly():  # `numpy_function` would drop zeros at the end
+    if tf.executing_eagerly():  # `numpy_function` would drop trailing zeros
         pixels = _pixels_unless_plain(tf.convert_to_tensor(encoded).numpy(), spec)
     else:
         in_python = functools.partial(_pixels_unless_plain, spec=spec)
@@ -125,7 +125,7 @@ def _decode_unless_plain(encoded: Tensor, spec: ImageSpec) -> Tensor:
 def _decode_plain(encoded: Tensor) -> Tensor:
     """Decode a file for which `headers.plain_size` is not None to uint8 [H, W, 1..4].
 
-    TensorFlow's operation decodes PNGs, too, and then ignores the choice of transform.
+    `decode_jpeg` also decodes PNGs; for these, it ignores `dct_method`.
     """
     tf = tensorflow()
     image = tf.io.decode_jpeg(encoded, dct_method="INTEGER_ACCURATE")
@@ -180,7 +180,7 @@ def encoded_problem(encoded: bytes, spec: ImageSpec) -> str | None:
 
 
 def size_or_problem(file: str | Path | bytes) -> Size | str:
-    """Read (height, width) of an upright image, or return why that is impossible.
+    """Return (height, width) of the upright image, or the reason why it is unusable.
 
     Args:
       file: path or content.
@@ -195,7 +195,7 @@ def size_or_problem(file: str | Path | bytes) -> Size | str:
 def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, from 1 (upright) to 8; 1 if the EXIF is damaged.
 
-    It is 1 for TIFFs, too, since Pillow applies their orientation itself.
+    It is 1 for TIFFs, too, because Pillow applies their orientation itself.
     """
     # Without this check, a whole PNG would be decoded in search of EXIF at its end.
     if image.format == "TIFF" or not image.info.keys() & EXIF_KEYS:
@@ -215,8 +215,8 @@ class Header:
     """Properties of an image that are known before it is decoded.
 
     Attributes:
-      height: in pixels, after the EXIF orientation is applied.
-      width: likewise.
+      height: height in pixels, after the EXIF orientation is applied.
+      width: width in pixels, likewise.
       gray: True for grayscale images.
       animated: True for images with several frames.
     """
@@ -262,7 +262,7 @@ def decode_pil(
 
     Returns:
       Image of mode L, LA, RGB or RGBA. 16-bit channels become 8-bit: gray values are
-      rounded; of colors, Pillow keeps the upper 8 bits.
+      rounded; for colors, Pillow keeps the upper 8 bits.
 
     Raises:
       InvalidImage: the image is damaged, too large or of an unknown kind.
@@ -332,7 +332,7 @@ def _may_turn_when_decoded(image: Image.Image) -> bool:
 
 
 def _is_gray_of_16_bits(image: Image.Image) -> bool:
-    # PGM's values are scaled to 16 bits, and have a mode of 32.
+    # Pillow scales the values of PGMs to 16 bits, in a 32-bit mode.
     return image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PPM")
 
 
@@ -355,7 +355,7 @@ def _gray_values(image: Image.Image) -> np.ndarray:
     """Return the values of an image of 12 or 16 bits, scaled to uint16 [H, W]."""
     values = np.asarray(image).astype(np.uint16)
     tags = image.tag_v2 if image.format == "TIFF" else {}
-    if tags.get(BITS_PER_SAMPLE) == (12,):  # Pillow leaves the upper 4 bits empty
+    if tags.get(BITS_PER_SAMPLE) == (12,):  # Pillow leaves the upper 4 bits zero
         values = values << 4 | values >> 8
     inverted = tags.get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO
     return ~values if inverted else values  # Pillow inverts only up to 8 bits
@@ -367,9 +367,9 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 
 
 def _keyed_png(image: Image.Image, content: bytes) -> Image.Image | None:
-    """Return a PNG with a transparent color that is not one of 8 bits a channel.
+    """Decode a PNG that has a transparent color and a depth other than 8 bits.
 
-    Pillow compares this color with values of 8 bits, whatever the depth of the file.
+    Pillow compares this color with 8-bit values, whatever the depth of the file.
 
     Returns:
       Image of mode LA or RGBA; None for any other image.

@@ -1,9 +1,9 @@
 """Recognition of PNG and JPEG files that TensorFlow decodes exactly as Pillow does.
 
 Training decodes these files with TensorFlow, which needs no Python for it, and all
-other files with Pillow. A file that is sent to Pillow without need costs time; one that
-is sent to TensorFlow by mistake would give other pixels. So a file is recognized only
-if every part of its header is known to have no effect on either decoder.
+other files with Pillow. A file sent to Pillow unnecessarily costs time; one sent to
+TensorFlow by mistake gives different pixels. So a file is recognized only if every part
+of its header is known to have no effect on either decoder.
 """
 
 import re
@@ -13,20 +13,20 @@ from collections.abc import Iterable
 
 Size = tuple[int, int]  # height and width in pixels
 ORIENTATION = 0x0112  # EXIF tag
-# Names under which `Image.info` of Pillow holds data with an orientation.
+# Keys of Pillow's `Image.info` whose data may have an orientation.
 EXIF_KEYS = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
-MAX_CHUNK_BYTES = 2**16  # of metadata in PNGs; Pillow refuses what inflates to far more
+MAX_CHUNK_BYTES = 2**16  # of PNG metadata; Pillow rejects any that inflates far more
 
 # PNG
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _PNG_COLOR_TYPES = (0, 2, 4, 6)  # gray and RGB, without and with alpha: no palette
-# Chunks that no decoder applies to the pixels, and their length; None for any.
+# Chunks that no decoder applies to the pixels, and their lengths; None for any.
 _METADATA = {
     **{b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"tIME": 7},
     **dict.fromkeys([b"sBIT", b"bKGD", b"iCCP", b"eXIf", b"tEXt", b"zTXt", b"iTXt"]),
 }
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-# Keywords of texts that Pillow mistakes for properties of the image.
+# Keywords of text chunks that Pillow takes for properties of the image.
 _TEXTS_WITH_EFFECT = {key.encode() for key in EXIF_KEYS} | {
     b"interlace",
     b"transparency",
@@ -39,7 +39,7 @@ _APP = range(0xE0, 0xF0)
 _WITHOUT_EFFECT = {_DHT, _DQT, _DRI, _COM, *_APP}
 # Sampling factors of luma, horizontal and vertical in one byte, if chroma has 1x1.
 LUMA_SAMPLING = {0x11, 0x21, 0x12, 0x22, 0x41, 0x14}
-# A marker among entropy-coded data, which is neither an escape nor a restart.
+# A marker in entropy-coded data that is neither an escape nor a restart.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
@@ -156,7 +156,7 @@ def _plain_jpeg(content: bytes) -> Size | None:
 def _all_scans(content: bytes, position: int, identifiers: bytes) -> bool:
     """Return True if progressive scans give all bits of all coefficients.
 
-    Decoders smooth the blocks of an image that lacks some, each in its own way.
+    If some are missing, decoders smooth the blocks, each in its own way.
 
     Args:
       content: the file.
@@ -186,7 +186,7 @@ def _all_scans(content: bytes, position: int, identifiers: bytes) -> bool:
 
 
 def _is_upright(exif: list[bytes], xmp: Iterable[bytes]) -> bool:
-    """Return True if metadata certainly have no orientation, or that of upright images.
+    """Return True if metadata definitely have no orientation, or an upright one.
 
     Args:
       exif: EXIF data, each from its TIFF header on.

@@ -1,4 +1,4 @@
-"""Images that are held out from training, to detect that the discriminator overfits."""
+"""Images held out from training, to detect overfitting of the discriminator."""
 
 import dataclasses
 import hashlib

@@ -112,7 +112,7 @@ def _luma(color: Tensor) -> Tensor:
 def luma(color: np.ndarray) -> np.ndarray:
     """Convert RGB [..., 3] to gray [...], both uint8.
 
-    The order of the sums is fixed, since it decides about ties in float32.
+    The order of the sums is fixed, because it decides ties in float32.
     """
     red, green, blue = np.moveaxis(color.astype(np.float32), -1, 0)
     gray = (red * _LUMA[0] + green * _LUMA[1]) + blue * _LUMA[2]
@@ -194,12 +194,12 @@ def pyramid(pixels: np.ndarray, halvings: int) -> list[np.ndarray]:
 
 
 def _center_window(height: int, width: int, size: Size) -> tuple[int, int, int, int]:
-    """Return top, left, height and width of the largest central part shaped as `size`.
+    """Return top, left, height and width of the largest center crop shaped as `size`.
 
     Args:
       height: height of the image.
       width: width of the image.
-      size: height and width whose ratio the part has, rounded half up.
+      size: height and width whose ratio the crop has, rounded half up.
     """
     common = math.gcd(*size)
     h, w = size[0] // common, size[1] // common
@@ -243,9 +243,9 @@ def fit_pil(image: Image.Image, size: Size, crop: str, filter_: str) -> Image.Im
     Args:
       image: mode L, RGB or RGBA.
       size: height and width.
-      crop: "none" resizes the whole image; "center" first cuts out the largest center
-        with the ratio of `size`; "center-wide" is NVIDIA's crop, which pads its result
-        with black to a square as wide as `size`.
+      crop: "none" resizes the whole image; "center" first crops to the largest center
+        of the aspect ratio of `size`; "center-wide" is NVIDIA's crop, which pads its
+        result with black to a square as wide as `size`.
       filter_: "lanczos" or "box", Pillow's filters; or "area", the exact mean.
 
     Returns:
@@ -305,7 +305,7 @@ def _overlaps(old: int, new: int) -> np.ndarray:
 
 
 def size_problem(height: int, width: int, size: Size, how: str) -> str | None:
-    """Return why training cannot bring an image to `size`; None if it can."""
+    """Return the reason why training cannot fit an image to `size`; None if it can."""
     needed = sides(size)
     got = f"is {width}x{height} (width x height); `data.fit`={how!r}"
     if how == "crop":
@@ -320,7 +320,7 @@ def size_problem(height: int, width: int, size: Size, how: str) -> str | None:
 
 
 def size_problem_pil(size: Size, target: Size, crop: str) -> str | None:
-    """Return why `fit_pil` should not bring `size` to `target`; None if it may."""
+    """Return the reason why `fit_pil` should not fit `size` to `target`, if any."""
     (height, width), (target_height, target_width) = size, target
     got = f"is {width}x{height} (width x height)"
     if crop == "center-wide":
@@ -337,7 +337,7 @@ def size_problem_pil(size: Size, target: Size, crop: str) -> str | None:
 
 
 def size_remedy(sizes: list[Size], data: config.Data) -> str:
-    """Return advice for images of sizes that do not fit `data`."""
+    """Return advice about images whose sizes do not fit `data`."""
     base_height, base_width = data.base_size
     smallest = min(min(4 * h // base_height, 4 * w // base_width) for h, w in sizes)
     if smallest >= data.resolution:

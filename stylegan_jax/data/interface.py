@@ -18,7 +18,7 @@ MAX_FILE_BYTES = 2**28  # larger files and archive entries are rejected unread
 
 
 class InvalidImage(Exception):
-    """Error for an unusable image; its text is a reason to follow the image's name."""
+    """Error for an unusable image; its message follows the name of the image."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +29,11 @@ class RawDataset:
       name: name for messages.
       names: names of the images, with forward slashes.
       identity: hex digest of names and sizes; equal for the same files.
-      read: index -> the content of an encoded file, or uint8 [H, W] or [H, W, C].
-        Fast when indices increase. Raises InvalidImage.
-      label_file: a dataset.json as NVIDIA's tools write it; None without.
-      own_labels: labels that the format itself stores; None without.
-      notes: sentences for the user, above all about files that are left out.
+      read: index -> the content of an encoded file, or uint8 [H, W] or [H, W, C]. Fast
+        for increasing indices. Raises InvalidImage.
+      label_file: a dataset.json as NVIDIA's tools write it; None if there is none.
+      own_labels: labels that the format itself stores; None if there are none.
+      notes: sentences for the user, mainly about files that are left out.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Source:
       levels: lower resolution -> loader of images that are stored at that resolution.
         They equal `images.box_average` of the full images, up to the rounding of a
         JPEG decoder.
-      notes: sentences for the user, above all about files that are left out.
+      notes: sentences for the user, mainly about files that are left out.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""NVIDIA's dataset.json: the labels of images by their names.
+"""NVIDIA's dataset.json, which maps names of images to labels.
 
 The names in the file are paths relative to its folder. Programs write the same path in
-several ways, so names are matched in steps, each used only where it leaves no doubt:
-literally; with backslashes and `./`; in any Unicode normal form; in any case.
+several ways, so names are matched in steps, each used only if the match is unambiguous:
+exactly; with backslashes and `./`; in any Unicode normal form; ignoring case.
 """
 
 import contextlib
@@ -41,9 +41,9 @@ class LabelFile:
 
     Attributes:
       folder: its folder, "" or "photos/", relative to the data set.
-      where: the file in messages.
+      where: name of the file in messages.
       read: returns its content. Raises ValueError.
-      left_out: paths of files that are no images of the data set; their labels are
+      left_out: paths of files that are not images of the data set; their labels are
         ignored.
     """
 
@@ -69,13 +69,13 @@ def choose(
 ) -> LabelFile | None:
     """Return the label file of a data set; None if there is none.
 
-    It lies at the top, or in a folder that wraps all images; the outermost is chosen.
-    A single one elsewhere is taken, too. If there are several elsewhere, reading fails.
+    It is at the top level, or in a folder that wraps all images; the outermost is
+    chosen. A single one elsewhere is used, too; if there are several, reading fails.
 
     Args:
       files: paths of all files named `LABEL_FILE`.
-      images: paths of the images, likewise relative to the data set.
-      where: path -> the file in messages.
+      images: paths of the images; like `files`, relative to the data set.
+      where: path -> name of the file in messages.
       read: path -> its content. Raises ValueError.
       left_out: see `LabelFile`.
     """
@@ -88,14 +88,14 @@ def choose(
     if not around and len(paths) > 1:
         several = ", ".join(paths[:MAX_LISTED]) + ", ..." * (len(paths) > MAX_LISTED)
 
-        def refuse() -> bytes:
+        def fail() -> bytes:
             raise ValueError(
                 f"{where(chosen)} is one of {len(paths)} files of that name, in "
                 f"different folders ({several}); use one of the folders, or write one "
-                "file for all images beside the folders"
+                "file for all images next to the folders"
             )
 
-        return LabelFile("", where(chosen), refuse)
+        return LabelFile("", where(chosen), fail)
     return LabelFile(_folder(chosen), where(chosen), lambda: read(chosen), left_out)
 
 
@@ -107,7 +107,7 @@ def find(
     Args:
       names: paths of the images.
       file: the label file, if any.
-      needed: True to refuse a label file that cannot be used. False ignores it.
+      needed: True to reject a label file that cannot be used; False to ignore it.
 
     Returns:
       The labels, and a note for the user if the label file is ignored.
@@ -139,7 +139,7 @@ def read_labels(file: LabelFile, names: Sequence[str]) -> Labels | None:
 
     Raises:
       ValueError: the file is damaged, names missing images, omits images, or has
-        different labels for the same image.
+        conflicting labels for an image.
     """
     entries = _entries(file)
     if entries is None:
@@ -157,8 +157,7 @@ def read_labels(file: LabelFile, names: Sequence[str]) -> Labels | None:
             conflicts.append(_conflict(names[index], given))
     _raise_if_any(
         conflicts,
-        f"{file.where} has different labels for the same image, for %d images; keep "
-        "one label for each",
+        f"{file.where} has conflicting labels for %d images; keep one label for each",
     )
     unlabeled_names = [name for i, name in enumerate(names) if i not in of_image]
     unknown = [e[0] for e, index in zip(entries, found, strict=True) if index is None]
@@ -179,7 +178,7 @@ def read_labels(file: LabelFile, names: Sequence[str]) -> Labels | None:
 
 
 def with_code_points(name: str) -> str:
-    """Return a name; with the code points of its characters beyond ASCII, if any."""
+    """Return a name, with the code points of its non-ASCII characters, if any."""
     points = " ".join(f"U+{ord(c):04X}" for c in name if not c.isascii())
     return f"{name} ({points})" if points else name
 
@@ -236,7 +235,7 @@ def _checked(file: LabelFile, names: Sequence[str], values: list[Any]) -> Labels
 def _best_match(
     file: LabelFile, names: Sequence[str], entries: list[tuple[str, Any]]
 ) -> list[int | None]:
-    """Return the image of each entry, relative to the folder that fits best.
+    """Return the image of each entry, relative to the folder that matches best.
 
     This is the folder of the label file if that is possible, else one of the folders
     around all images.
@@ -265,12 +264,12 @@ def _without_left_out(entries: list[str], file: LabelFile) -> list[str]:
 
 
 def _match(entries: Sequence[str], names: Sequence[str]) -> list[int | None]:
-    """Return the index in `names` of each entry; None where none or several fit."""
+    """Return the index in `names` of each entry; None unless exactly one matches."""
     index_of = {name: index for index, name in enumerate(names)}
     found = [index_of.get(entry) for entry in entries]
     for key in (_plain_path, _composed):
         _match_rest(found, entries, dict(enumerate(names)), key)
-    # In another case, an image's name is not certainly meant if it has a label already.
+    # Ignoring case is ambiguous for images that have a label already.
     taken = set(found)
     rest = {i: name for i, name in enumerate(names) if i not in taken}
     _match_rest(
@@ -300,7 +299,7 @@ def _plain_path(name: str) -> str:
 def _composed(name: str) -> str:
     """Return the path in Unicode's normal form NFC.
 
-    Zips that macOS makes hold UTF-8 without saying so; it is decoded as code page 437.
+    Zips from macOS hold UTF-8 names without the flag; they are read as code page 437.
     """
     path = _plain_path(name)
     if not path.isascii():
@@ -310,12 +309,12 @@ def _composed(name: str) -> str:
 
 
 def _folded(name: str) -> str:
-    """Return the path without distinctions of case."""
+    """Return the case-folded path."""
     return unicodedata.normalize("NFC", _composed(name).casefold())
 
 
 def _conflict(image: str, given: list[tuple[str, Any]]) -> str:
-    """Return a line about an image and its different labels."""
+    """Return a line about an image and its conflicting labels."""
     literal = {name for name, _ in given} == {image}
     texts = [
         json.dumps(label) + ("" if literal else f" for {with_code_points(name)}")
@@ -325,7 +324,7 @@ def _conflict(image: str, given: list[tuple[str, Any]]) -> str:
 
 
 def _with_closest(name: str, candidates: Sequence[str]) -> str:
-    """Return a name for a message, with the candidates that it may stand for."""
+    """Return a name for a message, with the similar names that it may stand for."""
     close = [c for c in candidates if _folded(c) == _folded(name)]
     if not close:
         close = difflib.get_close_matches(name, candidates[:MAX_COMPARED], 1, 0.8)

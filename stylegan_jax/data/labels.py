@@ -1,4 +1,4 @@
-"""Image labels, classes or vectors; `label_file` reads those of a dataset.json."""
+"""Image labels: classes or vectors; `label_file` reads those of a dataset.json."""
 
 import dataclasses
 import hashlib
@@ -116,13 +116,13 @@ def wrapping_folder(names: Sequence[str]) -> str:
 def from_folders(names: Sequence[str]) -> Labels | None:
     """Return subfolders as classes: the first level at which there are several.
 
-    Folders that wrap all images, as in the archive of a folder, are no classes.
+    Folders that wrap all images, as in the archive of a folder, are not classes.
 
     Args:
       names: relative paths with forward slashes.
 
     Returns:
-      None if all images lie in one folder, or some beside the others' subfolders.
+      None if all images are in one folder, or some are next to the others' subfolders.
     """
     begin = len(wrapping_folder(names))
     if not all("/" in name[begin:] for name in names):

@@ -19,8 +19,8 @@ import numpy as np
 
 SEED_PADDING = 498247692  # TensorFlow prepends it to the two numbers of a seed
 ROUNDS = 4
-_LEAST_BITS = 16  # of a block; shorter ones show patterns
-_Z = 0x7369F885192C0EF5  # the constant sequence of the key schedule, a bit a round
+_LEAST_BITS = 16  # of a block; shorter blocks show patterns
+_Z = 0x7369F885192C0EF5  # the constant sequence of the key schedule, one bit per round
 
 
 def hashed_seed(seed: int) -> int:
@@ -73,8 +73,8 @@ def _walk_of_few(indices: np.ndarray, keys: list[int]) -> np.ndarray:
     """Encrypt indices [N] again until they are below N, in a few steps.
 
     A walk takes 65,536 / N encryptions on average. A table of all numbers' encryptions
-    is composed with itself, so that each step is twice as long as the one before; below
-    N it stays in place.
+    is composed with itself, which doubles the length of a step each time; numbers below
+    N map to themselves.
     """
     num_images = len(indices)
     numbers = np.arange(1 << _LEAST_BITS, dtype=np.uint64)

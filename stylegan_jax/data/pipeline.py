@@ -43,7 +43,7 @@ def batches(
 
     Args:
       source: the images.
-      resolution: the source's, or that divided by a power of two. Each image is
+      resolution: that of the source, or that divided by a power of two. Each image is
         averaged down to the height and width at this resolution, or read at this
         resolution if the source stores it.
       batch_size: images per batch over all processes.
@@ -59,7 +59,8 @@ def batches(
 
     Raises:
       ValueError: immediately, for unusable arguments.
-      UnusableImage: while iterating, for an image that cannot be decoded; names it.
+      UnusableImage: while iterating, for an image that cannot be decoded, which it
+        names.
       OSError: while iterating, for an image that cannot be read at the moment.
     """
     _check_resolution(source, resolution)
@@ -101,7 +102,7 @@ def in_order(
 
     Args:
       source: the images.
-      resolution: as in `batches`.
+      resolution: resolution of the images, as in `batches`.
       start: index of the first image.
       stop: index after the last image.
       batch_size: images per batch; the last batch may have fewer.
@@ -150,7 +151,7 @@ def _read(
     load = source.levels[resolution] if stored else source.load
     read_size = size if stored else source.size
 
-    # No Python `if` below depends on a tensor, and AutoGraph would take seconds.
+    # AutoGraph would take seconds, and no Python `if` below depends on a tensor.
     @tf.autograph.experimental.do_not_convert
     def fetch(batch: Any) -> Any:
         return load.fetch(indices(batch))
@@ -242,7 +243,7 @@ def _explained(source: Source, indices: np.ndarray) -> Exception:
         except OSError as error:
             return OSError(
                 f"{source.describe(index)} cannot be read: {error.strerror or error}; "
-                "start the same command again once it can"
+                "run the same command again once it can"
             )
         if reason:
             return UnusableImage(
@@ -252,7 +253,7 @@ def _explained(source: Source, indices: np.ndarray) -> Exception:
     return RuntimeError(
         f"Reading {len(indices)} images of {source.name}, from "
         f"{source.describe(int(indices[0]))} on, failed, yet each of them can be read "
-        "now; start the same command again"
+        "now; run the same command again"
     )
 
 

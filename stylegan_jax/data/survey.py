@@ -10,14 +10,14 @@ from stylegan_jax.presets import Survey
 SAMPLE = 500  # images in the sample
 SIDE = 16  # pixels to which images are reduced to compare mirror images
 ENOUGH = 20  # images, to compare their average with its mirror image
-SIGNIFICANT = 3.0  # standard errors of the average image that may be chance
+SIGNIFICANT = 3.0  # standard errors up to which an asymmetry may be due to chance
 
 
 def survey(path: str) -> Survey:
     """Survey a sample of the images of a folder or an archive.
 
     Args:
-      path: as for `prepare --source`; not one that `prepare` has made.
+      path: path, as for `prepare --source`; not one that `prepare` made.
 
     Raises:
       ValueError: the path has no images that can be used.

@@ -114,7 +114,7 @@ def changes(name: str, resolution: int, devices: int = 1) -> dict[str, Any]:
         "model.channel_base": p.channel_base,
         "model.channel_max": 512,
         "model.mbstd_group_size": p.mbstd_group_size,
-        # The official code has float16 at every size; below 256x256 it gains little.
+        # The official code uses float16 at every size; below 256x256 it gains little.
         "model.dtype": "bfloat16" if resolution >= 256 else "float32",
         "model.low_precision_resolutions": 4,
         "model.conv_clamp": 256.0,

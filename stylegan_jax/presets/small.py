@@ -28,8 +28,8 @@ MANY = 50_000  # images, from which the discriminator hardly memorizes them
 # The average image differs from its mirror image by this share of the spread of the
 # images (see `Survey`) for sets of text, or of objects that face one way.
 ASYMMETRIC = 0.15
-PASSES = 100  # over the images, in which the probability of augmentations can rise by 1
-P_MAX = 0.85  # of augmentations: at 1, the generator would learn them
+PASSES = 100  # over the images, in which the augmentation probability can rise by 1
+P_MAX = 0.85  # upper bound: at 1, the generator would learn the augmentations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ def small(
 
 
 def with_changes(chosen: dict[str, Any], devices: int) -> ConfigDict:
-    """Return the preset `auto` for a resolution with other settings.
+    """Return the preset `auto` for a resolution with some settings changed.
 
     Args:
       chosen: `section.field` -> value; must have "data.resolution".
@@ -156,12 +156,12 @@ def _data(survey: Survey, resolution: int, on_cpu: bool) -> list[Choice]:
     percent = f"{survey.asymmetry:.0%} of their spread"
     return [
         Choice("data.resolution", resolution, why),
-        Choice("data.fit", "crop", "images of other sizes lose their margins"),
-        Choice("data.channels", survey.channels, "as the images have them"),
+        Choice("data.fit", "crop", "images of other sizes are cropped"),
+        Choice("data.channels", survey.channels, "that of the images"),
         Choice(
             "data.mirror",
             mirror,
-            "it doubles the images; set it to False if they show text"
+            "it doubles the data; set it to False if the images show text"
             if mirror
             else f"the average image and its mirror image differ by {percent}, as with "
             "text, or light from one side; True doubles the images",
@@ -169,7 +169,7 @@ def _data(survey: Survey, resolution: int, on_cpu: bool) -> list[Choice]:
         Choice(
             "data.held_out",
             0.1 if enough else 0.0,
-            "a tenth shows how far the discriminator overfits"
+            "a tenth shows how much the discriminator overfits"
             if enough
             else "there are too few images to hold any out",
         ),
@@ -184,7 +184,7 @@ def _data(survey: Survey, resolution: int, on_cpu: bool) -> list[Choice]:
 
 
 def _cpu_networks(resolution: int) -> list[Choice]:
-    why = "narrow networks, so that a CPU takes hours and not weeks"
+    why = "narrow networks, so that a CPU takes hours instead of weeks"
     return [
         Choice("model.channel_base", 32 * resolution, why),
         Choice("model.channel_max", 2 * resolution, why),
@@ -193,7 +193,7 @@ def _cpu_networks(resolution: int) -> list[Choice]:
             for name in ("z_dim", "w_dim", "mapping_features")
         ),
         Choice("model.mapping_layers", 4, why),
-        Choice("model.g_architecture", "resnet", "its borders are right sooner"),
+        Choice("model.g_architecture", "resnet", "it learns image borders sooner"),
         Choice("model.conv_clamp", None, "only low precision needs it"),
     ]
 
@@ -206,8 +206,8 @@ def _objective(
         choices = [
             Choice("training.batch_size", 8, "more steps in the same time"),
             Choice("training.learning_rate", 0.002, "for this batch"),
-            Choice("training.path_length_weight", 0.0, "a program less to compile"),
-            Choice("training.g_reg_interval", 0, "without it"),
+            Choice("training.path_length_weight", 0.0, "one program less to compile"),
+            Choice("training.g_reg_interval", 0, "no path length penalty"),
             Choice("training.d_reg_interval", 8, "for this batch"),
             Choice("training.style_mixing_probability", 0.5, "for narrow networks"),
             Choice("training.r1_gamma", gamma, "narrow networks collapse with less"),
@@ -215,9 +215,9 @@ def _objective(
     else:
         factor = 5 if survey.images < FEW else 2
         gamma = factor * official.scaled(resolution, devices).r1_gamma
-        why = f"{factor} times that of `auto`, since few images are memorized soon"
+        why = f"{factor} times that of `auto`, because few images are memorized quickly"
         choices = [Choice("training.r1_gamma", gamma, why)]
-    why = "as they are saved; white grounds of small images are exact sooner"
+    why = "as when they are saved; white backgrounds become exact sooner"
     choices.append(Choice("training.clip_fakes", True, why))
     if survey.images >= MANY:
         return choices
@@ -229,7 +229,7 @@ def _objective(
             "training.augment_speed_kimg",
             min(PASSES * survey.images / 1000, 500.0),
             f"its probability can then rise by 1 in {PASSES} passes over the images, "
-            "and not more slowly than officially",
+            "and no more slowly than in the official code",
         ),
         Choice(
             "training.augment_p_max",
@@ -246,12 +246,12 @@ def _schedule(survey: Survey, on_cpu: bool) -> list[Choice]:
         kimg, tick = (5000.0 if survey.images < 5000 else 10000.0), 10.0
     choices = [
         Choice("training.total_kimg", kimg, "to begin with; resume with more"),
-        Choice("run.tick_kimg", tick, "a picture every few minutes"),
+        Choice("run.tick_kimg", tick, "a grid of samples every few minutes"),
     ]
     if on_cpu:
         choices += [
             Choice("training.ema_half_life_kimg", 4.0, "for this batch"),
-            Choice("training.ema_rampup", 0.05, "early pictures follow the training"),
+            Choice("training.ema_rampup", 0.05, "early samples follow the training"),
         ]
     return choices
 

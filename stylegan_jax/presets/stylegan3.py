@@ -85,7 +85,7 @@ def stylegan3_changes(
         "model.conv_kernel": 1 if rotates else 3,
         "model.use_radial_filters": rotates,
         "model.mbstd_group_size": 4,
-        # The official code has float16 at every size; below 256x256 it gains little.
+        # The official code uses float16 at every size; below 256x256 it gains little.
         "model.dtype": "bfloat16" if resolution >= 256 else "float32",
         "model.low_precision_resolutions": 4,
         "model.conv_clamp": 256.0,

@@ -25,7 +25,7 @@ def main(argv: list[str]) -> None:
     del argv
     directory, _ = workdir.split(network.reference(FLAGS))
     if not (directory / LOG).exists():
-        workdir.check_is_run(directory)  # which says what else it is
+        workdir.check_is_run(directory)  # explains what else it is
     print(f"wrote {page.write(directory)}")
 
 

@@ -10,7 +10,7 @@ LEFT, RIGHT, TOP, BOTTOM = 56, 12, 26, 30  # margins around the plot
 # Okabe and Ito's colors, which color-blind readers can distinguish.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
 TICKS = 5
-NEAR_ZERO = 0.25  # an x axis whose start is below this fraction of its end starts at 0
+NEAR_ZERO = 0.25  # x axes that would start below this fraction of their end start at 0
 LABEL_PIXELS = 11  # width of the label of a mark
 
 

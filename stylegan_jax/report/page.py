@@ -23,7 +23,7 @@ from stylegan_jax.runtime.logger import LOG
 FILE = "report.html"
 METRICS = "metrics.jsonl"
 MAX_GRIDS = 60  # more are thinned evenly
-MAX_POINTS = 400  # of a line, likewise
+MAX_POINTS = 400  # of a line; more are thinned evenly
 GRID_PIXELS = 960  # larger grids are scaled down
 
 # Title of a chart -> pattern of the names of its lines.
@@ -164,7 +164,7 @@ def _summary(rows: list[dict[str, Any]]) -> str:
 
 
 def _warnings(rows: list[dict[str, Any]]) -> str:
-    """Return the warnings of the run, such as of a collapse, the last ones first."""
+    """Return the warnings of the run, such as of a collapse, the newest first."""
     found = [row for row in rows if row.get("event") == "warning"]
     lines = "".join(
         f"<li>{_cell(row.get('kimg'))} kimg: {_cell(row.get('message'))}</li>"
@@ -174,7 +174,7 @@ def _warnings(rows: list[dict[str, Any]]) -> str:
 
 
 def _curves(rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
-    """Return all charts; of points that a restart repeated, the last ones count."""
+    """Return all charts; if a restart repeated points, the last ones are drawn."""
     lines: dict[str, dict[float, float]] = defaultdict(dict)
     marks: dict[str, Mark] = {}
     for row in rows:
@@ -188,7 +188,7 @@ def _curves(rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
             if "/" in name and isinstance(value, (int, float, str)):
                 lines[name][x] = _number(value)
     shown = list(marks.values()) if len(marks) > 1 else []
-    # The log has the metrics, too, but not how they were computed.
+    # The log also has the metrics, but not their settings.
     lines = {k: v for k, v in lines.items() if not k.startswith("metrics/")}
     for clock in ("training", "compile"):
         lines.pop(f"progress/{clock}_seconds", None)
@@ -211,7 +211,7 @@ def _curves(rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
 def _metrics(
     results: list[dict[str, Any]],
 ) -> dict[str, dict[str, dict[float, float]]]:
-    """Return metric -> line -> kimg -> value, a line for each way to compute it."""
+    """Return metric -> line -> kimg -> value, a line for each of its settings."""
     found: dict[str, dict[ComparisonKey, dict[float, float]]] = {}
     for row in results:
         if row.keys() >= {"name", "value"} and row.get("kimg") is not None:
@@ -248,7 +248,7 @@ def _grids(folder: epath.Path) -> str:
         for path in _thin_out(fakes, MAX_GRIDS)
     ]
     last = len(grids) - 1
-    beside = "".join(
+    real_images = "".join(
         f'<div><p>Real images</p><img alt="real images" src="{_data_uri(path)}"></div>'
         for path in reals[:1]
     )
@@ -257,7 +257,7 @@ def _grids(folder: epath.Path) -> str:
         f'<label for="when">Generated at <span id="label">{grids[last]["label"]}</span>'
         '</label></p><img id="grid" alt="generated images" '
         f'src="{grids[last]["image"]}"><input id="when" type="range" min="0" '
-        f'max="{last}" value="{last}"></div>{beside}</div>'
+        f'max="{last}" value="{last}"></div>{real_images}</div>'
         f'<script id="grids" type="application/json">{json.dumps(grids)}</script>'
         f"<script>{SCRIPT}</script>"
     )
@@ -319,7 +319,7 @@ def _kimg(name: str) -> float:
 
 def _data_uri(path: epath.Path) -> str:
     """Return an image as a data URI, in WebP, which takes a fraction of a PNG."""
-    from PIL import Image  # imported by the report alone
+    from PIL import Image  # only needed for the report
 
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         picture = image.convert("RGBA" if image.mode == "RGBA" else "RGB")

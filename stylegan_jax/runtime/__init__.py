@@ -1,1 +1,1 @@
-"""Services of the machine for every program: devices, storage, logs, command line."""
+"""Services that all programs use: devices, storage, logs, command line."""

@@ -1,4 +1,4 @@
-"""Work that a thread does while the program goes on, such as encoding images."""
+"""Jobs that run in a background thread, such as encoding images."""
 
 import queue
 import threading
@@ -10,12 +10,12 @@ PENDING = 1  # jobs that may wait; each may hold the images of a large grid
 class BackgroundWriter:
     """A thread that runs jobs in order.
 
-    An exception of a job is raised by the next call of a method, so that it is not
-    lost; the jobs after it run all the same.
+    An exception in a job is raised by the next method call, so that it is not lost;
+    later jobs still run.
     """
 
     def __init__(self, name: str):
-        """Start the thread, under this name."""
+        """Start a thread with this name."""
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(PENDING)
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)

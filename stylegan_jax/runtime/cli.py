@@ -15,7 +15,7 @@ EXIT_INTERRUPTED = 130  # by Ctrl-C, as shells report it
 
 
 class NoDevice(RuntimeError):
-    """JAX cannot use any device of the platforms that it may look for."""
+    """JAX finds no device on the platforms that it may use."""
 
 
 @contextlib.contextmanager
@@ -26,8 +26,8 @@ def reporting_errors(
 ) -> Iterator[None]:
     """Run a program, reporting expected errors without a traceback.
 
-    Each becomes one message on standard error and an exit status. The libraries' logs
-    are reduced to warnings. NoDevice, a lack of memory and Ctrl-C are always expected.
+    Each becomes one message on standard error and an exit status. Libraries log only
+    warnings and errors. NoDevice, running out of memory and Ctrl-C are always expected.
 
     Args:
       *expected: exceptions after which the program exits with EXIT_FAILURE.
@@ -59,7 +59,7 @@ def reporting_errors(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return True for an error of Python or of JAX that is a lack of memory."""
+    """Return True for an out-of-memory error of Python or JAX."""
     if "jax" not in sys.modules:  # importing it takes seconds
         return isinstance(error, MemoryError)
     import jax
@@ -71,7 +71,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """Return the message of an error; one of the operating system names its file."""
+    """Return the message of an error; that of an OSError names its file."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         name = os.fsdecode(error.filename)
         if error.filename2 is not None:
@@ -81,9 +81,9 @@ def describe(error: BaseException) -> str:
 
 
 def show_any_text() -> None:
-    """Let the console's streams show characters that their encoding lacks as escapes.
+    """Make the console's streams escape the characters that their encoding lacks.
 
-    Otherwise the name of a file could end a program that has done its work.
+    Otherwise printing a file name could crash a program that has done its work.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -91,7 +91,7 @@ def show_any_text() -> None:
 
 
 def forget_stdout() -> None:
-    """Keep Python from reporting at exit that standard output is closed."""
+    """Keep Python from reporting a closed standard output at exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -13,17 +13,17 @@ def is_main_process() -> bool:
 
 
 def all_processes(flag: bool) -> bool:
-    """Return True if the flag is set in all processes; all have to call it."""
+    """Return True if the flag is set in all processes; all must call it."""
     return bool(np.all(multihost_utils.process_allgather(np.int32(flag))))
 
 
 def max_over_processes(value: int) -> int:
-    """Return the largest value of all processes; all have to call it."""
+    """Return the largest value of all processes; all must call it."""
     return int(np.max(multihost_utils.process_allgather(np.int32(value))))
 
 
 def gather_texts(text: str) -> list[str]:
-    """Return the text of each process, in order; all of them have to call it."""
+    """Return the text of each process, in order; all must call it."""
     if jax.process_count() == 1:
         return [text]
     content = np.frombuffer(text.encode(), np.uint8)

@@ -1,7 +1,7 @@
 """Declaration of a program: its flags in groups, its help, and the parsing of both.
 
 A program declares itself in a module of `stylegan_jax.commands`, which imports nothing
-slow, so that `--help` and a wrong flag are answered at once.
+slow, so that `--help` and errors in flags appear at once.
 """
 
 import dataclasses
@@ -20,14 +20,14 @@ from stylegan_jax.runtime.flag import NAME_COLUMNS, Flag
 from stylegan_jax.runtime.messages import listed
 
 HELP = re.compile(r"--?(?:help|h|\?|helpshort|helpfull|helpxml)(?:=(?P<topic>.*))?")
-WIDTHS = 60, 88  # of the help in columns, least and most
+WIDTHS = 60, 88  # minimum and maximum of the help, in columns
 TRUTH = re.compile(r"(?i:true|false|yes|no|on|off|0|1)")
 
 Parse = Callable[[list[str], flags.FlagValues], list[str]]
 
 
 class UsageError(ValueError):
-    """A command line that the program cannot follow."""
+    """The command line is invalid."""
 
 
 class Needs(NamedTuple):
@@ -57,11 +57,12 @@ class Command:
     Attributes:
       name: its module, such as "generate".
       summary: its purpose, in whole sentences.
-      examples: command lines, without "python -m stylegan_jax.NAME".
+      examples: arguments of example commands, after "python -m stylegan_jax.NAME".
       groups: title of a group -> its flags, in the order of the help.
       notes: paragraphs at the end of the help.
-      topics: word -> "module:function" of the text that `--help=word` prints, from the
-        word and the command line; named, because its import may be slow.
+      topics: word -> "module:function", which returns the text that `--help=word`
+        prints for the word and the command line; a string, because importing it may be
+        slow.
       tables: title -> word -> its explanation, for the help, after the flags.
       one_of: flags of which exactly one must be given.
       needs: flag -> what it needs to have an effect; it is refused otherwise.
@@ -112,7 +113,7 @@ class Command:
 
         Raises:
           UsageError: a flag is unknown, wrong, missing or without effect, or an
-            argument is no flag.
+            argument is not a flag.
         """
         program, *others = self.parse_flags(argv, values)
         if others:
@@ -187,7 +188,7 @@ class Command:
 def parse_or_exit(
     command: Command, values: flags.FlagValues = flags.FLAGS
 ) -> list[str]:
-    """Parse the command line of this process, or answer it and exit.
+    """Parse the command line of this process, or print help or an error and exit.
 
     Programs call it before their other imports, which take seconds.
 
@@ -242,7 +243,7 @@ def _answer(command: Command, topic: str) -> NoReturn:
 
 
 def _wrapped_command(text: str, width: int) -> list[str]:
-    """Return a command in lines that a shell continues."""
+    """Wrap a command into lines that end in a backslash, except for the last one."""
     rows = [""]
     for word in text.split(" "):
         if rows[-1] and len(rows[-1]) + len(word) > width - 8:

@@ -1,4 +1,4 @@
-"""Compiled programs on disk, where the next start of a program finds them."""
+"""Persistent cache of compiled programs."""
 
 import os
 
@@ -7,17 +7,17 @@ import jax
 from stylegan_jax.runtime import storage
 from stylegan_jax.runtime.cli import describe
 
-MIN_COMPILE_SECONDS = 0.5  # of a program that is worth keeping
+MIN_COMPILE_SECONDS = 0.5  # faster compilations are not cached
 
 
 def use(path: str | None, name: str = "the compilation cache") -> None:
     """Keep compiled programs in a directory on disk or in a bucket.
 
-    A directory that cannot be written is told once, and not used.
+    A directory that cannot be created is reported once, and not used.
 
     Args:
       path: the directory; None changes nothing.
-      name: of the setting, for the message.
+      name: name of the setting, for the message.
     """
     if path is None:
         return
@@ -36,6 +36,6 @@ def use(path: str | None, name: str = "the compilation cache") -> None:
 
 
 def use_unless_set(path: str | None) -> None:
-    """Use a directory, unless the environment names one for JAX."""
+    """Use a directory, unless JAX's environment variable sets one."""
     if jax.config.jax_compilation_cache_dir is None:
         use(path)

@@ -23,7 +23,7 @@ class Flag:
       name: its name, without dashes.
       doc: help, in whole sentences.
       default: its value if it is not given.
-      absent: what holds if the default is None, such as "the newest", for the help.
+      absent: meaning of a default of None, such as "the newest", for the help.
       placeholder: stands for the value in the help, such as DIRECTORY.
       unit: unit of the default, for the help.
       required: True if there must be a value.
@@ -73,7 +73,8 @@ class _Text(flags.ArgumentParser):
     def parse(self, argument: str) -> str:
         if isinstance(argument, str) and not argument.strip():
             raise ValueError(
-                "the value is empty; if it comes from a shell variable, that is not set"
+                "the value is empty; if it comes from a shell variable, the variable "
+                "is not set"
             )
         if isinstance(argument, str) and argument.startswith("--"):
             raise ValueError("the value is missing; another flag follows")
@@ -81,7 +82,7 @@ class _Text(flags.ArgumentParser):
 
 
 class _Integer(flags.IntegerParser):
-    """Parser of a whole number, whose message a user understands."""
+    """Parser of a whole number, with a readable message."""
 
     def convert(self, argument: Any) -> int:
         try:
@@ -91,14 +92,14 @@ class _Integer(flags.IntegerParser):
 
 
 class _Number(flags.FloatParser):
-    """Parser of a finite number; absl's own accepts nan, whatever the bounds are."""
+    """Parser of a finite number; absl's accepts nan, whatever the bounds are."""
 
     def convert(self, argument: Any) -> float:
         try:
             number = super().convert(argument)
         except ValueError as error:
             raise ValueError("the value must be a number such as 0.7") from error
-        if not abs(number) <= FLOAT32_MAX:  # which NaN is not, either
+        if not abs(number) <= FLOAT32_MAX:  # True for NaN, too
             raise ValueError("the value must be a finite number")
         return number
 

@@ -1,4 +1,4 @@
-"""Memory of the host that a program may still use."""
+"""Available memory of the host."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ CGROUP = Path("/sys/fs/cgroup")  # of a container, version 2
 def available_bytes() -> int | None:
     """Return the bytes that can be allocated without swapping; None if unknown.
 
-    The smaller of what Linux reports and of what the limit of a container leaves.
+    This is the smaller of what Linux reports and what is left of a container's limit.
     """
     found = []
     if MEMINFO.exists():

@@ -53,7 +53,7 @@ def shrink(image_uint8: np.ndarray, longest_side: int) -> np.ndarray:
     factor = -(-max(image_uint8.shape[:2]) // longest_side)
     if factor == 1:
         return image_uint8
-    from PIL import Image  # imported by programs that write images
+    from PIL import Image  # only needed to write images
 
     return np.asarray(Image.fromarray(image_uint8).reduce(factor))
 
@@ -81,7 +81,7 @@ def encode_png(
 ) -> bytes:
     """Return an image as the content of a PNG; see `save_png`."""
     pixels = _pixels(image_uint8)
-    from PIL import Image, PngImagePlugin  # imported by programs that write images
+    from PIL import Image, PngImagePlugin  # only needed to write images
 
     text = PngImagePlugin.PngInfo()
     if grid:
@@ -95,7 +95,7 @@ def encode_png(
 
 def save_webp(path: str | os.PathLike, image_uint8: np.ndarray) -> None:
     """Write a [H,W,C] uint8 image with C of 1, 3 or 4 atomically, without loss."""
-    from PIL import Image  # imported by programs that write images
+    from PIL import Image  # only needed to write images
 
     buffer = io.BytesIO()
     Image.fromarray(_pixels(image_uint8)).save(buffer, format="WEBP", lossless=True)

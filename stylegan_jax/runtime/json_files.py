@@ -12,10 +12,10 @@ def read(path: str | os.PathLike, remedy: str) -> Any:
 
     Args:
       path: the file, on disk or in a bucket.
-      remedy: whole sentence that says what to do about a damaged file.
+      remedy: whole sentence of advice on a damaged file.
 
     Raises:
-      ValueError: the file is empty, damaged, or no file.
+      ValueError: the file is empty, damaged, or not a file.
       OSError: the file cannot be read.
     """
     try:

@@ -58,7 +58,7 @@ class RunLogger:
         self._live_line = LiveLine(self._stream)
         if not enabled:
             return
-        import tensorboardX  # imported by training alone
+        import tensorboardX  # only needed for training
 
         self._mirror = None
         if storage.scheme_of(workdir) is not None:
@@ -123,8 +123,8 @@ class RunLogger:
     ) -> None:
         """Write a grid to `images/<name>-<kimg>.png` and, smaller, to TensorBoard.
 
-        A thread does so; see `wait_for_images`. If a grid is waiting for the thread
-        already, this waits until its turn comes.
+        A thread writes it; see `wait_for_images`. If a grid is waiting for the thread
+        already, this waits until the thread takes it.
 
         Args:
           name: name of the file and TensorBoard's tag.
@@ -196,7 +196,7 @@ class RunLogger:
 
     @contextlib.contextmanager
     def warn_on_os_error(self, path: Path) -> Iterator[None]:
-        """Turn an error in writing logs into a warning: it must not end the run."""
+        """Turn an error in writing logs into a warning, so that the run continues."""
         try:
             yield
         except OSError as error:

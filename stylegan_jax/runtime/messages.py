@@ -8,7 +8,7 @@ MAX_NAMES = 20  # names or lines of the same kind in one message
 
 
 def listed(names: Iterable[object]) -> str:
-    """Return names separated by commas; of many, the first ones and a count."""
+    """Return names separated by commas; if many, the first ones and a count."""
     names = list(map(str, names))
     if len(names) <= MAX_NAMES:
         return ", ".join(names)
@@ -16,7 +16,7 @@ def listed(names: Iterable[object]) -> str:
 
 
 def lines(texts: Iterable[str]) -> str:
-    """Return texts as indented lines, each after a line break, likewise limited."""
+    """Return texts as indented lines, each after a line break, up to the same limit."""
     texts = list(texts)
     shown = texts[:MAX_NAMES]
     if len(texts) > MAX_NAMES:
@@ -25,7 +25,7 @@ def lines(texts: Iterable[str]) -> str:
 
 
 def sides(size: Sequence[int]) -> str:
-    """Return WIDTHxHEIGHT, the order in which people read and write sizes.
+    """Return WIDTHxHEIGHT, the usual order in text.
 
     Args:
       size: height and width, the order of arrays.

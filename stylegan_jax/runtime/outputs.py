@@ -9,7 +9,7 @@ from etils import epath
 from stylegan_jax.runtime import storage
 from stylegan_jax.runtime.messages import listed
 
-# Endings of files: a folder of such a name would not be what was meant.
+# Extensions of files: a folder with such a name would be a mistake.
 _IMAGES = "avif bmp dib gif jfif jp2 jpe jpeg jpg pgm png pnm ppm svg tif tiff webp"
 _ARCHIVES = "7z bz2 gz rar tar tgz xz zip zst"
 _ARRAYS = "h5 hdf5 lmdb mdb npy npz parquet pkl pt pth safetensors tfrecord tfrecords"
@@ -27,11 +27,11 @@ def file(path: str, flag: str, endings: tuple[str, ...]) -> epath.Path:
     Args:
       path: the path.
       flag: name of the flag, for messages.
-      endings: the endings that fit what is written, the usual one first; "" allows a
-        name without an ending.
+      endings: the extensions of the written format, the usual one first; "" allows a
+        name without an extension.
 
     Raises:
-      ValueError: it names a folder, has another ending, or cannot be created there.
+      ValueError: it names a folder, has another extension, or cannot be created there.
     """
     target = storage.open_path(path)
     shown = f"`{flag}` (={path})"
@@ -41,7 +41,7 @@ def file(path: str, flag: str, endings: tuple[str, ...]) -> epath.Path:
     if target.suffix.lower() not in endings:
         options = listed(ending for ending in endings if ending)
         raise ValueError(
-            f"{shown} must end in {options}, the format of what is written; try "
+            f"{shown} must end in {options}, the format of the output; try "
             f"{flag}={shlex.quote(str(target.with_suffix(usual)))}"
         )
     check_parents(target, shown)
@@ -56,7 +56,7 @@ def new_directory(path: str, flag: str) -> epath.Path:
       flag: name of the flag, for messages.
 
     Raises:
-      ValueError: it is a file, has the ending of one, or cannot be created there.
+      ValueError: it is a file, has the extension of one, or cannot be created there.
     """
     target = storage.open_path(path)
     shown = f"`{flag}` (={path})"

@@ -2,8 +2,8 @@
 
 Training is data parallel: batches are sharded over all devices of all hosts, and the
 state is replicated or partly sharded. Groups of devices may share the rows of an image.
-Programs are written over global arrays, so their numbers do not depend on how many
-devices run them.
+Programs operate on global arrays, so their results do not depend on the number of
+devices.
 """
 
 import dataclasses
@@ -84,7 +84,7 @@ class Parallel:
     def shard_largest_axis(self, shape: tuple[int, ...]) -> NamedSharding:
         """Return the sharding over all devices along the largest divisible axis.
 
-        Of axes of equal size it is the last. An array without such an axis is
+        Among axes of equal size, it is the last. An array without a divisible axis is
         replicated.
         """
         n = self.num_devices
@@ -99,8 +99,8 @@ class Parallel:
     def device_memory(self) -> float | None:
         """Return the bytes of memory of the smallest device of all processes.
 
-        All processes have to call it. None if a device, such as a CPU, does not
-        report its memory.
+        All processes must call it. None if a device, such as a CPU, does not report its
+        memory.
         """
         stats = [device.memory_stats() or {} for device in jax.local_devices()]
         smallest = min(s.get("bytes_limit", 0) for s in stats)
@@ -111,8 +111,7 @@ class Parallel:
         """Compare the processes, and test a collective over all devices.
 
         Args:
-          facts: name -> value that has to be the same in all processes, such as
-            versions.
+          facts: name -> value that must be the same in all processes, such as versions.
 
         Raises:
           RuntimeError: if the collective did not reach every device.
@@ -147,7 +146,7 @@ class Parallel:
           name: name of the setting, for the message.
           batch_size: images in a batch.
           parts: number of equal parts of each device's share.
-          kind: what the parts are, for the message.
+          kind: name of the parts, for the message.
         """
         n = self.batch_shards * parts
         divisor = f"the {self.num_devices} devices"
@@ -211,7 +210,7 @@ class Parallel:
         return np.concatenate([np.asarray(parts[at].data) for at in sorted(parts)])
 
     def all_rows(self, local: np.ndarray) -> np.ndarray:
-        """Return the rows [b, ...] of all processes in order; all have to call it."""
+        """Return the rows [b, ...] of all processes in order; all must call it."""
         if self.process_count == 1:
             return local
         return np.asarray(multihost_utils.process_allgather(local, tiled=True))
@@ -230,7 +229,7 @@ class Parallel:
         return jax.jit(lambda x: x, out_shardings=shardings)(tree)
 
     def replicate_global(self, tree: Any) -> Any:
-        """Return a tree of arrays replicated; all processes have to call it."""
+        """Return a tree of arrays, replicated; all processes must call it."""
         if all(x.sharding.is_fully_replicated for x in jax.tree.leaves(tree)):
             return tree
         return _gather(self.replicated)(tree)
@@ -245,7 +244,7 @@ class Parallel:
         return jax.lax.with_sharding_constraint(x, self.batched)
 
     def padded_rows(self, rows: int) -> int:
-        """Return the least multiple of the number of batch shards from `rows` up."""
+        """Round `rows` up to a multiple of the number of batch shards."""
         return -(-rows // self.batch_shards) * self.batch_shards
 
     def constrain_sharded(self, tree: Any) -> Any:
@@ -279,7 +278,7 @@ class Parallel:
         return jax.jit(f, out_shardings=self.batched, **kwargs)
 
     def any_process(self, flag: bool) -> Callable[[], bool]:
-        """Start reducing `flag` over the processes; all of them have to call it.
+        """Start reducing `flag` over the processes; all must call it.
 
         Returns:
           A function that waits for the result: True, in all processes, if the flag is
@@ -293,7 +292,7 @@ class Parallel:
 
 
 def check_devices() -> None:
-    """Let JAX look for devices; programs call it before they use any.
+    """Check that JAX finds devices; programs call it before they use any.
 
     Raises:
       cli.NoDevice: JAX finds none on the platforms that it may use.
@@ -309,7 +308,7 @@ def check_devices() -> None:
         raise cli.NoDevice(
             "JAX cannot use a platform that the environment variable JAX_PLATFORMS "
             f"(={wanted!r}) names{f': {reason}' * bool(reason)}. Unset the variable to "
-            "use the devices that there are, set it to cpu, or install JAX for that "
+            "use the available devices, set it to cpu, or install JAX for that "
             "platform, as in `pip install 'stylegan_jax[gpu]'`"
         ) from error
 
@@ -317,11 +316,12 @@ def check_devices() -> None:
 def data_parallel(height_devices: int = 1) -> Parallel:
     """Return all devices of the run, in the order of the processes.
 
-    `jax.make_mesh` would take the order of the interconnect, but the rows of a batch
-    must not depend on how hosts are wired.
+    `jax.make_mesh` would order them by the interconnect, but the rows of a batch must
+    not depend on how the hosts are connected.
 
     Args:
-      height_devices: number of neighbors in that order that share each image's rows.
+      height_devices: number of neighbors in that order over which the rows of each
+        image are sharded.
 
     Raises:
       ValueError: if the devices of a process do not divide into such groups.
@@ -338,7 +338,7 @@ def data_parallel(height_devices: int = 1) -> Parallel:
 
 
 def local() -> Parallel:
-    """Return the devices of this process, for what it computes alone."""
+    """Return the devices of this process, for computations without the others."""
     check_devices()
     return grid(sorted(jax.local_devices(), key=lambda d: d.id), 1)
 

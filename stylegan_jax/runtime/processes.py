@@ -1,4 +1,4 @@
-"""The processes of a run: how they connect, agree outside of programs, and end.
+"""The processes of a run: connecting, exchanging text without devices, and ending.
 
 JAX's coordination service, which process 0 hosts, aborts all processes when one dies.
 It does not wait longer than a heartbeat for a process that ends later than the others,
@@ -27,10 +27,10 @@ T = TypeVar("T")
 
 _PREFIX = "stylegan_jax"
 _FAILURE = f"{_PREFIX}/failure"
-POLL_SECONDS = 0.5  # interval in which a process looks for the failure of another
-# Time that a process has to report, by itself, a failure that it shares with another.
+POLL_SECONDS = 0.5  # interval between checks for failures of other processes
+# Time for a process to report by itself a failure that all processes have.
 OWN_REPORT_SECONDS = 1.0
-_FOREVER_MS = 1000 * 60 * 60 * 24 * 30  # a process that dies is the heartbeat's concern
+_FOREVER_MS = 1000 * 60 * 60 * 24 * 30  # dead processes are left to the heartbeat
 
 
 class ProcessLost(RuntimeError):
@@ -58,8 +58,8 @@ def initialize(
             f"`--process_id` (={process_id}) must be below `--num_processes` "
             f"(={num_processes}); the first process is 0"
         )
-    # Its handler of SIGTERM would only note the signal, for a protocol that the loop,
-    # which has its own, does not use.
+    # JAX's SIGTERM handler would only record the signal for a protocol that the
+    # training loop, which has its own, does not use.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
@@ -69,7 +69,7 @@ def initialize(
             heartbeat_timeout_seconds=heartbeat_seconds,
             shutdown_timeout_seconds=heartbeat_seconds,
         )
-    except ValueError as error:  # something is neither given nor in the environment
+    except ValueError as error:  # a value is neither given nor in the environment
         raise ValueError(
             f"The processes of the run cannot be connected: {error} Give "
             "--coordinator, --num_processes and --process_id, or --distributed on a "
@@ -90,7 +90,7 @@ def finish() -> None:
         return
     _client().wait_at_barrier(f"{_PREFIX}/finish", _FOREVER_MS)
     _watcher.claim_end()
-    _watcher = None  # `ending_together` passes on an error of what follows
+    _watcher = None  # `ending_together` re-raises errors from here on
     jax.distributed.shutdown()
 
 
@@ -111,7 +111,7 @@ def ending_together() -> Iterator[None]:
         is_exit = isinstance(error, SystemExit)
         cause = error.__context__ if is_exit else error
         if isinstance(cause, ProcessLost):
-            raise  # it cannot be waited for; JAX's heartbeat will name it
+            raise  # there is no use in waiting; JAX's heartbeat will name the process
         status = exit_status(error.code) if is_exit else 1
         text = str(cause or "").strip() or type(cause or error).__name__
         if not _watcher.announce(status, text):
@@ -149,10 +149,10 @@ class _Watcher:
         self._thread.start()
 
     def claim_end(self) -> None:
-        """Leave the end of the process to the caller.
+        """Reserve ending the process for the caller.
 
-        If the failure of another process is ending this one already, errors that follow
-        from that end the caller as well: this does not return.
+        If the failure of another process is already ending this one, this does not
+        return, because the error of the caller is a consequence of that.
         """
         self._ending.set()
         if not self._claim.acquire(blocking=False):
@@ -185,7 +185,7 @@ class _Watcher:
         while failure is None:
             if self._ending.wait(POLL_SECONDS):
                 return
-            # There is no such key, or no service any more, which JAX will report.
+            # The key is not set, or the service has ended, which JAX will report.
             with contextlib.suppress(jax.errors.JaxRuntimeError):
                 failure = self._client.key_value_try_get(_FAILURE)
         if self._ending.wait(OWN_REPORT_SECONDS) or not self._claim.acquire(False):
@@ -218,13 +218,13 @@ def _num_processes() -> int:
 
 
 def exchange(name: str, text: str) -> list[str]:
-    """Return the text of each process, in order; all of them have to call it.
+    """Return the text of each process, in order; all must call it.
 
     It uses no device, so that a thread may call it while others use collectives.
 
     Args:
-      name: name of what is exchanged. Calls with the same name have to come in the same
-        order in all processes; others may come in any order.
+      name: name of the exchange. Calls with the same name must come in the same order
+        in all processes; others may come in any order.
       text: the text of this process.
     """
     if _client() is None:
@@ -239,13 +239,13 @@ def exchange(name: str, text: str) -> list[str]:
 
 
 def in_turns(name: str, write: Callable[[], T]) -> T:
-    """Call a function that writes files unless they exist; all have to call this.
+    """Call a function that writes files unless they exist; all must call this.
 
     Process 0 calls it first, which is enough for all if they share a file system. Then
     the first process of each other host does, and finally all others.
 
     Args:
-      name: name of what is written, see `exchange`.
+      name: name of the exchange; see `exchange`.
       write: the function.
 
     Returns:
@@ -269,7 +269,7 @@ def explaining_lost_processes(heartbeat_seconds: int) -> Iterator[None]:
     and this function is not reached; JAX names the lost process in that case, too.
 
     Args:
-      heartbeat_seconds: as given to `initialize`.
+      heartbeat_seconds: the value that was passed to `initialize`.
 
     Raises:
       ProcessLost: instead of the error of a broken connection.
@@ -285,7 +285,7 @@ def explaining_lost_processes(heartbeat_seconds: int) -> Iterator[None]:
             f'process of the run: {problem}. JAX will name it below ("tasks are '
             f'unhealthy") within `run.heartbeat_seconds` (={heartbeat_seconds}) and '
             "abort this process, unless the lost one is process 0, on which JAX "
-            "depends for that. End the remaining processes and start the same command "
+            "depends for that. End the remaining processes and run the same command "
             "in all of them: the run resumes from the last checkpoint."
         ) from error
 

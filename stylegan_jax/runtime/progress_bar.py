@@ -21,12 +21,13 @@ class LiveLine:
         self._visible = False
 
     def update(self, text: str) -> None:
-        """Rewrite the line, unless it was updated only just before."""
+        """Rewrite the line, at most once per `UPDATE_SECONDS`."""
         now = time.monotonic()
         if not self._stream.isatty() or now - self._last_seconds < UPDATE_SECONDS:
             return
         self._last_seconds = now
-        # A line as wide as the terminal would wrap, and \r would not reach its start.
+        # A line as wide as the terminal would wrap, and \r would not return to its
+        # start.
         width = shutil.get_terminal_size().columns - 1
         self._write(f"\r{' '.join(text.split())[:width]}\x1b[K")
         self._visible = True
@@ -46,7 +47,7 @@ class ProgressBar:
     """Images done, their rate and the time left, on a live line of standard error."""
 
     def __init__(self, unit: str = "images"):
-        """Start without a line; `unit` is the name of what is counted."""
+        """Create a bar without showing it; `unit` names the counted items."""
         self._line, self._unit = LiveLine(sys.stderr), unit
         self._activity, self._start_seconds, self._start_images = "", 0.0, 0
 

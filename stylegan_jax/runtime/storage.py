@@ -27,7 +27,7 @@ PACKAGES = {"gs": "gcsfs", "s3": "s3fs"}
 # Scheme -> command that copies to a disk.
 COPY_COMMANDS = {"gs": "gcloud storage cp -r", "s3": "aws s3 cp --recursive"}
 USE_TENSORFLOW = "EPATH_USE_TF"  # environment variable of etils
-FALSE = ("false", "no", "f", "0")  # values of it that mean no
+FALSE = ("false", "no", "f", "0")  # values that turn it off
 
 
 def open_path(path: str | os.PathLike) -> epath.Path:
@@ -109,7 +109,7 @@ def write_json(path: str | os.PathLike, data: Any) -> None:
 
 
 def to_jsonable(value: Any) -> Any:
-    """Convert a value to what JSON can hold; nan and inf become strings."""
+    """Convert a value to JSON types; nan and inf become strings."""
     if isinstance(value, dict):
         return {str(k): to_jsonable(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -126,7 +126,7 @@ def to_jsonable(value: Any) -> Any:
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
     """Write a file atomically: a failure leaves the previous content."""
     if scheme_of(path) is not None:
-        epath.Path(path).write_bytes(content)  # an object appears once it is complete
+        epath.Path(path).write_bytes(content)  # an object appears when it is complete
         return
     with open_atomically(Path(path)) as file:
         file.write(content)
@@ -134,10 +134,10 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
 
 @contextlib.contextmanager
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
-    """Open a file on disk that gets its name when the block ends without an error.
+    """Open a file on disk that is renamed to `path` if the block ends without an error.
 
-    Until then, its content is in a hidden file beside it, which a failure removes. An
-    error of the operating system, such as a full disk, names `path`.
+    Until then, its content is in a hidden file next to it, which is removed after a
+    failure. An OSError, such as that of a full disk, names `path`.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -156,10 +156,10 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
 
 
 def naming(path: str | os.PathLike, error: OSError) -> OSError:
-    """Return an error of the operating system with the path that it concerns.
+    """Return an OSError with the path that it concerns.
 
-    A full disk, for example, is found when writing to an open file, whose errors have
-    no name.
+    Errors in writing to an open file, such as those of a full disk, do not name the
+    file.
     """
     if error.errno is None:
         return error
@@ -189,7 +189,7 @@ class Mirror:
                 (self.local / name).write_bytes((remote / name).read_bytes())
 
     def upload(self, *names: str) -> None:
-        """Upload those of these files that changed, also those in directories.
+        """Upload those of these files that changed, including files in directories.
 
         Raises:
           OSError: if an upload fails for any reason.

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # environment variable, read when it is imported
-NOTHING = "3"  # its value that hides warnings and errors, which are exceptions, too
-DEFAULT_OF_JAX = "1"  # which JAX sets when it is imported
+NOTHING = "3"  # hides warnings, and errors, which are also raised as exceptions
+DEFAULT_OF_JAX = "1"  # set by JAX when it is imported
 
 
 @functools.cache
@@ -22,7 +22,7 @@ def tensorflow() -> Any:
         import tensorflow as tf
 
     if tf.config.get_visible_devices("GPU"):
-        tf.config.set_visible_devices([], "GPU")  # they are for JAX
+        tf.config.set_visible_devices([], "GPU")  # JAX uses them
     return tf
 
 

@@ -1,4 +1,4 @@
-"""Reports of a host that waits too long: for a collective, the disk, or data."""
+"""Reports of activities that take too long: a collective, the disk, or data."""
 
 import sys
 import threading
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 
 class Watchdog:
-    """A thread that reports an activity that does not end in time.
+    """Thread that reports an activity that takes too long.
 
-    It only reports: JAX's heartbeat decides that a process is dead, and a person that a
-    disk is too slow.
+    It ends nothing: JAX's heartbeat decides whether a process is dead, and a person
+    whether a disk is too slow.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Watchdog:
             twice that time, four times, and so on.
           process: name of this process in reports, such as "process 1 of 2".
           report: receives the text; None prints it to `sys.stderr` in every process,
-            because the process that hangs need not be the main one.
+            because the process that hangs may not be the main one.
         """
         self._limit_seconds, self._process = limit_seconds, process
         self._report = report or (lambda text: print(text, file=sys.stderr, flush=True))
@@ -67,6 +67,6 @@ class Watchdog:
                     f"{self._activity} (`run.hang_report_seconds`="
                     f"{self._limit_seconds:g}). If it hangs in a collective, look for "
                     "a process that has ended, is stopped, or is elsewhere in the "
-                    "program. End all processes and start the same command again: "
+                    "program. End all processes and run the same command again: "
                     "the run resumes from the last checkpoint."
                 )

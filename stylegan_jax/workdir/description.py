@@ -1,4 +1,4 @@
-"""The files that describe a run: reading, writing, and what to say of wrong ones."""
+"""The files that describe a run: reading, writing, and messages about invalid ones."""
 
 import dataclasses
 import difflib
@@ -17,8 +17,8 @@ from stylegan_jax.runtime.environment import environment
 from stylegan_jax.runtime.messages import listed
 from stylegan_jax.runtime.storage import write_json
 
-# Sections of a config.json whose settings of other versions may be left out: they say
-# nothing about the networks.
+# Sections of a config.json whose unknown settings are ignored, because they do not
+# affect the networks.
 HARMLESS_TO_LOAD = ("training", "run", "evaluation")
 
 
@@ -56,7 +56,7 @@ def write_description(workdir: epath.Path, e: Experiment, data: DataInfo) -> Non
 def _earlier_starts(path: epath.Path) -> list[Any]:
     """Return the content of environment.json; set a damaged file aside.
 
-    Nothing depends on it, so that it must not keep a run from being resumed.
+    Nothing depends on it, so it must not keep a run from being resumed.
     """
     if not path.exists():
         return []
@@ -69,7 +69,7 @@ def _earlier_starts(path: epath.Path) -> list[Any]:
         problem = str(error)
     aside = path.with_name(f"{path.name}.damaged")
     path.replace(aside)
-    print(f"WARNING: {problem} It is kept as {aside.name}, and a new one is begun.")
+    print(f"WARNING: {problem} It is kept as {aside.name}, and a new one is started.")
     return []
 
 
@@ -89,7 +89,7 @@ def load_config(
     ignored: Collection[str],
     on_warning: Callable[[str], None] = print,
 ) -> Experiment:
-    """Read config.json, without unknown settings in the sections `ignored`."""
+    """Read config.json, ignoring unknown settings in the sections `ignored`."""
     return config.load(workdir / "config.json", ignored, on_warning)
 
 
@@ -100,7 +100,7 @@ def load_data_info(
 
     Args:
       workdir: the run's directory.
-      on_warning: told about keys of other versions, which are left out.
+      on_warning: receives a warning that lists unknown keys, which are ignored.
 
     Raises:
       ValueError: the file is damaged; the message names it.
@@ -109,7 +109,7 @@ def load_data_info(
     if not path.exists():
         return None
     info = json_files.read_object(path, config.REMEDY)
-    # Files of earlier versions do not name the first decoder.
+    # Files without a version are of the first decoder.
     info = {"decoder": 1 if info.get("num_images") else None} | info
     hints = typing.get_type_hints(DataInfo)
     unknown = [name for name in info if name not in hints]

@@ -29,13 +29,13 @@ class TrainedGenerator:
     Attributes:
       generator: the network.
       variables: its averaged variables, for `generator.apply`.
-      experiment: the experiment that trained it; None if there is none that describes
-        a network of an official file.
+      experiment: the experiment that trained it; None for official files whose networks
+        no experiment describes.
       lod: the level of detail that training had reached.
       classes: names of the classes; empty for unconditional networks.
       checkpoint: number of its checkpoint: images seen, or 0 for conversions.
       step: training steps; None for conversions.
-      data: the data that it was trained on; None if they are not known.
+      data: the data that it was trained on; None if unknown.
       label_vectors: True if its labels are continuous vectors, whose components
         `classes` then names.
     """

@@ -1,4 +1,4 @@
-"""Checks before a run starts in a directory, or is resumed there."""
+"""Checks before a run starts or resumes in a directory."""
 
 import dataclasses
 import platform
@@ -16,7 +16,7 @@ from stylegan_jax.runtime.messages import lines, listed
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.workdir.description import DataInfo, load_config, load_data_info
 
-# Settings that may differ between the hosts of a run: places and caches.
+# Settings that may differ between the hosts of a run: paths and caches.
 HOST_SETTINGS = frozenset(
     {
         "data.path",
@@ -31,7 +31,7 @@ HOST_SETTINGS = frozenset(
     }
 )
 
-# Settings that may change between two starts of a run.
+# Settings that may change when a run is resumed.
 CHANGEABLE_SETTINGS = HOST_SETTINGS | (
     {
         "data.cache",  # the batches are the same
@@ -45,7 +45,7 @@ CHANGEABLE_SETTINGS = HOST_SETTINGS | (
     | {f"evaluation.{f.name}" for f in dataclasses.fields(config.Evaluation)}
 )
 
-# Settings that a resumed run keeps from its config.json, whatever they are now.
+# Settings that a resumed run keeps from its config.json, whatever the config says.
 KEPT_SETTINGS = (
     "model.dtype",
     "model.low_precision_resolutions",
@@ -53,8 +53,8 @@ KEPT_SETTINGS = (
     "model.float32_precision",
 )
 
-# Sections of a config.json whose settings of other versions may be left out: they say
-# nothing about the course of a run.
+# Sections of a config.json whose unknown settings are ignored, because they do not
+# affect the course of a run.
 HARMLESS_TO_RESUME = ("run", "evaluation")
 
 
@@ -70,10 +70,10 @@ def facts(e: Experiment, data: DataInfo) -> dict[str, str]:
 
 
 def keep_from_run(workdir: epath.Path, e: Experiment) -> tuple[Experiment, list[str]]:
-    """Return the experiment with what it keeps of the run in the directory, if any.
+    """Return the experiment with the settings that it keeps from the run, if any.
 
     The precision that a config file sets may change between versions of this package.
-    `training.transfer` was read when the run started, and still decides the speed of
+    `training.transfer` is read when a run starts, but always affects the speed of
     adaptive augmentation.
 
     Args:
@@ -86,25 +86,25 @@ def keep_from_run(workdir: epath.Path, e: Experiment) -> tuple[Experiment, list[
     if not (workdir / "config.json").exists():
         return e, []
     stored = load_config(workdir, HARMLESS_TO_RESUME)
-    kept, told = {}, []
+    kept, notices = {}, []
     for setting in KEPT_SETTINGS:
         name = setting.removeprefix("model.")
         there, now = getattr(stored.model, name), getattr(e.model, name)
         if there != now:
             kept[name] = there
-            told.append(
-                f"keeping `{setting}` {there!r} of config.json; now it is {now!r}"
+            notices.append(
+                f"keeping `{setting}` {there!r} from config.json instead of {now!r}"
             )
     e = dataclasses.replace(
         e,
         model=dataclasses.replace(e.model, **kept),
         training=dataclasses.replace(e.training, transfer=stored.training.transfer),
     )
-    return e, told
+    return e, notices
 
 
 def decoder_notice(workdir: epath.Path, data: DataInfo) -> list[str]:
-    """Return a line if another version of the decoder read the run's images so far."""
+    """Return a line if the run's images were read by another version of the decoder."""
     old = load_data_info(workdir, lambda _: None)
     if old is None or old.decoder in (None, data.decoder):
         return []
@@ -112,7 +112,7 @@ def decoder_notice(workdir: epath.Path, data: DataInfo) -> list[str]:
         f"the images of this run were read by version {old.decoder} of the decoder; "
         f"from now on, version {data.decoder} reads them. JPEGs, and images that are "
         "resized, have slightly different pixels, and some other files had wrong ones. "
-        "Metrics measured before do not compare exactly with those measured from now on"
+        "Metrics measured so far are not exactly comparable with later ones"
     ]
 
 
@@ -129,7 +129,7 @@ def check_resumable(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
                 "another experiment. Restore the file or choose another --workdir."
             )
         return
-    # `keep_from_run` has told about unknown settings already.
+    # `keep_from_run` has already warned about unknown settings.
     stored = load_config(workdir, HARMLESS_TO_RESUME, lambda _: None)
     stored = _flatten(config.to_dict(stored))
     now = _flatten(config.to_dict(e))
@@ -155,11 +155,11 @@ def check_resumable(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
 def data_difference(
     workdir: epath.Path, old: DataInfo | None, now: DataInfo
 ) -> str | None:
-    """Return how data differ from those that a run was trained on; None if they do not.
+    """Return the difference of data from those that a run was trained on, if any.
 
     Args:
       workdir: the run's directory.
-      old: the data of the run; None if they are not known.
+      old: the data of the run; None if unknown.
       now: the data now.
     """
     if old is None or old.fingerprint == now.fingerprint:
@@ -196,7 +196,7 @@ def check_shared(workdir: epath.Path, newest: int | None, devices: Parallel) -> 
       devices: the devices.
 
     Raises:
-      CheckpointError: if they do not, perhaps only because a file system lags behind.
+      CheckpointError: if they do not, which may be due to delays of a file system.
     """
     seen = devices.all_rows(np.array([-1 if newest is None else newest]))
     if len(set(seen.tolist())) > 1:

@@ -1,4 +1,4 @@
-"""The state of a run: progress, checkpoints, data, and settings that were changed."""
+"""The state of a run: progress, checkpoints, data, and changed settings."""
 
 import dataclasses
 from typing import Any
@@ -14,7 +14,7 @@ from stylegan_jax.workdir.description import DataInfo, chosen_step, load_descrip
 
 @dataclasses.dataclass(frozen=True)
 class RunState:
-    """A run, or a conversion, as its directory describes it.
+    """The state of a run or a conversion, read from its directory.
 
     Attributes:
       directory: the directory.
@@ -42,7 +42,7 @@ class RunState:
         }
 
     def facts(self) -> dict[str, str]:
-        """Return name -> value of what a user wants to know, in whole words."""
+        """Return name -> value of the facts that a user wants to know."""
         e, meta = self.experiment, self.metadata
         facts = {"directory": str(self.directory)}
         if self.step is None:

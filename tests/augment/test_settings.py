@@ -99,7 +99,7 @@ SKIP = {
                 "training.augment_probability": 0.2,
                 "training.augment_target": 0.5,
             },
-            r"augment_probability` \(=0.2\) is constant; set that to 0 to adapt it",
+            r"augment_probability` \(=0.2\) is constant; set it to 0",
         ),
         (
             {"training.augment": "cutout", "training.augment_target": 0.5},
@@ -115,7 +115,7 @@ SKIP = {
         ),
         (
             {"training.augment": "bgc", "training.augment_rampup_kimg": 5.0},
-            "set that to the constant to which it should rise",
+            "set it to the final value of the ramp",
         ),
         (
             {"training.augment": "bgc", "training.augment_p_max": 1.5},
@@ -127,7 +127,7 @@ SKIP = {
         ),
         (
             {"training.augment": "bgcf", "training.augment_probability": 0.5},
-            "of at least 22 pixels; these have 16; try 'bgc'",
+            "of at least 22 pixels; the images have 16; try 'bgc'",
         ),
         ({"training.augment": "cut"}, "augment` .* must be one of"),
         (

@@ -171,8 +171,12 @@ def get_config():
 @pytest.mark.parametrize(
     ("content", "suffix", "message"),
     [
-        ("def get_config(:\n", "", "line 1 is not Python (invalid syntax)"),
-        ('{"data": {"path": null}\n', "", "line 1 is not Python ('{' was never clos"),
+        ("def get_config(:\n", "", "line 1 is not valid Python (invalid syntax)"),
+        (
+            '{"data": {"path": null}\n',
+            "",
+            "line 1 is not valid Python ('{' was never clos",
+        ),
         ("x = 1\n", "", "it must define a function get_config()"),
         (GOOD + "\n1 / 0\n", "", "line 7: ZeroDivisionError: division by zero"),
         ("import no_such_module\n", "", "line 1: ModuleNotFoundError: No module name"),

@@ -143,10 +143,10 @@ PROBLEMS = {
         training={"discriminator_learning_rate": 0.0}
     ),
     "`training.accumulation_rounds`": changed(training={"accumulation_rounds": 0}),
-    "a batch of 32 does not split into `training.accumulation_rounds` (=3)": changed(
+    "a batch of 32 is not divisible by `training.accumulation_rounds` (=3)": changed(
         training={"accumulation_rounds": 3}
     ),
-    "a batch of 6 does not split into groups": changed(
+    "a batch of 6 is not divisible into groups": changed(
         training={"batch_size": 48, "accumulation_rounds": 8}
     ),
     "`run.grid_rows` x": changed(run={"grid_rows": 100, "grid_columns": 100}),

@@ -84,7 +84,7 @@ def test_different_labels_of_an_image_are_named():
     labels = [["0.png", 0], ["0.png", 2], ["1.png", 1], ["1.png", 1], ["./1.png", 1]]
     message = failure([*labels, ["2.png", [1.5]]], ["0.png", "1.png", "2.png"])
     assert message == (
-        "x.json has different labels for the same image, for 1 images; keep one label "
+        "x.json has conflicting labels for 1 images; keep one label "
         "for each:\n  0.png: 0 and 2"
     )
     assert values(labels[2:], ["1.png"]) == [1]
@@ -224,7 +224,7 @@ def test_folders_that_prepare_ignores_are_told(tmp_path):
     assert choose_labels(raw, "auto").names == ()
     assert dropped_labels(raw, "auto") == (
         "the images are in 7 folders (a, b, c, d, e, ...), which --labels=auto does "
-        "not take for classes; --labels=folders does",
+        "not use as classes; --labels=folders does",
     )
     assert dropped_labels(raw, "none") == dropped_labels(raw, "folders") == ()
     files |= {"dataset.json": content([[name, 0] for name in files])}

@@ -20,8 +20,8 @@ def test_endings_of_files_are_obeyed(tmp_path):
     for name, better in (("a.jpg", "a.png"), ("a", "a.png"), ("a.b.jpeg", "a.b.png")):
         message = refused(outputs.file, str(tmp_path / name), "--out", (".png",))
         assert message == (
-            f"`--out` (={tmp_path / name}) must end in .png, the format of what is "
-            f"written; try --out={tmp_path / better}"
+            f"`--out` (={tmp_path / name}) must end in .png, the format of the "
+            f"output; try --out={tmp_path / better}"
         )
     message = refused(outputs.file, "my map.jpg", "--out", (".png",))
     assert message.endswith("try --out='my map.png'")

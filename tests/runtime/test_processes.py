@@ -177,7 +177,7 @@ def test_a_lost_process_ends_the_other_within_the_heartbeat_and_is_named(start):
     assert "in all of them: the run resumes from the last checkpoint" in log
     log = pairs[signal.SIGSTOP].log(0)
     assert "process 0 of 2 has spent 1 s on the round from step 8 on" in log
-    assert "start the same command again: the run resumes" in log
+    assert "run the same command again: the run resumes" in log
 
 
 def test_differences_group_processes_by_value():

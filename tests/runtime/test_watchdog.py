@@ -23,7 +23,7 @@ def test_a_long_activity_is_reported_repeatedly(reports):
         "WARNING: process 1 of 2 has spent 0 s on the round from step 8 on "
         "(`run.hang_report_seconds`=0.05)"
     )
-    assert "start the same command again: the run resumes" in first
+    assert "run the same command again: the run resumes" in first
     assert second.startswith("WARNING: process 1 of 2 has spent ")
 
 

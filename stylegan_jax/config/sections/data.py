@@ -17,19 +17,19 @@ class Data:
 
     source: str = setting(
         "auto",
-        "Kind of the data set: `auto` finds it from `path` and, without one, is "
-        "`builtin` (or `tfds` with `tfds_name`). Otherwise a key of "
-        "`data.sources.SOURCES`: `builtin` (images of the package), `tfds` "
-        "(TensorFlow Datasets), `folder` (a directory of images, searched "
-        "recursively), `zip` (a zip file of images), `prepared` (a directory written "
-        "by `python -m stylegan_jax.prepare`) or `tfrecords` (a directory of NVIDIA's "
+        "Kind of data set. `auto` infers it from `path`; without one, it is `tfds` if "
+        "`tfds_name` is set, else `builtin`. The others are the keys of "
+        "`data.sources.SOURCES`: `builtin` (images of the package), `tfds` (TensorFlow "
+        "Datasets), `folder` (a directory of images, searched recursively), `zip` (a "
+        "zip file of images), `prepared` (a directory written by `python -m "
+        "stylegan_jax.prepare`) or `tfrecords` (a directory of NVIDIA's "
         "multi-resolution files).",
     )
     builtin: str = setting(
         "emoji",
-        "Images of `builtin`: `emoji` (1,631 of Noto Emoji), `smileys` (428 of four "
-        "fonts), or of these the nine tenths `smileys_training` and the rest "
-        "`smileys_held_out`.",
+        "Images of `builtin`: `emoji` (1,631 Noto emoji), `smileys` (428 smileys from "
+        "four fonts), or a split of these: nine tenths, `smileys_training`, and the "
+        "rest, `smileys_held_out`.",
         choices=("emoji", "smileys", "smileys_training", "smileys_held_out"),
     )
     builtin_classes: str = setting(
@@ -39,7 +39,7 @@ class Data:
         choices=("folder", "expression"),
     )
     path: str | None = setting(
-        None, "File or directory of the images; refused by `builtin` and `tfds`."
+        None, "File or directory of the images; not allowed with `builtin` and `tfds`."
     )
     tfds_name: str | None = setting(
         None, "Name in TensorFlow Datasets, e.g. `cifar10` or `lsun/bedroom`."
@@ -65,10 +65,12 @@ class Data:
         unit="pixels",
         rule=BASE_SIZE,
     )
-    channels: int = setting(3, "1: grayscale, 3: RGB, 4: RGBA.", choices=(1, 3, 4))
+    channels: int = setting(
+        3, "Number of channels: 1 (grayscale), 3 (RGB) or 4 (RGBA).", choices=(1, 3, 4)
+    )
     fit: str = setting(
         "exact",
-        "Treatment of images of other sizes: `exact` refuses them, `crop` crops the "
+        "Handling of images of other sizes: `exact` rejects them, `crop` crops the "
         "center and resizes it.",
         choices=("exact", "crop"),
     )
@@ -76,22 +78,21 @@ class Data:
     mirror: bool = setting(False, "Flip each real image horizontally at random.")
     held_out: float = setting(
         0.0,
-        "Share of the images that is held out from training, chosen at random; the "
-        "log then tells how far the discriminator overfits.",
+        "Fraction of the images, chosen at random, that is held out from training; the "
+        "log then shows how much the discriminator overfits.",
         rule=DECAY,
     )
     cache: str = setting(
         "auto",
-        "Place where decoded images stay, so that each is decoded once per stage: "
-        "`device` (the memory of the devices, which share the images), `host` (the "
-        "memory of every process) or `none`. `auto` keeps up to 2 GiB, on the devices "
-        "if that is at most a tenth of their memory, else on the host; on CPUs it is "
-        "`host`. The images and their order are the same.",
+        "Cache of decoded images, which are then decoded once per stage: `device` "
+        "(sharded over the devices), `host` (in the memory of every process) or "
+        "`none`. `auto` caches up to 2 GiB: on the devices if that is at most a tenth "
+        "of their memory, else on the host; on CPUs it is `host`. The images and their "
+        "order are always the same.",
         choices=("auto", "device", "host", "none"),
     )
     prefetch_batches: int = setting(
         4,
-        "Number of batches that are decoded ahead of the training step, without a "
-        "cache.",
+        "Number of batches to decode ahead of the training step, if there is no cache.",
         rule=POSITIVE,
     )

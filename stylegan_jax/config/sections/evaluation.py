@@ -20,13 +20,13 @@ class Evaluation:
     )
     every_kimg: float = setting(
         200.0,
-        "Interval of the evaluations, which take place at the end of a tick.",
+        "Interval between evaluations, which run at the end of a tick.",
         unit="thousands of real images",
         rule=POSITIVE,
     )
     images: int | None = setting(
         None,
-        "Number of images to generate for each metric; None: the metric's own number.",
+        "Number of images to generate for each metric; None: the metric's default.",
         unit="images",
         rule=POSITIVE,
     )
@@ -61,14 +61,17 @@ class Evaluation:
     )
     best: str | None = setting(
         None,
-        "Number by which the best checkpoints are kept beside the newest, e.g. "
-        "`fid50k` or `recall`; None keeps the newest only.",
+        "Metric that selects the best checkpoints, which are kept in addition to the "
+        "newest, e.g. `fid50k` or `recall`; None keeps only the newest.",
     )
     keep_best: int = setting(1, "Number of best checkpoints to keep.", rule=POSITIVE)
     # Signs of mode collapse, reported in the progress line.
     alarm_msssim: float = setting(
-        0.15, "Excess of `msssim` over that of real images that reports a collapse."
+        0.15,
+        "Excess of `msssim` over real images above which a collapse is reported.",
     )
     alarm_recall: float = setting(
-        0.02, "Value of `recall` below which a collapse is reported.", rule=FRACTION
+        0.02,
+        "Value of `recall` below which a collapse is reported.",
+        rule=FRACTION,
     )

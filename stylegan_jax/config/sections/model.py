@@ -37,9 +37,9 @@ class Model:
     )
     channel_base: int = setting(
         8192,
-        "Number of channels at resolution R before the limit `channel_max`: 2 * base / "
-        "R for stylegan1, base / R for stylegan2, as in the official code, and for "
-        "stylegan3, where R is twice the cutoff frequency of a layer.",
+        "Base of the number of channels at resolution R, which `channel_max` limits: 2 "
+        "* base / R for stylegan1, base / R for stylegan2, as in the official code, "
+        "and for stylegan3, where R is twice the cutoff frequency of a layer.",
         rule=POSITIVE,
     )
     channel_max: int = setting(
@@ -47,7 +47,7 @@ class Model:
     )
     nonlinearity: str = setting(
         "lrelu",
-        "Activation function; `lrelu` has slope 0.2, and is stylegan3's.",
+        "Activation function; `lrelu` has slope 0.2. stylegan3 always uses `lrelu`.",
         choices=("lrelu", "relu"),
     )
     noise: bool = setting(
@@ -76,9 +76,10 @@ class Model:
     )
     float32_precision: str = setting(
         "highest",
-        "Precision of the networks' products of float32: `highest` is float32, `high` "
-        "TF32 on NVIDIA GPUs and three passes of bfloat16 on TPUs, `default` TF32 and "
-        "one pass. CPUs always compute in float32.",
+        "Precision of matrix products and convolutions in float32: `highest` is "
+        "float32; `high` is TF32 on NVIDIA GPUs and three bfloat16 passes on TPUs; "
+        "`default` is TF32 and a single pass, respectively. CPUs always compute in "
+        "float32.",
         choices=("highest", "high", "default"),
     )
     remat: str = setting(
@@ -141,7 +142,7 @@ class Model:
     spectral_norm: bool = setting(
         False,
         "Divide each weight of the discriminator by its largest singular value (not "
-        "for growing networks); stabilizes it, as with the hinge loss.",
+        "for growing networks); stabilizes training, e.g. with the hinge loss.",
     )
     freeze_layers: int = setting(
         0,
@@ -186,12 +187,12 @@ class Model:
     )
     lrelu_upsampling: int = setting(
         2,
-        "Factor by which the sampling rate is higher for the nonlinearity (stylegan3).",
+        "Upsampling factor around the nonlinearity (stylegan3).",
         rule=POSITIVE,
     )
     margin_size: int = setting(
         10,
-        "Width of the margin around the image within the network (stylegan3).",
+        "Width of the margin around the image inside the network (stylegan3).",
         unit="pixels",
         rule=NON_NEGATIVE,
     )
@@ -214,10 +215,10 @@ class Model:
         rule=POSITIVE,
     )
     output_scale: float = setting(
-        0.25, "Factor of the generator's last result (stylegan3).", rule=POSITIVE
+        0.25, "Factor that scales the generator's output (stylegan3).", rule=POSITIVE
     )
 
     @property
     def growing(self) -> bool:
-        """True for networks that start small and add resolutions while training."""
+        """True for networks with progressive growing."""
         return self.g_architecture == "growing" and self.family != "stylegan3"

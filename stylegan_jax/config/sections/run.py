@@ -1,4 +1,4 @@
-"""Settings of what a run saves and reports."""
+"""Settings of the outputs, devices and limits of a run."""
 
 import dataclasses
 
@@ -15,17 +15,17 @@ from stylegan_jax.config.setting import (
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """The seed, the cadence and the outputs of a run.
+    """The seed, the intervals and the outputs of a run.
 
-    No setting of this section changes what is learned, except for `seed`, and for
-    `device_memory_gib` if `training.accumulation_rounds` is None.
+    The settings of this section do not change what is learned, except for `seed`, and
+    for `device_memory_gib` if `training.accumulation_rounds` is None.
     """
 
     seed: int = setting(0, "Random seed.", rule=SEED)
     time_limit_minutes: float = setting(
         0.0,
-        "Time after which a start, compilation included, saves and exits as on a "
-        "signal; the same command resumes the run. 0: no limit.",
+        "Time limit of the process, including compilation, after which it saves and "
+        "exits as on a signal; the same command resumes the run. 0: no limit.",
         unit="minutes",
         rule=NON_NEGATIVE,
     )
@@ -38,19 +38,19 @@ class Run:
     )
     tick_kimg_by_resolution: ByResolution = setting(
         (),
-        "Lengths of the ticks of single resolutions, in place of `tick_kimg`.",
+        "Tick lengths at individual resolutions, in place of `tick_kimg`.",
         unit="thousands of real images",
         rule=BY_RESOLUTION,
     )
     checkpoint_every_ticks: int = setting(
-        5, "Interval of the checkpoints.", unit="ticks", rule=POSITIVE
+        5, "Interval between checkpoints.", unit="ticks", rule=POSITIVE
     )
     keep_checkpoints: int = setting(
         3, "Number of the newest checkpoints to keep.", rule=POSITIVE
     )
     grid_every_ticks: int = setting(
         1,
-        "Interval of the grids of samples; a finished run also has one of its end.",
+        "Interval between grids of samples; a run also writes one when it finishes.",
         unit="ticks",
         rule=POSITIVE,
     )
@@ -61,10 +61,10 @@ class Run:
     grid_truncation_psi: float = setting(1.0, "Truncation psi of the grid of samples.")
     compilation_cache: str | None = setting(
         "~/.cache/stylegan_jax/xla",
-        "Directory of compiled programs. With several processes, which must share it, "
-        "the default is replaced by `compilation_cache` in the run's directory. None "
-        "leaves it to JAX's own settings (`JAX_ENABLE_COMPILATION_CACHE=0` turns "
-        "every cache off).",
+        "Directory of the compilation cache. With several processes, which must share "
+        "it, the default is replaced by `compilation_cache` in the run's directory. "
+        "None leaves it to JAX's own settings (`JAX_ENABLE_COMPILATION_CACHE=0` turns "
+        "off every cache).",
     )
     share_programs: bool = setting(
         False,
@@ -80,13 +80,13 @@ class Run:
     )
     height_devices: int = setting(
         1,
-        "Number of devices that share the rows of an image, for batches smaller than "
-        "the number of devices.",
+        "Number of devices over which the rows of an image are sharded, for batches "
+        "smaller than the number of devices.",
         rule=POSITIVE,
     )
     height_min_resolution: int = setting(
         256,
-        "Lowest resolution of the layers whose rows are shared.",
+        "Lowest resolution of the layers whose rows are sharded.",
         unit="pixels",
         rule=RESOLUTION,
     )
@@ -99,13 +99,13 @@ class Run:
     )
     heartbeat_seconds: int = setting(
         60,
-        "Silence after which a process is considered dead.",
+        "Time without a heartbeat after which a process is considered dead.",
         unit="seconds",
         rule=POSITIVE,
     )
     hang_report_seconds: float = setting(
         300.0,
-        "Duration after which a round, a compilation, etc. is reported as hanging.",
+        "Time after which a round, a compilation, etc. is reported as hanging.",
         unit="seconds",
         rule=POSITIVE,
     )

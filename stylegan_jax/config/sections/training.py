@@ -25,7 +25,7 @@ DIFFAUGMENT = (
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """The objective, the optimizer and the schedule; images count over all devices."""
+    """The objective, optimizer and schedule; numbers of images are over all devices."""
 
     total_kimg: float = setting(
         25000.0,
@@ -56,7 +56,7 @@ class Training:
     )
     batch_size_by_resolution: ByResolution = setting(
         (),
-        "Batch sizes of single resolutions, in place of `batch_size`.",
+        "Batch sizes at individual resolutions, in place of `batch_size`.",
         unit="images",
         rule=WHOLE_BY_RESOLUTION,
     )
@@ -65,7 +65,7 @@ class Training:
     )
     learning_rate_by_resolution: ByResolution = setting(
         (),
-        "Learning rates of single resolutions, in place of `learning_rate`.",
+        "Learning rates at individual resolutions, in place of `learning_rate`.",
         rule=BY_RESOLUTION,
     )
     learning_rate_rampup_kimg: float = setting(
@@ -167,14 +167,15 @@ class Training:
     )
     clip_fakes: bool = setting(
         False,
-        "Clip generated images to [-1, 1], as they are saved, before the discriminator "
-        "sees them. The generator can then draw exact white and black grounds by "
-        "exceeding the range.",
+        "Clip generated images to [-1, 1], as when they are saved, before the "
+        "discriminator sees them. The generator can then draw pure white and black "
+        "backgrounds by exceeding the range.",
     )
     lecam_weight: float = setting(
         0.0,
         "Weight of the LeCam regularizer, which keeps the discriminator's scores of "
-        "reals and fakes together; 3e-7 in its paper's StyleGAN2 on FFHQ.",
+        "reals and fakes close to each other; its paper uses 3e-7 for StyleGAN2 on "
+        "FFHQ.",
         rule=NON_NEGATIVE,
     )
     style_mixing_probability: float = setting(
@@ -182,20 +183,20 @@ class Training:
     )
     blur_init_sigma: float = setting(
         0.0,
-        "Sigma of the blur of everything that the discriminator sees, at the start; 10 "
-        "in StyleGAN3's config R; 0: none.",
+        "Initial sigma of the blur on all images that the discriminator sees; 10 in "
+        "StyleGAN3's config R; 0: none.",
         unit="pixels",
         rule=NON_NEGATIVE,
     )
     blur_fade_kimg: float = setting(
         200.0,
-        "Length over which this blur fades, if there is one.",
+        "Length over which this blur fades to none.",
         unit="thousands of real images",
         rule=POSITIVE,
     )
     augment: str = setting(
         "none",
-        "Augmentations of the discriminator's inputs, a letter for each group: b pixel "
+        "Augmentations of the discriminator's inputs, one letter per group: b pixel "
         "blitting, g geometry, c color, f image-space filters, n noise, c (the last) "
         "cutout; or those of DiffAugment, by their names; or `pseudo`, which replaces "
         "reals by generated images (APA).",
@@ -206,21 +207,21 @@ class Training:
     )
     augment_probability: float = setting(
         0.0,
-        "Constant probability of each augmentation. 0 adapts the probability to how "
-        "much the discriminator overfits (ADA), from 0 on; for DiffAugment, 0 stands "
-        "for 1, as in its paper.",
+        "Constant probability of each augmentation. 0: adapt the probability, starting "
+        "at 0, to how much the discriminator overfits (ADA); for DiffAugment, 0 means "
+        "1, as in its paper.",
         rule=FRACTION,
     )
     augment_rampup_kimg: float = setting(
         0.0,
-        "Length over which a constant probability rises from 0, along half a cosine.",
+        "Length of the half-cosine ramp from 0 to the constant probability.",
         unit="thousands of real images",
         rule=NON_NEGATIVE,
     )
     augment_target: float | None = setting(
         None,
-        "Mean sign of the scores of real images that the adaptive probability aims at; "
-        "None: 0.6.",
+        "Target of the adaptive probability for the mean sign of the scores of real "
+        "images; None: 0.6.",
         rule=FRACTION,
     )
     augment_speed_kimg: float | None = setting(
@@ -232,8 +233,8 @@ class Training:
     )
     augment_p_max: float | None = setting(
         None,
-        "Upper bound of the adaptive probability; None: none, as in the official code, "
-        "where it can pass 1 and every transform then happens always.",
+        "Upper bound of the adaptive probability; None: no bound, as in the official "
+        "code, where it can exceed 1 and every transform is then always applied.",
         rule=FRACTION,
     )
     w_avg_beta: float = setting(
@@ -264,35 +265,35 @@ class Training:
         (),
         "Relative standard deviations of two or more power-function averages of the "
         "generator, such as (0.05, 0.1), from whose snapshots `ema` reconstructs "
-        "averages of any length after the training; (): none. A run has them from its "
-        "start or not at all.",
+        "averages of any length after the training; (): none. They cannot be added to "
+        "an existing run.",
         rule=RELATIVE_STDS,
     )
     power_ema_snapshot_kimg: float = setting(
         100.0,
-        "Interval of the snapshots of these averages.",
+        "Interval between snapshots of these averages.",
         unit="thousands of real images",
         rule=POSITIVE,
     )
     nonfinite_limit: int = setting(
         20,
-        "Number of successive updates skipped for non-finite values that stops the "
-        "run.",
+        "Number of consecutive updates, skipped because of non-finite values, that "
+        "stops the run.",
         rule=POSITIVE,
     )
     on_collapse: str = setting(
         "continue",
-        "What follows when the generated images have lost their variety, twice in a "
-        "row by `msssim` or `pr` of `evaluation.metrics` or by the images held out "
-        "with `data.held_out`: `continue` warns; `stop` ends the run with an error; "
-        "`rollback` goes back to the best checkpoint, once, with half the learning "
-        "rate, and stops at the next collapse.",
+        "Action when the generated images have lost their variety, twice in a row "
+        "according to `msssim` or `pr` of `evaluation.metrics` or to the images held "
+        "out with `data.held_out`: `continue` warns; `stop` ends the run with an "
+        "error; `rollback` goes back to the best checkpoint, once, with half the "
+        "learning rate, and stops at the next collapse.",
         choices=("continue", "stop", "rollback"),
     )
     transfer: str | None = setting(
         None,
-        "The `--workdir` of a run or the `--out` of a conversion whose networks a new "
-        "run starts from; `.../checkpoints/NUMBER` names a checkpoint that is not the "
+        "The `--workdir` of a run or the `--out` of a conversion from whose networks a "
+        "new run starts; `.../checkpoints/NUMBER` selects a checkpoint other than the "
         "newest.",
     )
 

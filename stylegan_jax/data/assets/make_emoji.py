@@ -18,7 +18,7 @@ from PIL import Image
 RESOLUTION = 64
 DROPPED_GROUPS = {"flags", "component"}
 SKIN_TONES = {"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"}
-FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # makes the archive a function of its content
+FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # makes the archive reproducible
 TARGET = Path(__file__).resolve().parent / "emoji64.zip"
 
 
@@ -53,7 +53,7 @@ def make(source: Path, target: Path) -> Counter:
             seen.add(picture.tobytes())
             encoded = io.BytesIO()
             picture.save(encoded, "PNG", optimize=True)
-            # Stored, not deflated: PNG is already compressed.
+            # Stored, not deflated, because PNG is compressed already.
             out.writestr(zipfile.ZipInfo(name, FIXED_DATE), encoded.getvalue())
             counts[name.split("/")[0]] += 1
     return counts

@@ -17,7 +17,7 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # makes the archive a function of its content
+FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # makes the archive reproducible
 TARGET = Path(__file__).resolve().parent / "smileys64.zip"
 HELD_OUT = TARGET.with_name("smileys64_held_out.txt")
 CODE_POINTS = re.compile(r"[0-9a-f]{4,5}(-[0-9a-f]{4,5})*")
@@ -52,7 +52,7 @@ def make(source: Path, target: Path) -> list[str]:
                 contents[new] = archive.read(name)
     with zipfile.ZipFile(target, "w") as out:
         for name in sorted(contents):
-            # Stored, not deflated: PNG is already compressed.
+            # Stored, not deflated, because PNG is compressed already.
             out.writestr(zipfile.ZipInfo(name, FIXED_DATE), contents[name])
     return sorted(contents)
 

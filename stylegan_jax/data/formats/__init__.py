@@ -76,8 +76,8 @@ def _open_folder(path: Path) -> RawDataset:
         return lsun.open_lsun(path / lsun.FILE)
     if (path / INFO).is_file() and any(path.glob("r*-of-*.tfrecord")):
         raise ValueError(
-            f"`--source` (={str(path)!r}) is what `prepare` made already; train on it, "
-            "or prepare the original images again"
+            f"`--source` (={str(path)!r}) was made by `prepare`; train on it, or "
+            "prepare the original images again"
         )
     return folder.open_folder(path)
 
@@ -94,7 +94,7 @@ def _open_file(path: Path) -> RawDataset:
         return nvidia_tfrecords.open_records(path)
     if name.endswith(lsun.SUFFIX):
         return lsun.open_lsun(path)
-    # Archives with other endings, or without any.
+    # Archives with another extension, or none.
     if zipfile.is_zipfile(path):
         return archives.open_zip(path)
     if tarfile.is_tarfile(path):

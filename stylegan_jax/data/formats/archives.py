@@ -86,7 +86,7 @@ def open_zip(path: Path, setting: str = "--source") -> RawDataset:
 def read_entry(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int | None = None
 ) -> bytes:
-    """Return the content of an entry; unpack its stated size and at most one byte more.
+    """Return the content of an entry; unpack at most a byte more than its stated size.
 
     Args:
       archive: the zip.
@@ -126,7 +126,7 @@ def read_entry(
 def open_tar(path: Path) -> RawDataset:
     """Open the images of a tar, compressed or not, in the order of the archive.
 
-    Of several entries of a name the last counts, as when the tar is unpacked.
+    Of several entries with the same name, the last one counts, as in unpacking.
 
     Raises:
       ValueError: the file is not a tar, or holds no images.
@@ -149,7 +149,7 @@ def open_tar(path: Path) -> RawDataset:
             raise InvalidImage("is cut off by the end of the archive")
         return unpacked
 
-    # In the archive's order: compressed tars cannot be read in any other.
+    # In the archive's order, because compressed tars can only be read sequentially.
     files: dict[str, tarfile.TarInfo | str] = {}
     kinds: dict[str, str] = {}
     count = 0
@@ -159,7 +159,7 @@ def open_tar(path: Path) -> RawDataset:
             if member.isdir():
                 continue
             name = _entry_name(member.name)
-            files.pop(name, None)  # which would keep the earlier place
+            files.pop(name, None)  # or the name would keep its earlier position
             kinds.pop(name, None)
             kinds[name] = kind_by_name(name, True) or kind_by_content(
                 name, functools.partial(content, member)

@@ -92,7 +92,7 @@ def list_images(root: Folder, setting: str = "data.path") -> Listing:
 
 
 def find_label_file(root: Folder, found: Listing) -> LabelFile | None:
-    """Return the dataset.json of a folder whose files are listed; None without."""
+    """Return the dataset.json of a folder whose files are listed, if there is one."""
 
     def read(name: str) -> bytes:
         try:
@@ -113,7 +113,7 @@ def _read(path: Folder, most: int | None = None) -> bytes:
     """Return the content of a file, or its first bytes.
 
     Raises:
-      InvalidImage: it cannot be read, or is no regular file or far too large.
+      InvalidImage: it cannot be read, is not a regular file, or is far too large.
     """
     try:
         if isinstance(path, Path):
@@ -131,7 +131,7 @@ def _read(path: Folder, most: int | None = None) -> bytes:
 
 
 def _on_disk(root: Path) -> Iterator[str]:
-    """Yield all files; a folder is listed by its own path, else by the first link.
+    """Yield all files; a folder is listed under its own path, else the first link.
 
     Links are followed after all real folders, in the order in which they are met, with
     names sorted. Links to a folder that holds the link itself or `root` are ignored.
@@ -159,7 +159,7 @@ def _on_disk(root: Path) -> Iterator[str]:
 
 
 def _refuse(error: OSError) -> None:
-    raise error  # `os.walk` would leave the folder out
+    raise error  # `os.walk` would skip the folder
 
 
 def _in_bucket(root: epath.Path) -> Iterator[str]:

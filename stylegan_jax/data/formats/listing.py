@@ -1,8 +1,8 @@
 """The images among the files of a folder or an archive.
 
-A file is an image if its name ends like one, or if its content is one. Grids of images
-that this package writes are none. All other files are counted, so that none is left out
-in silence.
+A file is an image if it has the extension or the content of one. Grids of images that
+this package writes do not count. All other files are counted, so that none is skipped
+silently.
 """
 
 import dataclasses
@@ -18,16 +18,16 @@ from stylegan_jax.data.interface import InvalidImage
 from stylegan_jax.data.label_file import LABEL_FILE
 from stylegan_jax.runtime.image_io import is_grid
 
-HEAD_BYTES = 512  # of a file, enough to recognize its format and a grid
+HEAD_BYTES = 512  # of a file, enough to recognize its format or a grid
 MAX_HEADS = 5000  # PNGs whose heads are read in search of grids
-MAX_ENDINGS = 20  # endings named in one message
+MAX_ENDINGS = 20  # extensions named in one message
 MAX_ENDING_LENGTH = 11  # without the dot
 
 IMAGE, GRID, LABELS, OTHER, IGNORED = "image", "grid", "labels", "other", "ignored"
 KINDS = (IMAGE, GRID, LABELS, OTHER, IGNORED)
 
-# Endings that need no look at the content. Camera raw files are TIFFs, but what Pillow
-# reads in them is a thumbnail; the others are copies of images, or unfinished.
+# Extensions of files that are never images. Camera raw files are TIFFs, but Pillow
+# would read their thumbnails; the others are copies of images, or unfinished.
 NEVER_IMAGES = frozenset(
     (
         *(".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".iiq", ".kdc"),
@@ -59,7 +59,7 @@ class Listing:
     Attributes:
       names: names of the images, in the order of `files`.
       label_files: names of the files that may hold labels.
-      left_out: names of the files that are no images, and of grids.
+      left_out: names of the files that are not images, and of grids.
       notes: sentences about the files that are left out.
     """
 
@@ -70,7 +70,7 @@ class Listing:
 
 
 def ending_of(name: str) -> str:
-    """Return the ending of a file name in lower case with its dot; "" without any."""
+    """Return the extension of a file name in lower case, with its dot; "" for none."""
     stem, dot, ending = name.rpartition("/")[2].rpartition(".")
     is_ending = stem and 0 < len(ending) <= MAX_ENDING_LENGTH and " " not in ending
     return dot + ending.lower() if is_ending else ""
@@ -81,8 +81,8 @@ def kind_by_name(name: str, look_for_grids: bool) -> str | None:
 
     Args:
       name: path with forward slashes.
-      look_for_grids: True to look into every PNG; False for only those whose names
-        resemble that of a grid.
+      look_for_grids: True to check every PNG for a grid; False for only those whose
+        names resemble that of a grid.
 
     Returns:
       None if the content decides; see `kind_by_content`.
@@ -101,20 +101,20 @@ def kind_by_name(name: str, look_for_grids: bool) -> str | None:
 
 
 def kind_by_content(name: str, read: Read) -> str:
-    """Return the kind of a file whose name does not decide: IMAGE, GRID or OTHER."""
+    """Return the kind of a file by its content: IMAGE, GRID or OTHER."""
     try:
         head = read(HEAD_BYTES)
         if is_grid(head):
             return GRID
         if ending_of(name) in image_endings():
             return IMAGE
-        prefix = head[:16].ljust(16, b"\0")  # some of them read a number from it
+        prefix = head[:16].ljust(16, b"\0")  # some recognizers unpack a number from it
         if not any(accepts(prefix) for accepts in _recognizers()):
             return OTHER
         decoding.read_header(read(None))
         return IMAGE
     except InvalidImage:
-        # An unusable image is one to report, not one to leave out.
+        # Unusable images are reported, not left out.
         return IMAGE if ending_of(name) in image_endings() else OTHER
 
 
@@ -141,7 +141,7 @@ def listing(kinds: Mapping[str, str], head: Callable[[str], bytes]) -> Listing:
 
 @functools.cache
 def image_endings() -> frozenset[str]:
-    """Return the endings of the formats in `decoding.FORMATS`, such as ".png"."""
+    """Return the extensions of the formats in `decoding.FORMATS`, such as ".png"."""
     Image.init()
     known = Image.registered_extensions().items()
     return frozenset(end for end, format_ in known if format_ in decoding.FORMATS)
@@ -166,17 +166,17 @@ def _recognizers() -> tuple[Callable[[bytes], object], ...]:
 
 
 def _unmarked_grids(images: list[str], head: Callable[[str], bytes]) -> list[str]:
-    """Return the grids that earlier versions wrote, without a mark.
+    """Return the grids without a mark, which earlier versions wrote.
 
-    Those of training are known by their names. That of `generate` lies beside the
+    Those of training are recognized by their names. That of `generate` is next to the
     images of seeds, and its sides are multiples of theirs.
     """
     found = [n for n in images if TRAINING_NAME.fullmatch(n.rpartition("/")[2])]
     grids = [n for n in images if n.rpartition("/")[2] == "grid.png"]
     for grid in grids:
         folder = grid[: -len("grid.png")]
-        beside = (n for n in images if n.startswith(folder))
-        seed = next((n for n in beside if SEED_NAME.fullmatch(n[len(folder) :])), None)
+        nearby = (n for n in images if n.startswith(folder))
+        seed = next((n for n in nearby if SEED_NAME.fullmatch(n[len(folder) :])), None)
         if seed is None:
             continue
         try:
@@ -193,7 +193,7 @@ def _unmarked_grids(images: list[str], head: Callable[[str], bytes]) -> list[str
 
 
 def _png_size(head: bytes) -> tuple[int, int] | None:
-    """Return width and height of a PNG; None for another file."""
+    """Return width and height of a PNG; None for any other file."""
     if not head.startswith(b"\x89PNG\r\n\x1a\n") or len(head) < 24:
         return None
     size = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
@@ -204,7 +204,7 @@ def _note_on_others(others: list[str], num_images: int) -> list[str]:
     if not others:
         return []
     counts = Counter(map(ending_of, others)).most_common()
-    named = [f"{n} {end}" if end else f"{n} without an ending" for end, n in counts]
+    named = [f"{n} {end}" if end else f"{n} without an extension" for end, n in counts]
     shown = ", ".join(named[:MAX_ENDINGS]) + ", ..." * (len(named) > MAX_ENDINGS)
     are = "is not a readable image" if len(others) == 1 else "are not readable images"
     return [

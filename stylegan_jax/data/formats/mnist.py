@@ -17,7 +17,7 @@ MNIST_SIDE = 28  # padded to 32, as in NVIDIA's tool
 
 
 def open_mnist(path: Path) -> RawDataset:
-    """Open the images, with classes if `...-labels-idx1-ubyte...` lies beside them.
+    """Open the images, with classes if `...-labels-idx1-ubyte...` is next to them.
 
     Images of 28x28 are padded with black to 32x32, a size that the networks support.
 

@@ -21,7 +21,7 @@ LEVEL = re.compile(r"-r(\d\d)$")
 
 
 def levels(folder: Path) -> dict[int, Path]:
-    """Return the file of each resolution in a folder, ascending; {} without any.
+    """Return the file of each resolution in a folder, ascending; {} for none.
 
     Raises:
       ValueError: the folder holds several data sets.

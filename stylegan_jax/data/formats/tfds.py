@@ -23,7 +23,7 @@ from stylegan_jax.data.interface import InvalidImage, RawDataset, identity
 from stylegan_jax.runtime import processes, storage
 from stylegan_jax.runtime.tensorflow import tensorflow
 
-NO_CLASS = -1  # label of an image without a class; in test splits, often of every image
+NO_CLASS = -1  # label of images without a class; often all of a test split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Split:
       parse: serialized example, as a tensor -> the encoded image, and its class as an
         int32 []: 0 without classes, `NO_CLASS` where only the image has none.
       classes: names of the classes, even if this split's images have none.
-      size: height and width of all images; None in place of a side that differs.
+      size: height and width of all images; None for a side that varies.
       fingerprint: hex digest of name, version and number of examples.
     """
 
@@ -107,8 +107,8 @@ def open_raw(name: str, split: str | None, data_dir: str | None) -> RawDataset:
         own_labels = opened.labels(range(opened.num_images))
     except ValueError as error:
         raise ValueError(
-            f"`--source` (=tfds:{name}) cannot be opened. {error} (In `prepare`, "
-            "--split and --tfds_data_dir take the place of these settings.)"
+            f"`--source` (=tfds:{name}) cannot be opened. {error} (In `prepare`, use "
+            "--split and --tfds_data_dir in place of these settings.)"
         ) from error
 
     def read(index: int) -> bytes:
@@ -134,7 +134,7 @@ def open_split(data: config.Data) -> Split:
         does not have exactly one feature of uint8 images.
     """
     tf, tfds = tensorflow(), _tfds()
-    # Each TFDS would write the whole data set, and only one could rename it.
+    # Otherwise every process would write the data set, and only one could rename it.
     builder = processes.in_turns("tfds", lambda: _open_builder(data))
     count, read, describe = _examples(builder, data)
     image_key = _image_feature(builder, data)
@@ -308,7 +308,7 @@ def _label_feature(builder: Any, data: config.Data) -> str | None:
     if data.conditional and keys:
         raise ValueError(
             f"`data.tfds_name` (={data.tfds_name!r}) has several labels, {keys}, and "
-            "none is its main one; unset `data.conditional`"
+            "none is its supervised key; unset `data.conditional`"
         )
     return None
 

@@ -1,9 +1,9 @@
-"""Preparation of a raw data set: all images are brought to a single size.
+"""Preparation of a raw data set: all images are resized to a single size.
 
 Only the order of the images determines their division into shards. A shard is written
 to a temporary name and renamed, and its summary is saved; a run that was killed repeats
-at most one shard and ends with the same bytes. The folder gets its final name once it
-is complete.
+at most one shard when it is resumed, and writes the same bytes. The folder gets its
+final name once it is complete.
 """
 
 import dataclasses
@@ -101,11 +101,11 @@ def choose_labels(raw: RawDataset, how: str) -> labels.Labels:
         found = raw.own_labels
     if found is None and how != "auto":
         raise ValueError(
-            f"`--labels` (={how}) finds none in {raw.name}; "
+            f"`--labels` (={how}) finds no labels in {raw.name}; "
             + (
                 "all images must lie in subfolders, one per class, and in several"
                 if how == "folders"
-                else f"there must be a {label_file.LABEL_FILE} with labels beside them"
+                else f"there must be a {label_file.LABEL_FILE} with labels next to them"
             )
             + ", or use --labels=none"
         )
@@ -128,12 +128,12 @@ def dropped_labels(raw: RawDataset, how: str) -> tuple[str, ...]:
     shown = ", ".join(names[:MAX_LISTED]) + ", ..." * (len(names) > MAX_LISTED)
     return (
         f"the images are in {len(names)} folders ({shown}), which --labels=auto does "
-        "not take for classes; --labels=folders does",
+        "not use as classes; --labels=folders does",
     )
 
 
 def listing(skipped: list[tuple[str, str]]) -> str:
-    """Return the first skipped images, one per line, in text for any console."""
+    """Return the first skipped images, one per line, printable on any console."""
     lines = [f"{name} {reason}" for name, reason in skipped[:MAX_LISTED]]
     lines = [printable(line) for line in lines]
     if len(skipped) > MAX_LISTED:
@@ -142,7 +142,7 @@ def listing(skipped: list[tuple[str, str]]) -> str:
 
 
 def printable(text: str) -> str:
-    """Return text with file names; bytes that are not UTF-8 become escapes."""
+    """Escape the bytes of file names in a text that are not UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -154,9 +154,11 @@ def _check_out(out: Path) -> None:
             "zip of this name is made, and nothing is written into an existing folder"
         )
     if os.path.lexists(out):
-        # Its removal is no advice for a folder of photos.
+        # Never advise removing a folder of photos.
         is_result = (out / output.INFO).is_file()
-        advice = "remove it, or name another" if is_result else "name another"
+        advice = (
+            "remove it, or choose another name" if is_result else "choose another name"
+        )
         raise ValueError(f"`--out` (={out}) already exists; {advice}")
     outputs.check_parents(out, f"`--out` (={out})")
 

@@ -34,14 +34,15 @@ class PrepareOptions:
 
 
 def choose_format(wanted: str, out: Path) -> str:
-    """Return the format of FORMATS that `--format` and the ending of `--out` select.
+    """Return the format that `--format` and the extension of `--out` select.
 
     Args:
       wanted: one of FORMATS, or "auto".
       out: the path to write.
 
     Raises:
-      ValueError: they contradict each other, or a folder would end like a file.
+      ValueError: they contradict each other, or a folder would have the extension of a
+        file.
     """
     ending = out.suffix.lower()
     is_zip = ending == ".zip"
@@ -57,8 +58,8 @@ def choose_format(wanted: str, out: Path) -> str:
         )
     if not is_zip and ending in outputs.FILE_ENDINGS:
         raise ValueError(
-            f"`--out` (={out}) must be a folder or end in .zip; files that end in "
-            f"{ending} are not written"
+            f"`--out` (={out}) must be a folder or end in .zip; {ending} is not a "
+            "supported format"
         )
     return "zip" if is_zip else "tfrecord"
 

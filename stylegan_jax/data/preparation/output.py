@@ -22,7 +22,7 @@ from stylegan_jax.runtime.tensorflow import tensorflow
 INFO = "dataset_info.json"
 FORMAT_VERSION = 2
 PROGRESS = "progress"  # folder with the state of an unfinished run
-# The date of every entry, so that the same images give the same bytes.
+# The date of every entry, so that zips of the same images are identical.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -81,7 +81,7 @@ def versions() -> dict[str, str]:
 
 
 def finish(partial: Path, options: PrepareOptions, info: dict) -> None:
-    """Rename the result, and only then delete the progress that resuming needs."""
+    """Rename the result, and only then delete the state that resuming needs."""
     if options.format == "zip":
         complete = partial / "whole.zip"
         write_nvidia_zip(complete, partial, info)
@@ -130,5 +130,5 @@ def write_json(path: Path, value: dict) -> None:
 
 
 def to_json(value: dict) -> str:
-    """Return JSON in ASCII: file names that are not UTF-8 have lone surrogates."""
+    """Return JSON in ASCII, because names that are not UTF-8 have lone surrogates."""
     return json.dumps(value, indent=1) + "\n"

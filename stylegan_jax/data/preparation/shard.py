@@ -92,7 +92,7 @@ class Shard:
         with ThreadPoolExecutor(self._options.workers) as pool:
             for start in range(indices.start, indices.stop, ahead):
                 chunk = range(start, min(start + ahead, indices.stop))
-                # Read in this thread, since archives have a single reader.
+                # Read in this thread, because archives have a single reader.
                 contents = map(self._read, chunk)
                 for index, done in zip(
                     chunk, pool.map(self._prepare, chunk, contents), strict=True

@@ -32,7 +32,7 @@ SOURCES = {
 
 
 PATH_SOURCES = ("folder", "prepared", "tfrecords", "zip")
-AUTO = "auto"  # the source is found from the path; see `resolve`
+AUTO = "auto"  # infer the source from the path; see `resolve`
 
 
 def open_source(data: config.Data) -> Source:
@@ -72,7 +72,7 @@ def open_split(data: config.Data) -> tuple[Source, Source | None]:
 def resolve(data: config.Data) -> tuple[config.Data, str | None]:
     """Return the config with the source that `data.source=auto` stands for.
 
-    It is the one that reads `data.path`; without a path `tfds` if there is a
+    It is the one that reads `data.path`; without a path, it is `tfds` if there is a
     `data.tfds_name`, else `builtin`.
 
     Returns:
@@ -96,7 +96,7 @@ def resolve(data: config.Data) -> tuple[config.Data, str | None]:
 
 
 def _other_kind(data: config.Data, problem: str) -> str | None:
-    """Return a better message for a path of another kind than its source, else None.
+    """Return a better message if the source does not read this kind of path, else None.
 
     Args:
       data: the config.
@@ -120,11 +120,11 @@ def _other_kind(data: config.Data, problem: str) -> str | None:
 
 
 def _how_to_label(source: str) -> str:
-    """Return how a data set of a kind gets labels."""
+    """Return advice on how to label a data set of this source."""
     if source == "prepared":
         return (
             "prepare the images again: with --labels=folders if they are in one folder "
-            "per class, or with a dataset.json beside them"
+            "per class, or with a dataset.json next to them"
         )
     if source in ("folder", "zip"):
         return (

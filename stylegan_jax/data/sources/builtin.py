@@ -75,7 +75,7 @@ def _labels(names: list[str], classes: str) -> labels.Labels | None:
 
 
 def _fit(data: config.Data) -> str:
-    """Return how to bring the images to size: "exact" if possible, else `data.fit`."""
+    """Return how to fit the images to size: "exact" if possible, else `data.fit`."""
     base = max(data.base_size)
     largest = 2 ** ((4 * SIDE // base).bit_length() - 1)
     if data.resolution > largest:

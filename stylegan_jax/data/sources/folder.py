@@ -22,15 +22,15 @@ from stylegan_jax.runtime.tensorflow import tensorflow
 
 MAX_HEADERS = 5000  # headers read at opening; an even sample of larger folders
 MAX_HEADERS_IN_BUCKET = 200
-MAX_CONTENTS = 1000  # files whose content enters the fingerprint
-END_BYTES = 16_384  # bytes at the beginning and the end of a long file that enter it
+MAX_CONTENTS = 1000  # files whose content is part of the fingerprint
+END_BYTES = 16_384  # of the beginning and the end of a long file that it covers
 
 
 def open_folder(data: config.Data) -> Source:
     """Open all images below `data.path` in the order of their relative paths.
 
     The labels are those of a dataset.json as NVIDIA's tools write it. Without such a
-    file subfolders are classes; see `labels.from_folders`.
+    file, subfolders are classes; see `labels.from_folders`.
 
     Raises:
       ValueError: there are no images, some are damaged or have an unusable size, or the
@@ -81,7 +81,7 @@ def open_folder(data: config.Data) -> Source:
 def _fingerprint(root: Folder, names: tuple[str, ...], label_content: bytes) -> str:
     """Return the digest of relative paths, labels, file sizes and content.
 
-    The content of at most `MAX_CONTENTS` evenly spaced files enters it, and of a file
+    It covers the content of at most `MAX_CONTENTS` evenly spaced files, and of files
     longer than twice `END_BYTES` only the beginning and the end. So a different set of
     images with the same names and sizes is detected, but a single changed image among
     very many may not be.

@@ -93,5 +93,5 @@ def open_path(
     except ValueError as error:
         raise ValueError(
             f"{error}\n(here --size and --fit set the size of the images and how they "
-            "are brought to it)"
+            "are fitted to it)"
         ) from error

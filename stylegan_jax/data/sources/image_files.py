@@ -132,7 +132,7 @@ def check_headers(
 
 
 def size_settings(base_size: Sequence[int], resolution: int) -> str:
-    """Return the settings that images of a size fit, as flags for a shell."""
+    """Return the settings that fit images of a size, as flags for a shell."""
     flags = f"--config.data.resolution={resolution}"
     if tuple(base_size) != (4, 4):
         flags += f" --config.data.base_size='{tuple(base_size)}'"
@@ -140,7 +140,7 @@ def size_settings(base_size: Sequence[int], resolution: int) -> str:
 
 
 def _fitting_settings(sizes: set[images.Size], are_all: bool) -> str:
-    """Return a clause with the settings that all images fit; "" if there are none."""
+    """Return a clause with the settings that fit all images; "" if there are none."""
     if len(sizes) != 1 or not are_all:
         return ""
     try:
@@ -151,7 +151,7 @@ def _fitting_settings(sizes: set[images.Size], are_all: bool) -> str:
 
 
 def prepare_command(data: config.Data) -> str:
-    """Return the command that makes a prepared folder which fits `data`."""
+    """Return the command that prepares a folder that fits `data`."""
     size = sides(config.image_size(data.base_size, data.resolution))
     if data.source == "tfds":
         name = data.tfds_name.replace("/", "-")

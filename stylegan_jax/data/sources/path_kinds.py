@@ -15,19 +15,19 @@ from stylegan_jax.data.preparation.output import INFO
 from stylegan_jax.runtime import storage
 
 PREPARE = "prepare"
-TFDS_FILE = "features.json"  # beside TFDS's own dataset_info.json
-FOLDER = "a folder"  # in which no image was found at once
-MAX_FILES = 1000  # of a folder, looked at in search of an image
-MAX_CHILDREN = 100  # subfolders, looked at in search of a data set
+TFDS_FILE = "features.json"  # next to TFDS's own dataset_info.json
+FOLDER = "a folder"  # without an image among its first files
+MAX_FILES = 1000  # of a folder, searched for an image
+MAX_CHILDREN = 100  # subfolders, searched for a data set
 
 
 class PathKind(NamedTuple):
     """A kind of data set.
 
     Attributes:
-      what: the kind in messages, with its article.
+      what: description of the kind for messages, with its article.
       reader: the `data.source` that reads it, or PREPARE, or None for neither.
-      remedy: what else to do, for messages; "" if `reader` says it.
+      remedy: further advice, for messages; "" if `reader` is enough.
     """
 
     what: str
@@ -53,7 +53,7 @@ def find_reader(path: str, setting: str) -> PathKind:
       setting: name of the flag or config field in error messages.
 
     Raises:
-      ValueError: there is nothing at the path, or only `prepare` reads it, or neither.
+      ValueError: the path does not exist, or only `prepare` or nothing reads it.
     """
     kind = kind_of(path)
     if kind is None:
@@ -66,7 +66,7 @@ def find_reader(path: str, setting: str) -> PathKind:
 
 
 def advice(kind: PathKind, path: str) -> str:
-    """Return what to do with a path of a kind."""
+    """Return advice on how to use a path of a kind."""
     if kind.remedy:
         return kind.remedy
     if kind.reader == PREPARE:
@@ -84,7 +84,7 @@ def advice(kind: PathKind, path: str) -> str:
 
 
 def missing(path: str) -> str:
-    """Return a clause about a path at which there is nothing."""
+    """Return a clause about a path that does not exist."""
     if os.path.isabs(os.path.expanduser(path)):
         return "does not exist"
     return f"does not exist; it is relative to the current directory, {os.getcwd()}"
@@ -114,7 +114,7 @@ def _kind_of_folder(folder: Path, look_below: bool = True) -> PathKind:
         return PathKind("a folder of parquet files", PREPARE)
     if (folder / "progress" / "request.json").is_file():
         return PathKind(
-            "what an unfinished `prepare` left",
+            "the partial output of `prepare`",
             None,
             "continue it with `prepare --resume`, and use its result",
         )
@@ -126,7 +126,7 @@ def _kind_of_folder(folder: Path, look_below: bool = True) -> PathKind:
         if kind is not None and kind.what != FOLDER:
             where = shlex.quote(str(child))
             use = advice(kind, str(child)) if kind.reader == PREPARE else "use that"
-            return PathKind(f"a folder around {kind.what}, {where}", None, use)
+            return PathKind(f"a folder that contains {kind.what}, {where}", None, use)
     return PathKind(FOLDER, "folder")
 
 

@@ -16,7 +16,7 @@ from stylegan_jax.runtime import json_files, storage
 from stylegan_jax.runtime.messages import listed
 from stylegan_jax.runtime.tensorflow import tensorflow
 
-# What training reads of dataset_info.json.
+# The keys of dataset_info.json that training reads.
 _INFO_TYPES = {
     **dict.fromkeys(("num_images", "height", "width", "resolution", "channels"), int),
     **dict.fromkeys(("base_size", "classes", "label_totals", "resolutions"), list),
@@ -50,7 +50,8 @@ def open_prepared(data: config.Data) -> Source:
             f"--resolution={spec.size[1]}x{spec.size[0]}"
         )
 
-    # The resolutions that are read from their own files, and the image made of each.
+    # The resolutions that are read from their own files, with the images that they
+    # give.
     base_size, channels = tuple(info["base_size"]), info["channels"]
     as_stored = (base_size, channels) == (data.base_size, data.channels)
     usable = [r for r in info["resolutions"] if as_stored and r <= data.resolution]

@@ -20,7 +20,7 @@ PIECES, PIECE_BYTES = 256, 64  # of each file, in the fingerprint
 def open_tfrecords(data: config.Data) -> Source:
     """Open the images of the folder `data.path`, each resolution from its own file.
 
-    Their labels are those of the `.labels` file beside them. The CRC of a record is
+    Their labels are those of the `.labels` file next to them. The CRC of a record is
     checked only when something fails, not on every read.
 
     Raises:
@@ -35,8 +35,7 @@ def open_tfrecords(data: config.Data) -> Source:
     _check_levels(data, spec, full, levels)
     own = nvidia_tfrecords.read_labels(full.path, count) or labels.unlabeled(count)
     label_of = own.lookup()
-    # Images with other channels or shapes are made from the full ones, as if there were
-    # no levels.
+    # Images with other channels or shapes are made from those of full resolution.
     as_stored = (data.base_size, data.channels) == ((4, 4), full.shape[2])
 
     def loader(level: "_Level", spec: ImageSpec) -> Loader:
@@ -101,7 +100,7 @@ class _Level:
         return images.fit(images.to_channels(image, spec.channels), spec.size, spec.fit)
 
     def check(self, index: int) -> str | None:
-        """Return why an image cannot be used; None if it can."""
+        """Return the reason why an image cannot be used; None if it can."""
         try:
             image = nvidia_tfrecords.decode(self.reader.read_checked(index))
         except FileNotFoundError as error:
@@ -151,9 +150,8 @@ def _fingerprint(
 ) -> str:
     """Return the digest of labels and content, the same for every training resolution.
 
-    The content enters it by the checksum of every image of the smallest resolution,
-    which the larger images determine, and by the size and evenly spaced pieces of each
-    file.
+    It covers the checksum of every image of the smallest resolution, which the larger
+    images determine, and the size and evenly spaced pieces of each file.
     """
     digest = hashlib.sha256(own.digest().encode())
     digest.update(smallest.checksums().tobytes())

@@ -17,7 +17,7 @@ MAX_HEADERS = 5000  # entries read at opening; an even sample of larger zips
 def open_zip_source(data: config.Data) -> Source:
     """Open all images of the zip `data.path` in the order of their names.
 
-    The labels are those of the zip's dataset.json. Without such a file folders are
+    The labels are those of the zip's dataset.json. Without such a file, folders are
     classes; see `labels.from_folders`.
 
     Raises:

@@ -39,7 +39,7 @@ UNSEEN = {".hidden.png": png(), "__MACOSX/._a.png": b"x", "Thumbs.db": b"x"}
 UNSEEN |= {f"{name}/a.png": png() for name in ("x/@eaDir", "#recycle", "$RECYCLE.BIN")}
 NOTE = (
     "left out 10 of {} files, which are not readable images: 2 .txt, "
-    "4 without an ending, 1 .part, 1 .mp4, 1 .png~, 1 .nef"
+    "4 without an extension, 1 .part, 1 .mp4, 1 .png~, 1 .nef"
 )
 
 

@@ -159,8 +159,8 @@ def test_the_ending_of_out_selects_the_format(wanted, name, format):
             "must end in .zip with --format=zip; try --out='my cats.zip",
         ),
         ("tfrecord", "a.zip", "must be a folder with --format=tfrecord, not a .zip"),
-        ("auto", "a.tar", "must be a folder or end in .zip; files that end in .tar a"),
-        ("auto", "a.tfrecord", "must be a folder or end in .zip; files that end in"),
+        ("auto", "a.tar", "must be a folder or end in .zip; .tar is not a"),
+        ("auto", "a.tfrecord", "must be a folder or end in .zip; .tfrecord is"),
         ("auto", "a.png", "must be a folder or end in .zip"),
     ],
 )
@@ -177,7 +177,9 @@ def test_out_must_be_new(tmp_path, monkeypatch, out):
     (tmp_path / "sub").mkdir()
     with pytest.raises(ValueError) as raised:
         prepare(source, Path(out))
-    problem = "already exists; name another" if out == "sub" else "must be new, such"
+    problem = (
+        "already exists; choose another name" if out == "sub" else "must be new, such"
+    )
     assert str(raised.value).startswith(f"`--out` (={Path(out)}) {problem}")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "sub"]
 
@@ -190,7 +192,7 @@ def test_only_the_removal_of_a_result_is_advised(tmp_path):
         with pytest.raises(ValueError) as raised:
             prepare(source, out)
         assert str(raised.value) == (
-            f"`--out` (={out}) already exists; {advice}name another"
+            f"`--out` (={out}) already exists; {advice}choose another name"
         )
 
 

@@ -168,7 +168,7 @@ def test_label_files(tmp_path):
     assert "has 1 labels that are not lists of 2 finite numbers" in message
     assert "b/9.png: [1]" in message
     message = prepare_failure(with_labels(None), tmp_path / "x", labels="dataset.json")
-    assert "`--labels` (=dataset.json) finds none in" in message
+    assert "`--labels` (=dataset.json) finds no labels in" in message
     top = pack("zip", tmp_path / "top", {"1.png": png(1)})
     message = prepare_failure(top, tmp_path / "x", labels="folders")
     assert "all images must lie in subfolders" in message

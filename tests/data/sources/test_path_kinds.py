@@ -99,7 +99,7 @@ def test_auto_says_what_a_path_is_that_no_source_reads(paths, name):
 
 def test_prepare_knows_what_it_made(paths, tmp_path):
     message = prepare_failure(paths["prepared"], tmp_path / "out")
-    assert "is what `prepare` made already; train on it" in message
+    assert "was made by `prepare`; train on it" in message
     for name in ("unnamed zip", "unnamed tar"):
         assert prepare(paths[name], tmp_path / name)["num_images"] == 2
 
@@ -168,12 +168,14 @@ def test_folders_that_resemble_a_data_set(tmp_path, paths):
         shutil.copytree(paths[name], around / "photos")
         for source in ("auto", "folder", "prepared", "tfrecords"):
             message = open_failure(data(source, around))
-            assert f" is a folder around {what}, '{around / 'photos'}'" in message
+            assert (
+                f" is a folder that contains {what}, '{around / 'photos'}'" in message
+            )
     unfinished = tmp_path / "photos.partial" / "progress"
     unfinished.mkdir(parents=True)
     (unfinished / "request.json").write_text("{}")
     message = open_failure(data("auto", unfinished.parent))
-    assert "what an unfinished `prepare` left; continue it with" in message
+    assert "the partial output of `prepare`; continue it with" in message
     tfds = pack("folder", tmp_path / "1.0.0", {"dataset_info.json": b"{}"})
     (tfds / "features.json").write_text("{}")
     assert "with `data.source=tfds`" in open_failure(data("auto", tfds))

@@ -102,7 +102,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path, golden):
     assert "is 32x32 (width x height)" in message
     assert f"`python -m stylegan_jax.prepare --source={root} --out=" in message
     message = open_failure(data("tfrecords", tmp_path))
-    assert "is a folder around a folder of NVIDIA's" in message
+    assert "is a folder that contains a folder of NVIDIA's" in message
     for name, images, reason in [
         ("r03", noise(1, 3, 8, 8), "holds 1 images of 3 channels, "),
         ("r03", noise(2, 1, 8, 8), "holds 2 images of 1 channels, "),
