@@ -6,7 +6,7 @@ import pytest
 import stylegan_jax
 from stylegan_jax.inversion.projection import Projector, Settings, project
 
-NETWORK = "smileys32"
+NETWORK = "smileys64"
 
 
 @pytest.mark.slow
