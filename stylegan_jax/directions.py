@@ -149,8 +149,8 @@ def labels(network: Network, numbers: range | list[int]) -> np.ndarray | None:
         return seeds.labels(*named, network.classes, len(numbers))
     if network.label_vectors:
         raise ValueError(
-            f"{network.reference} takes label vectors, of which all latents need one; "
-            f"give --label=NUMBERS, for {listed(network.classes)}"
+            f"{network.reference} needs a label vector; give --label=NUMBERS, one for "
+            f"each of {listed(network.classes)}"
         )
     classes = np.asarray(numbers) % len(network.classes)
     return np.eye(len(network.classes), dtype=np.float32)[classes]

@@ -113,7 +113,7 @@ def styles(network: Network, chosen: list[int]) -> tuple[list[str], np.ndarray]:
     if kind == "ws" and count is None:
         seeds.check_no_label(*named)
     label = None
-    if kind == "z" or count or named != (None, None):
+    if kind == "z" or count:
         rows = seeds.labels(*named, network.classes, 1)
         label = None if rows is None else rows[0]
     centers = None if count is None else network.centers(count, label)

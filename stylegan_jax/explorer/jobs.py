@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from stylegan_jax.runtime.cli import describe
+from stylegan_jax.runtime.cli import describe, is_out_of_memory
 
 Report = Callable[[dict[str, Any]], None]  # raises Stopped once the page has gone
 Work = Callable[[Report], dict[str, Any]]
@@ -71,7 +71,9 @@ def _run(work: Work, report: Report) -> dict[str, Any]:
         return {"error": "stopped"}
     except (ValueError, OSError) as error:
         return {"error": describe(error)[:1000]}
-    except (MemoryError, jax.errors.JaxRuntimeError):
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         return {"error": "there is not enough memory; close other programs"}
 
 

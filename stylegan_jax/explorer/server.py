@@ -16,7 +16,6 @@ from importlib import resources
 from typing import Any
 from urllib.parse import quote
 
-import jax
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -30,7 +29,7 @@ from stylegan_jax.explorer.latest import Latest
 from stylegan_jax.explorer.picture import Picture
 from stylegan_jax.explorer.renderer import Renderer
 from stylegan_jax.inversion.encoder import Encoder
-from stylegan_jax.runtime.cli import describe
+from stylegan_jax.runtime.cli import describe, is_out_of_memory
 
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 PAGE = "index.html"
@@ -249,10 +248,9 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 async def _fail(request: Request, error: Exception) -> Response:
     # uvicorn prints the traceback
-    exhausted = isinstance(error, jax.errors.JaxRuntimeError | MemoryError)
     text = (
         "there is not enough memory for this picture; close other programs"
-        if exhausted
+        if is_out_of_memory(error)
         else "the program failed; its terminal shows why"
     )
     return JSONResponse({"error": text}, 500)

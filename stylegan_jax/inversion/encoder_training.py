@@ -129,10 +129,15 @@ def train(
       progress: called after each step.
 
     Raises:
-      ValueError: the network has no such resolution, or the batch does not divide
-        evenly over the devices.
+      ValueError: the network has no such resolution or takes label vectors, or the
+        batch does not divide evenly over the devices.
     """
     s = settings or EncoderSettings()
+    if network.label_vectors:
+        raise ValueError(
+            f"{network.reference} takes label vectors, whose distribution is not "
+            "known; an encoder needs a network with classes or without labels"
+        )
     if isinstance(distance, str):
         distance = distances.load(distance)
     generator, lod, devices = (

@@ -102,11 +102,11 @@ class Projector:
             network.generator, settings, self.distance, self._devices
         )
         fits = isinstance(label, str) and label == FIT
-        if fits and (not network.classes or settings.start != "average"):
+        count = 0 if network.label_vectors else len(network.classes)
+        if fits and (not count or settings.start != "average"):
             raise ValueError(
                 "a fitted label needs a network with classes and start='average'; this "
-                f"network has {len(network.classes)} classes, and start is "
-                f"{settings.start!r}"
+                f"network has {count} classes, and start is {settings.start!r}"
             )
         # The mean w of each class [K,W]; None unless the label is fitted.
         self._class_means = None

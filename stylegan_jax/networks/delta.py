@@ -85,7 +85,7 @@ def load(
     arrays, about = described.read(path, KIND, _checked, reference)
     base_name = about["base"]
     try:
-        base = open_base(base_name, about["step"])
+        base = open_base(base_name, about.get("step"))
     except (ValueError, OSError) as error:
         raise ValueError(
             f"{reference} is a difference to {base_name}, which cannot be opened: "
@@ -112,8 +112,8 @@ def _checked(
     step = about.get("step")
     described.require(
         {
-            "base": described.is_text(about.get("base")),
             "step": step is None or described.is_count(step, 0),
+            "base": described.is_text(about.get("base")),
             "digest": described.is_digest(about.get("digest")),
         }
     )

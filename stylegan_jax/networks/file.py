@@ -129,7 +129,7 @@ def _network(
         classes=classes,
         label_vectors=get("label_vectors", False),  # older files lack it
         checkpoint=description["images_seen"],
-        step=description["step"],
+        step=get("step"),
         reference=reference,
     )
 

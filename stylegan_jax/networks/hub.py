@@ -204,8 +204,8 @@ def _samples(network: Network, label: Label) -> bytes:
     classes = network.classes
     if label is None and network.label_vectors:
         raise ValueError(
-            f"{network.reference} takes label vectors, and its samples need one; give "
-            f"`label`, numbers for {listed(classes)}"
+            f"{network.reference} needs a label vector for its samples; give `label`, "
+            f"a number for each of {listed(classes)}"
         )
     if label is None and classes:
         label = [classes[i % len(classes)] for i in range(count)]

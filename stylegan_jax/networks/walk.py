@@ -64,13 +64,12 @@ def walk(
             "changes suddenly between keyframes"
         )
         raise ValueError(f"the curve slerp {problem}; use linear or cubic")
-    named = class_names is not None or label is not None
     if kind == "ws" and centers is None:
         seeds.check_no_label(class_names, label)
     keyframes = frames.deal(values, cells)
     count = len(keyframes)
     labels = None
-    if kind == "z" or named or centers is not None:
+    if kind == "z" or centers is not None:
         labels = seeds.keyframe_labels(class_names, label, network.classes, count)
     truncation = {
         "truncation_psi": truncation_psi,

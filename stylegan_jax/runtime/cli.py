@@ -50,10 +50,10 @@ def reporting_errors(
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        lines = str(error).splitlines() or ["no more memory"]
+        first, *_ = str(error).splitlines() or ["no more memory"]
         _report(
-            f"out of memory: {lines[0]}. Use smaller batches or a lower resolution, or "
-            "close other programs"
+            f"out of memory: {first.rstrip('.')}. Use smaller batches or a lower "
+            "resolution, or close other programs"
         )
         sys.exit(EXIT_FAILURE)
 

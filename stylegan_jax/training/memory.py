@@ -14,6 +14,7 @@ import jax
 
 from stylegan_jax.config import Experiment
 from stylegan_jax.runtime import processes
+from stylegan_jax.runtime.cli import is_out_of_memory
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.training.schedule import Stage
 
@@ -174,7 +175,7 @@ def fit(
                 programs[name] = compile_phase(name, rounds)
                 found = need(programs[name])
             except jax.errors.JaxRuntimeError as error:  # from a TPU's compiler
-                if limit is None or "RESOURCE_EXHAUSTED" not in str(error):
+                if limit is None or not is_out_of_memory(error):
                     raise
                 found = Need(0, math.inf)
             if limit is not None:

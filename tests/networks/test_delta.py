@@ -13,6 +13,8 @@ from stylegan_jax.networks import delta, file
 from stylegan_jax.weights import safetensors
 from tests.networks import small
 
+MISSING = object()
+
 
 @pytest.fixture
 def base(tmp_path):
@@ -56,6 +58,7 @@ def test_the_base_must_be_the_same(base, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"base": MISSING}, "base must be present"),
         ({"step": "last"}, "step must be present and have allowed values"),
         ({"digest": 7}, "digest must be present and have allowed values"),
         ({"version": 2}, "has version 2; this program reads version 1"),
@@ -66,6 +69,7 @@ def test_bad_descriptions(base, tmp_path, change, message):
     delta.save(base, changed(base), path)
     arrays, metadata = safetensors.read(path)
     about = json.loads(metadata[delta.KEY]) | change
+    about = {key: value for key, value in about.items() if value is not MISSING}
     safetensors.write(path, arrays, {delta.KEY: json.dumps(about)})
     with pytest.raises(ValueError, match=message) as raised:
         stylegan_jax.load(path)

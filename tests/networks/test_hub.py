@@ -240,7 +240,7 @@ def test_the_samples_of_label_vectors_need_one():
     g = small.network("stylegan2", ("a", "b"))
     classes = hub._samples(g, None)
     g = dataclasses.replace(g, label_vectors=True)
-    with pytest.raises(ValueError, match="small takes label vectors, .* give `label`"):
+    with pytest.raises(ValueError, match="small needs a label vector .* give `label`"):
         hub._samples(g, None)
     assert hub._samples(g, [1.0, 0.5]) != classes
     card = model_card.text(g, "bob/x", None)

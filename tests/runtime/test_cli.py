@@ -37,7 +37,7 @@ def test_statuses_and_messages(capsys):
     [
         (MemoryError(), "no more memory"),
         (
-            jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB\nmore\nlines"),
+            jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB.\nmore\nlines"),
             "RESOURCE_EXHAUSTED: 9 GiB",
         ),
     ],

@@ -61,8 +61,9 @@ class Evaluation:
     )
     best: str | None = setting(
         None,
-        "Metric that selects the best checkpoints, which are kept in addition to the "
-        "newest, e.g. `fid50k` or `recall`; None keeps only the newest.",
+        "Result of one of `metrics` that selects the best checkpoints, which are kept "
+        "in addition to the newest, e.g. `fid50k` or `recall` (of `pr`); None keeps "
+        "only the newest.",
     )
     keep_best: int = setting(1, "Number of best checkpoints to keep.", rule=POSITIVE)
     # Signs of mode collapse, reported in the progress line.
