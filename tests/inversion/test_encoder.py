@@ -160,6 +160,12 @@ def test_what_does_not_fit_is_refused(trained):
             EncoderSettings(**wrong)
     with pytest.raises(ValueError, match="must be positive with space"):
         EncoderSettings("w+", image_weight=0.0)
+    g = small.network("stylegan2", ("a", "b"))
+    vectors = dataclasses.replace(g, label_vectors=True)
+    with pytest.raises(ValueError, match="small takes label vectors, whose"):
+        encoder_training.train(vectors, EncoderSettings(), "multiscale")
+    with pytest.raises(ValueError, match="this network has 0 classes"):
+        Projector(vectors, Settings(), "multiscale", label="fit")
 
 
 def test_a_tuned_network_keeps_its_encoder(trained):
