@@ -172,7 +172,7 @@ def test_label_vectors_have_no_turns(run_main, tmp_path):
     path = tmp_path / "vectors.safetensors"
     file.save(dataclasses.replace(network, label_vectors=True), path)
     arguments = (f"--network={path}", f"--out={tmp_path / 'out'}", "--method=sefa")
-    with pytest.raises(ValueError, match="give --label=NUMBERS, for a, b"):
+    with pytest.raises(ValueError, match="give --label=NUMBERS, one for each of a, b"):
         run_main(directions, *arguments, *FEW)
     assert not (tmp_path / "out").exists()
     run_main(directions, *arguments, *FEW, "--label=0.5,1", "--count=1")

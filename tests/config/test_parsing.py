@@ -91,7 +91,9 @@ PROBLEMS = {
     ),
     "`training.ema_rampup`": changed(training={"transfer": "x", "ema_rampup": 0.05}),
     "`run.seed`": changed(run={"seed": -1}),
-    "`data.base_size` (=(0, 4)) must lie": changed(data={"base_size": (0, 4)}),
+    "`data.base_size` (=(0, 4)) must be two numbers": changed(
+        data={"base_size": (0, 4)}
+    ),
     "`data.base_size` (=(4, 8)) must be (4, 4)": changed(data={"base_size": (4, 8)}),
     "`model.g_architecture` (='skip') and": changed(
         model={"family": "stylegan2", "g_architecture": "skip"}
@@ -126,7 +128,7 @@ PROBLEMS = {
     "`model.mapping_layers` must be positive": changed(
         data={"conditional": True}, model=SKIP | {"mapping_layers": 0}
     ),
-    "a batch of 32 in `training.accumulation_rounds` (=32) leaves no image": changed(
+    "a batch of 32 split by `training.accumulation_rounds` (=32) leaves no": changed(
         training={
             "accumulation_rounds": 32,
             "path_length_weight": 2.0,

@@ -207,7 +207,7 @@ def test_a_temporary_failure_is_not_a_damaged_image(tmp_path):
     source = open_source(data("folder", tmp_path, resolution=8))
     (tmp_path / "b.png").unlink()
     (tmp_path / "b.png").mkdir()  # a stand-in for a failing file system
-    with pytest.raises(OSError, match="b.png cannot be read: Is a directory; start"):
+    with pytest.raises(OSError, match="b.png cannot be read: Is a directory; run"):
         take(source, 1)
 
 

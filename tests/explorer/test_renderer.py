@@ -220,6 +220,8 @@ def test_a_lower_resolution_of_a_network_that_grew():
 def test_an_image_that_exceeds_the_memory(monkeypatch):
     reported = []
     monkeypatch.setattr(host_memory, "available_bytes", lambda: 1000)
-    with pytest.raises(DoesNotFit, match=r"of memory for an image of 16x16, and 9\.3"):
+    with pytest.raises(
+        DoesNotFit, match=r"of memory for an image of 16x16, but only 9\.3"
+    ):
         Renderer(small.network("stylegan1")).compile(reported.append)
     assert reported == ["compiling images of 16x16 with noise=const"]

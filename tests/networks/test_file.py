@@ -91,7 +91,7 @@ def changed(description, **changes):
         (lambda a, d: (a, "[" * 100_000), "its description is damaged"),
         (lambda a, d: (a, d | {"version": 2}), "has version 2; this program reads"),
         (lambda a, d: (a, d | {"fade": "x"}), "fade must be present and have allowed"),
-        (lambda a, d: (a, d | {"classes": [1]}), "classes must be there"),
+        (lambda a, d: (a, d | {"classes": [1]}), "classes must be present"),
         (lambda a, d: (a, d | {"label_vectors": 1}), "label_vectors must be present"),
         (lambda a, d: (a, d | {"classes": ["a"]}), "classes and config disagree"),
         (lambda a, d: (a, d | {"resolution": 64}), "it says LevelOfDetail"),

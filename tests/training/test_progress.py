@@ -63,7 +63,7 @@ def test_compilation_is_shown_apart_from_the_time_of_a_tick():
 
     assert line(95.2).endswith("g_main/loss 1.000  compilation 1m 35s")
     assert "time 12s " in line(95.2) and "    4.0 img/s" in line(95.2)
-    assert line(0.9) == line(0.0) == line(95.2).partition("  besides")[0]
+    assert line(0.9) == line(0.0) == line(95.2).partition("  compilation")[0]
 
 
 def test_the_probability_of_augmentations_is_shown():

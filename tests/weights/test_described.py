@@ -27,7 +27,7 @@ def test_round_trip_and_damage(tmp_path):
         ("[" * 5000, "its description is damaged: "),
         ("[1]", "has version None; this program reads version 3, and a newer"),
         (json.dumps({"version": 4}), "has version 4; this program reads version 3"),
-        (json.dumps({"version": 3, "color": ""}), "damaged: color must be there"),
+        (json.dumps({"version": 3, "color": ""}), "damaged: color must be present"),
     ):
         safetensors.write(path, arrays, {KIND.key: text})
         with pytest.raises(
