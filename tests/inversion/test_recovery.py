@@ -6,8 +6,8 @@ import pytest
 import stylegan_jax
 from stylegan_jax.inversion.projection import Projector, Settings, project
 
-# Start -> fraction of the images that is recovered. From the average, a few searches end
-# in a local minimum.
+# Start -> fraction of the images that is recovered. From the average, a few searches
+# end in a local minimum.
 RECOVERED = {"average": 0.8, "samples": 0.9}
 
 
