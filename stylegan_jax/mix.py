@@ -9,7 +9,9 @@ from stylegan_jax.runtime.command import parse_or_exit
 if __name__ == "__main__":  # before the imports that take seconds
     arguments = parse_or_exit(COMMAND)
 
-import jax
+import itertools
+
+import numpy as np
 from absl import app, flags
 
 from stylegan_jax.checkpoint import CheckpointError
@@ -38,19 +40,19 @@ def main(argv: list[str]) -> None:
     network = open_network(network_flags.reference(FLAGS), FLAGS.step)
     label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)
 
-    def styles(chosen: list[int]) -> jax.Array:
-        """Return the truncated styles of seeds."""
-        return network.map(
-            network.z(chosen),
-            None if label is None else label[0],
-            truncation_psi=FLAGS.truncation_psi,
-        )
-
+    # Mapped together, so that all seeds share one program.
+    ws = network.map(
+        network.z([*source, *itertools.chain(*destinations.values())]),
+        None if label is None else label[0],
+        truncation_psi=FLAGS.truncation_psi,
+    )
+    ends = itertools.accumulate(map(len, destinations.values()), initial=len(source))
+    source_ws, *others = np.split(np.asarray(ws), [*ends][:-1])
     figure = mixing_figure(
         network.generator,
         network.variables,
-        styles(source),
-        {name: styles(chosen) for name, chosen in destinations.items()},
+        source_ws,
+        dict(zip(destinations, others, strict=True)),
         lod=network.lod,
         layers=layers,
     )

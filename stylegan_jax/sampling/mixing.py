@@ -8,13 +8,11 @@ from collections.abc import Collection, Mapping
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
-from stylegan_jax.runtime.image_io import to_uint8
+from stylegan_jax.sampling.figures.sampler import Sampler
 from stylegan_jax.sampling.labeled_grid import labeled_grid
-from stylegan_jax.sampling.synthesis import synthesize
 
 
 def style_ranges(generator: Generator, resolution: int) -> dict[str, range]:
@@ -58,35 +56,27 @@ def check_layers(
         )
 
 
-def style_mixing(
-    generator: Generator,
-    variables: Variables,
-    row_ws: jax.Array,
-    column_ws: jax.Array,
+def mixed_styles(
+    source_ws: np.ndarray | jax.Array,
+    destination_ws: np.ndarray | jax.Array,
     layers: Collection[int],
-    **kwargs,
 ) -> np.ndarray:
-    """Draw the columns' images with the styles of `layers` copied from the rows.
+    """Return the destinations' styles with those of `layers` copied from the sources.
 
     Args:
-      generator: the network.
-      variables: its variables.
-      row_ws: [N,L,W], whose styles are copied.
-      column_ws: [M,L,W], which receive them.
+      source_ws: [N,L,W], whose styles are copied.
+      destination_ws: [M,L,W], which receive them.
       layers: the style layers to copy.
-      **kwargs: for `synthesize`.
 
     Returns:
-      Images [N,M,H,W,C].
+      ws [M,N,L,W].
     """
-    n, m, count = len(row_ws), *column_ws.shape[:2]
-    chex.assert_shape(row_ws, (n, *column_ws.shape[1:]))
-    source = jnp.repeat(jnp.asarray(row_ws), m, axis=0)
-    target = jnp.tile(jnp.asarray(column_ws), (n, 1, 1))
+    n, m, count = len(source_ws), *destination_ws.shape[:2]
+    chex.assert_shape(source_ws, (n, *destination_ws.shape[1:]))
     copied = np.isin(np.arange(count), list(layers))[:, None]
-    mixed = jnp.where(copied, source, target)
-    images = synthesize(generator, variables, mixed, **kwargs)
-    return images.reshape(n, m, *images.shape[1:])
+    mixed = np.where(copied, source_ws, np.asarray(destination_ws)[:, None])
+    chex.assert_shape(mixed, (m, n, *destination_ws.shape[1:]))
+    return mixed
 
 
 def mixing_figure(
@@ -120,16 +110,17 @@ def mixing_figure(
         layers = style_ranges(generator, lod.resolution)
     for chosen in layers.values():
         check_layers(generator, lod.resolution, chosen)
-    top = synthesize(generator, variables, source_ws, lod=lod)
-    rows = [[None, *to_uint8(top)]]
-    names = [""]
+    source_ws = np.asarray(source_ws)
+    parts, names = [], [""]
     for name, chosen in layers.items():
-        ws = destination_ws[name]
-        left = synthesize(generator, variables, ws, lod=lod)
-        mixed = style_mixing(generator, variables, source_ws, ws, chosen, lod=lod)
-        for first, others in zip(
-            to_uint8(left), to_uint8(mixed.swapaxes(0, 1)), strict=True
-        ):
-            rows.append([first, *others])
-            names.append(name)
-    return labeled_grid(rows, names)
+        ws = np.asarray(destination_ws[name])
+        mixed = mixed_styles(source_ws, ws, chosen)
+        parts.append(np.concatenate([ws[:, None], mixed], axis=1))
+        names += [name] * len(ws)
+    cells = np.concatenate(parts)  # [M,1+N,L,W]
+    # All images are drawn in batches of one size, so that they share one program.
+    ws = np.concatenate([source_ws, cells.reshape(-1, *source_ws.shape[1:])])
+    images = Sampler(generator, variables, lod).draw(ws)
+    top, others = np.split(images, [len(source_ws)])
+    rows = others.reshape(*cells.shape[:2], *images.shape[1:])
+    return labeled_grid([[None, *top], *rows], names)

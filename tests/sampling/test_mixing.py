@@ -1,30 +1,17 @@
 """The style-mixing figure of a small generator."""
 
-import dataclasses
-
+import chex
+import jax
 import numpy as np
 import pytest
 
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.models.stylegan1 import Generator, LayerOptions
 from stylegan_jax.runtime.image_io import to_uint8
-from stylegan_jax.sampling import labeled_grid, mixing
+from stylegan_jax.sampling import labeled_grid, mixing, synthesis
 from stylegan_jax.sampling.synthesis import synthesize
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-
-@dataclasses.dataclass(frozen=True)
-class ShowsStyles:
-    """A generator whose images are its styles: [B,L,W] -> [B,L,W,1]."""
-
-    resolution: int = 16
-
-    def clone(self, winograd, pixel_blocks):
-        return self
-
-    def apply(self, variables, ws, **kwargs):
-        return ws[..., None]
 
 
 @pytest.mark.parametrize(
@@ -62,10 +49,10 @@ def test_style_mixing_copies_the_given_layers(name):
     random = np.random.RandomState(0)
     sources = random.randn(3, 6, 4).astype("float32")
     targets = random.randn(2, 6, 4).astype("float32")
-    mixed = mixing.style_mixing(ShowsStyles(), {}, sources, targets, layers)[..., 0]
-    assert mixed.shape == (3, 2, 6, 4)
-    for i, j, layer in np.ndindex(3, 2, 6):
-        expected = sources[i] if layer in layers else targets[j]
+    mixed = mixing.mixed_styles(sources, targets, layers)
+    assert mixed.shape == (2, 3, 6, 4)
+    for i, j, layer in np.ndindex(2, 3, 6):
+        expected = sources[j] if layer in layers else targets[i]
         np.testing.assert_array_equal(mixed[i, j, layer], expected[layer])
 
 
@@ -99,6 +86,15 @@ def test_the_figure(network, ws):
         close(tile(1 + i, 1 + j), to_uint8(expected))
     names = figure[:, : labeled_grid.LABEL_PIXELS].reshape(5, pitch, -1)
     assert [(row < 255).any() for row in names] == [False, True, True, True, True]
+
+
+def test_one_program_draws_the_figure(network, ws, monkeypatch):
+    """Its rows have different numbers of images: 19 images are two batches of 16."""
+    traced = chex.assert_max_traces(synthesis._synthesize.__wrapped__, n=1)
+    program = jax.jit(traced, static_argnums=(0, 4))
+    monkeypatch.setattr(synthesis, "_synthesize", program)
+    rows = {"coarse": ws[:2], "middle": ws[2:3], "fine": ws[3:4]}
+    mixing.mixing_figure(*network, ws[4:], rows, lod=LevelOfDetail(16))
 
 
 def test_the_figure_of_chosen_layers(network, ws):
