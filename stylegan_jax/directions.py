@@ -320,14 +320,19 @@ def write(
     """Write the files and figures of directions, and print their facts."""
     sampler = Sampler(network.generator, network.variables, network.lod)
     ws, names = styles_of_seeds(network, chosen), seed_names(chosen)
-    overview = figure.rows_of_directions(sampler, found, ws[:1], strengths)
-    out.mkdir(parents=True, exist_ok=True)
+    firsts, titles = [], []
     for direction in found:
-        drawn = figure.rows_of_images(sampler, direction, ws, names, strengths)
+        images = figure.edited(sampler, direction, ws, strengths)
+        firsts.append(images[0].copy())
+        titles.append(direction.name.replace("_", "\n", 1))
+        drawn = figure.rows_of_strengths(images, names, strengths)
+        out.mkdir(parents=True, exist_ok=True)
         save_png(out / f"{direction.name}.png", drawn, grid=True)
         file.save(direction, out / f"{direction.name}{file.ENDING}")
         facts = ", ".join(f"{k} {v:.4g}" for k, v in direction.facts.items())
         print(f"{direction.name}: {facts}; one unit is {direction.sigma:.4g}")
+    # The first image with all directions, whose rows are drawn above.
+    overview = figure.rows_of_strengths(firsts, titles, strengths)
     save_png(out / OVERVIEW, overview, grid=True)
 
 

@@ -71,6 +71,11 @@ def test_files_and_figures(run, saved, tmp_path, arguments, names):
         # Two seeds with three strengths of 64x64 pixels each, and their names.
         height, width, _ = pixels(out / f"{name}.png").shape
         assert 2 * 66 <= height < 200 and 3 * 66 <= width < 300
+    # The figure of all directions has the first row of each.
+    every = pixels(out / "directions.png")[-66 * len(names) :, -3 * 66 :]
+    for name, row in zip(names, np.split(every, len(names)), strict=True):
+        shown = pixels(out / f"{name}.png")[-2 * 66 : -66, -3 * 66 :]
+        np.testing.assert_array_equal(row, shown)
     if "--layers=1-3" in arguments:
         assert "sefa_1: eigenvalue" in printed
         assert found.layers == (1, 2, 3)

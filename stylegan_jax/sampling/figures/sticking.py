@@ -131,7 +131,8 @@ def _averages(
     noise = random.randn(count, z.shape[1]).astype(np.float32)
     around = {"latents": sampler.batches(sampler.map(z + NEIGHBORHOOD * noise))}
     ws = np.asarray(sampler.map(z))
-    image = _rgb(next(sampler.batches(ws)))[0]
+    # Repeated as often as an average has images, to share the program of its batches.
+    image = _rgb(next(sampler.batches(np.repeat(ws, count, axis=0))))[0]
     if isinstance(sampler.generator, stylegan3.Generator):
         places = JITTER * random.randn(count, 2)
         around["places"] = _translated(sampler, ws[0], places)
