@@ -1,5 +1,6 @@
 """Photos, points and undo in the page, as a user works with them."""
 
+import re
 import time
 
 import numpy as np
@@ -156,6 +157,12 @@ def test_points_by_keys_and_a_stopped_drag(page, renderer):
     page.fill("#drag-steps", "10000")
     page.click("#drag")
     until(lambda: "step 2" in page.inner_text("#status"))
+    page.click("#drag-clear")  # it goes on without them
+    bad = {"name": "bad.npz", "mimeType": "", "buffer": b"PK"}
+    page.set_input_files("#file", bad)
+    error = re.compile(r"\(=bad.npz\) cannot be used.*\nDrag: step (\d+) of 10000")
+    until(lambda: error.search(page.inner_text("#status")))  # and leaves the error
+    assert page.inner_text("#drag-count") == "0 points"
     page.click("#stop")
     finished(page, "Drag: stopped.")
     assert page.locator("#stop").is_hidden()

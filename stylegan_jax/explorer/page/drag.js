@@ -158,24 +158,23 @@ export function dragControls(state, jobs, report) {
   });
   for (const name of ['focus', 'blur']) overlay.addEventListener(name, show);
 
-  jobs.starter('drag', async () => {
+  jobs.starter('drag', 'Drag', async () => {
+    const dragged = [...pairs]; // the user may change `pairs` meanwhile
     state.before ??= { picture: structuredClone(state.picture) };
     const request = {
-      picture: state.picture, handles: pairs.map(([handle]) => handle),
-      targets: pairs.map(([, goal]) => goal), mask: bits(),
+      picture: state.picture, handles: dragged.map(([handle]) => handle),
+      targets: dragged.map(([, goal]) => goal), mask: bits(),
       steps: byId('drag-steps').valueAsNumber,
     };
-    const found = await jobs.run('Drag', 'drag', request, (line) => {
-      line.points.forEach((point, i) => { pairs[i][0] = point; });
+    const found = await jobs.follow('Drag', 'drag', request, (line) => {
+      line.points.forEach((point, i) => { dragged[i][0] = point; });
       state.useResult(line.picture, 'dragged picture');
       show();
     });
-    if (found) {
-      report(found.arrived ? `Arrived after ${found.step} steps.`
-        : `Not arrived after ${found.step} steps; drag again, or undo.`);
-    }
-    show();
+    report(found.arrived ? `Arrived after ${found.step} steps.`
+      : `Not arrived after ${found.step} steps; drag again, or undo.`);
   });
+  jobs.listeners.push(show);
 
   const moves = byId('position');
   moves.hidden = !state.facts.moves;

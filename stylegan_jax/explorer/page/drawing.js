@@ -67,6 +67,13 @@ export class Newest {
     });
   }
 
+  put(bytes) {
+    // Show pixels at once, as the newest picture.
+    this.shown = ++this.asked;
+    put(this.canvas, bytes, this.facts);
+    this.canvas.dataset.shown = this.shown;
+  }
+
   async request(picture) {
     const number = ++this.asked;
     const started = performance.now();

@@ -2,6 +2,7 @@
 
 import { byId, element } from './controls.js';
 import { send } from './drawing.js';
+import { latest } from './latest.js';
 
 function download(blob, name) {
   const link = element('a', { href: URL.createObjectURL(blob), download: name });
@@ -17,7 +18,7 @@ export function fileControls(state, shown, report, onError) {
     const picture = shown();
     if (!picture) return;
     const network = state.facts.network.split(/[\\/]/).filter(Boolean).pop();
-    const what = state.describeSource().replace(/ of .*/, '');
+    const what = state.describeSource(picture.style.source).replace(/ of .*/, '');
     const name = `${network}-${what}`.replace(/[^\w.-]+/g, '_') + ending;
     try {
       const response = await send(path, JSON.stringify(picture));
@@ -36,32 +37,30 @@ export function fileControls(state, shown, report, onError) {
 
   const file = byId('file');
   byId('load').addEventListener('click', () => file.click());
-  file.addEventListener('change', async () => {
-    const [chosen] = file.files;
-    if (!chosen) return;
-    try {
-      const name = encodeURIComponent(chosen.name.slice(0, 100));
-      const found = await (await send(`load?name=${name}`, chosen)).json();
-      state.latents = { name: chosen.name, sources: found.sources, index: 0 };
-      if (found.picture) {
-        state.usePicture(found.picture);
-      } else {
-        if (found.truncated) {
-          state.picture.truncation_psi = 1;
-          state.picture.truncation_cutoff = null;
-        }
-        state.style.mix = { ...state.style.mix, layers: [] };
-        state.useLatent(0);
+  const load = latest(async (signal, chosen) => {
+    const name = encodeURIComponent(chosen.name.slice(0, 100));
+    const found = await (await send(`load?name=${name}`, chosen, signal)).json();
+    if (signal.aborted) return;
+    state.latents = { name: chosen.name, sources: found.sources, index: 0 };
+    if (found.picture) {
+      state.usePicture(found.picture);
+    } else {
+      if (found.truncated) {
+        state.picture.truncation_psi = 1;
+        state.picture.truncation_cutoff = null;
       }
-      const most = found.sources.length;
-      report(`Loaded ${chosen.name}` + (found.picture ? ' with its settings.'
-        : found.total > most ? `: the first ${most} of ${found.total} latents.`
-          : `: ${most} ${most === 1 ? 'latent' : 'latents'}.`));
-    } catch (error) {
-      onError(error);
-    } finally {
-      file.value = ''; // so that the same file can be chosen again
+      state.style.mix = { ...state.style.mix, layers: [] };
+      state.useLatent(0);
     }
+    const most = found.sources.length;
+    report(`Loaded ${chosen.name}` + (found.picture ? ' with its settings.'
+      : found.total > most ? `: the first ${most} of ${found.total} latents.`
+        : `: ${most} ${most === 1 ? 'latent' : 'latents'}.`));
+  }, onError);
+  file.addEventListener('change', () => {
+    const [chosen] = file.files;
+    file.value = ''; // so that the same file can be chosen again
+    if (chosen) load(chosen);
   });
   const index = byId('latent-index');
   index.addEventListener('input', () => {

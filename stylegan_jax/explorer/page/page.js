@@ -9,20 +9,15 @@ import { Newest, Thumbnails } from './drawing.js';
 import { fileControls } from './files.js';
 import { Jobs } from './jobs.js';
 import { Liked } from './liked.js';
+import { Messages } from './messages.js';
 import { padControls } from './pad.js';
 import { photoControls } from './photo.js';
 import { State } from './state.js';
 import { Player } from './walk.js';
 
-function report(text) {
-  byId('status').textContent = text;
-  byId('status').className = '';
-}
-
-function onError(error) {
-  byId('status').textContent = error.message;
-  byId('status').className = 'error';
-}
+const messages = new Messages(byId('status'));
+const report = (text) => messages.report(text);
+const onError = (error) => messages.error(error);
 
 function keys(actions) {
   const typed = 'input:not([type="range"]):not([type="checkbox"]), select, textarea';
@@ -30,6 +25,7 @@ function keys(actions) {
     if (event.target.matches(typed)) return;
     if ((event.ctrlKey || event.metaKey) && event.key === 'z') {
       event.preventDefault();
+      messages.acted();
       actions.u();
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -39,6 +35,7 @@ function keys(actions) {
     const action = actions[key.length === 1 ? key.toLowerCase() : key];
     if (!action) return;
     event.preventDefault();
+    messages.acted();
     action();
   });
 }
@@ -61,8 +58,6 @@ async function start() {
     if (document.body.dataset.ready !== 'true') {
       document.body.dataset.ready = 'true';
       report('Ready.');
-    } else if (byId('status').className === 'error') {
-      report('');
     }
     canvas.title = `drawn in ${newest.milliseconds.toFixed(0)} ms`;
     if (!newest.busy) player.shown(); // one frame at a time
@@ -84,7 +79,7 @@ async function start() {
   const files = fileControls(state, () => liked.shown, report, onError);
   state.redraw = (picture) => newest.draw(() => structuredClone(picture));
   const jobs = new Jobs(report, onError);
-  const photos = photoControls(state, jobs, canvas, report, onError);
+  const photos = photoControls(state, jobs, newest, report, onError);
   dragControls(state, jobs, report);
   byId('undo').addEventListener('click', () => state.undo());
   state.listeners.push(() => { byId('undo').disabled = !state.past.length; });

@@ -2,6 +2,7 @@
 
 import { byId } from './controls.js';
 import { put, send } from './drawing.js';
+import { latest } from './latest.js';
 
 const ARROWS = {
   ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
@@ -82,40 +83,37 @@ class Crop {
   }
 }
 
-export function photoControls(state, jobs, canvas, report, onError) {
+export function photoControls(state, jobs, newest, report, onError) {
   const { facts } = state;
   const crop = new Crop(facts);
   const file = byId('photo-file');
   let photo = null; // the chosen file
   let target = null; // { name, pixels } of the last projection
   byId('photo-open').addEventListener('click', () => file.click());
-  file.addEventListener('change', async () => {
-    const [chosen] = file.files;
-    if (!chosen) return;
-    photo = chosen;
+  const open = latest(async (signal, chosen) => {
+    let image = null;
     try {
-      crop.open(await createImageBitmap(chosen, { imageOrientation: 'from-image' }));
-      byId('crop-part').hidden = false;
-    } catch {
-      // The server may know the format, and takes the largest center.
-      crop.image = null;
-      byId('crop-part').hidden = true;
-    }
+      image = await createImageBitmap(chosen, { imageOrientation: 'from-image' });
+    } catch { /* The server may know the format, and takes the largest center. */ }
+    if (signal.aborted) return;
+    photo = chosen;
+    if (image) crop.open(image);
+    else crop.image = null;
+    byId('crop-part').hidden = !image;
     byId('photo-part').hidden = false;
     report(`Opened ${chosen.name}. Choose its part, then project.`);
-    file.value = '';
+  }, onError);
+  file.addEventListener('change', () => {
+    const [chosen] = file.files;
+    file.value = ''; // so that the same file can be chosen again
+    if (chosen) open(chosen);
   });
 
-  jobs.starter('project', async () => {
-    try {
-      const box = crop.image ? `?box=${crop.box().join()}` : '';
-      const { target: name } = await (await send(`target${box}`, photo)).json();
-      const answer = await fetch(`target?target=${encodeURIComponent(name)}`);
-      target = { name, pixels: new Uint8Array(await answer.arrayBuffer()) };
-    } catch (error) {
-      onError(error);
-      return;
-    }
+  jobs.starter('project', 'Projection', async (signal) => {
+    const box = crop.image ? `?box=${crop.box().join()}` : '';
+    const { target: name } = await (await send(`target${box}`, photo, signal)).json();
+    const answer = await fetch(`target?target=${encodeURIComponent(name)}`, { signal });
+    target = { name, pixels: new Uint8Array(await answer.arrayBuffer()) };
     put(byId('target'), target.pixels, facts);
     byId('target-part').hidden = false;
     state.before = { pixels: target.pixels };
@@ -123,20 +121,20 @@ export function photoControls(state, jobs, canvas, report, onError) {
       target: target.name, space: byId('space').value, picture: state.picture,
       steps: byId('project-steps').valueAsNumber,
     };
-    const found = await jobs.run('Projection', 'project', request, (line) => {
+    const found = await jobs.follow('Projection', 'project', request, (line) => {
       state.useResult(line.picture, 'photo');
     });
-    if (found) report(`Projected: difference of ${found.rms.toFixed(3)} (rms).`);
+    report(`Projected: difference of ${found.rms.toFixed(3)} (rms).`);
   });
-  jobs.starter('tune', async () => {
+  jobs.starter('tune', 'Tuning', async () => {
     const request = {
       target: target.name, picture: state.picture, learning_rate: 1e-3,
       steps: byId('tune-steps').valueAsNumber,
     };
-    const found = await jobs.run('Tuning', 'tune', request, (line) => {
+    const found = await jobs.follow('Tuning', 'tune', request, (line) => {
       if (line.picture) state.useResult(line.picture, 'tuned photo');
     });
-    if (found) report(`Tuned: difference of ${found.rms.toFixed(3)} (rms).`);
+    report(`Tuned: difference of ${found.rms.toFixed(3)} (rms).`);
   });
 
   // Before and after: while the button is held, or from B to B.
@@ -146,7 +144,7 @@ export function photoControls(state, jobs, canvas, report, onError) {
     if (on === held || (on && !state.before)) return;
     held = on;
     button.setAttribute('aria-pressed', held);
-    if (held && state.before.pixels) put(canvas, state.before.pixels, facts);
+    if (held && state.before.pixels) newest.put(state.before.pixels);
     else state.redraw(held ? state.before.picture : state.picture);
   };
   button.addEventListener('pointerdown', () => show(true));

@@ -126,8 +126,7 @@ export class State {
     };
   }
 
-  describeSource() {
-    const { source } = this;
+  describeSource(source = this.source) {
     switch (source.kind) {
       case 'seed': return `seed ${source.seed}`;
       case 'pad': return `pad at ${source.x.toFixed(2)}, ${source.y.toFixed(2)}`;
