@@ -1,10 +1,12 @@
 """Columns of pixels over time, and averages of many images."""
 
+import chex
+import jax
 import numpy as np
 import pytest
 
 from stylegan_jax.sampling import seeds as seeding
-from stylegan_jax.sampling import transform
+from stylegan_jax.sampling import synthesis, transform
 from stylegan_jax.sampling.figures import sticking
 from stylegan_jax.sampling.interpolation import lerp
 
@@ -58,8 +60,13 @@ def test_share_of_details_that_stay():
     assert sticking._row(falling)[1] < 0.05
 
 
-def test_averages(skip, alias_free, tile):
-    figure = sticking.average({"a": skip, "b": alias_free}, [4], 16)
+def test_averages(skip, alias_free, tile, monkeypatch):
+    # One program of each network, and one of translated images.
+    traced = chex.assert_max_traces(synthesis._synthesize.__wrapped__, n=3)
+    program = jax.jit(traced, static_argnums=(0, 4))
+    with monkeypatch.context() as patched:
+        patched.setattr(synthesis, "_synthesize", program)
+        figure = sticking.average({"a": skip, "b": alias_free}, [4], 16)
     random = np.random.RandomState(4)
     z = seeding.latents([4], 8)
     around = z + 0.25 * random.randn(16, 8).astype(np.float32)
