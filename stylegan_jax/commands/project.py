@@ -8,7 +8,7 @@ DISTANCES = ("auto", "lpips", "efficientnet", "multiscale")
 DISTANCE = flag.choice(
     "distance",
     "The distance between images: lpips is perceptual and uses VGG16; efficientnet "
-    "uses the smaller EfficientNet-Lite0; multiscale is the mean absolute difference "
+    "uses the smaller EfficientNet-Lite0; multiscale compares pixels and edges "
     "over an image pyramid, and needs no weights; auto is lpips if its weights are in "
     "the cache folder, else multiscale.",
     "auto",

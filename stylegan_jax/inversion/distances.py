@@ -24,6 +24,8 @@ from stylegan_jax.weights import files
 AUTO = "auto"
 MAX_SIDE = 256  # pixels: limit of the shorter side of the images that LPIPS sees
 SMOOTHING = 1e-3  # smaller differences are penalized quadratically
+EDGE_SCALES = 2  # edges are those of the full and of half of the resolution ...
+EDGE_WEIGHT = 3.0  # ... and have this weight relative to the pixels
 
 # The last blocks of EfficientNet-Lite0 at resolutions 112, 56, 28, 14 and 7.
 BLOCKS = ("block0", "block2", "block4", "block10", "block15")
@@ -101,10 +103,29 @@ def on_backgrounds(images: jax.Array) -> list[jax.Array]:
 # Without weights
 
 
-def describe_pixels(variables: None, images: jax.Array) -> jax.Array:
-    """Return the visible pixels of images."""
+def describe_by_edges(variables: None, images: jax.Array) -> Description:
+    """Return the visible pixels of images, and their edges at EDGE_SCALES scales."""
     del variables
-    return jnp.concatenate(on_backgrounds(images), axis=-1)
+    pixels = jnp.concatenate(on_backgrounds(images), axis=-1)
+    shown, maps = jnp.clip(pixels, -1, 1), []
+    for _ in range(EDGE_SCALES):
+        maps.append(edges(shown))
+        if any(side % 2 for side in shown.shape[1:3]):
+            break
+        shown = downscale2d(shown)
+    return {"pixels": pixels, "edges": maps}
+
+
+def edges(images: jax.Array) -> jax.Array:
+    """Return the edges of images [B,H,W,C] as maps [B,H,W,4C] that are never negative.
+
+    The four maps of each channel are the increases and the decreases from a pixel to
+    its right and to its lower neighbor.
+    """
+    right = jnp.diff(images, axis=2, append=images[:, :, -1:])
+    lower = jnp.diff(images, axis=1, append=images[:, -1:])
+    maps = (right, -right, lower, -lower)
+    return jnp.concatenate([jax.nn.relu(each) for each in maps], axis=-1)
 
 
 def residual(target: jax.Array, images: jax.Array) -> jax.Array:
@@ -118,18 +139,34 @@ def residual(target: jax.Array, images: jax.Array) -> jax.Array:
     return jnp.where(over | under, 0.0, difference)
 
 
-def multiscale(variables: None, target: jax.Array, images: jax.Array) -> jax.Array:
+def multiscale(variables: None, target: Description, images: Description) -> jax.Array:
+    """Return the distance of the pixels plus that of their edges, [B].
+
+        over_scales(pixels) + EDGE_WEIGHT * mean over maps m of over_scales(m)
+
+    The coarse scales give a gradient where shapes do not overlap yet. A small feature
+    disappears in their averages of pixels, but not in those of its edges, which all
+    have the same sign; without the edges, searches replace such features by a blur.
+    The difference of the pixels is that of `residual`.
+    """
+    del variables
+    pixels = over_scales(residual(target["pixels"], images["pixels"]))
+    found = [
+        over_scales(b - a)
+        for a, b in zip(target["edges"], images["edges"], strict=True)
+    ]
+    return pixels + EDGE_WEIGHT * sum(found) / len(found)
+
+
+def over_scales(difference: jax.Array) -> jax.Array:
     """Return the mean absolute difference over all scales of a box pyramid, [B].
 
         mean over scales s of mean over pixels of sqrt(r_s^2 + e^2) - e
 
-    where r_0 = image - target, r_s averages 2x2 pixels of r_(s-1), and e = SMOOTHING.
-    The coarse scales give a gradient where shapes do not overlap yet. Unlike squares,
-    absolute differences keep a large gradient when they are small. r_0 is that of
-    `residual`.
+    where r_0 is the difference, r_s averages 2x2 pixels of r_(s-1), and e = SMOOTHING.
+    Unlike squares, absolute differences keep a large gradient when they are small.
     """
-    del variables
-    difference, scales = residual(target, images), []
+    scales = []
     while True:
         smooth = jnp.sqrt(jnp.square(difference) + SMOOTHING**2) - SMOOTHING
         scales.append(jnp.mean(smooth, (1, 2, 3)))
@@ -227,7 +264,7 @@ def _efficientnet(vgg16: WeightFile, efficientnet: WeightFile) -> Distance:
 
 def _multiscale(vgg16: WeightFile, efficientnet: WeightFile) -> Distance:
     del vgg16, efficientnet
-    return Distance("multiscale", "", None, describe_pixels, multiscale)
+    return Distance("multiscale", "", None, describe_by_edges, multiscale)
 
 
 DISTANCES: dict[str, Callable[[WeightFile, WeightFile], Distance]] = {

@@ -31,17 +31,36 @@ def found(distance, target, image):
     return distance.compare(distance.variables, describe(target), describe(image))
 
 
-def multiscale(target: np.ndarray, image: np.ndarray) -> float:
-    residual = (image - target).astype(np.float64)
-    residual[(target >= 1) & (residual > 0)] = 0
-    residual[(target <= -1) & (residual < 0)] = 0
+def over_scales(difference: np.ndarray) -> float:
     means = []
     while True:
-        means.append(np.mean(np.sqrt(residual**2 + 1e-6) - 1e-3))
-        h, w, c = residual.shape
+        means.append(np.mean(np.sqrt(difference**2 + 1e-6) - 1e-3))
+        h, w, c = difference.shape
         if h % 2 or w % 2:
             return np.mean(means)
-        residual = residual.reshape(h // 2, 2, w // 2, 2, c).mean((1, 3))
+        difference = difference.reshape(h // 2, 2, w // 2, 2, c).mean((1, 3))
+
+
+def edges(image: np.ndarray) -> np.ndarray:
+    h, w, _ = image.shape
+    padded = np.pad(image, [(0, 1), (0, 1), (0, 0)], mode="edge")
+    right = padded[:h, 1:] - image
+    lower = padded[1:, :w] - image
+    maps = [right, -right, lower, -lower]
+    return np.concatenate([np.maximum(each, 0) for each in maps], -1)
+
+
+def multiscale(target: np.ndarray, image: np.ndarray) -> float:
+    target, image = target.astype(np.float64), image.astype(np.float64)
+    residual = image - target
+    residual[(target >= 1) & (residual > 0)] = 0
+    residual[(target <= -1) & (residual < 0)] = 0
+    a, b = np.clip(target, -1, 1), np.clip(image, -1, 1)
+    maps = [over_scales(edges(b) - edges(a))]
+    h, w, c = a.shape
+    a, b = (x.reshape(h // 2, 2, w // 2, 2, c).mean((1, 3)) for x in (a, b))
+    maps.append(over_scales(edges(b) - edges(a)))
+    return over_scales(residual) + 3 * np.mean(maps)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -53,6 +72,17 @@ def test_multiscale(channels):
     distance = distances.load("multiscale")
     np.testing.assert_allclose(found(distance, target, image), expected, rtol=1e-5)
     np.testing.assert_allclose(found(distance, target, target), 0, atol=1e-8)
+
+
+def test_odd_sides_have_edges_at_one_scale():
+    target, image = images(3)[:, :11, :11], images(3, seed=1)[:, :11, :11]
+    expected = [
+        over_scales(image[i] - target[i])
+        + 3 * over_scales(edges(image[i]) - edges(target[i]))
+        for i in (0, 1)
+    ]
+    distance = distances.load("multiscale")
+    np.testing.assert_allclose(found(distance, target, image), expected, rtol=1e-5)
 
 
 def test_the_color_of_transparent_pixels_does_not_matter():
