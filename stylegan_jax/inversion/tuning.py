@@ -29,7 +29,7 @@ from stylegan_jax.sampling import transform
 
 # The distance at which tuning stops. The published value of LPIPS is for AlexNet; the
 # distances of VGG16 are larger, which makes the same value stricter here.
-STOP_DISTANCES = {"lpips": 0.06, "efficientnet": 0.02, "multiscale": 0.01}
+STOP_DISTANCES = {"lpips": 0.06, "efficientnet": 0.02, "multiscale": 0.02}
 MAPPING = "mapping"  # the parameters that are not tuned
 
 

@@ -6,6 +6,7 @@ import pytest
 import stylegan_jax
 from stylegan_jax.inversion.projection import Projector, Settings, project
 
+
 @pytest.mark.slow
 @pytest.mark.parametrize("start", ["average", "samples"])
 def test_images_of_the_network_are_recovered(start):

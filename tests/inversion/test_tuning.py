@@ -109,7 +109,7 @@ def test_batches_in_turn_and_stops():
     for changes in ({"stop_distance": 9.0}, {"stop_rms": 9.0}):
         tuner = Tuner(g, dataclasses.replace(SETTINGS, **changes), "multiscale")
         assert tuner.tune(targets, ws).steps == 0
-    assert Tuner(g, TuningSettings(), "multiscale").stop_distance == 0.01
+    assert Tuner(g, TuningSettings(), "multiscale").stop_distance == 0.02
 
 
 def test_the_nearest_network_is_kept():
