@@ -39,7 +39,7 @@ from stylegan_jax.sampling.directions import (
     text,
 )
 from stylegan_jax.sampling.directions.direction import MAX_STRENGTH, Direction
-from stylegan_jax.sampling.directions.statistics import w_statistics
+from stylegan_jax.sampling.directions.moments import w_moments
 from stylegan_jax.sampling.directions.subject import Subject
 from stylegan_jax.sampling.figures.sampler import Sampler, seed_names
 
@@ -64,7 +64,7 @@ def main(argv: list[str]) -> None:
         groups = read_images(network) if FLAGS.images else read_groups(network)
     model = text_model() if FLAGS.method == "text" else None
     with ProgressBar("latents") as progress:
-        statistics = w_statistics(
+        moments = w_moments(
             network.generator,
             network.variables,
             FLAGS.samples,
@@ -75,7 +75,7 @@ def main(argv: list[str]) -> None:
         network.generator,
         network.variables,
         network.reference,
-        statistics,
+        moments,
         tuple(range(network.generator.num_ws) if layers is None else sorted({*layers})),
         (strengths[0], strengths[-1]),
     )
@@ -226,9 +226,7 @@ def read_images(network: Network) -> tuple[np.ndarray, np.ndarray]:
             f"--images takes the place of seeds and latents; leave {listed(given)} out"
         )
     folder = storage.local_path(FLAGS.images, "--images")
-    encoder = None
-    if FLAGS.encoder is not None:
-        encoder = encoders.load(outputs.input_file(FLAGS.encoder, "--encoder"))
+    encoder = encoders.of_flag(FLAGS.encoder)
     label = None
     if network.classes and encoder is None:
         label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)[0]

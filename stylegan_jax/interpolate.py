@@ -72,7 +72,7 @@ def main(argv: list[str]) -> None:
     video.check_format(out, size, FLAGS.fps, FLAGS.quality)
     closed = FLAGS.loop == "closed"
     styles, count = keyframes(network, chosen, still=moves or request.moves)
-    share = edits.way(count, closed=closed)
+    share = edits.share_along(count, closed=closed)
 
     def variables(position: float) -> Variables:
         at = share(position)

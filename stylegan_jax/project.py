@@ -118,9 +118,7 @@ def encoder_of_flags() -> encoders.Encoder | None:
             "--start=encoder and --encoder=FILE belong together, and only one is "
             "given; `python -m stylegan_jax.encoder` trains an encoder"
         )
-    if FLAGS.encoder is None:
-        return None
-    return encoders.load(outputs.input_file(FLAGS.encoder, "--encoder"))
+    return encoders.of_flag(FLAGS.encoder)
 
 
 def settings_of_flags() -> Settings:

@@ -240,11 +240,7 @@ class Tuner:
         generator, count = self.network.generator, len(targets)
         size = image_size(generator.base_size, self.lod.resolution)
         check_targets(targets, size, generator.image_channels)
-        if ws.shape != (count, generator.num_ws, generator.w_dim):
-            raise ValueError(
-                f"ws have shape {list(ws.shape)}; {count} targets and this network "
-                f"take [{count}, {generator.num_ws}, {generator.w_dim}]"
-            )
+        generator.check_ws(ws, count)
         if views is not None:
             transform.check(generator)
             views = np.asarray(views, np.float32)

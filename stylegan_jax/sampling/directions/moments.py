@@ -11,18 +11,16 @@ from stylegan_jax.models import Generator, Variables
 from stylegan_jax.sampling.truncation import MAP_BATCH
 
 
-class WStatistics(NamedTuple):
-    """Statistics of w.
+class WMoments(NamedTuple):
+    """The first two moments of w.
 
     Attributes:
       mean: [W] float64.
-      covariance: [W,W] float64, the sample covariance (divided by count - 1).
-      count: number of latents.
+      covariance: [W,W] float64, the sample covariance (divided by N - 1).
     """
 
     mean: np.ndarray
     covariance: np.ndarray
-    count: int
 
     def deviation(self, vector: np.ndarray) -> float:
         """Return the standard deviation of w along a vector.
@@ -36,16 +34,15 @@ class WStatistics(NamedTuple):
         return float(np.sqrt(max(variances.mean(), 0.0)))
 
 
-def w_statistics(
+def w_moments(
     generator: Generator,
     variables: Variables,
     samples: int,
     labels: Callable[[int, int], np.ndarray | None] = lambda start, count: None,
     *,
-    seed: int = 0,
     show: Callable[[int], None] = lambda done: None,
-) -> WStatistics:
-    """Return the statistics of the untruncated w of random latents.
+) -> WMoments:
+    """Return the mean and covariance of the untruncated w of random latents.
 
     Only one batch of w is in memory at a time. The sums are in float64 and relative to
     the mean of the first batch, which avoids cancellation.
@@ -53,10 +50,9 @@ def w_statistics(
     Args:
       generator: the network.
       variables: its variables.
-      samples: number of latents, `RandomState(seed).randn(samples, Z)`.
+      samples: number of latents, `RandomState(0).randn(samples, Z)`.
       labels: function that maps the index of the first latent of a batch and the size
         of the batch to labels [count,label_size], or None for unconditional networks.
-      seed: seed of the latents.
       show: called with the number of latents done.
 
     Raises:
@@ -66,7 +62,7 @@ def w_statistics(
         raise ValueError(
             f"samples (={samples}) must be at least 2 to estimate a covariance"
         )
-    random = np.random.RandomState(seed)
+    random = np.random.RandomState(0)
     size = min(MAP_BATCH, samples)
     origin = first = second = None
     for start in range(0, samples, size):
@@ -90,7 +86,7 @@ def w_statistics(
         show(start + count)
     mean = first / samples
     covariance = (second - samples * np.outer(mean, mean)) / (samples - 1)
-    return WStatistics(origin + mean, covariance, samples)
+    return WMoments(origin + mean, covariance)
 
 
 @functools.partial(jax.jit, static_argnums=0)
