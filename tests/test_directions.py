@@ -195,7 +195,7 @@ def found(saved, tmp_path_factory):
     out = tmp_path_factory.mktemp("directions")
     g = stylegan_jax.load(saved)
     from stylegan_jax.sampling.directions import file as direction_file
-    from stylegan_jax.sampling.directions import principal, moments, stylespace
+    from stylegan_jax.sampling.directions import moments, principal, stylespace
     from stylegan_jax.sampling.directions.subject import Subject
 
     labels = lambda start, count: g.label("a", count)  # noqa: E731
