@@ -61,7 +61,7 @@ def serialized(network: Network, part: str) -> bytes:
     if model.ByteSize() > MAX_BYTES:
         raise ValueError(
             f"the {part} of {network.reference} takes {model.ByteSize():,} bytes as "
-            f"ONNX; a file may have {MAX_BYTES:,}. Export --part=mapping and "
+            f"ONNX; a file may have {MAX_BYTES:,}; export --part=mapping and "
             "--part=synthesis separately, or use --format=stablehlo"
         )
     return model.SerializeToString()

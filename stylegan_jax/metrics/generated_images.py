@@ -177,8 +177,8 @@ def class_weights(source: Source) -> np.ndarray:
     """
     if source.label_vectors:
         raise ValueError(
-            f"The labels of {source.name} are vectors, but metrics of generated images "
-            "draw classes; compare folders of images instead, with --images_b."
+            f"the labels of {source.name} are vectors, but metrics of generated images "
+            "draw classes; compare folders of images instead, with --images_b"
         )
     tf = tensorflow()
 

@@ -34,11 +34,11 @@ def linear_separability(
     chex.assert_rank([latents, logits], 2)
     if len(logits) != len(latents):
         raise ValueError(
-            f"The attribute classifier returned {len(logits)} rows of logits for "
-            f"{len(latents)} images; it must return one row per image."
+            f"the attribute classifier returned {len(logits)} rows of logits for "
+            f"{len(latents)} images; it must return one row per image"
         )
     if not 0 < keep <= 1:
-        raise ValueError(f"`keep` (={keep}) must be in (0, 1].")
+        raise ValueError(f"`keep` (={keep}) must be in (0, 1]")
     count = round(keep * len(latents))
     entropies = []
     for column in logits.T:
@@ -111,7 +111,7 @@ def support_vector_machine(
             length /= 2
         weights = weights - length * step
     raise ValueError(
-        f"The support vector machine of {len(x)} latents did not converge in "
+        f"the support vector machine of {len(x)} latents did not converge in "
         f"{ITERATIONS} steps; check the latents for values that are not finite or very "
-        "large."
+        "large"
     )

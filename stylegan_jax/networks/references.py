@@ -81,11 +81,11 @@ def _unknown(text: str) -> str:
     """Return the error message for a reference that matches nothing."""
     close = difflib.get_close_matches(text, names(), n=1)
     directory, _ = workdir.split(text)
-    similar = f"; did you mean {close[0]}?" if close else workdir.similar(directory)
+    similar = f" (did you mean {close[0]}?)" if close else workdir.similar(directory)
     return (
-        f"{text} does not exist{similar} The network must be a name "
+        f"{text} does not exist{similar}; the network must be a name "
         f"({listed(names())}), the directory of a run or of a conversion, a "
-        f"{ENDING} file, an official .pkl, or hub:OWNER/NAME."
+        f"{ENDING} file, an official .pkl, or hub:OWNER/NAME"
     )
 
 

@@ -233,7 +233,7 @@ def test_arrays_that_are_refused():
     with pytest.raises(ValueError, match=r"stylegan2-tf generator: unknown .*'z_dim'"):
         load(s=TF)
     model, variables = load()
-    with pytest.raises(ValueError, match="These arguments describe"):
+    with pytest.raises(ValueError, match="these arguments describe"):
         interop.to_official(
             model, variables, network="generator", **G_ARGUMENTS | {"z_dim": 9}
         )
@@ -245,5 +245,5 @@ def test_arrays_that_are_refused():
         interop.to_official(model.clone(architecture="growing"), variables)
     with pytest.raises(ValueError, match="square and do not grow"):
         interop.to_official(model.clone(base_size=(4, 8)), variables)
-    with pytest.raises(ValueError, match="The variables lack stats/w_avg"):
+    with pytest.raises(ValueError, match="the variables lack stats/w_avg"):
         interop.to_official(model, {"params": variables["params"]})

@@ -44,7 +44,7 @@ def test_flags_that_belong_together(given):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (set(), "Give --network, or both --images_a and --images_b"),
+        (set(), "give --network, or both --images_a and --images_b"),
         (RUN | FOLDERS, "--workdir cannot be combined with --images_a, --images_b"),
         (RUN | {"size"}, "--workdir cannot be combined with --size: omit one of them"),
         ({"images_a"}, "--images_a has no effect without --images_b: add that"),
@@ -186,7 +186,7 @@ def test_sizes_that_metrics_cannot_crop_or_halve(devices, emoji):
         return two_sets(devices, emoji, names, generated=generated, reals=None)
 
     text = problems(spec((6, 8), ["ppl_w_end_crop"]))
-    assert "ppl_w_end_crop needs images of another size: The images are 64x48" in text
+    assert "ppl_w_end_crop needs images of another size: the images are 64x48" in text
     assert "needs square images" in text
     check_requirements(spec((6, 8), ["ppl_w_end"]), False, None)
     check_requirements(spec((4, 4), ["ppl_w_end_crop"]), False, None)

@@ -173,8 +173,8 @@ def test_a_lost_process_ends_the_other_within_the_heartbeat_and_is_named(start):
             or "stopped sending heartbeats):\n1" in log
         )
     log = pairs[signal.SIGKILL].log(0)
-    assert "error: Process 0 of 2 has lost another process of the run" in log
-    assert "in all of them: the run resumes from the last checkpoint" in log
+    assert "error: process 0 of 2 has lost another process of the run" in log
+    assert "in all of them, to resume from the last checkpoint" in log
     log = pairs[signal.SIGSTOP].log(0)
     assert "process 0 of 2 has spent 1 s on the round from step 8 on" in log
     assert "run the same command again: the run resumes" in log
@@ -232,5 +232,5 @@ def test_a_coordinator_without_the_number_of_processes(monkeypatch):
         raise ValueError("Number of processes must be defined.")
 
     monkeypatch.setattr(jax.distributed, "initialize", initialize)
-    with pytest.raises(ValueError, match="defined. Give --coordinator, --num_process"):
+    with pytest.raises(ValueError, match="defined; give --coordinator, --num_process"):
         processes.initialize("127.0.0.1:1", None, None, 10)

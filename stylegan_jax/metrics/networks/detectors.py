@@ -131,7 +131,7 @@ def load(
       WeightsNotFound: There is no such file, or the download failed.
     """
     if name not in KINDS:
-        raise ValueError(f"There is no detector {name!r}; choose one of {list(KINDS)}.")
+        raise ValueError(f"there is no detector {name!r}; choose one of {list(KINDS)}")
     return _open(name, KINDS[name], path, batch_size, progress)
 
 
@@ -190,7 +190,7 @@ def save(name: str, path: str | os.PathLike, out: str | os.PathLike) -> None:
     }
     if name not in modules:
         raise ValueError(
-            f"There are no weights {name!r}; choose one of {list(modules)}."
+            f"there are no weights {name!r}; choose one of {list(modules)}"
         )
     path, module = Path(path), modules[name]
     arrays = module.save(files.convert_tensors(path, module.load))

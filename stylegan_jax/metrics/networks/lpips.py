@@ -68,8 +68,8 @@ def unit_maps(variables: Variables, images: jax.Array) -> list[jax.Array]:
     chex.assert_type(images, jnp.float32)
     if min(images.shape[1:3]) < MIN_SIZE:
         raise ValueError(
-            f"The images are {images.shape[1]}x{images.shape[2]}; LPIPS needs at least "
-            f"{MIN_SIZE}x{MIN_SIZE} pixels, so enlarge them first."
+            f"the images are {images.shape[1]}x{images.shape[2]}; LPIPS needs at least "
+            f"{MIN_SIZE}x{MIN_SIZE} pixels, so enlarge them first"
         )
     images = (images - SHIFT) / SCALE
     maps, _ = vgg.Convolutions().apply({"params": variables["params"]}, images)
@@ -140,8 +140,8 @@ class LPIPS:
         """
         if np.shape(a) != np.shape(b):
             raise ValueError(
-                f"The images of a pair must have the same shape; got {np.shape(a)} and "
-                f"{np.shape(b)}."
+                f"the images of a pair must have the same shape; got {np.shape(a)} and "
+                f"{np.shape(b)}"
             )
         return self._run(a, b)
 

@@ -68,7 +68,7 @@ class Direction:
             raise ValueError(
                 f"direction {self.name} was made for another network: "
                 f"{self.reference} with the fingerprint {self.fingerprint[:12]}, while "
-                f"this one has {found[:12]}. Directions fit only networks with the "
+                f"this one has {found[:12]}; directions fit only networks with the "
                 "same mapping network; make one for this network with "
                 f"`python -m stylegan_jax.directions --method={self.method}`"
             )
