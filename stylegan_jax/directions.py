@@ -17,14 +17,12 @@ from absl import app, flags
 from etils import epath
 
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.commands import network as network_flags
 from stylegan_jax.commands.directions import METHODS
-from stylegan_jax.config import Run
 from stylegan_jax.inversion import encoder as encoders
 from stylegan_jax.inversion import image_groups
 from stylegan_jax.networks.network import Network
-from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
+from stylegan_jax.networks.references import open_for_program
+from stylegan_jax.runtime import outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import save_png
 from stylegan_jax.runtime.messages import command, listed
@@ -56,9 +54,7 @@ def main(argv: list[str]) -> None:
     chosen, strengths = seeds.parse_seeds(FLAGS.seeds), parse_strengths(FLAGS.strengths)
     layers = FLAGS.layers and seeds.parse_seeds(FLAGS.layers, "layers")
     out = outputs.new_directory(FLAGS.out, "--out")
-    malloc.keep_freed_memory_on_cpu()
-    compilation_cache.use_unless_set(Run().compilation_cache)
-    network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    network = open_for_program(FLAGS)
     groups = None
     if "positive" in METHODS[FLAGS.method].flags:
         groups = read_images(network) if FLAGS.images else read_groups(network)

@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from stylegan_jax.config import is_resolution
+from stylegan_jax.config import check_resolution
 from stylegan_jax.interop.arguments import Arguments, is_number
 from stylegan_jax.interop.source import Source
 from stylegan_jax.models.interface import Channels
@@ -257,10 +257,7 @@ def _growing(a: Arguments) -> bool:
 def _finish(a: Arguments, model):
     a.take("use_wscale", True, (True,))
     a.take("dtype", "float32", ("float32",))
-    if not is_resolution(model.resolution):
-        raise ValueError(
-            f"resolution={model.resolution} must be a power of two from 4 to 1024"
-        )
+    check_resolution(model.resolution, "resolution")
     a.done()
     return model
 

@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from stylegan_jax.config import is_resolution
+from stylegan_jax.config import check_resolution
 from stylegan_jax.interop.arguments import Arguments
 from stylegan_jax.interop.source import Source
 from stylegan_jax.interop.stylegan2_variables import DEFAULT_FILTER, entries
@@ -177,10 +177,7 @@ def _layer_options(a: Arguments, **more: Any) -> LayerOptions:
 def _finish(model: Generator | Discriminator, *arguments: Arguments) -> None:
     for a in arguments:
         a.done()
-    if not is_resolution(model.resolution):
-        raise ValueError(
-            f"img_resolution={model.resolution} must be a power of two from 4 to 1024"
-        )
+    check_resolution(model.resolution, "img_resolution")
     if model.channels(model.resolution) < 1:
         raise ValueError(
             f"channel_base={int(model.channels.base * 2)} leaves no channels at "

@@ -9,7 +9,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from stylegan_jax.config import is_resolution
+from stylegan_jax.config import check_resolution
 from stylegan_jax.interop import stylegan2_torch
 from stylegan_jax.interop.arguments import Arguments
 from stylegan_jax.interop.source import Source
@@ -64,10 +64,7 @@ def build(network: str, kwargs: Mapping[str, Any]) -> nn.Module:
     )
     a.done()
     mapping.done()
-    if not is_resolution(model.resolution):
-        raise ValueError(
-            f"img_resolution={model.resolution} must be a power of two from 4 to 1024"
-        )
+    check_resolution(model.resolution, "img_resolution")
     if not 0 <= model.design.num_critical < model.design.num_layers:
         raise ValueError(
             f"num_critical={model.design.num_critical} must be less than "

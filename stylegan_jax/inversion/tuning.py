@@ -136,12 +136,9 @@ class Tuner:
         self.network, self.settings, self.distance = network, settings, distance
         self.lod = network.level(resolution)
         self._devices = parallel.local()
-        if batch_size is None:
-            batch_size = steps.automatic_batch_size(
-                network.generator, self.lod, self._devices
-            )
-        self._devices.check_batch("batch_size", batch_size)
-        self._batch_size = batch_size
+        self._batch_size = steps.checked_batch_size(
+            batch_size, network.generator, self.lod, self._devices
+        )
         noise = Settings(noise=settings.noise)
         self._static = steps.static(network.generator, noise, distance, self._devices)
         self._variables, self._weights = self._devices.replicate(

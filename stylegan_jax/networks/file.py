@@ -5,7 +5,6 @@ sections of the configuration and what they constrain of the training, the class
 the level of detail. Nothing in such a file can be executed.
 """
 
-import dataclasses
 import functools
 import os
 from typing import Any
@@ -144,12 +143,3 @@ def _variables(
         for name, array in described.float32_arrays(arrays, shapes).items()
     }
     return traverse_util.unflatten_dict(loaded, sep="/")
-
-
-def with_reference(trained: workdir.TrainedGenerator, reference: str) -> Network:
-    """Return a loaded generator as a `Network`."""
-    fields = dataclasses.fields(workdir.TrainedGenerator)
-    return Network(
-        **{field.name: getattr(trained, field.name) for field in fields},
-        reference=reference,
-    )

@@ -4,13 +4,17 @@ import difflib
 import os
 from pathlib import Path
 
+from absl import flags
+
 from stylegan_jax import interop, workdir
+from stylegan_jax.commands import network as network_flags
+from stylegan_jax.config import Run
 from stylegan_jax.interop.experiment import experiment_of
 from stylegan_jax.interop.network_files import OfficialNetwork, read_networks
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.networks import delta, file, hub
 from stylegan_jax.networks.network import Network
-from stylegan_jax.runtime import storage
+from stylegan_jax.runtime import compilation_cache, malloc, storage
 from stylegan_jax.runtime.messages import listed
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -50,7 +54,14 @@ def open_network(reference: str | os.PathLike, step: int | None = None) -> Netwo
         return _open_file(Path(text).expanduser(), text)
     check_exists(text)
     trained = workdir.load_generator(storage.open_path(text), step)
-    return file.with_reference(trained, text)
+    return Network(**vars(trained), reference=text)
+
+
+def open_for_program(values: flags.FlagValues) -> Network:
+    """Open the network that the flags of a program name; prepare its process first."""
+    malloc.keep_freed_memory_on_cpu()
+    compilation_cache.use_unless_set(Run().compilation_cache)
+    return open_network(network_flags.reference(values), values.step)
 
 
 def check_exists(reference: str) -> None:

@@ -82,7 +82,7 @@ def test_wrong_command_line_gives_one_message_and_no_run(tmp_path):
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("error: The command line is wrong:\n")
+    assert done.stderr.startswith("error: the command line is wrong:\n")
     assert "did you mean `training.total_kimg`?" in done.stderr
     assert "did you mean `data.mirror`?" in done.stderr
     assert "Traceback" not in done.stderr

@@ -73,7 +73,7 @@ def start(tmp_path):
 
 def test_differences_between_processes_are_named(start):
     pair = start("differ")
-    pair.wait_for("error: The processes of this run differ")
+    pair.wait_for("error: the processes of this run differ")
     for i in (0, 1):
         assert "agreed" in pair.log(i)  # while they did
         problems = pair.log(i).split("differ; ")[1].splitlines()[1:3]

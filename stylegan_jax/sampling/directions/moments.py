@@ -1,14 +1,12 @@
 """The mean and covariance of w, accumulated over batches of latents."""
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from stylegan_jax.models import Generator, Variables
-from stylegan_jax.sampling.truncation import MAP_BATCH
+from stylegan_jax.sampling.truncation import MAP_BATCH, untruncated_styles
 
 
 class WMoments(NamedTuple):
@@ -70,8 +68,8 @@ def w_moments(
         z = np.zeros((size, generator.z_dim), np.float32)
         z[:count] = random.randn(count, generator.z_dim)
         # The last batch is padded so that all batches share one program.
-        w = _map(generator, variables, z, labels(start, size))
-        w = np.asarray(w, np.float64)[:count]
+        ws = untruncated_styles(generator, variables, z, labels(start, size))
+        w = np.asarray(ws[:count, 0], np.float64)
         if not np.isfinite(w).all():
             raise ValueError(
                 "the mapping network returns values that are not finite; use another "
@@ -87,8 +85,3 @@ def w_moments(
     mean = first / samples
     covariance = (second - samples * np.outer(mean, mean)) / (samples - 1)
     return WMoments(origin + mean, covariance)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _map(generator, variables, z, labels):
-    return generator.apply(variables, z, labels, method="map")[:, 0]
