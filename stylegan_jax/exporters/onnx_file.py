@@ -11,7 +11,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from stylegan_jax.exporters.programs import description, program
+from stylegan_jax.exporters.programs import description, is_description, program
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import storage
 
@@ -80,7 +80,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
         about = json.loads(texts[KEY])
     except (DecodeError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} {problem}: {error}") from error
-    if not isinstance(about, dict) or about.get("format") != "stylegan_jax program":
+    if not is_description(about):
         raise ValueError(f"{path} {problem}: its metadata does not describe a program")
     return about | {
         "opset": max(x.version for x in model.opset_import),

@@ -69,8 +69,7 @@ class TuningSettings:
         bounds.check_not_negative(
             self, "learning_rate", "stop_distance", "stop_rms", "locality_radius"
         )
-        if self.noise not in ("const", "none"):
-            raise ValueError(f"noise (={self.noise!r}) must be const or none")
+        bounds.check_noise(self)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

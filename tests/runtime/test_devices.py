@@ -48,7 +48,7 @@ def test_a_batch_that_does_not_divide_is_rejected(batch_size, remedy):
         eight.check_batch("training.batch_size", batch_size)
     assert str(error.value) == (
         f"`training.batch_size` (={batch_size}) must be divisible by the 8 devices; "
-        f"try {remedy}."
+        f"try {remedy}"
     )
 
 
