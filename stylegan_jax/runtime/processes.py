@@ -193,7 +193,7 @@ class _Watcher:
         process, status, text = json.loads(failure)
         sys.stdout.flush()
         print(
-            f"error: Process {process} of {_num_processes()} has failed, and process "
+            f"error: process {process} of {_num_processes()} has failed, and process "
             f"{_process_id()} ends with it: {text}",
             file=sys.stderr,
         )

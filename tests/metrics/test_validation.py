@@ -193,7 +193,7 @@ def test_sizes_that_metrics_cannot_crop_or_halve(devices, emoji):
     odd = dataclasses.replace(emoji, base_size=(33, 40), resolution=4)
     reals = RealImages(odd, devices, 0, "exact")
     text = problems(two_sets(devices, emoji, ["swd"], reals=reals, generated=reals))
-    assert "swd needs images of another size: The images are 40x33" in text
+    assert "swd needs images of another size: the images are 40x33" in text
     assert "both must be multiples of 2" in text
 
 

@@ -108,7 +108,7 @@ def test_a_failure_ends_both_with_its_status(start, mode, failing, status, text)
     pair.wait_for("agreed")
     assert [process.wait(60) for process in pair.processes] == [status, status]
     assert text in pair.log(failing)
-    told = f"error: Process {failing} of 2 has failed, and process {1 - failing} ends"
+    told = f"error: process {failing} of 2 has failed, and process {1 - failing} ends"
     assert told in pair.log(1 - failing)
     assert text.split(": ")[1] in pair.log(1 - failing)
 

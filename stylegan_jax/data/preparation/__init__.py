@@ -94,7 +94,7 @@ def choose_labels(raw: RawDataset, how: str) -> labels.Labels:
             found = label_file.read_labels(raw.label_file, raw.names)
         except ValueError as error:
             raise ValueError(
-                f"{error}\nUse --labels=none to prepare the images without labels, or "
+                f"{error}\nuse --labels=none to prepare the images without labels, or "
                 "--labels=folders for folders as classes"
             ) from error
     elif how == "auto":

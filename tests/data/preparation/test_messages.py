@@ -19,7 +19,7 @@ from tests.data.raw_data import noise, nvidia_folder, pack, png
 
 STRICT = "; repair or remove it, or omit --strict to skip it"
 WITHOUT_LABELS = (
-    "\nUse --labels=none to prepare the images without labels, or --labels=folders for "
+    "\nuse --labels=none to prepare the images without labels, or --labels=folders for "
     "folders as classes"
 )
 
