@@ -103,7 +103,7 @@ def test_a_batch_that_does_not_split_into_pairs_is_explained(devices):
         stand_ins.context(three, batch_size=32)
     assert str(raised.value) == (
         "`batch_size` (=32) must be divisible by the 3 devices times 2 images of a "
-        "pair, since some metrics compare pairs; try 30 or 36."
+        "pair, since some metrics compare pairs; try 30 or 36"
     )
 
 
