@@ -64,7 +64,7 @@ def convert(source: Path, out: epath.PathLike) -> None:
     if set(networks) != set(ITEMS):
         raise ValueError(
             f"{source} holds {sorted(networks)}; a StyleGAN file must hold "
-            f"{sorted(ITEMS)}."
+            f"{sorted(ITEMS)}"
         )
     loaded = {name: _load(name, network) for name, network in networks.items()}
     generator, discriminator = loaded["generator_ema"][0], loaded["discriminator"][0]
@@ -100,12 +100,12 @@ def _check_unused(out: epath.Path) -> None:
     if there["checkpoints"] and missing:  # `convert` writes the description last
         raise ValueError(
             f"{out} holds an unfinished conversion, or a damaged run: it contains "
-            f"{found}, but not {missing}. If it was a conversion, delete {found} there "
-            "and repeat the command; otherwise choose another --out."
+            f"{found}, but not {missing}; if it was a conversion, delete {found} there "
+            "and repeat the command; otherwise choose another --out"
         )
     if there["checkpoints"] or there["config.json"]:
         raise ValueError(
-            f"{out} already holds a run: it contains {found}. Choose another --out."
+            f"{out} already holds a run: it contains {found}; choose another --out"
         )
 
 

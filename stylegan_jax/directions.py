@@ -17,14 +17,12 @@ from absl import app, flags
 from etils import epath
 
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.commands import network as network_flags
 from stylegan_jax.commands.directions import METHODS
-from stylegan_jax.config import Run
 from stylegan_jax.inversion import encoder as encoders
 from stylegan_jax.inversion import image_groups
 from stylegan_jax.networks.network import Network
-from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
+from stylegan_jax.networks.references import open_for_program
+from stylegan_jax.runtime import outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import save_png
 from stylegan_jax.runtime.messages import command, listed
@@ -39,7 +37,7 @@ from stylegan_jax.sampling.directions import (
     text,
 )
 from stylegan_jax.sampling.directions.direction import MAX_STRENGTH, Direction
-from stylegan_jax.sampling.directions.statistics import w_statistics
+from stylegan_jax.sampling.directions.moments import w_moments
 from stylegan_jax.sampling.directions.subject import Subject
 from stylegan_jax.sampling.figures.sampler import Sampler, seed_names
 
@@ -56,15 +54,13 @@ def main(argv: list[str]) -> None:
     chosen, strengths = seeds.parse_seeds(FLAGS.seeds), parse_strengths(FLAGS.strengths)
     layers = FLAGS.layers and seeds.parse_seeds(FLAGS.layers, "layers")
     out = outputs.new_directory(FLAGS.out, "--out")
-    malloc.keep_freed_memory_on_cpu()
-    compilation_cache.use_unless_set(Run().compilation_cache)
-    network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    network = open_for_program(FLAGS)
     groups = None
     if "positive" in METHODS[FLAGS.method].flags:
         groups = read_images(network) if FLAGS.images else read_groups(network)
     model = text_model() if FLAGS.method == "text" else None
     with ProgressBar("latents") as progress:
-        statistics = w_statistics(
+        moments = w_moments(
             network.generator,
             network.variables,
             FLAGS.samples,
@@ -75,7 +71,7 @@ def main(argv: list[str]) -> None:
         network.generator,
         network.variables,
         network.reference,
-        statistics,
+        moments,
         tuple(range(network.generator.num_ws) if layers is None else sorted({*layers})),
         (strengths[0], strengths[-1]),
     )
@@ -226,9 +222,7 @@ def read_images(network: Network) -> tuple[np.ndarray, np.ndarray]:
             f"--images takes the place of seeds and latents; leave {listed(given)} out"
         )
     folder = storage.local_path(FLAGS.images, "--images")
-    encoder = None
-    if FLAGS.encoder is not None:
-        encoder = encoders.load(outputs.input_file(FLAGS.encoder, "--encoder"))
+    encoder = encoders.of_flag(FLAGS.encoder)
     label = None
     if network.classes and encoder is None:
         label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)[0]

@@ -15,13 +15,11 @@ import time
 from absl import app, flags
 
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.commands import network as network_flags
-from stylegan_jax.config import Run
 from stylegan_jax.inversion import distances
 from stylegan_jax.inversion import encoder as encoders
 from stylegan_jax.inversion.encoder_training import EncoderSettings, train
-from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import compilation_cache, malloc, outputs
+from stylegan_jax.networks.references import open_for_program
+from stylegan_jax.runtime import outputs
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.messages import command, sides
 from stylegan_jax.runtime.progress_bar import ProgressBar
@@ -37,9 +35,7 @@ def main(argv: list[str]) -> None:
     settings = EncoderSettings(
         **{name: FLAGS[name].value for name in names if name in FLAGS}
     )
-    malloc.keep_freed_memory_on_cpu()
-    compilation_cache.use_unless_set(Run().compilation_cache)
-    network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    network = open_for_program(FLAGS)
     distance = distances.load(FLAGS.distance, FLAGS.vgg16, FLAGS.efficientnet)
     started = time.monotonic()
     with ProgressBar("steps") as progress:

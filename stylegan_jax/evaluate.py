@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
     given = given_flags()
     problems = validation.flag_problems(given)
     if problems:
-        raise ValueError("\n  ".join(["These flags are inconsistent:", *problems]))
+        raise ValueError("\n  ".join(["these flags are inconsistent:", *problems]))
     metrics = registry.find([name.strip() for name in FLAGS.metrics if name.strip()])
     validation.check_used(given, metrics)
     malloc.keep_freed_memory_on_cpu()
@@ -120,7 +120,7 @@ def main(argv: list[str]) -> None:
     if failures:
         reasons = results.group_failures(failures)
         raise ValueError(
-            "\n  ".join(["These metrics could not be measured or saved:", *reasons])
+            "\n  ".join(["these metrics could not be measured or saved:", *reasons])
         )
     processes.finish()
 
@@ -153,7 +153,7 @@ def _check_writable(out: epath.Path, devices: Parallel) -> None:
         except ValueError as error:
             problem = str(error)
     if devices.any_process(problem is not None)():
-        raise ValueError(problem or f"Process 0 cannot write to {out}.")
+        raise ValueError(problem or f"process 0 cannot write to {out}")
 
 
 def _append(out: epath.Path, result: MetricResult) -> str | None:

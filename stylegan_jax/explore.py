@@ -24,7 +24,7 @@ from stylegan_jax.explorer.renderer import DoesNotFit, Renderer
 from stylegan_jax.inversion import encoder as encoders
 from stylegan_jax.networks import edits
 from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import compilation_cache, malloc, outputs
+from stylegan_jax.runtime import compilation_cache, malloc
 from stylegan_jax.runtime.cli import is_out_of_memory, reporting_errors
 
 FLAGS = flags.FLAGS
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
     with server.listening(FLAGS.host, FLAGS.port) as opened:
         malloc.keep_freed_memory_on_cpu()
         compilation_cache.use_unless_set(Run().compilation_cache)
-        encoder = load_encoder()
+        encoder = encoders.of_flag(FLAGS.encoder)
         renderer = prepare(say)
         if encoder is not None:
             encoder.check(renderer.network, FLAGS.resolution)
@@ -65,13 +65,6 @@ def check_installed() -> None:
             f"explore needs packages that are not installed: {', '.join(missing)}; run "
             "`python -m pip install -e '.[explore]'`"
         )
-
-
-def load_encoder() -> encoders.Encoder | None:
-    """Load the encoder of --encoder; raise ValueError if it cannot be used."""
-    if FLAGS.encoder is None:
-        return None
-    return encoders.load(outputs.input_file(FLAGS.encoder, "--encoder"))
 
 
 def prepare(report: Callable[[str], None]) -> Renderer:

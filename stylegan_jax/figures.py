@@ -13,13 +13,11 @@ if __name__ == "__main__":  # before the imports that take seconds
 from absl import app, flags
 
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.commands import network as network_flags
 from stylegan_jax.commands.figures import FIGURES
-from stylegan_jax.config import Run
 from stylegan_jax.networks.network import Network
-from stylegan_jax.networks.references import open_network
+from stylegan_jax.networks.references import open_for_program, open_network
 from stylegan_jax.networks.training_data import open_real_images
-from stylegan_jax.runtime import compilation_cache, malloc, outputs
+from stylegan_jax.runtime import outputs
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import save_png
 from stylegan_jax.runtime.messages import listed
@@ -46,9 +44,7 @@ def main(argv: list[str]) -> None:
     check_flags()
     text = FIGURES[FLAGS.figure].seeds if FLAGS.seeds is None else FLAGS.seeds
     chosen, psis = seeding.parse_seeds(text), parse_psis(FLAGS.psis)
-    malloc.keep_freed_memory_on_cpu()
-    compilation_cache.use_unless_set(Run().compilation_cache)
-    network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    network = open_for_program(FLAGS)
     sampler = sampler_of(network)
     samplers = {network.name: sampler}
     if FLAGS.beside is not None:

@@ -18,12 +18,10 @@ from absl import app, flags
 from etils import epath
 
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.commands import network as network_flags
-from stylegan_jax.config import Run
 from stylegan_jax.networks import edits
 from stylegan_jax.networks.network import Network
-from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
+from stylegan_jax.networks.references import open_for_program
+from stylegan_jax.runtime import outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import image_grid, save_png, save_webp
 from stylegan_jax.runtime.messages import listed, sides
@@ -44,9 +42,7 @@ def main(argv: list[str]) -> None:
     layers = FLAGS.noise_layers and seeds.parse_seeds(FLAGS.noise_layers, "layers")
     request = edits.requested(FLAGS)
     out = outputs.new_directory(FLAGS.out, "--out")
-    malloc.keep_freed_memory_on_cpu()
-    compilation_cache.use_unless_set(Run().compilation_cache)
-    network = moved(open_network(network_flags.reference(FLAGS), FLAGS.step))
+    network = moved(open_for_program(FLAGS))
     opened = request.open(network)
     in_styles = [e.direction.name for e in opened if e.direction.space == "style"]
     if in_styles and FLAGS.format == "npz":
@@ -86,7 +82,7 @@ def moved(network: Network) -> Network:
         network = dataclasses.replace(network, variables=variables)
     if FLAGS.translate is None and FLAGS.rotate is None:
         return network
-    translate = transform.parse_translation(FLAGS.translate or "0,0", "--translate")
+    translate = transform.parse_translation(FLAGS.translate or "0,0")
     matrix = transform.inverse_matrix(translate, FLAGS.rotate or 0.0)
     variables = transform.moved(network.generator, network.variables, matrix)
     return dataclasses.replace(network, variables=variables)

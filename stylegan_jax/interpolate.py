@@ -14,13 +14,12 @@ import dataclasses
 from absl import app, flags
 
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.commands import network as network_flags
-from stylegan_jax.config import Run, image_size
+from stylegan_jax.config import image_size
 from stylegan_jax.models import Variables
 from stylegan_jax.networks import edits, walk
 from stylegan_jax.networks.network import Network
-from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
+from stylegan_jax.networks.references import open_for_program
+from stylegan_jax.runtime import outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.messages import sides
 from stylegan_jax.runtime.progress_bar import ProgressBar
@@ -46,7 +45,7 @@ def main(argv: list[str]) -> None:
     chosen = seeds.parse_seeds(FLAGS.seeds)
     layers = FLAGS.noise_layers and seeds.parse_seeds(FLAGS.noise_layers, "layers")
     request = edits.requested(FLAGS, ranges=True)
-    grid = frames.parse_grid(FLAGS.grid, "--grid")
+    grid = frames.parse_grid(FLAGS.grid)
     if storage.scheme_of(FLAGS.out) is not None:
         raise ValueError(
             f"`--out` (={FLAGS.out}) must be on a disk, because encoders go back in "
@@ -54,15 +53,13 @@ def main(argv: list[str]) -> None:
         )
     out = outputs.file(FLAGS.out, "--out", tuple(video.FORMATS))
     video.check_installed(out)
-    malloc.keep_freed_memory_on_cpu()
-    compilation_cache.use_unless_set(Run().compilation_cache)
-    network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    network = open_for_program(FLAGS)
     if FLAGS.anchor:
         anchored = transform.anchored(network.generator, network.variables)
         network = dataclasses.replace(network, variables=anchored)
     opened = request.open(network)
     generator, lod = network.generator, network.level(FLAGS.resolution)
-    translate = transform.parse_translation(FLAGS.translate or "0,0", "--translate")
+    translate = transform.parse_translation(FLAGS.translate or "0,0")
     degrees = FLAGS.rotate or 0.0
     moves = FLAGS.translate is not None or FLAGS.rotate is not None
     if moves:
@@ -72,7 +69,7 @@ def main(argv: list[str]) -> None:
     video.check_format(out, size, FLAGS.fps, FLAGS.quality)
     closed = FLAGS.loop == "closed"
     styles, count = keyframes(network, chosen, still=moves or request.moves)
-    share = edits.way(count, closed=closed)
+    share = edits.share_along(count, closed=closed)
 
     def variables(position: float) -> Variables:
         at = share(position)
@@ -133,7 +130,7 @@ def keyframes(network: Network, chosen: list[int], *, still: bool) -> walk.Walk:
         latents.note_noise_maps(file)
         if kind == "ws" and not FLAGS["truncation_psi"].present:
             psi = 1.0
-    columns, rows = frames.parse_grid(FLAGS.grid, "--grid")
+    columns, rows = frames.parse_grid(FLAGS.grid)
     if still and len(values) == columns * rows:
         values = values.repeat(2, axis=0)
     return walk.walk(

@@ -15,10 +15,8 @@ import numpy as np
 from absl import app, flags
 
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.commands import network as network_flags
-from stylegan_jax.config import Run
-from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import compilation_cache, malloc, outputs
+from stylegan_jax.networks.references import open_for_program
+from stylegan_jax.runtime import outputs
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import save_png
 from stylegan_jax.runtime.messages import listed
@@ -35,9 +33,7 @@ def main(argv: list[str]) -> None:
     del argv
     out = outputs.file(FLAGS.out, "--out", (".png",))
     source, destinations, layers = chosen_layers() or papers_figure()
-    malloc.keep_freed_memory_on_cpu()
-    compilation_cache.use_unless_set(Run().compilation_cache)
-    network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    network = open_for_program(FLAGS)
     label = seeds.labels(FLAGS["class"].value, FLAGS.label, network.classes, 1)
 
     # Mapped together, so that all seeds share one program.

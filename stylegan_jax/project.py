@@ -17,8 +17,6 @@ import numpy as np
 from absl import app, flags
 
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.commands import network as network_flags
-from stylegan_jax.config import Run
 from stylegan_jax.inversion import alignment, distances, results, state_file, targets
 from stylegan_jax.inversion import encoder as encoders
 from stylegan_jax.inversion.projection import (
@@ -29,8 +27,8 @@ from stylegan_jax.inversion.projection import (
 )
 from stylegan_jax.inversion.projector import FIT
 from stylegan_jax.networks.digest import digest
-from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
+from stylegan_jax.networks.references import open_for_program
+from stylegan_jax.runtime import outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.messages import listed, sides
 from stylegan_jax.runtime.progress_bar import ProgressBar
@@ -58,9 +56,7 @@ def main(argv: list[str]) -> None:
         file = outputs.input_file(FLAGS.landmarks, "--landmarks")
         landmarks = alignment.read_landmarks(file)
     encoder = encoder_of_flags()
-    malloc.keep_freed_memory_on_cpu()
-    compilation_cache.use_unless_set(Run().compilation_cache)
-    network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    network = open_for_program(FLAGS)
     label = None
     if FLAGS.fit_class:
         if (FLAGS["class"].value, FLAGS.label) != (None, None):
@@ -118,9 +114,7 @@ def encoder_of_flags() -> encoders.Encoder | None:
             "--start=encoder and --encoder=FILE belong together, and only one is "
             "given; `python -m stylegan_jax.encoder` trains an encoder"
         )
-    if FLAGS.encoder is None:
-        return None
-    return encoders.load(outputs.input_file(FLAGS.encoder, "--encoder"))
+    return encoders.of_flag(FLAGS.encoder)
 
 
 def settings_of_flags() -> Settings:

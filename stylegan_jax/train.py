@@ -103,7 +103,7 @@ def run_directory(path: str) -> epath.Path:
     directory, checkpoint = workdir.split(path)
     if checkpoint is not None:
         raise ValueError(
-            f"`--workdir` (={path}) is a checkpoint, which stays as it is. To resume "
+            f"`--workdir` (={path}) is a checkpoint, which stays as it is; to resume "
             f"its run, use --workdir={shlex.quote(str(directory))}; to start another "
             "run from its networks, choose another --workdir and add "
             f"--config.training.transfer={shlex.quote(path)}"

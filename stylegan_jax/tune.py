@@ -16,15 +16,13 @@ import numpy as np
 from absl import app, flags
 
 from stylegan_jax.checkpoint import CheckpointError
-from stylegan_jax.commands import network as network_flags
-from stylegan_jax.config import Run
 from stylegan_jax.inversion import distances, results
 from stylegan_jax.inversion.tuning import Tuned, Tuner, TuningSettings
 from stylegan_jax.networks import delta, file
 from stylegan_jax.networks.digest import digest
 from stylegan_jax.networks.network import Network
-from stylegan_jax.networks.references import open_network
-from stylegan_jax.runtime import compilation_cache, malloc, outputs, storage
+from stylegan_jax.networks.references import open_for_program
+from stylegan_jax.runtime import outputs, storage
 from stylegan_jax.runtime.cli import reporting_errors
 from stylegan_jax.runtime.image_io import save_png
 from stylegan_jax.runtime.progress_bar import ProgressBar
@@ -45,9 +43,7 @@ def main(argv: list[str]) -> None:
         }
     )
     stored = list(results.read(storage.local_path(FLAGS.projections, "--projections")))
-    malloc.keep_freed_memory_on_cpu()
-    compilation_cache.use_unless_set(Run().compilation_cache)
-    network = open_network(network_flags.reference(FLAGS), FLAGS.step)
+    network = open_for_program(FLAGS)
     check_network(network, stored)
     note_noise_maps(stored)
     named, vector = FLAGS["class"].value, FLAGS.label

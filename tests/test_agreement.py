@@ -19,7 +19,7 @@ PACKAGE = Path(tiny.ROOT) / "stylegan_jax"
 # Outcome of each decision, where process 1 alone has a reason for it.
 EXPECTED = {
     "stop": True,
-    "differing_facts": "ValueError: The processes of this run differ",
+    "differing_facts": "ValueError: the processes of this run differ",
     "newest_checkpoint": "CheckpointError: the processes see different newest",
     "checkpoints_on_disk": "CheckpointError: the processes see different checkpoints",
     "damaged_checkpoint": 1,  # of 1 and 2

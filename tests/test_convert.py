@@ -88,7 +88,7 @@ def test_convert_rejects_a_directory_with_a_run(official, tmp_path):
 @pytest.mark.parametrize(
     ("existing", "message"),
     [
-        (["config.json"], "already holds a run: it contains config.json. Choose"),
+        (["config.json"], "already holds a run: it contains config.json; choose"),
         (
             ["checkpoints", "config.json", "data.json"],
             "already holds a run: it contains checkpoints, config.json, data.json",
@@ -97,7 +97,7 @@ def test_convert_rejects_a_directory_with_a_run(official, tmp_path):
         (
             ["checkpoints", "config.json"],
             "holds an unfinished conversion, or a damaged run: it contains "
-            "checkpoints, config.json, but not data.json. If",
+            "checkpoints, config.json, but not data.json; if",
         ),
     ],
 )
@@ -134,7 +134,7 @@ def test_convert_to_an_unsupported_scheme_creates_no_directory(
     run_main, official, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="The scheme of hdfs://b/run is not supported"):
+    with pytest.raises(ValueError, match="the scheme of hdfs://b/run is not supported"):
         run_main(convert, f"--source={official}", "--out=hdfs://b/run")
     assert not (tmp_path / "hdfs:").exists()
 

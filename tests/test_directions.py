@@ -200,7 +200,7 @@ def found(saved, tmp_path_factory):
     out = tmp_path_factory.mktemp("directions")
     g = stylegan_jax.load(saved)
     from stylegan_jax.sampling.directions import file as direction_file
-    from stylegan_jax.sampling.directions import principal, statistics, stylespace
+    from stylegan_jax.sampling.directions import moments, principal, stylespace
     from stylegan_jax.sampling.directions.subject import Subject
 
     labels = lambda start, count: g.label("a", count)  # noqa: E731
@@ -208,7 +208,7 @@ def found(saved, tmp_path_factory):
         g.generator,
         g.variables,
         "small",
-        statistics.w_statistics(g.generator, g.variables, 50, labels),
+        moments.w_moments(g.generator, g.variables, 50, labels),
         tuple(range(6)),
     )
     ws = np.asarray(g.map(g.z(0), "a"))

@@ -133,7 +133,7 @@ def test_two_processes_find_what_one_does_and_the_first_writes(run, tmp_path):
     assert rows(run / "metrics.jsonl")[2]["value"] == found[1]["value"]
     for process in start_both(*arguments, cache, of_second=("--seed=1",)):
         told = tiny.failure(process)
-        assert "The processes of this run differ" in told
+        assert "the processes of this run differ" in told
         assert "seed: '0' in process 0; '1' in process 1" in told
     assert len(rows(run / "metrics.jsonl")) == 3
 
@@ -166,7 +166,7 @@ def test_two_sets_of_images(main, tmp_path, monkeypatch):
         main(*both, "--out=~/metrics.jsonl", "--metrics=swd,ppl_w_end")
     # Results are kept even if others fail, and the exit status tells.
     error = tiny.failure(failing)
-    assert "could not be measured or saved:\n  swd: The images have no det" in error
+    assert "could not be measured or saved:\n  swd: the images have no det" in error
     [kept] = rows(tmp_path / "flat.jsonl")
     assert kept["name"] == "msssim"
 
@@ -223,7 +223,7 @@ def test_data_are_opened_only_for_metrics_that_look_at_them(stored, monkeypatch)
     stored((), 24)
     spec = evaluate.run_spec(registry.find(["is", "ppl_w_end"]), here)
     assert spec.reals is None
-    with pytest.raises(ValueError, match="have moved\nIf the .* name them with --data"):
+    with pytest.raises(ValueError, match="have moved\nif the .* name them with --data"):
         evaluate.run_spec(registry.find(["is", "kid"]), here)
     # Shares of classes are needed whatever the metric is.
     stored(("a", "b"), 24)
@@ -265,7 +265,7 @@ def test_the_data_must_be_those_of_the_run(tmp_path, monkeypatch, kind):
     with pytest.raises(ValueError) as error:
         real_source(monkeypatch, run, e)
     message = str(error.value)
-    assert message.startswith(f"The data are not those that {run} was trained on: ")
+    assert message.startswith(f"the data are not those that {run} was trained on: ")
     assert "their fingerprints differ" in message and "--data" in message
     relative = "`data.path` (='photos') of the run is relative to the directory where"
     assert relative in message and str(tmp_path / "there") in message
@@ -277,12 +277,12 @@ def test_the_data_must_be_those_of_the_run(tmp_path, monkeypatch, kind):
     with pytest.raises(ValueError) as error:
         real_source(monkeypatch, run, e)
     message = str(error.value)
-    assert message.startswith("The data of the run cannot be opened: `data.path` (='ph")
+    assert message.startswith("the data of the run cannot be opened: `data.path` (='ph")
     assert "does not exist" in message and relative in message
-    assert message.endswith("If the images are elsewhere now, name them with --data")
+    assert message.endswith("if the images are elsewhere now, name them with --data")
 
     gone = tiny.experiment({"data.source": kind, "data.path": str(tmp_path / "gone")})
-    with pytest.raises(ValueError, match="does not exist\nIf the images are elsewhere"):
+    with pytest.raises(ValueError, match="does not exist\nif the images are elsewhere"):
         real_source(monkeypatch, run, gone)
 
 

@@ -58,7 +58,7 @@ def test_the_extra_is_named(run_main, monkeypatch):
 
 @needs_extra
 def test_wrong_networks_and_addresses(run_main, saved):
-    with pytest.raises(ValueError, match="smiley32 does not exist; did you mean"):
+    with pytest.raises(ValueError, match=r"smiley32 does not exist \(did you mean"):
         run_main(explore, "--network=smiley32", "--port=0")
     with pytest.raises(ValueError, match=r"resolution \(=64\) must be 4, 8, 16"):
         run_main(explore, f"--network={saved}", "--port=0", "--resolution=64")

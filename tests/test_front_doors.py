@@ -148,7 +148,7 @@ def test_training_in_a_checkpoint_is_refused(finished):
     with pytest.raises(ValueError) as raised:
         train.run_directory(path)
     assert str(raised.value) == (
-        f"`--workdir` (={path}) is a checkpoint, which stays as it is. To resume its "
+        f"`--workdir` (={path}) is a checkpoint, which stays as it is; to resume its "
         f"run, use --workdir={finished}; to start another run from its networks, "
         f"choose another --workdir and add --config.training.transfer={path}"
     )
@@ -239,7 +239,7 @@ def test_report_takes_a_checkpoint_for_its_run(run_main, finished, tmp_path):
     (run / "report.html").unlink()
     path = run / "checkpoints" / str(tiny.END)
     assert run_main(report, f"--workdir={path}") == f"wrote {run / 'report.html'}\n"
-    with pytest.raises(ValueError, match="/no/such/run does not exist. Use the --w"):
+    with pytest.raises(ValueError, match="/no/such/run does not exist; use the --w"):
         run_main(report, "--workdir=/no/such/run")
 
 
@@ -248,7 +248,7 @@ def test_the_wrong_path_of_a_run_is_named_before_any_other_problem(run_main, tmp
         out = tmp_path / ("out.png" if module is mix else "out")
         with pytest.raises(ValueError) as raised:
             run_main(module, "--workdir=/no/such/run", f"--out={out}")
-        assert str(raised.value).startswith("/no/such/run does not exist. ")
+        assert str(raised.value).startswith("/no/such/run does not exist; ")
 
 
 def test_an_unknown_network_gets_the_same_advice_everywhere(run_main, tmp_path):
@@ -263,7 +263,7 @@ def test_an_unknown_network_gets_the_same_advice_everywhere(run_main, tmp_path):
             with pytest.raises(ValueError) as raised:
                 run_main(module, f"--network={name}", *more)
             assert str(raised.value) == str(expected.value)
-    with pytest.raises(ValueError, match="did you mean smileys64?"):
+    with pytest.raises(ValueError, match=r"did you mean smileys64\?"):
         run_main(evaluate, "--network=smileys46")
 
 

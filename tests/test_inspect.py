@@ -92,7 +92,7 @@ def test_a_run_with_damaged_files(printed, finished, tmp_path):
     with pytest.raises(ValueError, match=r"is damaged: step \(='x'\) must be numbers"):
         printed(run)
     meta.write_text("{")
-    with pytest.raises(ValueError, match="metadata is damaged: .* Use another checkp"):
+    with pytest.raises(ValueError, match="metadata is damaged: .* use another checkp"):
         printed(run)
     shutil.rmtree(run / "checkpoints")
     assert "no checkpoint yet" in printed(run)
@@ -102,7 +102,7 @@ def test_a_run_with_damaged_files(printed, finished, tmp_path):
 
 
 def test_nothing_there(printed, tmp_path):
-    with pytest.raises(ValueError, match="does not exist. The network must be a name"):
+    with pytest.raises(ValueError, match="does not exist; the network must be a name"):
         printed(tmp_path / "nothing")
     path = tmp_path / "g.onnx"
     path.write_bytes(b"hello")

@@ -11,6 +11,7 @@ from PIL import Image
 from stylegan_jax import interpolate, load, models, workdir
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.networks import file, references
+from stylegan_jax.networks.network import Network
 from stylegan_jax.sampling.frames import NOISE_MODES
 from stylegan_jax.sampling.interpolation import CURVES, EASINGS
 from tests import tiny
@@ -38,7 +39,7 @@ def write_network(path, classes=(), **changes):
     )
     lod = LevelOfDetail(16)
     trained = workdir.TrainedGenerator(generator, variables, e, lod, classes, 10, 5)
-    file.save(file.with_reference(trained, "x"), path)
+    file.save(Network(**vars(trained), reference="x"), path)
     return path
 
 
@@ -194,6 +195,6 @@ def test_a_class_is_needed_by_a_conditional_network(run_main, conditional, tmp_p
 
 def test_a_missing_encoder_is_found_before_any_work(run_main, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(interpolate, "open_network", None)
+    monkeypatch.setattr(interpolate, "open_for_program", None)
     with pytest.raises(ValueError, match=r"a.mp4 needs PyAV.* -e '.\[video\]'`, or"):
         run_main(interpolate, "--network=x", f"--out={tmp_path / 'a.mp4'}")

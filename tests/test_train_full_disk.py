@@ -48,7 +48,7 @@ def test_full_disk_does_not_end_the_run_early(small_disk, tmp_path, capsys):
     assert len(warnings) == len(tiny.events(run, "checkpoint_failed")) == 3
     for line, step in zip(warnings, (32, 48, 64), strict=True):
         assert f"saving step {step} to {run / 'checkpoints'} failed: the disk" in line
-        assert "The last complete checkpoint, step 16, is intact." in line
+        assert "; the last complete checkpoint, step 16, is intact; " in line
         assert line.endswith("The run continues and will try again.")
     (message,) = err.splitlines()  # without a traceback
     assert message.startswith("error: ")

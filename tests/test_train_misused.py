@@ -80,7 +80,7 @@ def test_indivisible_batch_is_rejected(tmp_path):
     message = tiny.failure(tiny.start_training(tmp_path / "run", path, **devices))
     assert message == (
         "error: `training.batch_size at 8x8` (=36) must be divisible by the 8 devices; "
-        "try 32 or 40."
+        "try 32 or 40"
     )
     assert not (tmp_path / "run").exists()
 

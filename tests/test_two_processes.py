@@ -181,7 +181,7 @@ def test_a_permanent_failure_of_one_process_is_that_of_all(runs):
         for process in processes:
             process.kill()
     assert f"error: {PROBLEM}" in runs.log("wrong", 1).read_text()
-    told = f"Process 1 of 2 has failed, and process 0 ends with it: {PROBLEM}"
+    told = f"process 1 of 2 has failed, and process 0 ends with it: {PROBLEM}"
     assert told in runs.log("wrong", 0).read_text()
 
 

@@ -59,21 +59,21 @@ def refusal(directory):
 
 def test_directories_that_are_no_runs(run, tmp_path):
     workdir.check_is_run(run)
-    advice = " Use the --workdir of a training run or the --out of a conversion."
+    advice = "; use the --workdir of a training run or the --out of a conversion"
     assert refusal(run.parent / "emojis") == (
-        f"{run.parent / 'emojis'} does not exist; did you mean {run}?{advice}"
+        f"{run.parent / 'emojis'} does not exist (did you mean {run}?){advice}"
     )
-    assert refusal("/no/such/run") == f"/no/such/run does not exist.{advice}"
+    assert refusal("/no/such/run") == f"/no/such/run does not exist{advice}"
     assert refusal(run.parent) == (
         f"{run.parent} is not the directory of a run: config.json and data.json are "
-        f"missing. It contains the runs {run}.{advice}"
+        f"missing; it contains the runs {run}{advice}"
     )
     (run / "data.json").unlink()
     assert refusal(run) == (
-        f"{run} is not the directory of a run: data.json is missing.{advice}"
+        f"{run} is not the directory of a run: data.json is missing{advice}"
     )
     assert refusal(run / "config.json") == (
-        f"{run / 'config.json'} is a file, not the directory of a run.{advice}"
+        f"{run / 'config.json'} is a file, not the directory of a run{advice}"
     )
 
 
@@ -167,8 +167,8 @@ def test_settings_of_newer_versions(run, capsys):
             with pytest.raises(config.ConfigError) as raised:
                 used()
             assert str(raised.value).startswith(
-                f"{path} is damaged or was written by another version of this package. "
-                "The conf"
+                f"{path} is damaged or was written by another version of this package: "
+                "the conf"
             )
             assert f"unknown config key `{section}.new`" in str(raised.value)
         told = capsys.readouterr().out.splitlines()

@@ -54,7 +54,7 @@ class Checkpoints:
           ValueError: if `keep` is below 1.
         """
         if keep < 1:
-            raise ValueError(f"`keep` (={keep}) must be at least 1.")
+            raise ValueError(f"`keep` (={keep}) must be at least 1")
         self.directory = epath.Path(directory).expanduser()
         if storage.scheme_of(directory) is None:
             self.directory = epath.Path(os.path.abspath(self.directory))
@@ -111,9 +111,9 @@ class Checkpoints:
             return
         if steps and step < max(steps):
             raise ValueError(
-                f"Checkpoint step (={step}) must be greater than the newest, "
-                f"{max(steps)}, in {self.directory}. To continue from an older "
-                "checkpoint use another directory, or move the newer ones away."
+                f"checkpoint step (={step}) must be greater than the newest, "
+                f"{max(steps)}, in {self.directory}; to continue from an older "
+                "checkpoint use another directory, or move the newer ones away"
             )
         self._read_scores(steps)
         leaves = {name: named_arrays(tree) for name, tree in items.items()}
@@ -333,15 +333,15 @@ class Checkpoints:
         self._manager = self._open()
         last = max(self._manager.all_steps(), default=None)
         intact = (
-            f"The last complete checkpoint, step {last}, is intact."
+            f"the last complete checkpoint, step {last}, is intact"
             if last is not None
-            else "There is no complete checkpoint yet."
+            else "there is no complete checkpoint yet"
         )
         return CheckpointError(
             f"saving step {step} to {self.directory} failed: "
-            f"{failures.reason_of(error)}. Its arrays take "
-            f"{failures.format_megabytes(size_bytes)}; the disk had "
-            f"{failures.format_megabytes(free)} free when it failed. {intact} Free "
+            f"{failures.reason_of(error)} (its arrays take "
+            f"{failures.format_megabytes(size_bytes)}, and the disk had "
+            f"{failures.format_megabytes(free)} free when it failed); {intact}; free "
             "some space or fix the cause, then save again"
         )
 
@@ -399,7 +399,7 @@ class Checkpoints:
         raise CheckpointError(
             f"no intact checkpoint in {self.directory}; tried {len(reasons)}: "
             + "; ".join(f"step {s}: {reason}" for s, reason in reasons.items())
-            + ". Restore the files from a backup, or start in another directory"
+            + "; restore the files from a backup, or start in another directory"
         )
 
     def _read_scores(self, steps: list[int]) -> None:

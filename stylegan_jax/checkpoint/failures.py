@@ -77,9 +77,9 @@ def reading(checkpoint: str) -> Iterator[None]:
         if result != _UNREADABLE:
             reason = "reported by another process of the run"
         raise CheckpointError(
-            f"{checkpoint} could not be read: {reason}. This says nothing about its "
-            "content and may be temporary; nothing was changed. Run the same command "
-            "again; if the error persists, fix its cause or move this checkpoint away"
+            f"{checkpoint} could not be read: {reason}; nothing was changed, and its "
+            "content may be intact, so run the same command again; if the error "
+            "persists, fix its cause or move this checkpoint away"
         ) from failure
 
 

@@ -21,19 +21,19 @@ def check_items(items: Mapping[str, PyTree], reserved: Collection[str]) -> None:
     """Raise ValueError unless the items can be saved; `reserved` names are taken."""
     for name, tree in items.items():
         if name in reserved:
-            raise ValueError(f"Item name `{name}` is reserved; choose another.")
+            raise ValueError(f"item name `{name}` is reserved; choose another")
         if not jax.tree.leaves(tree):
-            raise ValueError(f"Item `{name}` has no arrays; leave it out.")
+            raise ValueError(f"item `{name}` has no arrays; leave it out")
         for key, leaf in named_arrays(tree).items():
             if not isinstance(leaf, jax.Array):
                 raise ValueError(
                     f"`{name}/{key}` is a {type(leaf).__name__}; only jax.Array can "
-                    "be saved: wrap it in jnp.asarray, or put it into `meta`."
+                    "be saved: wrap it in jnp.asarray, or put it into `meta`"
                 )
             if not leaf.size:
                 raise ValueError(
                     f"`{name}/{key}` has shape {list(leaf.shape)}; Orbax cannot save "
-                    "an array without elements: leave it out."
+                    "an array without elements: leave it out"
                 )
 
 
@@ -43,8 +43,8 @@ def abstract(name: str, tree: PyTree) -> PyTree:
     def abstract_leaf(path: tuple, leaf: Any) -> jax.ShapeDtypeStruct:
         if getattr(leaf, "sharding", None) is None:
             raise ValueError(
-                f"Template `{name}/{array_name(path)}` (a {type(leaf).__name__}) has "
-                "no sharding; use jax.ShapeDtypeStruct(shape, dtype, sharding=...)."
+                f"template `{name}/{array_name(path)}` (a {type(leaf).__name__}) has "
+                "no sharding; use jax.ShapeDtypeStruct(shape, dtype, sharding=...)"
             )
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
 
@@ -68,7 +68,7 @@ def match_names(
     """
     if item not in saved:
         raise ValueError(
-            f"Item `{item}` is missing from {checkpoint}, which has {sorted(saved)}."
+            f"item `{item}` is missing from {checkpoint}, which has {sorted(saved)}"
         )
     wanted = named_arrays(template)
     matched = {stored: names.current_name(item, stored) for stored in saved[item]}
@@ -77,16 +77,16 @@ def match_names(
             continue
         side = "is missing from" if key in wanted else "is unexpected in"
         raise ValueError(
-            f"Array `{item}/{key}` {side} {checkpoint}, which was written by another "
-            "model, optimizer or version; use the config that it was trained with."
+            f"array `{item}/{key}` {side} {checkpoint}, which was written by another "
+            "model, optimizer or version; use the config that it was trained with"
         )
     for stored, key in matched.items():
         found, expected = saved[item][stored][:2], describe(wanted[key])
         if found != expected:
             raise ValueError(
-                f"Array `{item}/{key}` is {found[1]}{found[0]} in {checkpoint}, but "
+                f"array `{item}/{key}` is {found[1]}{found[0]} in {checkpoint}, but "
                 f"must be {expected[1]}{expected[0]}; use the config that it was "
-                "trained with."
+                "trained with"
             )
     return matched
 
@@ -114,4 +114,4 @@ def json_round_trip(meta: dict) -> dict:
     try:
         return json.loads(json.dumps(meta))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"`meta` must be serializable as JSON: {error}.") from error
+        raise ValueError(f"`meta` must be serializable as JSON: {error}") from error

@@ -6,7 +6,7 @@ from etils import epath
 
 from stylegan_jax.runtime import json_files
 
-REMEDY = "Use another checkpoint, with --step=NUMBER."
+REMEDY = "use another checkpoint, with --step=NUMBER"
 
 
 def steps(directory: epath.Path) -> list[int]:

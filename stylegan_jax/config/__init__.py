@@ -28,7 +28,12 @@ from stylegan_jax.config.sections.evaluation import Evaluation
 from stylegan_jax.config.sections.model import Model
 from stylegan_jax.config.sections.run import Run
 from stylegan_jax.config.sections.training import Training
-from stylegan_jax.config.setting import ByResolution, fields, is_resolution
+from stylegan_jax.config.setting import (
+    ByResolution,
+    check_resolution,
+    fields,
+    is_resolution,
+)
 
 __all__ = [
     "ALL_RESOLUTIONS",
@@ -43,6 +48,7 @@ __all__ = [
     "Training",
     "base",
     "by_resolution",
+    "check_resolution",
     "fields",
     "image_size",
     "is_resolution",

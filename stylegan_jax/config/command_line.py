@@ -42,12 +42,12 @@ def parse_flags(
     arguments = flag_values.read_flags_from_files(argv[1:], force_gnu=False)
     problems = unknown_overrides(arguments)
     if problems:
-        raise ConfigError("The command line is wrong:" + lines(problems))
+        raise ConfigError("the command line is wrong:" + lines(problems))
     try:
         remaining = flag_values(argv)
     except flags.Error as error:
         if _WRAPPED not in str(error):
-            message = f"The command line is wrong: {_flag_message(error)}"
+            message = f"the command line is wrong: {_flag_message(error)}"
             raise ConfigError(message) from error
         raise ConfigError(_config_message(arguments, error)) from error
     except Exception as error:  # the code of a config file may raise anything
@@ -109,7 +109,7 @@ def _path(arguments: list[str]) -> str:
 def _unreadable_message(arguments: list[str], error: OSError) -> str:
     """Return the message for a config file that does not exist or cannot be read."""
     path = _path(arguments)
-    message = f"The config file cannot be read: {path or 'its name is empty'}"
+    message = f"the config file cannot be read: {path or 'its name is empty'}"
     if not path:
         return f"{message}; use --config=FILE.py"
     if os.path.isdir(path):
@@ -128,7 +128,7 @@ def _config_message(arguments: list[str], error: BaseException) -> str:
     path = _path(arguments)
     while _WRAPPED in str(error) and error.__context__ is not None:
         error = error.__context__
-    head = f"The config file {path} cannot be used"
+    head = f"the config file {path} cannot be used"
     if not path.endswith(".py"):
         head += " (it must be a Python file, as in configs/)"
     text = " ".join(str(error).split())

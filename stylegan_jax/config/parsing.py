@@ -17,7 +17,7 @@ from stylegan_jax.config.setting import PAIRS, ByResolution, field_errors
 from stylegan_jax.runtime import json_files
 from stylegan_jax.runtime.messages import lines, listed
 
-REMEDY = "Restore it from a backup, or use another run."
+REMEDY = "restore it from a backup, or use another run"
 
 
 class ConfigError(ValueError):
@@ -49,7 +49,7 @@ def parse(config: ConfigDict | dict[str, Any]) -> Experiment:
     if not problems:
         problems = validate(experiment)
     if problems:
-        raise ConfigError("The configuration cannot be used:" + lines(problems))
+        raise ConfigError("the configuration cannot be used:" + lines(problems))
     return experiment
 
 
@@ -86,7 +86,7 @@ def load(
         return parse(values)
     except ConfigError as error:
         raise ConfigError(
-            f"{path} is damaged or was written by another version of this package. "
+            f"{path} is damaged or was written by another version of this package: "
             f"{error}"
         ) from error
     except ValueError as error:

@@ -76,6 +76,12 @@ def is_resolution(value: int) -> bool:
     return 4 <= value <= 1024 and value & (value - 1) == 0
 
 
+def check_resolution(value: int, name: str) -> None:
+    """Raise ValueError unless the networks support the resolution called `name`."""
+    if not is_resolution(value):
+        raise ValueError(f"{name} (={value}) must {RESOLUTION.text}")
+
+
 def _is_by_resolution(pairs: ByResolution) -> bool:
     values = [value for _, value in pairs]
     return (

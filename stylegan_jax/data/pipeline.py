@@ -247,11 +247,11 @@ def _explained(source: Source, indices: np.ndarray) -> Exception:
             )
         if reason:
             return UnusableImage(
-                f"{source.describe(index)} {reason}; repair, replace or remove it. "
-                "Removing it changes the order of the images of a resumed run"
+                f"{source.describe(index)} {reason}; repair, replace or remove it "
+                "(removing it changes the order of the images of a resumed run)"
             )
     return RuntimeError(
-        f"Reading {len(indices)} images of {source.name}, from "
+        f"reading {len(indices)} images of {source.name}, from "
         f"{source.describe(int(indices[0]))} on, failed, yet each of them can be read "
         "now; run the same command again"
     )

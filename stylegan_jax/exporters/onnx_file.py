@@ -11,7 +11,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from stylegan_jax.exporters.programs import Program, description, program
+from stylegan_jax.exporters.programs import description, is_description, program
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import storage
 
@@ -27,11 +27,6 @@ def check_installed() -> None:
             "pip install -e '.[onnx]'`, or export --format=stablehlo or safetensors, "
             "which need nothing else"
         )
-
-
-def onnx_program(network: Network, part: str) -> Program:
-    """Return a part of a network with float32 activations."""
-    return program(network, part, jnp.float32)
 
 
 def write(network: Network, part: str, path: str | os.PathLike) -> None:
@@ -55,13 +50,13 @@ def serialized(network: Network, part: str) -> bytes:
     check_installed()
     from stylegan_jax.exporters import onnx_conversion  # imports onnx
 
-    chosen = onnx_program(network, part)
+    chosen = program(network, part, jnp.float32)
     about = description(network, chosen)
     model = onnx_conversion.convert(chosen, {KEY: json.dumps(about)})
     if model.ByteSize() > MAX_BYTES:
         raise ValueError(
             f"the {part} of {network.reference} takes {model.ByteSize():,} bytes as "
-            f"ONNX; a file may have {MAX_BYTES:,}. Export --part=mapping and "
+            f"ONNX; a file may have {MAX_BYTES:,}; export --part=mapping and "
             "--part=synthesis separately, or use --format=stablehlo"
         )
     return model.SerializeToString()
@@ -85,7 +80,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
         about = json.loads(texts[KEY])
     except (DecodeError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} {problem}: {error}") from error
-    if not isinstance(about, dict) or about.get("format") != "stylegan_jax program":
+    if not is_description(about):
         raise ValueError(f"{path} {problem}: its metadata does not describe a program")
     return about | {
         "opset": max(x.version for x in model.opset_import),

@@ -124,14 +124,14 @@ def _runtime(directory: epath.Path) -> dict[str, bytes]:
 
 def _download_runtime(directory: epath.Path) -> dict[str, bytes]:
     by_hand = (
-        f"Or put the files {', '.join(RUNTIME_FILES)} of {RUNTIME} (in its dist/) into "
+        f"or put the files {', '.join(RUNTIME_FILES)} of {RUNTIME} (in its dist/) into "
         f"{directory / 'ort'} yourself"
     )
     npm = shutil.which("npm")
     if npm is None:
         raise ValueError(
             "the page needs ONNX Runtime Web, which npm downloads, and npm is not "
-            f"installed: install Node.js, for example `apt-get install npm`. {by_hand}"
+            f"installed: install Node.js, for example `apt-get install npm`, {by_hand}"
         )
     with tempfile.TemporaryDirectory(prefix="stylegan_jax-") as temporary:
         try:
@@ -148,8 +148,8 @@ def _download_runtime(directory: epath.Path) -> dict[str, bytes]:
         archives = list(Path(temporary).glob("*.tgz"))
         if not archives:
             raise ConnectionError(
-                f"`npm pack {RUNTIME}` failed: {problem[-500:]}. Check the connection "
-                f"and try again. {by_hand}"
+                f"`npm pack {RUNTIME}` failed: {problem[-500:]}; check the connection "
+                f"and try again, {by_hand}"
             )
         return _extracted(archives[0].read_bytes())
 
@@ -163,7 +163,7 @@ def _extracted(archive: bytes) -> dict[str, bytes]:
             if hashlib.sha256(content).hexdigest() != digest:
                 raise ValueError(
                     f"the {name} that npm downloaded is not that of {RUNTIME}: its "
-                    f"SHA-256 is not {digest}. Check the registry that npm uses"
+                    f"SHA-256 is not {digest}; check the registry that npm uses"
                 )
             found[name] = content
     return found

@@ -22,6 +22,7 @@ from stylegan_jax.runtime.messages import listed
 
 PARTS = ("generator", "mapping", "synthesis")
 SCALAR = ()
+FORMAT = "stylegan_jax program"  # marks the description of a program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +97,11 @@ def program(network: Network, part: str, dtype: Any = None) -> Program:
     )
 
 
+def is_description(about: Any) -> bool:
+    """Return True for JSON data that `description` returned."""
+    return isinstance(about, dict) and about.get("format") == FORMAT
+
+
 def description(network: Network, program: Program) -> dict[str, Any]:
     """Return the facts that a user of the program needs, as JSON data."""
     generator = network.generator
@@ -104,7 +110,7 @@ def description(network: Network, program: Program) -> dict[str, Any]:
         for name, shape in program.inputs.items()
     }
     return {
-        "format": "stylegan_jax program",
+        "format": FORMAT,
         "network": network.name,
         "part": program.part,
         "inputs": shapes,

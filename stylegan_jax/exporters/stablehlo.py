@@ -17,7 +17,7 @@ import jax
 import jaxlib
 from jax import export
 
-from stylegan_jax.exporters.programs import Program, description
+from stylegan_jax.exporters.programs import Program, description, is_description
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime import storage
 
@@ -105,7 +105,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
         NotImplementedError,
     ) as error:
         raise ValueError(f"{path} {problem}: {error}") from error
-    if not isinstance(about, dict) or about.get("format") != "stylegan_jax program":
+    if not is_description(about):
         raise ValueError(
             f"{path} {problem}: its {METADATA} does not describe a program"
         )

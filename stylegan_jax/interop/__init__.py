@@ -75,14 +75,14 @@ def to_official(
     """
     if network is None and kwargs:
         raise ValueError(
-            f"Arguments {sorted(kwargs)} were given without `network`; give one of "
-            f"{NETWORKS}, the network that they belong to."
+            f"arguments {sorted(kwargs)} were given without `network`; give one of "
+            f"{NETWORKS}, the network that they belong to"
         )
     code = _source_of(model) if source is None else _source(source)
     if network is not None:
         described = code.build(_network(network), kwargs)
         if not code.same_network(model, described):
-            raise ValueError(f"These arguments describe\n{described}\nnot\n{model}")
+            raise ValueError(f"these arguments describe\n{described}\nnot\n{model}")
     return code.to_official(model, variables)
 
 
@@ -92,17 +92,17 @@ def _source_of(model: nn.Module) -> Source:
             return code
     raise ValueError(
         f"{type(model).__name__} is not a network of any of the sources "
-        f"{sorted(SOURCES)}."
+        f"{sorted(SOURCES)}"
     )
 
 
 def _source(source: str) -> Source:
     if source not in SOURCES:
-        raise ValueError(f"source (={source!r}) must be one of {sorted(SOURCES)}.")
+        raise ValueError(f"source (={source!r}) must be one of {sorted(SOURCES)}")
     return SOURCES[source]
 
 
 def _network(network: str) -> str:
     if network not in NETWORKS:
-        raise ValueError(f"network (={network!r}) must be one of {NETWORKS}.")
+        raise ValueError(f"network (={network!r}) must be one of {NETWORKS}")
     return network

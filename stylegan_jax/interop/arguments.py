@@ -45,14 +45,14 @@ class Arguments:
         value = self._left.pop(name, default)
         if value is _REQUIRED:
             raise ValueError(
-                f"{self._owner}: {name} is missing; it has no official default."
+                f"{self._owner}: {name} is missing; it has no official default"
             )
         # Arrays have no truth value, and lists cannot be hashed.
         known = supported is None or (np.isscalar(value) and value in supported)
         if not known:
             raise ValueError(
                 f"{self._owner}: {name}={value!r} is not supported; supported values "
-                f"are {list(supported)}."
+                f"are {list(supported)}"
             )
         return value
 
@@ -83,7 +83,7 @@ class Arguments:
         if not is_number(value) or value < 0 or (whole and int(value) != value):
             raise ValueError(
                 f"{self._owner}: {name}={value!r} must be {expected}"
-                + (" or None." if optional else ".")
+                + " or None" * optional
             )
         return value
 
@@ -99,7 +99,7 @@ class Arguments:
         """
         value = self.take(name, {})
         if not isinstance(value, Mapping):
-            raise ValueError(f"{self._owner}: {name}={value!r} must be a dict.")
+            raise ValueError(f"{self._owner}: {name}={value!r} must be a dict")
         return Arguments(value, f"{self._owner}, {name}", ignored)
 
     def done(self) -> None:
@@ -108,7 +108,7 @@ class Arguments:
             raise ValueError(
                 f"{self._owner}: unknown or unsupported argument(s) "
                 f"{listed(map(repr, sorted(self._left)))}; the known ones are "
-                f"{listed(sorted(self._known))}."
+                f"{listed(sorted(self._known))}"
             )
 
 

@@ -205,6 +205,6 @@ def _listed(settings: dict[str, Any]) -> str:
 
 def _inexpressible(obstacle: object) -> ValueError:
     return ValueError(
-        "These networks use options that a configuration cannot express:\n  "
-        f"{obstacle}\nUse `interop.from_official` from Python."
+        "these networks use options that a configuration cannot express:\n  "
+        f"{obstacle}\nuse `interop.from_official` from Python"
     )

@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from stylegan_jax.config import is_resolution
+from stylegan_jax.config import check_resolution
 from stylegan_jax.interop.arguments import Arguments, is_number
 from stylegan_jax.interop.source import Source
 from stylegan_jax.models.interface import Channels
@@ -80,7 +80,7 @@ def entries(model: nn.Module) -> list[Entry]:
         return _generator_entries(model)
     if isinstance(model, Discriminator):
         return _discriminator_entries(model)
-    raise ValueError(f"{type(model).__name__} is not a network of StyleGAN (2019).")
+    raise ValueError(f"{type(model).__name__} is not a network of StyleGAN (2019)")
 
 
 def _weight_and_bias(
@@ -257,10 +257,7 @@ def _growing(a: Arguments) -> bool:
 def _finish(a: Arguments, model):
     a.take("use_wscale", True, (True,))
     a.take("dtype", "float32", ("float32",))
-    if not is_resolution(model.resolution):
-        raise ValueError(
-            f"resolution={model.resolution} must be a power of two from 4 to 1024."
-        )
+    check_resolution(model.resolution, "resolution")
     a.done()
     return model
 
@@ -278,7 +275,7 @@ def _blur_filter(a: Arguments) -> tuple[int, ...]:
     if taps is None:
         return ()
     if not isinstance(taps, (list, tuple, np.ndarray)) or not all(map(is_number, taps)):
-        raise ValueError(f"blur_filter={taps!r} must be a list of numbers or None.")
+        raise ValueError(f"blur_filter={taps!r} must be a list of numbers or None")
     return tuple(np.asarray(taps).tolist())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from stylegan_jax.config import is_resolution
+from stylegan_jax.config import check_resolution
 from stylegan_jax.interop.arguments import Arguments
 from stylegan_jax.interop.source import Source
 from stylegan_jax.interop.stylegan2_variables import DEFAULT_FILTER, entries
@@ -135,8 +135,8 @@ def _group_size(a: Arguments) -> int | None:
     size = a.count("mbstd_group_size", 4, optional=True)
     if size == 0:
         raise ValueError(
-            "mbstd_group_size=0 must be positive, or None for the whole batch. For a "
-            "network without the statistics, set mbstd_num_channels to 0."
+            "mbstd_group_size=0 must be positive, or None for the whole batch; for a "
+            "network without the statistics, set mbstd_num_channels to 0"
         )
     return size
 
@@ -162,7 +162,7 @@ def _layer_options(a: Arguments, **more: Any) -> LayerOptions:
     if taps.ndim > 2 or taps.dtype.kind not in "iuf" or not taps.sum():
         raise ValueError(
             f"resample_filter={taps.tolist()} must be a list of numbers, or a list of "
-            "such lists, whose sum is not 0."
+            "such lists, whose sum is not 0"
         )
     if np.array_equal(taps, np.rint(taps)):
         taps = taps.astype(int)  # as in configurations
@@ -177,25 +177,22 @@ def _layer_options(a: Arguments, **more: Any) -> LayerOptions:
 def _finish(model: Generator | Discriminator, *arguments: Arguments) -> None:
     for a in arguments:
         a.done()
-    if not is_resolution(model.resolution):
-        raise ValueError(
-            f"img_resolution={model.resolution} must be a power of two from 4 to 1024."
-        )
+    check_resolution(model.resolution, "img_resolution")
     if model.channels(model.resolution) < 1:
         raise ValueError(
             f"channel_base={int(model.channels.base * 2)} leaves no channels at "
-            f"{model.resolution}x{model.resolution}; use at least {model.resolution}."
+            f"{model.resolution}x{model.resolution}; use at least {model.resolution}"
         )
 
 
 def _check_mapping(model: Any, inputs: int, outputs: int, name: str) -> None:
     """Raise ValueError if the input of a mapping without layers does not fit w."""
     if outputs < 1:
-        raise ValueError(f"{name}={outputs} must be positive.")
+        raise ValueError(f"{name}={outputs} must be positive")
     if not model.mapping_layers and inputs != outputs:
         raise ValueError(
             f"num_layers=0 passes {inputs} numbers on, but {name} is {outputs}; make "
-            "them equal or use layers."
+            "them equal or use layers"
         )
 
 

@@ -50,11 +50,11 @@ def entries(model: nn.Module, framework: str) -> list[Entry]:
       ValueError: The official code has no such network.
     """
     if not isinstance(model, (Generator, Discriminator)):
-        raise ValueError(f"{type(model).__name__} is not a network of StyleGAN2.")
+        raise ValueError(f"{type(model).__name__} is not a network of StyleGAN2")
     if model.base_size != (4, 4) or model.architecture == "growing":
         raise ValueError(
-            "Official StyleGAN2 networks are square and do not grow; this one has the "
-            f"architecture {model.architecture!r} and a base of {model.base_size}."
+            "official StyleGAN2 networks are square and do not grow; this one has the "
+            f"architecture {model.architecture!r} and a base of {model.base_size}"
         )
     is_generator = isinstance(model, Generator)
     variables = _generator(model) if is_generator else _discriminator(model)

@@ -9,7 +9,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from stylegan_jax.config import is_resolution
+from stylegan_jax.config import check_resolution
 from stylegan_jax.interop import stylegan2_torch
 from stylegan_jax.interop.arguments import Arguments
 from stylegan_jax.interop.source import Source
@@ -64,14 +64,11 @@ def build(network: str, kwargs: Mapping[str, Any]) -> nn.Module:
     )
     a.done()
     mapping.done()
-    if not is_resolution(model.resolution):
-        raise ValueError(
-            f"img_resolution={model.resolution} must be a power of two from 4 to 1024."
-        )
+    check_resolution(model.resolution, "img_resolution")
     if not 0 <= model.design.num_critical < model.design.num_layers:
         raise ValueError(
             f"num_critical={model.design.num_critical} must be less than "
-            f"num_layers={model.design.num_layers}."
+            f"num_layers={model.design.num_layers}"
         )
     return model
 
@@ -108,11 +105,11 @@ def entries(model: nn.Module) -> list[Entry]:
     if isinstance(model, stylegan2.Discriminator):
         return stylegan2_entries(model, "torch")
     if not isinstance(model, Generator):
-        raise ValueError(f"{type(model).__name__} is not a network of StyleGAN3.")
+        raise ValueError(f"{type(model).__name__} is not a network of StyleGAN3")
     if model.mapping_features not in (None, model.w_dim):
         raise ValueError(
             f"mapping_features={model.mapping_features} must be w_dim={model.w_dim} in "
-            "official StyleGAN3 networks."
+            "official StyleGAN3 networks"
         )
     table = [*_input(model), *_mapping(model)]
     for i, layer in enumerate(model.table.layers):

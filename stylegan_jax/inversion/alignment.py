@@ -107,8 +107,8 @@ def read_landmarks(path: Path) -> dict[str, Points]:
       OSError: the file cannot be read.
     """
     remedy = (
-        'It must be like {"photo.png": [[x, y], ...]} with 4 points of each face (eyes '
-        "and corners of the mouth), 5 (with the nose between them) or 68."
+        'it must be like {"photo.png": [[x, y], ...]} with 4 points of each face (eyes '
+        "and corners of the mouth), 5 (with the nose between them) or 68"
     )
     found = json_files.read_object(path, remedy)
     for name, points in found.items():
@@ -119,7 +119,7 @@ def read_landmarks(path: Path) -> dict[str, Points]:
         fits = array.ndim == 2 and len(array) in COUNTS and array.shape[1] == 2
         if not fits or not np.isfinite(array).all():
             raise ValueError(
-                f"{path}: the landmarks of {name} are {points!r:.80}. {remedy}"
+                f"{path}: the landmarks of {name} are {points!r:.80}; {remedy}"
             )
     return found
 

@@ -1,4 +1,4 @@
-"""Checks of the bounds of settings; None, for a default, is always allowed."""
+"""Checks of settings; None, for a default, is always within bounds."""
 
 from typing import Any
 
@@ -17,3 +17,9 @@ def check_not_negative(settings: Any, *names: str) -> None:
         value = getattr(settings, name)
         if value is not None and not value >= 0:
             raise ValueError(f"{name} (={value}) must not be negative")
+
+
+def check_noise(settings: Any) -> None:
+    """Raise ValueError unless the noise is const or none."""
+    if settings.noise not in ("const", "none"):
+        raise ValueError(f"noise (={settings.noise!r}) must be const or none")

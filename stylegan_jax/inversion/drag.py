@@ -197,13 +197,8 @@ class Dragger:
         Raises:
           ValueError: an argument does not fit the image or the network.
         """
-        generator = self.network.generator
         ws = np.asarray(ws, np.float32)
-        if ws.shape != (generator.num_ws, generator.w_dim):
-            raise ValueError(
-                f"ws have shape {list(ws.shape)}; this network takes "
-                f"[{generator.num_ws}, {generator.w_dim}]"
-            )
+        self.network.generator.check_ws(ws)
         handles, targets = check_points(handles, targets, self.size)
         mask = check_mask(mask, self.size)
         return self._frames(

@@ -54,8 +54,7 @@ class DragSettings:
             self, "steps", "layers", "motion_radius", "tracking_radius"
         )
         bounds.check_not_negative(self, "learning_rate", "stop_distance", "mask_weight")
-        if self.noise not in ("const", "none"):
-            raise ValueError(f"noise (={self.noise!r}) must be const or none")
+        bounds.check_noise(self)
 
 
 def default_features(known: list[int]) -> int:

@@ -32,11 +32,11 @@ from stylegan_jax.layers.linear import Dense
 from stylegan_jax.models import Channels
 from stylegan_jax.models.stylegan2 import ConvLayer, DiscriminatorBlock, LayerOptions
 from stylegan_jax.networks.network import Network
+from stylegan_jax.runtime import outputs
 from stylegan_jax.runtime.image_io import as_floats
-from stylegan_jax.runtime.messages import listed, sides
+from stylegan_jax.runtime.messages import sides
 from stylegan_jax.weights import described
-from stylegan_jax.weights.described import is_count, is_digest, is_number, is_text
-from stylegan_jax.weights.safetensors import FormatError
+from stylegan_jax.weights.described import is_count, is_number
 
 KEY = "stylegan_jax_encoder"  # key of the description in the metadata
 KIND = described.Kind(KEY, version=1, name="encoder", program="encoder")
@@ -234,31 +234,36 @@ def load(path: str | os.PathLike) -> Encoder:
     return described.read(path, KIND, _encoder)
 
 
+def of_flag(path: str | None) -> Encoder | None:
+    """Return the encoder of the flag --encoder, None if it is not given.
+
+    Raises:
+      ValueError: there is no such file, or it cannot be used.
+    """
+    return None if path is None else load(outputs.input_file(path, "--encoder"))
+
+
 def _encoder(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Encoder:
-    network, channels = (
-        value if isinstance(value, dict) else {}
-        for value in (found.get("network"), found.get("channels"))
-    )
+    channels = found.get("channels")
     resolution, layers = found.get("resolution"), found.get("num_ws")
     described.require(
         {
             "resolution": is_count(resolution) and resolution in RESOLUTIONS,
             "w_dim": is_count(found.get("w_dim")),
             "num_ws": is_count(layers),
-            "offset_layers": described.is_count(found.get("offset_layers"), 0)
+            "offset_layers": is_count(found.get("offset_layers"), 0)
             and found["offset_layers"] in (0, layers),
-            "channels": channels.keys() == {"base", "maximum", "decay"}
+            "channels": isinstance(channels, dict)
+            and channels.keys() == {"base", "maximum", "decay"}
             and is_count(channels["base"])
             and is_count(channels["maximum"])
             and is_number(channels["decay"]),
             "size": is_count(resolution) and _is_size(found.get("size"), resolution),
-            "image_channels": described.is_count(found.get("image_channels"))
+            "image_channels": is_count(found.get("image_channels"))
             and found["image_channels"] in (1, 3, 4),
             "scale": is_number(found.get("scale")) and found["scale"] > 0,
-            "network": is_text(network.get("reference"))
-            and is_digest(network.get("fingerprint")),
-            "facts": isinstance(found.get("facts"), dict)
-            and all(map(is_number, found["facts"].values())),
+            "network": described.is_network(found.get("network")),
+            "facts": described.are_numbers(found.get("facts")),
         }
     )
     module = EncoderNetwork(
@@ -271,19 +276,7 @@ def _encoder(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Encoder:
         f"params/{name}": leaf.shape
         for name, leaf in traverse_util.flatten_dict(shapes, sep="/").items()
     }
-    wrong = sorted(
-        name
-        for name in wanted.keys() | arrays.keys()
-        if name not in arrays or arrays[name].shape != wanted.get(name)
-    )
-    if wrong:
-        raise FormatError(
-            f"the arrays {listed(wrong[:5])} are missing, unknown, or have a shape "
-            "that contradicts the description"
-        )
-    for name, array in arrays.items():
-        if array.dtype != np.float32 or not np.isfinite(array).all():
-            raise FormatError(f"{name} must hold finite float32 numbers")
+    arrays = described.float32_arrays(arrays, wanted)
     mean = arrays.pop("mean")
     flat = {name.removeprefix("params/"): value for name, value in arrays.items()}
     return Encoder(
@@ -294,8 +287,8 @@ def _encoder(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Encoder:
         size=size,
         image_channels=found["image_channels"],
         num_ws=layers,
-        reference=network["reference"],
-        fingerprint=network["fingerprint"],
+        reference=found["network"]["reference"],
+        fingerprint=found["network"]["fingerprint"],
         facts=found["facts"],
     )
 

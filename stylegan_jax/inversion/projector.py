@@ -92,12 +92,9 @@ class Projector:
         self.channels = network.generator.image_channels
         self.label = label
         self._devices = parallel.local()
-        if batch_size is None:
-            batch_size = steps.automatic_batch_size(
-                network.generator, self.lod, self._devices
-            )
-        self._devices.check_batch("batch_size", batch_size)
-        self.batch_size = batch_size
+        self.batch_size = steps.checked_batch_size(
+            batch_size, network.generator, self.lod, self._devices
+        )
         self._static = steps.static(
             network.generator, settings, self.distance, self._devices
         )

@@ -128,7 +128,7 @@ def read(folder: Path, names: Collection[str] | None = None) -> Iterator[Stored]
             f"{folder} holds no projections; it must be the --out of `python -m "
             "stylegan_jax.project`"
         )
-    remedy = "Project the image again."
+    remedy = "project the image again"
     for path in found:
         about = json_files.read_object(path, remedy)
         try:
@@ -141,7 +141,7 @@ def read(folder: Path, names: Collection[str] | None = None) -> Iterator[Stored]
                 raise ValueError(f"{ABOUT} has no numbers for the view")
         except (*latents.DAMAGE, KeyError, SyntaxError, TypeError) as error:
             raise ValueError(
-                f"{path.parent} has a damaged file: {error}. {remedy}"
+                f"{path.parent} has a damaged file: {error}; {remedy}"
             ) from error
         yield stored
 

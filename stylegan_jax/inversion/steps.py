@@ -111,10 +111,16 @@ def static(
     )
 
 
-def automatic_batch_size(
-    generator: Generator, lod: LevelOfDetail, devices: Parallel
+def checked_batch_size(
+    size: int | None, generator: Generator, lod: LevelOfDetail, devices: Parallel
 ) -> int:
-    """Return the default size of a batch: up to 8 rows for each device."""
+    """Return a batch size that divides over the devices, or raise ValueError.
+
+    None gives up to 8 rows for each device.
+    """
+    if size is not None:
+        devices.check_batch("batch_size", size)
+        return size
     rows = synthesis.automatic_batch_size(generator, lod.resolution) // 2
     return max(min(rows, MAX_AUTOMATIC_BATCH), 1) * devices.batch_shards
 

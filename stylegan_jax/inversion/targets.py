@@ -104,12 +104,12 @@ def read_boxes(path: Path) -> dict[str, Box]:
       ValueError: the file does not hold such an object.
       OSError: the file cannot be read.
     """
-    remedy = 'It must be like {"photo.png": [left, top, width, height]}, in pixels.'
+    remedy = 'it must be like {"photo.png": [left, top, width, height]}, in pixels'
     found = json_files.read_object(path, remedy)
     for name, box in found.items():
         whole = isinstance(box, list) and all(type(side) is int for side in box)
         if not whole or len(box) != 4 or min(box) < 0 or 0 in box[2:]:
-            raise ValueError(f"{path}: the box of {name} is {box!r}. {remedy}")
+            raise ValueError(f"{path}: the box of {name} is {box!r}; {remedy}")
     return {name: tuple(box) for name, box in found.items()}
 
 

@@ -69,8 +69,7 @@ class TuningSettings:
         bounds.check_not_negative(
             self, "learning_rate", "stop_distance", "stop_rms", "locality_radius"
         )
-        if self.noise not in ("const", "none"):
-            raise ValueError(f"noise (={self.noise!r}) must be const or none")
+        bounds.check_noise(self)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -136,12 +135,9 @@ class Tuner:
         self.network, self.settings, self.distance = network, settings, distance
         self.lod = network.level(resolution)
         self._devices = parallel.local()
-        if batch_size is None:
-            batch_size = steps.automatic_batch_size(
-                network.generator, self.lod, self._devices
-            )
-        self._devices.check_batch("batch_size", batch_size)
-        self._batch_size = batch_size
+        self._batch_size = steps.checked_batch_size(
+            batch_size, network.generator, self.lod, self._devices
+        )
         noise = Settings(noise=settings.noise)
         self._static = steps.static(network.generator, noise, distance, self._devices)
         self._variables, self._weights = self._devices.replicate(
@@ -240,11 +236,7 @@ class Tuner:
         generator, count = self.network.generator, len(targets)
         size = image_size(generator.base_size, self.lod.resolution)
         check_targets(targets, size, generator.image_channels)
-        if ws.shape != (count, generator.num_ws, generator.w_dim):
-            raise ValueError(
-                f"ws have shape {list(ws.shape)}; {count} targets and this network "
-                f"take [{count}, {generator.num_ws}, {generator.w_dim}]"
-            )
+        generator.check_ws(ws, count)
         if views is not None:
             transform.check(generator)
             views = np.asarray(views, np.float32)

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from stylegan_jax.networks.network import Label, Network
+from stylegan_jax.sampling.truncation import MAP_BATCH
 
 SAMPLES, SEED = 10_000, 123
-MAP_BATCH = 1000  # latents that are mapped at a time
 
 
 class WStatistics(NamedTuple):

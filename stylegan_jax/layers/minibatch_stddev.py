@@ -35,8 +35,8 @@ def minibatch_stddev(
     if b % group or c % num_features:
         raise ValueError(
             f"minibatch stddev got {b} images and {c} channels; they must be multiples "
-            f"of the group size {group} and of the {num_features} features. Change the "
-            "batch size, `model.mbstd_group_size` or `model.mbstd_features`."
+            f"of the group size {group} and of the {num_features} features; change the "
+            "batch size, `model.mbstd_group_size` or `model.mbstd_features`"
         )
     y = x.astype(jnp.float32).reshape(group, b // group, h, w, num_features, -1)
     y = y - jnp.mean(y, axis=0, keepdims=True)

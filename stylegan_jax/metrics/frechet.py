@@ -61,7 +61,7 @@ class Gaussian:
         for name, value in {"mean": mean, "covariance": covariance}.items():
             if not np.all(np.isfinite(value)):
                 raise ValueError(
-                    f"The {name} is not finite; some features are inf or nan."
+                    f"the {name} is not finite; some features are inf or nan"
                 )
         upper, pivots, rank, _ = scipy.linalg.lapack.dpstrf(covariance)
         factor = np.zeros((rank, len(mean)))
@@ -104,9 +104,9 @@ class Moments:
         chex.assert_shape(features, (None, self._width))
         if not np.all(np.isfinite(features)):
             raise ValueError(
-                f"The features of images {self.count} to "
+                f"the features of images {self.count} to "
                 f"{self.count + len(features) - 1} are not finite; check these images "
-                "and the detector's weights."
+                "and the detector's weights"
             )
         self._rows.append(np.array(features))
         self._waiting += len(features)
@@ -124,7 +124,7 @@ class Moments:
         """
         if self.count < 2:
             raise ValueError(
-                f"Got features of {self.count} images; a covariance needs at least 2."
+                f"got features of {self.count} images; a covariance needs at least 2"
             )
         n = self.count - DIVISORS[divisor]
         if self._scatter is None:
@@ -272,7 +272,7 @@ def measure_fid_per_class(
         raise ValueError(
             f"{len(small)} of {len(small) + len(values)} classes have fewer than two "
             "real or two generated images, and a mean without them would not be "
-            f"comparable: {listed}; use more images."
+            f"comparable: {listed}; use more images"
         )
     mean = float(np.mean(list(values.values())))
     return [MetricValue(mean, details={"classes": values})]

@@ -16,7 +16,7 @@ from stylegan_jax.metrics.image_sets import Batch
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.parallel import Parallel
 from stylegan_jax.runtime.tensorflow import tensorflow
-from stylegan_jax.sampling.truncation import check_truncation
+from stylegan_jax.sampling.truncation import check_truncation, untruncated_styles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +119,7 @@ class GeneratedImages:
 
     def styles(self, z: jax.Array, labels: jax.Array | None) -> jax.Array:
         """Return the styles [B,L,W] of latents, without truncation."""
-        return _styles(self.generator, self.variables, z, labels)
+        return untruncated_styles(self.generator, self.variables, z, labels)
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """See `ImageSet`."""
@@ -141,11 +141,6 @@ class GeneratedImages:
             no_labels = np.zeros((len(local), 0), np.float32)
             has_labels = labels is not None
             yield local, self.devices.local_rows(labels) if has_labels else no_labels
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _styles(generator, variables, z, labels):
-    return generator.apply(variables, z, labels, method="map")
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 8))
@@ -177,8 +172,8 @@ def class_weights(source: Source) -> np.ndarray:
     """
     if source.label_vectors:
         raise ValueError(
-            f"The labels of {source.name} are vectors, but metrics of generated images "
-            "draw classes; compare folders of images instead, with --images_b."
+            f"the labels of {source.name} are vectors, but metrics of generated images "
+            "draw classes; compare folders of images instead, with --images_b"
         )
     tf = tensorflow()
 

@@ -46,10 +46,10 @@ def inception_score(
     n = len(logits)
     if n < splits:
         raise ValueError(
-            f"{n} images do not split into {splits} parts; use more images."
+            f"{n} images do not split into {splits} parts; use more images"
         )
     if not np.all(np.isfinite(logits)):
-        raise ValueError("The logits are not finite; check the detector's weights.")
+        raise ValueError("the logits are not finite; check the detector's weights")
     if rng is not None:
         logits = logits[rng.permutation(n)]
     scores = []

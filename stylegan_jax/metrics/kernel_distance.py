@@ -112,7 +112,7 @@ def kernel_distance(
     if not 2 <= subset_size <= smaller:
         raise ValueError(
             f"`subset_size` (={subset_size}) must be from 2 to {smaller}, the number "
-            "of images of the smaller set."
+            "of images of the smaller set"
         )
 
     def draw(features: np.ndarray) -> np.ndarray:

@@ -63,9 +63,9 @@ def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     chex.assert_equal_shape([a, b])
     if min(a.shape[1:3]) < MIN_PIXELS:
         raise ValueError(
-            f"The images are {a.shape[1]}x{a.shape[2]}; MS-SSIM halves them "
+            f"the images are {a.shape[1]}x{a.shape[2]}; MS-SSIM halves them "
             f"{len(WEIGHTS) - 1} times, so both sides need at least {MIN_PIXELS} "
-            "pixels."
+            "pixels"
         )
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     score = np.ones(len(a))

@@ -161,8 +161,8 @@ def check_crop(height: int, width: int) -> None:
     """Raise ValueError for image sizes that `crop_face` does not support."""
     if height != width or height % 8:
         raise ValueError(
-            f"The images are {width}x{height} (width x height); cropping to "
-            "the face needs square images with a resolution that is a multiple of 8."
+            f"the images are {width}x{height} (width x height); cropping to "
+            "the face needs square images with a resolution that is a multiple of 8"
         )
 
 
@@ -187,7 +187,7 @@ def trim_outliers(distances: np.ndarray) -> np.ndarray:
         bad = int(np.sum(~np.isfinite(distances)))
         raise ValueError(
             f"{bad} of {distances.size} distances are not finite; a path length needs "
-            "at least one distance, and all of them finite."
+            "at least one distance, and all of them finite"
         )
     low = np.percentile(distances, 1, method="lower")
     high = np.percentile(distances, 99, method="higher")

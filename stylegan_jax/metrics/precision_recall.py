@@ -75,7 +75,7 @@ def precision_recall(
         if len(rows) <= k:
             raise ValueError(
                 f"{len(rows)} {name} images are too few for {k} neighbors each; use "
-                f"at least {k + 1}."
+                f"at least {k + 1}"
             )
     # Centered features lose less precision to cancellation.
     center = np.mean(real, axis=0, dtype=np.float64).astype(np.float32)

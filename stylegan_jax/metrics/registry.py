@@ -182,7 +182,7 @@ def find(names: Iterable[str]) -> dict[str, Metric]:
         guess = f"; did you mean {' or '.join(close)}?" if close else ""
         problems.append(f"unknown metric {name!r}{guess}")
     if problems or not names:
-        problems = problems or ["No metric was named."]
+        problems = problems or ["no metric was named"]
         raise ValueError("\n".join([*problems, table()]))
     return {name: METRICS[name] for name in names}
 

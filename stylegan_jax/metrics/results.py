@@ -215,8 +215,8 @@ def check_writable(path: epath.Path) -> None:
             path.unlink()
     except OSError as error:
         raise ValueError(
-            f"The results cannot be written to {path} ({error.strerror or error}); "
-            "name a file in an existing directory with --out."
+            f"the results cannot be written to {path} ({error.strerror or error}); "
+            "name a file in an existing directory with --out"
         ) from error
 
 

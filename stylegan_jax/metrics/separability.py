@@ -34,11 +34,11 @@ def linear_separability(
     chex.assert_rank([latents, logits], 2)
     if len(logits) != len(latents):
         raise ValueError(
-            f"The attribute classifier returned {len(logits)} rows of logits for "
-            f"{len(latents)} images; it must return one row per image."
+            f"the attribute classifier returned {len(logits)} rows of logits for "
+            f"{len(latents)} images; it must return one row per image"
         )
     if not 0 < keep <= 1:
-        raise ValueError(f"`keep` (={keep}) must be in (0, 1].")
+        raise ValueError(f"`keep` (={keep}) must be in (0, 1]")
     count = round(keep * len(latents))
     entropies = []
     for column in logits.T:
@@ -63,18 +63,17 @@ def conditional_entropy(predicted: np.ndarray, has: np.ndarray) -> float:
 
 
 def support_vector_machine(
-    x: np.ndarray, positive: np.ndarray, cost: float = 1.0
+    x: np.ndarray, positive: np.ndarray
 ) -> tuple[np.ndarray, float]:
     """Solve the linear SVM of the official code (scikit-learn's LinearSVC) exactly.
 
-    Minimize |w|^2 / 2 + b^2 / 2 + cost * sum max(0, 1 - y (w.x + b))^2, which is
+    Minimize |w|^2 / 2 + b^2 / 2 + sum max(0, 1 - y (w.x + b))^2, which is
     convex and piecewise quadratic: Newton's method with the generalized Hessian reaches
     the minimum in a few steps.
 
     Args:
       x: [N, D] float64.
       positive: [N] bool, the class y > 0.
-      cost: weight of the errors.
 
     Returns:
       w [D] and b.
@@ -90,18 +89,18 @@ def support_vector_machine(
     weights = np.zeros(rows.shape[1])
 
     def value(at: np.ndarray) -> float:
-        return at @ at / 2 + cost * np.sum(np.square(np.maximum(0, 1 - rows @ at)))
+        return at @ at / 2 + np.sum(np.square(np.maximum(0, 1 - rows @ at)))
 
     scale = None
     for _ in range(ITERATIONS):
         short = 1 - rows @ weights
         active = rows[short > 0]
-        gradient = weights - 2 * cost * short[short > 0] @ active
+        gradient = weights - 2 * short[short > 0] @ active
         size = np.linalg.norm(gradient)
         scale = size if scale is None else scale
         if size <= TOLERANCE * max(scale, 1e-300):
             return weights[:-1], float(weights[-1])
-        hessian = np.eye(len(weights)) + 2 * cost * active.T @ active
+        hessian = np.eye(len(weights)) + 2 * active.T @ active
         step = np.linalg.solve(hessian, gradient)
         length, before = 1.0, value(weights)
         while (
@@ -111,7 +110,7 @@ def support_vector_machine(
             length /= 2
         weights = weights - length * step
     raise ValueError(
-        f"The support vector machine of {len(x)} latents did not converge in "
+        f"the support vector machine of {len(x)} latents did not converge in "
         f"{ITERATIONS} steps; check the latents for values that are not finite or very "
-        "large."
+        "large"
     )

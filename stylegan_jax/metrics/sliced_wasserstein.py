@@ -34,9 +34,9 @@ def levels(height: int, width: int) -> list[int]:
     side = min(height, width)
     if side < SMALLEST_LEVEL:
         raise ValueError(
-            f"The images are {width}x{height} (width x height); the sliced "
+            f"the images are {width}x{height} (width x height); the sliced "
             f"Wasserstein distance needs at least {SMALLEST_LEVEL} pixels in height "
-            "and width."
+            "and width"
         )
     sides = [side]
     while sides[-1] // 2 >= SMALLEST_LEVEL:
@@ -44,9 +44,9 @@ def levels(height: int, width: int) -> list[int]:
     factor = 2 ** (len(sides) - 1)
     if height % factor or width % factor:
         raise ValueError(
-            f"The images are {width}x{height} (width x height); the sliced "
+            f"the images are {width}x{height} (width x height); the sliced "
             f"Wasserstein distance halves them {len(sides) - 1} times, so both "
-            f"must be multiples of {factor}."
+            f"must be multiples of {factor}"
         )
     return sides
 
@@ -125,8 +125,8 @@ class Descriptors:
             variance = square / (rows.size / 3) - rest.ravel() ** 2
             if np.any(variance <= 0):
                 raise ValueError(
-                    f"The images have no detail at all at {side} pixels, so their "
-                    "patches cannot be compared."
+                    f"the images have no detail at all at {side} pixels, so their "
+                    "patches cannot be compared"
                 )
             rows /= np.sqrt(variance)[:, None, None].astype(np.float32)
             out[side] = rows.reshape(len(rows), -1)

@@ -157,8 +157,8 @@ def efficientnet_features(batch: ImageBatch) -> np.ndarray:
 def _logits(batch: ImageBatch) -> np.ndarray:
     if batch.features.logits is None:
         raise ValueError(
-            f"The detector {batch.networks.detector.name} has no class logits, which "
-            "the Inception Score needs; use the Inception-v3 of 2015-12-05."
+            f"the detector {batch.networks.detector.name} has no class logits, which "
+            "the Inception Score needs; use the Inception-v3 of 2015-12-05"
         )
     return batch.features.logits
 

@@ -45,13 +45,13 @@ def flag_problems(given: set[str]) -> list[str]:
     """Return the inconsistencies among the flags of `evaluate` that were given."""
     problems = []
     if not given & {"network", "workdir", "images_a", "images_b"}:
-        problems.append("Give --network, or both --images_a and --images_b.")
+        problems.append("give --network, or both --images_a and --images_b")
     for flag, others in EXCLUDES.items():
         clashing = [f"--{other}" for other in others if {flag, other} <= given]
         if clashing:
             problems.append(
                 f"--{flag} cannot be combined with {', '.join(clashing)}: omit one of "
-                "them."
+                "them"
             )
     for flag, others in REQUIRES.items():
         excluded = any(flag in EXCLUDES.get(other, ()) for other in given)
@@ -59,7 +59,7 @@ def flag_problems(given: set[str]) -> list[str]:
             needed = " or ".join(f"--{other}" for other in others)
             problems.append(
                 f"--{flag} has no effect without {needed}: add that, or leave out "
-                f"--{flag}."
+                f"--{flag}"
             )
     return problems
 
@@ -98,7 +98,7 @@ def check_requirements(
             "both must have the same size"
         )
     if problems:
-        raise ValueError("\n  ".join(["These metrics cannot be measured:", *problems]))
+        raise ValueError("\n  ".join(["these metrics cannot be measured:", *problems]))
 
 
 def check_classes(
@@ -119,7 +119,7 @@ def check_classes(
         raise ValueError(
             f"{reals.name} has {len(reals.classes)} classes, {network} has "
             f"{len(classes)}, and they must be the same{difference}; name the data of "
-            "the run with --data."
+            "the run with --data"
         )
 
 

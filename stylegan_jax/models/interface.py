@@ -307,6 +307,24 @@ class Generator(Network):
         """
         raise NotImplementedError
 
+    def check_ws(self, ws: np.ndarray | jax.Array, *batch: int | str) -> None:
+        """Raise ValueError unless the shape of ws is [*batch,L,W].
+
+        Args:
+          ws: styles.
+          *batch: sizes of the first axes; "N" stands for any size but 0.
+        """
+        shape = (*batch, self.num_ws, self.w_dim)
+        fits = len(ws.shape) == len(shape) and all(
+            size > 0 if wanted == "N" else size == wanted
+            for size, wanted in zip(ws.shape, shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"ws have shape {list(ws.shape)}; this network takes "
+                f"[{', '.join(map(str, shape))}]{' with N > 0' * ('N' in batch)}"
+            )
+
     def _check_synthesis(
         self, ws: jax.Array, lod: LevelOfDetail | None, noise: str
     ) -> tuple[jax.Array, LevelOfDetail]:

@@ -30,7 +30,7 @@ class Strength(NamedTuple):
         return self.start != self.end
 
     def at(self, share: np.ndarray | float) -> np.ndarray:
-        """Return the strength at shares of the way, from 0 to 1."""
+        """Return the strength at shares of a path, from 0 to 1."""
         return self.start + (self.end - self.start) * np.asarray(share)
 
 
@@ -153,7 +153,7 @@ def styles_move(edits: Sequence[Edit]) -> bool:
     return any(e.strength.moves and e.direction.space == "style" for e in edits)
 
 
-def way(keyframes: int, *, closed: bool) -> Callable[[np.ndarray], np.ndarray]:
+def share_along(keyframes: int, *, closed: bool) -> Callable[[np.ndarray], np.ndarray]:
     """Return the function from positions on a path to the `share` of `apply`.
 
     An open path goes from 0 to 1 evenly; a closed one goes to 1 and back, as a cosine.
@@ -179,7 +179,7 @@ def along(
       network: the network.
       styles: function from positions [F] to ws [F,cells,L,W].
       edits: the edits.
-      share: see `way`.
+      share: see `share_along`.
     """
 
     def at(positions: np.ndarray) -> np.ndarray:

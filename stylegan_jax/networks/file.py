@@ -5,7 +5,7 @@ sections of the configuration and what they constrain of the training, the class
 the level of detail. Nothing in such a file can be executed.
 """
 
-import dataclasses
+import functools
 import os
 from typing import Any
 
@@ -90,10 +90,7 @@ def load(path: str | os.PathLike, reference: str) -> Network:
       ValueError: the file is damaged, or not one of a network.
       OSError: the file cannot be read.
     """
-
-    def parse(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Network:
-        return _network(arrays, found, reference)
-
+    parse = functools.partial(_network, reference=reference)
     return described.read(path, KIND, parse, reference)
 
 
@@ -140,31 +137,9 @@ def _variables(
     """Return the arrays as the variables of a generator, float32 on the device."""
     abstract = workdir.abstract_variables(generator, label_size)
     wanted = traverse_util.flatten_dict(abstract, sep="/")
-    if wanted.keys() != arrays.keys():
-        problems = [
-            *(f"{name} is missing" for name in sorted(wanted.keys() - arrays.keys())),
-            *(f"{name} is unknown" for name in sorted(arrays.keys() - wanted.keys())),
-        ]
-        raise FormatError(f"its arrays do not fit its description: {listed(problems)}")
-    for name, array in arrays.items():
-        if array.shape != wanted[name].shape:
-            raise FormatError(
-                f"its arrays do not fit its description: {name} is {array.shape}, not "
-                f"{wanted[name].shape}"
-            )
-        if array.dtype.kind != "f" or not np.isfinite(array).all():
-            raise FormatError(f"{name} must hold finite floating-point numbers")
+    shapes = {name: leaf.shape for name, leaf in wanted.items()}
     loaded = {
-        name: jax.device_put(array.astype(np.float32), wanted[name].sharding)
-        for name, array in arrays.items()
+        name: jax.device_put(array, wanted[name].sharding)
+        for name, array in described.float32_arrays(arrays, shapes).items()
     }
     return traverse_util.unflatten_dict(loaded, sep="/")
-
-
-def with_reference(trained: workdir.TrainedGenerator, reference: str) -> Network:
-    """Return a loaded generator as a `Network`."""
-    fields = dataclasses.fields(workdir.TrainedGenerator)
-    return Network(
-        **{field.name: getattr(trained, field.name) for field in fields},
-        reference=reference,
-    )

@@ -168,7 +168,7 @@ def _is_public(reference: str) -> ValueError:
     page = f"{constants.ENDPOINT}/{reference.removeprefix(PREFIX)}"
     return ValueError(
         f"`private` was given, but {reference} already exists and is public, so "
-        "everyone could read the network; nothing was uploaded. Make it private at "
+        "everyone could read the network; nothing was uploaded; make it private at "
         f"{page}/settings, upload to another name, or leave `private` out"
     )
 
@@ -179,8 +179,8 @@ def _check_license(reference: str, license: str, card: Any) -> None:
     if stated != license:
         raise ValueError(
             f"`license` (={license!r}) would have no effect: {reference} has a {CARD}, "
-            f"which is kept and states {stated or 'no license'}; nothing was uploaded. "
-            f"Write `license: {license}` between the --- lines at the top of {CARD}, "
+            f"which is kept and states {stated or 'no license'}; nothing was uploaded; "
+            f"write `license: {license}` between the --- lines at the top of {CARD}, "
             "or leave `license` out"
         )
 
@@ -236,7 +236,7 @@ def _clear_errors(reference: str) -> Iterator[None]:
     except errors.RepositoryNotFoundError as error:
         raise ValueError(
             f"{reference} does not exist on {server}, or is private and this token, if "
-            f"there is one, may not read it. Check the name; for a private one, {login}"
+            f"there is one, may not read it; check the name; for a private one, {login}"
         ) from error
     except errors.RevisionNotFoundError as error:
         raise ValueError(
@@ -260,8 +260,8 @@ def _clear_errors(reference: str) -> Iterator[None]:
         if status in (401, 403):
             raise ValueError(
                 f"{reference}: {server} refuses access (status {status}), because "
-                "there is no token, it is wrong, or it lacks the right to write. "
-                f"Create one with this right, and {login}"
+                "there is no token, it is wrong, or it lacks the right to write; "
+                f"create one with this right, and {login}"
             ) from error
         raise ConnectionError(
             f"{reference}: {server} answered with status {status}; try again later"
@@ -274,9 +274,9 @@ def _unreachable(reference: str, error: Exception) -> ConnectionError:
     from huggingface_hub import constants
 
     return ConnectionError(
-        f"{reference}: {constants.ENDPOINT} cannot be reached ({_reason(error)}). "
-        "Check the connection, and HF_ENDPOINT if it is set; without a connection, use "
-        "a network that has been downloaded before, or a file"
+        f"{reference}: {constants.ENDPOINT} cannot be reached ({_reason(error)}); "
+        "check the connection, and HF_ENDPOINT if it is set, or use a network that has "
+        "been downloaded before, or a file"
     )
 
 

@@ -259,12 +259,7 @@ class Network(workdir.TrainedGenerator):
         if dtype not in DTYPES:
             raise ValueError(f"dtype (={dtype!r}) must be one of {listed(DTYPES)}")
         ws = np.asarray(ws)
-        shape = (self.generator.num_ws, self.generator.w_dim)
-        if ws.ndim != 3 or ws.shape[1:] != shape or not len(ws):
-            raise ValueError(
-                f"ws have shape {list(ws.shape)}; this network takes "
-                f"[N, {shape[0]}, {shape[1]}] with at least one image"
-            )
+        self.generator.check_ws(ws, "N")
         variables = noises.only_at(self.generator, self.variables, noise_layers)
         lod = self.level(resolution)
         batches = synthesize_batches(

@@ -4,13 +4,17 @@ import difflib
 import os
 from pathlib import Path
 
+from absl import flags
+
 from stylegan_jax import interop, workdir
+from stylegan_jax.commands import network as network_flags
+from stylegan_jax.config import Run
 from stylegan_jax.interop.experiment import experiment_of
 from stylegan_jax.interop.network_files import OfficialNetwork, read_networks
 from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.networks import delta, file, hub
 from stylegan_jax.networks.network import Network
-from stylegan_jax.runtime import storage
+from stylegan_jax.runtime import compilation_cache, malloc, storage
 from stylegan_jax.runtime.messages import listed
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -50,7 +54,14 @@ def open_network(reference: str | os.PathLike, step: int | None = None) -> Netwo
         return _open_file(Path(text).expanduser(), text)
     check_exists(text)
     trained = workdir.load_generator(storage.open_path(text), step)
-    return file.with_reference(trained, text)
+    return Network(**vars(trained), reference=text)
+
+
+def open_for_program(values: flags.FlagValues) -> Network:
+    """Open the network that the flags of a program name; prepare its process first."""
+    malloc.keep_freed_memory_on_cpu()
+    compilation_cache.use_unless_set(Run().compilation_cache)
+    return open_network(network_flags.reference(values), values.step)
 
 
 def check_exists(reference: str) -> None:
@@ -81,11 +92,11 @@ def _unknown(text: str) -> str:
     """Return the error message for a reference that matches nothing."""
     close = difflib.get_close_matches(text, names(), n=1)
     directory, _ = workdir.split(text)
-    similar = f"; did you mean {close[0]}?" if close else workdir.similar(directory)
+    similar = f" (did you mean {close[0]}?)" if close else workdir.similar(directory)
     return (
-        f"{text} does not exist{similar} The network must be a name "
+        f"{text} does not exist{similar}; the network must be a name "
         f"({listed(names())}), the directory of a run or of a conversion, a "
-        f"{ENDING} file, an official .pkl, or hub:OWNER/NAME."
+        f"{ENDING} file, an official .pkl, or hub:OWNER/NAME"
     )
 
 

@@ -18,6 +18,7 @@ from stylegan_jax.layers.linear import Bias, EqualizedKernel
 from stylegan_jax.layers.noise import NoiseInjection
 from stylegan_jax.layers.normalization import StyleModulation
 from stylegan_jax.models import Discriminator, Generator
+from stylegan_jax.runtime.messages import aligned
 
 COLUMNS = ("Parameters", "Buffers", "Output shape", "Datatype")
 NESTING = 2  # levels of modules that have rows of their own
@@ -111,8 +112,4 @@ def text(title: str, layers: list[Row]) -> str:
     )
     cells.append(cells[1])
     cells.append(("Total", *(f"{n:,}" if n else "-" for n in totals), "-", "-"))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    )
+    return "\n".join(aligned(cells))

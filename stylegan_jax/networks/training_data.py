@@ -35,8 +35,8 @@ def open_real_images(network: Network, path: str | None, fit: str) -> Source | N
         source = sources.open_source(data)
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"The data of the run cannot be opened: {error}{_where_from(data)}\n"
-            "If the images are elsewhere now, name them with --data"
+            f"the data of the run cannot be opened: {error}{_where_from(data)}\n"
+            "if the images are elsewhere now, name them with --data"
         ) from error
     now = workdir.DataInfo(
         source.name, source.num_images, source.classes, source.fingerprint
@@ -45,8 +45,8 @@ def open_real_images(network: Network, path: str | None, fit: str) -> Source | N
     difference = workdir.data_difference(directory, network.data, now)
     if difference is not None:
         raise ValueError(
-            f"The data are not those that {network.reference} was trained on: "
-            f"{difference}{_where_from(data)}\nName the images of the run with --data; "
+            f"the data are not those that {network.reference} was trained on: "
+            f"{difference}{_where_from(data)}\nname the images of the run with --data; "
             "or, to compare with these anyway, pass them as --data"
         )
     return source

@@ -96,10 +96,7 @@ def changes(name: str, resolution: int, devices: int = 1) -> dict[str, Any]:
     """
     if name not in NAMES:
         raise ValueError(f"the preset (={name!r}) must be one of {', '.join(NAMES)}")
-    if not config.is_resolution(resolution):
-        raise ValueError(
-            f"the resolution (={resolution}) must be a power of two from 4 to 1024"
-        )
+    config.check_resolution(resolution, "the resolution")
     if devices < 1 or devices & (devices - 1):
         raise ValueError(
             f"the number of devices (={devices}) must be a power of two; otherwise "

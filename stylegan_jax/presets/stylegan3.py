@@ -61,10 +61,7 @@ def stylegan3_changes(
     """Return the settings of `stylegan3` as {"section.field": value}."""
     if name not in CONFIGS:
         raise ValueError(f"the config (={name!r}) must be one of {', '.join(CONFIGS)}")
-    if not config.is_resolution(resolution):
-        raise ValueError(
-            f"the resolution (={resolution}) must be a power of two from 4 to 1024"
-        )
+    config.check_resolution(resolution, "the resolution")
     if devices < 1 or batch_size < 1 or batch_size % devices:
         raise ValueError(
             f"the batch size (={batch_size}) must be a multiple of the number of "

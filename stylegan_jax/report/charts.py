@@ -60,7 +60,7 @@ def chart(
         if math.isfinite(x) and math.isfinite(y)
     ]
     if not finite:
-        raise ValueError(f"Chart {title!r} has no points with finite values.")
+        raise ValueError(f"chart {title!r} has no points with finite values")
     first, last = min(x for x, _ in finite), max(x for x, _ in finite)
     x_range = _widen(0.0 if 0 < first < NEAR_ZERO * last else first, last, 0.0)
     y_range = _widen(min(y for _, y in finite), max(y for _, y in finite), 0.05)

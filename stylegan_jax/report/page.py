@@ -99,8 +99,8 @@ def write(workdir: epath.Path) -> epath.Path:
     """
     if not (workdir / LOG).exists():
         raise ValueError(
-            f"{workdir} has no {LOG}, so it is not the directory of a run. Use the "
-            "--workdir of a training run."
+            f"{workdir} has no {LOG}, so it is not the directory of a run; use the "
+            "--workdir of a training run"
         )
     target = workdir / FILE
     content = page(workdir).encode("utf-8", "backslashreplace")

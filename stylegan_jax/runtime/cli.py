@@ -52,7 +52,7 @@ def reporting_errors(
             raise
         first, *_ = str(error).splitlines() or ["no more memory"]
         _report(
-            f"out of memory: {first.rstrip('.')}. Use smaller batches or a lower "
+            f"out of memory: {first.rstrip('.')}; use smaller batches or a lower "
             "resolution, or close other programs"
         )
         sys.exit(EXIT_FAILURE)

@@ -47,7 +47,7 @@ def parse_with_absl(argv: list[str], values: flags.FlagValues) -> list[str]:
     try:
         return values(argv)
     except flags.Error as error:
-        raise UsageError(f"The command line is wrong: {error}") from error
+        raise UsageError(f"the command line is wrong: {error}") from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,11 +26,11 @@ def image_grid(images_uint8: np.ndarray, columns: int) -> np.ndarray:
     images = np.asarray(images_uint8)
     if images.ndim != 4 or images.dtype != np.uint8 or not len(images):
         raise ValueError(
-            f"Images must be [N,H,W,C] uint8 with at least one image, got "
-            f"{list(images.shape)} {images.dtype}; see `to_uint8`."
+            f"images must be [N,H,W,C] uint8 with at least one image, got "
+            f"{list(images.shape)} {images.dtype}; see `to_uint8`"
         )
     if columns < 1:
-        raise ValueError(f"`columns` (={columns}) must be at least 1.")
+        raise ValueError(f"`columns` (={columns}) must be at least 1")
     n, h, w, c = images.shape
     rows = -(-n // columns)
     cells = np.full((rows * columns, h, w, c), 255, np.uint8)
@@ -107,8 +107,8 @@ def _pixels(image_uint8: np.ndarray) -> np.ndarray:
     image = np.asarray(image_uint8)
     if image.ndim != 3 or image.dtype != np.uint8 or image.shape[2] not in _MODES:
         raise ValueError(
-            f"An image must be [H,W,C] uint8 with C of {list(_MODES)}, got "
-            f"{list(image.shape)} {image.dtype}."
+            f"an image must be [H,W,C] uint8 with C of {list(_MODES)}, got "
+            f"{list(image.shape)} {image.dtype}"
         )
     return image[:, :, 0] if image.shape[2] == 1 else image
 

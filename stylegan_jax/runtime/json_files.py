@@ -12,7 +12,7 @@ def read(path: str | os.PathLike, remedy: str) -> Any:
 
     Args:
       path: the file, on disk or in a bucket.
-      remedy: whole sentence of advice on a damaged file.
+      remedy: advice on a damaged file, the last clause of the message.
 
     Raises:
       ValueError: the file is empty, damaged, or not a file.
@@ -22,14 +22,14 @@ def read(path: str | os.PathLike, remedy: str) -> Any:
         content = epath.Path(path).read_bytes()
     except IsADirectoryError as error:
         raise ValueError(
-            f"{path} must be a file, but it is a folder. {remedy}"
+            f"{path} must be a file, but it is a folder; {remedy}"
         ) from error
     if not content.strip(b"\0 \t\r\n"):
-        raise ValueError(f"{path} is empty. {remedy}")
+        raise ValueError(f"{path} is empty; {remedy}")
     try:
         return json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: {error}. {remedy}") from error
+        raise ValueError(f"{path} is damaged: {error}; {remedy}") from error
 
 
 def read_object(path: str | os.PathLike, remedy: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def read_object(path: str | os.PathLike, remedy: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(
             f"{path} is damaged: it must hold an object, and holds "
-            f"{_KINDS.get(type(content), 'a number')}. {remedy}"
+            f"{_KINDS.get(type(content), 'a number')}; {remedy}"
         )
     return content
 

@@ -24,6 +24,15 @@ def lines(texts: Iterable[str]) -> str:
     return "".join(f"\n  {text}" for text in shown)
 
 
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each row, with its cells in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
 def sides(size: Sequence[int]) -> str:
     """Return WIDTHxHEIGHT, the usual order in text.
 

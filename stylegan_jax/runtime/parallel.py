@@ -122,15 +122,15 @@ class Parallel:
         problems = collectives.differences([json.loads(text) for text in everywhere])
         if problems:
             raise ValueError(
-                "The processes of this run differ; give all of them the same versions, "
+                "the processes of this run differ; give all of them the same versions, "
                 "settings and data:" + messages.lines(problems)
             )
         flags = self.put_batch(np.ones(jax.local_device_count(), np.float32))
         reached = float(self.jit_replicated(jnp.sum)(flags))
         if reached != len(flags):
             raise RuntimeError(
-                f"A sum of ones over {len(flags)} devices gave {reached:g}; one of "
-                "them, or a connection between two, is faulty: start again without it."
+                f"a sum of ones over {len(flags)} devices gave {reached:g}; one of "
+                "them, or a connection between two, is faulty: start again without it"
             )
 
     def check_batch(
@@ -162,7 +162,7 @@ class Parallel:
             options = " or ".join(str(b) for b in (lower, lower + n) if b > 0)
             raise ValueError(
                 f"`{name}` (={batch_size}) must be divisible by {divisor}; "
-                f"try {options}."
+                f"try {options}"
             )
 
     def put_batch(self, local: Any) -> Any:
@@ -307,7 +307,7 @@ def check_devices() -> None:
             raise cli.NoDevice(message) from error
         raise cli.NoDevice(
             "JAX cannot use a platform that the environment variable JAX_PLATFORMS "
-            f"(={wanted!r}) names{f': {reason}' * bool(reason)}. Unset the variable to "
+            f"(={wanted!r}) names{f': {reason}' * bool(reason)}; unset the variable to "
             "use the available devices, set it to cpu, or install JAX for that "
             "platform, as in `pip install 'stylegan_jax[gpu]'`"
         ) from error
@@ -332,7 +332,7 @@ def data_parallel(height_devices: int = 1) -> Parallel:
     if jax.local_device_count() % height_devices:
         raise ValueError(
             f"`run.height_devices` (={height_devices}) must divide the "
-            f"{jax.local_device_count()} devices of a process; 1 shards no image."
+            f"{jax.local_device_count()} devices of a process; 1 shards no image"
         )
     return grid(devices, height_devices)
 

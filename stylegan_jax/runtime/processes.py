@@ -71,9 +71,9 @@ def initialize(
         )
     except ValueError as error:  # a value is neither given nor in the environment
         raise ValueError(
-            f"The processes of the run cannot be connected: {error} Give "
-            "--coordinator, --num_processes and --process_id, or --distributed on a "
-            "cluster that names them."
+            f"the processes of the run cannot be connected: {str(error).rstrip('.')}; "
+            "give --coordinator, --num_processes and --process_id, or --distributed on "
+            "a cluster that names them"
         ) from error
     global _watcher
     _watcher = _Watcher(_client(), heartbeat_seconds)
@@ -193,7 +193,7 @@ class _Watcher:
         process, status, text = json.loads(failure)
         sys.stdout.flush()
         print(
-            f"error: Process {process} of {_num_processes()} has failed, and process "
+            f"error: process {process} of {_num_processes()} has failed, and process "
             f"{_process_id()} ends with it: {text}",
             file=sys.stderr,
         )
@@ -281,12 +281,12 @@ def explaining_lost_processes(heartbeat_seconds: int) -> Iterator[None]:
         if _watcher is None or problem is None:
             raise
         raise ProcessLost(
-            f"Process {_process_id()} of {_num_processes()} has lost another "
-            f'process of the run: {problem}. JAX will name it below ("tasks are '
+            f"process {_process_id()} of {_num_processes()} has lost another "
+            f'process of the run: {problem}; JAX will name it below ("tasks are '
             f'unhealthy") within `run.heartbeat_seconds` (={heartbeat_seconds}) and '
             "abort this process, unless the lost one is process 0, on which JAX "
-            "depends for that. End the remaining processes and run the same command "
-            "in all of them: the run resumes from the last checkpoint."
+            "depends for that; end the remaining processes and run the same command "
+            "in all of them, to resume from the last checkpoint"
         ) from error
 
 

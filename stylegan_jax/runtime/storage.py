@@ -59,8 +59,8 @@ def local_path(path: str | os.PathLike, setting: str) -> Path:
         copy = COPY_COMMANDS.get(scheme)
         raise ValueError(
             f"`{setting}` (={text!r}) must be on a disk: only runs and, in training, "
-            "folders of images may be in a bucket. Copy it to a disk"
-            + (f" with `{copy} {shlex.quote(text)} ...`." if copy else ".")
+            "folders of images may be in a bucket; copy it to a disk"
+            + (f" with `{copy} {shlex.quote(text)} ...`" if copy else "")
         )
     return Path(text).expanduser()
 
@@ -75,18 +75,18 @@ def _check_scheme(path: str, scheme: str) -> None:
     if scheme not in PACKAGES:
         allowed = ", ".join(f"{name}://" for name in PACKAGES)
         raise ValueError(
-            f"The scheme of {path} is not supported; use {allowed}, or a path on disk."
+            f"the scheme of {path} is not supported; use {allowed}, or a path on disk"
         )
     package = PACKAGES[scheme]
     if _etils_uses_tensorflow():
         if scheme not in _tensorflow_schemes():
             raise ValueError(
-                f"This TensorFlow cannot read {path}. Set {USE_TENSORFLOW}=false in "
+                f"this TensorFlow cannot read {path}; set {USE_TENSORFLOW}=false in "
                 "the environment, which makes etils use fsspec instead, and "
-                f"pip install {package}."
+                f"pip install {package}"
             )
     elif not _is_installed(package):
-        raise ValueError(f"{path} needs the package {package}: pip install {package}.")
+        raise ValueError(f"{path} needs the package {package}: pip install {package}")
 
 
 def _etils_uses_tensorflow() -> bool:

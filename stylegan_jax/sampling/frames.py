@@ -14,12 +14,8 @@ from stylegan_jax.sampling.synthesis import synthesize
 NOISE_MODES = ("const", "none", "random", "animated")
 
 
-def parse_grid(text: str, flag: str) -> tuple[int, int]:
-    """Return (columns, rows) from WIDTHxHEIGHT.
-
-    Args:
-      text: the value of a flag.
-      flag: its name, for the message.
+def parse_grid(text: str) -> tuple[int, int]:
+    """Return (columns, rows) from the value of --grid, WIDTHxHEIGHT.
 
     Raises:
       ValueError: the text has another form.
@@ -27,7 +23,7 @@ def parse_grid(text: str, flag: str) -> tuple[int, int]:
     match = re.fullmatch(r"\s*(\d{1,4})\s*[xX\u00d7]\s*(\d{1,4})\s*", text)
     if not match or not int(match[1]) or not int(match[2]):
         raise ValueError(
-            f"`{flag}` (={text!r}) must be WIDTHxHEIGHT in cells, such as 4x2"
+            f"`--grid` (={text!r}) must be WIDTHxHEIGHT in cells, such as 4x2"
         )
     return int(match[1]), int(match[2])
 

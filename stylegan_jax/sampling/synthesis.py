@@ -68,15 +68,14 @@ def compile_synthesis(
     *,
     lod: LevelOfDetail,
     noise: str = "const",
-    batch_size: int = 1,
 ) -> jax.stages.Compiled:
-    """Compile the program of `synthesize_batches` for one batch size.
+    """Compile the program of `synthesize_batches` for a single image.
 
     Returns:
-      The program (variables, ws [batch_size,L,W] float32, lod, key) -> images; see
+      The program (variables, ws [1,L,W] float32, lod, key) -> images; see
       `noise_key`. It never compiles again, and reports its memory.
     """
-    shape = (batch_size, generator.num_ws, generator.w_dim)
+    shape = (1, generator.num_ws, generator.w_dim)
     ws = jax.ShapeDtypeStruct(shape, jnp.float32)
     key = noise_key(0)
     return _synthesize.lower(generator, variables, ws, lod, noise, key).compile()

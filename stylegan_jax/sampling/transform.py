@@ -19,12 +19,8 @@ from stylegan_jax.models import Generator, Variables, stylegan3
 Pair = tuple[float, float]
 
 
-def parse_translation(text: str, flag: str) -> Pair:
-    """Return (x, y) from X,Y.
-
-    Args:
-      text: the value of a flag.
-      flag: its name, for the message.
+def parse_translation(text: str) -> Pair:
+    """Return (x, y) from the value of --translate, X,Y.
 
     Raises:
       ValueError: the text has another form.
@@ -36,7 +32,7 @@ def parse_translation(text: str, flag: str) -> Pair:
         finite = False
     if not finite:
         raise ValueError(
-            f"`{flag}` (={text!r}) must be X,Y: two numbers in image widths and "
+            f"`--translate` (={text!r}) must be X,Y: two numbers in image widths and "
             "heights, such as 0.25,0"
         )
     return x, y

@@ -49,11 +49,22 @@ def truncated_styles(
     return truncate(
         generator,
         variables,
-        _map(generator, variables, z, labels),
+        untruncated_styles(generator, variables, z, labels),
         truncation_psi=truncation_psi,
         truncation_cutoff=truncation_cutoff,
         centers=centers,
     )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def untruncated_styles(
+    generator: Generator,
+    variables: Variables,
+    z: jax.Array | np.ndarray,
+    labels: jax.Array | np.ndarray | None,
+) -> jax.Array:
+    """Return the styles [N,L,W] of latents z [N,Z] and labels, not truncated."""
+    return generator.apply(variables, z, labels, method="map")
 
 
 def truncate(
@@ -133,7 +144,7 @@ def cluster_centers(
     for start in range(0, samples, MAP_BATCH):
         chosen = range(start, min(start + MAP_BATCH, samples))
         z = seeds.latents(list(chosen), generator.z_dim)
-        ws = _map(generator, variables, z, labels(len(z)))
+        ws = untruncated_styles(generator, variables, z, labels(len(z)))
         rows.append(np.asarray(ws[:, 0], np.float64))
     centers, _ = kmeans2(
         np.concatenate(rows), count, iter=20, minit="++", rng=np.random.default_rng(0)
@@ -150,8 +161,3 @@ def check_truncation(psi: float, cutoff: int | None = None) -> None:
             f"`truncation_cutoff` (={cutoff}) must not be negative; None truncates all "
             "style layers"
         )
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _map(generator, variables, z, labels):
-    return generator.apply(variables, z, labels, method="map")

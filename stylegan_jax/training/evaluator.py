@@ -57,7 +57,7 @@ class Evaluator:
         if settings.best is not None and settings.best not in numbers:
             raise ValueError(
                 f"`evaluation.best` (={settings.best!r}) must be one of the numbers of "
-                f"`evaluation.metrics`: {', '.join(numbers)}."
+                f"`evaluation.metrics`: {', '.join(numbers)}"
             )
         devices.check_batch("evaluation.batch_size", settings.batch_size, 2)
         self._reals = RealImages(source, devices, e.run.seed, e.data.fit)

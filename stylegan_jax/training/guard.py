@@ -169,19 +169,19 @@ class CollapseGuard:
             f"images had variety at {progress.varied_images / 1000:g} kimg"
         )
         remedy = (
-            "Raise `training.r1_gamma`, lower `training.learning_rate`, or add "
-            "`training.augment`, in another --workdir. With "
+            "raise `training.r1_gamma`, lower `training.learning_rate`, or add "
+            "`training.augment`, in another --workdir; with "
             "--config.training.on_collapse=continue, the run continues from its last "
             "checkpoint"
         )
         if self._action == "stop":
             raise Collapsed(
-                f"{what}, and `training.on_collapse` is 'stop'. Nothing has been saved "
-                f"since the first sign. {remedy}"
+                f"{what}, and `training.on_collapse` is 'stop'; nothing has been saved "
+                f"since the first sign; {remedy}"
             )
         if self._action == "rollback" and self._rollback is not None:
             raise Collapsed(
-                f"{what}. The run was rolled back once already, from "
+                f"{what}; the run was rolled back once already, from "
                 f"{self._rollback.collapse_images / 1000:g} kimg, and is not rolled "
                 f"back again. {remedy}"
             )
@@ -250,7 +250,7 @@ class CollapseGuard:
 
     def _read(self) -> Rollback | None:
         """Read the record in the main process, and return it in all; None for none."""
-        text, remedy = "", "Remove it to forget that the run was rolled back."
+        text, remedy = "", "remove it to forget that the run was rolled back"
         if self._parallel.is_main and self._path.exists():
             try:
                 text = json.dumps(json_files.read_object(self._path, remedy))
@@ -265,4 +265,4 @@ class CollapseGuard:
         try:
             return Rollback(**fields | {"set_aside": tuple(fields["set_aside"])})
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{self._path} is damaged: {error}. {remedy}") from error
+            raise ValueError(f"{self._path} is damaged: {error}; {remedy}") from error

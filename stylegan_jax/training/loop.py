@@ -317,10 +317,10 @@ class Loop:
                     f"that is not finite, up to step {progress.step} "
                     f"({progress.images_seen / 1000:g} kimg), which reaches "
                     f"`training.nonfinite_limit` (="
-                    f"{self._e.training.nonfinite_limit}). They were all skipped, and "
-                    f"nothing has been saved since; the last checkpoint is "
-                    f"{'none' if newest is None else newest}. Try a lower learning "
-                    "rate or a stronger penalty, in another --workdir."
+                    f"{self._e.training.nonfinite_limit}); they were all skipped, and "
+                    f"nothing has been saved since (the last checkpoint is "
+                    f"{'none' if newest is None else newest}); try a lower learning "
+                    "rate or a stronger penalty, in another --workdir"
                 )
 
     def _save(self, state: TrainState, progress: Progress) -> None:

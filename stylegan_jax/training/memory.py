@@ -260,5 +260,5 @@ def advice(
         f"stage {stage.name} does not fit the memory: phase {fitted.phase} takes "
         f"{size} a device ({fixed / GIB:.3g} GiB of it is state) in "
         f"{fitted.rounds} round(s) of {part} images, and {limit / GIB:.3g} GiB may be "
-        "used. What may fit, by estimate: " + "; ".join(remedies)
+        "used; what may fit, by estimate: " + "; ".join(remedies)
     )

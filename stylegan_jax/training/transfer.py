@@ -15,6 +15,7 @@ from stylegan_jax import config, models, workdir
 from stylegan_jax.checkpoint import CheckpointError
 from stylegan_jax.runtime import parallel
 from stylegan_jax.runtime.logger import RunLogger
+from stylegan_jax.runtime.messages import aligned
 from stylegan_jax.training import setup
 from stylegan_jax.training.state import (
     DISCRIMINATOR,
@@ -90,12 +91,7 @@ class Transfer:
             for r in self.rows
             if r.outcome != LOADED
         ]
-        cells = [head, *cells] if cells else []
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()
-            for line in cells
-        ]
+        lines = aligned([head, *cells]) if cells else []
         lines.append(f"transfer from {self.name}")
         for network in (GENERATOR, DISCRIMINATOR, EMA):
             outcomes = [row.outcome for row in self.rows if row.network == network]

@@ -104,9 +104,52 @@ def is_count(value: Any, least: int = 1) -> bool:
     return type(value) is int and value >= least
 
 
+def are_numbers(value: Any) -> bool:
+    """Return True for a dictionary of finite numbers."""
+    return isinstance(value, dict) and all(map(is_number, value.values()))
+
+
 def is_digest(value: Any) -> bool:
     """Return True for a hexadecimal SHA-256."""
     return isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value))
+
+
+def is_network(value: Any) -> bool:
+    """Return True for the reference and the fingerprint of a network."""
+    return (
+        isinstance(value, dict)
+        and is_text(value.get("reference"))
+        and is_digest(value.get("fingerprint"))
+    )
+
+
+def float32_arrays(
+    arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
+    """Return arrays as float32.
+
+    Raises:
+      FormatError: they have other names or shapes, or are not finite floating-point
+        numbers.
+    """
+    problems = [
+        *(f"{name} is missing" for name in sorted(shapes.keys() - arrays.keys())),
+        *(f"{name} is unknown" for name in sorted(arrays.keys() - shapes.keys())),
+        *(
+            f"{name} is {arrays[name].shape}, not {shapes[name]}"
+            for name in sorted(shapes.keys() & arrays.keys())
+            if arrays[name].shape != shapes[name]
+        ),
+    ]
+    if problems:
+        raise FormatError(f"its arrays do not fit its description: {listed(problems)}")
+    found = {}
+    for name, array in arrays.items():
+        with np.errstate(over="ignore"):
+            found[name] = array.astype(np.float32)
+        if array.dtype.kind != "f" or not np.isfinite(found[name]).all():
+            raise FormatError(f"{name} must hold finite floating-point numbers")
+    return found
 
 
 def _description(metadata: Mapping[str, str], kind: Kind) -> dict[str, Any]:

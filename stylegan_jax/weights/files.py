@@ -52,7 +52,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
         if head[8:9] == b"{":
             return safetensors.read(path)[0]
         pickle.refuse_foreign(head, EXPECTED)
-        raise FormatError(f"the file has an unknown format. Expected: {EXPECTED}.")
+        raise FormatError(f"the file has an unknown format; expected {EXPECTED}")
 
 
 def convert_tensors(
@@ -108,8 +108,8 @@ def _checked_size(path: Path) -> int:
     size = path.stat().st_size
     if size > pickle_stubs.MAX_BYTES:
         raise PickleError(
-            f"Cannot read {path}: the file has {size:,} bytes; weight files have "
-            f"at most {pickle_stubs.MAX_BYTES:,}."
+            f"cannot read {path}: the file has {size:,} bytes; weight files have "
+            f"at most {pickle_stubs.MAX_BYTES:,}"
         )
     return size
 
@@ -124,10 +124,10 @@ def _readable_errors(path: Path, size: int) -> Iterator[None]:
     try:
         yield
     except (PickleError, FormatError) as error:
-        raise type(error)(f"Cannot read {path}: {error}") from None
+        raise type(error)(f"cannot read {path}: {error}") from None
     except Exception as error:
         raise PickleError(
-            f"Cannot read {path}: the file is truncated or damaged ({size:,} bytes; "
-            f"{type(error).__name__}: {str(error)[:120]}). Nothing in it was executed; "
-            "download it again."
+            f"cannot read {path}: the file is truncated or damaged ({size:,} bytes; "
+            f"{type(error).__name__}: {str(error)[:120]}), and nothing in it was "
+            "executed; download it again"
         ) from error

@@ -102,8 +102,8 @@ def load(
     extra = sorted(set(arrays) - {e.name for e in entries})
     if missing or extra:
         raise ValueError(
-            f"The arrays do not fit an official {network}: missing {_listed(missing)}, "
-            f"left over {_listed(extra)}. Check {check_names}."
+            f"the arrays do not fit an official {network}: missing {_listed(missing)}, "
+            f"left over {_listed(extra)}; check {check_names}"
         )
     flat = {}
     for entry in entries:
@@ -112,15 +112,15 @@ def load(
         array = np.asarray(arrays[entry.name], np.float32)
         if array.shape != entry.shape:
             raise ValueError(
-                f"{entry.name} has shape {array.shape}, expected {entry.shape}. "
-                f"Check {check_shapes}."
+                f"{entry.name} has shape {array.shape}, expected {entry.shape}; "
+                f"check {check_shapes}"
             )
         if entry.path:
             flat[entry.path] = jnp.asarray(entry.layout.load(array))
         elif not np.allclose(array, entry.constant, rtol=1e-4, atol=1e-6):
             raise ValueError(
                 f"{entry.name} is {array.tolist()}, expected "
-                f"{entry.constant.tolist()}. Check {check_shapes}."
+                f"{entry.constant.tolist()}; check {check_shapes}"
             )
     return flax.traverse_util.unflatten_dict(flat)
 
@@ -149,5 +149,5 @@ def save(
         elif entry.constant is not None:
             arrays[entry.name] = entry.constant.copy()
         else:
-            raise ValueError(f"The variables lack {'/'.join(entry.path)}.")
+            raise ValueError(f"the variables lack {'/'.join(entry.path)}")
     return arrays

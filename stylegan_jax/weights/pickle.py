@@ -67,7 +67,7 @@ def type_name(value: object) -> str:
 def require(condition: bool, message: str) -> None:
     """Raise PickleError with the message unless the condition holds."""
     if not condition:
-        raise PickleError(f"{message}. Nothing in the file was executed.")
+        raise PickleError(f"{message}; nothing in the file was executed")
 
 
 def refuse_foreign(data: bytes, expected: str = NETWORK_FILE) -> None:
@@ -76,11 +76,11 @@ def refuse_foreign(data: bytes, expected: str = NETWORK_FILE) -> None:
     head = data[:256].lstrip().lower()
     for signature, meaning in _FOREIGN:
         if head.startswith(signature.lower()):
-            raise PickleError(f"the file is {meaning}. Expected: {expected}.")
+            raise PickleError(f"the file is {meaning}; expected {expected}")
     if expected == NETWORK_FILE and not data.startswith(_FIRST):
         kind = "safetensors" if data[8:9] == b"{" else "damaged, or not a pickle"
         raise PickleError(
-            f"the file is {kind}. Expected: {expected}. Nothing in it was executed."
+            f"the file is {kind}; expected {expected}; nothing in it was executed"
         )
 
 
@@ -182,13 +182,13 @@ class RestrictedUnpickler(pickle.Unpickler):
             return found
         raise PickleError(
             f"the pickle requests {quote(f'{module}.{name}')}, which no weight "
-            "file needs; it may be an attack. The name was refused and nothing in "
-            "the file was executed. Get the file from its original source."
+            "file needs and which may be an attack; nothing in the file was executed; "
+            "get it from its original source"
         )
 
     def persistent_load(self, pid: Any) -> Any:
         """Raise PickleError."""
         raise PickleError(
-            "the pickle refers to data outside of itself, as PyTorch's .pt files do. "
-            f"Expected: {NETWORK_FILE}. Nothing in the file was executed."
+            "the pickle refers to data outside of itself, as PyTorch's .pt files do; "
+            f"expected {NETWORK_FILE}; nothing in the file was executed"
         )

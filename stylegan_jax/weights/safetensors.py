@@ -60,7 +60,7 @@ def write(
         if dense[name].dtype.newbyteorder("=") not in DTYPES.values():
             raise ValueError(
                 f"{name} has dtype {dense[name].dtype}; safetensors files may hold "
-                f"{[str(dtype) for dtype in DTYPES.values()]}. Convert it first."
+                f"{[str(dtype) for dtype in DTYPES.values()]}; convert it first"
             )
     content = safetensors.numpy.save(dense, dict(metadata))
     storage.write_atomically(path, content)
@@ -100,7 +100,7 @@ def _opened(path: str | os.PathLike) -> Iterator[Any]:
             yield file
     except safetensors.SafetensorError as error:
         raise FormatError(
-            f"the file is damaged or not in the safetensors format: {error}."
+            f"the file is damaged or not in the safetensors format: {error}"
         ) from error
 
 
@@ -109,11 +109,11 @@ def _check(name: str, dtype: str, shape: list[int]) -> None:
     if dtype not in DTYPES:
         raise FormatError(
             f"array {quote(name)} has the type {dtype}; supported types are "
-            f"{list(DTYPES)}. Convert the file to one of them."
+            f"{list(DTYPES)}; convert the file to one of them"
         )
     if len(shape) > MAX_RANK:
         raise FormatError(
-            f"array {quote(name)} has {len(shape)} axes, more than {MAX_RANK}."
+            f"array {quote(name)} has {len(shape)} axes, more than {MAX_RANK}"
         )
 
 
@@ -122,7 +122,7 @@ def _refuse_duplicates(path: str | os.PathLike) -> None:
 
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         if len(dict(pairs)) < len(pairs):
-            raise FormatError("the header of the file contains a key twice.")
+            raise FormatError("the header of the file contains a key twice")
         return dict(pairs)
 
     with open(path, "rb") as file:
@@ -131,4 +131,4 @@ def _refuse_duplicates(path: str | os.PathLike) -> None:
     try:
         json.loads(header, object_pairs_hook=unique)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise FormatError(f"the header of the file is damaged: {error}.") from error
+        raise FormatError(f"the header of the file is damaged: {error}") from error

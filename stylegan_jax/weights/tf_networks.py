@@ -67,8 +67,8 @@ class TFNetwork:
                 full_name = f"G_{key}/{name}"
                 if full_name in everything:
                     raise PickleError(
-                        f"The network {quote(self.name)} has two variables named "
-                        f"{quote(full_name)}."
+                        f"the network {quote(self.name)} has two variables named "
+                        f"{quote(full_name)}"
                     )
                 everything[full_name] = value
         return {name: value.astype(np.float32) for name, value in everything.items()}

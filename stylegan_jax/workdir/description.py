@@ -61,15 +61,15 @@ def _earlier_starts(path: epath.Path) -> list[Any]:
     if not path.exists():
         return []
     try:
-        starts = json_files.read(path, "It records the starts of the run.")
+        starts = json_files.read(path, "it records the starts of the run")
         if isinstance(starts, list):
             return starts
-        problem = f"{path} is damaged: it must hold a list."
+        problem = f"{path} is damaged: it must hold a list"
     except ValueError as error:
         problem = str(error)
     aside = path.with_name(f"{path.name}.damaged")
     path.replace(aside)
-    print(f"WARNING: {problem} It is kept as {aside.name}, and a new one is started.")
+    print(f"WARNING: {problem}; it is kept as {aside.name}, and a new one is started")
     return []
 
 
@@ -129,7 +129,7 @@ def load_data_info(
     if wrong:
         raise ValueError(
             f"{path} is damaged: {listed(wrong)} must be there and have the right "
-            f"type. {config.REMEDY}"
+            f"type; {config.REMEDY}"
         )
     return DataInfo(**known)
 
@@ -142,8 +142,8 @@ def label_size(e: Experiment, data: DataInfo) -> int:
     """
     if e.data.conditional and not data.classes:
         raise ValueError(
-            f"`data.conditional` is set, but {data.name} has no classes. Sort the "
-            "images into one folder per class, or set --config.data.conditional=False."
+            f"`data.conditional` is set, but {data.name} has no classes; sort the "
+            "images into one folder per class, or set --config.data.conditional=False"
         )
     return len(data.classes) if e.data.conditional else 0
 
@@ -155,26 +155,26 @@ def check_is_run(workdir: epath.Path) -> None:
     ]
     if not missing:
         return
-    advice = "Use the --workdir of a training run or the --out of a conversion."
+    advice = "use the --workdir of a training run or the --out of a conversion"
     if not workdir.exists():
-        raise ValueError(f"{workdir} does not exist{similar(workdir)} {advice}")
+        raise ValueError(f"{workdir} does not exist{similar(workdir)}; {advice}")
     if not workdir.is_dir():
-        raise ValueError(f"{workdir} is a file, not the directory of a run. {advice}")
+        raise ValueError(f"{workdir} is a file, not the directory of a run; {advice}")
     runs = sorted(str(path.parent) for path in workdir.glob("*/config.json"))
-    inside = f" It contains the runs {listed(runs)}." if runs else ""
+    inside = f"; it contains the runs {listed(runs)}" if runs else ""
     raise ValueError(
         f"{workdir} is not the directory of a run: {' and '.join(missing)} "
-        f"{'are' if len(missing) > 1 else 'is'} missing.{inside} {advice}"
+        f"{'are' if len(missing) > 1 else 'is'} missing{inside}; {advice}"
     )
 
 
 def similar(workdir: epath.Path) -> str:
-    """Return the end of a sentence: a question about a similar name, or a full stop."""
+    """Return a question about a similar name, in parentheses; "" if there is none."""
     if storage.scheme_of(workdir) is not None or not workdir.parent.is_dir():
-        return "."
+        return ""
     names = [path.parent.name for path in workdir.parent.glob("*/config.json")]
     close = difflib.get_close_matches(workdir.name, names, n=1)
-    return f"; did you mean {workdir.parent / close[0]}?" if close else "."
+    return f" (did you mean {workdir.parent / close[0]}?)" if close else ""
 
 
 def split(path: str | os.PathLike) -> tuple[epath.Path, int | None]:
@@ -209,8 +209,8 @@ def chosen_step(
     directory, numbered = split(path)
     if numbered is not None and step not in (None, numbered):
         raise ValueError(
-            f"The directory names checkpoint {numbered} of {directory}, and the step "
-            f"is {step}; omit one of them."
+            f"the directory names checkpoint {numbered} of {directory}, and the step "
+            f"is {step}; omit one of them"
         )
     return directory, numbered if step is None else step
 

@@ -126,7 +126,7 @@ def check_resumable(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
         if (workdir / "checkpoints").exists():
             raise ValueError(
                 f"{workdir} has checkpoints but no config.json, so they may belong to "
-                "another experiment. Restore the file or choose another --workdir."
+                "another experiment; restore the file or choose another --workdir"
             )
         return
     # `keep_from_run` has already warned about unknown settings.
@@ -145,7 +145,7 @@ def check_resumable(workdir: epath.Path, e: Experiment, data: DataInfo) -> None:
         raise ValueError(
             f"{workdir} holds a run with other settings; resuming would break it:"
             + lines(problems)
-            + "\nUse the settings of that run, or choose another --workdir. To start a "
+            + "\nuse the settings of that run, or choose another --workdir; to start a "
             "new run there from the networks of this one, add "
             + shlex.quote(f"--config.training.transfer={workdir}")
             + " (with --config.training.ema_rampup=0)" * bool(e.training.ema_rampup)
@@ -180,9 +180,9 @@ def _advice_on_old_fingerprint(
     ):
         return ""
     return (
-        ". Fingerprints of folders and TFRecords in earlier versions do not cover the "
+        "; fingerprints of folders and TFRecords in earlier versions do not cover the "
         "content of the images, nor those of folders and zips a dataset.json within a "
-        "folder around the images. If the images and labels are the same, set "
+        "folder around the images; if the images and labels are the same, set "
         f'"fingerprint" to "{now.fingerprint}" in {workdir / "data.json"}'
     )
 

@@ -102,6 +102,6 @@ def run_state(path: str | epath.Path, step: int | None = None) -> RunState:
     if wrong:
         raise ValueError(
             f"the metadata of checkpoint {step} of {directory} is damaged: "
-            f"{listed(wrong)} must be numbers. {listing.REMEDY}"
+            f"{listed(wrong)} must be numbers; {listing.REMEDY}"
         )
     return RunState(directory, experiment, data, known, step, meta)

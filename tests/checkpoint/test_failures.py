@@ -40,8 +40,8 @@ def check_failed_save(directory, break_disk, mend_disk, cause):
     message = str(raised.value)
     assert message.startswith(f"saving step 2 to {directory} failed: ")
     assert cause in message
-    assert "Its arrays take 3.2 MB; the disk had " in message
-    assert "The last complete checkpoint, step 1, is intact." in message
+    assert "(its arrays take 3.2 MB, and the disk had " in message
+    assert "; the last complete checkpoint, step 1, is intact; " in message
     assert "\n" not in message
     assert checkpoints.latest_step() == 1
     step, items, _ = checkpoints.restore({"x": jnp.zeros(10)})
@@ -109,7 +109,7 @@ def test_lost_directory(tmp_path):
         """
     second, third = finish(start(code, tmp_path / "run")).splitlines()
     assert "saving step 2 to" in second and "File exists" in second
-    assert "There is no complete checkpoint yet." in second
+    assert "; there is no complete checkpoint yet; " in second
     assert "saving step 3 to" in third
     assert open_(tmp_path / "run")[0].latest_step() == 4
 

@@ -82,7 +82,7 @@ def test_wrong_command_line_gives_one_message_and_no_run(tmp_path):
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("error: The command line is wrong:\n")
+    assert done.stderr.startswith("error: the command line is wrong:\n")
     assert "did you mean `training.total_kimg`?" in done.stderr
     assert "did you mean `data.mirror`?" in done.stderr
     assert "Traceback" not in done.stderr
@@ -103,7 +103,7 @@ def test_wrong_command_line_gives_one_message_and_no_run(tmp_path):
         (["--workdir=x", "--config.data.miror=1"], "did you mean `data.mirror`?"),
         (
             ["--config=configs/emojis.py", "--workdir=x"],
-            "(?s)The config file cannot be read: .*configs/emojis.py",
+            "(?s)the config file cannot be read: .*configs/emojis.py",
         ),
     ],
 )
@@ -153,7 +153,7 @@ def test_bad_values_are_all_reported_at_once(failure, tmp_path):
         f"--workdir={tmp_path / 'run'}",
     )
     lines = message.splitlines()
-    assert lines[0] == "The configuration cannot be used:"
+    assert lines[0] == "the configuration cannot be used:"
     assert len(lines) == 4
     assert "`training.loss` (='wgn') must be one of" in message
     assert "`data.resolution` (=33) must be a power of two" in message
@@ -207,7 +207,7 @@ def test_config_files_that_fail_are_explained(tmp_path, content, suffix, message
     path = tmp_path / "mine.py"
     path.write_text(content)
     assert config_failure(f"{path}{suffix}").startswith(
-        f"The config file {path} cannot be used: {message}"
+        f"the config file {path} cannot be used: {message}"
     )
 
 
@@ -240,7 +240,7 @@ def test_config_files_that_are_not_there(tmp_path, monkeypatch):
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "emoji.py").write_text(GOOD)
     monkeypatch.chdir(tmp_path)
-    missing = "The config file cannot be read: {} does not exist"
+    missing = "the config file cannot be read: {} does not exist"
     for name in ("configs/emojis.py", "configs/emoji", "emoji", "emoji.py:x"):
         path = name.partition(":")[0]
         expected = f"{missing.format(path)}; did you mean configs/emoji.py?"
@@ -252,7 +252,7 @@ def test_config_files_that_are_not_there(tmp_path, monkeypatch):
 
 def test_the_variant_that_a_config_misses_is_named():
     message = config_failure(ROOT / "configs" / "table1.py")
-    assert message.startswith(f"The config file {ROOT / 'configs' / 'table1.py'} can")
+    assert message.startswith(f"the config file {ROOT / 'configs' / 'table1.py'} can")
     assert "must be one of b, c, d, e, f, after a colon: --config=" in message
     message = config_failure(f"{ROOT / 'configs' / 'stylegan2_auto.py'}:256")
     assert "the size (='256') must be RESOLUTIONxDEVICES" in message

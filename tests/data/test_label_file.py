@@ -207,7 +207,7 @@ def test_an_unusable_label_file_matters_only_if_labels_are_needed(tmp_path, kind
     assert message.startswith(note.split(" and ", 1)[1].split("  ")[0][:40])
     # `prepare` says how to do without labels.
     raw = formats.open_raw_dataset(str(path))
-    with pytest.raises(ValueError, match="Use --labels=none to prepare the images wit"):
+    with pytest.raises(ValueError, match="use --labels=none to prepare the images wit"):
         choose_labels(raw, "auto")
     assert choose_labels(raw, "none").names == ()
 

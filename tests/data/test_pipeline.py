@@ -239,7 +239,7 @@ def test_an_unexplained_failure_is_not_lost():
             return tf.zeros([1, 1, 1], tf.uint8), tf.zeros([3])
 
     source = dataclasses.replace(numbered_source(8), load=Loader(load))
-    message = r"Reading 4 images of arrays, from array \d on, failed"
+    message = r"reading 4 images of arrays, from array \d on, failed"
     with pytest.raises(RuntimeError, match=message) as error:
         take(source, 1, start_images=8)
     assert "oops" in str(error.value.__cause__)

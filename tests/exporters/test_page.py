@@ -94,14 +94,14 @@ def test_small_networks_have_a_group_a_resolution(family):
 
 def test_without_npm(runtime_files, monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(ValueError, match=r"npm is not installed: .* Or put the files"):
+    with pytest.raises(ValueError, match=r"npm is not installed: .*, or put the files"):
         page.write(small.network(), epath.Path(tmp_path / "page"), print)
     assert not list(tmp_path.iterdir())
 
 
 def test_without_a_connection(runtime_files, npm, tmp_path):
     npm[1].update(archive=None, stderr="npm error ENOTFOUND")
-    with pytest.raises(ConnectionError, match="failed: npm error ENOTFOUND. Check the"):
+    with pytest.raises(ConnectionError, match="failed: npm error ENOTFOUND; check the"):
         page.write(small.network(), epath.Path(tmp_path / "page"), print)
     assert not list(tmp_path.iterdir())
 

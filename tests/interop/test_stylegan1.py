@@ -183,7 +183,7 @@ def test_arguments_and_arrays_that_are_refused():
     with pytest.raises(ValueError, match="network"):
         load(n="critic")
     model, variables = load()
-    with pytest.raises(ValueError, match="These arguments describe"):
+    with pytest.raises(ValueError, match="these arguments describe"):
         interop.to_official(
             model, variables, network=network, **kwargs | {"fmap_max": 9}
         )

@@ -185,7 +185,11 @@ def test_tensorflow_names_of_growing_networks():
         ("generator", {"mapping_kwargs": {"bogus": 1}}, "mapping_kwargs: unknown"),
         ("generator", {"mapping_kwargs": {"w_avg_beta": None}}, "w_avg_beta=None must"),
         ("generator", {"mapping_kwargs": 3}, "mapping_kwargs=3 must be a dict"),
-        ("generator", {"img_resolution": 48}, "=48 must be a power of two"),
+        (
+            "generator",
+            {"img_resolution": 48},
+            r"img_resolution \(=48\) must be a power of two",
+        ),
         ("generator", {"img_resolution": 128}, "channel_base=64 leaves no channels"),
         ("generator", {"z_dim": 7.5}, "z_dim=7.5 must be a whole number"),
         (
@@ -221,19 +225,19 @@ def test_arrays_that_are_refused():
     )
     with pytest.raises(ValueError, match=r"missing \['mapping.embed.bias'"):
         load(c_dim=2)
-    with pytest.raises(ValueError, match=r"left over \['x'\].*Check `architecture`"):
+    with pytest.raises(ValueError, match=r"left over \['x'\].*check `architecture`"):
         load(arrays | {"x": np.zeros(1)})
     with pytest.raises(ValueError, match=r"const has shape .*, expected"):
         load(synthesis_kwargs={"channel_max": 7})
     with pytest.raises(ValueError, match="img_resolution is missing"):
         interop.from_official(arrays, TORCH, "generator", z_dim=8, c_dim=0)
     filters = {"synthesis.b8.resample_filter": np.eye(4) / 4}
-    with pytest.raises(ValueError, match="b8.resample_filter is .* Check .*resample"):
+    with pytest.raises(ValueError, match="b8.resample_filter is .* check .*resample"):
         load(arrays | filters)
     with pytest.raises(ValueError, match=r"stylegan2-tf generator: unknown .*'z_dim'"):
         load(s=TF)
     model, variables = load()
-    with pytest.raises(ValueError, match="These arguments describe"):
+    with pytest.raises(ValueError, match="these arguments describe"):
         interop.to_official(
             model, variables, network="generator", **G_ARGUMENTS | {"z_dim": 9}
         )
@@ -245,5 +249,5 @@ def test_arrays_that_are_refused():
         interop.to_official(model.clone(architecture="growing"), variables)
     with pytest.raises(ValueError, match="square and do not grow"):
         interop.to_official(model.clone(base_size=(4, 8)), variables)
-    with pytest.raises(ValueError, match="The variables lack stats/w_avg"):
+    with pytest.raises(ValueError, match="the variables lack stats/w_avg"):
         interop.to_official(model, {"params": variables["params"]})

@@ -58,7 +58,7 @@ def test_discriminator_has_other_defaults():
     [
         ({"conv_kernel": 5}, "conv_kernel=5 is not supported"),
         ({"num_critical": 6}, "num_critical=6 must be less than num_layers=6"),
-        ({"img_resolution": 48}, "img_resolution=48 must be a power of two"),
+        ({"img_resolution": 48}, r"img_resolution \(=48\) must be a power of two"),
         ({"use_noise": True}, "unknown or unsupported .*'use_noise'"),
         ({"num_layers": 7}, "do not fit an official StyleGAN3 generator"),
         ({"use_radial_filters": True}, "down_filter has shape"),

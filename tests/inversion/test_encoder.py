@@ -63,7 +63,7 @@ def test_a_file_holds_all_of_it(trained, tmp_path):
         ({encoders.KEY: "{"}, "its description is damaged"),
         ({encoders.KEY: "{}"}, "has version None; this program reads version 1"),
         ({encoders.KEY: '{"version": 9}'}, "has version 9; this program reads"),
-        (safetensors_metadata(content, path), "the arrays params/block_16/"),
+        (safetensors_metadata(content, path), "fit its description: params/block_16/"),
     ):
         safetensors.write(path, arrays, metadata)
         with pytest.raises(ValueError, match=re.escape(message)):
@@ -101,9 +101,9 @@ def test_damaged_arrays(trained, tmp_path):
     path = tmp_path / "encoder.safetensors"
     encoders.save(trained, path)
     arrays, metadata = safetensors.read(path)
-    for mean in (np.full(8, np.nan, np.float32), np.zeros(8)):
+    for mean in (np.full(8, np.nan, np.float32), np.zeros(8, np.int32)):
         safetensors.write(path, {**arrays, "mean": mean}, metadata)
-        with pytest.raises(ValueError, match="mean must hold finite float32 numbers"):
+        with pytest.raises(ValueError, match="mean must hold finite floating"):
             encoders.load(path)
 
 

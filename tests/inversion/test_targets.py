@@ -103,7 +103,7 @@ def test_boxes_of_files_of_the_same_name(tmp_path):
 )
 def test_wrong_boxes(tmp_path, content):
     (tmp_path / "boxes.json").write_text(content)
-    with pytest.raises(ValueError, match=re.escape("It must be like {")):
+    with pytest.raises(ValueError, match=re.escape("it must be like {")):
         targets.read_boxes(tmp_path / "boxes.json")
 
 

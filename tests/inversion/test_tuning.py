@@ -155,7 +155,7 @@ def test_locality(tuned):
 
 def test_wrong_input():
     g, targets, ws = example()
-    with pytest.raises(ValueError, match=re.escape("take [2, 6, 8]")):
+    with pytest.raises(ValueError, match=re.escape("takes [2, 6, 8]")):
         Tuner(g, SETTINGS, "multiscale").tune(targets, ws[:, :5])
     for wrong in (targets[:, :8], targets / 255, targets[:0]):
         with pytest.raises(ValueError, match=re.escape("takes [N, 16, 16, 3] uint8")):

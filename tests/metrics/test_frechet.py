@@ -144,7 +144,7 @@ def test_unusable_arguments_are_explained():
     moments = streamed(np.zeros((3, 2)), 1)
     with pytest.raises(ValueError, match="features of images 3 to 4 are not finite"):
         moments.add(np.array([[0, 1], [np.nan, 0]]))
-    with pytest.raises(ValueError, match="The covariance is not finite"):
+    with pytest.raises(ValueError, match="the covariance is not finite"):
         Gaussian.from_moments(np.zeros(2), np.array([[np.nan, 0], [0, 1]]))
 
 

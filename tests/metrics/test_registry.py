@@ -47,7 +47,7 @@ def test_unknown_metrics_name_the_closest():
     assert "unknown metric 'fid'; did you mean fid50k or fid50k_full?" in text
     assert "unknown metric 'pplwend'; did you mean ppl_w_end" in text
     assert all(name in text for name in registry.METRICS)
-    with pytest.raises(ValueError, match="No metric was named"):
+    with pytest.raises(ValueError, match="no metric was named"):
         registry.find([])
 
 

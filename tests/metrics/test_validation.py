@@ -44,7 +44,7 @@ def test_flags_that_belong_together(given):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (set(), "Give --network, or both --images_a and --images_b"),
+        (set(), "give --network, or both --images_a and --images_b"),
         (RUN | FOLDERS, "--workdir cannot be combined with --images_a, --images_b"),
         (RUN | {"size"}, "--workdir cannot be combined with --size: omit one of them"),
         ({"images_a"}, "--images_a has no effect without --images_b: add that"),
@@ -103,7 +103,7 @@ def test_a_batch_that_does_not_split_into_pairs_is_explained(devices):
         stand_ins.context(three, batch_size=32)
     assert str(raised.value) == (
         "`batch_size` (=32) must be divisible by the 3 devices times 2 images of a "
-        "pair, since some metrics compare pairs; try 30 or 36."
+        "pair, since some metrics compare pairs; try 30 or 36"
     )
 
 
@@ -186,14 +186,14 @@ def test_sizes_that_metrics_cannot_crop_or_halve(devices, emoji):
         return two_sets(devices, emoji, names, generated=generated, reals=None)
 
     text = problems(spec((6, 8), ["ppl_w_end_crop"]))
-    assert "ppl_w_end_crop needs images of another size: The images are 64x48" in text
+    assert "ppl_w_end_crop needs images of another size: the images are 64x48" in text
     assert "needs square images" in text
     check_requirements(spec((6, 8), ["ppl_w_end"]), False, None)
     check_requirements(spec((4, 4), ["ppl_w_end_crop"]), False, None)
     odd = dataclasses.replace(emoji, base_size=(33, 40), resolution=4)
     reals = RealImages(odd, devices, 0, "exact")
     text = problems(two_sets(devices, emoji, ["swd"], reals=reals, generated=reals))
-    assert "swd needs images of another size: The images are 40x33" in text
+    assert "swd needs images of another size: the images are 40x33" in text
     assert "both must be multiples of 2" in text
 
 

@@ -11,7 +11,7 @@ from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.networks.network import Network
 from stylegan_jax.sampling.directions import affines
 from stylegan_jax.sampling.directions.direction import Direction
-from stylegan_jax.sampling.directions.statistics import w_statistics
+from stylegan_jax.sampling.directions.moments import w_moments
 from stylegan_jax.sampling.directions.subject import Subject
 from tests import tiny
 
@@ -53,10 +53,10 @@ def network(
 def directions() -> list[Direction]:
     """Return a direction of w and one of styles of the conditional StyleGAN2."""
     g = network("stylegan2", ("a", "b"))
-    statistics = w_statistics(
+    moments = w_moments(
         g.generator, g.variables, 50, lambda start, count: g.label("a", count)
     )
-    subject = Subject(g.generator, g.variables, "small", statistics, tuple(range(6)))
+    subject = Subject(g.generator, g.variables, "small", moments, tuple(range(6)))
     unit = np.eye(affines.channels(g.generator, g.variables, 1))[4]
     return [
         subject.in_w("turn", "difference", np.arange(8) - 2.5),

@@ -213,7 +213,7 @@ def test_what_contradicts_a_repository_is_not_uploaded(server, worker, saved):
     assert f"{server.address}/carol/empty/settings" in public
     assert "`license` (='cc-by-4.0') would have no effect: hub:carol/mit" in other
     assert "which is kept and states mit; nothing was uploaded" in other
-    assert "states no license" in none and "Write `license: mit`" in none
+    assert "states no license" in none and "write `license: mit`" in none
     assert not any(server.repositories[name].commits for name in names)
 
 

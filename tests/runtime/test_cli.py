@@ -45,7 +45,7 @@ def test_statuses_and_messages(capsys):
 def test_a_lack_of_memory_is_reported(capsys, error, shown):
     status, message = ending(capsys, error)
     assert status == cli.EXIT_FAILURE
-    assert message.startswith(f"error: out of memory: {shown}. Use smaller batches")
+    assert message.startswith(f"error: out of memory: {shown}; use smaller batches")
 
 
 def test_other_errors_of_jax_keep_their_traceback():

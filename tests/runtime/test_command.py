@@ -144,6 +144,6 @@ def test_a_wrong_flag_ends_the_program_with_one_message(monkeypatch, capsys):
     code, out, err = answer(monkeypatch, capsys, "--out=a", "--gloss=nan")
     assert (code, out) == (cli.EXIT_FAILURE, "")
     assert err == (
-        "error: The command line is wrong: flag --gloss=nan: the value must be a "
+        "error: the command line is wrong: flag --gloss=nan: the value must be a "
         "finite number\n"
     )

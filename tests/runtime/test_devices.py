@@ -32,7 +32,7 @@ def test_a_platform_that_is_not_there(monkeypatch, error, look):
         look()
     message = str(raised.value)
     reason = str(error) and ": Unable to initialize backend 'cuda': no GPU"
-    assert f"JAX_PLATFORMS (='cuda') names{reason}. Unset the variable" in message
+    assert f"JAX_PLATFORMS (='cuda') names{reason}; unset the variable" in message
     monkeypatch.delenv("JAX_PLATFORMS")
     with pytest.raises(cli.NoDevice, match="JAX finds no device that it can use"):
         look()
@@ -48,7 +48,7 @@ def test_a_batch_that_does_not_divide_is_rejected(batch_size, remedy):
         eight.check_batch("training.batch_size", batch_size)
     assert str(error.value) == (
         f"`training.batch_size` (={batch_size}) must be divisible by the 8 devices; "
-        f"try {remedy}."
+        f"try {remedy}"
     )
 
 

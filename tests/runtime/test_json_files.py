@@ -22,15 +22,15 @@ from stylegan_jax.runtime import json_files
 def test_damaged_files(tmp_path, content, problem):
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(ValueError) as raised:
-        json_files.read_object(tmp_path / "x.json", "Restore it.")
+        json_files.read_object(tmp_path / "x.json", "restore it")
     assert str(raised.value).startswith(f"{tmp_path / 'x.json'} {problem}")
-    assert str(raised.value).endswith(". Restore it.")
+    assert str(raised.value).endswith("; restore it")
 
 
 def test_intact_files(tmp_path):
     (tmp_path / "x.json").write_bytes('{"a": "日"}'.encode())
     assert json_files.read_object(tmp_path / "x.json", "") == {"a": "日"}
     with pytest.raises(ValueError, match="must be a file, but it is a folder"):
-        json_files.read(tmp_path, "Restore it.")
+        json_files.read(tmp_path, "restore it")
     with pytest.raises(FileNotFoundError, match=r"no\.json"):
         json_files.read(tmp_path / "no.json", "")

@@ -73,7 +73,7 @@ def start(tmp_path):
 
 def test_differences_between_processes_are_named(start):
     pair = start("differ")
-    pair.wait_for("error: The processes of this run differ")
+    pair.wait_for("error: the processes of this run differ")
     for i in (0, 1):
         assert "agreed" in pair.log(i)  # while they did
         problems = pair.log(i).split("differ; ")[1].splitlines()[1:3]
@@ -108,7 +108,7 @@ def test_a_failure_ends_both_with_its_status(start, mode, failing, status, text)
     pair.wait_for("agreed")
     assert [process.wait(60) for process in pair.processes] == [status, status]
     assert text in pair.log(failing)
-    told = f"error: Process {failing} of 2 has failed, and process {1 - failing} ends"
+    told = f"error: process {failing} of 2 has failed, and process {1 - failing} ends"
     assert told in pair.log(1 - failing)
     assert text.split(": ")[1] in pair.log(1 - failing)
 
@@ -173,8 +173,8 @@ def test_a_lost_process_ends_the_other_within_the_heartbeat_and_is_named(start):
             or "stopped sending heartbeats):\n1" in log
         )
     log = pairs[signal.SIGKILL].log(0)
-    assert "error: Process 0 of 2 has lost another process of the run" in log
-    assert "in all of them: the run resumes from the last checkpoint" in log
+    assert "error: process 0 of 2 has lost another process of the run" in log
+    assert "in all of them, to resume from the last checkpoint" in log
     log = pairs[signal.SIGSTOP].log(0)
     assert "process 0 of 2 has spent 1 s on the round from step 8 on" in log
     assert "run the same command again: the run resumes" in log
@@ -232,5 +232,5 @@ def test_a_coordinator_without_the_number_of_processes(monkeypatch):
         raise ValueError("Number of processes must be defined.")
 
     monkeypatch.setattr(jax.distributed, "initialize", initialize)
-    with pytest.raises(ValueError, match="defined. Give --coordinator, --num_process"):
+    with pytest.raises(ValueError, match="defined; give --coordinator, --num_process"):
         processes.initialize("127.0.0.1:1", None, None, 10)

@@ -41,7 +41,7 @@ def test_buckets_keep_their_scheme(bucket):
     [
         ("s3://b/x", False, [], "s3://b/x needs the package s3fs: pip install s3fs"),
         ("gs://b/x", False, [], "gs://b/x needs the package gcsfs: pip install gcsfs"),
-        ("s3://b/x", True, ["gs"], "cannot read s3://b/x. Set EPATH_USE_TF=false"),
+        ("s3://b/x", True, ["gs"], "cannot read s3://b/x; set EPATH_USE_TF=false"),
         ("hdfs://b/x", True, ["hdfs"], "not supported; use gs://, s3://, or a path on"),
     ],
 )
@@ -160,12 +160,12 @@ def test_sources_that_buckets_do_not_support_are_rejected(source):
     setting = "data.tfds_data_dir" if source == "tfds" else "data.path"
     assert str(raised.value) == (
         f"`{setting}` (='gs://b/x') must be on a disk: only runs and, in training, "
-        "folders of images may be in a bucket. Copy it to a disk with "
-        "`gcloud storage cp -r gs://b/x ...`."
+        "folders of images may be in a bucket; copy it to a disk with "
+        "`gcloud storage cp -r gs://b/x ...`"
     )
     with pytest.raises(ValueError, match="`--source` .='s3://b/x'. must be on a disk"):
         formats.open_raw_dataset("s3://b/x")
-    with pytest.raises(ValueError, match="`--out` .='ftp://x'. .* Copy it to a disk.$"):
+    with pytest.raises(ValueError, match="`--out` .='ftp://x'. .* copy it to a disk$"):
         storage.local_path("ftp://x", "--out")
 
 

@@ -27,10 +27,10 @@ def test_keyframes_are_dealt_out_cell_by_cell():
 
 
 def test_grids_are_width_by_height():
-    assert frames.parse_grid("4x2", "--grid") == (4, 2)
+    assert frames.parse_grid("4x2") == (4, 2)
     for text in ("4", "0x2", "4x", "ax2", "-1x2"):
         with pytest.raises(ValueError, match="must be WIDTHxHEIGHT in cells, such as"):
-            frames.parse_grid(text, "--grid")
+            frames.parse_grid(text)
 
 
 def test_classes_are_given_to_keyframes_in_turn():

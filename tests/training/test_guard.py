@@ -156,7 +156,7 @@ def test_an_interrupted_rollback_is_completed(tmp_path, monkeypatch):
 def test_a_damaged_record_is_told(tmp_path):
     for content in ("{", "{}", '{"checkpoint": 1}'):
         (tmp_path / guard.FILE).write_text(content)
-        with pytest.raises(ValueError, match="rollback.json is damaged.*Remove it to"):
+        with pytest.raises(ValueError, match="rollback.json is damaged.*remove it to"):
             Run("rollback", tmp_path)
 
 

@@ -149,7 +149,7 @@ def test_advice(monkeypatch):
     text = memory.advice(e, fitted, stage, 4 * gib, devices)
     assert text.startswith(
         "stage 8x8 does not fit the memory: phase g_path takes 9 GiB a device (1 GiB "
-        "of it is state) in 2 round(s) of 4 images, and 4 GiB may be used."
+        "of it is state) in 2 round(s) of 4 images, and 4 GiB may be used; "
     )
     assert "remat" not in text  # it saves no memory on a CPU
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")

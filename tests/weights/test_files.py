@@ -178,9 +178,9 @@ def test_foreign_files_are_named(tmp_path):
     path = tmp_path / "weights.pth"
     for data, match in (
         (b"", "is empty"),
-        (b"<!DOCTYPE html><html>", "is a web page.*Expected: weights as .pth"),
+        (b"<!DOCTYPE html><html>", "is a web page.*; expected weights as .pth"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
-        (b"\x89HDF\r\n\x1a\n", "has an unknown format. Expected: weights"),
+        (b"\x89HDF\r\n\x1a\n", "has an unknown format; expected weights"),
     ):
         path.write_bytes(data)
         refuse(path, match)

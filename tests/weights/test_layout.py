@@ -62,10 +62,10 @@ def test_arrays_become_variables_and_back():
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"w": None}, r"fit an official network: missing \['w'\].*Check the names"),
+        ({"w": None}, r"fit an official network: missing \['w'\].*check the names"),
         ({"x": np.zeros(1)}, r"left over \['x'\]"),
         ({f"x{i}": np.zeros(1) for i in range(99)}, r"left over 99 of them, \['x0'"),
-        ({"w": np.zeros((2, 3))}, r"shape \(2, 3\), expected \(3, 2\). Check the shap"),
+        ({"w": np.zeros((2, 3))}, r"shape \(2, 3\), expected \(3, 2\); check the shap"),
         ({"filter": np.ones(2)}, r"filter is \[1.0, 1.0\], expected \[1.0, 2.0\]"),
     ],
 )

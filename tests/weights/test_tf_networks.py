@@ -187,8 +187,8 @@ def test_truncated_files_are_refused(tmp_path):
         (b"\n <!DOCTYPE html><html>", "a web page; the download"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
         (b"\x1f\x8b\x08\x00", "gzip"),
-        (b"not a network", "damaged, or not a pickle. Expected: "),
-        (b"\x10\0\0\0\0\0\0\0{}", "is safetensors. Expected: "),
+        (b"not a network", "damaged, or not a pickle; expected a "),
+        (b"\x10\0\0\0\0\0\0\0{}", "is safetensors; expected a "),
     ],
 )
 def test_foreign_files_are_named(tmp_path, data, match):

@@ -185,12 +185,12 @@ def _open_builder(data: config.Data) -> Any:
     except tfds.core.registered.DatasetNotFoundError as error:
         known = tfds.list_builders(with_community_datasets=False)
         close = difflib.get_close_matches(data.tfds_name, known, n=3)
-        guess = f"did you mean {' or '.join(close)}? " if close else ""
+        guess = f" (did you mean {' or '.join(close)}?)" if close else ""
         raise ValueError(
             f"`data.tfds_name` (={data.tfds_name!r}) is neither a data set that tfds "
-            f"knows nor one prepared in {directory or tfds.core.constants.DATA_DIR}; "
-            f"{guess}See https://www.tensorflow.org/datasets/catalog for the names, or "
-            "set `--config.data.tfds_data_dir`"
+            f"knows nor one prepared in {directory or tfds.core.constants.DATA_DIR}"
+            f"{guess}; see https://www.tensorflow.org/datasets/catalog for the names, "
+            "or set `--config.data.tfds_data_dir`"
         ) from error
     except ValueError as error:
         raise ValueError(
@@ -213,8 +213,8 @@ def _open_builder(data: config.Data) -> Any:
         builder.download_and_prepare(download_config=settings)
     except Exception as error:
         error.add_note(
-            f"While downloading `data.tfds_name` (={data.tfds_name!r}) to "
-            f"{builder.data_dir}; a data set that is prepared needs no download."
+            f"while downloading `data.tfds_name` (={data.tfds_name!r}) to "
+            f"{builder.data_dir}; a data set that is prepared needs no download"
         )
         raise
     return builder
@@ -247,14 +247,14 @@ def _examples(
                 reader = tfrecord.Reader(names, takes, skips)
             except ValueError as error:
                 raise ValueError(
-                    f"{error}; its split declares more records. Prepare the data set "
+                    f"{error}; its split declares more records; prepare the data set "
                     "again"
                 ) from error
             return count, reader.read, reader.describe
         case "array_record":
             if importlib.util.find_spec("array_record") is None:
                 raise ValueError(
-                    "The data set is stored as array_record, but that package is not "
+                    "the data set is stored as array_record, but that package is not "
                     "installed; run `pip install array_record`, or prepare the data "
                     "set with `tfds build --file_format=tfrecord`"
                 )
@@ -266,7 +266,7 @@ def _examples(
         case other:
             raise ValueError(
                 f"{info.full_name} in {builder.data_dir} is stored as {other!r}; "
-                "supported are 'array_record' and 'tfrecord'. Prepare it again with "
+                "supported are 'array_record' and 'tfrecord'; prepare it again with "
                 "`tfds build --file_format=array_record`"
             )
 

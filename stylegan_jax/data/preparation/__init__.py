@@ -27,7 +27,7 @@ from stylegan_jax.data.preparation.shard import Shard
 from stylegan_jax.runtime import json_files, outputs
 
 SHARD_IMAGES = 1024
-RESTART = "Remove the folder of this unfinished run, and start again without --resume."
+RESTART = "remove the folder of this unfinished run, and start again without --resume"
 MAX_LISTED = 5  # skipped images named in one message
 
 Progress = Callable[[str, int, int], None]  # activity, images done, images in total
@@ -71,7 +71,7 @@ def prepare(raw: RawDataset, options: PrepareOptions, progress: Progress) -> dic
     if len(skipped) == count:
         shutil.rmtree(partial)
         raise ValueError(
-            f"None of the {count} images of {raw.name} can be used:" + listing(skipped)
+            f"none of the {count} images of {raw.name} can be used:" + listing(skipped)
         )
     info = output.dataset_info(raw, options, size, channels, chosen, summaries)
     output.finish(partial, options, info)
@@ -94,7 +94,7 @@ def choose_labels(raw: RawDataset, how: str) -> labels.Labels:
             found = label_file.read_labels(raw.label_file, raw.names)
         except ValueError as error:
             raise ValueError(
-                f"{error}\nUse --labels=none to prepare the images without labels, or "
+                f"{error}\nuse --labels=none to prepare the images without labels, or "
                 "--labels=folders for folders as classes"
             ) from error
     elif how == "auto":
@@ -202,7 +202,7 @@ def _survey(
         all_gray &= header.gray
     if needs_headers and not sizes:
         raise ValueError(
-            f"None of the {count} images of {raw.name} can be used:" + listing(problems)
+            f"none of the {count} images of {raw.name} can be used:" + listing(problems)
         )
     channels = options.channels or (1 if all_gray else 3)
     if options.size is not None:
@@ -213,7 +213,7 @@ def _survey(
         common = ", ".join(f"{w}x{h} ({n})" for (h, w), n in sizes.most_common(5))
         side = 2 ** (min(min(size) for size in sizes).bit_length() - 1)
         raise ValueError(
-            f"The images of {raw.name} have {len(sizes)} different sizes (width x "
+            f"the images of {raw.name} have {len(sizes)} different sizes (width x "
             f"height): {common}{', ...' * (len(sizes) > 5)}; choose one, e.g. "
             f"--resolution={side} --crop=center"
         )

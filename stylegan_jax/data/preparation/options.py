@@ -100,7 +100,7 @@ def output_size(size: Size) -> OutputSize:
     if not usable or not config.is_resolution(resolution):
         side = 2 ** (min(*size, 1024).bit_length() - 1)
         raise ValueError(
-            f"The networks do not support {size[1]}x{size[0]} (width x height): the "
+            f"the networks do not support {size[1]}x{size[0]} (width x height): the "
             "side of a square must be a power of two from 4 to 1024, and the sides of "
             f"a rectangle such a power times numbers up to {MAX_BASE // 4}; use "
             f"--resolution={max(side, 4)} --crop=center"

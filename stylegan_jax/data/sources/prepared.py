@@ -44,7 +44,7 @@ def open_prepared(data: config.Data) -> Source:
     if problem:
         fitting = size_settings(info["base_size"], info["resolution"])
         raise ValueError(
-            f"Each image of `data.path` (={data.path!r}) {problem}; "
+            f"each image of `data.path` (={data.path!r}) {problem}; "
             f"{images.size_remedy([stored_size], data)}; all of them fit {fitting}; "
             "or prepare the originals again with "
             f"--resolution={spec.size[1]}x{spec.size[0]}"
@@ -110,7 +110,7 @@ def read_info(root: Path, data: config.Data) -> dict:
             f"`data.path` (={data.path!r}) must be a folder that `prepare` made, with "
             f"{INFO} in it; make one of your images with `{prepare_command(data)}`"
         )
-    info = json_files.read_object(root / INFO, "Prepare the images again.")
+    info = json_files.read_object(root / INFO, "prepare the images again")
     version = info.get("format_version")
     if version != FORMAT_VERSION:
         raise ValueError(
@@ -121,7 +121,7 @@ def read_info(root: Path, data: config.Data) -> dict:
     if wrong:
         raise ValueError(
             f"{root / INFO} is damaged: {listed(wrong)} must be there and have the "
-            "right type. Prepare the images again."
+            "right type; prepare the images again"
         )
     return info
 

@@ -132,7 +132,7 @@ def _check_levels(
     problem = images.size_problem(*stored_size, spec.size, spec.fit)
     if problem:
         raise ValueError(
-            f"Each image of {full.path} {problem}; "
+            f"each image of {full.path} {problem}; "
             f"{images.size_remedy([stored_size], data)}; or make a data set of that "
             f"size with `{prepare_command(data)}`"
         )

@@ -132,7 +132,7 @@ class BatchRunner:
         """
         count = len(arrays[0])
         if count == 0:
-            raise ValueError("Got no images; a network needs at least 1.")
+            raise ValueError("got no images; a network needs at least 1")
         results, running = [], None
         for start in range(0, count, self._batch_size):
             rows = [x[start : start + self._batch_size] for x in arrays]
@@ -160,7 +160,7 @@ def rgb(images: np.ndarray) -> np.ndarray:
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
         raise ValueError(
-            f"Got images of shape {images.shape} and dtype {images.dtype}; a feature "
-            "network takes [N,H,W,C] uint8 with C 1 (gray) or 3 (RGB), 0 to 255."
+            f"got images of shape {images.shape} and dtype {images.dtype}; a feature "
+            "network takes [N,H,W,C] uint8 with C 1 (gray) or 3 (RGB), 0 to 255"
         )
     return np.broadcast_to(images, (*images.shape[:3], 3))

@@ -17,7 +17,6 @@ import jax
 import numpy as np
 
 from stylegan_jax.metrics.networks import (
-    downloads,
     efficientnet,
     efficientnet_weights,
     inception_weights,
@@ -115,7 +114,6 @@ def load(
     name: str,
     path: str | os.PathLike | None = None,
     batch_size: int = 32,
-    progress: downloads.Progress | None = None,
 ) -> NetworkDetector:
     """Return a detector, ready on the devices of this process.
 
@@ -123,7 +121,6 @@ def load(
       name: One of KINDS.
       path: Path of its weights; see `published.find`.
       batch_size: Images in a batch, over these devices.
-      progress: See `published.find`.
 
     Raises:
       ValueError: There is no such detector, the file is not for its network, or the
@@ -131,8 +128,8 @@ def load(
       WeightsNotFound: There is no such file, or the download failed.
     """
     if name not in KINDS:
-        raise ValueError(f"There is no detector {name!r}; choose one of {list(KINDS)}.")
-    return _open(name, KINDS[name], path, batch_size, progress)
+        raise ValueError(f"there is no detector {name!r}; choose one of {list(KINDS)}")
+    return _open(name, KINDS[name], path, batch_size)
 
 
 def load_efficientnet(
@@ -150,7 +147,7 @@ def load_efficientnet(
         over the devices.
       WeightsNotFound: There is no such file, or the package is not installed.
     """
-    return _open("efficientnet_lite0", EFFICIENTNET, path, batch_size, None)
+    return _open("efficientnet_lite0", EFFICIENTNET, path, batch_size)
 
 
 def _open(
@@ -158,9 +155,8 @@ def _open(
     kind: Kind,
     path: str | os.PathLike | None,
     batch_size: int,
-    progress: downloads.Progress | None,
 ) -> NetworkDetector:
-    path = find(kind.weights, path, progress)
+    path = find(kind.weights, path)
     return NetworkDetector(
         name=name,
         digest=sha256(path),
@@ -190,7 +186,7 @@ def save(name: str, path: str | os.PathLike, out: str | os.PathLike) -> None:
     }
     if name not in modules:
         raise ValueError(
-            f"There are no weights {name!r}; choose one of {list(modules)}."
+            f"there are no weights {name!r}; choose one of {list(modules)}"
         )
     path, module = Path(path), modules[name]
     arrays = module.save(files.convert_tensors(path, module.load))

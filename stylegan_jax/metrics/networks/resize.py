@@ -97,7 +97,7 @@ def resize(images: jax.Array, height: int, width: int, mode: str) -> jax.Array:
     """
     if mode not in MODES:
         raise ValueError(
-            f"There is no resize mode {mode!r}; choose one of {list(MODES)}."
+            f"there is no resize mode {mode!r}; choose one of {list(MODES)}"
         )
     chex.assert_rank(images, 4)
     images = jnp.asarray(images, jnp.float32)

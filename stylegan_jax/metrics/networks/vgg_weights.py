@@ -87,8 +87,8 @@ def _used(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     for name, shape in UNUSED.items():
         if name in arrays and arrays[name].shape != shape:
             raise ValueError(
-                f"{name} has shape {arrays[name].shape}, expected {shape}. The file is "
-                f"not {_NETWORK} with its 1000 classes; check {_CHECK}."
+                f"{name} has shape {arrays[name].shape}, expected {shape}; the file is "
+                f"not {_NETWORK} with its 1000 classes; check {_CHECK}"
             )
     return {name: array for name, array in arrays.items() if name not in UNUSED}
 
@@ -127,9 +127,9 @@ def named_by_order(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     ):
         listed = [f"{name} {arrays[name].shape}" for name in weights[:20]]
         raise ValueError(
-            f"The tensors are not those of {_NETWORK}: there is no features.0.weight, "
-            "and their order and shapes do not fit either. The names and shapes begin "
-            f"with: {', '.join(listed) or 'none'}. Check {_CHECK}."
+            f"the tensors are not those of {_NETWORK}: there is no features.0.weight, "
+            "and their order and shapes do not fit either; the names and shapes begin "
+            f"with: {', '.join(listed) or 'none'}; check {_CHECK}"
         )
     return named
 

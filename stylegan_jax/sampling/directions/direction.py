@@ -68,7 +68,7 @@ class Direction:
             raise ValueError(
                 f"direction {self.name} was made for another network: "
                 f"{self.reference} with the fingerprint {self.fingerprint[:12]}, while "
-                f"this one has {found[:12]}. Directions fit only networks with the "
+                f"this one has {found[:12]}; directions fit only networks with the "
                 "same mapping network; make one for this network with "
                 f"`python -m stylegan_jax.directions --method={self.method}`"
             )
@@ -112,14 +112,9 @@ class Direction:
         layers = self.layers if layers is None else layers
         check_layers(generator, layers)
         ws = np.asarray(ws, np.float32)
-        shape = (generator.num_ws, generator.w_dim)
-        if ws.ndim != 3 or ws.shape[1:] != shape:
-            raise ValueError(
-                f"ws have shape {list(ws.shape)}; this network takes "
-                f"[N, {shape[0]}, {shape[1]}]"
-            )
+        generator.check_ws(ws, "N")
         strengths = _checked(strength, len(ws))
-        chosen = np.isin(np.arange(shape[0]), list(layers))
+        chosen = np.isin(np.arange(generator.num_ws), list(layers))
         offset = strengths.reshape(-1, 1, 1) * self.vector * chosen[:, None]
         return (ws + offset).astype(np.float32)
 

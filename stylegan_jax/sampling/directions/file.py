@@ -16,7 +16,7 @@ import numpy as np
 from stylegan_jax.runtime.messages import listed
 from stylegan_jax.sampling.directions.direction import METHODS, Direction
 from stylegan_jax.weights import described
-from stylegan_jax.weights.described import is_count, is_digest, is_number, is_text
+from stylegan_jax.weights.described import is_count, is_number, is_text
 from stylegan_jax.weights.safetensors import FormatError
 
 KEY = "stylegan_jax_direction"  # key of the description in the metadata
@@ -54,8 +54,6 @@ def load(path: str | os.PathLike) -> Direction:
 
 
 def _direction(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Direction:
-    network = found.get("network")
-    network = network if isinstance(network, dict) else {}
     described.require(
         {
             "name": is_text(found.get("name")),
@@ -64,10 +62,8 @@ def _direction(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Directio
             "layers": _are_layers(found.get("layers"), found.get("space")),
             "strengths": _is_range(found.get("strengths")),
             "sigma": is_number(found.get("sigma")) and found["sigma"] > 0,
-            "network": is_text(network.get("reference"))
-            and is_digest(network.get("fingerprint")),
-            "facts": isinstance(found.get("facts"), dict)
-            and all(map(is_number, found["facts"].values())),
+            "network": described.is_network(found.get("network")),
+            "facts": described.are_numbers(found.get("facts")),
         }
     )
     vector = arrays.get("vector")
@@ -90,8 +86,8 @@ def _direction(arrays: dict[str, np.ndarray], found: dict[str, Any]) -> Directio
         layers=tuple(found["layers"]),
         strengths=tuple(found["strengths"]),
         sigma=found["sigma"],
-        reference=network["reference"],
-        fingerprint=network["fingerprint"],
+        reference=found["network"]["reference"],
+        fingerprint=found["network"]["fingerprint"],
         facts=found["facts"],
     )
 

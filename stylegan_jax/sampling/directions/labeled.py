@@ -74,9 +74,9 @@ def boundary(
     groups = [
         np.asarray(g, np.float64)[:, layers].mean(1) for g in (negative, positive)
     ]
-    statistics = subject.statistics
-    scale = np.sqrt(np.trace(statistics.covariance) / len(statistics.mean))
-    x = (np.concatenate(groups) - statistics.mean) / scale
+    moments = subject.moments
+    scale = np.sqrt(np.trace(moments.covariance) / len(moments.mean))
+    x = (np.concatenate(groups) - moments.mean) / scale
     y = np.repeat([-1.0, 1.0], [len(g) for g in groups])
     # Distribute each group evenly over the folds.
     folds = np.concatenate([np.arange(len(g)) for g in groups]) % min(FOLDS, least)

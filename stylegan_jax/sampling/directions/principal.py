@@ -48,7 +48,7 @@ def ganspace(subject: Subject, count: int) -> list[Direction]:
     """Return the principal components of w.
 
     Args:
-      subject: the network, with its statistics of w.
+      subject: the network, with the moments of its w.
       count: number of components, by decreasing variance.
 
     Returns:
@@ -61,7 +61,7 @@ def ganspace(subject: Subject, count: int) -> list[Direction]:
     Reference: Härkönen et al. 2020, "GANSpace: Discovering Interpretable GAN
     Controls", section 3.1.
     """
-    return _principal(subject, "ganspace", subject.statistics.covariance, count)
+    return _principal(subject, "ganspace", subject.moments.covariance, count)
 
 
 def _principal(

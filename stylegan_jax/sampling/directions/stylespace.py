@@ -103,7 +103,7 @@ def stylespace(
 
 def _deviations(subject: Subject, affine: Affine) -> np.ndarray:
     """Return the standard deviation of each style channel of w A, [C]."""
-    covariance = subject.statistics.covariance
+    covariance = subject.moments.covariance
     variances = np.einsum("wc,wc->c", affine.kernel, covariance @ affine.kernel)
     return np.sqrt(np.maximum(variances, 0))
 

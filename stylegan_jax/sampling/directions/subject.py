@@ -11,18 +11,18 @@ from stylegan_jax.sampling.directions.direction import (
     check_layers,
     fingerprint,
 )
-from stylegan_jax.sampling.directions.statistics import WStatistics
+from stylegan_jax.sampling.directions.moments import WMoments
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Subject:
-    """A network, the statistics of its w, and what all of its directions share.
+    """A network, the moments of its w, and what all of its directions share.
 
     Attributes:
       generator: the network.
       variables: its variables.
       reference: its name.
-      statistics: statistics of its w.
+      moments: mean and covariance of its w.
       layers: style layers that are searched, and that the directions change.
       strengths: lower and upper end of the usual range of strengths.
     """
@@ -30,7 +30,7 @@ class Subject:
     generator: Generator
     variables: Variables
     reference: str
-    statistics: WStatistics
+    moments: WMoments
     layers: tuple[int, ...]
     strengths: tuple[float, float] = (-3.0, 3.0)
 
@@ -66,7 +66,7 @@ class Subject:
                 f"the direction {name} has length 0, because the latents are equal in "
                 "the layers that it changes; use other latents or layers"
             )
-        sigma = self.statistics.deviation(rows / length)
+        sigma = self.moments.deviation(rows / length)
         if not sigma > 0:
             raise ValueError(
                 f"w does not vary along the direction {name}, so its strength has no "

@@ -19,7 +19,7 @@ from tests.data.raw_data import noise, nvidia_folder, pack, png
 
 STRICT = "; repair or remove it, or omit --strict to skip it"
 WITHOUT_LABELS = (
-    "\nUse --labels=none to prepare the images without labels, or --labels=folders for "
+    "\nuse --labels=none to prepare the images without labels, or --labels=folders for "
     "folders as classes"
 )
 
@@ -48,7 +48,7 @@ def test_an_empty_folder(tmp_path, message):
 def test_all_sizes_different(tmp_path, message):
     files = {f"{side}.png": png(size=(side, side)) for side in (16, 24, 40)}
     assert message(pack("folder", tmp_path / "in", files)) == (
-        "The images of {source} have 3 different sizes (width x height): 16x16 (1), "
+        "the images of {source} have 3 different sizes (width x height): 16x16 (1), "
         "24x24 (1), 40x40 (1); choose one, e.g. --resolution=16 --crop=center"
     )
 
@@ -101,7 +101,7 @@ def test_a_missing_label(tmp_path, message):
 def test_no_power_of_two(tmp_path, message, size):
     files = {"a.png": png(size=(100, 100))}
     assert message(pack("folder", tmp_path / "in", files), size=size) == (
-        "The networks do not support 100x100 (width x height): the side of a square "
+        "the networks do not support 100x100 (width x height): the side of a square "
         "must be a power of two from 4 to 1024, and the sides of a rectangle such a "
         "power times numbers up to 4; use --resolution=64 --crop=center"
     )
@@ -254,7 +254,7 @@ def test_damaged_files_of_an_unfinished_run_are_named(tmp_path, monkeypatch, nam
     with pytest.raises(ValueError) as raised:
         prepare(source, tmp_path / "out", resume=True)
     assert str(raised.value).startswith(f"{path} is damaged: ")
-    assert "Remove the folder of this unfinished run" in str(raised.value)
+    assert "remove the folder of this unfinished run" in str(raised.value)
 
 
 def test_a_pgm_of_16_bits(tmp_path):

@@ -199,7 +199,7 @@ def test_output_sizes_are_those_of_training():
     assert output_size((384, 512)).resolution == 512
     assert output_size((4, 4)).resolution == 4
     for size in [(2, 2), (2048, 2048), (96, 96), (4, 400)]:
-        with pytest.raises(ValueError, match="The networks do not support"):
+        with pytest.raises(ValueError, match="the networks do not support"):
             output_size(size)
 
 

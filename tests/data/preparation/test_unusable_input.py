@@ -36,7 +36,7 @@ def test_bad_files_are_skipped_and_listed(tmp_path, small_shards):
     message = prepare_failure(
         pack("zip", tmp_path / "bad", bad), tmp_path / "x", size=(16, 16)
     )
-    assert message.startswith("None of the 5 images") and "text.png is not" in message
+    assert message.startswith("none of the 5 images") and "text.png is not" in message
     assert not (tmp_path / "x.partial").exists()
 
 
@@ -170,7 +170,7 @@ def test_sizes_that_differ_or_do_not_fit(tmp_path):
     assert prepare(source, tmp_path / "out", size=(16, 16), crop="center")["num_images"]
     odd = pack("folder", tmp_path / "odd", {"1.png": png(1, size=(100, 100))})
     message = prepare_failure(odd, tmp_path / "x")
-    assert "The networks do not support 100x100 (width x height)" in message
+    assert "the networks do not support 100x100 (width x height)" in message
     assert "--resolution=64 --crop=center" in message
     message = prepare_failure(odd, tmp_path / "x", crop="center-wide")
     assert "needs --resolution=WIDTHxHEIGHT" in message

@@ -205,7 +205,7 @@ def test_tfds_damage_is_named(tfds_root, tmp_path):
     with open(shard, "r+b") as file:
         file.truncate(len(content) - 5)
     message = open_failure(tiny(tmp_path, "tfrecord"))
-    assert shard in message and "Prepare the data set again" in message
+    assert shard in message and "prepare the data set again" in message
 
 
 def test_tfds_not_prepared_names_directory_and_command(tfds_root, tmp_path):

@@ -84,7 +84,7 @@ def test_other_images_are_refused(images):
 
 
 def test_no_images_are_refused():
-    with pytest.raises(ValueError, match="Got no images"):
+    with pytest.raises(ValueError, match="got no images"):
         make(2)(np.zeros((0, 5, 5, 3), np.uint8))
 
 

@@ -71,7 +71,7 @@ def test_weights_are_saved_as_safetensors(weights, tmp_path):
         ValueError, match=r"no weights 'fid'; choose one of \['inception'"
     ):
         detectors.save("fid", weights, out)
-    with pytest.raises(ValueError, match="recipe.safetensors: The tensors are not"):
+    with pytest.raises(ValueError, match="recipe.safetensors: the tensors are not"):
         detectors.save("vgg16", weights, out)
 
 

@@ -107,7 +107,7 @@ def test_offline(cache, publish):
         with pytest.raises(WeightsNotFound, match="refused") as caught:
             published.find("w")
     message = str(caught.value)
-    assert f"Download {entry.url}" in message and str(cache) in message
+    assert f"download {entry.url}" in message and str(cache) in message
 
 
 def test_a_named_file_comes_first_then_the_cache(cache, publish, server, tmp_path):

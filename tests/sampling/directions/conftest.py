@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stylegan_jax.sampling.directions.statistics import w_statistics
+from stylegan_jax.sampling.directions.moments import w_moments
 from stylegan_jax.sampling.directions.subject import Subject
 from tests.networks import small
 
@@ -33,7 +33,7 @@ def g(request):
 
 @pytest.fixture(scope="session")
 def w(g):
-    """Return all w of the statistics, [SAMPLES,W] float64."""
+    """Return all w of the moments, [SAMPLES,W] float64."""
     z = np.random.RandomState(0).randn(SAMPLES, 8).astype(np.float32)
     labels = labels_in_turn(g)(0, SAMPLES)
     return np.asarray(g.map(z, labels)[:, 0], np.float64)
@@ -42,9 +42,9 @@ def w(g):
 @pytest.fixture(scope="session")
 def subject(g):
     """Return the network as the methods take it."""
-    statistics = w_statistics(g.generator, g.variables, SAMPLES, labels_in_turn(g))
+    moments = w_moments(g.generator, g.variables, SAMPLES, labels_in_turn(g))
     layers = tuple(range(g.generator.num_ws))
-    return Subject(g.generator, g.variables, "small", statistics, layers)
+    return Subject(g.generator, g.variables, "small", moments, layers)
 
 
 def at_layers(subject, *layers):

@@ -18,7 +18,7 @@ def as_ws(w):
 
 def whitened_normal(subject):
     """Return a normal along which w varies about as much as along others."""
-    values, vectors = np.linalg.eigh(subject.statistics.covariance)
+    values, vectors = np.linalg.eigh(subject.moments.covariance)
     normal = vectors @ (1 / np.sqrt(values) * np.ones(len(values)))
     return normal / np.linalg.norm(normal)
 
@@ -35,7 +35,7 @@ def test_a_boundary_is_found(subject, w):
     larger = max(positive.mean(), 1 - positive.mean())
     np.testing.assert_allclose(found.facts["majority"], larger)
     np.testing.assert_allclose(
-        np.linalg.norm(found.vector), subject.statistics.deviation(unit), 1e-5
+        np.linalg.norm(found.vector), subject.moments.deviation(unit), 1e-5
     )
 
 
@@ -69,7 +69,7 @@ def test_the_difference_leads_from_one_to_the_other(g, subject, w):
     np.testing.assert_allclose(moved, b, 0, 1e-6)
     unit = found.vector / np.linalg.norm(found.vector)
     np.testing.assert_allclose(
-        np.linalg.norm(found.vector), subject.statistics.deviation(unit), 1e-5
+        np.linalg.norm(found.vector), subject.moments.deviation(unit), 1e-5
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stylegan_jax.sampling.directions import text
-from stylegan_jax.sampling.directions.statistics import w_statistics
+from stylegan_jax.sampling.directions.moments import w_moments
 from stylegan_jax.sampling.directions.subject import Subject
 from tests.networks import small
 
@@ -23,8 +23,8 @@ class Colors:
 
 def test_a_text_direction_changes_what_the_text_says():
     g = small.network("stylegan2")
-    statistics = w_statistics(g.generator, g.variables, 200)
-    subject = Subject(g.generator, g.variables, "small", statistics, tuple(range(6)))
+    moments = w_moments(g.generator, g.variables, 200)
+    subject = Subject(g.generator, g.variables, "small", moments, tuple(range(6)))
 
     def samples():
         for i in range(0, 256, 64):

@@ -1,28 +1,24 @@
 """The mean and covariance of w, accumulated over batches of latents."""
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from stylegan_jax.models import Generator, Variables
-from stylegan_jax.sampling.truncation import MAP_BATCH
+from stylegan_jax.sampling.truncation import MAP_BATCH, untruncated_styles
 
 
-class WStatistics(NamedTuple):
-    """Statistics of w.
+class WMoments(NamedTuple):
+    """The first two moments of w.
 
     Attributes:
       mean: [W] float64.
-      covariance: [W,W] float64, the sample covariance (divided by count - 1).
-      count: number of latents.
+      covariance: [W,W] float64, the sample covariance (divided by N - 1).
     """
 
     mean: np.ndarray
     covariance: np.ndarray
-    count: int
 
     def deviation(self, vector: np.ndarray) -> float:
         """Return the standard deviation of w along a vector.
@@ -36,16 +32,15 @@ class WStatistics(NamedTuple):
         return float(np.sqrt(max(variances.mean(), 0.0)))
 
 
-def w_statistics(
+def w_moments(
     generator: Generator,
     variables: Variables,
     samples: int,
     labels: Callable[[int, int], np.ndarray | None] = lambda start, count: None,
     *,
-    seed: int = 0,
     show: Callable[[int], None] = lambda done: None,
-) -> WStatistics:
-    """Return the statistics of the untruncated w of random latents.
+) -> WMoments:
+    """Return the mean and covariance of the untruncated w of random latents.
 
     Only one batch of w is in memory at a time. The sums are in float64 and relative to
     the mean of the first batch, which avoids cancellation.
@@ -53,10 +48,9 @@ def w_statistics(
     Args:
       generator: the network.
       variables: its variables.
-      samples: number of latents, `RandomState(seed).randn(samples, Z)`.
+      samples: number of latents, `RandomState(0).randn(samples, Z)`.
       labels: function that maps the index of the first latent of a batch and the size
         of the batch to labels [count,label_size], or None for unconditional networks.
-      seed: seed of the latents.
       show: called with the number of latents done.
 
     Raises:
@@ -66,7 +60,7 @@ def w_statistics(
         raise ValueError(
             f"samples (={samples}) must be at least 2 to estimate a covariance"
         )
-    random = np.random.RandomState(seed)
+    random = np.random.RandomState(0)
     size = min(MAP_BATCH, samples)
     origin = first = second = None
     for start in range(0, samples, size):
@@ -74,8 +68,8 @@ def w_statistics(
         z = np.zeros((size, generator.z_dim), np.float32)
         z[:count] = random.randn(count, generator.z_dim)
         # The last batch is padded so that all batches share one program.
-        w = _map(generator, variables, z, labels(start, size))
-        w = np.asarray(w, np.float64)[:count]
+        ws = untruncated_styles(generator, variables, z, labels(start, size))
+        w = np.asarray(ws[:count, 0], np.float64)
         if not np.isfinite(w).all():
             raise ValueError(
                 "the mapping network returns values that are not finite; use another "
@@ -90,9 +84,4 @@ def w_statistics(
         show(start + count)
     mean = first / samples
     covariance = (second - samples * np.outer(mean, mean)) / (samples - 1)
-    return WStatistics(origin + mean, covariance, samples)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _map(generator, variables, z, labels):
-    return generator.apply(variables, z, labels, method="map")[:, 0]
+    return WMoments(origin + mean, covariance)
