@@ -80,6 +80,11 @@ def g_logistic_nonsaturating(fake: jax.Array) -> jax.Array:
     return jax.nn.softplus(-fake)
 
 
+def g_logistic_saturating(fake: jax.Array) -> jax.Array:
+    """Return log(1 - sigmoid(D(fake))). Goodfellow et al. 2014, equation 1."""
+    return -jax.nn.softplus(fake)
+
+
 def g_wgan(fake: jax.Array) -> jax.Array:
     """Return -D(fake), for WGAN and the hinge loss. Arjovsky et al. 2017, "WGAN"."""
     return -fake

@@ -25,6 +25,7 @@ LOSSES = {
     "D_wgan": losses.d_wgan,
     "D_hinge": losses.d_hinge,
     "G_logistic_nonsaturating": losses.g_logistic_nonsaturating,
+    "G_logistic_saturating": losses.g_logistic_saturating,
     "G_wgan": losses.g_wgan,
 }
 
@@ -140,7 +141,7 @@ class TestAdversarialLosses(chex.TestCase):
     @chex.variants(with_jit=True, without_jit=True)
     @parameterized.parameters(
         *("D_logistic", "D_wgan", "D_hinge"),
-        *("G_logistic_nonsaturating", "G_wgan"),
+        *("G_logistic_nonsaturating", "G_logistic_saturating", "G_wgan"),
     )
     def test_golden_scores(self, name):
         arrays = goldens.arrays("stylegan1/loss_trainmode_16.npz")
