@@ -6,9 +6,9 @@
     python -m benchmarks.inversion held_out --network=smileys64
 
 - recovery: images of the network (seeds 1000 and following), projected from different
-  starts in W and W+, the seconds that this takes with compilation, the median distance
-  at the end of each run of a target, and the distance of the resulting w from those of
-  the images. The restarts but the first begin with random w.
+  starts in W and W+, the seconds that this takes with compilation, the median final
+  distance of each of the runs (one per restart), and the distance of the resulting w
+  from those of the images. All runs but the first start from a random w.
 - drag: a handle at the strongest corner of each image is dragged 8 of 64 pixels in a
   random direction. `tracked` is the final distance of the tracked point to its target;
   `matched`, which does not depend on the features, that of the position whose 7x7

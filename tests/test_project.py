@@ -1,5 +1,6 @@
 """`project`, `encoder` and `tune` as programs: files, interruptions, wrong input."""
 
+import dataclasses
 import json
 import re
 import signal
@@ -10,7 +11,7 @@ from PIL import Image
 
 import stylegan_jax
 from stylegan_jax import encoder, project, tune
-from stylegan_jax.inversion import projection, results, tuning
+from stylegan_jax.inversion import distances, projection, results, tuning
 from stylegan_jax.inversion.w_statistics import w_statistics
 from stylegan_jax.metrics.networks import lpips
 from stylegan_jax.networks import file
@@ -196,6 +197,11 @@ def test_interrupted_and_resumed(run, tmp_path, monkeypatch):
         run(*arguments, "--seed=7")
     with pytest.raises(ValueError, match="with other names, targets; repeat its"):
         run(*arguments, targets=out / "0" / "target.png")
+    other = dataclasses.replace(distances.load("multiscale"), digest="another formula")
+    with monkeypatch.context() as patch:
+        patch.setitem(distances.DISTANCES, "multiscale", lambda *_: other)
+        with pytest.raises(ValueError, match="with other distance; repeat its"):
+            run(*arguments)
     content = (out / "unfinished.safetensors").read_bytes()
     (out / "unfinished.safetensors").write_bytes(content[:-9])
     with pytest.raises(ValueError, match="is damaged"):

@@ -101,14 +101,14 @@ class Guard:
         host, origin = headers.get("host", ""), headers.get("origin", "")
         if not is_expected(host, self._listen):
             return (
-                f"The page was requested as {host[:100]!r}, which is not its address. "
-                "Open the address that the program printed, or start the program with "
-                "--host and the name or address of this machine."
+                f"the page was requested as {host[:100]!r}, which is not its address; "
+                "open the address that the program printed, or start the program with "
+                "--host and the name or address of this machine"
             )
         own = (f"http://{host}", f"https://{host}")  # https behind a proxy
         if method not in ("GET", "HEAD") and origin not in own:
             return (
-                f"A request came from {(origin or 'no page')[:100]!r}; only the page "
-                f"at {host} may send it."
+                f"a request came from {(origin or 'no page')[:100]!r}; only the page "
+                f"at {host} may send it"
             )
         return None

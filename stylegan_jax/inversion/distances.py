@@ -40,7 +40,7 @@ class Distance:
 
     Attributes:
       name: one of DISTANCES.
-      digest: SHA-256 of its weights; "" if it has none.
+      digest: SHA-256 of its weights; without weights, the name of its formula.
       variables: its weights, the first argument of both functions.
       describe: traced function (variables, images) -> description.
       compare: traced function (variables, description of the targets, description of
@@ -103,7 +103,7 @@ def on_backgrounds(images: jax.Array) -> list[jax.Array]:
 # Without weights
 
 
-def describe_by_edges(variables: None, images: jax.Array) -> Description:
+def describe_pixels_and_edges(variables: None, images: jax.Array) -> Description:
     """Return the visible pixels of images, and their edges at EDGE_SCALES scales."""
     del variables
     pixels = jnp.concatenate(on_backgrounds(images), axis=-1)
@@ -264,7 +264,7 @@ def _efficientnet(vgg16: WeightFile, efficientnet: WeightFile) -> Distance:
 
 def _multiscale(vgg16: WeightFile, efficientnet: WeightFile) -> Distance:
     del vgg16, efficientnet
-    return Distance("multiscale", "", None, describe_by_edges, multiscale)
+    return Distance("multiscale", "edges", None, describe_pixels_and_edges, multiscale)
 
 
 DISTANCES: dict[str, Callable[[WeightFile, WeightFile], Distance]] = {

@@ -236,7 +236,11 @@ class Tuner:
         generator, count = self.network.generator, len(targets)
         size = image_size(generator.base_size, self.lod.resolution)
         check_targets(targets, size, generator.image_channels)
-        generator.check_ws(ws, count)
+        generator.check_ws(ws, "N")
+        if len(ws) != count:
+            raise ValueError(
+                f"there are {len(ws)} ws for {count} targets; give one for each"
+            )
         if views is not None:
             transform.check(generator)
             views = np.asarray(views, np.float32)

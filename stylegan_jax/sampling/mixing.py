@@ -82,8 +82,8 @@ def mixed_styles(
 def mixing_figure(
     generator: Generator,
     variables: Variables,
-    source_ws: jax.Array,
-    destination_ws: Mapping[str, jax.Array],
+    source_ws: np.ndarray | jax.Array,
+    destination_ws: Mapping[str, np.ndarray | jax.Array],
     *,
     lod: LevelOfDetail,
     layers: Mapping[str, Collection[int]] | None = None,
@@ -117,7 +117,7 @@ def mixing_figure(
         mixed = mixed_styles(source_ws, ws, chosen)
         parts.append(np.concatenate([ws[:, None], mixed], axis=1))
         names += [name] * len(ws)
-    cells = np.concatenate(parts)  # [M,1+N,L,W]
+    cells = np.concatenate(parts)  # [sum of M,1+N,L,W]
     # All images are drawn in batches of one size, so that they share one program.
     ws = np.concatenate([source_ws, cells.reshape(-1, *source_ws.shape[1:])])
     images = Sampler(generator, variables, lod).draw(ws)

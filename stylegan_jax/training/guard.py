@@ -183,7 +183,7 @@ class CollapseGuard:
             raise Collapsed(
                 f"{what}; the run was rolled back once already, from "
                 f"{self._rollback.collapse_images / 1000:g} kimg, and is not rolled "
-                f"back again. {remedy}"
+                f"back again; {remedy}"
             )
         after = (
             "`training.on_collapse` is 'continue', so the training continues"

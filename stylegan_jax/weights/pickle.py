@@ -182,8 +182,8 @@ class RestrictedUnpickler(pickle.Unpickler):
             return found
         raise PickleError(
             f"the pickle requests {quote(f'{module}.{name}')}, which no weight "
-            "file needs and which may be an attack; nothing in the file was executed; "
-            "get it from its original source"
+            "file needs, so the file may be an attack; nothing in it was executed; "
+            "get the file from its original source"
         )
 
     def persistent_load(self, pid: Any) -> Any:

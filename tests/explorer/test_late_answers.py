@@ -102,16 +102,16 @@ def test_messages_that_arrive_after_an_error_are_below_it(page):
     saves.wait(1)
     with page.expect_download():
         saves.release()
-    until_saved = "Saved small-seed_0.png."
+    saved = "Saved small-seed_0.png."
     deadline = time.monotonic() + SECONDS
-    while until_saved not in (shown := page.inner_text("#status")):
+    while saved not in (shown := page.inner_text("#status")):
         assert time.monotonic() < deadline, shown
         page.wait_for_timeout(20)
     first, second = shown.split("\n")
-    assert PROBLEM in first and second == until_saved
+    assert PROBLEM in first and second == saved
     page.click("#next")
     page.wait_for_selector("#status:not(.error)", state="attached")
-    assert page.inner_text("#status") == until_saved
+    assert page.inner_text("#status") == saved
 
 
 def test_of_two_files_the_last_one_is_loaded(page):

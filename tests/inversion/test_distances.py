@@ -12,6 +12,7 @@ from stylegan_jax.inversion import distances
 from stylegan_jax.metrics.networks import lpips, published, vgg
 from stylegan_jax.metrics.networks.efficientnet import EfficientNetLite0
 from stylegan_jax.weights import safetensors
+from tests.inversion.measured import measured
 from tests.metrics.networks import recipe
 
 # Rows, columns and channels of EfficientNet-Lite0's maps.
@@ -24,11 +25,6 @@ SHAPES_OF_EFFICIENTNET = (
 def images(channels: int, side: int = 12, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return rng.uniform(-1, 1, (2, side, 2 * side, channels)).astype(np.float32)
-
-
-def found(distance, target, image):
-    describe = lambda x: distance.describe(distance.variables, jnp.asarray(x))  # noqa: E731
-    return distance.compare(distance.variables, describe(target), describe(image))
 
 
 def over_scales(difference: np.ndarray) -> float:
@@ -70,8 +66,8 @@ def test_multiscale(channels):
     target[:, 3:5] = -1
     expected = [multiscale(target[i], image[i]) for i in (0, 1)]
     distance = distances.load("multiscale")
-    np.testing.assert_allclose(found(distance, target, image), expected, rtol=1e-5)
-    np.testing.assert_allclose(found(distance, target, target), 0, atol=1e-8)
+    np.testing.assert_allclose(measured(distance, target, image), expected, rtol=1e-5)
+    np.testing.assert_allclose(measured(distance, target, target), 0, atol=1e-8)
 
 
 def test_odd_sides_have_edges_at_one_scale():
@@ -82,7 +78,7 @@ def test_odd_sides_have_edges_at_one_scale():
         for i in (0, 1)
     ]
     distance = distances.load("multiscale")
-    np.testing.assert_allclose(found(distance, target, image), expected, rtol=1e-5)
+    np.testing.assert_allclose(measured(distance, target, image), expected, rtol=1e-5)
 
 
 def test_the_color_of_transparent_pixels_does_not_matter():
@@ -90,9 +86,9 @@ def test_the_color_of_transparent_pixels_does_not_matter():
     target, image = images(4), images(4)
     target[:, :6, :, 3] = image[:, :6, :, 3] = -1
     image[:, :6, :, :3] *= -1
-    np.testing.assert_allclose(found(distance, target, image), 0, atol=1e-7)
+    np.testing.assert_allclose(measured(distance, target, image), 0, atol=1e-7)
     image[:, :6, :, 3] = 1
-    assert np.all(np.asarray(found(distance, target, image)) > 0.05)
+    assert np.all(np.asarray(measured(distance, target, image)) > 0.05)
 
 
 def test_sums_of_lpips():
@@ -174,6 +170,6 @@ def test_efficientnet_measures_images(tmp_path):
     assert distance.digest == published.sha256(path)
     target = images(3)
     near, far = (target + scale * images(3, seed=1) for scale in (0.01, 0.3))
-    zero, small, large = (found(distance, target, x) for x in (target, near, far))
+    zero, small, large = (measured(distance, target, x) for x in (target, near, far))
     np.testing.assert_allclose(zero, 0, atol=1e-6)
     assert np.all(small > 0) and np.all(small < large)

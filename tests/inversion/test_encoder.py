@@ -29,7 +29,7 @@ def trained():
 def test_it_learns(trained):
     """Beside the average w, on samples that it has not seen."""
     facts = trained.facts
-    assert facts["distance"] < 0.8 * facts["distance_of_average"]
+    assert facts["distance"] < 0.85 * facts["distance_of_average"]
     g = small.network("stylegan2")
     targets = g(seeds=range(40))
     ws = trained(targets)

@@ -17,6 +17,7 @@ from stylegan_jax.models import LevelOfDetail
 from stylegan_jax.networks.network import Network
 from stylegan_jax.runtime.image_io import as_floats
 from tests import tiny
+from tests.inversion.measured import measured
 from tests.networks import small
 from tests.parallel_runs import finish, start
 
@@ -72,7 +73,7 @@ def test_steps_are_those_of_the_formulas(together):
                 jnp.repeat(x["w"] + noise, g.generator.num_ws, axis=1),
                 method="synthesize",
             )
-            distance = projector.distance.compare(None, target, image)[0]
+            distance = measured(projector.distance, target, image)[0]
             return distance + 1e5 * noise_maps.regularization(x["noise"])[0]
 
         return jax.grad(loss)(x)
@@ -142,7 +143,7 @@ def test_restarts_keep_the_best(start):
         z = np.random.RandomState(303).randn(7, 8).astype(np.float32)
         image = network()(z, dtype="float32")
         goal = np.repeat(as_floats(targets(1)), 7, axis=0)
-        order = np.argsort(projector.distance.compare(None, goal, image))
+        order = np.argsort(measured(projector.distance, goal, image))
         expected = np.asarray(network().map(z))[order[:2], 0]
         np.testing.assert_allclose(w, expected, rtol=1e-5)
 

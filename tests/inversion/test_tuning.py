@@ -13,6 +13,7 @@ from stylegan_jax.inversion import distances, tuning_steps
 from stylegan_jax.inversion.tuning import Tuner, TuningSettings
 from stylegan_jax.inversion.tuning_steps import Locality
 from stylegan_jax.networks.network import Network
+from tests.inversion.measured import measured
 from tests.networks import small
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -69,7 +70,7 @@ def test_steps_are_adams(tuned):
             image = g.generator.apply(variables, ws, method="synthesize")
             beyond = (abs(goal) == 1) & (image * goal > 1)
             squares = jax.numpy.mean(~beyond * (image - goal) ** 2, (1, 2, 3))
-            return jax.numpy.mean(squares + distance.compare(None, goal, image))
+            return jax.numpy.mean(squares + measured(distance, goal, image))
 
         return jax.grad(loss)(params)
 
@@ -144,7 +145,7 @@ def test_locality(tuned):
     direction = np.asarray(g.map(z)) - ws[:1]
     near = ws[:1] + 2 * direction / np.linalg.norm(direction)
     before, after = (n.synthesize(near, dtype="float32") for n in (g, tuned.network))
-    distance = tuner.distance.compare(None, before, after)[0]
+    distance = measured(tuner.distance, before, after)[0]
     expected = 0.1 * (np.mean((after - before) ** 2) + distance)
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
     found = tuner.tune(targets, ws)
@@ -155,8 +156,10 @@ def test_locality(tuned):
 
 def test_wrong_input():
     g, targets, ws = example()
-    with pytest.raises(ValueError, match=re.escape("takes [2, 6, 8]")):
+    with pytest.raises(ValueError, match=re.escape("takes [N, 6, 8]")):
         Tuner(g, SETTINGS, "multiscale").tune(targets, ws[:, :5])
+    with pytest.raises(ValueError, match="there are 1 ws for 2 targets; give one for"):
+        Tuner(g, SETTINGS, "multiscale").tune(targets, ws[:1])
     for wrong in (targets[:, :8], targets / 255, targets[:0]):
         with pytest.raises(ValueError, match=re.escape("takes [N, 16, 16, 3] uint8")):
             Tuner(g, SETTINGS, "multiscale").tune(wrong, ws[: len(wrong)])

@@ -107,8 +107,8 @@ def open_raw(name: str, split: str | None, data_dir: str | None) -> RawDataset:
         own_labels = opened.labels(range(opened.num_images))
     except ValueError as error:
         raise ValueError(
-            f"`--source` (=tfds:{name}) cannot be opened. {error} (In `prepare`, use "
-            "--split and --tfds_data_dir in place of these settings.)"
+            f"`--source` (=tfds:{name}) cannot be opened: {error} (in `prepare`, use "
+            "--split and --tfds_data_dir in place of these settings)"
         ) from error
 
     def read(index: int) -> bytes:
@@ -213,8 +213,8 @@ def _open_builder(data: config.Data) -> Any:
         builder.download_and_prepare(download_config=settings)
     except Exception as error:
         error.add_note(
-            f"while downloading `data.tfds_name` (={data.tfds_name!r}) to "
-            f"{builder.data_dir}; a data set that is prepared needs no download"
+            f"This happened while downloading `data.tfds_name` (={data.tfds_name!r}) "
+            f"to {builder.data_dir}; a data set that is prepared needs no download."
         )
         raise
     return builder

@@ -63,7 +63,7 @@ export class Jobs {
         onLine(last);
       }
     }
-    if (!last) throw new Error(`${name}: the program has ended it without a result.`);
+    if (!last) throw new Error(`${name}: the program ended before there was a result.`);
     return last;
   }
 }

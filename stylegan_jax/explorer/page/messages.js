@@ -7,6 +7,7 @@ const ACTIONS = {
   input: '*',
   pointerdown: '[role="application"]',
   keydown: '[role="application"]',
+  wheel: '[role="application"]',
 };
 
 export class Messages {
@@ -18,7 +19,7 @@ export class Messages {
       // Before the handlers of the target, which may show an error of this action.
       document.addEventListener(type, (event) => {
         if (event.target.closest?.(targets)) this.acted();
-      }, { capture: true });
+      }, { capture: true, passive: true });
     }
   }
 

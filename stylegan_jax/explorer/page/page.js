@@ -79,7 +79,9 @@ async function start() {
   const files = fileControls(state, () => liked.shown, report, onError);
   state.redraw = (picture) => newest.draw(() => structuredClone(picture));
   const jobs = new Jobs(report, onError);
-  const photos = photoControls(state, jobs, newest, report, onError);
+  const photos = photoControls(
+    state, jobs, newest, () => player.pause(), report, onError,
+  );
   dragControls(state, jobs, report);
   byId('undo').addEventListener('click', () => state.undo());
   state.listeners.push(() => { byId('undo').disabled = !state.past.length; });

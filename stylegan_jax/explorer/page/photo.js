@@ -83,7 +83,7 @@ class Crop {
   }
 }
 
-export function photoControls(state, jobs, newest, report, onError) {
+export function photoControls(state, jobs, newest, pause, report, onError) {
   const { facts } = state;
   const crop = new Crop(facts);
   const file = byId('photo-file');
@@ -143,6 +143,7 @@ export function photoControls(state, jobs, newest, report, onError) {
   const show = (on) => {
     if (on === held || (on && !state.before)) return;
     held = on;
+    if (held) pause(); // a walk would draw over it
     button.setAttribute('aria-pressed', held);
     if (held && state.before.pixels) newest.put(state.before.pixels);
     else state.redraw(held ? state.before.picture : state.picture);

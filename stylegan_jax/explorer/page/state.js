@@ -132,7 +132,12 @@ export class State {
       case 'pad': return `pad at ${source.x.toFixed(2)}, ${source.y.toFixed(2)}`;
       case 'walk': return `interpolation at ${source.position.toFixed(2)} of ` +
         `${source.keyframes.length}`;
-      default: return this.result || `latent ${this.latents.index} of ${this.latents.name || 'a file'}`;
+      default: {
+        const written = JSON.stringify(source);
+        const index = this.latents.sources.findIndex((one) => JSON.stringify(one) === written);
+        if (index < 0) return this.result || 'latent';
+        return `latent ${index} of ${this.latents.name || 'a file'}`;
+      }
     }
   }
 

@@ -168,7 +168,7 @@ def find(
         )
     except OSError as error:
         raise WeightsNotFound(
-            f"the weights of {name} are not in {folder}, and {error}; "
+            f"the weights of {name} are not in {folder}: {error}; "
             f"download {published.url} on another machine and put the file into that "
             f"folder, or name it: {published.option}"
         ) from error

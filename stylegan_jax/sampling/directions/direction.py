@@ -94,7 +94,7 @@ class Direction:
 
         Args:
           generator: the network, for which `check` has passed.
-          ws: [N,L,W].
+          ws: [N,L,W], N > 0.
           strength: strength in standard deviations, one number or [N].
           layers: the style layers to change; None for those of the direction.
 
