@@ -47,7 +47,7 @@ def test_the_sentinel_reveals_an_attack(tmp_path):
 
 def test_the_refusal_names_the_global(tmp_path):
     data = dumps(small([("w", Calls(os.system, "true"))]))
-    refuse(tmp_path, data, r"'posix\.system'.*attack.*nothing in the file was executed")
+    refuse(tmp_path, data, r"'posix\.system'.*attack.*nothing in it was executed")
 
 
 DTYPE = b"cnumpy\ndtype\n"

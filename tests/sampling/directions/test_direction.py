@@ -83,7 +83,7 @@ def test_another_network_is_refused(g, direction, ws):
     with pytest.raises(
         ValueError,
         match=r"made for another network: small with the fingerprint \w{12}, while "
-        r"this one has \w{12}\. .*make one for this network with `python -m "
+        r"this one has \w{12}; .*make one for this network with `python -m "
         r"stylegan_jax.directions --method=sefa`",
     ):
         other.edit(ws, direction)
