@@ -16,7 +16,7 @@ from stylegan_jax.tune import views_of
 from tests.networks import small
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-SETTINGS = Settings(steps=40, transform="fit", learning_rate=0.05)
+SETTINGS = Settings(steps=100, transform="fit", learning_rate=0.05)
 VIEWS = np.array([[0.1, -0.05, 20.0], [-0.25, 0.0, -90.0]], np.float32)
 
 
