@@ -31,10 +31,10 @@ def finished(page, pattern):
     return text
 
 
-def until(condition):
+def until(page, condition):
     deadline = time.monotonic() + SECONDS
     while not condition():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, page.inner_text("#status")
         time.sleep(0.05)
 
 
@@ -92,15 +92,15 @@ def test_from_a_photo_to_an_edit(page, renderer, photo, tmp_path):
 
     # Before is the photo.
     page.keyboard.press("b")
-    until(lambda: np.array_equal(pixels(page), goal))
+    until(page, lambda: np.array_equal(pixels(page), goal))
     page.keyboard.press("b")
-    until(lambda: not np.array_equal(pixels(page), goal))
+    until(page, lambda: not np.array_equal(pixels(page), goal))
     projected = pixels(page)
 
     page.fill("#tune-steps", "20")
     page.click("#tune")
     finished(page, "Tuned: difference of 0.")
-    until(lambda: np.any(pixels(page) != projected))
+    until(page, lambda: np.any(pixels(page) != projected))
     tuned = pixels(page)
     assert "tuned-" in page.inner_text("#caption")
     assert rms(tuned, goal) < 0.8 * rms(projected, goal)
@@ -110,9 +110,9 @@ def test_from_a_photo_to_an_edit(page, renderer, photo, tmp_path):
 
     time.sleep(0.7)  # changes in quick succession are one step to undo
     slide(page, "#direction-0", 2)
-    until(lambda: np.any(pixels(page) != tuned))
+    until(page, lambda: np.any(pixels(page) != tuned))
     page.click("#undo")
-    until(lambda: np.array_equal(pixels(page), tuned))
+    until(page, lambda: np.array_equal(pixels(page), tuned))
     with page.expect_download() as download:
         page.click("#save-latent")
     download.value.save_as(tmp_path / "saved.npz")
@@ -135,7 +135,7 @@ def test_a_dragged_point(page, renderer):
     page.click("#drag")
     text = finished(page, "")
     assert text.startswith(("Arrived after", "Not arrived after 15 steps")), text
-    until(lambda: np.any(pixels(page) != before))
+    until(page, lambda: np.any(pixels(page) != before))
     assert "dragged picture" in page.inner_text("#caption")
     x = float(page.get_attribute("#overlay .handle", "cx"))
     assert 4 <= x <= 10
@@ -156,12 +156,14 @@ def test_points_by_keys_and_a_stopped_drag(page, renderer):
     press(page, (2, 6), (14, 6))
     page.fill("#drag-steps", "10000")
     page.click("#drag")
-    until(lambda: "step 2" in page.inner_text("#status"))
+    until(page, lambda: "step 2" in page.inner_text("#status"))
     page.click("#drag-clear")  # it goes on without them
     bad = {"name": "bad.npz", "mimeType": "", "buffer": b"PK"}
     page.set_input_files("#file", bad)
     error = re.compile(r"\(=bad.npz\) cannot be used.*\nDrag: step (\d+) of 10000")
-    until(lambda: error.search(page.inner_text("#status")))  # and leaves the error
+    until(
+        page, lambda: error.search(page.inner_text("#status"))
+    )  # and leaves the error
     assert page.inner_text("#drag-count") == "0 points"
     page.click("#stop")
     finished(page, "Drag: stopped.")
