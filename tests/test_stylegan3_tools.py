@@ -1,5 +1,6 @@
 """StyleGAN3 in projection, tuning, export and the explorer."""
 
+import dataclasses
 import json
 import zipfile
 
@@ -75,6 +76,6 @@ def test_every_style_has_a_place_in_the_page(g):
     assert sorted(sum(groups.values(), [])) == list(range(6))
     # Few layers leave octaves without any.
     design = g.generator.design.__class__(num_layers=2, num_critical=1, margin_size=3)
-    few = type(g)(**vars(g) | {"generator": g.generator.clone(design=design)})
+    few = dataclasses.replace(g, generator=g.generator.clone(design=design))
     groups = page.facts(few)["style_groups"]
     assert sorted(sum(groups.values(), [])) == list(range(4))

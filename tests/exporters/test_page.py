@@ -1,5 +1,6 @@
 """The static page: what it consists of, and that it draws what `generate` draws."""
 
+import dataclasses
 import functools
 import hashlib
 import http.server
@@ -87,8 +88,8 @@ def test_the_page_names_nothing_elsewhere():
 @pytest.mark.parametrize("family", ["stylegan1", "stylegan2"])
 def test_small_networks_have_a_group_a_resolution(family):
     g = small.network(family)
-    g = type(g)(**vars(g) | {"generator": g.generator.clone(resolution=8)})
-    g = type(g)(**vars(g) | {"lod": type(g.lod)(8)})
+    generator, lod = g.generator.clone(resolution=8), type(g.lod)(8)
+    g = dataclasses.replace(g, generator=generator, lod=lod)
     assert list(page.facts(g)["style_groups"]) == ["4", "8"]
 
 

@@ -65,7 +65,7 @@ def test_float16_is_rounded_and_half_as_large(tmp_path):
 def test_numbers_beyond_float16_are_refused(tmp_path):
     g = small.network()
     variables = g.variables | {"stats": {"w_avg": np.full(8, 1e5, np.float32)}}
-    g = type(g)(**vars(g) | {"variables": variables})
+    g = dataclasses.replace(g, variables=variables)
     with pytest.raises(ValueError, match="stats/w_avg exceeds the range of float16"):
         file.save(g, tmp_path / "g.safetensors", "float16")
     assert not list(tmp_path.iterdir())
