@@ -1,8 +1,8 @@
 r"""Comparison of methods for small data sets at equal numbers of images seen.
 
     python -m benchmarks.small_data --out=runs/small --kimg=40
-    python -m benchmarks.small_data --out=runs/small --runs=none,ada --kimg=6 \
-        --held_out=0.85 --images=64 --more=--config.run.tick_kimg=1
+    python -m benchmarks.small_data --out=runs/emoji --data=emoji64.zip --kimg=40
+    python -m benchmarks.small_data --out=runs/small --runs=none,ada --kimg=6
     python -m benchmarks.small_data --out=runs/small --kimg=0
 
 Trains one run after another, each in a directory of its name under --out:
@@ -11,12 +11,13 @@ Trains one run after another, each in a directory of its name under --out:
     ada          with the transforms `bgc` at an adaptive probability, which can rise by
                  1 in a hundred passes over the images
     diffaugment  with all transforms of DiffAugment
-    autopilot    the settings of `presets.small` for this number of images
+    autopilot    the settings of `configs/small.py`
 
 They share the images, the resolution, the seed and the evaluations; the flags of --more
 are added to the command of each. The same command resumes interrupted runs, and
---kimg=0 trains nothing. Writes `curves.html`, with a line for each run in --out, and
-prints a table of the last values.
+--kimg=0 trains nothing. Two processes with different --runs can train at the same time.
+Writes `curves.html`, with a line for each run in --out, and prints a table of the last
+values.
 """
 
 import math
@@ -29,6 +30,9 @@ from typing import Any
 from absl import app, flags
 from etils import epath
 
+from stylegan_jax.data import survey
+from stylegan_jax.data.sources.builtin import SMILEYS
+from stylegan_jax.presets import Survey
 from stylegan_jax.presets.small import PASSES
 from stylegan_jax.report import charts, page
 from stylegan_jax.report.charts import Mark, Series
@@ -37,10 +41,10 @@ FLAGS = flags.FLAGS
 METRIC = "kid_efficientnet"
 AUTOPILOT = "autopilot"
 RUNS = {
-    "none": (),
-    "ada": ("training.augment=bgc",),
-    "diffaugment": ("training.augment=color,translation,cutout",),
-    AUTOPILOT: (),
+    "none": {},
+    "ada": {"training.augment": "bgc"},
+    "diffaugment": {"training.augment": "color,translation,cutout"},
+    AUTOPILOT: {},
 }
 # Title of a chart -> name of a scalar in the logs.
 CURVES = {
@@ -64,8 +68,9 @@ def main(argv: list[str]) -> None:
             f"--runs contains {sorted(unknown)}; the choices are {list(RUNS)}"
         )
     if FLAGS.kimg:
+        found = survey.survey(FLAGS.data or str(SMILEYS))
         for name in FLAGS.runs:
-            command = training_command(name, out, FLAGS.images, shlex.split(FLAGS.more))
+            command = training_command(name, out, found, shlex.split(FLAGS.more))
             print(shlex.join(command), flush=True)
             subprocess.run(command, check=True)
     rows = {name: page.read_rows(epath.Path(out / name / "log.jsonl")) for name in RUNS}
@@ -79,36 +84,36 @@ def main(argv: list[str]) -> None:
     print(f"wrote {out / 'curves.html'}")
 
 
-def training_command(name: str, out: Path, images: int, more: list[str]) -> list[str]:
-    """Return the command that trains a run, and write its config if necessary."""
-    config = FLAGS.config
-    settings = [
-        *RUNS[name],
-        f"data.held_out={FLAGS.held_out}",
-        f"training.total_kimg={FLAGS.kimg}",
-        "run.time_limit_minutes=0",
-        f"evaluation.metrics={METRIC},msssim",
-        f"evaluation.every_kimg={FLAGS.every_kimg}",
-        f"evaluation.images={FLAGS.evaluated}",
-    ]
-    if name == "ada":
-        speed = FLAGS.ada_speed_kimg or PASSES * images / 1000
-        settings.append(f"training.augment_speed_kimg={speed:g}")
-    if name != AUTOPILOT and FLAGS.r1_gamma is not None:
-        settings.append(f"training.r1_gamma={FLAGS.r1_gamma}")
+def training_command(name: str, out: Path, found: Survey, more: list[str]) -> list[str]:
+    """Return the command that trains a run on the images of a survey."""
+    settings = {
+        "data.held_out": FLAGS.held_out,
+        "training.total_kimg": FLAGS.kimg,
+        "run.time_limit_minutes": 0,
+        "evaluation.metrics": f"{METRIC},msssim",
+        "evaluation.every_kimg": FLAGS.every_kimg,
+        "evaluation.images": FLAGS.evaluated,
+    }
     if name == AUTOPILOT:
-        out.mkdir(parents=True, exist_ok=True)
-        path = out / "autopilot.py"
-        path.write_text(
-            "from stylegan_jax import presets\n\n\ndef get_config():\n"
-            f"    c = presets.small({images}, {FLAGS.resolution}, on_cpu=True)\n"
-            '    c.data.builtin = "smileys"\n    return c\n'
-        )
-        config = str(path)
+        config = f"configs/small.py:{FLAGS.data},{FLAGS.resolution}"
+    else:
+        config = FLAGS.config
+        settings |= {"data.resolution": FLAGS.resolution, **RUNS[name]}
+        if FLAGS.data:
+            settings |= {
+                "data.source": "auto",
+                "data.builtin": "emoji",  # the default, as it is not read
+                "data.path": FLAGS.data,
+                "data.fit": "crop",
+                "data.channels": found.channels,
+            }
+    if name == "ada":
+        images = found.images * (1 - FLAGS.held_out)
+        settings["training.augment_speed_kimg"] = PASSES * images / 1000
     return [
         *(sys.executable, "-m", "stylegan_jax.train", f"--config={config}"),
         f"--workdir={out / name}",
-        *(f"--config.{setting}" for setting in settings),
+        *(f"--config.{setting}={value}" for setting, value in settings.items()),
         *more,
     ]
 
@@ -175,21 +180,15 @@ def table(rows: dict[str, list[dict[str, Any]]]) -> str:
 
 if __name__ == "__main__":
     flags.DEFINE_string("out", None, "Directory of the runs.")
+    flags.DEFINE_string(
+        "data", "", "Folder or archive of images [default: the built-in smileys]."
+    )
     flags.DEFINE_list("runs", list(RUNS), "Runs to train.")
     flags.DEFINE_string("config", "configs/smileys.py", "Config of all but autopilot.")
-    flags.DEFINE_float(
-        "r1_gamma", None, "The `training.r1_gamma` of all but autopilot."
-    )
     flags.DEFINE_float("kimg", 40.0, "Length of each run; 0 only compares.")
     flags.DEFINE_float("held_out", 0.1, "Share of the images that is held out.")
-    flags.DEFINE_integer("images", 385, "Number of training images.")
-    flags.DEFINE_float(
-        "ada_speed_kimg",
-        None,
-        "The `training.augment_speed_kimg` of ada; as the autopilot's by default.",
-    )
     flags.DEFINE_string("more", "", "Flags that are added to every training.")
-    flags.DEFINE_integer("resolution", 32, "Resolution of the config, for autopilot.")
+    flags.DEFINE_integer("resolution", 32, "Resolution of all runs.")
     flags.DEFINE_float("every_kimg", 10.0, "Interval of the evaluations.")
     flags.DEFINE_integer("evaluated", 512, "Images that an evaluation generates.")
     flags.mark_flag_as_required("out")

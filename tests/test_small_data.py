@@ -4,8 +4,11 @@ import pytest
 from absl import app
 
 from benchmarks import small_data
+from stylegan_jax import config
+from stylegan_jax.presets import Survey
 from stylegan_jax.report import page
 from tests import tiny
+from tests.config import reading
 
 
 @pytest.fixture
@@ -14,24 +17,24 @@ def values(monkeypatch):
 
     class Values:
         config, held_out, kimg, every_kimg = "configs/smileys.py", 0.5, 0.064, 0.032
-        evaluated, resolution, ada_speed_kimg, r1_gamma = 8, 32, None, None
-        images, runs, out, more = 21, ["none", "ada"], None, ""
+        evaluated, resolution, data = 8, 32, ""
+        runs, out, more = ["none", "ada"], None, ""
 
     monkeypatch.setattr(small_data, "FLAGS", Values)
     return Values
 
 
-def settings(command):
+def settings(name, out, *more):
+    command = small_data.training_command(name, out, Survey(42, 64, channels=1), more)
     given = [text.removeprefix("--config.") for text in command]
     return dict(text.split("=", 1) for text in given if "=" in text)
 
 
 def test_runs_differ_by_their_remedy_alone(values, tmp_path):
-    commands = {
-        name: small_data.training_command(name, tmp_path, 21, ["--config.run.seed=3"])
+    given = {
+        name: settings(name, tmp_path, "--config.run.seed=3")
         for name in small_data.RUNS
     }
-    given = {name: settings(command) for name, command in commands.items()}
     none = given["none"]
     assert none["run.seed"] == "3" and none["training.total_kimg"] == "0.064"
     for name, others in given.items():
@@ -47,11 +50,17 @@ def test_runs_differ_by_their_remedy_alone(values, tmp_path):
         "autopilot": {"--config"},
     }
     assert given["ada"]["training.augment_speed_kimg"] == "2.1"
-    scope = {}
-    exec((tmp_path / "autopilot.py").read_text(), scope)
-    c = scope["get_config"]()
-    assert (c.data.resolution, c.data.builtin) == (32, "smileys")
-    assert (c.training.augment, c.training.augment_speed_kimg) == ("bgc", 2.1)
+    assert given["autopilot"]["--config"] == "configs/small.py:,32"
+
+
+def test_other_images(values, tmp_path):
+    values.data = "some.zip"
+    command = small_data.training_command("none", tmp_path, Survey(42, 64, 1), [])
+    given = [text for text in command if text.startswith("--config.")]
+    data = config.parse(reading.read("smileys", *given)).data
+    assert (data.path, data.channels, data.resolution) == ("some.zip", 1, 32)
+    given = settings("autopilot", tmp_path)
+    assert given["--config"] == "configs/small.py:some.zip,32"
 
 
 def test_curves_and_table(tmp_path):

@@ -44,7 +44,7 @@ def _images(e: Experiment) -> Iterator[str]:
         yield (
             f"`data.builtin` (={d.builtin!r}) and `data.builtin_classes` "
             f"(={d.builtin_classes!r}) have no effect on images from elsewhere; leave "
-            "them out"
+            "them out, or set them to 'emoji' and 'folder', the defaults"
         )
     if d.source == "tfds" and d.tfds_name is None:
         yield "`data.tfds_name` must name a data set if `data.source` is 'tfds'"

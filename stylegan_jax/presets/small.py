@@ -117,11 +117,12 @@ def small_choices(
       survey: the data set.
       devices: number of devices of the run, a power of two.
       on_cpu: True for networks that a CPU trains in hours.
-      resolution: resolution in pixels; None chooses it.
+      resolution: resolution in pixels, a power of two from 4 to 1024; None chooses it.
       has_metric: True if the weights of `kid_efficientnet` are installed.
 
     Raises:
-      ValueError: there are no images, or they are smaller than 32 pixels.
+      ValueError: there are no images, they are smaller than 32 pixels, or the
+        resolution is not supported.
     """
     if survey.images < 1 or survey.side < MIN_RESOLUTION:
         raise ValueError(
@@ -129,9 +130,13 @@ def small_choices(
             f"cannot be used; at least one image and {MIN_RESOLUTION} pixels are needed"
         )
     if resolution is None:
-        resolution = _resolution(survey.side, on_cpu)
+        resolution, why = _resolution(survey.side, on_cpu)
+    else:
+        config.check_resolution(resolution, "the resolution")
+        why = "it was asked for"
     return (
-        *_data(survey, resolution, on_cpu),
+        Choice("data.resolution", resolution, why),
+        *_data(survey),
         *(_cpu_networks(resolution) if on_cpu else ()),
         *_objective(survey, resolution, devices, on_cpu),
         *_schedule(survey, on_cpu),
@@ -139,23 +144,22 @@ def small_choices(
     )
 
 
-def _resolution(side: int, on_cpu: bool) -> int:
-    most = MAX_RESOLUTION_ON_CPU if on_cpu else MAX_RESOLUTION
-    return min(2 ** (side.bit_length() - 1), most)
-
-
-def _data(survey: Survey, resolution: int, on_cpu: bool) -> list[Choice]:
+def _resolution(side: int, on_cpu: bool) -> tuple[int, str]:
+    """Return the resolution for images with a smaller side, and the reason."""
     limit = MAX_RESOLUTION_ON_CPU if on_cpu else MAX_RESOLUTION
+    resolution = 2 ** (side.bit_length() - 1)
     if resolution < limit:
-        why = f"nine of ten images have at least {survey.side} pixels on each side"
-    else:
-        where = "a CPU trains" if on_cpu else "few images support"
-        why = f"the largest that {where}; the images have {survey.side} pixels"
+        why = f"nine of ten images have at least {side} pixels on each side"
+        return resolution, why
+    where = "a CPU trains" if on_cpu else "few images support"
+    return limit, f"the largest that {where}; the images have {side} pixels"
+
+
+def _data(survey: Survey) -> list[Choice]:
     mirror = survey.asymmetry < ASYMMETRIC
     enough = survey.images >= ENOUGH_TO_HOLD_OUT
     percent = f"{survey.asymmetry:.0%} of their spread"
     return [
-        Choice("data.resolution", resolution, why),
         Choice("data.fit", "crop", "images of other sizes are cropped"),
         Choice("data.channels", survey.channels, "that of the images"),
         Choice(

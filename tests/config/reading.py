@@ -16,6 +16,7 @@ CONFIGS = {
     "smileys": ((), 1),
     "smileys64": ((), 1),
     "small": ((), 1),
+    "small:,32": ((), 1),
     "ffhq": ((FOLDER,), 8),
     "ffhq256": ((FOLDER,), 8),
     "celebahq_wgangp": ((FOLDER,), 8),

@@ -89,6 +89,8 @@ def test_choices_are_told_with_their_reasons():
         in (lines[0])
     )
     assert all(": " in line and not line.endswith(".") for line in lines)
+    asked = presets.small_choices(FACES, on_cpu=True, resolution=32)
+    assert str(asked[0]) == "data.resolution = 32: it was asked for"
     names = [line.partition(" = ")[0] for line in lines]
     assert len(set(names)) == len(names)
 
@@ -97,3 +99,8 @@ def test_choices_are_told_with_their_reasons():
 def test_unusable_images_are_refused(survey):
     with pytest.raises(ValueError, match="at least one image and 32 pixels are needed"):
         presets.small_choices(survey)
+
+
+def test_an_unsupported_resolution_is_refused():
+    with pytest.raises(ValueError, match=r"the resolution \(=48\) must be a power"):
+        presets.small_choices(FACES, resolution=48)
