@@ -9,6 +9,7 @@ from stylegan_jax.presets import Survey
 
 SAMPLE = 500  # images in the sample
 SIDE = 16  # pixels to which images are reduced to compare mirror images
+FLAT_SIDE = 64  # pixels to which larger images are reduced to compare neighbors
 ENOUGH = 20  # images, to compare their average with its mirror image
 SIGNIFICANT = 3.0  # standard errors up to which an asymmetry may be due to chance
 
@@ -30,7 +31,7 @@ def survey(path: str) -> Survey:
         raise ValueError(message) from error
     count = len(raw.names)
     chosen = np.random.RandomState(0).permutation(count)[:SAMPLE]
-    sides, colored, small, problem = [], 0, [], None
+    sides, colored, small, flat, problem = [], 0, [], [], None
     for index in np.sort(chosen):
         try:
             image = decoding.decode_pil(_content(raw, index))
@@ -39,7 +40,9 @@ def survey(path: str) -> Survey:
             continue
         sides.append(min(image.size))
         colored += image.mode in ("RGB", "RGBA")
+        image = _on_white(image)
         small.append(_reduced(image))
+        flat.append(flatness(image))
     if not sides:
         raise ValueError(f"no image of {path} can be used; {problem}")
     classes = {name.rpartition("/")[0] for name in raw.names}
@@ -48,6 +51,7 @@ def survey(path: str) -> Survey:
         side=int(np.quantile(sides, 0.1)),
         channels=3 if colored else 1,
         asymmetry=asymmetry(np.stack(small)),
+        flatness=float(np.mean(flat)),
         classes=len(classes) if len(classes) > 1 else 0,
     )
 
@@ -56,12 +60,26 @@ def _content(raw: RawDataset, index: int) -> bytes | np.ndarray:
     return raw.read(int(index))
 
 
-def _reduced(image: Image.Image) -> np.ndarray:
-    """Return an image on white as gray values [SIDE, SIDE] float64."""
+def _on_white(image: Image.Image) -> Image.Image:
     rgba = image.convert("RGBA")
     white = Image.new("RGBA", rgba.size, "white")
-    gray = Image.alpha_composite(white, rgba).convert("L")
+    return Image.alpha_composite(white, rgba).convert("RGB")
+
+
+def _reduced(image: Image.Image) -> np.ndarray:
+    """Return an image as gray values [SIDE, SIDE] float64."""
+    gray = image.convert("L")
     return np.asarray(gray.resize((SIDE, SIDE), Image.Resampling.BOX), np.float64)
+
+
+def flatness(image: Image.Image) -> float:
+    """Return the share of the pixels of an RGB image that equal the next of their row.
+
+    An image with more than FLAT_SIDE pixels on its smaller side is reduced first,
+    because neighbors in large photographs are often equal, too.
+    """
+    pixels = np.asarray(image.reduce(max(1, min(image.size) // FLAT_SIDE)))
+    return float(np.mean(np.all(pixels[:, 1:] == pixels[:, :-1], axis=-1)))
 
 
 def asymmetry(images: np.ndarray) -> float:

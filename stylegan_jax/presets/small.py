@@ -28,6 +28,9 @@ MANY = 50_000  # images, from which the discriminator hardly memorizes them
 # The average image differs from its mirror image by this share of the spread of the
 # images (see `Survey`) for sets of text, or of objects that face one way.
 ASYMMETRIC = 0.15
+# Share of equal neighboring pixels (see `Survey`): about half of them in drawings on
+# white, less than a tenth in photographs.
+FLAT = 0.25
 PASSES = 100  # over the images, in which the augmentation probability can rise by 1
 P_MAX = 0.85  # upper bound: at 1, the generator would learn the augmentations
 
@@ -43,6 +46,7 @@ class Survey:
       asymmetry: rms difference of the average image from its mirror image, relative to
         the rms spread of the images around their average; 0 where sampling explains it.
       classes: number of classes.
+      flatness: share of the pixels that equal their neighbor.
     """
 
     images: int
@@ -50,6 +54,7 @@ class Survey:
     channels: int = 3
     asymmetry: float = 0.0
     classes: int = 0
+    flatness: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +142,7 @@ def small_choices(
     return (
         Choice("data.resolution", resolution, why),
         *_data(survey),
+        _noise(survey),
         *(_cpu_networks(resolution) if on_cpu else ()),
         *_objective(survey, resolution, devices, on_cpu),
         *_schedule(survey, on_cpu),
@@ -185,6 +191,14 @@ def _data(survey: Survey) -> list[Choice]:
             else "there are no classes",
         ),
     ]
+
+
+def _noise(survey: Survey) -> Choice:
+    percent = f"{survey.flatness:.0%} of the neighboring pixels are equal"
+    if survey.flatness < FLAT:
+        return Choice("model.noise", True, f"for fine detail; {percent}")
+    why = f"{percent}, as in drawings, which noise inputs would speckle"
+    return Choice("model.noise", False, why)
 
 
 def _cpu_networks(resolution: int) -> list[Choice]:

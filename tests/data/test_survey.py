@@ -23,13 +23,13 @@ def test_survey_of_a_folder(tmp_path):
     found = survey.survey(str(tmp_path))
     assert (found.images, found.channels, found.classes) == (21, 3, 2)
     assert 40 < found.side < 75  # nine of ten
-    assert found.asymmetry == 0
+    assert found.asymmetry == 0 and found.flatness < 0.01
 
 
 def test_gray_images_without_classes(tmp_path):
     for i in range(3):
         write(tmp_path, f"{i}.png", np.full((50, 40), 90 + i, np.uint8))
-    assert survey.survey(str(tmp_path)) == Survey(3, 40, channels=1)
+    assert survey.survey(str(tmp_path)) == Survey(3, 40, channels=1, flatness=1.0)
 
 
 def test_asymmetry_tells_text_from_noise():
@@ -45,6 +45,15 @@ def test_asymmetry_tells_text_from_noise():
     # A few images, and equal ones, prove nothing.
     assert survey.asymmetry(noise[:3] + stroke) == 0
     assert survey.asymmetry(np.repeat(stroke[None], 30, 0)) == 0
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_drawings_are_flat(factor):
+    """Half of the rows are of one color; the size of the image makes no difference."""
+    pixels = np.random.RandomState(0).randint(0, 256, (64, 64, 3), np.uint8)
+    pixels[::2] = pixels[::2, :1]
+    image = Image.fromarray(pixels.repeat(factor, 0).repeat(factor, 1))
+    assert survey.flatness(image) == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_message_does_not_name_a_flag_of_prepare(tmp_path):

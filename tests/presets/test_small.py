@@ -64,6 +64,11 @@ def test_augmentation_adapts_in_a_hundred_passes_over_the_images():
     assert speeds == pytest.approx([2.1, 40.0, 500.0])
 
 
+def test_drawings_have_no_noise_inputs():
+    found = [chosen(Survey(400, 64, flatness=x))["model.noise"] for x in (0.1, 0.5)]
+    assert found == [True, False]
+
+
 def test_gray_images_stay_gray():
     assert chosen(Survey(400, 64, channels=1))["data.channels"] == 1
 
