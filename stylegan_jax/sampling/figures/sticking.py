@@ -5,6 +5,7 @@ Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", fig
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import jax
 import numpy as np
 
 from stylegan_jax.models import stylegan3
@@ -96,10 +97,11 @@ def _motions(sampler: Sampler, ends: np.ndarray) -> dict[str, Batches]:
     frames = sampler.lod.resolution * sampler.generator.base_size[1] // 4
     t = np.linspace(0, 1, frames, dtype=np.float32)
     path = lerp(*(np.broadcast_to(w, (frames, *w.shape)) for w in ends), t)
-    motions = {"seed {} to {}": sampler.batches(path)}
+    motions = {"seed {} to {}": _batches(sampler, path)}
     if isinstance(sampler.generator, stylegan3.Generator):
         places = np.stack([np.zeros(frames), DISTANCE * t], axis=1)
-        motions["seed {} moves"] = _translated(sampler, ends[0], places)
+        still = np.repeat(ends[:1], frames, axis=0)
+        motions["seed {} moves"] = _batches(sampler, still, places)
     return motions
 
 
@@ -129,13 +131,13 @@ def _averages(
     random = np.random.RandomState(seed)
     z = seeding.latents([seed], sampler.generator.z_dim)
     noise = random.randn(count, z.shape[1]).astype(np.float32)
-    around = {"latents": sampler.batches(sampler.map(z + NEIGHBORHOOD * noise))}
-    ws = np.asarray(sampler.map(z))
+    around = {"latents": _batches(sampler, sampler.map(z + NEIGHBORHOOD * noise))}
     # Repeated as often as an average has images, to share the program of its batches.
-    image = _rgb(next(sampler.batches(np.repeat(ws, count, axis=0))))[0]
+    ws = np.repeat(sampler.map(z), count, axis=0)
+    image = _rgb(next(_batches(sampler, ws)))[0]
     if isinstance(sampler.generator, stylegan3.Generator):
         places = JITTER * random.randn(count, 2)
-        around["places"] = _translated(sampler, ws[0], places)
+        around["places"] = _batches(sampler, ws, places)
     row, shares = [image], {}
     full = np.square(_detail(image)).mean()
     for name, batches in around.items():
@@ -146,18 +148,29 @@ def _averages(
     return row + [None] * (3 - len(row)), shares
 
 
-def _translated(sampler: Sampler, w: np.ndarray, places: np.ndarray) -> Batches:
-    """Generate the image of w [L,W], translated to places [N,2]."""
+def _batches(
+    sampler: Sampler, ws: np.ndarray | jax.Array, places: np.ndarray | None = None
+) -> Batches:
+    """Generate images of ws [N,L,W]; StyleGAN3's are translated to places [N,2].
+
+    One program of StyleGAN3 draws both images that move and images that do not.
+    """
     generator = sampler.generator
-    size = min(automatic_batch_size(generator, sampler.lod.resolution), len(places))
-    for start in range(0, len(places), size):
+    if not isinstance(generator, stylegan3.Generator):
+        yield from sampler.batches(ws)
+        return
+    if places is None:
+        places = np.zeros((len(ws), 2))
+    size = min(automatic_batch_size(generator, sampler.lod.resolution), len(ws))
+    for start in range(0, len(ws), size):
         # The last ones are repeated, so that all batches share a program.
-        some = np.minimum(np.arange(start, start + size), len(places) - 1)
+        some = np.minimum(np.arange(start, start + size), len(ws) - 1)
         matrices = np.stack([transform.inverse_matrix(xy) for xy in places[some]])
         variables = transform.moved(generator, sampler.variables, matrices)
-        ws = np.broadcast_to(w, (size, *w.shape))
-        images = synthesize(generator, variables, ws, lod=sampler.lod, batch_size=size)
-        yield images[: len(places) - start]
+        images = synthesize(
+            generator, variables, ws[some], lod=sampler.lod, batch_size=size
+        )
+        yield images[: len(ws) - start]
 
 
 def _rgb(images: np.ndarray) -> np.ndarray:

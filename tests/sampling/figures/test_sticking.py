@@ -61,8 +61,8 @@ def test_share_of_details_that_stay():
 
 
 def test_averages(skip, alias_free, tile, monkeypatch):
-    # One program of each network, and one of translated images.
-    traced = chex.assert_max_traces(synthesis._synthesize.__wrapped__, n=3)
+    # One program of each network.
+    traced = chex.assert_max_traces(synthesis._synthesize.__wrapped__, n=2)
     program = jax.jit(traced, static_argnums=(0, 4))
     with monkeypatch.context() as patched:
         patched.setattr(synthesis, "_synthesize", program)
@@ -76,8 +76,8 @@ def test_averages(skip, alias_free, tile, monkeypatch):
         close(tile(figure.pixels, (row, 1), (2, 3)), mean)
     np.testing.assert_array_equal(tile(figure.pixels, (0, 2), (2, 3)), 255)
     places = 0.0625 * random.randn(16, 2)
-    ws = np.asarray(alias_free.map(z))[0]
-    images = next(sticking._translated(alias_free, ws, places))
+    ws = np.repeat(alias_free.map(z), 16, axis=0)
+    images = next(sticking._batches(alias_free, ws, places))
     mean = sticking.to_uint8(images).mean(axis=0)
     close(tile(figure.pixels, (1, 2), (2, 3)), mean)
     assert "detail of the averages: " in figure.lines[1]
