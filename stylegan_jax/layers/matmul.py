@@ -70,13 +70,25 @@ def precision(x: jax.Array, arithmetic: Arithmetic = EXACT) -> jax.lax.Precision
 def matmul(
     x: jax.Array, kernel: jax.Array, arithmetic: Arithmetic = EXACT
 ) -> jax.Array:
-    """Multiply x [..., I] by kernel [I,O] in the dtype of x; see `precision`.
+    """Multiply x [...,I] by kernel [I,O], or each image by its own kernel.
 
     The gradient of the kernel is accumulated in the kernel's dtype.
+
+    Args:
+      x: [...,I], or images [B,...,I].
+      kernel: [I,O], or [B,I,O] with a kernel for each image.
+      arithmetic: precision of the product.
+
+    Returns:
+      [...,O], in the dtype of x.
     """
     if kernel.dtype != x.dtype:
         return _mixed_matmul(x, kernel, arithmetic)
-    return jnp.matmul(x, kernel, precision=precision(x, arithmetic))
+    if kernel.ndim == 2:
+        return jnp.matmul(x, kernel, precision=precision(x, arithmetic))
+    pixels = x.reshape(x.shape[0], -1, x.shape[-1])
+    y = jnp.matmul(pixels, kernel, precision=precision(x, arithmetic))
+    return y.reshape(*x.shape[:-1], y.shape[-1])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -84,12 +96,12 @@ def _mixed_matmul(x: jax.Array, kernel: jax.Array, arithmetic: Arithmetic) -> ja
     return matmul(x, kernel.astype(x.dtype), arithmetic)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _mixed_gradient(
-    x: jax.Array, y: jax.Array, arithmetic: Arithmetic, dtype: jnp.dtype
+    x: jax.Array, y: jax.Array, arithmetic: Arithmetic, dtype: jnp.dtype, each: bool
 ) -> jax.Array:
-    """Return d/dk sum(y * (x @ k)): [I,O], for kernels k of `dtype`."""
-    return over_pixels(x, y, arithmetic, dtype)
+    """Return d/dk sum(y * (x @ k)) for kernels k of `dtype`; see `over_pixels`."""
+    return over_pixels(x, y, arithmetic, dtype, each)
 
 
 def _mixed_matmul_backward(
@@ -97,17 +109,21 @@ def _mixed_matmul_backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
     return (
-        _mixed_matmul(y, kernel.T, arithmetic),
-        _mixed_gradient(x, y, arithmetic, kernel.dtype),
+        _mixed_matmul(y, kernel.swapaxes(-1, -2), arithmetic),
+        _mixed_gradient(x, y, arithmetic, kernel.dtype, kernel.ndim == 3),
     )
 
 
 def _mixed_gradient_backward(
-    arithmetic: Arithmetic, dtype: jnp.dtype, residuals: tuple, kernel: jax.Array
+    arithmetic: Arithmetic,
+    dtype: jnp.dtype,
+    each: bool,
+    residuals: tuple,
+    kernel: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     x, y = residuals
     return (
-        _mixed_matmul(y, kernel.T, arithmetic),
+        _mixed_matmul(y, kernel.swapaxes(-1, -2), arithmetic),
         _mixed_matmul(x, kernel, arithmetic),
     )
 
@@ -117,7 +133,10 @@ _mixed_matmul.defvjp(
     _mixed_matmul_backward,
 )
 _mixed_gradient.defvjp(
-    lambda x, y, arithmetic, dtype: (_mixed_gradient(x, y, arithmetic, dtype), (x, y)),
+    lambda x, y, arithmetic, dtype, each: (
+        _mixed_gradient(x, y, arithmetic, dtype, each),
+        (x, y),
+    ),
     _mixed_gradient_backward,
 )
 
@@ -127,13 +146,16 @@ def over_pixels(
     y: jax.Array,
     arithmetic: Arithmetic = EXACT,
     dtype: jnp.dtype | None = None,
+    each: bool = False,
 ) -> jax.Array:
     """Sum the outer products of x [...,I] and y [...,O] over all pixels: [I,O].
 
-    The sum has the given dtype, by default that of x and y.
+    The sum has the given dtype, by default that of x and y. With `each`, there is a
+    sum for each image [B,...,I], over its pixels: [B,I,O].
     """
-    x, y = (array.reshape(-1, array.shape[-1]) for array in (x, y))
-    contract = (((0,), (0,)), ((), ()))
+    images = x.shape[:1] if each else ()
+    x, y = (array.reshape(*images, -1, array.shape[-1]) for array in (x, y))
+    contract = (((1,), (1,)), ((0,), (0,))) if each else (((0,), (0,)), ((), ()))
     return jax.lax.dot_general(
         x,
         y,

@@ -159,14 +159,11 @@ class SynthesisLayer(nn.Module):
         x, style = x.astype(self.dtype), affine(w)
         gain = jax.lax.rsqrt(magnitude)
         if g.is_to_rgb:
-            style = style * (gain / math.sqrt(inputs))
-            x = self._convolve(x * spread(style[:, None, None], x), kernel)
+            scale = jnp.full((len(style), g.after.channels), 1 / math.sqrt(inputs))
         else:
-            x = self._convolve(x * spread(style[:, None, None], x), kernel)
-            scale = demodulation(kernel, style, self.arithmetic) * gain
-            x = x * spread(scale[:, None, None], x)
+            scale = demodulation(kernel, style, self.arithmetic)
         return filtered_lrelu(
-            x,
+            self._convolve(x, kernel, style, scale * gain),
             bias,
             g.up_filter,
             g.down_filter,
@@ -187,12 +184,21 @@ class SynthesisLayer(nn.Module):
             average.value = now + (average.value - now) * beta
         return average.value
 
-    def _convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
-        """Convolve with full padding: at all positions where the kernel overlaps x."""
+    def _convolve(
+        self, x: jax.Array, kernel: jax.Array, style: jax.Array, scale: jax.Array
+    ) -> jax.Array:
+        """Convolve with full padding: at all positions where the kernel overlaps x.
+
+        The inputs are scaled by style [B,I], the outputs by scale [B,O]. If the kernel
+        is 1x1, it is scaled instead, which saves passes over the images.
+        """
         k = len(kernel)
         if k == 1:
-            return convolved(matmul(x, kernel[0, 0], self.arithmetic))
-        return convolved(conv2d_padded(x, kernel, k - 1, self.arithmetic))
+            kernels = kernel[0, 0] * style[:, :, None] * scale[:, None]
+            return convolved(matmul(x, kernels, self.arithmetic))
+        x = x * spread(style[:, None, None], x)
+        x = convolved(conv2d_padded(x, kernel, k - 1, self.arithmetic))
+        return x * spread(scale[:, None, None], x)
 
 
 def demodulation(
