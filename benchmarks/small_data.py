@@ -30,6 +30,7 @@ from typing import Any
 from absl import app, flags
 from etils import epath
 
+from stylegan_jax.config.sections.data import Data
 from stylegan_jax.data import survey
 from stylegan_jax.data.sources.builtin import SMILEYS
 from stylegan_jax.presets import Survey
@@ -102,13 +103,14 @@ def training_command(name: str, out: Path, found: Survey, more: list[str]) -> li
         if FLAGS.data:
             settings |= {
                 "data.source": "auto",
-                "data.builtin": "emoji",  # the default, as it is not read
+                "data.builtin": Data.builtin,  # the defaults, as they are not read
+                "data.builtin_classes": Data.builtin_classes,
                 "data.path": FLAGS.data,
                 "data.fit": "crop",
                 "data.channels": found.channels,
             }
     if name == "ada":
-        images = found.images * (1 - FLAGS.held_out)
+        images = round(found.images * (1 - FLAGS.held_out))
         settings["training.augment_speed_kimg"] = PASSES * images / 1000
     return [
         *(sys.executable, "-m", "stylegan_jax.train", f"--config={config}"),

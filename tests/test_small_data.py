@@ -10,6 +10,8 @@ from stylegan_jax.report import page
 from tests import tiny
 from tests.config import reading
 
+SURVEY = Survey(42, 64, channels=1)
+
 
 @pytest.fixture
 def values(monkeypatch):
@@ -25,7 +27,7 @@ def values(monkeypatch):
 
 
 def settings(name, out, *more):
-    command = small_data.training_command(name, out, Survey(42, 64, channels=1), more)
+    command = small_data.training_command(name, out, SURVEY, more)
     given = [text.removeprefix("--config.") for text in command]
     return dict(text.split("=", 1) for text in given if "=" in text)
 
@@ -50,12 +52,20 @@ def test_runs_differ_by_their_remedy_alone(values, tmp_path):
         "autopilot": {"--config"},
     }
     assert given["ada"]["training.augment_speed_kimg"] == "2.1"
-    assert given["autopilot"]["--config"] == "configs/small.py:,32"
+
+
+def test_the_autopilot_makes_its_choices_for_the_resolution(values, tmp_path):
+    command = small_data.training_command("autopilot", tmp_path, SURVEY, [])
+    name = command[3].removeprefix("--config=configs/").replace(".py", "")
+    e = config.parse(reading.read(name, *command[5:]))
+    assert (e.data.builtin, e.data.resolution, e.data.held_out) == ("smileys", 32, 0.5)
+    assert (e.model.channel_base, e.training.augment) == (32 * 32, "bgc")
+    assert e.training.augment_speed_kimg == 38.5  # a hundred passes over 385 images
 
 
 def test_other_images(values, tmp_path):
     values.data = "some.zip"
-    command = small_data.training_command("none", tmp_path, Survey(42, 64, 1), [])
+    command = small_data.training_command("none", tmp_path, SURVEY, [])
     given = [text for text in command if text.startswith("--config.")]
     data = config.parse(reading.read("smileys", *given)).data
     assert (data.path, data.channels, data.resolution) == ("some.zip", 1, 32)

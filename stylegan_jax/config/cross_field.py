@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from stylegan_jax.config.schema import Experiment, by_resolution, image_size
+from stylegan_jax.config.sections.data import Data
 from stylegan_jax.config.sections.model import Model
 from stylegan_jax.config.sections.training import DIFFAUGMENT, Training
 
@@ -40,11 +41,13 @@ def _images(e: Experiment) -> Iterator[str]:
             "emoji; use `--config.data.builtin=smileys`, or leave it out"
         )
     elsewhere = d.source not in ("auto", "builtin") or bool(d.path or d.tfds_name)
-    if elsewhere and (d.builtin, d.builtin_classes) != ("emoji", "folder"):
+    defaults = Data.builtin, Data.builtin_classes
+    if elsewhere and (d.builtin, d.builtin_classes) != defaults:
         yield (
             f"`data.builtin` (={d.builtin!r}) and `data.builtin_classes` "
             f"(={d.builtin_classes!r}) have no effect on images from elsewhere; leave "
-            "them out, or set them to 'emoji' and 'folder', the defaults"
+            f"them out, or set them to their defaults, {Data.builtin!r} and "
+            f"{Data.builtin_classes!r}"
         )
     if d.source == "tfds" and d.tfds_name is None:
         yield "`data.tfds_name` must name a data set if `data.source` is 'tfds'"

@@ -9,7 +9,7 @@ from stylegan_jax.presets import Survey
 
 SAMPLE = 500  # images in the sample
 SIDE = 16  # pixels to which images are reduced to compare mirror images
-FLAT_SIDE = 64  # pixels to which larger images are reduced to compare neighbors
+FLAT_SIDE = 64  # images with twice as many pixels a side are reduced for `flatness`
 ENOUGH = 20  # images, to compare their average with its mirror image
 SIGNIFICANT = 3.0  # standard errors up to which an asymmetry may be due to chance
 
@@ -75,10 +75,13 @@ def _reduced(image: Image.Image) -> np.ndarray:
 def flatness(image: Image.Image) -> float:
     """Return the share of the pixels of an RGB image that equal the next of their row.
 
-    An image with more than FLAT_SIDE pixels on its smaller side is reduced first,
-    because neighbors in large photographs are often equal, too.
+    Large images are first reduced by a whole factor, to a smaller side of 64 to 127
+    pixels, because neighbors in large photographs are often equal, too. Images that are
+    one pixel wide have no neighbors: 0.
     """
     pixels = np.asarray(image.reduce(max(1, min(image.size) // FLAT_SIDE)))
+    if pixels.shape[1] < 2:
+        return 0.0
     return float(np.mean(np.all(pixels[:, 1:] == pixels[:, :-1], axis=-1)))
 
 

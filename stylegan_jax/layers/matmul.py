@@ -98,10 +98,14 @@ def _mixed_matmul(x: jax.Array, kernel: jax.Array, arithmetic: Arithmetic) -> ja
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _mixed_gradient(
-    x: jax.Array, y: jax.Array, arithmetic: Arithmetic, dtype: jnp.dtype, each: bool
+    x: jax.Array,
+    y: jax.Array,
+    arithmetic: Arithmetic,
+    dtype: jnp.dtype,
+    per_image: bool,
 ) -> jax.Array:
     """Return d/dk sum(y * (x @ k)) for kernels k of `dtype`; see `over_pixels`."""
-    return over_pixels(x, y, arithmetic, dtype, each)
+    return over_pixels(x, y, arithmetic, dtype, per_image)
 
 
 def _mixed_matmul_backward(
@@ -117,7 +121,7 @@ def _mixed_matmul_backward(
 def _mixed_gradient_backward(
     arithmetic: Arithmetic,
     dtype: jnp.dtype,
-    each: bool,
+    per_image: bool,
     residuals: tuple,
     kernel: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
@@ -133,8 +137,8 @@ _mixed_matmul.defvjp(
     _mixed_matmul_backward,
 )
 _mixed_gradient.defvjp(
-    lambda x, y, arithmetic, dtype, each: (
-        _mixed_gradient(x, y, arithmetic, dtype, each),
+    lambda x, y, arithmetic, dtype, per_image: (
+        _mixed_gradient(x, y, arithmetic, dtype, per_image),
         (x, y),
     ),
     _mixed_gradient_backward,
@@ -146,16 +150,16 @@ def over_pixels(
     y: jax.Array,
     arithmetic: Arithmetic = EXACT,
     dtype: jnp.dtype | None = None,
-    each: bool = False,
+    per_image: bool = False,
 ) -> jax.Array:
     """Sum the outer products of x [...,I] and y [...,O] over all pixels: [I,O].
 
-    The sum has the given dtype, by default that of x and y. With `each`, there is a
-    sum for each image [B,...,I], over its pixels: [B,I,O].
+    The sum has the given dtype, by default that of x and y. With `per_image`, there is
+    a sum for each image [B,...,I], over its pixels: [B,I,O].
     """
-    images = x.shape[:1] if each else ()
+    images = x.shape[:1] if per_image else ()
     x, y = (array.reshape(*images, -1, array.shape[-1]) for array in (x, y))
-    contract = (((1,), (1,)), ((0,), (0,))) if each else (((0,), (0,)), ((), ()))
+    contract = (((1,), (1,)), ((0,), (0,))) if per_image else (((0,), (0,)), ((), ()))
     return jax.lax.dot_general(
         x,
         y,

@@ -159,7 +159,7 @@ class SynthesisLayer(nn.Module):
         x, style = x.astype(self.dtype), affine(w)
         gain = jax.lax.rsqrt(magnitude)
         if g.is_to_rgb:
-            scale = jnp.full((len(style), g.after.channels), 1 / math.sqrt(inputs))
+            scale = jnp.full((1, g.after.channels), 1 / math.sqrt(inputs))
         else:
             scale = demodulation(kernel, style, self.arithmetic)
         return filtered_lrelu(
@@ -189,15 +189,19 @@ class SynthesisLayer(nn.Module):
     ) -> jax.Array:
         """Convolve with full padding: at all positions where the kernel overlaps x.
 
-        The inputs are scaled by style [B,I], the outputs by scale [B,O]. If the kernel
-        is 1x1, it is scaled instead, which saves passes over the images.
+        The inputs are scaled by style [B,I], the outputs by scale [B,O]. A 1x1 kernel
+        with fewer numbers than half of an image is scaled instead, one kernel for each
+        image, which saves passes over the images.
         """
-        k = len(kernel)
-        if k == 1:
+        k, outputs = len(kernel), kernel.shape[-1]
+        if k == 1 and 2 * outputs < x.shape[1] * x.shape[2]:
             kernels = kernel[0, 0] * style[:, :, None] * scale[:, None]
             return convolved(matmul(x, kernels, self.arithmetic))
         x = x * spread(style[:, None, None], x)
-        x = convolved(conv2d_padded(x, kernel, k - 1, self.arithmetic))
+        if k == 1:
+            x = convolved(matmul(x, kernel[0, 0], self.arithmetic))
+        else:
+            x = convolved(conv2d_padded(x, kernel, k - 1, self.arithmetic))
         return x * spread(scale[:, None, None], x)
 
 

@@ -54,6 +54,7 @@ def test_drawings_are_flat(factor):
     pixels[::2] = pixels[::2, :1]
     image = Image.fromarray(pixels.repeat(factor, 0).repeat(factor, 1))
     assert survey.flatness(image) == pytest.approx(0.5, abs=0.01)
+    assert survey.flatness(image.crop((0, 0, 1, 64))) == 0
 
 
 def test_the_message_does_not_name_a_flag_of_prepare(tmp_path):

@@ -61,7 +61,7 @@ def test_augmentation_adapts_in_a_hundred_passes_over_the_images():
     speeds = [
         chosen(Survey(n, 64))["training.augment_speed_kimg"] for n in (21, 400, 20_000)
     ]
-    assert speeds == pytest.approx([2.1, 40.0, 500.0])
+    assert speeds == pytest.approx([2.1, 36.0, 500.0])  # a tenth of 400 is held out
 
 
 def test_drawings_have_no_noise_inputs():
@@ -95,7 +95,7 @@ def test_choices_are_told_with_their_reasons():
     )
     assert all(": " in line and not line.endswith(".") for line in lines)
     asked = presets.small_choices(FACES, on_cpu=True, resolution=32)
-    assert str(asked[0]) == "data.resolution = 32: it was asked for"
+    assert str(asked[0]) == "data.resolution = 32: you chose it"
     names = [line.partition(" = ")[0] for line in lines]
     assert len(set(names)) == len(names)
 

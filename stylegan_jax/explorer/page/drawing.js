@@ -2,11 +2,19 @@
 
 const page = Math.random().toString(36).slice(2); // a name for this page's requests
 
-export async function send(path, body, signal) {
+export function get(path, signal) {
+  return ask(path, { signal });
+}
+
+export function send(path, body, signal) {
+  return ask(path, { method: 'POST', body, signal });
+}
+
+async function ask(path, options) {
   // Return the response, or throw an Error with the server's message.
   let response;
   try {
-    response = await fetch(path, { method: 'POST', body, signal });
+    response = await fetch(path, options);
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new Error('The program does not answer; is it still running?');

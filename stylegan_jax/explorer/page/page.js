@@ -5,7 +5,7 @@ import {
   truncationControls,
 } from './controls.js';
 import { dragControls } from './drag.js';
-import { Newest, Thumbnails } from './drawing.js';
+import { get, Newest, Thumbnails } from './drawing.js';
 import { fileControls } from './files.js';
 import { Jobs } from './jobs.js';
 import { Liked } from './liked.js';
@@ -41,9 +41,7 @@ function keys(actions) {
 }
 
 async function start() {
-  const response = await fetch('network');
-  if (!response.ok) throw new Error(await response.text());
-  const facts = await response.json();
+  const facts = await (await get('network')).json();
   const name = facts.network.split(/[\\/]/).filter(Boolean).pop();
   document.title = `${name} · stylegan_jax`;
   byId('title').textContent = `${facts.network} · ${facts.width}×${facts.height}`;

@@ -1,7 +1,7 @@
 // A photo: open, crop, project and tune; and the comparison of before and after.
 
 import { byId } from './controls.js';
-import { put, send } from './drawing.js';
+import { get, put, send } from './drawing.js';
 import { latest } from './latest.js';
 
 const ARROWS = {
@@ -112,7 +112,7 @@ export function photoControls(state, jobs, newest, pause, report, onError) {
   jobs.starter('project', 'Projection', async (signal) => {
     const box = crop.image ? `?box=${crop.box().join()}` : '';
     const { target: name } = await (await send(`target${box}`, photo, signal)).json();
-    const answer = await fetch(`target?target=${encodeURIComponent(name)}`, { signal });
+    const answer = await get(`target?target=${encodeURIComponent(name)}`, signal);
     target = { name, pixels: new Uint8Array(await answer.arrayBuffer()) };
     put(byId('target'), target.pixels, facts);
     byId('target-part').hidden = false;

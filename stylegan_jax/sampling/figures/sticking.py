@@ -151,9 +151,9 @@ def _averages(
 def _batches(
     sampler: Sampler, ws: np.ndarray | jax.Array, places: np.ndarray | None = None
 ) -> Batches:
-    """Generate images of ws [N,L,W]; StyleGAN3's are translated to places [N,2].
+    """Generate images of ws [N,L,W], and translate those of StyleGAN3 to places [N,2].
 
-    One program of StyleGAN3 draws both images that move and images that do not.
+    Without places, they are not translated, by the same program.
     """
     generator = sampler.generator
     if not isinstance(generator, stylegan3.Generator):

@@ -60,6 +60,16 @@ def test_share_of_details_that_stay():
     assert sticking._row(falling)[1] < 0.05
 
 
+def test_batches_that_do_not_divide(alias_free, monkeypatch):
+    ws = np.asarray(alias_free.styles([3, 4, 5]))
+    places = np.array([[0, 0], [0.25, 0], [0, 0.5]])
+    whole = next(sticking._batches(alias_free, ws, places))
+    monkeypatch.setattr(sticking, "automatic_batch_size", lambda *arguments: 2)
+    parts = [*sticking._batches(alias_free, ws, places)]
+    assert [len(part) for part in parts] == [2, 1]
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-4)
+
+
 def test_averages(skip, alias_free, tile, monkeypatch):
     # One program of each network.
     traced = chex.assert_max_traces(synthesis._synthesize.__wrapped__, n=2)
@@ -76,8 +86,10 @@ def test_averages(skip, alias_free, tile, monkeypatch):
         close(tile(figure.pixels, (row, 1), (2, 3)), mean)
     np.testing.assert_array_equal(tile(figure.pixels, (0, 2), (2, 3)), 255)
     places = 0.0625 * random.randn(16, 2)
+    matrices = np.stack([transform.inverse_matrix(xy) for xy in places])
+    there = transform.moved(alias_free.generator, alias_free.variables, matrices)
     ws = np.repeat(alias_free.map(z), 16, axis=0)
-    images = next(sticking._batches(alias_free, ws, places))
+    images = sticking.synthesize(alias_free.generator, there, ws, batch_size=16)
     mean = sticking.to_uint8(images).mean(axis=0)
     close(tile(figure.pixels, (1, 2), (2, 3)), mean)
     assert "detail of the averages: " in figure.lines[1]
