@@ -37,6 +37,13 @@ MUTATIONS: tuple[Mutation, ...] = (
             NETWORKS,
         ),
         (
+            "stylegan3-kernels-without-demodulation",
+            G3,
+            "kernels = kernel[0, 0] * style[:, :, None] * scale[:, None]",
+            "kernels = kernel[0, 0] * style[:, :, None]",
+            NETWORKS,
+        ),
+        (
             "filtered-lrelu-gradient-beyond-the-clamp",
             FILTERED,
             "outside = jnp.abs(self._without_clamp(x)) > self.clamp",
