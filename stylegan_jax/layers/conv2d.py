@@ -111,6 +111,10 @@ def _plain_kernel_gradient(
     padding: int,
     arithmetic: Arithmetic = EXACT,
 ) -> jax.Array:
+    if y.shape[1] > x.shape[1]:
+        # XLA would swap the operands, and call cuDNN with a filter as large as x.
+        padding = size - 1 - padding
+        return _adjoint(_plain_kernel_gradient(y, x, size, padding, arithmetic))
     kernel = jax.ShapeDtypeStruct((size, size, x.shape[-1], y.shape[-1]), x.dtype)
     conv = functools.partial(_plain_conv, x, padding=padding, arithmetic=arithmetic)
     return jax.linear_transpose(conv, kernel)(y)[0]

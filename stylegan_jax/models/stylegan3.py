@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from stylegan_jax.layers.conv2d import conv2d_padded
 from stylegan_jax.layers.filtered_lrelu import filtered_lrelu
 from stylegan_jax.layers.linear import GAIN_LRELU, Dense, spread
-from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul, precision
+from stylegan_jax.layers.matmul import EXACT, Arithmetic, matmul
 from stylegan_jax.layers.modulation import EPSILON
 from stylegan_jax.layers.remat import convolved, remat
 from stylegan_jax.models import interface, mapping
@@ -88,17 +88,14 @@ class FourierInput(nn.Module):
 
         axis = (jnp.arange(s.size) + 0.5 - s.size / 2) / s.rate
         along_x, along_y = (
-            frequencies[:, :, i, None] * axis for i in range(2)
-        )  # each [B,C,S]
-        angles = along_x[:, :, None] + along_y[..., None] + phases[..., None, None]
-        features = jnp.sin(2 * jnp.pi * angles) * amplitudes[..., None, None]
+            frequencies[:, None, :, i] * axis[:, None] for i in range(2)
+        )  # each [B,S,C]
+        angles = along_x[:, None] + along_y[:, :, None] + phases[:, None, None]
+        features = jnp.sin(2 * jnp.pi * angles) * amplitudes[:, None, None]
         weight = self.param("weight", nn.initializers.normal(1.0), (c, c))
-        return jnp.einsum(
-            "bchw,cd->bhwd",
-            features,
-            weight / math.sqrt(c),
-            precision=precision(features, self.arithmetic),
-        )
+        # A convolution: XLA for GPUs fails to compile this product of matrices.
+        kernel = weight[None, None] / math.sqrt(c)
+        return conv2d_padded(features, kernel, 0, self.arithmetic)
 
     def _constants(self) -> tuple[jax.Array, jax.Array]:
         """Return random frequencies [C,2] within the cutoff, and phases [C]."""
