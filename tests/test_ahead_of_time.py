@@ -21,8 +21,11 @@ from stylegan_jax.layers import (
     conv2d_strided,
     upfirdn2d,
 )
-from stylegan_jax.layers.matmul import Arithmetic
+from stylegan_jax.layers.matmul import EXACT, Arithmetic
+from stylegan_jax.models import Channels
 from stylegan_jax.models.stylegan2 import LayerOptions
+from stylegan_jax.models.stylegan3 import FourierInput
+from stylegan_jax.models.stylegan3_geometry import Options, table
 from stylegan_jax.runtime import parallel
 from stylegan_jax.training import schedule
 from tests.test_lowering import small
@@ -298,6 +301,36 @@ def test_kernel_gradients(kind, name, dtype):
     }
     assert convolutions(kinds) == {expected[kind]}
     assert "reverse" not in kinds
+
+
+@pytest.mark.aot
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_kernel_gradients_of_full_convolutions(kind, dtype):
+    """Those of StyleGAN3, whose results are larger than their inputs."""
+
+    def gradient(x, y):
+        return conv2d._kernel_gradient(x, y, 3, 2, EXACT, jnp.float32)
+
+    kinds = kinds_of(kind, gradient, (8, 36, 36, 64), (8, 38, 38, 128), dtype=dtype)
+    expected = {"h100": "cuDNN BackwardFilter", "v5e": "kernel gradient"}
+    assert convolutions(kinds) == {expected[kind]}
+
+
+@pytest.mark.aot
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_fourier_features_compile(kind, dtype):
+    """As a convolution: XLA for GPUs cannot compile the product in whole programs."""
+    geometry = table(Options(), 256, Channels(16384), 3)
+    module = FourierInput(geometry.first)
+    channels = geometry.first.channels
+    variables = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((8, 512)))
+
+    def scaled(w, style):
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), variables)
+        return module.apply(zeros, w).astype(dtype) * style[:, None, None].astype(dtype)
+
+    kinds = kinds_of(kind, scaled, (8, 512), (8, channels), dtype=jnp.float32)
+    assert len(convolutions(kinds)) == 1
 
 
 @pytest.mark.aot
