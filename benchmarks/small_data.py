@@ -188,7 +188,11 @@ if __name__ == "__main__":
     flags.DEFINE_list("runs", list(RUNS), "Runs to train.")
     flags.DEFINE_string("config", "configs/smileys.py", "Config of all but autopilot.")
     flags.DEFINE_float("kimg", 40.0, "Length of each run; 0 only compares.")
-    flags.DEFINE_float("held_out", 0.1, "Share of the images that is held out.")
+    flags.DEFINE_float(
+        "held_out",
+        0.1,
+        "Share of the images that is held out; the choices of autopilot are for 0.1.",
+    )
     flags.DEFINE_string("more", "", "Flags that are added to every training.")
     flags.DEFINE_integer("resolution", 32, "Resolution of all runs.")
     flags.DEFINE_float("every_kimg", 10.0, "Interval of the evaluations.")

@@ -4,8 +4,8 @@ Command:
   python -m stylegan_jax.train --config=configs/stylegan3_smileys.py \
     --workdir=runs/stylegan3-smileys
 
-Cost: 25 to 28 images/s on one CPU core; meant for hours on two cores. The networks are
-  much narrower than the paper's, with 6 layers instead of 14 and half of the margin
+Cost: 20 to 28 images/s on one CPU core, beside other work. The networks are much
+  narrower than the paper's, with 6 layers instead of 14 and half of the margin
   around the image.
 Expected: docs/stylegan3.md.
 Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks"; the preset

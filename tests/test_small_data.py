@@ -60,7 +60,7 @@ def test_the_autopilot_makes_its_choices_for_the_resolution(values, tmp_path):
     e = config.parse(reading.read(name, *command[5:]))
     assert (e.data.builtin, e.data.resolution, e.data.held_out) == ("smileys", 32, 0.5)
     assert (e.model.channel_base, e.training.augment) == (32 * 32, "bgc")
-    assert e.training.augment_speed_kimg == 38.5  # a hundred passes over 385 images
+    assert e.training.augment_speed_kimg == 38.5  # a hundred passes over nine tenths
 
 
 def test_other_images(values, tmp_path):

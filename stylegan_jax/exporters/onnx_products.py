@@ -25,10 +25,10 @@ def dot(graph: Graph, eqn: core.JaxprEqn, inputs: list[Value], wanted: Shape) ->
     check_keeps_batch(eqn, a, left)
     check_keeps_batch(eqn, b, right)
     last = len(a.shape) - 1
-    one = (left, right, left_batch) == ((last,), (0,), ()) and len(b.shape) == 2
-    axes = eqn.params["dimension_numbers"]
-    each = axes == (((2,), (1,)), ((0,), (0,))) and len(a.shape) == len(b.shape) == 3
-    if one or each:
+    axes = left, right, left_batch, right_batch
+    shared = axes == ((last,), (0,), (), ()) and len(b.shape) == 2
+    per_image = axes == ((2,), (1,), (0,), (0,)) and len(a.shape) == len(b.shape) == 3
+    if shared or per_image:
         shape = (*a.shape[:-1], b.shape[-1])
         return graph.node("MatMul", [a, b], shape, wanted)
     letters = iter(string.ascii_lowercase)

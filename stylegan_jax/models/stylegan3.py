@@ -93,7 +93,8 @@ class FourierInput(nn.Module):
         angles = along_x[:, None] + along_y[:, :, None] + phases[:, None, None]
         features = jnp.sin(2 * jnp.pi * angles) * amplitudes[:, None, None]
         weight = self.param("weight", nn.initializers.normal(1.0), (c, c))
-        # A convolution: XLA for GPUs fails to compile this product of matrices.
+        # A convolution: for a GPU, XLA (jaxlib 0.10.2) finds no tiles for the product
+        # of matrices in a whole program, and fails to compile it.
         kernel = weight[None, None] / math.sqrt(c)
         return conv2d_padded(features, kernel, 0, self.arithmetic)
 
@@ -186,9 +187,9 @@ class SynthesisLayer(nn.Module):
     ) -> jax.Array:
         """Convolve with full padding: at all positions where the kernel overlaps x.
 
-        The inputs are scaled by style [B,I], the outputs by scale [B,O]. A 1x1 kernel
-        with fewer numbers than half of an image is scaled instead, one kernel for each
-        image, which saves passes over the images.
+        The inputs are scaled by style [B,I], the outputs by scale, [B,O] or [1,O]. A
+        1x1 kernel with fewer numbers than half of an image is scaled instead, one
+        kernel for each image, which saves passes over the images.
         """
         k, outputs = len(kernel), kernel.shape[-1]
         if k == 1 and 2 * outputs < x.shape[1] * x.shape[2]:

@@ -164,7 +164,7 @@ def test_kernel_gradients_of_other_platforms_agree():
     """Run XLA's forms, which GPUs and TPUs use, on this CPU."""
 
     @jax.jit
-    def kernel_gradients(x, y, larger, small, big):
+    def kernel_gradients(x, y, larger, largest, small, big):
         return (
             [
                 conv2d_cpu._kernel_gradient_by_matmul(x, y, 3, 1),
@@ -173,7 +173,13 @@ def test_kernel_gradients_of_other_platforms_agree():
             ],
             [
                 conv2d_cpu._kernel_gradient_by_matmul(x, larger, 2, 1),
+                conv2d._plain_kernel_gradient(x, larger, 2, 1),
                 conv2d._float32_kernel_gradient(x, larger, 2, 1),
+            ],
+            [
+                conv2d_cpu._kernel_gradient_by_matmul(x, largest, 3, 2),
+                conv2d._plain_kernel_gradient(x, largest, 3, 2),
+                conv2d._float32_kernel_gradient(x, largest, 3, 2),
             ],
             [
                 conv2d_cpu._strided_gradient_by_matmul(small, big),
@@ -186,6 +192,7 @@ def test_kernel_gradients_of_other_platforms_agree():
         normal(0, 2, 6, 5, 4),
         normal(1, 2, 6, 5, 3),
         normal(2, 2, 7, 6, 3),
+        normal(3, 2, 8, 7, 3),
         normal(0, 2, 4, 3, 4),
         normal(1, 2, 9, 7, 3),
     )

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from stylegan_jax import interop
+from stylegan_jax.layers.matmul import EXACT
 from stylegan_jax.models import mapping
-from stylegan_jax.models.stylegan3 import FourierInput, demodulation
+from stylegan_jax.models.stylegan3 import FourierInput, SynthesisLayer, demodulation
 from stylegan_jax.models.stylegan3_geometry import Signal
 from tests import goldens, tiny
 from tests.layers import official
@@ -173,6 +174,22 @@ def test_modulated_convolutions():
             y = y * demodulation(jnp.asarray(kernel), style)[:, None, None]
         wanted = goldens.nhwc(calls.arrays[f"out/{case['id']}"])
         goldens.assert_close(y, wanted, 1e-5, str(case))
+
+
+@pytest.mark.parametrize("side", [2, 6])
+def test_scaled_images_and_scaled_kernels(side):
+    """Smaller images are scaled instead of the kernel, which has 8x8 numbers."""
+    layer = SynthesisLayer(
+        geometry=None, clamp=None, dtype=jnp.float32, arithmetic=EXACT
+    )
+    random = np.random.RandomState(0)
+    x, kernel, style, scale = (
+        random.randn(*shape).astype(np.float32)
+        for shape in ((2, side, side, 8), (1, 1, 8, 8), (2, 8), (2, 8))
+    )
+    wanted = np.einsum("bhwi,io,bi,bo->bhwo", x, kernel[0, 0], style, scale)
+    found = layer._convolve(jnp.asarray(x), jnp.asarray(kernel), style, scale)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_one_transform_for_each_image():
