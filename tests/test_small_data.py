@@ -97,7 +97,7 @@ def test_curves_and_table(tmp_path):
 def test_tiny_runs_are_compared(values, tmp_path, monkeypatch, capsys):
     changes = tiny.STYLEGAN2 | {"data.builtin": "smileys", "data.resolution": 16}
     values.config = str(tiny.config_file(tmp_path, changes))
-    values.out = str(tmp_path / "runs")
+    values.out, values.resolution = str(tmp_path / "runs"), 16
     monkeypatch.setenv("PYTHONPATH", str(tiny.ROOT))
     monkeypatch.setattr(small_data, "METRIC", "swd")
     values.more = f"--config.evaluation.cache={tmp_path / 'cache'}"

@@ -196,10 +196,7 @@ class SynthesisLayer(nn.Module):
             kernels = kernel[0, 0] * style[:, :, None] * scale[:, None]
             return convolved(matmul(x, kernels, self.arithmetic))
         x = x * spread(style[:, None, None], x)
-        if k == 1:
-            x = convolved(matmul(x, kernel[0, 0], self.arithmetic))
-        else:
-            x = convolved(conv2d_padded(x, kernel, k - 1, self.arithmetic))
+        x = convolved(conv2d_padded(x, kernel, k - 1, self.arithmetic))
         return x * spread(scale[:, None, None], x)
 
 
