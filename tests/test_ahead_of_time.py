@@ -9,6 +9,7 @@ from pathlib import Path
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax.sharding import AbstractMesh, AxisType, SingleDeviceSharding
 
@@ -21,6 +22,7 @@ from stylegan_jax.layers import (
     conv2d_strided,
     upfirdn2d,
 )
+from stylegan_jax.layers.filtered_lrelu import filtered_lrelu
 from stylegan_jax.layers.matmul import EXACT, Arithmetic
 from stylegan_jax.models import Channels
 from stylegan_jax.models.stylegan2 import LayerOptions
@@ -335,6 +337,40 @@ def test_fourier_features_compile(kind, dtype):
     assert len(found) == 1
     if kind == "h100":
         assert all(name.startswith("cuDNN") for name in found)
+
+
+@pytest.mark.aot
+@pytest.mark.parametrize(("up", "share"), [(2, 0.45), (4, 0.4)])
+def test_fused_columns_leave_the_memory_of_gpus_alone(up, share):
+    """StyleGAN3's activation with its gradient, relative to the form for CPUs."""
+    try:
+        ahead_of_time.topology("h100", 1)
+    except ImportError as error:
+        pytest.skip(str(error))
+    taps = [upfirdn2d.setup_filter(np.hanning(n + 2)[1:-1]) for n in (6 * up, 12)]
+
+    def moved(arithmetic):
+        layer = functools.partial(
+            filtered_lrelu,
+            bias=None,
+            up_taps=taps[0],
+            down_taps=taps[1],
+            up=up,
+            down=2,
+            padding=((5 * up + 1, 5 * up),) * 2,
+            arithmetic=arithmetic,
+        )
+        x = (8, 84, 84, 128)
+        y = jax.eval_shape(layer, jax.ShapeDtypeStruct(x, jnp.bfloat16)).shape
+
+        def value_and_gradient(x, y):
+            value, pull_back = jax.vjp(layer, x)
+            return value, pull_back(y)
+
+        kinds = kinds_of("h100", value_and_gradient, x, y)
+        return sum(kind["bytes"] for kind in kinds.values())
+
+    assert moved(Arithmetic(fused_columns=True)) < share * moved(EXACT)
 
 
 @pytest.mark.aot

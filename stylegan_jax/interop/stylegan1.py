@@ -10,6 +10,7 @@ import numpy as np
 from stylegan_jax.config import check_resolution
 from stylegan_jax.interop.arguments import Arguments, is_number
 from stylegan_jax.interop.source import Source
+from stylegan_jax.layers.matmul import PLAIN_FORMS
 from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.stylegan1 import Discriminator, Generator, LayerOptions
 from stylegan_jax.weights import layout
@@ -55,7 +56,7 @@ def same_network(a: nn.Module, b: nn.Module) -> bool:
         name: getattr(a, name)
         for name in (
             *("dtype", "low_precision_resolutions"),
-            *("float32_precision", "winograd", "pixel_blocks"),
+            *("float32_precision", *PLAIN_FORMS),
         )
     }
     if isinstance(a, Discriminator):

@@ -13,6 +13,7 @@ from stylegan_jax.interop.arguments import Arguments
 from stylegan_jax.interop.source import Source
 from stylegan_jax.interop.stylegan2_variables import DEFAULT_FILTER, entries
 from stylegan_jax.layers.activations import ACTIVATIONS
+from stylegan_jax.layers.matmul import PLAIN_FORMS
 from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.stylegan2 import (
     D_ARCHITECTURES,
@@ -47,7 +48,7 @@ def differences(a: nn.Module, b: nn.Module) -> dict[str, Any]:
 
 def _resolved_settings(model: nn.Module) -> dict[str, Any]:
     """Return the settings that define a network, with all defaults filled in."""
-    ignored = {"parent", "name", "dtype", "winograd", "pixel_blocks"}
+    ignored = {"parent", "name", "dtype", *PLAIN_FORMS}
     ignored |= {"low_precision_resolutions", "float32_precision"}
     settings = {
         f.name: getattr(model, f.name)

@@ -14,6 +14,7 @@ from stylegan_jax.interop import stylegan2_torch
 from stylegan_jax.interop.arguments import Arguments
 from stylegan_jax.interop.source import Source
 from stylegan_jax.interop.stylegan2_variables import entries as stylegan2_entries
+from stylegan_jax.layers.matmul import PLAIN_FORMS
 from stylegan_jax.models import stylegan2
 from stylegan_jax.models.interface import Channels
 from stylegan_jax.models.stylegan3 import Generator
@@ -23,7 +24,7 @@ from stylegan_jax.weights.layout import OIHW, TRANSPOSED, Entry
 _D_DEFAULTS = {"num_fp16_res": 4, "conv_clamp": 256}
 # Attributes that define how a network is computed, not what it computes.
 _COMPUTATION = {"dtype", "low_precision_resolutions", "float32_precision", "remat"}
-_COMPUTATION |= {"winograd", "pixel_blocks", "parent", "name"}
+_COMPUTATION |= {*PLAIN_FORMS, "parent", "name"}
 
 
 def build(network: str, kwargs: Mapping[str, Any]) -> nn.Module:

@@ -10,8 +10,9 @@ This is a single operation with a custom gradient. The forward pass keeps only t
 for each pixel of the finer grid: its sign, and whether it was clamped. These are
 constant almost everywhere, so higher derivatives are derived from the gradient
 automatically. Neither the operation nor its gradient inserts zeros into an array (see
-`upfirdn2d`), and the finer grid is stored as the phases that the downsampling reads
-(see `polyphase`), unless the filters are matrix products.
+`upfirdn2d`). The finer grid is stored as the phases that the downsampling reads (see
+`polyphase`), unless the filters are matrix products, as on TPUs, or the finer grid is
+computed where it is read (see `filtered_lrelu_gpu`).
 
 Reference: Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section
 3.2, figure 4b and appendix D.
@@ -26,13 +27,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers import polyphase, upfirdn2d
+from stylegan_jax.layers import filtered_lrelu_gpu, packed_codes, polyphase, upfirdn2d
 from stylegan_jax.layers.linear import spread
 from stylegan_jax.layers.matmul import EXACT, Arithmetic
+from stylegan_jax.layers.packed_codes import PER_BYTE
 from stylegan_jax.layers.upfirdn2d import IDENTITY, NO_PADDING, Geometry, Pair
 
 _POSITIVE, _NEGATIVE, _CLAMPED = range(3)
-_CODES_PER_BYTE = 4  # a code has two bits
 
 
 def filtered_lrelu(
@@ -64,7 +65,8 @@ def filtered_lrelu(
       slope: slope of the leaky ReLU for negative values.
       clamp: maximum absolute value after the leaky ReLU; None for no bound.
       flip: correlate with the filters instead of convolving.
-      arithmetic: its `pixel_blocks` selects matrix products for separable filters.
+      arithmetic: for separable filters, its `pixel_blocks` selects matrix products, and
+        its `fused_columns` the form for GPUs.
 
     Returns:
       [B,H',W',C] with the dtype of x and H' = (H * up + top + bottom - up_taps + 1 -
@@ -81,8 +83,19 @@ def filtered_lrelu(
     downsampling = upfirdn2d.geometry(
         shape, down_taps, 1, down, flip=flip, matrices=matrices
     )
-    phases = 1 if matrices else down
-    plan = _Plan(x.shape[1:3], upsampling, downsampling, phases, gain, slope, clamp)
+    # With shorter filters, some pixels of the finer grid would not depend on any input.
+    filters = ((upsampling.taps, up), (downsampling.taps, down))
+    fusible = all(taps.ndim == 1 and len(taps) >= n > 1 for taps, n in filters)
+    plan = _Plan(
+        x.shape[1:3],
+        upsampling,
+        downsampling,
+        1 if matrices else down,
+        arithmetic.fused_columns and fusible and not matrices,
+        gain,
+        slope,
+        clamp,
+    )
     return _filtered_lrelu(x, plan)
 
 
@@ -91,13 +104,14 @@ class _Plan:
     """The operation's parameters for inputs of `size`.
 
     The finer grid is represented by the list of its phases (see `polyphase`), or by a
-    list of one array if `phases` is 1.
+    list of one array if `phases` is 1, or is not stored if the columns are `fused`.
     """
 
     size: tuple[int, int]
     up: Geometry
     down: Geometry
     phases: int
+    fused: bool
     gain: float
     slope: float
     clamp: float | None
@@ -143,17 +157,25 @@ class _Plan:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _filtered_lrelu(x: jax.Array, plan: _Plan) -> jax.Array:
-    fine = [plan.activate(x) for x in plan.refine(x, plan.up)]
-    return plan.coarsen(fine, plan.down)
+    return _forward(x, plan)[0]
 
 
-def _forward(x: jax.Array, plan: _Plan) -> tuple[jax.Array, list[jax.Array]]:
+def _forward(x: jax.Array, plan: _Plan) -> tuple[jax.Array, list]:
+    if plan.fused:
+        return filtered_lrelu_gpu.forward(
+            x, plan.up, plan.down, plan.activate, plan.codes
+        )
     fine = plan.refine(x, plan.up)
     codes = [plan.codes(x) for x in fine]
     return plan.coarsen([plan.activate(x) for x in fine], plan.down), _pack(codes)
 
 
-def _backward(plan: _Plan, packed: list[jax.Array], y: jax.Array) -> tuple[jax.Array]:
+def _backward(plan: _Plan, packed: list, y: jax.Array) -> tuple[jax.Array]:
+    if plan.fused:
+        x = filtered_lrelu_gpu.backward(
+            y, packed, plan.up, plan.down, plan.size, plan.slopes
+        )
+        return (x,)
     fine = plan.refine(y, plan.down.adjoint(plan.up.lengths))
     codes = _unpack(packed, len(fine), fine[0].shape[1])
     fine = [x * plan.slopes(c, x.dtype) for x, c in zip(fine, codes, strict=True)]
@@ -164,29 +186,20 @@ _filtered_lrelu.defvjp(_forward, _backward)
 
 
 def _pack(codes: list[jax.Array]) -> list[jax.Array]:
-    """Pack the codes [B,H,W,C] of phases, four codes into a byte.
-
-    A byte holds the codes of four phases, or of four rows if there is only one phase.
-    """
+    """Pack the codes [B,H,W,C] of four phases, or of four rows of a single phase."""
     if len(codes) == 1:
         batch, height, *rest = codes[0].shape
-        padding = ((0, 0), (0, -height % _CODES_PER_BYTE), (0, 0), (0, 0))
-        rows = jnp.pad(codes[0], padding).reshape(batch, -1, _CODES_PER_BYTE, *rest)
-        codes = [rows[:, :, i] for i in range(_CODES_PER_BYTE)]
-    bytes_ = [
-        codes[i : i + _CODES_PER_BYTE] for i in range(0, len(codes), _CODES_PER_BYTE)
-    ]
-    return [
-        functools.reduce(jnp.bitwise_or, (c << 2 * i for i, c in enumerate(byte)))
-        for byte in bytes_
-    ]
+        padding = ((0, 0), (0, -height % PER_BYTE), (0, 0), (0, 0))
+        rows = jnp.pad(codes[0], padding).reshape(batch, -1, PER_BYTE, *rest)
+        codes = [rows[:, :, i] for i in range(PER_BYTE)]
+    return packed_codes.pack(codes)
 
 
 def _unpack(packed: list[jax.Array], phases: int, height: int) -> list[jax.Array]:
     """Invert `_pack`, for a number of phases with `height` rows each."""
-    codes = [byte >> 2 * i & 3 for byte in packed for i in range(_CODES_PER_BYTE)]
-    if phases == 1:
-        rows = jnp.stack(codes, axis=2)
-        batch, *_, width, channels = rows.shape
-        return [rows.reshape(batch, -1, width, channels)[:, :height]]
-    return codes[:phases]
+    if phases > 1:
+        return [packed_codes.unpack(packed, i) for i in range(phases)]
+    codes = [packed_codes.unpack(packed, i) for i in range(PER_BYTE)]
+    rows = jnp.stack(codes, axis=2)
+    batch, *_, width, channels = rows.shape
+    return [rows.reshape(batch, -1, width, channels)[:, :height]]

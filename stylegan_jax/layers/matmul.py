@@ -28,11 +28,14 @@ class Arithmetic:
       pixel_blocks: use the forms for TPUs: narrow images in blocks of pixels,
         convolutions fused with their filter, and filters of images as matrices; see
         `blocks`.
+      fused_columns: use the form of StyleGAN3's activation for GPUs, see
+        `filtered_lrelu_gpu`.
     """
 
     float32_precision: str = "highest"
     winograd: bool = False
     pixel_blocks: bool = False
+    fused_columns: bool = False
 
     def __post_init__(self):
         """Raise ValueError for an unknown precision."""
@@ -51,7 +54,14 @@ def fastest_forms(platform: str) -> dict[str, bool]:
     Args:
       platform: "cpu", "gpu" or "tpu", as `jax.default_backend` returns it.
     """
-    return {"winograd": True, "pixel_blocks": platform == "tpu"}
+    return {
+        "winograd": True,
+        "pixel_blocks": platform == "tpu",
+        "fused_columns": platform == "gpu",
+    }
+
+
+PLAIN_FORMS = dict.fromkeys(fastest_forms("cpu"), False)
 
 
 EXACT = Arithmetic()  # products of float32 in float32, in the plain forms

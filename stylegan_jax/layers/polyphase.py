@@ -17,90 +17,104 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.layers.upfirdn2d import Geometry, Pair
+from stylegan_jax.layers.upfirdn2d import Geometry, Pair, both_axes
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def split(x: jax.Array, g: Geometry, n: int) -> list[jax.Array]:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def split(
+    x: jax.Array, g: Geometry, n: int | Pair, stored: bool = True
+) -> list[jax.Array]:
     """Resample x [B,H,W,C], and return the phases of the result [B,H',W',C].
 
     Args:
       x: [B,H,W,C].
       g: the geometry, without `matrices`.
-      n: number of phases along each axis.
+      n: number of phases along each axis, (height, width).
+      stored: keep XLA from fusing the computation of x into the loop of the filter.
+        On CPUs, it would be repeated for every tap.
 
     Returns:
-      n * n arrays [B,ceil(H' / n),ceil(W' / n),C], row by row. Their pixels beyond H'
-      and W' have unspecified finite values.
+      n[0] * n[1] arrays [B,ceil(H' / n[0]),ceil(W' / n[1]),C], row by row. Their pixels
+      beyond H' and W' have unspecified finite values.
     """
     rows, columns = (
-        [_axis(g, axis, outputs=(i, n)) for i in range(n)] for axis in range(2)
+        [_axis(g, axis, outputs=(i, count)) for i in range(count)]
+        for axis, count in enumerate(both_axes(n))
     )
     if g.taps.ndim == 2:
-        (x,), origin = _pad([x], rows, columns)
+        (x,), origin = _pad([x], rows, columns, stored)
         pairs = itertools.product(rows, columns)
         return [_filter(g.taps, [x], [pair], origin) for pair in pairs]
     same = _Axis(1, 1, 1, 0, x.shape[2])
-    (x,), origin = _pad([x], rows, [same])
+    (x,), origin = _pad([x], rows, [same], stored)
     x = [_filter(g.taps[:, None], [x], [(row, same)], origin) for row in rows]
     same = _Axis(1, 1, 1, 0, x[0].shape[1])
-    x, origin = _pad(x, [same], columns)
+    x, origin = _pad(x, [same], columns, stored)
     return [
         _filter(g.taps[None], [half], [(same, column)], origin)
         for half, column in itertools.product(x, columns)
     ]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def merge(phases: list[jax.Array], g: Geometry, n: int) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def merge(
+    phases: list[jax.Array], g: Geometry, n: int | Pair, stored: bool = True
+) -> jax.Array:
     """Resample an array [B,H,W,C] that is given by its phases.
 
     Args:
-      phases: n * n arrays [B,ceil(H / n),ceil(W / n),C], row by row. Pixels beyond H
-        and W must be zero, or out of reach of the filter.
+      phases: n[0] * n[1] arrays [B,ceil(H / n[0]),ceil(W / n[1]),C], row by row. Pixels
+        beyond H and W must be zero, or out of reach of the filter.
       g: the geometry, without `matrices`.
-      n: number of phases along each axis.
+      n: number of phases along each axis, (height, width).
+      stored: as for `split`.
 
     Returns:
       [B,H',W',C].
     """
+    n = both_axes(n)
     rows, columns = (
-        [_axis(g, axis, inputs=(i, n)) for i in range(n)] for axis in range(2)
+        [_axis(g, axis, inputs=(i, count)) for i in range(count)]
+        for axis, count in enumerate(n)
     )
     if g.taps.ndim == 2:
-        phases, origin = _pad(phases, rows, columns)
+        phases, origin = _pad(phases, rows, columns, stored)
         pairs = [*itertools.product(rows, columns)]
         return _filter(g.taps, phases, pairs, origin)
     same = _Axis(1, 1, 1, 0, phases[0].shape[2])
-    phases, origin = _pad(phases, rows, [same])
+    phases, origin = _pad(phases, rows, [same], stored)
     pairs = [(row, same) for row in rows]
-    x = [_filter(g.taps[:, None], phases[j::n], pairs, origin) for j in range(n)]
+    x = [
+        _filter(g.taps[:, None], phases[j :: n[1]], pairs, origin) for j in range(n[1])
+    ]
     same = _Axis(1, 1, 1, 0, x[0].shape[1])
-    x, origin = _pad(x, [same], columns)
+    x, origin = _pad(x, [same], columns, stored)
     return _filter(g.taps[None], x, [(same, column) for column in columns], origin)
 
 
-def _split_forward(x: jax.Array, g: Geometry, n: int) -> tuple[list[jax.Array], Pair]:
-    return split(x, g, n), x.shape[1:3]
+def _split_forward(
+    x: jax.Array, g: Geometry, n: int | Pair, stored: bool
+) -> tuple[list[jax.Array], Pair]:
+    return split(x, g, n, stored), x.shape[1:3]
 
 
 def _split_backward(
-    g: Geometry, n: int, lengths: Pair, phases: list[jax.Array]
+    g: Geometry, n: int | Pair, stored: bool, lengths: Pair, phases: list[jax.Array]
 ) -> tuple[jax.Array]:
-    return (merge(phases, g.adjoint(lengths), n),)
+    return (merge(phases, g.adjoint(lengths), n, stored),)
 
 
 def _merge_forward(
-    phases: list[jax.Array], g: Geometry, n: int
+    phases: list[jax.Array], g: Geometry, n: int | Pair, stored: bool
 ) -> tuple[jax.Array, Pair]:
-    height, width = phases[0].shape[1:3]
-    return merge(phases, g, n), (n * height, n * width)
+    lengths = zip(phases[0].shape[1:3], both_axes(n), strict=True)
+    return merge(phases, g, n, stored), tuple(size * count for size, count in lengths)
 
 
 def _merge_backward(
-    g: Geometry, n: int, lengths: Pair, y: jax.Array
+    g: Geometry, n: int | Pair, stored: bool, lengths: Pair, y: jax.Array
 ) -> tuple[list[jax.Array]]:
-    return (split(y, g.adjoint(lengths), n),)
+    return (split(y, g.adjoint(lengths), n, stored),)
 
 
 split.defvjp(_split_forward, _split_backward)
@@ -165,24 +179,25 @@ def _axis(
 
 
 def _pad(
-    arrays: list[jax.Array], rows: list[_Axis], columns: list[_Axis]
+    arrays: list[jax.Array], rows: list[_Axis], columns: list[_Axis], stored: bool
 ) -> tuple[list[jax.Array], Pair]:
     """Pad arrays of one shape for filters; return them and the position of pixel (0,0).
 
-    On CPUs, XLA fuses the computation of an array into the loop of the filter, and
-    repeats it for every tap, unless a pad forces it to write the array. So one zero is
-    added even where none is needed, and the barrier keeps XLA from reading the array
-    before the pad for taps that need no zeros.
+    A pad forces XLA to write the `stored` arrays. So one zero is added even where none
+    is needed, and the barrier keeps XLA from reading the array before the pad for taps
+    that need no zeros.
     """
     sizes = arrays[0].shape[1:3]
     widths = []
     for axes, size in zip((rows, columns), sizes, strict=True):
         before, after = zip(*(axis.margin(size) for axis in axes), strict=True)
         widths.append((max(before), max(after)))
-    if not any(map(any, widths)):
+    if stored and not any(map(any, widths)):
         widths[1] = (0, 1)
     padded = [jnp.pad(x, ((0, 0), *widths, (0, 0))) for x in arrays]
-    return jax.lax.optimization_barrier(padded), (widths[0][0], widths[1][0])
+    if stored:
+        padded = jax.lax.optimization_barrier(padded)
+    return padded, (widths[0][0], widths[1][0])
 
 
 def _filter(
@@ -218,15 +233,15 @@ def _filter(
     lines = []
     for r in range(row.period):
         parts = [total(r, s) for s in range(column.period)]
-        lines.append(_interleave(parts, 2, column.length))
-    return _interleave(lines, 1, row.length)
+        lines.append(interleave(parts, 2, column.length))
+    return interleave(lines, 1, row.length)
 
 
 def _sum(terms: Iterable[jax.Array]) -> jax.Array:
     return functools.reduce(jnp.add, terms)
 
 
-def _interleave(parts: list[jax.Array], axis: int, length: int) -> jax.Array:
+def interleave(parts: list[jax.Array], axis: int, length: int) -> jax.Array:
     """Interleave the pixels of the parts along an axis, up to a length."""
     if len(parts) == 1:
         return parts[0]

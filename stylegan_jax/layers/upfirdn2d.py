@@ -139,6 +139,16 @@ class Geometry:
             np.flip(self.taps), self.downs, self.ups, begins, lengths, self.matrices
         )
 
+    def along_height(self, width: int) -> "Geometry":
+        """Return the geometry of the height alone, for images of a width."""
+        return Geometry(
+            self.taps[:, None],
+            [self.ups[0], 1],
+            [self.downs[0], 1],
+            (self.begins[0], 0),
+            (self.lengths[0], width),
+        )
+
     def matrix(self, axis: int, size: int) -> np.ndarray:
         """Return the matrix [length,size] from `size` inputs to the outputs."""
         n, s = np.ogrid[: self.lengths[axis], :size]

@@ -11,7 +11,7 @@ import numpy as np
 
 from stylegan_jax.config import image_size
 from stylegan_jax.data.interface import Source
-from stylegan_jax.layers.matmul import fastest_forms
+from stylegan_jax.layers.matmul import PLAIN_FORMS, fastest_forms
 from stylegan_jax.metrics.image_sets import Batch
 from stylegan_jax.models import Generator, LevelOfDetail, Variables
 from stylegan_jax.runtime.parallel import Parallel
@@ -62,8 +62,7 @@ class GeneratedImages:
         full = self.generator.clone(
             dtype=jnp.dtype(jnp.float32),
             float32_precision="highest",
-            winograd=False,
-            pixel_blocks=False,
+            **PLAIN_FORMS,
         )
         object.__setattr__(self, "generator", full)
 

@@ -41,8 +41,7 @@ def build(
     model: Model,
     data: Data,
     label_size: int,
-    winograd: bool = False,
-    pixel_blocks: bool = False,
+    **forms: bool,
 ) -> tuple[Generator, Discriminator]:
     """Build the networks of an experiment.
 
@@ -50,9 +49,8 @@ def build(
       model: the `model` section of the configuration.
       data: the `data` section: resolution and channels of the images.
       label_size: length of a label vector, 0 for unconditional networks.
-      winograd: allow the faster convolutions on CPUs, which round differently; for
-        training. See `layers.conv2d_cpu`.
-      pixel_blocks: use the convolutions for TPUs, see `layers.blocks`.
+      **forms: forms of operations that are fast on a platform, see
+        `layers.matmul.fastest_forms`; by default, the plain ones.
     """
     common = {
         "resolution": data.resolution,
@@ -62,8 +60,7 @@ def build(
         "low_precision_resolutions": model.low_precision_resolutions,
         "float32_precision": model.float32_precision,
         "remat": model.remat,
-        "winograd": winograd,
-        "pixel_blocks": pixel_blocks,
+        **forms,
     }
     match model.family:
         case "stylegan1":

@@ -101,6 +101,8 @@ class Network(nn.Module):
         `layers.conv2d_cpu`.
       pixel_blocks: use the convolutions for TPUs, which round differently; see
         `layers.blocks`.
+      fused_columns: use the form of StyleGAN3's activation for GPUs, which computes the
+        same sums; see `layers.filtered_lrelu_gpu`.
     """
 
     resolution: int = 1024
@@ -113,13 +115,19 @@ class Network(nn.Module):
     remat: str = "none"
     winograd: bool = False
     pixel_blocks: bool = False
+    fused_columns: bool = False
 
     _lowest_low_precision = 4  # resolution; not a field
 
     @property
     def arithmetic(self) -> Arithmetic:
         """Arithmetic of all convolutions and matrix products of the network."""
-        return Arithmetic(self.float32_precision, self.winograd, self.pixel_blocks)
+        return Arithmetic(
+            self.float32_precision,
+            self.winograd,
+            self.pixel_blocks,
+            self.fused_columns,
+        )
 
     def dtype_at(self, resolution: int) -> jnp.dtype:
         """Return the dtype of the activations at a resolution.

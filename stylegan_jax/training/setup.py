@@ -95,7 +95,7 @@ def build(
       e: the experiment.
       parallel: the devices.
       label_size: length of a label vector, 0 for unconditional networks.
-      **forms: forms of the convolutions, see `matmul.fastest_forms`, to use instead of
+      **forms: forms of operations, see `matmul.fastest_forms`, to use instead of
         those that are fastest on the devices.
     """
     fastest = fastest_forms(parallel.platform)

@@ -15,13 +15,22 @@ from tests.layers import official
 TOLERANCE = 1e-5  # of the rms
 
 
-@pytest.mark.parametrize("matrices", [False, True])
-def test_official_calls(matrices):
+FORMS = pytest.mark.parametrize("form", [None, "pixel_blocks", "fused_columns"])
+
+
+def _arithmetic(form):
+    return Arithmetic(**{form: True}) if form else EXACT
+
+
+@FORMS
+def test_official_calls(form):
     calls = official.Calls("F7_filtered_lrelu")
     assert len(calls.cases) == 41
-    arithmetic = Arithmetic(pixel_blocks=matrices)
+    arithmetic = _arithmetic(form)
     functions = {}
     for case in calls.cases:
+        if form == "fused_columns" and 1 in (case["up"], case["down"]):
+            continue  # the same program as without this form
         taps = {
             name: IDENTITY if case[key] == "none" else calls.taps(case[key])
             for name, key in (("up_taps", "fu"), ("down_taps", "fd"))
@@ -44,11 +53,12 @@ def test_official_calls(matrices):
     calls.check(functions, TOLERANCE)
 
 
-def _layer(x, arithmetic=EXACT):
-    """An activation with upsampling by 2 and a filter [h,w], as in config R."""
+def _layer(x, form=None):
+    """An activation with upsampling by 2; without a form, its filter is that of R."""
     taps = np.hanning(14)[1:-1] / 6.5
-    down = np.outer(taps, taps)
+    down = taps if form else np.outer(taps, taps)
     padding = ((11, 10), (11, 10))
+    arithmetic = _arithmetic(form)
     return filtered_lrelu(
         x, None, taps, down, 2, 2, padding, clamp=1.0, arithmetic=arithmetic
     )
@@ -62,10 +72,12 @@ def test_the_gradient_passes_up_to_the_clamp():
     np.testing.assert_allclose(slopes, [0, 0.2, 0.2, 1, 1, 0])
 
 
-def test_the_gradient_has_a_gradient():
+@pytest.mark.parametrize("form", [None, "fused_columns"])
+def test_the_gradient_has_a_gradient(form):
     """Compare it with differences of the first one, which are exact between kinks."""
     x, u, v = jax.random.normal(jax.random.key(0), (3, 1, 6, 8, 2))
-    first = jax.grad(lambda x: jnp.vdot(jnp.sin(_layer(x)), _layer(u)))
+    layer = functools.partial(_layer, form=form)
+    first = jax.grad(lambda x: jnp.vdot(jnp.sin(layer(x)), layer(u)))
     along = lambda x: jnp.vdot(first(x), v)  # noqa: E731
     step = 1e-3
     difference = (along(x + step * u) - along(x - step * u)) / (2 * step)
@@ -73,15 +85,19 @@ def test_the_gradient_has_a_gradient():
     np.testing.assert_allclose(found, difference, 0.02)
 
 
-@pytest.mark.parametrize(
-    ("matrices", "shape"), [(False, (2, 11, 13, 3)), (True, (2, 6, 26, 3))]
-)
-def test_the_gradient_keeps_two_bits_per_pixel(matrices, shape):
+@FORMS
+def test_the_gradient_keeps_two_bits_per_pixel(form):
     """The finer grid is 22x26, and 2x2 pixels or four rows share a byte."""
+    shapes = {
+        None: [(2, 11, 13, 3)],
+        "pixel_blocks": [(2, 6, 26, 3)],
+        "fused_columns": 4 * [(2, 11, 4, 3)],  # every fourth byte of each row
+    }
     x = jnp.ones((2, 6, 8, 3))
-    _, pull_back = jax.vjp(lambda x: _layer(x, Arithmetic(pixel_blocks=matrices)), x)
+    _, pull_back = jax.vjp(lambda x: _layer(x, form), x)
     kept = jax.tree.leaves(pull_back)
-    assert [(k.shape, k.dtype) for k in kept] == [(shape, jnp.uint8)]
+    assert [k.shape for k in kept] == shapes[form]
+    assert all(k.dtype == jnp.uint8 for k in kept)
 
 
 def test_no_zeros_are_inserted():

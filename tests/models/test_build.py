@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from stylegan_jax import config, models
-from stylegan_jax.layers.matmul import Arithmetic
+from stylegan_jax.layers.matmul import EXACT, Arithmetic
 from stylegan_jax.models import stylegan2
 from tests import tiny
 
@@ -50,7 +50,7 @@ D_NAMES = ("resolution", "image_channels", "label_size")
 STDDEV = ("mbstd_group_size", "mbstd_features")
 
 
-ARITHMETIC = {"float32_precision": "highest", "winograd": False, "pixel_blocks": False}
+ARITHMETIC = dataclasses.asdict(EXACT)
 
 
 def build(changes):

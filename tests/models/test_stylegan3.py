@@ -20,8 +20,9 @@ from tests.layers import official
 FOLDER = "stylegan2_and_3"
 NAMES = ["F3_t64_L10_c10", "F6_r32_L7_clamp0.7"]
 FURTHER = ["F1_t32_L6", "F2_r32_L6", "F4_r64_L8", "F5_t64_L14"]
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in [NAMES[0], *FURTHER]]
-every_network = pytest.mark.parametrize("name", [NAMES[1], *SLOW])
+SLOW_NAMES = [NAMES[0], *FURTHER]
+ALL_T = [name for name in SLOW_NAMES if "_t" in name]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in SLOW_NAMES]
 # Of the largest value, like the goldens' `fp32_noise`; forward also 1e-5 of the rms.
 FORWARD, GRADIENT = 5e-6, 1e-4
 
@@ -98,9 +99,19 @@ def test_images(name):
     assert compared == {key for key in arrays if key.startswith("out/")}
 
 
-@every_network
-def test_gradients(name):
+every_network = pytest.mark.parametrize("name", [NAMES[1], *SLOW])
+# All of them, and those of T in the form for GPUs.
+GRADIENTS = [
+    (NAMES[1], False),
+    *(pytest.param(name, False, marks=pytest.mark.slow) for name in SLOW_NAMES),
+    *(pytest.param(name, True, marks=pytest.mark.slow) for name in ALL_T),
+]
+
+
+@pytest.mark.parametrize(("name", "fused_columns"), GRADIENTS)
+def test_gradients(name, fused_columns):
     model, variables, arrays, settings = network(name)
+    model = model.clone(fused_columns=fused_columns)
 
     @jax.jit
     @jax.grad

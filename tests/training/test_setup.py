@@ -58,7 +58,7 @@ def test_r1_is_lazy_only_for_losses_with_r1(loss):
     [("tpu", 1, True), ("tpu", 2, False), ("gpu", 1, False), ("cpu", 1, False)],
 )
 def test_forms_of_convolutions(platform, height_devices, blocks, monkeypatch):
-    """Networks use the forms for TPUs there, unless devices share an image."""
+    """Networks use the forms for a platform there; blocks only for whole images."""
     monkeypatch.setattr(parallel.Parallel, "platform", platform)
     e = tiny.experiment(
         {"run.height_devices": height_devices, "run.height_min_resolution": 8}
@@ -67,6 +67,7 @@ def test_forms_of_convolutions(platform, height_devices, blocks, monkeypatch):
     for network in (training.generator, training.discriminator):
         assert network.winograd and network.pixel_blocks == blocks
         assert network.arithmetic.pixel_blocks == blocks
+        assert network.arithmetic.fused_columns == (platform == "gpu")
     forced = setup.build(e, parallel.local(), pixel_blocks=not blocks).generator
     assert forced.winograd and forced.pixel_blocks != blocks
 
