@@ -83,6 +83,11 @@ def filtered_lrelu(
     downsampling = upfirdn2d.geometry(
         shape, down_taps, 1, down, flip=flip, matrices=matrices
     )
+    phases = 1 if matrices else down
+    if phases == 1:  # add rows that are not read, as a byte has the codes of four
+        height, width = upsampling.lengths
+        lengths = (-(-height // PER_BYTE) * PER_BYTE, width)
+        upsampling = dataclasses.replace(upsampling, lengths=lengths)
     # With shorter filters, some pixels of the finer grid would not depend on any input.
     filters = ((upsampling.taps, up), (downsampling.taps, down))
     fusible = all(taps.ndim == 1 and len(taps) >= n > 1 for taps, n in filters)
@@ -90,7 +95,7 @@ def filtered_lrelu(
         x.shape[1:3],
         upsampling,
         downsampling,
-        1 if matrices else down,
+        phases,
         arithmetic.fused_columns and fusible and not matrices,
         gain,
         slope,
@@ -177,7 +182,7 @@ def _backward(plan: _Plan, packed: list, y: jax.Array) -> tuple[jax.Array]:
         )
         return (x,)
     fine = plan.refine(y, plan.down.adjoint(plan.up.lengths))
-    codes = _unpack(packed, len(fine), fine[0].shape[1])
+    codes = _unpack(packed, len(fine))
     fine = [x * plan.slopes(c, x.dtype) for x, c in zip(fine, codes, strict=True)]
     return (plan.coarsen(fine, plan.up.adjoint(plan.size)),)
 
@@ -189,17 +194,15 @@ def _pack(codes: list[jax.Array]) -> list[jax.Array]:
     """Pack the codes [B,H,W,C] of four phases, or of four rows of a single phase."""
     if len(codes) == 1:
         batch, height, *rest = codes[0].shape
-        padding = ((0, 0), (0, -height % PER_BYTE), (0, 0), (0, 0))
-        rows = jnp.pad(codes[0], padding).reshape(batch, -1, PER_BYTE, *rest)
+        rows = codes[0].reshape(batch, height // PER_BYTE, PER_BYTE, *rest)
         codes = [rows[:, :, i] for i in range(PER_BYTE)]
     return packed_codes.pack(codes)
 
 
-def _unpack(packed: list[jax.Array], phases: int, height: int) -> list[jax.Array]:
-    """Invert `_pack`, for a number of phases with `height` rows each."""
+def _unpack(packed: list[jax.Array], phases: int) -> list[jax.Array]:
+    """Invert `_pack` for a number of phases."""
     if phases > 1:
         return [packed_codes.unpack(packed, i) for i in range(phases)]
-    codes = [packed_codes.unpack(packed, i) for i in range(PER_BYTE)]
-    rows = jnp.stack(codes, axis=2)
+    rows = jnp.stack([packed_codes.unpack(packed, i) for i in range(PER_BYTE)], axis=2)
     batch, *_, width, channels = rows.shape
-    return [rows.reshape(batch, -1, width, channels)[:, :height]]
+    return [rows.reshape(batch, -1, width, channels)]
