@@ -11,7 +11,8 @@ estimates:
 
   - TPU: XLA's own estimate of cycles. Operations without one count as on a GPU.
   - GPU: a roofline, which no program can beat. An operation takes the time of its
-    operations at the peak rate, or of its bytes at the memory's full bandwidth.
+    operations at the peak rate, or of its bytes at the memory's full bandwidth. Below,
+    the time that the kernels of XLA need to start their instructions, see `ptx`.
 
 Both ignore overlap and the time that devices wait for each other. They compare variants
 of a program, and do not predict its speed. A phase at 256x256 takes about 40 seconds to
@@ -24,6 +25,7 @@ import dataclasses
 import json
 import os
 import re
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ from absl import app, flags
 from jax.experimental import topologies
 from ml_collections import config_flags
 
-from benchmarks import flops, hlo
+from benchmarks import flops, hlo, ptx
 from benchmarks.weak_scaling import COLLECTIVES
 from stylegan_jax import config
 from stylegan_jax.config import Experiment
@@ -55,6 +57,7 @@ class Device:
       peak: operations per second, by the precision of `_precision`.
       bandwidth: bytes per second of its memory.
       clock: cycles per second in which XLA estimates times; None if it does not.
+      issue: instructions per second that its warps can start; None for a TPU.
     """
 
     platform: str
@@ -62,6 +65,7 @@ class Device:
     peak: dict[str, float]
     bandwidth: float
     clock: float | None = None
+    issue: float | None = None
 
 
 DEVICES = {
@@ -79,6 +83,9 @@ DEVICES = {
         "jax-cuda12-plugin",
         {"bf16": 989e12, "low f32": 494e12, "f32": 67e12},
         bandwidth=3.35e12,
+        issue=132
+        * 4
+        * 1.98e9,  # multiprocessors, schedulers of each, cycles per second
     ),
 }
 INDEXED = {"gather", "scatter"}  # far slower than their bytes on a TPU
@@ -209,7 +216,11 @@ def measure(
     for phase in phases or names:
         start = time.monotonic()
         index = names.index(phase)
-        compiled = programs.lower(stage, index, DEVICES[kind].platform).compile()
+        lowered = programs.lower(stage, index, DEVICES[kind].platform)
+        with tempfile.TemporaryDirectory() as dump:
+            options = {"xla_dump_to": dump} if DEVICES[kind].issue else None
+            compiled = lowered.compile(compiler_options=options)
+            instructions = ptx.instructions(Path(dump)) if options else None
         seconds = time.monotonic() - start
         text = compiled.as_text()
         if folder:
@@ -223,6 +234,9 @@ def measure(
             "memory": memory.need(compiled).total,
             "compile_seconds": seconds,
         } | found
+        if instructions is not None:
+            issue = instructions / DEVICES[kind].issue
+            figures["phases"][phase]["instruction_seconds"] = issue
     programs.close()
     if len(figures["phases"]) == len(names):
         seconds = sum(p["seconds"] / p["interval"] for p in figures["phases"].values())
@@ -366,7 +380,10 @@ def table(figures: dict[str, Any]) -> str:
     if rate := figures.get("images_per_second_and_device"):
         lines.append(f"all phases: {rate:.1f} images/s a device by this estimate")
     for name, p in figures["phases"].items():
-        lines += ["", f"{name}: count       ms  GFLOP       GB  kind of operation"]
+        lines.append("")
+        if issue := p.get("instruction_seconds"):
+            lines.append(f"{name}: instructions of XLA's kernels: {1e3 * issue:.2f} ms")
+        lines.append(f"{name}: count       ms  GFLOP       GB  kind of operation")
         for kind, sums in p["kinds"].items():
             lines.append(
                 f"{sums['count']:{len(name) + 7}d} {1e3 * sums['seconds']:8.3f}"
