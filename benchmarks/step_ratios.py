@@ -1,13 +1,18 @@
-"""Step time of StyleGAN3-T and -R relative to StyleGAN2's, with the same channels.
+"""Step time of StyleGAN3, or of an augmented training, relative to StyleGAN2's.
 
     python -m benchmarks.step_ratios --resolution=64 --channel_base=4096
+    python -m benchmarks.step_ratios --augment=b,bg,bgc --setting=M
 
-The three take their steps in turn, so that other load of the machine slows all of them;
+The first command compares StyleGAN3-T and -R with a StyleGAN2 of the same channels; the
+second one compares policies of augmentation, at a constant probability of 0.5, with a
+training without them, at a setting of `benchmarks/settings.py`.
+
+All take their steps in turn, so that other load of the machine slows all of them;
 `--processor_time` excludes it. A step is that of the official recipe: each phase
 weighted by its interval, with the path length regularization of StyleGAN2. The ratio of
 useful operations (see `benchmarks.flops`) is printed without and with the operations of
 StyleGAN3's filters, of which a training step applies each three times: in the images of
-either network's loss, and in the gradient.
+either network's loss, and in the gradient. Augmentations count no operations.
 """
 
 import dataclasses
@@ -18,7 +23,7 @@ from collections.abc import Callable, Sequence
 import jax
 from absl import app, flags
 
-from benchmarks import flops
+from benchmarks import flops, settings
 from benchmarks.train_step import Training, compilation_cache, prepare
 from stylegan_jax import config, presets
 from stylegan_jax.config import Experiment
@@ -43,6 +48,15 @@ def experiment(
     c.model.channel_base, c.model.channel_max = channel_base, channel_max
     c.model.dtype, c.model.mapping_layers = "float32", 2
     c.training.batch_size, c.training.accumulation_rounds = batch, 1
+    return config.parse(c)
+
+
+def augmented(policy: str, setting: str) -> Experiment:
+    """Return the experiment of a setting with a policy of augmentation, or with ""."""
+    c = settings.get_config(setting)
+    c.training.accumulation_rounds = 1
+    if policy:
+        c.training.augment, c.training.augment_probability = policy, 0.5
     return config.parse(c)
 
 
@@ -122,8 +136,15 @@ def main(argv: Sequence[str]) -> None:
     del argv
     malloc.keep_freed_memory_on_cpu()  # as `stylegan_jax.train` does
     with compilation_cache(FLAGS.cache):
-        sizes = FLAGS.resolution, FLAGS.channel_base, FLAGS.channel_max, FLAGS.batch
-        found = {name: build(experiment(name, *sizes)) for name in NETWORKS}
+        if FLAGS.augment:
+            experiments = {
+                name or "none": augmented(name, FLAGS.setting)
+                for name in ("", *FLAGS.augment)
+            }
+        else:
+            sizes = FLAGS.resolution, FLAGS.channel_base, FLAGS.channel_max, FLAGS.batch
+            experiments = {name: experiment(name, *sizes) for name in NETWORKS}
+        found = {name: build(e) for name, e in experiments.items()}
     clock = time.process_time if FLAGS.processor_time else time.perf_counter
     for steps in found.values():
         steps.measure(clock)  # the first run is not counted
@@ -135,6 +156,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    flags.DEFINE_list(
+        "augment", [], "Policies of augmentation to compare, instead of networks."
+    )
+    flags.DEFINE_string("setting", "M", "Setting of --augment, S or M.")
     flags.DEFINE_integer("resolution", 64, "Resolution of the images.")
     flags.DEFINE_integer("channel_base", 4096, "`model.channel_base` of all networks.")
     flags.DEFINE_integer(

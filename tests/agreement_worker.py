@@ -160,7 +160,7 @@ class Decisions:
         progress = Progress(8, images_seen=1)
         logger = SimpleNamespace(warning=lambda *_: None)
         for collapsed in (False, *[self._process == 1] * guard.PATIENCE):
-            result = guard.EvalResult(None, None, collapsed)
+            result = guard.EvalResult(None, None, "COLLAPSE?" if collapsed else "")
             rolls_back = found.has_collapsed(progress, {"metrics": result}, logger)
             progress.images_seen += 1
         state = {"x": self._here.replicate(np.zeros(3, np.float32))}

@@ -108,15 +108,11 @@ class Evaluator:
             value = found[best].value
             score = value if registry.higher_is_better(best) else -value
         settings = self._settings
-        alarm = collapse_alarm(found, settings.alarm_msssim, settings.alarm_recall)
-        measured = alarm is not None or not found.keys().isdisjoint(VARIETY)
-        alarms = [alarm]
-        if failures:
-            alarms.append(f"{', '.join(failures)} cannot be measured")
+        collapse = collapse_alarm(found, settings.alarm_msssim, settings.alarm_recall)
         return EvalResult(
             score,
-            ", ".join(filter(None, alarms)) or None,
-            alarm is not None if measured else None,
+            f"{', '.join(failures)} cannot be measured" if failures else None,
+            collapse if found.keys() & VARIETY else None,
         )
 
     def _spec(
@@ -174,8 +170,8 @@ class Evaluator:
 
 def collapse_alarm(
     found: Mapping[str, MetricValue], msssim_above: float, recall_below: float
-) -> str | None:
-    """Return a warning if the generator produces too little variety, else None.
+) -> str:
+    """Return a warning if the generator produces too little variety, else "".
 
     Args:
       found: name of a number -> its value.
@@ -191,4 +187,4 @@ def collapse_alarm(
     recall = found.get("recall")
     if recall is not None and recall.value < recall_below:
         signs.append(f"recall {recall.value:.3f}")
-    return f"COLLAPSE? {', '.join(signs)}" if signs else None
+    return f"COLLAPSE? {', '.join(signs)}" if signs else ""

@@ -3,8 +3,8 @@
 A generator has collapsed when its images have lost their variety, as measured by
 MS-SSIM or recall (see `evaluator.collapse_alarm`) or against held-out images
 (`overfitting.HeldOutScores`). The images of an untrained generator are alike, too, so a
-lack of variety counts only after the images had variety, and only in successive
-measurements.
+lack of variety counts only in successive measurements, and only after the same
+measurement has found variety.
 
 A run is rolled back at most once. The file `rollback.json` in its directory records the
 rollback and the lower learning rate, which a resumed run reads.
@@ -41,13 +41,15 @@ class EvalResult:
     Attributes:
       score: score by which the best checkpoints are kept, higher is better; None if the
         experiment does not keep the best.
-      alarm: warning for the progress line until the next measurement; None for none.
-      collapsed: True if the images lack variety; None if that was not measured.
+      alarm: warning for the progress line until the next measurement, but not about
+        variety; None for none.
+      collapse: warning that the images lack variety, "" if they have variety, and None
+        if that was not measured.
     """
 
     score: float | None
     alarm: str | None
-    collapsed: bool | None = None
+    collapse: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +123,14 @@ class CollapseGuard:
         signs = any(progress.collapse_signs.values())
         return self._action != "continue" and bool(progress.varied_images) and signs
 
+    def alarm(self, name: str, result: EvalResult, progress: Progress) -> str | None:
+        """Return the warnings of a measurement for the progress line, None for none.
+
+        Call this after `has_collapsed`.
+        """
+        collapse = result.collapse if name in progress.collapse_signs else None
+        return ", ".join(filter(None, (result.alarm, collapse))) or None
+
     def has_collapsed(
         self,
         progress: Progress,
@@ -143,21 +153,24 @@ class CollapseGuard:
         measured = {
             name: result
             for name, result in results.items()
-            if result is not None and result.collapsed is not None
+            if result is not None and result.collapse is not None
         }
         established = False
         for name, result in measured.items():
-            collapsed = self._parallel.any_process(result.collapsed)()
-            signs = progress.collapse_signs.get(name, 0) + 1 if collapsed else 0
+            collapsed = self._parallel.any_process(bool(result.collapse))()
+            if collapsed and name not in progress.collapse_signs:
+                continue  # it has not found variety yet
+            signs = progress.collapse_signs[name] + 1 if collapsed else 0
             progress.collapse_signs[name] = signs
             # A run that continues reports a collapse only once.
             repeats = signs > PATIENCE and self._action == "continue"
             established |= signs >= PATIENCE and not repeats
-        if measured and not any(progress.collapse_signs.values()):
+        counts = [progress.collapse_signs.get(name) for name in measured]
+        if 0 in counts and not any(progress.collapse_signs.values()):
             progress.varied_images = progress.images_seen
         if not established or progress.varied_images is None:
             return False
-        alarms = [result.alarm for result in measured.values() if result.alarm]
+        alarms = [result.collapse for result in measured.values() if result.collapse]
         self._report(progress, alarms, logger)
         return self._action == "rollback"
 

@@ -299,14 +299,14 @@ class Loop:
         results = {"held_out": self._hooks.on_tick(state, progress)}
         self._watchdog.watch(f"the metrics after tick {progress.tick}")
         results["metrics"] = self._hooks.evaluate(state, progress)
+        self._collapsed = self._guard.has_collapsed(progress, results, self._logger)
         for name, result in results.items():
             if result is None:
                 continue
-            self._reporter.alarms[name] = result.alarm
+            self._reporter.alarms[name] = self._guard.alarm(name, result, progress)
             if result.score is not None:
                 self._evaluated = progress.images_seen, result.score
                 self._save_is_due = True
-        self._collapsed = self._guard.has_collapsed(progress, results, self._logger)
 
     def _check_divergence(self, skipped: dict[str, int], progress: Progress) -> None:
         for name, streak in skipped.items():

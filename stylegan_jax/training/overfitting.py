@@ -84,7 +84,7 @@ class OverfittingLog:
         back.
 
         Returns:
-          The alarms; `collapsed` is True if the images are alike.
+          The alarms.
         """
         found = self._scores(state, progress)
         self._logger.scalars(progress.images_seen, found)
@@ -93,8 +93,9 @@ class OverfittingLog:
             if name not in self._told and warning is not None:
                 self._logger.warning(progress.images_seen, warning)
         self._told = set(signs)
+        collapse, _ = signs.pop("alike", ("", None))
         alarms = ", ".join(alarm for alarm, _ in signs.values())
-        return EvalResult(None, alarms or None, "alike" in signs)
+        return EvalResult(None, alarms or None, collapse)
 
 
 def find_signs(found: dict[str, float]) -> dict[str, tuple[str, str | None]]:

@@ -28,7 +28,8 @@ class Progress:
         checkpoints that do not store it.
       varied_images: `images_seen` when the generated images had variety for the last
         time; None before that was measured.
-      collapse_signs: measurement -> number of times in a row that it found no variety.
+      collapse_signs: measurement -> number of times in a row that it found no variety;
+        has only measurements that have found variety.
     """
 
     resolution: int

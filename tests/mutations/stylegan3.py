@@ -67,9 +67,16 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "polyphase-gradient-of-the-transposed-image",
             "layers/polyphase.py",
-            "return (merge(phases, g.adjoint(lengths), n),)",
-            "return (merge(phases, g.adjoint(lengths[::-1]), n),)",
+            "return (merge(phases, g.adjoint(lengths), n, stored),)",
+            "return (merge(phases, g.adjoint(lengths[::-1]), n, stored),)",
             "layers/test_polyphase",
+        ),
+        (
+            "fused-columns-codes-of-the-transposed-block",
+            "layers/filtered_lrelu_gpu.py",
+            "[x(q) for x in kept[r]], i * n + j)",
+            "[x(q) for x in kept[r]], j * n + i)",
+            "layers/test_filtered_lrelu",
         ),
     ),
 )

@@ -14,7 +14,7 @@ from stylegan_jax.training.guard import Collapsed, CollapseGuard, EvalResult
 from stylegan_jax.training.progress import Progress
 from tests import tiny
 
-ALIKE, VARIED = EvalResult(None, "COLLAPSE?", True), EvalResult(None, None, False)
+ALIKE, VARIED = EvalResult(None, None, "COLLAPSE?"), EvalResult(None, None, "")
 
 
 class Logger:
@@ -81,6 +81,25 @@ def test_measurements_are_counted_apart(tmp_path):
         found.append(run.guard.has_collapsed(run.progress, results, run.logger))
     assert found == [False, False, False, True]
     assert run.progress.varied_images == 10
+
+
+def test_each_measurement_must_have_found_variety(tmp_path):
+    """MS-SSIM can be high from the start, when other measurements find variety."""
+    run = Run("rollback", tmp_path)
+    results = {"held_out": VARIED, "metrics": ALIKE}
+    for _ in range(4):
+        run.progress.images_seen += 10
+        assert not run.guard.has_collapsed(run.progress, results, run.logger)
+        assert run.guard.alarm("metrics", ALIKE, run.progress) is None
+    assert not run.guard.suspects(run.progress)
+    assert run.progress.varied_images == 40
+    found = [
+        run.guard.has_collapsed(run.progress, results | {"metrics": result}, run.logger)
+        for result in (VARIED, ALIKE, ALIKE)
+    ]
+    assert found == [False, False, True]
+    both = EvalResult(None, "OVERFITS?", "COLLAPSE?")
+    assert run.guard.alarm("metrics", both, run.progress) == "OVERFITS?, COLLAPSE?"
 
 
 def test_continue_tells_it_once(tmp_path):

@@ -28,6 +28,7 @@ NO_GUARD = types.SimpleNamespace(
     learning_rate_factor=1.0,
     suspects=lambda progress: False,
     has_collapsed=lambda *arguments: False,
+    alarm=lambda name, result, progress: result.alarm,
 )
 
 

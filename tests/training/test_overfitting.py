@@ -131,7 +131,7 @@ def test_scores_of_held_out_images(flat_images):
     assert "r_v is 4.00" in logger.warnings[0]
     assert "nearest one is 0.25" in logger.warnings[1]
     assert result == EvalResult(
-        None, "OVERFITS? r_v 4.00, COPIES? nearest 0.25", collapsed=False
+        None, "OVERFITS? r_v 4.00, COPIES? nearest 0.25", collapse=""
     )
 
 
