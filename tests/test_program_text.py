@@ -110,8 +110,9 @@ def test_gpu_program_by_kind():
         "reduction": 1,
         "all-reduce": 1,
     }
-    for name in convolutions(kinds):
-        assert kinds[name]["operations"] == OPERATIONS
+    for name in kinds:
+        if name.startswith("cuDNN"):
+            assert kinds[name]["operations"] == OPERATIONS
     product = kinds["matrix product"]
     assert product["operations"] == 5 * 2 * 8 * 16 * 16
     assert product["bytes"] == 5 * (4 * (2 * 8 * 16 + 16 * 16) + 256)
