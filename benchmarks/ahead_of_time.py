@@ -11,8 +11,9 @@ estimates:
 
   - TPU: XLA's own estimate of cycles. Operations without one count as on a GPU.
   - GPU: a roofline, which no program can beat. An operation takes the time of its
-    operations at the peak rate, or of its bytes at the memory's full bandwidth. Below,
-    the time that the kernels of XLA need to start their instructions, see `ptx`.
+    operations at the peak rate, or of its bytes at the memory's full bandwidth. The
+    table also states the time that XLA's own kernels need to start their instructions;
+    see `ptx`.
 
 Both ignore overlap and the time that devices wait for each other. They compare variants
 of a program, and do not predict its speed. A phase at 256x256 takes about 40 seconds to

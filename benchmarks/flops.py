@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from stylegan_jax.config import Experiment
 from stylegan_jax.layers import linear
+from stylegan_jax.layers.matmul import PLAIN_FORMS
 from stylegan_jax.models import (
     Discriminator,
     Generator,
@@ -104,7 +105,7 @@ def per_image(
     They are those of the plain forms, whichever forms the networks use.
     """
     generator, discriminator = (
-        network.clone(pixel_blocks=False) for network in (generator, discriminator)
+        network.clone(**PLAIN_FORMS) for network in (generator, discriminator)
     )
     z = jnp.zeros((1, generator.z_dim))
     labels = jnp.zeros((1, generator.label_size)) if generator.label_size else None

@@ -27,12 +27,18 @@ def kernels(text: str) -> dict[str, int]:
 
 
 def launches(text: str) -> list[tuple[str, int]]:
-    """Return (kernel, warps) of each kernel in a sequence of thunks."""
+    """Return (kernel, warps) of each kernel in a sequence of thunks.
+
+    Raises:
+      ValueError: there are none, or kernels of another format.
+    """
     found = []
     for name, *sizes in _LAUNCH.findall(text):
         x, y, z, *threads = map(int, sizes)
         per_block = -(-threads[0] * threads[1] * threads[2] // WARP)
         found.append((name, x * y * z * per_block))
+    if not found or len(found) != len(re.findall(r"k\w*Kernel\b", text)):
+        raise ValueError("the sequence of thunks has kernels of an unknown format")
     return found
 
 

@@ -52,7 +52,7 @@ def experiment(
 
 
 def augmented(policy: str, setting: str) -> Experiment:
-    """Return the experiment of a setting with a policy of augmentation, or with ""."""
+    """Return the experiment of a setting with a policy of augmentation; "" for none."""
     c = settings.get_config(setting)
     c.training.accumulation_rounds = 1
     if policy:

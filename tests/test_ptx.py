@@ -47,5 +47,7 @@ def test_missing_files_are_named(tmp_path):
     with pytest.raises(ValueError, match="has 0 sequences of thunks"):
         ptx.instructions(tmp_path)
     (tmp_path / "a.thunk_sequence.txt").write_text(SEQUENCE)
+    with pytest.raises(ValueError, match="kernels of an unknown format"):
+        ptx.launches(SEQUENCE.replace("002: kConvolution", "002: kKernel"))
     with pytest.raises(ValueError, match="no PTX code of the kernel loop_add_fusion"):
         ptx.instructions(tmp_path)

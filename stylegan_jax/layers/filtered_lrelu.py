@@ -162,7 +162,11 @@ class _Plan:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _filtered_lrelu(x: jax.Array, plan: _Plan) -> jax.Array:
-    return _forward(x, plan)[0]
+    if plan.fused:
+        y, _ = filtered_lrelu_gpu.forward(x, plan.up, plan.down, plan.activate)
+        return y
+    fine = [plan.activate(x) for x in plan.refine(x, plan.up)]
+    return plan.coarsen(fine, plan.down)
 
 
 def _forward(x: jax.Array, plan: _Plan) -> tuple[jax.Array, list]:

@@ -61,6 +61,7 @@ def fastest_forms(platform: str) -> dict[str, bool]:
     }
 
 
+# Attributes of networks, too; all forms for a platform turned off.
 PLAIN_FORMS = dict.fromkeys(fastest_forms("cpu"), False)
 
 

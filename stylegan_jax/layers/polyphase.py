@@ -243,9 +243,9 @@ def _sum(terms: Iterable[jax.Array]) -> jax.Array:
 
 def interleave(parts: list[jax.Array], axis: int, length: int) -> jax.Array:
     """Interleave the pixels of the parts along an axis, up to a length."""
-    if len(parts) == 1:
-        return parts[0]
-    shape = list(parts[0].shape)
-    shape[axis] *= len(parts)
-    x = jnp.stack(parts, axis=axis + 1).reshape(shape)
+    x = parts[0]
+    if len(parts) > 1:
+        shape = list(x.shape)
+        shape[axis] *= len(parts)
+        x = jnp.stack(parts, axis=axis + 1).reshape(shape)
     return jax.lax.slice_in_dim(x, 0, length, axis=axis)

@@ -140,7 +140,10 @@ class Geometry:
         )
 
     def along_height(self, width: int) -> "Geometry":
-        """Return the geometry of the height alone, for images of a width."""
+        """Return the geometry of the height alone, for images of a width.
+
+        The filter must be separable; the result has no `matrices`.
+        """
         return Geometry(
             self.taps[:, None],
             [self.ups[0], 1],

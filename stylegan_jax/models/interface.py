@@ -101,8 +101,8 @@ class Network(nn.Module):
         `layers.conv2d_cpu`.
       pixel_blocks: use the convolutions for TPUs, which round differently; see
         `layers.blocks`.
-      fused_columns: use the form of StyleGAN3's activation for GPUs, which computes the
-        same sums; see `layers.filtered_lrelu_gpu`.
+      fused_columns: use the form of StyleGAN3's activation for GPUs, which rounds
+        differently; see `layers.filtered_lrelu_gpu`.
     """
 
     resolution: int = 1024

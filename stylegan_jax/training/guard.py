@@ -170,7 +170,11 @@ class CollapseGuard:
             progress.varied_images = progress.images_seen
         if not established or progress.varied_images is None:
             return False
-        alarms = [result.collapse for result in measured.values() if result.collapse]
+        alarms = [
+            result.collapse
+            for name, result in measured.items()
+            if progress.collapse_signs.get(name)
+        ]
         self._report(progress, alarms, logger)
         return self._action == "rollback"
 

@@ -160,7 +160,8 @@ class Loop:
         self._watchdog.watch("the rollback to an older checkpoint")
         step = self._guard.roll_back(state, progress, self._logger)
         restored, then = restore(self._checkpoints, self._setup, step)
-        then.collapse_signs, then.training_seconds = {}, progress.training_seconds
+        then.collapse_signs = dict.fromkeys(then.collapse_signs, 0)
+        then.training_seconds = progress.training_seconds
         for field in dataclasses.fields(Progress):
             setattr(progress, field.name, getattr(then, field.name))
         self._queue, self._running = [], None

@@ -84,7 +84,8 @@ class OverfittingLog:
         back.
 
         Returns:
-          The alarms.
+          `alarm` about overfitting and copies, and `collapse` about images that are
+          alike.
         """
         found = self._scores(state, progress)
         self._logger.scalars(progress.images_seen, found)

@@ -58,7 +58,7 @@ def test_r1_is_lazy_only_for_losses_with_r1(loss):
     [("tpu", 1, True), ("tpu", 2, False), ("gpu", 1, False), ("cpu", 1, False)],
 )
 def test_forms_of_convolutions(platform, height_devices, blocks, monkeypatch):
-    """Networks use the forms for a platform there; blocks only for whole images."""
+    """Each platform has its forms; blocks of pixels are only for undivided images."""
     monkeypatch.setattr(parallel.Parallel, "platform", platform)
     e = tiny.experiment(
         {"run.height_devices": height_devices, "run.height_min_resolution": 8}

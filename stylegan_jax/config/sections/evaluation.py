@@ -69,10 +69,11 @@ class Evaluation:
     # Signs of mode collapse, reported in the progress line.
     alarm_msssim: float = setting(
         0.15,
-        "Excess of `msssim` over real images above which a collapse is reported.",
+        "Excess of `msssim` over real images above which a collapse is reported, after "
+        "a smaller one.",
     )
     alarm_recall: float = setting(
         0.02,
-        "Value of `recall` below which a collapse is reported.",
+        "Value of `recall` below which a collapse is reported, after a larger one.",
         rule=FRACTION,
     )
