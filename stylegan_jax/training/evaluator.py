@@ -108,11 +108,13 @@ class Evaluator:
             value = found[best].value
             score = value if registry.higher_is_better(best) else -value
         settings = self._settings
-        collapse = collapse_alarm(found, settings.alarm_msssim, settings.alarm_recall)
+        above, below = settings.alarm_msssim, settings.alarm_recall
+        collapse = collapse_alarm(found, above, below)
         return EvalResult(
             score,
             f"{', '.join(failures)} cannot be measured" if failures else None,
             collapse if found.keys() & VARIETY else None,
+            not collapse_alarm(found, above / 2, below * 2),
         )
 
     def _spec(

@@ -4,7 +4,7 @@ A generator has collapsed when its images have lost their variety, as measured b
 MS-SSIM or recall (see `evaluator.collapse_alarm`) or against held-out images
 (`overfitting.HeldOutScores`). The images of an untrained generator are alike, too, so a
 lack of variety counts only in successive measurements, and only after the same
-measurement has found variety.
+measurement has found a variety that is not close to its limit.
 
 A run is rolled back at most once. The file `rollback.json` in its directory records the
 rollback and the lower learning rate, which a resumed run reads.
@@ -45,11 +45,13 @@ class EvalResult:
         variety; None for none.
       collapse: warning that the images lack variety, "" if they have variety, and None
         if that was not measured.
+      clearly_varied: False if their variety is close to the limit.
     """
 
     score: float | None
     alarm: str | None
     collapse: str | None = None
+    clearly_varied: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +160,8 @@ class CollapseGuard:
         established = False
         for name, result in measured.items():
             collapsed = self._parallel.any_process(bool(result.collapse))()
-            if collapsed and name not in progress.collapse_signs:
+            is_new = name not in progress.collapse_signs
+            if is_new and (collapsed or not result.clearly_varied):
                 continue  # it has not found variety yet
             signs = progress.collapse_signs[name] + 1 if collapsed else 0
             progress.collapse_signs[name] = signs

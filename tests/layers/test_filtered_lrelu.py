@@ -84,7 +84,7 @@ def test_fused_columns_of_other_factors(factors):
 
     fused = jax.jit(run, static_argnums=0)(Arithmetic(fused_columns=True))
     for found, wanted in zip(fused, run(EXACT), strict=True):
-        goldens.assert_close(found, wanted, 1e-6)
+        goldens.assert_close(found, wanted, TOLERANCE)
 
 
 def test_short_filters_are_not_fused():

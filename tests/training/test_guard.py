@@ -118,6 +118,17 @@ def test_stop(tmp_path):
         run.see(VARIED, ALIKE, ALIKE)
 
 
+def test_variety_close_to_the_limit_is_not_lost(tmp_path):
+    """A young run can cross the limit several times."""
+    run = Run("stop", tmp_path)
+    close = EvalResult(None, None, "", clearly_varied=False)
+    assert run.see(close, ALIKE, ALIKE, close, ALIKE, ALIKE) == [False] * 6
+    assert run.progress.varied_images is None
+    assert run.see(VARIED, ALIKE, close, ALIKE) == [False] * 4
+    with pytest.raises(Collapsed):
+        run.see(ALIKE)
+
+
 def test_the_warning_names_only_measurements_that_had_found_variety(tmp_path):
     run = Run("continue", tmp_path)
     never = EvalResult(None, None, "COLLAPSE? MS-SSIM")

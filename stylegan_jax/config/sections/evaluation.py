@@ -70,10 +70,11 @@ class Evaluation:
     alarm_msssim: float = setting(
         0.15,
         "Excess of `msssim` over real images above which a collapse is reported, after "
-        "a smaller one.",
+        "one of at most half of it.",
     )
     alarm_recall: float = setting(
         0.02,
-        "Value of `recall` below which a collapse is reported, after a larger one.",
+        "Value of `recall` below which a collapse is reported, after one of at least "
+        "twice as much.",
         rule=FRACTION,
     )
