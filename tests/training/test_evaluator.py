@@ -41,7 +41,8 @@ def settings(tmp_path, **changes):
 @pytest.mark.slow
 def test_a_run_with_metrics(tmp_path_factory, tmp_path, capsys, monkeypatch):
     run = tmp_path / "run"
-    alarms = iter(["", *["COLLAPSE? MS-SSIM"] * 3])  # of four evaluations
+    # Of four evaluations, each of which also asks whether variety is clear.
+    alarms = iter(["", "", *["COLLAPSE? MS-SSIM"] * 6])
     monkeypatch.setattr(evaluator, "collapse_alarm", lambda *_: next(alarms))
     train.train(tiny.experiment(settings(tmp_path)), run)
     monkeypatch.undo()
@@ -132,7 +133,7 @@ def test_schedule_score_and_failures(open_evaluator, tmp_path, monkeypatch):
         ("msssim", 50, 6),
     ]
     # Lower distances are better, and MS-SSIM tells no collapse.
-    clearly = rows[1]["above_reals"] <= 0.15 / 2
+    clearly = rows[1]["details"]["above_reals"] <= 0.15 / 2
     assert measured == EvalResult(-rows[0]["value"], None, "", clearly)
     assert re.search(r"metrics at 0.05 kimg: swd .*  msssim ", stream.getvalue())
     assert evaluate(state, Progress(16, images_seen=95)) is None
