@@ -40,6 +40,7 @@ from stylegan_jax.report.charts import Mark, Series
 
 FLAGS = flags.FLAGS
 METRIC = "kid_efficientnet"
+R_V, UNCERTAIN = "overfitting/r_v", 0.5
 AUTOPILOT = "autopilot"
 RUNS = {
     "none": {},
@@ -50,7 +51,7 @@ RUNS = {
 # Title of a chart -> name of a scalar in the logs.
 CURVES = {
     "KID (EfficientNet-Lite0) to training images": f"metrics/{METRIC}",
-    "r_v (1: held-out images score like fakes)": "overfitting/r_v",
+    "r_v (1: held-out images score like fakes)": R_V,
     "Nearest training image (0: copies)": "overfitting/nearest",
     "Variety (0: all alike)": "overfitting/variety",
     "p, probability of the augmentations": "progress/augment_probability",
@@ -121,7 +122,12 @@ def training_command(name: str, out: Path, found: Survey, more: list[str]) -> li
 
 
 def series(rows: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
-    """Return (kimg, value) of a scalar; if points repeat, the last ones are kept."""
+    """Return (kimg, value) of a scalar; if points repeat, the last ones are kept.
+
+    Values of r_v whose standard error is at least `UNCERTAIN` are left out.
+    """
+    if name == R_V:
+        rows = [row for row in rows if row.get(f"{R_V}_error", 0) < UNCERTAIN]
     found = {row["kimg"]: float(row[name]) for row in rows if name in row}
     return sorted(found.items())
 

@@ -84,10 +84,13 @@ def test_curves_and_table(tmp_path):
     rows["none"] += [
         {"kimg": 2.0, "overfitting/r_v": 0.9},  # repeated by a resumed run
         {"event": "warning", "kimg": 2.0, "message": "overfits: r_v is 0.90"},
+        # Too uncertain to be shown.
+        {"kimg": 3.0, "overfitting/r_v": 7.7, "overfitting/r_v_error": 5.0},
     ]
     html = small_data.curves(rows)
     assert html.count("<figure>") == 2  # without p and the metric
     assert "none 0.9 at 2" in html and "none, 2 kimg: overfits: r_v is 0.90" in html
+    assert "7.7" not in html
     lines = small_data.table(rows).splitlines()
     assert lines[2].startswith("| none | 2 |") and "0.900" in lines[2]
     assert lines[2].endswith("| 2 kimg: overfits |") and lines[3].endswith("| none |")
