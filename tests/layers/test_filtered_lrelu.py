@@ -14,9 +14,9 @@ from tests import goldens
 from tests.layers import official
 
 TOLERANCE = 1e-5  # of the rms
+
+
 SLOW = pytest.mark.slow
-
-
 FORMS = pytest.mark.parametrize("form", [None, "pixel_blocks", "fused_columns"])
 
 
@@ -24,8 +24,17 @@ def _arithmetic(form):
     return Arithmetic(**{form: True}) if form else EXACT
 
 
-@FORMS
-def test_official_calls(form):
+@pytest.mark.parametrize(
+    ("form", "count"),
+    [
+        (None, 41),
+        ("pixel_blocks", 41),
+        # Calls whose filters are both vectors and upsample and downsample.
+        ("fused_columns", 3),
+        pytest.param("fused_columns", 9, marks=SLOW),
+    ],
+)
+def test_official_calls(form, count):
     calls = official.Calls("F7_filtered_lrelu")
     assert len(calls.cases) == 41
     arithmetic = _arithmetic(form)
@@ -55,7 +64,9 @@ def test_official_calls(form):
             lambda x, b=None, call=call: call(x, b),
             inputs,
         )
-    assert len(functions) == (9 if form == "fused_columns" else 41)
+    assert len(functions) in (9, 41)
+    functions = dict([*functions.items()][:count])
+    assert len(functions) == count
     calls.check(functions, TOLERANCE)
 
 
@@ -114,7 +125,7 @@ def test_the_gradient_passes_up_to_the_clamp():
     np.testing.assert_allclose(slopes, [0, 0.2, 0.2, 1, 1, 0])
 
 
-@pytest.mark.parametrize("form", [None, "fused_columns"])
+@pytest.mark.parametrize("form", [None, pytest.param("fused_columns", marks=SLOW)])
 def test_the_gradient_has_a_gradient(form):
     """Compare it with differences of the first one, which are exact between kinks."""
     x, u, v = jax.random.normal(jax.random.key(0), (3, 1, 6, 8, 2))
