@@ -84,9 +84,8 @@ DEVICES = {
         "jax-cuda12-plugin",
         {"bf16": 989e12, "low f32": 494e12, "f32": 67e12},
         bandwidth=3.35e12,
-        issue=132
-        * 4
-        * 1.98e9,  # multiprocessors, schedulers of each, cycles per second
+        # Multiprocessors, schedulers of each, and cycles per second.
+        issue=132 * 4 * 1.98e9,
     ),
 }
 INDEXED = {"gather", "scatter"}  # far slower than their bytes on a TPU

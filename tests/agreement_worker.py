@@ -151,7 +151,10 @@ class Decisions:
         return processes.in_turns("test", write)
 
     def collapse(self) -> list:
-        """Process 1 alone sees it; both go back from checkpoint 2 to 1."""
+        """Process 1 alone sees it; both go back from checkpoint 2 to 1.
+
+        Before it, process 1 alone doubts the variety, so that none has found it yet.
+        """
         directory = self._directory / "collapse"
         opened = checkpoints.Checkpoints(directory / "x", 3, lambda text: None)
         for step in (1, 2):
@@ -159,6 +162,9 @@ class Decisions:
         found = guard.CollapseGuard("rollback", directory, opened, self._here)
         progress = Progress(8, images_seen=1)
         logger = SimpleNamespace(warning=lambda *_: None)
+        doubted = guard.EvalResult(None, None, "", clearly_varied=self._process == 0)
+        found.has_collapsed(progress, {"metrics": doubted}, logger)
+        assert progress.collapse_signs == {} and progress.varied_images is None
         for collapsed in (False, *[self._process == 1] * guard.PATIENCE):
             result = guard.EvalResult(None, None, "COLLAPSE?" if collapsed else "")
             rolls_back = found.has_collapsed(progress, {"metrics": result}, logger)

@@ -28,7 +28,7 @@ from stylegan_jax.layers.upfirdn2d import Geometry
 
 # A thread computes the outputs of this many finer pixels of a row together, so that
 # they share others that their filters reach. Half as many take 1.4 times the
-# instructions; with twice as many, XLA stores the finer pixels.
+# instructions of this loop; with twice as many, XLA stores the finer pixels.
 _TOGETHER = 8
 
 Pointwise = Callable[[jax.Array], jax.Array]

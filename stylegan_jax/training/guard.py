@@ -159,9 +159,10 @@ class CollapseGuard:
         }
         established = False
         for name, result in measured.items():
-            collapsed = self._parallel.any_process(bool(result.collapse))()
-            is_new = name not in progress.collapse_signs
-            if is_new and (collapsed or not result.clearly_varied):
+            any_process = self._parallel.any_process
+            collapsed = any_process(bool(result.collapse))()
+            doubtful = any_process(not result.clearly_varied)()
+            if name not in progress.collapse_signs and (collapsed or doubtful):
                 continue  # it has not found variety yet
             signs = progress.collapse_signs[name] + 1 if collapsed else 0
             progress.collapse_signs[name] = signs

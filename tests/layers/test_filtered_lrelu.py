@@ -14,8 +14,6 @@ from tests import goldens
 from tests.layers import official
 
 TOLERANCE = 1e-5  # of the rms
-
-
 SLOW = pytest.mark.slow
 FORMS = pytest.mark.parametrize("form", [None, "pixel_blocks", "fused_columns"])
 
